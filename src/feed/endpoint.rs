@@ -1,0 +1,1 @@
+//! What a target is called on the command line.

@@ -1,0 +1,1 @@
+//! How far the feed's news of births lags behind the target's clock.

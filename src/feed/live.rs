@@ -1,0 +1,1 @@
+//! A live target over gRPC: connect, subscribe, pump, reconnect.
