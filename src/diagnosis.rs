@@ -120,22 +120,11 @@ impl Diagnosis {
 
     /// Findings to be shown: confirmed, not explained by others; worst first, then oldest first.
     pub fn findings(&self) -> Vec<&Finding> {
-        let mut shown: Vec<&Finding> = self
-            .engine
-            .findings()
-            .filter(|finding| finding.is_shown())
-            .collect();
+        let mut shown: Vec<&Finding> = self.engine.findings().filter(|finding| finding.is_shown()).collect();
         shown.sort_by(|one, other| {
-            let rank = |it: &Finding| {
-                (
-                    std::cmp::Reverse(it.severity()),
-                    it.detector.family == Family::Feed,
-                    it.first_seen,
-                )
-            };
-            rank(one)
-                .cmp(&rank(other))
-                .then_with(|| one.fingerprint.cmp(&other.fingerprint))
+            let rank =
+                |it: &Finding| (std::cmp::Reverse(it.severity()), it.detector.family == Family::Feed, it.first_seen);
+            rank(one).cmp(&rank(other)).then_with(|| one.fingerprint.cmp(&other.fingerprint))
         });
         shown
     }
@@ -165,14 +154,8 @@ impl Diagnosis {
             FeedEvent::Quiet(silence) => self.model.quiet(silence),
         }
         let transitions = self.engine.scan(&self.model, self.now());
-        for transition in transitions
-            .iter()
-            .filter(|transition| transition.finding.is_shown())
-        {
-            let worst = self
-                .fired
-                .entry(transition.finding.detector.id)
-                .or_insert(Severity::Info);
+        for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
+            let worst = self.fired.entry(transition.finding.detector.id).or_insert(Severity::Info);
             *worst = transition.finding.severity().max(*worst);
         }
         transitions
@@ -180,23 +163,14 @@ impl Diagnosis {
 
     /// The target's time, carried on through a silence.
     pub fn now(&self) -> Timestamp {
-        self.model
-            .now()
-            .plus(self.model.quality().quiet.unwrap_or_default())
+        self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
     }
 
     /// The tasks whose exact distributions would tell more: members of findings about polls.
     pub fn wanted_details(&self) -> Wanted {
-        let suspects = self
-            .engine
-            .findings()
-            .filter(|finding| finding.detector.family == Family::Blocking);
+        let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
         let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);
-        tasks
-            .filter_map(|key| self.model.task(*key))
-            .map(|task| task.id)
-            .take(MOST_DETAILS)
-            .collect()
+        tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS).collect()
     }
 
     /// The worst that fired so far, feed findings left out.
@@ -216,18 +190,11 @@ impl Diagnosis {
             (lost && !never, "connection_lost"),
             (quality.paused, "paused"),
             (has_fired("quiet-feed") && !quality.paused, "quiet"),
-            (
-                self.fired.get("not-instrumented") == Some(&Severity::Warning),
-                "not_instrumented",
-            ),
+            (self.fired.get("not-instrumented") == Some(&Severity::Warning), "not_instrumented"),
             (has_fired("partial-feed") && !bar.partial_passes, "partial"),
             (!never && self.updates < bar.min_updates, "too_few_updates"),
         ];
-        checks
-            .into_iter()
-            .filter(|(doubtful, _)| *doubtful)
-            .map(|(_, reason)| reason)
-            .collect()
+        checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
     }
 
     /// What it comes to.
@@ -244,16 +211,10 @@ impl Diagnosis {
     /// Detectors that look further back than there was anything to see.
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let observed = self.engine.observed();
-        DETECTORS
-            .iter()
-            .filter(|detector| detector.timing.window > observed)
-            .map(|detector| detector.id)
-            .collect()
+        DETECTORS.iter().filter(|detector| detector.timing.window > observed).map(|detector| detector.id).collect()
     }
 }
 
 fn is_about_the_feed(id: &str) -> bool {
-    DETECTORS
-        .iter()
-        .any(|detector| detector.id == id && detector.family == Family::Feed)
+    DETECTORS.iter().any(|detector| detector.id == id && detector.family == Family::Feed)
 }

@@ -53,9 +53,7 @@ impl Engine {
 
     /// How long it has been looking, by the target's clock.
     pub fn observed(&self) -> Duration {
-        self.last_scan
-            .zip(self.first_scan)
-            .map_or(Duration::ZERO, |(last, first)| last.since(first))
+        self.last_scan.zip(self.first_scan).map_or(Duration::ZERO, |(last, first)| last.since(first))
     }
 
     /// The settings in force.
@@ -92,9 +90,7 @@ impl Engine {
             let ready = match detector.needs {
                 Needs::Nothing => true,
                 Needs::Counters => model.clock().updates() >= WARM_UP,
-                Needs::Everything => {
-                    model.clock().updates() >= WARM_UP && !model.quality().is_lossy(model.now())
-                }
+                Needs::Everything => model.clock().updates() >= WARM_UP && !model.quality().is_lossy(model.now()),
             };
             if ready && settings.switch(&ENABLED) {
                 (detector.scan)(model, settings, &mut symptoms);
@@ -144,24 +140,14 @@ impl Engine {
         let mut explained: BTreeMap<String, Vec<Explained>> = BTreeMap::new();
         for effect in self.findings.values() {
             let cause = self.findings.values().find(|cause| {
-                let strong_enough =
-                    cause.state == State::Firing || (cause.last_seen == now && !effect.is_shown());
-                let pair = (
-                    (cause.detector.id, &cause.symptom.scope),
-                    (effect.detector.id, &effect.symptom.scope),
-                );
+                let strong_enough = cause.state == State::Firing || (cause.last_seen == now && !effect.is_shown());
+                let pair = ((cause.detector.id, &cause.symptom.scope), (effect.detector.id, &effect.symptom.scope));
                 strong_enough && inhibition::explains(pair.0, pair.1)
             });
             if let Some(cause) = cause {
                 hidden.insert(effect.fingerprint.clone(), cause.fingerprint.clone());
-                let item = Explained {
-                    detector: effect.detector.id,
-                    summary: effect.symptom.summary.clone(),
-                };
-                explained
-                    .entry(cause.fingerprint.clone())
-                    .or_default()
-                    .push(item);
+                let item = Explained { detector: effect.detector.id, summary: effect.symptom.summary.clone() };
+                explained.entry(cause.fingerprint.clone()).or_default().push(item);
             }
         }
         for (fingerprint, finding) in &mut self.findings {
@@ -179,34 +165,21 @@ impl Engine {
             match finding.state {
                 State::Pending if !seen => gone.push(fingerprint.clone()),
                 State::Pending => {
-                    let confirmed = finding.count >= timing.updates
-                        && now.since(finding.first_seen) >= timing.hold;
+                    let confirmed = finding.count >= timing.updates && now.since(finding.first_seen) >= timing.hold;
                     if confirmed && finding.hidden_by.is_none() {
                         finding.state = State::Firing;
                         finding.announced = Some(finding.severity());
-                        transitions.push(Transition {
-                            at: now,
-                            finding: finding.clone(),
-                        });
+                        transitions.push(Transition { at: now, finding: finding.clone() });
                     } else if finding.count == 1 && finding.hidden_by.is_none() {
-                        transitions.push(Transition {
-                            at: now,
-                            finding: finding.clone(),
-                        });
+                        transitions.push(Transition { at: now, finding: finding.clone() });
                     }
                 }
-                State::Firing
-                    if finding.hidden_by.is_some()
-                        || now.since(finding.last_seen) > timing.keep_firing =>
-                {
+                State::Firing if finding.hidden_by.is_some() || now.since(finding.last_seen) > timing.keep_firing => {
                     gone.push(fingerprint.clone());
                 }
                 State::Firing if finding.announced < Some(finding.severity()) => {
                     finding.announced = Some(finding.severity());
-                    transitions.push(Transition {
-                        at: now,
-                        finding: finding.clone(),
-                    });
+                    transitions.push(Transition { at: now, finding: finding.clone() });
                 }
                 State::Firing | State::Resolved => {}
             }
@@ -224,10 +197,7 @@ impl Engine {
             return;
         }
         finding.state = State::Resolved;
-        transitions.push(Transition {
-            at: now,
-            finding: finding.clone(),
-        });
+        transitions.push(Transition { at: now, finding: finding.clone() });
         if self.resolved.len() == RESOLVED {
             self.resolved.pop_front();
         }

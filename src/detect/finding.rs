@@ -200,49 +200,18 @@ impl Evidence {
     /// A duration.
     pub fn time(metric: &'static str, observed: Duration, threshold: Option<Duration>) -> Self {
         let threshold = threshold.map(|limit| limit.as_secs_f64());
-        Self {
-            metric,
-            observed: observed.as_secs_f64(),
-            threshold,
-            unit: "s",
-            window: None,
-        }
+        Self { metric, observed: observed.as_secs_f64(), threshold, unit: "s", window: None }
     }
 
     /// A count of things.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of things in one process stay far below 2^53"
-    )]
-    pub fn count(
-        metric: &'static str,
-        unit: &'static str,
-        observed: usize,
-        threshold: Option<usize>,
-    ) -> Self {
-        Self {
-            metric,
-            observed: observed as f64,
-            threshold: threshold.map(|limit| limit as f64),
-            unit,
-            window: None,
-        }
+    #[expect(clippy::cast_precision_loss, reason = "counts of things in one process stay far below 2^53")]
+    pub fn count(metric: &'static str, unit: &'static str, observed: usize, threshold: Option<usize>) -> Self {
+        Self { metric, observed: observed as f64, threshold: threshold.map(|limit| limit as f64), unit, window: None }
     }
 
     /// A number that is neither.
-    pub fn number(
-        metric: &'static str,
-        unit: &'static str,
-        observed: f64,
-        threshold: Option<f64>,
-    ) -> Self {
-        Self {
-            metric,
-            observed,
-            threshold,
-            unit,
-            window: None,
-        }
+    pub fn number(metric: &'static str, unit: &'static str, observed: f64, threshold: Option<f64>) -> Self {
+        Self { metric, observed, threshold, unit, window: None }
     }
 
     /// The same, measured over a window.

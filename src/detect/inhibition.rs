@@ -25,94 +25,41 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         cause: "deadlock",
-        hides: &[
-            "contended-lock",
-            "task-pileup",
-            "never-completes",
-            "full-channel",
-        ],
+        hides: &["contended-lock", "task-pileup", "never-completes", "full-channel"],
         reach: Reach::Involved,
     },
-    Rule {
-        cause: "full-channel",
-        hides: &["task-pileup", "never-completes", "growing-queue"],
-        reach: Reach::Involved,
-    },
-    Rule {
-        cause: "task-pileup",
-        hides: &["contended-lock", "never-completes"],
-        reach: Reach::Involved,
-    },
-    Rule {
-        cause: "task-pileup",
-        hides: &["never-completes"],
-        reach: Reach::Site,
-    },
-    Rule {
-        cause: "lost-waker",
-        hides: &["never-completes"],
-        reach: Reach::Involved,
-    },
-    Rule {
-        cause: "lost-waker",
-        hides: &["task-pileup"],
-        reach: Reach::Site,
-    },
+    Rule { cause: "full-channel", hides: &["task-pileup", "never-completes", "growing-queue"], reach: Reach::Involved },
+    Rule { cause: "task-pileup", hides: &["contended-lock", "never-completes"], reach: Reach::Involved },
+    Rule { cause: "task-pileup", hides: &["never-completes"], reach: Reach::Site },
+    Rule { cause: "lost-waker", hides: &["never-completes"], reach: Reach::Involved },
+    Rule { cause: "lost-waker", hides: &["task-pileup"], reach: Reach::Site },
+    Rule { cause: "blocked-worker", hides: &["long-polls"], reach: Reach::Site },
     Rule {
         cause: "blocked-worker",
-        hides: &["long-polls"],
-        reach: Reach::Site,
-    },
-    Rule {
-        cause: "blocked-worker",
-        hides: &[
-            "contended-lock",
-            "full-channel",
-            "task-pileup",
-            "growing-queue",
-        ],
+        hides: &["contended-lock", "full-channel", "task-pileup", "growing-queue"],
         reach: Reach::Stalled,
     },
     Rule {
         cause: "runtime-stalled",
-        hides: &[
-            "contended-lock",
-            "full-channel",
-            "task-pileup",
-            "growing-queue",
-        ],
+        hides: &["contended-lock", "full-channel", "task-pileup", "growing-queue"],
         reach: Reach::Stalled,
     },
-    Rule {
-        cause: "long-polls",
-        hides: &["contended-lock"],
-        reach: Reach::Site,
-    },
-    Rule {
-        cause: "quiet-feed",
-        hides: &["partial-feed", "not-instrumented"],
-        reach: Reach::All,
-    },
+    Rule { cause: "long-polls", hides: &["contended-lock"], reach: Reach::Site },
+    Rule { cause: "quiet-feed", hides: &["partial-feed", "not-instrumented"], reach: Reach::All },
 ];
 
 /// Whether a finding of one detector explains a symptom of another.
 pub(super) fn explains(cause: (&str, &Scope), effect: (&str, &Scope)) -> bool {
-    RULES.iter().any(|rule| {
-        rule.cause == cause.0
-            && rule.hides.contains(&effect.0)
-            && reaches(rule.reach, cause.1, effect.1)
-    })
+    RULES
+        .iter()
+        .any(|rule| rule.cause == cause.0 && rule.hides.contains(&effect.0) && reaches(rule.reach, cause.1, effect.1))
 }
 
 fn reaches(reach: Reach, cause: &Scope, effect: &Scope) -> bool {
     match reach {
-        Reach::Involved => {
-            shares(&cause.resources, &effect.resources) || shares(&cause.tasks, &effect.tasks)
-        }
+        Reach::Involved => shares(&cause.resources, &effect.resources) || shares(&cause.tasks, &effect.tasks),
         Reach::Site => shares(&cause.sites, &effect.sites),
-        Reach::Stalled => cause
-            .stalls_since
-            .is_some_and(|since| effect.last_progress.is_none_or(|last| last <= since)),
+        Reach::Stalled => cause.stalls_since.is_some_and(|since| effect.last_progress.is_none_or(|last| last <= since)),
         Reach::All => true,
     }
 }
@@ -134,9 +81,7 @@ mod tests {
             for hidden in rule.hides {
                 assert!(detector(hidden).is_some(), "{hidden}");
                 assert!(
-                    !RULES
-                        .iter()
-                        .any(|other| other.cause == *hidden && other.hides.contains(&rule.cause)),
+                    !RULES.iter().any(|other| other.cause == *hidden && other.hides.contains(&rule.cause)),
                     "{hidden}"
                 );
             }
@@ -146,25 +91,10 @@ mod tests {
     #[test]
     fn a_blocked_worker_explains_only_what_stood_still_since() {
         let at = Timestamp::from_nanos;
-        let cause = Scope {
-            stalls_since: Some(at(100)),
-            ..Scope::default()
-        };
-        let moving = Scope {
-            last_progress: Some(at(200)),
-            ..Scope::default()
-        };
-        let standing = Scope {
-            last_progress: Some(at(50)),
-            ..Scope::default()
-        };
-        assert!(!explains(
-            ("blocked-worker", &cause),
-            ("contended-lock", &moving)
-        ));
-        assert!(explains(
-            ("blocked-worker", &cause),
-            ("contended-lock", &standing)
-        ));
+        let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
+        let moving = Scope { last_progress: Some(at(200)), ..Scope::default() };
+        let standing = Scope { last_progress: Some(at(50)), ..Scope::default() };
+        assert!(!explains(("blocked-worker", &cause), ("contended-lock", &moving)));
+        assert!(explains(("blocked-worker", &cause), ("contended-lock", &standing)));
     }
 }

@@ -44,29 +44,17 @@ pub struct Setting {
 impl Setting {
     /// A length of time.
     pub const fn duration(key: &'static str, default: Duration, help: &'static str) -> Self {
-        Self {
-            key,
-            default: Value::Duration(default),
-            help,
-        }
+        Self { key, default: Value::Duration(default), help }
     }
 
     /// A number of things.
     pub const fn count(key: &'static str, default: u64, help: &'static str) -> Self {
-        Self {
-            key,
-            default: Value::Count(default),
-            help,
-        }
+        Self { key, default: Value::Count(default), help }
     }
 
     /// A share or a rate.
     pub const fn number(key: &'static str, default: f64, help: &'static str) -> Self {
-        Self {
-            key,
-            default: Value::Number(default),
-            help,
-        }
+        Self { key, default: Value::Number(default), help }
     }
 
     /// Reads a value of this setting's type.
@@ -74,32 +62,27 @@ impl Setting {
         match self.default {
             Value::Duration(_) => {
                 let parsed = humantime::parse_duration(text);
-                parsed.map(Value::Duration).map_err(|_| {
-                    format!("`{text}` is not a duration; write it like 500ms, 10s or 2m")
-                })
+                parsed
+                    .map(Value::Duration)
+                    .map_err(|_| format!("`{text}` is not a duration; write it like 500ms, 10s or 2m"))
             }
-            Value::Count(_) => text
-                .parse()
-                .map(Value::Count)
-                .map_err(|_| format!("`{text}` is not a whole number of zero or more")),
+            Value::Count(_) => {
+                text.parse().map(Value::Count).map_err(|_| format!("`{text}` is not a whole number of zero or more"))
+            }
             Value::Number(_) => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() && number >= 0.0 => Ok(Value::Number(number)),
                 _ => Err(format!("`{text}` is not a number of zero or more")),
             },
-            Value::Switch(_) => text
-                .parse()
-                .map(Value::Switch)
-                .map_err(|_| format!("`{text}` is neither true nor false")),
+            Value::Switch(_) => {
+                text.parse().map(Value::Switch).map_err(|_| format!("`{text}` is neither true nor false"))
+            }
         }
     }
 }
 
 /// Every detector has this one: whether it runs at all.
-pub const ENABLED: Setting = Setting {
-    key: "enabled",
-    default: Value::Switch(true),
-    help: "whether this detector runs",
-};
+pub const ENABLED: Setting =
+    Setting { key: "enabled", default: Value::Switch(true), help: "whether this detector runs" };
 
 /// All settings that are not at their defaults.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -113,46 +96,26 @@ impl Settings {
     /// # Errors
     /// A sentence that says what is wrong and what the right ones are.
     pub fn set(&mut self, assignment: &str) -> Result<(), String> {
-        let form = || {
-            format!(
-                "`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s"
-            )
-        };
+        let form =
+            || format!("`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s");
         let (name, value) = assignment.split_once('=').ok_or_else(form)?;
         let (id, key) = name.split_once('.').ok_or_else(form)?;
-        let detector = DETECTORS
-            .iter()
-            .find(|detector| detector.id == id)
-            .ok_or_else(|| {
-                let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
-                format!(
-                    "there is no detector `{id}`; the detectors are {}",
-                    ids.join(", ")
-                )
-            })?;
-        let setting = detector
-            .all_settings()
-            .find(|setting| setting.key == key)
-            .ok_or_else(|| {
-                let keys: Vec<_> = detector.all_settings().map(|setting| setting.key).collect();
-                format!(
-                    "detector {id} has no setting `{key}`; it has {}",
-                    keys.join(", ")
-                )
-            })?;
-        let value = setting
-            .parse(value.trim())
-            .map_err(|error| format!("{id}.{key}: {error}"))?;
+        let detector = DETECTORS.iter().find(|detector| detector.id == id).ok_or_else(|| {
+            let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
+            format!("there is no detector `{id}`; the detectors are {}", ids.join(", "))
+        })?;
+        let setting = detector.all_settings().find(|setting| setting.key == key).ok_or_else(|| {
+            let keys: Vec<_> = detector.all_settings().map(|setting| setting.key).collect();
+            format!("detector {id} has no setting `{key}`; it has {}", keys.join(", "))
+        })?;
+        let value = setting.parse(value.trim()).map_err(|error| format!("{id}.{key}: {error}"))?;
         self.changed.insert((detector.id, setting.key), value);
         Ok(())
     }
 
     /// The settings as one detector sees them.
     pub fn of(&self, detector: &Detector) -> Scoped<'_> {
-        Scoped {
-            settings: self,
-            detector: detector.id,
-        }
+        Scoped { settings: self, detector: detector.id }
     }
 }
 
@@ -165,11 +128,7 @@ pub struct Scoped<'a> {
 
 impl Scoped<'_> {
     fn get(&self, setting: &Setting) -> Value {
-        self.settings
-            .changed
-            .get(&(self.detector, setting.key))
-            .copied()
-            .unwrap_or(setting.default)
+        self.settings.changed.get(&(self.detector, setting.key)).copied().unwrap_or(setting.default)
     }
 
     /// A length of time; zero for a setting of another type.
@@ -212,10 +171,7 @@ mod tests {
         assert_eq!(settings.set("blocked-worker.critical=250ms"), Ok(()));
         for (wrong, says) in [
             ("blocked-worker", "DETECTOR.KEY=VALUE"),
-            (
-                "blocked.critical=1s",
-                "there is no detector `blocked`; the detectors are",
-            ),
+            ("blocked.critical=1s", "there is no detector `blocked`; the detectors are"),
             ("blocked-worker.criticl=1s", "it has"),
             ("blocked-worker.critical=fast", "not a duration"),
             ("deadlock.enabled=maybe", "neither true nor false"),
@@ -236,14 +192,7 @@ mod tests {
                     detector.id,
                     setting.key
                 );
-                assert!(
-                    setting
-                        .key
-                        .chars()
-                        .all(|it| it.is_ascii_lowercase() || it == '-'),
-                    "{}",
-                    setting.key
-                );
+                assert!(setting.key.chars().all(|it| it.is_ascii_lowercase() || it == '-'), "{}", setting.key);
                 assert!(!setting.help.is_empty());
             }
         }

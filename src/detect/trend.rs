@@ -4,24 +4,16 @@
 /// above 3 less likely than 1 in 700. Zero for fewer than four values.
 ///
 /// Source: Mann (1945), Kendall (1975); ties are corrected for.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "series are at most a few hundred values long"
-)]
+#[expect(clippy::cast_precision_loss, reason = "series are at most a few hundred values long")]
 pub fn mann_kendall(values: &[f64]) -> f64 {
     let n = values.len();
     if n < 4 {
         return 0.0;
     }
     let pairs = (0..n).flat_map(|early| (early + 1..n).map(move |late| (early, late)));
-    let score: i64 = pairs
-        .map(|(early, late)| sign(values[late] - values[early]))
-        .sum();
+    let score: i64 = pairs.map(|(early, late)| sign(values[late] - values[early])).sum();
     let spread = |n: f64| n * (n - 1.0) * (2.0 * n + 5.0);
-    let ties: f64 = tie_sizes(values)
-        .into_iter()
-        .map(|size| spread(size as f64))
-        .sum();
+    let ties: f64 = tie_sizes(values).into_iter().map(|size| spread(size as f64)).sum();
     let variance = (spread(n as f64) - ties) / 18.0;
     if variance <= 0.0 || score == 0 {
         return 0.0;
@@ -37,23 +29,13 @@ fn sign(difference: f64) -> i64 {
 fn tie_sizes(values: &[f64]) -> Vec<usize> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted
-        .chunk_by(|one, next| one == next)
-        .map(<[f64]>::len)
-        .collect()
+    sorted.chunk_by(|one, next| one == next).map(<[f64]>::len).collect()
 }
 
 /// The mean of some values; zero for none.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "series are at most a few hundred values long"
-)]
+#[expect(clippy::cast_precision_loss, reason = "series are at most a few hundred values long")]
 pub fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() {
-        0.0
-    } else {
-        values.iter().sum::<f64>() / values.len() as f64
-    }
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 /// How much a series has grown: the mean of its last three values less that of its first three.
@@ -63,10 +45,7 @@ pub fn growth(values: &[f64]) -> f64 {
 }
 
 /// Whether a series still grows at its end: its last third at half the pace of the whole or more.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "series are at most a few hundred values long"
-)]
+#[expect(clippy::cast_precision_loss, reason = "series are at most a few hundred values long")]
 pub fn still_grows(values: &[f64]) -> bool {
     let third = values.len() / 3;
     if third < 2 {
@@ -94,9 +73,7 @@ mod tests {
 
     #[test]
     fn a_step_has_stopped_growing() {
-        let step: Vec<f64> = (0..20)
-            .map(|n| if n < 6 { f64::from(n) * 20.0 } else { 120.0 })
-            .collect();
+        let step: Vec<f64> = (0..20).map(|n| if n < 6 { f64::from(n) * 20.0 } else { 120.0 }).collect();
         assert!(mann_kendall(&step) > 2.0);
         assert!(!still_grows(&step));
     }

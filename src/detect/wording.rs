@@ -20,26 +20,14 @@ pub fn duration(duration: Duration) -> String {
         _ if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
         _ if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
         _ if seconds < 60.0 => format!("{seconds:.1} s"),
-        _ if seconds < 3_600.0 => format!(
-            "{} min {} s",
-            duration.as_secs() / 60,
-            duration.as_secs() % 60
-        ),
-        _ => format!(
-            "{} h {} min",
-            duration.as_secs() / 3_600,
-            duration.as_secs() / 60 % 60
-        ),
+        _ if seconds < 3_600.0 => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+        _ => format!("{} h {} min", duration.as_secs() / 3_600, duration.as_secs() / 60 % 60),
     }
 }
 
 /// A number of things: `1 task`, `12 tasks`.
 pub fn count(number: usize, thing: &str) -> String {
-    if number == 1 {
-        format!("1 {thing}")
-    } else {
-        format!("{number} {thing}s")
-    }
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 /// A share in per cent.
@@ -55,9 +43,7 @@ pub fn site(site: &Site) -> String {
 /// A task in a sentence, with the number that its own process knows it by.
 pub fn task(model: &Model, task: &Task) -> String {
     let location = model.site(task.site).map_or("", |site| &site.id.location);
-    let thing = task
-        .task_id
-        .map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
+    let thing = task.task_id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
     place(&thing, task.name.as_deref().unwrap_or_default(), location)
 }
 
@@ -73,9 +59,8 @@ fn place(thing: &str, name: &str, location: &str) -> String {
 /// What to add to advice about a task whose spawn site is in a library, where the user's own code cannot be told from the place.
 pub fn library_hint(location: &str) -> String {
     let package = location.split('/').next().unwrap_or_default();
-    let has_version = package
-        .rsplit_once('-')
-        .is_some_and(|(_, version)| version.starts_with(|it: char| it.is_ascii_digit()));
+    let has_version =
+        package.rsplit_once('-').is_some_and(|(_, version)| version.starts_with(|it: char| it.is_ascii_digit()));
     if has_version && location.contains('/') {
         format!(
             " The task is spawned inside {package}: name your tasks (tokio::task::Builder) to tell which of your code it runs."
@@ -97,26 +82,14 @@ pub fn resource_location(model: &Model, key: ResourceKey) -> String {
         return own.to_string();
     }
     let waiting = waiting_sites(model, key);
-    let granted = || {
-        resource
-            .grants
-            .last()
-            .and_then(|grant| model.site(grant.site?))
-            .map(|site| site.id.location.to_string())
-    };
-    waiting
-        .into_iter()
-        .next()
-        .map(|(_, location)| location)
-        .or_else(granted)
-        .unwrap_or_else(|| own.to_string())
+    let granted =
+        || resource.grants.last().and_then(|grant| model.site(grant.site?)).map(|site| site.id.location.to_string());
+    waiting.into_iter().next().map(|(_, location)| location).or_else(granted).unwrap_or_else(|| own.to_string())
 }
 
 /// Name and place of the spawn sites of the tasks that wait for a resource, sorted.
 pub fn waiting_sites(model: &Model, key: ResourceKey) -> Vec<(String, String)> {
-    let tasks = model
-        .waiters(key)
-        .filter_map(|(_, op)| model.task(op.task?));
+    let tasks = model.waiters(key).filter_map(|(_, op)| model.task(op.task?));
     let mut sites: Vec<_> = tasks
         .filter_map(|task| model.site(task.site))
         .map(|site| (site.id.name.to_string(), site.id.location.to_string()))
@@ -144,9 +117,7 @@ pub fn resource(model: &Model, key: ResourceKey) -> String {
 /// The type of a resource as users know it.
 pub fn type_name(resource: &Resource) -> String {
     match resource.kind {
-        ResourceKind::Other if !resource.concrete_type.is_empty() => {
-            resource.concrete_type.to_string()
-        }
+        ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
         kind => kind.as_str().to_owned(),
     }
 }
@@ -165,38 +136,18 @@ pub fn site_subject(model: &Model, site: &Site, worst: &[TaskKey], count: usize)
 /// A resource as the subject of a finding.
 pub fn resource_subject(model: &Model, key: ResourceKey, count: usize) -> Subject {
     let name = model.resource(key).map(type_name).unwrap_or_default();
-    let ids = model
-        .resource(key)
-        .map(|resource| resource.id)
-        .into_iter()
-        .collect();
-    Subject {
-        kind: SubjectKind::Resource,
-        name,
-        location: resource_location(model, key),
-        ids,
-        count,
-    }
+    let ids = model.resource(key).map(|resource| resource.id).into_iter().collect();
+    Subject { kind: SubjectKind::Resource, name, location: resource_location(model, key), ids, count }
 }
 
 /// The feed as the subject of a finding.
 pub fn feed_subject() -> Subject {
-    Subject {
-        kind: SubjectKind::Feed,
-        name: "feed".to_owned(),
-        location: String::new(),
-        ids: Vec::new(),
-        count: 1,
-    }
+    Subject { kind: SubjectKind::Feed, name: "feed".to_owned(), location: String::new(), ids: Vec::new(), count: 1 }
 }
 
 /// The numbers by which the target itself knows some tasks.
 pub fn task_ids(model: &Model, tasks: &[TaskKey]) -> Vec<u64> {
-    tasks
-        .iter()
-        .filter_map(|key| model.task(*key)?.task_id)
-        .take(MOST_IDS)
-        .collect()
+    tasks.iter().filter_map(|key| model.task(*key)?.task_id).take(MOST_IDS).collect()
 }
 
 /// A task with a part in a finding.
@@ -207,23 +158,13 @@ pub fn related_task(model: &Model, key: TaskKey, role: Role) -> Option<Related> 
 
 /// A spawn site with a part in a finding.
 pub fn related_site(site: &Site, role: Role) -> Related {
-    Related {
-        kind: SubjectKind::Site,
-        name: site.id.name.to_string(),
-        location: site.id.location.to_string(),
-        role,
-    }
+    Related { kind: SubjectKind::Site, name: site.id.name.to_string(), location: site.id.location.to_string(), role }
 }
 
 /// A resource with a part in a finding.
 pub fn related_resource(model: &Model, key: ResourceKey) -> Related {
     let name = model.resource(key).map(type_name).unwrap_or_default();
-    Related {
-        kind: SubjectKind::Resource,
-        name,
-        location: resource_location(model, key),
-        role: Role::Resource,
-    }
+    Related { kind: SubjectKind::Resource, name, location: resource_location(model, key), role: Role::Resource }
 }
 
 #[cfg(test)]
@@ -232,19 +173,12 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        for (millis, text) in [
-            (0.35, "350 us"),
-            (3.42, "3.4 ms"),
-            (340.2, "340 ms"),
-            (2_100.0, "2.1 s"),
-            (250_000.0, "4 min 10 s"),
-        ] {
+        for (millis, text) in
+            [(0.35, "350 us"), (3.42, "3.4 ms"), (340.2, "340 ms"), (2_100.0, "2.1 s"), (250_000.0, "4 min 10 s")]
+        {
             assert_eq!(duration(Duration::from_secs_f64(millis / 1e3)), text);
         }
         assert_eq!(duration(Duration::from_secs(7_260)), "2 h 1 min");
-        assert_eq!(
-            (count(1, "task"), count(0, "task")),
-            ("1 task".to_owned(), "0 tasks".to_owned())
-        );
+        assert_eq!((count(1, "task"), count(0, "task")), ("1 task".to_owned(), "0 tasks".to_owned()));
     }
 }

@@ -54,10 +54,7 @@ impl Clock {
     pub fn interval(&self) -> Duration {
         let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
         steps.sort_unstable();
-        steps
-            .get(steps.len() / 2)
-            .copied()
-            .unwrap_or(Duration::from_secs(1))
+        steps.get(steps.len() / 2).copied().unwrap_or(Duration::from_secs(1))
     }
 
     /// The remembered gaps, oldest first.
@@ -72,11 +69,7 @@ impl Clock {
 
     /// How long the process ran between two times.
     pub fn running_between(&self, from: Timestamp, to: Timestamp) -> Duration {
-        let stopped: Duration = self
-            .gaps
-            .iter()
-            .map(|gap| gap.to.min(to).since(gap.from.max(from)))
-            .sum();
+        let stopped: Duration = self.gaps.iter().map(|gap| gap.to.min(to).since(gap.from.max(from))).sum();
         to.since(from).saturating_sub(stopped)
     }
 
@@ -101,14 +94,7 @@ impl Clock {
         let interval = self.interval();
         let usual = interval + interval / 2 + Duration::from_millis(250);
         if self.steps.len() >= STEPS_TO_JUDGE && step > usual {
-            push_bounded(
-                &mut self.gaps,
-                Gap {
-                    from: self.now.plus(interval),
-                    to: now,
-                },
-                GAPS,
-            );
+            push_bounded(&mut self.gaps, Gap { from: self.now.plus(interval), to: now }, GAPS);
         }
         push_bounded(&mut self.steps, step, STEPS);
     }
@@ -133,17 +119,8 @@ mod tests {
     #[test]
     fn a_stopped_process_is_a_gap_that_ages_do_not_count() {
         let clock = clock([10_000, 10_400, 11_400, 12_400, 13_400, 17_400]);
-        assert_eq!(
-            clock.gaps().copied().collect::<Vec<_>>(),
-            [Gap {
-                from: at(14_400),
-                to: at(17_400)
-            }]
-        );
-        assert_eq!(
-            clock.running_since(at(13_000)),
-            Duration::from_millis(1_400)
-        );
+        assert_eq!(clock.gaps().copied().collect::<Vec<_>>(), [Gap { from: at(14_400), to: at(17_400) }]);
+        assert_eq!(clock.running_since(at(13_000)), Duration::from_millis(1_400));
         assert_eq!(clock.running_since(at(15_000)), Duration::ZERO);
     }
 

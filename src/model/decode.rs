@@ -37,11 +37,7 @@ impl Model {
         }
         self.clock.advance(now);
         self.note_quality(update, lag);
-        for metadata in update
-            .new_metadata
-            .iter()
-            .flat_map(|registered| &registered.metadata)
-        {
+        for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
             self.register(metadata);
         }
         self.introduce(update);
@@ -56,18 +52,11 @@ impl Model {
             _ => return,
         };
         let polls = match &message.poll_times_histogram {
-            Some(tasks::task_details::PollTimesHistogram::LegacyHistogram(bytes)) => {
-                Durations::decode(bytes, 0, None)
-            }
-            Some(tasks::task_details::PollTimesHistogram::Histogram(histogram)) => {
-                durations(histogram)
-            }
+            Some(tasks::task_details::PollTimesHistogram::LegacyHistogram(bytes)) => Durations::decode(bytes, 0, None),
+            Some(tasks::task_details::PollTimesHistogram::Histogram(histogram)) => durations(histogram),
             None => None,
         };
-        let scheduled = message
-            .scheduled_times_histogram
-            .as_ref()
-            .and_then(durations);
+        let scheduled = message.scheduled_times_histogram.as_ref().and_then(durations);
         if polls.is_none() {
             self.quality.malformed += 1;
         }
@@ -77,18 +66,9 @@ impl Model {
     fn note_quality(&mut self, update: &instrument::Update, lag: Option<Duration>) {
         let quality = &mut self.quality;
         let before = quality.dropped();
-        quality.dropped_tasks += update
-            .task_update
-            .as_ref()
-            .map_or(0, |part| part.dropped_events);
-        quality.dropped_resources += update
-            .resource_update
-            .as_ref()
-            .map_or(0, |part| part.dropped_events);
-        quality.dropped_ops += update
-            .async_op_update
-            .as_ref()
-            .map_or(0, |part| part.dropped_events);
+        quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| part.dropped_events);
+        quality.dropped_resources += update.resource_update.as_ref().map_or(0, |part| part.dropped_events);
+        quality.dropped_ops += update.async_op_update.as_ref().map_or(0, |part| part.dropped_events);
         if quality.dropped() > before {
             quality.last_dropped = Some(self.clock.now());
         }
@@ -100,25 +80,16 @@ impl Model {
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
     fn identify(&mut self, update: &instrument::Update, now: Timestamp) {
         let births = births(update);
-        let known =
-            |id: &u64, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
+        let known = |id: &u64, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
         let same = births.iter().any(|(id, created)| known(id, *created));
         if !same && !births.is_empty() {
             let epoch = self.epoch + 1;
-            *self = Self {
-                epoch,
-                ..Self::new(self.retention)
-            };
+            *self = Self { epoch, ..Self::new(self.retention) };
             return;
         }
         let introduced = introduced(update);
         if introduced.iter().any(|id| self.ids.contains_key(id)) {
-            let gone: Vec<u64> = self
-                .ids
-                .keys()
-                .filter(|id| !introduced.contains(id))
-                .copied()
-                .collect();
+            let gone: Vec<u64> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
             for id in gone {
                 self.retire(id, now);
             }
@@ -130,12 +101,7 @@ impl Model {
             self.quality.malformed += 1;
             return;
         };
-        let names = metadata
-            .field_names
-            .iter()
-            .take(MOST_FIELDS)
-            .map(|name| self.strings.intern(name))
-            .collect();
+        let names = metadata.field_names.iter().take(MOST_FIELDS).map(|name| self.strings.intern(name)).collect();
         self.metadata.insert(id.id, Metadata { field_names: names });
     }
 
@@ -162,21 +128,13 @@ impl Model {
             }
             for op in &part.new_async_ops {
                 if let Some(id) = op.id {
-                    self.link_op(
-                        id.id,
-                        op.resource_id.map(|id| id.id),
-                        op.parent_async_op_id.map(|id| id.id),
-                    );
+                    self.link_op(id.id, op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
                 }
             }
         }
     }
 
-    fn introduce_resource(
-        &mut self,
-        resource: &resources::Resource,
-        stats: &HashMap<u64, resources::Stats>,
-    ) {
+    fn introduce_resource(&mut self, resource: &resources::Resource, stats: &HashMap<u64, resources::Stats>) {
         let Some(id) = resource.id else {
             self.quality.malformed += 1;
             return;
@@ -187,10 +145,7 @@ impl Model {
             internal: resource.is_internal,
             has_parent: resource.parent_resource_id.is_some(),
         };
-        let created = stats
-            .get(&id.id)
-            .and_then(|stats| stats.created_at.as_ref())
-            .and_then(timestamp);
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
         self.new_resource(id.id, created, new);
     }
 
@@ -199,10 +154,7 @@ impl Model {
             self.quality.malformed += 1;
             return;
         };
-        let mut new = NewTask {
-            location: self.location(task.location.as_ref()),
-            ..NewTask::default()
-        };
+        let mut new = NewTask { location: self.location(task.location.as_ref()), ..NewTask::default() };
         let mut others = Vec::new();
         for field in task.fields.iter().take(MOST_FIELDS) {
             let Some(name) = self.field_name(field) else {
@@ -212,27 +164,18 @@ impl Model {
             match (&*name, &field.value) {
                 ("kind", Some(value)) => new.kind = with_text(value, TaskKind::parse),
                 ("task.name", Some(value)) => {
-                    new.name = with_text(value, |name| {
-                        (!name.is_empty()).then(|| self.strings.intern(name))
-                    });
+                    new.name = with_text(value, |name| (!name.is_empty()).then(|| self.strings.intern(name)));
                 }
                 ("task.id", Some(value)) => new.task_id = number(value),
                 ("size.bytes", Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
                 ("original_size.bytes", Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
-                ("fn", Some(value)) => {
-                    new.function = Some(with_text(value, |name| self.strings.intern(name)))
-                }
-                (_, Some(value)) => {
-                    others.push((name, with_text(value, |text| self.strings.intern(text))))
-                }
+                ("fn", Some(value)) => new.function = Some(with_text(value, |name| self.strings.intern(name))),
+                (_, Some(value)) => others.push((name, with_text(value, |text| self.strings.intern(text)))),
                 (_, None) => {}
             }
         }
         new.fields = others.into();
-        let created = stats
-            .get(&id.id)
-            .and_then(|stats| stats.created_at.as_ref())
-            .and_then(timestamp);
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
         self.new_task(id.id, created, new);
     }
 
@@ -241,65 +184,34 @@ impl Model {
             self.quality.malformed += 1;
             return;
         };
-        let new = NewOp {
-            source: self.strings.intern(&op.source),
-        };
-        let created = stats
-            .get(&id.id)
-            .and_then(|stats| stats.created_at.as_ref())
-            .and_then(timestamp);
+        let new = NewOp { source: self.strings.intern(&op.source) };
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
         self.new_op(id.id, created, new);
     }
 
     fn change(&mut self, update: &instrument::Update) {
-        for (id, stats) in update
-            .resource_update
-            .iter()
-            .flat_map(|part| &part.stats_update)
-        {
+        for (id, stats) in update.resource_update.iter().flat_map(|part| &part.stats_update) {
             let created = stats.created_at.as_ref().and_then(timestamp);
             let Some(created) = created else {
                 self.quality.malformed += 1;
                 continue;
             };
-            let attributes = stats
-                .attributes
-                .iter()
-                .take(MOST_FIELDS)
-                .filter_map(|it| self.attribute(it))
-                .collect();
-            self.resource_changed(
-                *id,
-                created,
-                stats.dropped_at.as_ref().and_then(timestamp),
-                attributes,
-            );
+            let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
+            self.resource_changed(*id, created, stats.dropped_at.as_ref().and_then(timestamp), attributes);
         }
-        for (id, stats) in update
-            .task_update
-            .iter()
-            .flat_map(|part| &part.stats_update)
-        {
+        for (id, stats) in update.task_update.iter().flat_map(|part| &part.stats_update) {
             match task_stats(stats) {
                 Some(stats) => self.task_changed(*id, stats),
                 None => self.quality.malformed += 1,
             }
         }
-        for (id, stats) in update
-            .async_op_update
-            .iter()
-            .flat_map(|part| &part.stats_update)
-        {
+        for (id, stats) in update.async_op_update.iter().flat_map(|part| &part.stats_update) {
             match op_stats(stats) {
                 Some(stats) => self.op_changed(*id, stats),
                 None => self.quality.malformed += 1,
             }
         }
-        for poll in update
-            .resource_update
-            .iter()
-            .flat_map(|part| &part.new_poll_ops)
-        {
+        for poll in update.resource_update.iter().flat_map(|part| &part.new_poll_ops) {
             // Other names are reported twice a poll, the first time for the cooperative budget, and prove nothing.
             if let (Some(op), "poll") = (poll.async_op_id, poll.name.as_str()) {
                 self.op_polled(op.id, poll.is_ready);
@@ -314,18 +226,9 @@ impl Model {
             field::Value::U64Val(number) => Value::Number(*number),
             field::Value::I64Val(number) => Value::Signed(*number),
             field::Value::BoolVal(yes) => Value::Bool(*yes),
-            field::Value::StrVal(text) | field::Value::DebugVal(text) => {
-                Value::Text(self.strings.intern(text))
-            }
+            field::Value::StrVal(text) | field::Value::DebugVal(text) => Value::Text(self.strings.intern(text)),
         };
-        Some(Attribute {
-            name,
-            value,
-            unit: attribute
-                .unit
-                .as_ref()
-                .map(|unit| self.strings.intern(unit)),
-        })
+        Some(Attribute { name, value, unit: attribute.unit.as_ref().map(|unit| self.strings.intern(unit)) })
     }
 
     fn field_name(&mut self, field: &Field) -> Option<Text> {
@@ -333,10 +236,7 @@ impl Model {
             field::Name::StrName(name) => Some(self.strings.intern(name)),
             field::Name::NameIdx(index) => {
                 let metadata = self.metadata.get(&field.metadata_id?.id)?;
-                metadata
-                    .field_names
-                    .get(usize::try_from(*index).ok()?)
-                    .cloned()
+                metadata.field_names.get(usize::try_from(*index).ok()?).cloned()
             }
         }
     }
@@ -345,17 +245,9 @@ impl Model {
         let Some(location) = location else {
             return self.strings.intern("");
         };
-        let file = location
-            .file
-            .as_deref()
-            .or(location.module_path.as_deref())
-            .unwrap_or_default();
+        let file = location.file.as_deref().or(location.module_path.as_deref()).unwrap_or_default();
         let mut place = text::cut(text::short_path(file)).to_owned();
-        for part in [location.line, location.column]
-            .into_iter()
-            .flatten()
-            .filter(|_| !file.is_empty())
-        {
+        for part in [location.line, location.column].into_iter().flatten().filter(|_| !file.is_empty()) {
             place = format!("{place}:{part}");
         }
         self.strings.intern(&place)
@@ -364,60 +256,32 @@ impl Model {
 
 /// Every id with counters in a message, and when it was born.
 fn births(update: &instrument::Update) -> Vec<(u64, Timestamp)> {
-    let tasks = update
-        .task_update
-        .iter()
-        .flat_map(|part| &part.stats_update)
-        .map(|(id, stats)| (id, &stats.created_at));
-    let resources = update
-        .resource_update
-        .iter()
-        .flat_map(|part| &part.stats_update)
-        .map(|(id, it)| (id, &it.created_at));
-    let ops = update
-        .async_op_update
-        .iter()
-        .flat_map(|part| &part.stats_update)
-        .map(|(id, stats)| (id, &stats.created_at));
+    let tasks =
+        update.task_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
+    let resources =
+        update.resource_update.iter().flat_map(|part| &part.stats_update).map(|(id, it)| (id, &it.created_at));
+    let ops =
+        update.async_op_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
     let all = tasks.chain(resources).chain(ops);
-    all.filter_map(|(id, created)| Some((*id, created.as_ref().and_then(timestamp)?)))
-        .collect()
+    all.filter_map(|(id, created)| Some((*id, created.as_ref().and_then(timestamp)?))).collect()
 }
 
 /// Every id that a message introduces.
 fn introduced(update: &instrument::Update) -> FxHashSet<u64> {
-    let tasks = update
-        .task_update
-        .iter()
-        .flat_map(|part| &part.new_tasks)
-        .filter_map(|task| task.id);
-    let resources = update
-        .resource_update
-        .iter()
-        .flat_map(|part| &part.new_resources)
-        .filter_map(|resource| resource.id);
-    let ops = update
-        .async_op_update
-        .iter()
-        .flat_map(|part| &part.new_async_ops)
-        .filter_map(|op| op.id);
+    let tasks = update.task_update.iter().flat_map(|part| &part.new_tasks).filter_map(|task| task.id);
+    let resources =
+        update.resource_update.iter().flat_map(|part| &part.new_resources).filter_map(|resource| resource.id);
+    let ops = update.async_op_update.iter().flat_map(|part| &part.new_async_ops).filter_map(|op| op.id);
     tasks.chain(resources).chain(ops).map(|id| id.id).collect()
 }
 
 fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
-    let (seconds, nanos) = (
-        u64::try_from(wire.seconds).ok()?,
-        u64::try_from(wire.nanos).ok()?,
-    );
-    seconds
-        .checked_mul(1_000_000_000)?
-        .checked_add(nanos)
-        .map(Timestamp::from_nanos)
+    let (seconds, nanos) = (u64::try_from(wire.seconds).ok()?, u64::try_from(wire.nanos).ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
 }
 
 fn duration(wire: Option<&prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(*wire).ok())
-        .unwrap_or_default()
+    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default()
 }
 
 fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
@@ -450,14 +314,7 @@ fn task_stats(wire: &tasks::Stats) -> Option<TaskStats> {
 fn op_stats(wire: &async_ops::Stats) -> Option<OpStats> {
     let permits = |wanted: &str| {
         let named = |it: &&WireAttribute| matches!(&it.field, Some(Field { name: Some(field::Name::StrName(name)), .. }) if name == wanted);
-        wire.attributes
-            .iter()
-            .find(named)?
-            .field
-            .as_ref()?
-            .value
-            .as_ref()
-            .and_then(number)
+        wire.attributes.iter().find(named)?.field.as_ref()?.value.as_ref().and_then(number)
     };
     Some(OpStats {
         created: wire.created_at.as_ref().and_then(timestamp)?,
@@ -470,11 +327,7 @@ fn op_stats(wire: &async_ops::Stats) -> Option<OpStats> {
 }
 
 fn durations(wire: &tasks::DurationHistogram) -> Option<Durations> {
-    Durations::decode(
-        &wire.raw_histogram,
-        wire.high_outliers,
-        wire.highest_outlier,
-    )
+    Durations::decode(&wire.raw_histogram, wire.high_outliers, wire.highest_outlier)
 }
 
 fn number(value: &field::Value) -> Option<u64> {

@@ -26,17 +26,9 @@ pub struct Durations {
 
 impl Durations {
     /// Reads a distribution in HdrHistogram's own format, of either version; `None` for bytes that are not one.
-    pub(super) fn decode(
-        bytes: &[u8],
-        outliers: u64,
-        highest_outlier: Option<u64>,
-    ) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8], outliers: u64, highest_outlier: Option<u64>) -> Option<Self> {
         let histogram = Deserializer::new().deserialize(&mut &*bytes).ok()?;
-        Some(Self {
-            histogram,
-            outliers,
-            highest_outlier: highest_outlier.map(Duration::from_nanos),
-        })
+        Some(Self { histogram, outliers, highest_outlier: highest_outlier.map(Duration::from_nanos) })
     }
 
     /// How many values there are.
@@ -51,8 +43,7 @@ impl Durations {
 
     /// The longest duration.
     pub fn longest(&self) -> Duration {
-        self.highest_outlier
-            .unwrap_or(Duration::from_nanos(self.histogram.max()))
+        self.highest_outlier.unwrap_or(Duration::from_nanos(self.histogram.max()))
     }
 
     /// How many values fall into each of so many equal steps between the shortest and the longest recorded one.
@@ -61,8 +52,7 @@ impl Durations {
         let step = (high - low) / u64::try_from(columns.max(1)).unwrap_or(1) + 1;
         let mut counts = vec![0; columns];
         for value in self.histogram.iter_recorded() {
-            let column = usize::try_from((value.value_iterated_to().saturating_sub(low)) / step)
-                .unwrap_or(usize::MAX);
+            let column = usize::try_from((value.value_iterated_to().saturating_sub(low)) / step).unwrap_or(usize::MAX);
             if let Some(count) = counts.get_mut(column.min(columns.saturating_sub(1))) {
                 *count += value.count_at_value();
             }

@@ -51,9 +51,7 @@ impl History {
 
     /// All seconds that are kept, oldest first, the one still running included.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = &Second> {
-        self.closed
-            .iter()
-            .chain((self.current.to > Timestamp::default()).then_some(&self.current))
+        self.closed.iter().chain((self.current.to > Timestamp::default()).then_some(&self.current))
     }
 
     /// The second that is still running, for counting in it.
@@ -70,10 +68,7 @@ impl History {
     pub(super) fn close(&mut self, now: Timestamp) {
         self.current.to = now;
         push_bounded(&mut self.closed, self.current, SECONDS);
-        self.current = Second {
-            from: now,
-            ..Second::default()
-        };
+        self.current = Second { from: now, ..Second::default() };
     }
 }
 

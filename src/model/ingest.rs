@@ -62,8 +62,7 @@ impl Model {
 
     /// Whether something born at `created` can be watched from its birth on: its counters then start at zero for us too.
     fn is_newborn(&self, created: Timestamp) -> bool {
-        self.now().since(created)
-            <= 2 * self.clock.interval() + self.quality.lag.unwrap_or_default()
+        self.now().since(created) <= 2 * self.clock.interval() + self.quality.lag.unwrap_or_default()
     }
 
     pub(super) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask) {
@@ -80,12 +79,7 @@ impl Model {
         self.leave_site(key);
         let name = text::without_numbers(new.name.as_deref().unwrap_or_default());
         let name = self.strings.intern(&name);
-        let site = self.site_of(SiteId {
-            name,
-            kind: new.kind,
-            location: new.location,
-            sizes: new.sizes,
-        });
+        let site = self.site_of(SiteId { name, kind: new.kind, location: new.location, sizes: new.sizes });
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
@@ -104,12 +98,7 @@ impl Model {
     fn insert_task(&mut self, id: u64, created: Option<Timestamp>) -> TaskKey {
         let now = self.now();
         let nowhere = self.strings.intern("");
-        let site = SiteId {
-            name: nowhere.clone(),
-            kind: TaskKind::Other,
-            location: nowhere,
-            sizes: (0, 0),
-        };
+        let site = SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: nowhere, sizes: (0, 0) };
         let site = self.site_of(site);
         let key = self.tasks.insert(Task {
             id,
@@ -119,10 +108,7 @@ impl Model {
             site,
             function: None,
             fields: Box::default(),
-            stats: TaskStats {
-                created: created.unwrap_or(now),
-                ..TaskStats::default()
-            },
+            stats: TaskStats { created: created.unwrap_or(now), ..TaskStats::default() },
             first_seen: now,
             changed: now,
             placeholder: true,
@@ -202,9 +188,7 @@ impl Model {
         task.change(stats, now);
         let cancelled = task.cancelled;
         if task.kind.is_async() {
-            self.last_poll = self
-                .last_poll
-                .max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
+            self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
         }
         if countable && let Some(site) = self.touch(site) {
             count_polls(site, key, &before, &stats);
@@ -227,10 +211,7 @@ impl Model {
         for (set, member) in [
             (&mut self.running, ours && state == TaskState::Running),
             (&mut self.woken, ours && state == TaskState::Scheduled),
-            (
-                &mut self.unwakeable,
-                ours && stranded && state == TaskState::Idle,
-            ),
+            (&mut self.unwakeable, ours && stranded && state == TaskState::Idle),
             (&mut self.workers, worker && state != TaskState::Done),
         ] {
             if member {
@@ -249,11 +230,7 @@ impl Model {
                 self.insert_resource(id, created)
             }
         };
-        let Some(resource) = self
-            .resources
-            .get_mut(key)
-            .filter(|resource| resource.placeholder)
-        else {
+        let Some(resource) = self.resources.get_mut(key).filter(|resource| resource.placeholder) else {
             return;
         };
         resource.placeholder = false;
@@ -340,8 +317,8 @@ impl Model {
     }
 
     pub(super) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp) {
-        let known = matches!(self.ids.get(&id), Some(Entity::Op(_)))
-            && (created.is_none() || self.created(id) == created);
+        let known =
+            matches!(self.ids.get(&id), Some(Entity::Op(_))) && (created.is_none() || self.created(id) == created);
         if !known {
             self.retire(id, self.now());
             self.insert_op(id, created);
@@ -356,10 +333,7 @@ impl Model {
 
     fn insert_op(&mut self, id: u64, created: Option<Timestamp>) -> OpKey {
         let source = self.strings.intern("");
-        let stats = OpStats {
-            created: created.unwrap_or(self.now()),
-            ..OpStats::default()
-        };
+        let stats = OpStats { created: created.unwrap_or(self.now()), ..OpStats::default() };
         let key = self.ops.insert(AsyncOp {
             id,
             source,
@@ -410,9 +384,7 @@ impl Model {
                 self.insert_op(id, Some(stats.created))
             }
         };
-        let task = stats
-            .task
-            .and_then(|id| self.task_at(id, stats.poll.started));
+        let task = stats.task.and_then(|id| self.task_at(id, stats.poll.started));
         let now = self.now();
         let Some(op) = self.ops.get_mut(key) else {
             return;
@@ -438,11 +410,7 @@ impl Model {
     fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
         match self.ids.get(&id)? {
             Entity::Task(key)
-                if at.is_none_or(|at| {
-                    self.tasks
-                        .get(*key)
-                        .is_some_and(|task| task.stats.created <= at)
-                }) =>
+                if at.is_none_or(|at| self.tasks.get(*key).is_some_and(|task| task.stats.created <= at)) =>
             {
                 Some(*key)
             }
@@ -470,16 +438,12 @@ impl Model {
 
 /// Adds the polls that ended between two reports of a task to its site's history.
 fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskStats) {
-    let polls = after
-        .completed_polls()
-        .saturating_sub(before.completed_polls());
+    let polls = after.completed_polls().saturating_sub(before.completed_polls());
     let busy = after.poll.busy.saturating_sub(before.poll.busy);
     let second = site.history.current();
     second.polls += polls;
     second.busy += busy;
-    if let Some(mean) = u32::try_from(polls)
-        .ok()
-        .and_then(|polls| busy.checked_div(polls))
+    if let Some(mean) = u32::try_from(polls).ok().and_then(|polls| busy.checked_div(polls))
         && second.longest.is_none_or(|(longest, _)| mean > longest)
     {
         second.longest = Some((mean, key));

@@ -32,11 +32,7 @@ impl Model {
                 }
             }
             Some(Entity::Resource(key)) => {
-                if self
-                    .resources
-                    .get(key)
-                    .is_some_and(|resource| resource.dropped.is_none())
-                {
+                if self.resources.get(key).is_some_and(|resource| resource.dropped.is_none()) {
                     self.end_resource(key, now);
                 }
             }
@@ -64,12 +60,7 @@ impl Model {
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && cancelled);
         }
-        for set in [
-            &mut self.running,
-            &mut self.woken,
-            &mut self.unwakeable,
-            &mut self.workers,
-        ] {
+        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.workers] {
             set.remove(&key);
         }
         self.bury(Entity::Task(key));
@@ -134,21 +125,11 @@ impl Model {
             Some(false) => op.ready == Some(true),
             None => op.ready.unwrap_or(at_once),
         };
-        let (from, to) = (
-            op.stats.created.min(first),
-            if granted {
-                last_poll.min(dropped)
-            } else {
-                dropped
-            },
-        );
+        let (from, to) = (op.stats.created.min(first), if granted { last_poll.min(dropped) } else { dropped });
         let wait = to.since(from);
         let grant = granted.then(|| Grant {
             task: op.task,
-            site: op
-                .task
-                .and_then(|task| self.tasks.get(task))
-                .map(|task| task.site),
+            site: op.task.and_then(|task| self.tasks.get(task)).map(|task| task.site),
             at: to,
             permits: self.acquisition(key).obtained.unwrap_or(1),
             source: op.source.clone(),
@@ -174,11 +155,7 @@ impl Model {
                 continue;
             };
             site.touched = false;
-            let median_age = if site.history.is_due(now) {
-                Some(site.median_age(now))
-            } else {
-                None
-            };
+            let median_age = if site.history.is_due(now) { Some(site.median_age(now)) } else { None };
             let live = site.live.len();
             let second = site.history.current();
             second.to = now;
@@ -228,11 +205,7 @@ impl Model {
         });
         let site_keys = &mut self.site_keys;
         self.sites.retain(|_, site| {
-            let last = site
-                .history
-                .all()
-                .next_back()
-                .map_or(now, |second| second.to);
+            let last = site.history.all().next_back().map_or(now, |second| second.to);
             let keep = !site.live.is_empty() || site.touched || now.since(last) < FORGET_SITE;
             if !keep {
                 site_keys.remove(&site.id);

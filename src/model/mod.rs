@@ -221,26 +221,18 @@ impl Model {
         self.pick(&self.workers)
     }
 
-    fn pick<'a>(
-        &'a self,
-        keys: &'a FxHashSet<TaskKey>,
-    ) -> impl Iterator<Item = (TaskKey, &'a Task)> {
-        keys.iter()
-            .filter_map(|key| Some((*key, self.tasks.get(*key)?)))
+    fn pick<'a>(&'a self, keys: &'a FxHashSet<TaskKey>) -> impl Iterator<Item = (TaskKey, &'a Task)> {
+        keys.iter().filter_map(|key| Some((*key, self.tasks.get(*key)?)))
     }
 
     /// Locks, semaphores and channels that somebody waits for, or waited for lately.
     pub fn contested(&self) -> impl Iterator<Item = (ResourceKey, &Resource)> {
-        self.active
-            .keys()
-            .filter_map(|key| Some((*key, self.resources.get(*key)?)))
+        self.active.keys().filter_map(|key| Some((*key, self.resources.get(*key)?)))
     }
 
     /// Resources that tell how much is queued in them.
     pub fn queues(&self) -> impl Iterator<Item = (ResourceKey, &Resource)> {
-        self.queues
-            .iter()
-            .filter_map(|key| Some((*key, self.resources.get(*key)?)))
+        self.queues.iter().filter_map(|key| Some((*key, self.resources.get(*key)?)))
     }
 
     /// When any async task was last polled.

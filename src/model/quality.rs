@@ -40,8 +40,7 @@ impl Quality {
 
     /// Whether events were lost so lately that counts of tasks and waits are not to be trusted.
     pub fn is_lossy(&self, now: Timestamp) -> bool {
-        self.last_dropped
-            .is_some_and(|at| now.since(at) < LOSS_LASTS)
+        self.last_dropped.is_some_and(|at| now.since(at) < LOSS_LASTS)
     }
 
     /// Whether news of births arrive late, so that what waits now may not have been introduced yet.

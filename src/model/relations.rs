@@ -85,42 +85,25 @@ impl Model {
 
     /// Ops that wait for a lock, semaphore or channel, in no order.
     pub fn waiters(&self, lock: ResourceKey) -> impl Iterator<Item = (OpKey, &AsyncOp)> {
-        let ops = self
-            .resource(lock)
-            .map(|lock| lock.ops.as_slice())
-            .unwrap_or_default();
-        ops.iter()
-            .filter(|key| self.is_waiting(**key))
-            .filter_map(|key| Some((*key, self.op(*key)?)))
+        let ops = self.resource(lock).map(|lock| lock.ops.as_slice()).unwrap_or_default();
+        ops.iter().filter(|key| self.is_waiting(**key)).filter_map(|key| Some((*key, self.op(*key)?)))
     }
 
     /// Since when an op has been waiting.
     pub fn waiting_since(&self, op: &AsyncOp) -> Timestamp {
-        op.stats
-            .poll
-            .first
-            .map_or(op.stats.created, |first| first.min(op.stats.created))
+        op.stats.poll.first.map_or(op.stats.created, |first| first.min(op.stats.created))
     }
 
     /// What an idle task waits for at present: ops that it polled in its last poll. An op that it holds but did not poll does not keep
     /// it from going on.
     pub fn waits(&self, task: TaskKey) -> impl Iterator<Item = (OpKey, &AsyncOp)> {
-        let waiting = self
-            .task(task)
-            .filter(|task| task.state() == TaskState::Idle);
-        let last_poll = waiting
-            .and_then(|task| task.stats.poll.started)
-            .unwrap_or_default();
+        let waiting = self.task(task).filter(|task| task.state() == TaskState::Idle);
+        let last_poll = waiting.and_then(|task| task.stats.poll.started).unwrap_or_default();
         let ops = waiting.map(|task| task.ops.as_slice()).unwrap_or_default();
         ops.iter()
             .filter(|key| self.is_waiting(**key))
             .filter_map(|key| Some((*key, self.op(*key)?)))
-            .filter(move |(_, op)| {
-                op.stats
-                    .poll
-                    .started
-                    .is_some_and(|started| started.plus(SAME_POLL) >= last_poll)
-            })
+            .filter(move |(_, op)| op.stats.poll.started.is_some_and(|started| started.plus(SAME_POLL) >= last_poll))
     }
 
     /// The timer that an idle task sleeps on, if it made it in its last poll: a timer does not say whose it is.
@@ -129,12 +112,8 @@ impl Model {
             return None;
         }
         let (from, to) = (task.stats.poll.started?, task.stats.poll.ended?);
-        let born = self
-            .sleeps
-            .range((from, ResourceKey::default())..)
-            .take_while(|(created, _)| *created <= to);
-        born.filter_map(|(_, key)| self.resource(*key))
-            .find(|timer| timer.dropped.is_none())
+        let born = self.sleeps.range((from, ResourceKey::default())..).take_while(|(created, _)| *created <= to);
+        born.filter_map(|(_, key)| self.resource(*key)).find(|timer| timer.dropped.is_none())
     }
 
     /// When a timer runs out, as far as is known: it is set anew by every reset, which is not reported.
@@ -146,10 +125,7 @@ impl Model {
     /// Whether a timer was made so soon after a time that it belongs to what began then.
     pub fn sleep_born_within(&self, from: Timestamp, window: Duration) -> bool {
         let last = from.plus(window);
-        self.sleeps
-            .range((from, ResourceKey::default())..)
-            .next()
-            .is_some_and(|(created, _)| *created <= last)
+        self.sleeps.range((from, ResourceKey::default())..).next().is_some_and(|(created, _)| *created <= last)
     }
 
     /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.
@@ -160,9 +136,7 @@ impl Model {
         match resource.kind {
             ResourceKind::Mutex => self.last_grants(resource, 1, |_| true),
             ResourceKind::RwLock => match self.readers_inside(lock) {
-                Some(readers) => {
-                    self.last_grants(resource, readers, |source| source.contains("read"))
-                }
+                Some(readers) => self.last_grants(resource, readers, |source| source.contains("read")),
                 None => self.last_grants(resource, 1, |source| source.contains("write")),
             },
             ResourceKind::Semaphore => self.last_grants(resource, usize::MAX, |_| true),
@@ -177,51 +151,27 @@ impl Model {
             let (requested, obtained) = (stats.requested?, stats.obtained?);
             (obtained > 0 && requested > 1).then(|| requested - obtained)
         };
-        let missing = self
-            .waiters(lock)
-            .filter_map(|(key, _)| lacking(key))
-            .min()?;
+        let missing = self.waiters(lock).filter_map(|(key, _)| lacking(key)).min()?;
         (missing < MOST_READERS).then(|| usize::try_from(missing).unwrap_or(usize::MAX))
     }
 
     /// The tasks of the newest grants of one kind: those of ops that are still alive come first, for they were granted and not let go.
-    fn last_grants(
-        &self,
-        lock: &Resource,
-        most: usize,
-        fits: impl Fn(&str) -> bool,
-    ) -> Vec<Holder> {
+    fn last_grants(&self, lock: &Resource, most: usize, fits: impl Fn(&str) -> bool) -> Vec<Holder> {
         let mut holders: Vec<Holder> = Vec::new();
         let alive = lock.ops.iter().filter_map(|key| {
             let op = self.op(*key)?;
-            let granted = op.is_alive()
-                && fits(&op.source)
-                && self.acquisition(*key).is_granted() == Some(true);
+            let granted = op.is_alive() && fits(&op.source) && self.acquisition(*key).is_granted() == Some(true);
             granted.then_some((op.task?, op.stats.poll.ended?, op.is_owned()))
         });
-        let ended = lock
-            .grants
-            .newest_first()
-            .filter(|grant| fits(&grant.source))
-            .map(|it| (it.task, it.at, it.owned));
-        let all = alive
-            .map(|(task, at, owned)| (Some(task), at, owned))
-            .chain(ended);
+        let ended = lock.grants.newest_first().filter(|grant| fits(&grant.source)).map(|it| (it.task, it.at, it.owned));
+        let all = alive.map(|(task, at, owned)| (Some(task), at, owned)).chain(ended);
         for (task, since, owned) in all.take(most) {
-            let confidence = if owned {
-                Confidence::Possible
-            } else {
-                Confidence::Likely
-            };
+            let confidence = if owned { Confidence::Possible } else { Confidence::Likely };
             let holds = task.filter(|task| self.task(*task).is_some_and(Task::is_alive));
             if let Some(task) = holds
                 && !holders.iter().any(|holder| holder.task == task)
             {
-                holders.push(Holder {
-                    task,
-                    since,
-                    confidence,
-                });
+                holders.push(Holder { task, since, confidence });
             }
         }
         holders
@@ -236,18 +186,11 @@ impl Model {
             && chain.len() < CHAIN
             && !chain.iter().any(|step| step.task == task)
         {
-            let wait = self
-                .waits(task)
-                .find_map(|(op, _)| Some((op, self.lock_of(op)?)));
+            let wait = self.waits(task).find_map(|(op, _)| Some((op, self.lock_of(op)?)));
             let Some((op, resource)) = wait else { break };
             let holders = self.holders(resource);
             next = holders.first().map(|holder| holder.task);
-            chain.push(Step {
-                task,
-                op,
-                resource,
-                holders,
-            });
+            chain.push(Step { task, op, resource, holders });
         }
         chain
     }

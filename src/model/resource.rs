@@ -68,10 +68,7 @@ impl ResourceKind {
 
     /// Whether it gives out permits in the order in which they were asked for.
     pub fn is_fair_queue(self) -> bool {
-        matches!(
-            self,
-            Self::Mutex | Self::RwLock | Self::Semaphore | Self::Channel
-        )
+        matches!(self, Self::Mutex | Self::RwLock | Self::Semaphore | Self::Channel)
     }
 
     /// Whether it is a timer.
@@ -149,11 +146,7 @@ pub struct Permits {
 impl Permits {
     /// How many permits are taken, where that can be told.
     pub fn taken(&self) -> Option<u64> {
-        if self.drifted {
-            None
-        } else {
-            self.capacity?.checked_sub(self.now?)
-        }
+        if self.drifted { None } else { self.capacity?.checked_sub(self.now?) }
     }
 }
 
@@ -198,11 +191,7 @@ const DEPTHS: usize = 180;
 impl Resource {
     /// The attribute of this name as a count.
     pub fn number(&self, name: &str) -> Option<u64> {
-        self.attributes
-            .iter()
-            .find(|attribute| &*attribute.name == name)?
-            .value
-            .number()
+        self.attributes.iter().find(|attribute| &*attribute.name == name)?.value.number()
     }
 
     /// How much is queued in it: a reported depth or length, or the slots taken in a bounded channel.
@@ -228,10 +217,7 @@ impl Resource {
             if born_now {
                 self.permits.capacity = Some(permits);
             }
-            self.permits.drifted |= self
-                .permits
-                .capacity
-                .is_some_and(|capacity| permits > capacity);
+            self.permits.drifted |= self.permits.capacity.is_some_and(|capacity| permits > capacity);
             self.permits.now = Some(permits);
         }
         if let Some(depth) = self.depth() {

@@ -80,10 +80,7 @@ impl Site {
 
     /// Median age of the tasks alive.
     pub fn median_age(&self, now: Timestamp) -> Duration {
-        self.live
-            .iter()
-            .nth(self.live.len() / 2)
-            .map_or(Duration::ZERO, |(created, _)| now.since(*created))
+        self.live.iter().nth(self.live.len() / 2).map_or(Duration::ZERO, |(created, _)| now.since(*created))
     }
 
     /// Notes that one of its tasks ended after so long.

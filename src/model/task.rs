@@ -113,9 +113,7 @@ impl TaskStats {
 
     /// Polls that have ended, without the one that dropping the future counts as.
     pub fn completed_polls(&self) -> u64 {
-        self.poll
-            .polls
-            .saturating_sub(u64::from(self.poll.is_running()) + u64::from(self.dropped.is_some()))
+        self.poll.polls.saturating_sub(u64::from(self.poll.is_running()) + u64::from(self.dropped.is_some()))
     }
 
     /// When it last began to wait: the end of its last poll, or its birth.
@@ -213,19 +211,13 @@ impl Task {
     /// Whether it is one of the runtime's own worker threads, which look like blocking jobs that never end.
     pub fn is_worker_thread(&self) -> bool {
         self.kind == TaskKind::Blocking
-            && self
-                .function
-                .as_deref()
-                .is_some_and(|function| function.contains("Launch::launch"))
+            && self.function.as_deref().is_some_and(|function| function.contains("Launch::launch"))
     }
 
     /// Whether it stands for a `block_in_place`, which hands its worker's other tasks to a new thread.
     pub fn is_block_in_place(&self) -> bool {
         self.kind == TaskKind::Blocking
-            && self
-                .function
-                .as_deref()
-                .is_some_and(|function| function.contains("maybe_move_runtime"))
+            && self.function.as_deref().is_some_and(|function| function.contains("maybe_move_runtime"))
     }
 
     /// Wakes and clones of its waker since its present poll was first seen running. A task that is really inside one poll hardly
@@ -235,10 +227,7 @@ impl Task {
             return (0, 0);
         }
         let wakes = self.stats.wakes.saturating_sub(self.sighting.wakes);
-        (
-            wakes,
-            self.stats.waker_clones.saturating_sub(self.sighting.clones),
-        )
+        (wakes, self.stats.waker_clones.saturating_sub(self.sighting.clones))
     }
 
     /// Takes over new counters, and keeps what the difference to the old ones proves.
@@ -247,16 +236,11 @@ impl Task {
         let before = std::mem::replace(&mut self.stats, stats);
         if stats.dropped.is_some() && before.dropped.is_none() {
             self.cancelled = stats.was_dropped_at_first_await()
-                || (was_idle
-                    && stats.poll.polls == before.poll.polls + 1
-                    && stats.wakes == before.wakes);
+                || (was_idle && stats.poll.polls == before.poll.polls + 1 && stats.wakes == before.wakes);
         }
         if stats.poll.is_running() && self.sighting.started != stats.poll.started {
-            self.sighting = PollSighting {
-                started: stats.poll.started,
-                wakes: stats.wakes,
-                clones: stats.waker_clones,
-            };
+            self.sighting =
+                PollSighting { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
         }
         self.changed = now;
     }

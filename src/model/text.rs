@@ -77,10 +77,7 @@ mod tests {
     fn dependencies_are_named_by_crate_and_version() {
         let file = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c/hyper-1.6.0/src/rt.rs";
         assert_eq!(short_path(file), "hyper-1.6.0/src/rt.rs");
-        assert_eq!(
-            short_path("/rustc/59807616e/library/std/src/thread.rs"),
-            "library/std/src/thread.rs"
-        );
+        assert_eq!(short_path("/rustc/59807616e/library/std/src/thread.rs"), "library/std/src/thread.rs");
         assert_eq!(short_path("src/bank.rs"), "src/bank.rs");
     }
 

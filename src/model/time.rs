@@ -38,12 +38,7 @@ impl Timestamp {
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{:09}",
-            self.0 / 1_000_000_000,
-            self.0 % 1_000_000_000
-        )
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }
 }
 
@@ -60,10 +55,7 @@ mod tests {
         let (early, late) = (Timestamp::from_nanos(5), Timestamp::from_nanos(9));
         assert_eq!(late.since(early), Duration::from_nanos(4));
         assert_eq!(early.since(late), Duration::ZERO);
-        assert_eq!(
-            early.minus(Duration::from_secs(1)),
-            Timestamp::from_nanos(0)
-        );
+        assert_eq!(early.minus(Duration::from_secs(1)), Timestamp::from_nanos(0));
         assert_eq!(early.plus(Duration::MAX), Timestamp::from_nanos(u64::MAX));
     }
 }

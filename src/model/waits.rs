@@ -128,11 +128,7 @@ impl WaitWindow {
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a bounded ring")]
 fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 impl WaitLog {
@@ -147,54 +143,24 @@ impl WaitLog {
         let Some(way) = self.ways.iter().find(|way| &*way.source == source) else {
             return window;
         };
-        for second in way
-            .seconds
-            .iter()
-            .rev()
-            .take_while(|second| second.at >= from)
-        {
+        for second in way.seconds.iter().rev().take_while(|second| second.at >= from) {
             window.granted += second.granted;
             window.cancelled += second.cancelled;
             window.waited += second.waited;
         }
-        window.waits = way
-            .recent
-            .iter()
-            .rev()
-            .take_while(|(at, _)| *at >= from)
-            .map(|(_, wait)| *wait)
-            .collect();
+        window.waits = way.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
         window.waits.sort_unstable();
         window
     }
 
     pub(super) fn note(&mut self, source: &Text, at: Timestamp, wait: Duration, granted: bool) {
-        let index = self
-            .ways
-            .iter()
-            .position(|way| way.source == *source)
-            .unwrap_or_else(|| {
-                self.ways.push(Way {
-                    source: source.clone(),
-                    seconds: VecDeque::new(),
-                    recent: VecDeque::new(),
-                });
-                self.ways.len() - 1
-            });
+        let index = self.ways.iter().position(|way| way.source == *source).unwrap_or_else(|| {
+            self.ways.push(Way { source: source.clone(), seconds: VecDeque::new(), recent: VecDeque::new() });
+            self.ways.len() - 1
+        });
         let way = &mut self.ways[index];
-        if way
-            .seconds
-            .back()
-            .is_none_or(|second| at.since(second.at) >= Duration::from_secs(1))
-        {
-            push_bounded(
-                &mut way.seconds,
-                WaitSecond {
-                    at,
-                    ..WaitSecond::default()
-                },
-                SECONDS,
-            );
+        if way.seconds.back().is_none_or(|second| at.since(second.at) >= Duration::from_secs(1)) {
+            push_bounded(&mut way.seconds, WaitSecond { at, ..WaitSecond::default() }, SECONDS);
         }
         if let Some(second) = way.seconds.back_mut() {
             second.granted += u64::from(granted);
@@ -219,19 +185,11 @@ mod tests {
     fn a_window_counts_what_ended_in_it() {
         let (mut log, lock): (_, Text) = (WaitLog::default(), "Mutex::lock".into());
         for second in 1..=10 {
-            log.note(
-                &lock,
-                at(second * 1_000),
-                Duration::from_millis(second * 10),
-                second % 5 != 0,
-            );
+            log.note(&lock, at(second * 1_000), Duration::from_millis(second * 10), second % 5 != 0);
         }
         let window = log.window("Mutex::lock", at(6_000));
         assert_eq!((window.granted, window.cancelled), (4, 1));
-        assert_eq!(
-            window.waited,
-            Duration::from_millis(60 + 70 + 80 + 90 + 100)
-        );
+        assert_eq!(window.waited, Duration::from_millis(60 + 70 + 80 + 90 + 100));
         assert_eq!(window.quantile(0.5), Some(Duration::from_millis(80)));
         assert!((window.share_over(Duration::from_millis(80)) - 0.5).abs() < 1e-9);
         assert_eq!(log.window("RwLock::read", at(0)).quantile(0.5), None);
@@ -251,13 +209,7 @@ mod tests {
             };
             grants.note(grant);
         }
-        assert_eq!(
-            grants
-                .newest_first()
-                .map(|grant| grant.at)
-                .collect::<Vec<_>>(),
-            [at(30), at(20), at(10)]
-        );
+        assert_eq!(grants.newest_first().map(|grant| grant.at).collect::<Vec<_>>(), [at(30), at(20), at(10)]);
         assert_eq!(grants.total(), 3);
     }
 }

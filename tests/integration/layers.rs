@@ -28,22 +28,11 @@ enum Crates {
 }
 
 const WIRE: &[&str] = &["console_api", "prost", "prost_types", "tonic"];
-const WIRE_AND_TERMINAL: &[&str] = &[
-    "console_api",
-    "prost",
-    "prost_types",
-    "tonic",
-    "crossterm",
-    "ratatui",
-];
+const WIRE_AND_TERMINAL: &[&str] = &["console_api", "prost", "prost_types", "tonic", "crossterm", "ratatui"];
 
 /// Every module below the crate root has a row here; one without is a violation, so that a new layer is a decision.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "feed",
-        modules: Modules::Only(&[]),
-        crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]),
-    },
+    Layer { name: "feed", modules: Modules::Only(&[]), crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]) },
     Layer {
         name: "model",
         modules: Modules::Only(&[]),
@@ -59,36 +48,16 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&["detect", "feed", "model"]),
         crates: Crates::AllBut(WIRE_AND_TERMINAL),
     },
-    Layer {
-        name: "tui",
-        modules: Modules::Only(&["detect", "diagnosis", "model"]),
-        crates: Crates::AllBut(WIRE),
-    },
+    Layer { name: "tui", modules: Modules::Only(&["detect", "diagnosis", "model"]), crates: Crates::AllBut(WIRE) },
     Layer {
         name: "alert",
         modules: Modules::Only(&["detect", "diagnosis", "model"]),
         crates: Crates::AllBut(WIRE_AND_TERMINAL),
     },
-    Layer {
-        name: "cli",
-        modules: Modules::Any,
-        crates: Crates::AllBut(WIRE_AND_TERMINAL),
-    },
-    Layer {
-        name: "run",
-        modules: Modules::Any,
-        crates: Crates::Any,
-    },
-    Layer {
-        name: "lib",
-        modules: Modules::Any,
-        crates: Crates::Any,
-    },
-    Layer {
-        name: "main",
-        modules: Modules::Any,
-        crates: Crates::Any,
-    },
+    Layer { name: "cli", modules: Modules::Any, crates: Crates::AllBut(WIRE_AND_TERMINAL) },
+    Layer { name: "run", modules: Modules::Any, crates: Crates::Any },
+    Layer { name: "lib", modules: Modules::Any, crates: Crates::Any },
+    Layer { name: "main", modules: Modules::Any, crates: Crates::Any },
 ];
 
 /// The one file of the model that reads protobuf.
@@ -100,61 +69,34 @@ const PRINTERS: [&str; 3] = ["alert", "run", "main"];
 #[test]
 fn sources_keep_to_their_layers() {
     let sources = read_sources(&in_repository("src"));
-    assert!(
-        sources.iter().any(|source| source.module()[0] == "feed"),
-        "the sources were not found"
-    );
+    assert!(sources.iter().any(|source| source.module()[0] == "feed"), "the sources were not found");
     let dependencies = dependencies();
-    let found: Vec<String> = sources
-        .iter()
-        .flat_map(|source| violations(source, &sources, &dependencies))
-        .collect();
-    assert!(
-        found.is_empty(),
-        "{} violations:\n{}",
-        found.len(),
-        found.join("\n")
-    );
+    let found: Vec<String> = sources.iter().flat_map(|source| violations(source, &sources, &dependencies)).collect();
+    assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
 }
 
 /// Everything that is wrong with one file, a line each.
 fn violations(source: &Source, all: &[Source], dependencies: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     if !source.text.contains("@generated") && !source.text.starts_with("//! ") {
-        found.push(format!(
-            "{}:1: begins without a `//!` sentence",
-            source.path
-        ));
+        found.push(format!("{}:1: begins without a `//!` sentence", source.path));
     }
     if source.is_exempt() {
         return found;
     }
     if source.lines > MAX_LINES {
-        found.push(format!(
-            "{}: {} lines without its tests, {MAX_LINES} are allowed",
-            source.path, source.lines
-        ));
+        found.push(format!("{}: {} lines without its tests, {MAX_LINES} are allowed", source.path, source.lines));
     }
     let Some(layer) = LAYERS.iter().find(|layer| layer.name == source.module()[0]) else {
-        found.push(format!(
-            "{}: the layer `{}` has no row in the table of layers",
-            source.path,
-            source.module()[0]
-        ));
+        found.push(format!("{}: the layer `{}` has no row in the table of layers", source.path, source.module()[0]));
         return found;
     };
-    let mut report =
-        |line: usize, what: String| found.push(format!("{}:{line}: {what}", source.path));
+    let mut report = |line: usize, what: String| found.push(format!("{}:{line}: {what}", source.path));
     for path in source.named_paths() {
         let segments = absolute(source, &path.segments);
-        check_modules(layer, source, all, &segments, &mut |what| {
-            report(path.line, what)
-        });
+        check_modules(layer, source, all, &segments, &mut |what| report(path.line, what));
         if dependencies.contains(&segments[0]) && !allows_crate(layer, source, &segments[0]) {
-            report(
-                path.line,
-                format!("`{}` may not use the crate `{}`", layer.name, segments[0]),
-            );
+            report(path.line, format!("`{}` may not use the crate `{}`", layer.name, segments[0]));
         }
     }
     check_words(layer, source, &mut report);
@@ -163,11 +105,7 @@ fn violations(source: &Source, all: &[Source], dependencies: &BTreeSet<String>) 
 
 /// A path from the crate root where it is relative to this module by `crate`, `self` or `super`.
 fn absolute(source: &Source, segments: &[String]) -> Vec<String> {
-    let mut base: Vec<String> = source
-        .module()
-        .iter()
-        .map(|&name| name.to_owned())
-        .collect();
+    let mut base: Vec<String> = source.module().iter().map(|&name| name.to_owned()).collect();
     let mut rest = segments;
     match rest[0].as_str() {
         "crate" | "tokio_canary" => {
@@ -189,13 +127,7 @@ fn absolute(source: &Source, segments: &[String]) -> Vec<String> {
     absolute
 }
 
-fn check_modules(
-    layer: &Layer,
-    source: &Source,
-    all: &[Source],
-    segments: &[String],
-    report: &mut dyn FnMut(String),
-) {
+fn check_modules(layer: &Layer, source: &Source, all: &[Source], segments: &[String], report: &mut dyn FnMut(String)) {
     let names: Vec<&str> = segments.iter().map(String::as_str).collect();
     let ["crate", module, rest @ ..] = names.as_slice() else {
         return;
@@ -207,45 +139,29 @@ fn check_modules(
     };
     // What is not a module is an item that lib.rs exports again; that would be a way around the table.
     if !allowed || (*module == "*" && matches!(layer.modules, Modules::Only(_))) {
-        let kind = if is_module {
-            "the layer"
-        } else {
-            "the root item"
-        };
+        let kind = if is_module { "the layer" } else { "the root item" };
         report(format!("`{}` may not name {kind} `{module}`", layer.name));
     }
     if layer.name == "diagnosis"
         && *module == "feed"
-        && rest
-            .first()
-            .is_some_and(|next| next.starts_with(char::is_lowercase))
+        && rest.first().is_some_and(|next| next.starts_with(char::is_lowercase))
     {
-        report(format!(
-            "`diagnosis` may name the events of `feed`, not its `{}`",
-            rest[0]
-        ));
+        report(format!("`diagnosis` may name the events of `feed`, not its `{}`", rest[0]));
     }
     // A detector is a file or a folder of this name, and the registry beside them is the one that knows them all.
     let own = source.module();
-    if let (["detect", "detectors", detector, ..], ["detect", "detectors", other, ..]) =
-        (own.as_slice(), &names[1..])
+    if let (["detect", "detectors", detector, ..], ["detect", "detectors", other, ..]) = (own.as_slice(), &names[1..])
         && detector != other
-        && all
-            .iter()
-            .any(|source| source.module().get(..3) == Some(&["detect", "detectors", *other]))
+        && all.iter().any(|source| source.module().get(..3) == Some(&["detect", "detectors", *other]))
     {
-        report(format!(
-            "the detector `{detector}` may not name the detector `{other}`"
-        ));
+        report(format!("the detector `{detector}` may not name the detector `{other}`"));
     }
 }
 
 fn allows_crate(layer: &Layer, source: &Source, name: &str) -> bool {
     match layer.crates {
         Crates::Any => true,
-        Crates::Only(names) => {
-            names.contains(&name) || source.path == DECODE && WIRE.contains(&name)
-        }
+        Crates::Only(names) => names.contains(&name) || source.path == DECODE && WIRE.contains(&name),
         Crates::AllBut(names) => !names.contains(&name),
     }
 }
@@ -258,14 +174,8 @@ fn check_words(layer: &Layer, source: &Source, report: &mut dyn FnMut(usize, Str
         }
     };
     forbid(&[".", "unwrap", "("], "outside tests");
-    forbid(
-        &["#", "[", "allow"],
-        "instead of `#[expect(…, reason = …)]`",
-    );
-    forbid(
-        &["#", "!", "[", "allow"],
-        "instead of `#![expect(…, reason = …)]`",
-    );
+    forbid(&["#", "[", "allow"], "instead of `#[expect(…, reason = …)]`");
+    forbid(&["#", "!", "[", "allow"], "instead of `#![expect(…, reason = …)]`");
     if !PRINTERS.contains(&layer.name) {
         for name in ["print", "println", "eprint", "eprintln"] {
             forbid(&[name, "!"], "outside alert, run and main");
@@ -284,18 +194,14 @@ fn check_words(layer: &Layer, source: &Source, report: &mut dyn FnMut(usize, Str
 
 /// The names by which sources call the dependencies in Cargo.toml.
 fn dependencies() -> BTreeSet<String> {
-    let manifest: toml::Table = read(&in_repository("Cargo.toml"))
-        .parse()
-        .unwrap_or_else(|error| panic!("Cargo.toml cannot be read: {error}"));
+    let manifest: toml::Table =
+        read(&in_repository("Cargo.toml")).parse().unwrap_or_else(|error| panic!("Cargo.toml cannot be read: {error}"));
     let names: BTreeSet<String> = ["dependencies", "dev-dependencies"]
         .iter()
         .filter_map(|section| manifest.get(*section)?.as_table())
         .flat_map(|section| section.keys().map(|name| name.replace('-', "_")))
         .collect();
-    assert!(
-        names.contains("tonic") && names.contains("console_api"),
-        "the dependencies were not found: {names:?}"
-    );
+    assert!(names.contains("tonic") && names.contains("console_api"), "the dependencies were not found: {names:?}");
     names
 }
 
@@ -304,111 +210,35 @@ fn dependencies() -> BTreeSet<String> {
 fn each_rule_finds_its_violation() {
     let long = format!("//! S.\n{}", "fn f() {}\n".repeat(MAX_LINES));
     let cases = [
-        (
-            "feed/live.rs",
-            "//! S.\nuse crate::model::Model;",
-            "`feed` may not name the layer `model`",
-        ),
-        (
-            "feed/mod.rs",
-            "//! S.\nuse super::model::Model;",
-            "`feed` may not name the layer `model`",
-        ),
-        (
-            "feed/live.rs",
-            "//! S.\nuse crate::{feed::Status, model::Model};",
-            "`feed` may not name the layer `model`",
-        ),
-        (
-            "feed/live.rs",
-            "//! S.\nuse ratatui::Frame;",
-            "`feed` may not use the crate `ratatui`",
-        ),
+        ("feed/live.rs", "//! S.\nuse crate::model::Model;", "`feed` may not name the layer `model`"),
+        ("feed/mod.rs", "//! S.\nuse super::model::Model;", "`feed` may not name the layer `model`"),
+        ("feed/live.rs", "//! S.\nuse crate::{feed::Status, model::Model};", "`feed` may not name the layer `model`"),
+        ("feed/live.rs", "//! S.\nuse ratatui::Frame;", "`feed` may not use the crate `ratatui`"),
         (
             "model/task.rs",
             "//! S.\nfn f(t: console_api::tasks::Task) {}",
             "`model` may not use the crate `console_api`",
         ),
-        (
-            "model/task.rs",
-            "//! S.\nuse tracing::debug;",
-            "`model` may not use the crate `tracing`",
-        ),
-        (
-            "model/task.rs",
-            "//! S.\nfn f() -> T { SystemTime::now() }",
-            "`SystemTime::now` in a layer without a clock",
-        ),
-        (
-            "detect/engine.rs",
-            "//! S.\nuse crate::feed::FeedEvent;",
-            "`detect` may not name the layer `feed`",
-        ),
-        (
-            "detect/engine.rs",
-            "//! S.\nuse ::tonic::Status;",
-            "`detect` may not use the crate `tonic`",
-        ),
-        (
-            "detect/engine.rs",
-            "//! S.\nuse crate::*;",
-            "`detect` may not name the root item `*`",
-        ),
+        ("model/task.rs", "//! S.\nuse tracing::debug;", "`model` may not use the crate `tracing`"),
+        ("model/task.rs", "//! S.\nfn f() -> T { SystemTime::now() }", "`SystemTime::now` in a layer without a clock"),
+        ("detect/engine.rs", "//! S.\nuse crate::feed::FeedEvent;", "`detect` may not name the layer `feed`"),
+        ("detect/engine.rs", "//! S.\nuse ::tonic::Status;", "`detect` may not use the crate `tonic`"),
+        ("detect/engine.rs", "//! S.\nuse crate::*;", "`detect` may not name the root item `*`"),
         (
             "detect/detectors/deadlock.rs",
             "//! S.\nuse super::long_polls::scan;",
             "may not name the detector `long_polls`",
         ),
-        (
-            "diagnosis.rs",
-            "//! S.\nuse crate::feed::live;",
-            "may name the events of `feed`, not its `live`",
-        ),
-        (
-            "tui/mod.rs",
-            "//! S.\nuse crate::alert::text;",
-            "`tui` may not name the layer `alert`",
-        ),
-        (
-            "tui/mod.rs",
-            "//! S.\nuse tonic::Code;",
-            "`tui` may not use the crate `tonic`",
-        ),
-        (
-            "alert/text.rs",
-            "//! S.\nuse crate::tui::theme;",
-            "`alert` may not name the layer `tui`",
-        ),
-        (
-            "alert/text.rs",
-            "//! S.\nfn f(c: console_api::Field) {}",
-            "`alert` may not use the crate `console_api`",
-        ),
-        (
-            "tui/mod.rs",
-            "//! S.\nfn f() { println!(); }",
-            "`println!` outside alert, run and main",
-        ),
-        (
-            "run.rs",
-            "//! S.\nfn f() { g().unwrap(); }",
-            "`.unwrap(` outside tests",
-        ),
-        (
-            "run.rs",
-            "//! S.\n#[allow(dead_code)]\nfn f() {}",
-            "`#[allow` instead of",
-        ),
-        (
-            "run.rs",
-            "// S.\nfn f() {}",
-            "begins without a `//!` sentence",
-        ),
-        (
-            "run.rs",
-            long.as_str(),
-            "401 lines without its tests, 400 are allowed",
-        ),
+        ("diagnosis.rs", "//! S.\nuse crate::feed::live;", "may name the events of `feed`, not its `live`"),
+        ("tui/mod.rs", "//! S.\nuse crate::alert::text;", "`tui` may not name the layer `alert`"),
+        ("tui/mod.rs", "//! S.\nuse tonic::Code;", "`tui` may not use the crate `tonic`"),
+        ("alert/text.rs", "//! S.\nuse crate::tui::theme;", "`alert` may not name the layer `tui`"),
+        ("alert/text.rs", "//! S.\nfn f(c: console_api::Field) {}", "`alert` may not use the crate `console_api`"),
+        ("tui/mod.rs", "//! S.\nfn f() { println!(); }", "`println!` outside alert, run and main"),
+        ("run.rs", "//! S.\nfn f() { g().unwrap(); }", "`.unwrap(` outside tests"),
+        ("run.rs", "//! S.\n#[allow(dead_code)]\nfn f() {}", "`#[allow` instead of"),
+        ("run.rs", "// S.\nfn f() {}", "begins without a `//!` sentence"),
+        ("run.rs", long.as_str(), "401 lines without its tests, 400 are allowed"),
         ("extras.rs", "//! S.", "the layer `extras` has no row"),
     ];
     for (path, text, expected) in cases {
@@ -423,35 +253,17 @@ fn each_rule_finds_its_violation() {
 /// And must not find what is allowed.
 #[test]
 fn allowed_sources_pass() {
-    let tests = format!(
-        "//! S.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-        "fn f() { g().unwrap(); }\n".repeat(MAX_LINES)
-    );
+    let tests = format!("//! S.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() { g().unwrap(); }\n".repeat(MAX_LINES));
     let cases = [
-        (
-            "feed/live.rs",
-            "//! S.\nuse tonic::Status;\nuse crate::feed::endpoint::Endpoint;\nuse super::lag;",
-        ),
-        (
-            "model/decode.rs",
-            "//! S.\nuse console_api::tasks;\nuse super::task::Task;",
-        ),
+        ("feed/live.rs", "//! S.\nuse tonic::Status;\nuse crate::feed::endpoint::Endpoint;\nuse super::lag;"),
+        ("model/decode.rs", "//! S.\nuse console_api::tasks;\nuse super::task::Task;"),
         (
             "model/site.rs",
             "//! S.\n/// Not `crate::feed`, says tonic::Status.\nfn f() -> &'static str { \"crate::tui::x.unwrap()\" }",
         ),
-        (
-            "detect/detectors/mod.rs",
-            "//! S.\nstatic ALL: &[&D] = &[&deadlock::DETECTOR, &self::long_polls::DETECTOR];",
-        ),
-        (
-            "detect/detectors/deadlock.rs",
-            "//! S.\nuse crate::model::Model;\nuse super::Detector;",
-        ),
-        (
-            "diagnosis.rs",
-            "//! S.\nuse crate::feed::{FeedEvent, Status};\nuse crate::{detect, model};",
-        ),
+        ("detect/detectors/mod.rs", "//! S.\nstatic ALL: &[&D] = &[&deadlock::DETECTOR, &self::long_polls::DETECTOR];"),
+        ("detect/detectors/deadlock.rs", "//! S.\nuse crate::model::Model;\nuse super::Detector;"),
+        ("diagnosis.rs", "//! S.\nuse crate::feed::{FeedEvent, Status};\nuse crate::{detect, model};"),
         ("alert/text.rs", "//! S.\nfn f() { println!(); }"),
         ("tui/mod.rs", tests.as_str()),
         ("tui/tests.rs", "//! S.\nuse crate::feed::live;"),
@@ -472,9 +284,6 @@ fn check_one(path: &str, text: &str) -> Vec<String> {
         "model/mod.rs",
         "tui/mod.rs",
     ];
-    let all: Vec<Source> = others
-        .iter()
-        .map(|other| Source::parse(other, ""))
-        .collect();
+    let all: Vec<Source> = others.iter().map(|other| Source::parse(other, "")).collect();
     violations(&Source::parse(path, text), &all, &dependencies())
 }

@@ -36,12 +36,7 @@ impl Source {
         let all = tokens(text);
         let (tokens, test_lines) = without_tests(all);
         let lines = text.lines().count() - test_lines;
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            tokens,
-            lines,
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), tokens, lines }
     }
 
     /// The module's path below the crate root: `["detect", "engine"]` for `detect/engine.rs`, `["detect"]` for `detect/mod.rs`.
@@ -52,12 +47,7 @@ impl Source {
 
     /// Whether the file has nothing but tests in it, or was written by a program.
     pub(crate) fn is_exempt(&self) -> bool {
-        self.module().contains(&"tests")
-            || self
-                .text
-                .lines()
-                .take(3)
-                .any(|line| line.contains("@generated"))
+        self.module().contains(&"tests") || self.text.lines().take(3).any(|line| line.contains("@generated"))
     }
 
     /// Every path of two segments or more.
@@ -79,12 +69,7 @@ impl Source {
     pub(crate) fn lines_with(&self, wanted: &[&str]) -> BTreeSet<usize> {
         self.tokens
             .windows(wanted.len())
-            .filter(|window| {
-                window
-                    .iter()
-                    .map(|token| token.text.as_str())
-                    .eq(wanted.iter().copied())
-            })
+            .filter(|window| window.iter().map(|token| token.text.as_str()).eq(wanted.iter().copied()))
             .map(|window| window[0].line)
             .collect()
     }
@@ -98,11 +83,7 @@ pub(crate) fn read_sources(folder: &Path) -> Vec<Source> {
     files
         .iter()
         .map(|file| {
-            let below = file
-                .strip_prefix(folder)
-                .unwrap_or(file)
-                .to_string_lossy()
-                .replace('\\', "/");
+            let below = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
             Source::parse(&below, &read(file))
         })
         .collect()
@@ -110,8 +91,7 @@ pub(crate) fn read_sources(folder: &Path) -> Vec<Source> {
 
 /// The text of a file of this repository.
 pub(crate) fn read(file: &Path) -> String {
-    fs::read_to_string(file)
-        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()))
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()))
 }
 
 /// A path below the root of the repository.
@@ -120,8 +100,7 @@ pub(crate) fn in_repository(below: &str) -> PathBuf {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder)
-        .unwrap_or_else(|error| panic!("{} cannot be listed: {error}", folder.display()));
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{} cannot be listed: {error}", folder.display()));
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -138,26 +117,19 @@ fn is_word(text: &str) -> bool {
 
 /// Whether a word stands at `at` that is neither a keyword nor the continuation of what is before it.
 fn starts_path(tokens: &[Token], at: usize) -> bool {
-    const KEYWORDS: [&str; 12] = [
-        "as", "dyn", "else", "for", "if", "impl", "in", "match", "mut", "return", "use", "where",
-    ];
+    const KEYWORDS: [&str; 12] =
+        ["as", "dyn", "else", "for", "if", "impl", "in", "match", "mut", "return", "use", "where"];
     let word = |at: usize| {
         let text = tokens[at].text.as_str();
         is_word(text) && !KEYWORDS.contains(&text)
     };
     // `Vec::<T>::new` goes on after `>`, while `use ::tonic` begins with its colons.
-    let continues =
-        at > 1 && tokens[at - 1].text == "::" && (word(at - 2) || tokens[at - 2].text == ">");
+    let continues = at > 1 && tokens[at - 1].text == "::" && (word(at - 2) || tokens[at - 2].text == ">");
     word(at) && !continues
 }
 
 /// Reads a path from `at`, following groups, and returns where it ends.
-fn read_path(
-    tokens: &[Token],
-    mut at: usize,
-    prefix: &mut Vec<String>,
-    found: &mut Vec<NamedPath>,
-) -> usize {
+fn read_path(tokens: &[Token], mut at: usize, prefix: &mut Vec<String>, found: &mut Vec<NamedPath>) -> usize {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let line = tokens[at].line;
     let depth = prefix.len();
@@ -171,11 +143,7 @@ fn read_path(
             at += 2;
             while at < tokens.len() && text(at) != "}" {
                 // Anything else in a group is a comma, or a star, which names nothing new.
-                at = if is_word(text(at)) {
-                    read_path(tokens, at, prefix, found)
-                } else {
-                    at + 1
-                };
+                at = if is_word(text(at)) { read_path(tokens, at, prefix, found) } else { at + 1 };
             }
             prefix.truncate(depth);
             return at + 1;
@@ -185,16 +153,9 @@ fn read_path(
             break;
         }
     }
-    found.push(NamedPath {
-        segments: prefix.clone(),
-        line,
-    });
+    found.push(NamedPath { segments: prefix.clone(), line });
     prefix.truncate(depth);
-    if depth > 0 && text(at) == "as" {
-        at + 2
-    } else {
-        at
-    }
+    if depth > 0 && text(at) == "as" { at + 2 } else { at }
 }
 
 /// Splits a source into tokens and leaves out comments and the contents of literals.
@@ -208,10 +169,7 @@ fn tokens(text: &str) -> Vec<Token> {
         let literal = piece.len() > 1 && piece.ends_with(['"', '#', '\'']);
         let comment = piece.starts_with("//") || piece.starts_with("/*");
         if !literal && !comment && !piece.trim().is_empty() {
-            tokens.push(Token {
-                text: piece.clone(),
-                line,
-            });
+            tokens.push(Token { text: piece.clone(), line });
         }
         line += piece.matches('\n').count();
         at = end;
@@ -226,26 +184,14 @@ fn token_end(chars: &[char], at: usize) -> usize {
         ['/', '/', ..] => at + rest.iter().position(|&c| c == '\n').unwrap_or(rest.len()),
         ['/', '*', ..] => at + block_comment(rest),
         [':', ':', ..] => at + 2,
-        ['\'', '\\', ..] => {
-            at + 3
-                + rest
-                    .iter()
-                    .skip(3)
-                    .position(|&c| c == '\'')
-                    .map_or(0, |n| n + 1)
-        }
+        ['\'', '\\', ..] => at + 3 + rest.iter().skip(3).position(|&c| c == '\'').map_or(0, |n| n + 1),
         ['\'', _, '\'', ..] => at + 3,
         ['"', ..] => at + string(rest),
         [first, ..] if first.is_alphanumeric() || *first == '_' => {
-            let word = rest
-                .iter()
-                .position(|c| !c.is_alphanumeric() && *c != '_')
-                .unwrap_or(rest.len());
+            let word = rest.iter().position(|c| !c.is_alphanumeric() && *c != '_').unwrap_or(rest.len());
             let prefix: String = rest[..word].iter().collect();
             match prefix.as_str() {
-                "r" | "br" | "cr" => {
-                    raw_string(&rest[word..]).map_or(at + word, |length| at + word + length)
-                }
+                "r" | "br" | "cr" => raw_string(&rest[word..]).map_or(at + word, |length| at + word + length),
                 "b" | "c" if rest.get(word) == Some(&'"') => at + word + string(&rest[word..]),
                 "b" if rest.get(word) == Some(&'\'') => token_end(chars, at + word),
                 _ => at + word,
@@ -286,13 +232,9 @@ fn raw_string(rest: &[char]) -> Option<usize> {
     if rest.get(hashes) != Some(&'"') {
         return None;
     }
-    let close: String = std::iter::once('"')
-        .chain(std::iter::repeat_n('#', hashes))
-        .collect();
+    let close: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let body: String = rest[hashes + 1..].iter().collect();
-    let length = body.find(&close).map_or(body.chars().count(), |bytes| {
-        body[..bytes].chars().count() + hashes + 1
-    });
+    let length = body.find(&close).map_or(body.chars().count(), |bytes| body[..bytes].chars().count() + hashes + 1);
     Some(hashes + 1 + length)
 }
 
@@ -341,8 +283,7 @@ fn item_end(all: &[Token], at: usize) -> usize {
 
 #[test]
 fn tokens_leave_out_comments_and_literals() {
-    let text =
-        "a /* b /* c */ d */ 'x' '\\'' b'y' 'life \"s \\\" t\" r#\"u \" v\"# r#type // w\n::e";
+    let text = "a /* b /* c */ d */ 'x' '\\'' b'y' 'life \"s \\\" t\" r#\"u \" v\"# r#type // w\n::e";
     let words: Vec<String> = tokens(text).into_iter().map(|token| token.text).collect();
     assert_eq!(words, ["a", "'", "life", "r", "#", "type", "::", "e"]);
     assert_eq!(tokens("\"one\ntwo\"\nthree")[0].line, 3);
@@ -350,25 +291,10 @@ fn tokens_leave_out_comments_and_literals() {
 
 #[test]
 fn paths_are_spelled_out() {
-    let source = Source::parse(
-        "x.rs",
-        "use crate::{a::{B, c::D as E}, f::*};\nlet g = ::tonic::h::<Vec<std::i::J>>();",
-    );
-    let paths: Vec<String> = source
-        .named_paths()
-        .iter()
-        .map(|path| path.segments.join("::"))
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "crate::a::B",
-            "crate::a::c::D",
-            "crate::f::*",
-            "tonic::h",
-            "std::i::J"
-        ]
-    );
+    let source =
+        Source::parse("x.rs", "use crate::{a::{B, c::D as E}, f::*};\nlet g = ::tonic::h::<Vec<std::i::J>>();");
+    let paths: Vec<String> = source.named_paths().iter().map(|path| path.segments.join("::")).collect();
+    assert_eq!(paths, ["crate::a::B", "crate::a::c::D", "crate::f::*", "tonic::h", "std::i::J"]);
 }
 
 #[test]
@@ -377,10 +303,6 @@ fn tests_are_taken_out() {
         "x.rs",
         "mod a;\n#[cfg(test)]\n#[path = \"t.rs\"]\nmod t {\n use b::c;\n}\nd::e();\n#[cfg(test)]\nuse f::g;\n",
     );
-    let paths: Vec<String> = source
-        .named_paths()
-        .iter()
-        .map(|path| path.segments.join("::"))
-        .collect();
+    let paths: Vec<String> = source.named_paths().iter().map(|path| path.segments.join("::")).collect();
     assert_eq!((paths, source.lines), (vec!["d::e".to_owned()], 2));
 }

@@ -13,16 +13,10 @@ use crate::model::task::{Task, TaskKind};
 use crate::model::time::Timestamp;
 use crate::model::{Model, SiteKey, TaskKey};
 
-const CRITICAL: Setting = Setting::duration(
-    "critical",
-    Duration::from_secs(1),
-    "a running poll of this age is critical at first sight",
-);
-const START_UP: Setting = Setting::duration(
-    "start-up",
-    Duration::from_secs(5),
-    "polls of the target's first seconds may take this long",
-);
+const CRITICAL: Setting =
+    Setting::duration("critical", Duration::from_secs(1), "a running poll of this age is critical at first sight");
+const START_UP: Setting =
+    Setting::duration("start-up", Duration::from_secs(5), "polls of the target's first seconds may take this long");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "blocked-worker",
@@ -50,11 +44,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let handed_over = polls_in_block_in_place(model);
     let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
     for (key, task) in model.running() {
-        let age = task
-            .stats
-            .poll
-            .started
-            .map_or(Duration::ZERO, |started| model.running_since(started));
+        let age = task.stats.poll.started.map_or(Duration::ZERO, |started| model.running_since(started));
         let (wakes, clones) = task.stirred_while_running();
         let contradicted = wakes >= STIRRED && clones >= STIRRED;
         if age >= critical && !contradicted && !handed_over.contains(&key) {
@@ -64,9 +54,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let crowded = more_than_threads(model, sites.values().map(Vec::len).sum());
     for (site, mut polls) in sites {
         polls.sort_unstable_by(|one, other| other.cmp(one));
-        let early = polls
-            .iter()
-            .all(|(age, key)| *age < start_up && began_at_start(model, *key, start_up));
+        let early = polls.iter().all(|(age, key)| *age < start_up && began_at_start(model, *key, start_up));
         found.extend(symptom(model, site, &polls, critical, crowded || early));
     }
 }
@@ -82,9 +70,8 @@ fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
     sections.sort_unstable();
     let mut harmless = FxHashSet::default();
     for created in sections {
-        let before = model.running().filter(|(key, task)| {
-            !harmless.contains(key) && task.stats.poll.started <= Some(created)
-        });
+        let before =
+            model.running().filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
         if let Some((key, _)) = before.max_by_key(|(_, task)| task.stats.poll.started) {
             harmless.insert(key);
         }
@@ -94,10 +81,7 @@ fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
 
 /// Whether more polls go on than there are threads to run them, so that some of them only seem to.
 fn more_than_threads(model: &Model, polls: usize) -> bool {
-    let workers = model
-        .worker_threads()
-        .filter(|(_, task)| task.is_worker_thread())
-        .count();
+    let workers = model.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
     let others = model
         .sites()
         .filter(|(_, site)| site.id.kind == TaskKind::BlockOn)
@@ -109,10 +93,7 @@ fn more_than_threads(model: &Model, polls: usize) -> bool {
 /// Whether a poll began in the first seconds of the process, when it does not serve anybody yet.
 fn began_at_start(model: &Model, key: TaskKey, start_up: Duration) -> bool {
     let birth = model.birth();
-    model
-        .task(key)
-        .and_then(|task| task.stats.poll.started)
-        .is_some_and(|started| started.since(birth) < start_up)
+    model.task(key).and_then(|task| task.stats.poll.started).is_some_and(|started| started.since(birth) < start_up)
 }
 
 fn symptom(
@@ -132,18 +113,12 @@ fn symptom(
     };
     let hurt = waiting_behind(model, task);
     let keys: Vec<TaskKey> = polls.iter().map(|(_, key)| *key).collect();
-    let others = if polls.len() > 1 {
-        format!(", and so have {} more of its kind", polls.len() - 1)
-    } else {
-        String::new()
-    };
+    let others =
+        if polls.len() > 1 { format!(", and so have {} more of its kind", polls.len() - 1) } else { String::new() };
     let victims = if hurt.is_empty() {
         String::new()
     } else {
-        format!(
-            "; {} woken meanwhile and not polled since",
-            were(hurt.len())
-        )
+        format!("; {} woken meanwhile and not polled since", were(hurt.len()))
     };
     Some(Symptom {
         severity,
@@ -159,18 +134,9 @@ fn symptom(
         evidence: vec![
             Evidence::time("age of the running poll", age, Some(critical)),
             Evidence::count("polls running too long", "polls", polls.len(), None),
-            Evidence::count(
-                "tasks woken since and not polled",
-                "tasks",
-                hurt.len(),
-                None,
-            ),
+            Evidence::count("tasks woken since and not polled", "tasks", hurt.len(), None),
         ],
-        related: hurt
-            .iter()
-            .take(3)
-            .filter_map(|key| wording::related_task(model, *key, Role::Victim))
-            .collect(),
+        related: hurt.iter().take(3).filter_map(|key| wording::related_task(model, *key, Role::Victim)).collect(),
         cause: None,
         recommendation: format!(
             "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
@@ -178,12 +144,7 @@ fn symptom(
             wording::library_hint(&site.id.location),
         ),
         class: Vec::new(),
-        scope: Scope {
-            sites: vec![key],
-            tasks: keys,
-            stalls_since: task.stats.poll.started,
-            ..Scope::default()
-        },
+        scope: Scope { sites: vec![key], tasks: keys, stalls_since: task.stats.poll.started, ..Scope::default() },
         sustains_only: false,
     })
 }
@@ -198,9 +159,5 @@ fn waiting_behind(model: &Model, task: &Task) -> Vec<TaskKey> {
 }
 
 fn were(count: usize) -> String {
-    if count == 1 {
-        "1 task was".to_owned()
-    } else {
-        format!("{count} tasks were")
-    }
+    if count == 1 { "1 task was".to_owned() } else { format!("{count} tasks were") }
 }

@@ -12,24 +12,13 @@ use crate::model::time::Timestamp;
 use crate::model::waits::WaitWindow;
 use crate::model::{Model, ResourceKey, SiteKey};
 
-const WINDOW: Setting = Setting::duration(
-    "window",
-    Duration::from_secs(15),
-    "the waits of so long a time are judged",
-);
-const LONG: Setting = Setting::duration(
-    "long",
-    Duration::from_millis(50),
-    "a wait of this length is long",
-);
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
+const LONG: Setting = Setting::duration("long", Duration::from_millis(50), "a wait of this length is long");
 const SHARE: Setting = Setting::number("share", 0.3, "this share of the waits must be long");
 const WAITS: Setting = Setting::count("waits", 10, "so many must have got in");
 const WAITERS: Setting = Setting::number("waiters", 0.5, "so many must wait on average");
-const CRITICAL: Setting = Setting::duration(
-    "critical",
-    Duration::from_secs(1),
-    "a median wait of this length is critical",
-);
+const CRITICAL: Setting =
+    Setting::duration("critical", Duration::from_secs(1), "a median wait of this length is critical");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "contended-lock",
@@ -68,28 +57,12 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn scan_lock(
-    model: &Model,
-    settings: Scoped<'_>,
-    key: ResourceKey,
-    lock: &Resource,
-    found: &mut Vec<Symptom>,
-) {
+fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
     // What is born late is not here yet, and what waited while the process stood still waited for nobody.
     let end = model.now().minus(model.quality().lag.unwrap_or_default());
-    let last_gap = model
-        .clock()
-        .gaps()
-        .next_back()
-        .map_or(Timestamp::default(), |gap| gap.to);
-    let start = end
-        .minus(settings.duration(&WINDOW))
-        .max(last_gap)
-        .max(lock.created);
-    let turning = lock
-        .grants
-        .last()
-        .is_some_and(|grant| end.since(grant.at) < TURNOVER);
+    let last_gap = model.clock().gaps().next_back().map_or(Timestamp::default(), |gap| gap.to);
+    let start = end.minus(settings.duration(&WINDOW)).max(last_gap).max(lock.created);
+    let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
     if !turning {
         return;
     }
@@ -97,15 +70,7 @@ fn scan_lock(
         let waits = lock.waits.window(source, start);
         if let Some(strength) = strength(settings, &waits, end.since(start)) {
             let pool = is_idle_pool(model, lock, start);
-            found.push(symptom(
-                model,
-                settings,
-                key,
-                source,
-                &waits,
-                end.since(start),
-                (strength, pool),
-            ));
+            found.push(symptom(model, settings, key, source, &waits, end.since(start), (strength, pool)));
         }
     }
 }
@@ -131,22 +96,13 @@ fn mean_waiters(waits: &WaitWindow, window: Duration) -> f64 {
 /// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none newly spawned, and the one that got in
 /// does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
 fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
-    let recent: Vec<_> = lock
-        .grants
-        .newest_first()
-        .take_while(|grant| grant.at >= start)
-        .collect();
+    let recent: Vec<_> = lock.grants.newest_first().take_while(|grant| grant.at >= start).collect();
     let sites: BTreeSet<Option<SiteKey>> = recent.iter().map(|grant| grant.site).collect();
     let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
         return false;
     };
-    let spawned = model
-        .site(*site)
-        .is_some_and(|site| site.history.since(start).any(|second| second.born > 0));
-    let sleeping = recent
-        .iter()
-        .filter(|grant| model.sleep_born_within(grant.at, AT_ONCE))
-        .count();
+    let spawned = model.site(*site).is_some_and(|site| site.history.since(start).any(|second| second.born > 0));
+    let sleeping = recent.iter().filter(|grant| model.sleep_born_within(grant.at, AT_ONCE)).count();
     lock.kind == ResourceKind::Mutex && !spawned && 2 * sleeping < recent.len()
 }
 
@@ -160,10 +116,7 @@ fn symptom(
     (strength, pool): (f64, bool),
 ) -> Symptom {
     let (critical, long) = (settings.duration(&CRITICAL), settings.duration(&LONG));
-    let (p50, p99) = (
-        waits.quantile(0.5).unwrap_or_default(),
-        waits.quantile(0.99).unwrap_or_default(),
-    );
+    let (p50, p99) = (waits.quantile(0.5).unwrap_or_default(), waits.quantile(0.99).unwrap_or_default());
     let (share, mean) = (waits.share_over(long), mean_waiters(waits, window));
     let severity = match () {
         () if pool => Severity::Info,
@@ -172,10 +125,7 @@ fn symptom(
     };
     let (related, sites) = parties(model, key);
     let waiting = model.waiters(key).count();
-    let last_progress = model
-        .resource(key)
-        .and_then(|lock| lock.grants.last())
-        .map(|grant| grant.at);
+    let last_progress = model.resource(key).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
     Symptom {
         severity,
         grade: None,
@@ -212,18 +162,10 @@ fn symptom(
 fn parties(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
     let holders: BTreeSet<SiteKey> = model
         .resource(key)
-        .map(|lock| {
-            lock.grants
-                .newest_first()
-                .take(64)
-                .filter_map(|grant| grant.site)
-                .collect()
-        })
+        .map(|lock| lock.grants.newest_first().take(64).filter_map(|grant| grant.site).collect())
         .unwrap_or_default();
-    let waiters: BTreeSet<SiteKey> = model
-        .waiters(key)
-        .filter_map(|(_, op)| Some(model.task(op.task?)?.site))
-        .collect();
+    let waiters: BTreeSet<SiteKey> =
+        model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
     let name = |sites: &BTreeSet<SiteKey>, role| -> Vec<Related> {
         sites
             .iter()
@@ -232,9 +174,6 @@ fn parties(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
             .map(|site| wording::related_site(site, role))
             .collect()
     };
-    let related = name(&holders, Role::Holder)
-        .into_iter()
-        .chain(name(&waiters, Role::Waiter))
-        .collect();
+    let related = name(&holders, Role::Holder).into_iter().chain(name(&waiters, Role::Waiter)).collect();
     (related, holders.union(&waiters).copied().collect())
 }

@@ -4,25 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{
-    Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom,
-};
+use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::relations::Confidence;
 use crate::model::resource::ResourceKind;
 use crate::model::{Model, OpKey, ResourceKey, TaskKey};
 
-const HOLD: Setting = Setting::duration(
-    "hold",
-    Duration::from_secs(1),
-    "the locks of a group have let nobody in for so long",
-);
-const HOLD_ALONE: Setting = Setting::duration(
-    "hold-alone",
-    Duration::from_secs(3),
-    "the same for a task that waits for itself",
-);
+const HOLD: Setting =
+    Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
+const HOLD_ALONE: Setting =
+    Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "deadlock",
@@ -71,22 +63,14 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 /// Every idle task whose present waits are all for locks with holders known for sure. One that sleeps on a timer as well goes on by
 /// itself.
 fn candidates(model: &Model) -> Waits {
-    let locks = model.contested().filter(|(_, lock)| {
-        matches!(
-            lock.kind,
-            ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore
-        )
-    });
-    let tasks: BTreeSet<TaskKey> = locks
-        .flat_map(|(key, _)| model.waiters(key))
-        .filter_map(|(_, op)| op.task)
-        .collect();
+    let locks = model
+        .contested()
+        .filter(|(_, lock)| matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore));
+    let tasks: BTreeSet<TaskKey> =
+        locks.flat_map(|(key, _)| model.waiters(key)).filter_map(|(_, op)| op.task).collect();
     let mut waits = Waits::new();
     for key in tasks {
-        let awake_soon = model
-            .task(key)
-            .and_then(|task| model.timer(task))
-            .and_then(|timer| model.due(timer));
+        let awake_soon = model.task(key).and_then(|task| model.timer(task)).and_then(|timer| model.due(timer));
         if awake_soon.is_some_and(|due| due.since(model.now()) < SOON && due > model.now()) {
             continue;
         }
@@ -101,20 +85,11 @@ fn candidates(model: &Model) -> Waits {
 fn wait(model: &Model, op: OpKey) -> Option<Wait> {
     let lock = model.lock_of(op)?;
     let holders = model.holders(lock);
-    if holders.is_empty()
-        || holders
-            .iter()
-            .any(|holder| holder.confidence < Confidence::Likely)
-    {
+    if holders.is_empty() || holders.iter().any(|holder| holder.confidence < Confidence::Likely) {
         return None;
     }
     let any_frees = model.resource(lock)?.kind == ResourceKind::Semaphore;
-    Some(Wait {
-        op,
-        lock,
-        holders: holders.into_iter().map(|holder| holder.task).collect(),
-        any_frees,
-    })
+    Some(Wait { op, lock, holders: holders.into_iter().map(|holder| holder.task).collect(), any_frees })
 }
 
 /// Assumes all of them stuck and lets go those that can go on after all, until no more can: what is left is the greatest set of tasks
@@ -123,18 +98,12 @@ fn release(stuck: &mut Waits) {
     loop {
         let can_end = |wait: &Wait| {
             let is_stuck = |holder: &TaskKey| stuck.contains_key(holder);
-            let closed = if wait.any_frees {
-                wait.holders.iter().all(is_stuck)
-            } else {
-                wait.holders.iter().any(is_stuck)
-            };
+            let closed =
+                if wait.any_frees { wait.holders.iter().all(is_stuck) } else { wait.holders.iter().any(is_stuck) };
             !closed
         };
-        let free: Vec<TaskKey> = stuck
-            .iter()
-            .filter(|(_, waits)| waits.iter().any(can_end))
-            .map(|(task, _)| *task)
-            .collect();
+        let free: Vec<TaskKey> =
+            stuck.iter().filter(|(_, waits)| waits.iter().any(can_end)).map(|(task, _)| *task).collect();
         if free.is_empty() {
             return;
         }
@@ -144,20 +113,10 @@ fn release(stuck: &mut Waits) {
 
 /// The tasks at fault, group by group: stuck ones that hold what another one at fault waits for. The rest are their victims.
 fn groups(stuck: &Waits) -> Vec<BTreeSet<TaskKey>> {
-    let held_by = |task: &TaskKey| {
-        stuck
-            .get(task)
-            .into_iter()
-            .flatten()
-            .flat_map(|wait| wait.holders.iter().copied())
-    };
+    let held_by = |task: &TaskKey| stuck.get(task).into_iter().flatten().flat_map(|wait| wait.holders.iter().copied());
     let mut core: BTreeSet<TaskKey> = stuck.keys().copied().collect();
     loop {
-        let holders: BTreeSet<TaskKey> = core
-            .iter()
-            .flat_map(held_by)
-            .filter(|holder| core.contains(holder))
-            .collect();
+        let holders: BTreeSet<TaskKey> = core.iter().flat_map(held_by).filter(|holder| core.contains(holder)).collect();
         if holders.len() == core.len() {
             break;
         }
@@ -168,9 +127,7 @@ fn groups(stuck: &Waits) -> Vec<BTreeSet<TaskKey>> {
         let mut group = BTreeSet::from([first]);
         let joined = |group: &BTreeSet<TaskKey>, task: &TaskKey| {
             held_by(task).any(|holder| group.contains(&holder))
-                || group
-                    .iter()
-                    .any(|member| held_by(member).any(|it| it == *task))
+                || group.iter().any(|member| held_by(member).any(|it| it == *task))
         };
         while let Some(next) = core.iter().copied().find(|task| joined(&group, task)) {
             core.remove(&next);
@@ -186,65 +143,28 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
     let waits = core.iter().filter_map(|task| stuck.get(task)).flatten();
     let moved = waits.flat_map(|wait| {
         let began = model.op(wait.op).map(|op| model.waiting_since(op));
-        let granted = model
-            .resource(wait.lock)
-            .and_then(|lock| lock.grants.last())
-            .map(|grant| grant.at);
+        let granted = model.resource(wait.lock).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
         began.into_iter().chain(granted)
     });
-    moved
-        .max()
-        .map_or(Duration::ZERO, |last| model.running_since(last))
+    moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
 }
 
-fn symptom(
-    model: &Model,
-    core: &BTreeSet<TaskKey>,
-    stuck: &Waits,
-    hold: Duration,
-) -> Option<Symptom> {
+fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
     let tasks: Vec<TaskKey> = core.iter().copied().collect();
-    let waits: Vec<&Wait> = core
-        .iter()
-        .filter_map(|task| stuck.get(task))
-        .flatten()
-        .collect();
+    let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
     let locks: BTreeSet<ResourceKey> = waits.iter().map(|wait| wait.lock).collect();
-    let victims: Vec<TaskKey> = stuck
-        .keys()
-        .filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks))
-        .copied()
-        .collect();
-    let mut sites: Vec<_> = tasks
-        .iter()
-        .filter_map(|key| model.site(model.task(*key)?.site))
-        .collect();
-    sites.sort_by(|one, other| {
-        (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name))
-    });
+    let victims: Vec<TaskKey> =
+        stuck.keys().filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks)).copied().collect();
+    let mut sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
+    sites.sort_by(|one, other| (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name)));
     let first = *sites.first()?;
-    let places = locks
-        .iter()
-        .map(|lock| wording::resource_location(model, *lock));
-    let class = sites
-        .iter()
-        .map(|site| format!("{} {}", site.id.name, site.id.location))
-        .chain(places)
-        .collect();
-    let related_tasks = tasks
-        .iter()
-        .filter_map(|key| wording::related_task(model, *key, Role::Holder));
-    let hurt = victims
-        .iter()
-        .take(3)
-        .filter_map(|key| wording::related_task(model, *key, Role::Victim));
+    let places = locks.iter().map(|lock| wording::resource_location(model, *lock));
+    let class = sites.iter().map(|site| format!("{} {}", site.id.name, site.id.location)).chain(places).collect();
+    let related_tasks = tasks.iter().filter_map(|key| wording::related_task(model, *key, Role::Holder));
+    let hurt = victims.iter().take(3).filter_map(|key| wording::related_task(model, *key, Role::Victim));
     let mut related: Vec<_> = related_tasks.chain(hurt).collect();
-    related.extend(
-        locks
-            .iter()
-            .map(|lock| wording::related_resource(model, *lock)),
-    );
+    related.extend(locks.iter().map(|lock| wording::related_resource(model, *lock)));
     related.dedup();
     Some(Symptom {
         severity: Severity::Critical,
@@ -268,10 +188,7 @@ fn symptom(
         class,
         scope: Scope {
             resources: locks.into_iter().collect(),
-            sites: tasks
-                .iter()
-                .filter_map(|key| Some(model.task(*key)?.site))
-                .collect(),
+            sites: tasks.iter().filter_map(|key| Some(model.task(*key)?.site)).collect(),
             tasks: tasks.into_iter().chain(victims).collect(),
             ..Scope::default()
         },
@@ -280,38 +197,18 @@ fn symptom(
 }
 
 fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -> bool {
-    stuck
-        .get(task)
-        .into_iter()
-        .flatten()
-        .any(|wait| locks.contains(&wait.lock))
+    stuck.get(task).into_iter().flatten().any(|wait| locks.contains(&wait.lock))
 }
 
-fn summary(
-    model: &Model,
-    tasks: &[TaskKey],
-    stuck: &Waits,
-    age: Duration,
-    victims: usize,
-) -> String {
-    let name = |key: &TaskKey| {
-        model
-            .task(*key)
-            .map_or_else(String::new, |task| wording::task(model, task))
-    };
+fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victims: usize) -> String {
+    let name = |key: &TaskKey| model.task(*key).map_or_else(String::new, |task| wording::task(model, task));
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
         wait.map_or_else(String::new, |wait| {
             let holders: Vec<String> = wait
                 .holders
                 .iter()
-                .map(|holder| {
-                    if holder == key {
-                        "itself".to_owned()
-                    } else {
-                        name(holder)
-                    }
-                })
+                .map(|holder| if holder == key { "itself".to_owned() } else { name(holder) })
                 .collect();
             format!(
                 "{} waits for the {}, held by {}",
@@ -325,10 +222,7 @@ fn summary(
     let behind = if victims == 0 {
         String::new()
     } else {
-        format!(
-            " {} wait behind them.",
-            wording::count(victims, "more task")
-        )
+        format!(" {} wait behind them.", wording::count(victims, "more task"))
     };
     let who = match tasks.len() {
         1 => "A task waits for itself".to_owned(),
@@ -342,10 +236,8 @@ fn summary(
 }
 
 fn remedy(model: &Model, tasks: &[TaskKey], locks: &BTreeSet<ResourceKey>) -> String {
-    let has_rwlock = locks
-        .iter()
-        .filter_map(|lock| model.resource(*lock))
-        .any(|lock| lock.kind == ResourceKind::RwLock);
+    let has_rwlock =
+        locks.iter().filter_map(|lock| model.resource(*lock)).any(|lock| lock.kind == ResourceKind::RwLock);
     if tasks.len() == 1 && locks.len() == 1 {
         return "The task asks for a lock that it holds already: Tokio's locks are not reentrant, and a read lock cannot be upgraded. Pass \
                 the guard on instead of locking again, or drop it before the second call."

@@ -8,21 +8,9 @@ use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::Model;
 
-const GAP: Setting = Setting::duration(
-    "gap",
-    Duration::from_secs(1),
-    "a stop of this length is worth telling",
-);
-const WINDOW: Setting = Setting::duration(
-    "window",
-    Duration::from_secs(60),
-    "stops of so long a time are added up",
-);
-const SHARE: Setting = Setting::number(
-    "share",
-    0.2,
-    "stops that add up to this share of the window are a warning",
-);
+const GAP: Setting = Setting::duration("gap", Duration::from_secs(1), "a stop of this length is worth telling");
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(60), "stops of so long a time are added up");
+const SHARE: Setting = Setting::number("share", 0.2, "stops that add up to this share of the window are a warning");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "process-paused",
@@ -44,15 +32,8 @@ pub(super) static DETECTOR: Detector = Detector {
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (least, window) = (settings.duration(&GAP), settings.duration(&WINDOW));
     let from = model.now().minus(window);
-    let gaps: Vec<_> = model
-        .clock()
-        .gaps()
-        .filter(|gap| gap.to >= from && gap.length() >= least)
-        .collect();
-    let (Some(last), total) = (
-        gaps.last(),
-        gaps.iter().map(|gap| gap.length()).sum::<Duration>(),
-    ) else {
+    let gaps: Vec<_> = model.clock().gaps().filter(|gap| gap.to >= from && gap.length() >= least).collect();
+    let (Some(last), total) = (gaps.last(), gaps.iter().map(|gap| gap.length()).sum::<Duration>()) else {
         return;
     };
     let share = total.as_secs_f64() / window.as_secs_f64().max(1.0);

@@ -8,11 +8,7 @@ use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::Model;
 
-const WARNING: Setting = Setting::duration(
-    "warning",
-    Duration::from_secs(5),
-    "silence of this length is a warning",
-);
+const WARNING: Setting = Setting::duration("warning", Duration::from_secs(5), "silence of this length is a warning");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "quiet-feed",
@@ -21,12 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
     title: "nothing arrives from the target",
     explain: include_str!("../../../docs/detectors/quiet-feed.md"),
     settings: &[WARNING],
-    timing: Timing {
-        updates: 1,
-        hold: Duration::ZERO,
-        keep_firing: Duration::from_secs(2),
-        window: Duration::ZERO,
-    },
+    timing: Timing { updates: 1, hold: Duration::ZERO, keep_firing: Duration::from_secs(2), window: Duration::ZERO },
     needs: Needs::Nothing,
     scan,
 };
@@ -36,7 +27,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let silence = quality.quiet.unwrap_or_default();
     let (summary, recommendation) = if quality.paused {
         (
-            "The target's feed is paused by some console client: nothing arrives until that client resumes it.".to_owned(),
+            "The target's feed is paused by some console client: nothing arrives until that client resumes it."
+                .to_owned(),
             "Resume it in the tokio-console that paused it (space bar). While it is paused the target keeps everything in memory.",
         )
     } else if silence >= limit {
