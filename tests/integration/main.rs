@@ -1,4 +1,7 @@
-//! Tests of the library as its users see it.
+//! The integration tests, in one binary: a module for each thing that is tested.
 
+mod docs;
+mod layers;
 mod proto;
 mod recording;
+mod source;
