@@ -158,20 +158,13 @@ impl<R: Read + Seek> Chunks<R> {
 
 impl Catalog {
     /// Takes a record out of the chunk that begins at a byte; returns it if it is a message of a known topic.
-    fn read(
-        &mut self,
-        at: u64,
-        opcode: u8,
-        data: &[u8],
-        states: bool,
-    ) -> Result<Option<Raw>, Damage> {
+    fn read(&mut self, at: u64, opcode: u8, data: &[u8], states: bool) -> Result<Option<Raw>, Damage> {
         if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
             return Ok(None);
         }
         match parse_record(opcode, data).map_err(|error| broken(at, &explain(&error)))? {
             Record::Schema { header, .. } => {
-                self.schemas
-                    .insert(header.id, (header.name, header.encoding));
+                self.schemas.insert(header.id, (header.name, header.encoding));
             }
             Record::Channel(channel) => {
                 let topic = topic(&channel, &self.schemas)?;
@@ -179,20 +172,13 @@ impl Catalog {
             }
             Record::Message { header, data } => match self.channels.get(&header.channel_id) {
                 None => {
-                    return Err(broken(
-                        at,
-                        "a message is of a channel that was not declared",
-                    ));
+                    return Err(broken(at, "a message is of a channel that was not declared"));
                 }
                 Some(None) => {}
                 Some(Some(Topic::State)) if !states => {}
                 Some(Some(topic)) => {
                     let (topic, log_time, bytes) = (*topic, header.log_time, data.into_owned());
-                    return Ok(Some(Raw {
-                        topic,
-                        log_time,
-                        bytes,
-                    }));
+                    return Ok(Some(Raw { topic, log_time, bytes }));
                 }
             },
             _ => {}
@@ -222,51 +208,29 @@ fn unpacker() -> LinearReader {
 
 /// Lets only chunks of the form that we write through to the unpacker, which trusts more than it should in others.
 fn check_chunk(head: Head, body: &[u8]) -> Result<(), Damage> {
-    let record =
-        parse_record(op::CHUNK, body).map_err(|error| broken(head.at, &explain(&error)))?;
+    let record = parse_record(op::CHUNK, body).map_err(|error| broken(head.at, &explain(&error)))?;
     let Record::Chunk { header, data } = record else {
         return Err(broken(head.at, "it is no chunk"));
     };
     if header.compression != "zstd" {
-        return Err(broken(
-            head.at,
-            &format!(
-                "a chunk is compressed by {:?}, not by zstd",
-                header.compression
-            ),
-        ));
+        return Err(broken(head.at, &format!("a chunk is compressed by {:?}, not by zstd", header.compression)));
     }
-    let most = (data.len() as u64)
-        .saturating_mul(MOST_SHRINKING)
-        .min(RECORD_LIMIT as u64);
+    let most = (data.len() as u64).saturating_mul(MOST_SHRINKING).min(RECORD_LIMIT as u64);
     if header.uncompressed_size > most {
-        return Err(broken(
-            head.at,
-            &format!("a chunk claims to hold {} bytes", header.uncompressed_size),
-        ));
+        return Err(broken(head.at, &format!("a chunk claims to hold {} bytes", header.uncompressed_size)));
     }
     Ok(())
 }
 
 /// Which topic a channel is; `None` for one of a newer version, or somebody else's.
-fn topic(
-    channel: &mcap::records::Channel,
-    schemas: &BTreeMap<u16, (String, String)>,
-) -> Result<Option<Topic>, Damage> {
-    let Some(topic) = Topic::ALL
-        .into_iter()
-        .find(|topic| topic.name() == channel.topic)
-    else {
+fn topic(channel: &mcap::records::Channel, schemas: &BTreeMap<u16, (String, String)>) -> Result<Option<Topic>, Damage> {
+    let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name() == channel.topic) else {
         return Ok(None);
     };
     let (schema, encoding) = schemas.get(&channel.schema_id).cloned().unwrap_or_default();
-    if schema == topic.schema() && encoding == "protobuf" && channel.message_encoding == "protobuf"
-    {
+    if schema == topic.schema() && encoding == "protobuf" && channel.message_encoding == "protobuf" {
         Ok(Some(topic))
     } else {
-        Err(Damage::OtherSchema {
-            topic: channel.topic.clone(),
-            schema,
-        })
+        Err(Damage::OtherSchema { topic: channel.topic.clone(), schema })
     }
 }

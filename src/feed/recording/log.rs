@@ -63,12 +63,7 @@ impl Log {
     pub(super) fn create(path: &Path, target: &str) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let written = file.try_clone()?;
-        Self::begin(
-            Box::new(written),
-            Box::new(move || file.sync_data()),
-            target,
-        )
-        .map_err(io_error)
+        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target).map_err(io_error)
     }
 
     /// Begins a recording with its header.
@@ -96,10 +91,7 @@ impl Log {
             chunk: None,
             mirror: Mirror::default(),
             last_state: None,
-            last: Last {
-                log_time: log_time(now),
-                recorded: Instant::now(),
-            },
+            last: Last { log_time: log_time(now), recorded: Instant::now() },
             updates: 0,
         };
         let header = Header {
@@ -108,12 +100,8 @@ impl Log {
             started_at: Some(timestamp(now)),
         };
         for topic in Topic::ALL {
-            let schema = log
-                .writer
-                .add_schema(topic.schema(), "protobuf", topic.schema_data())?;
-            let channel =
-                log.writer
-                    .add_channel(schema, topic.name(), "protobuf", &BTreeMap::new())?;
+            let schema = log.writer.add_schema(topic.schema(), "protobuf", topic.schema_data())?;
+            let channel = log.writer.add_channel(schema, topic.name(), "protobuf", &BTreeMap::new())?;
             log.channels.insert(topic, channel);
         }
         log.write(Topic::Header, log_time(now), None, &header.encode_to_vec())?;
@@ -128,28 +116,13 @@ impl Log {
 
     /// How long the open chunk may still stay open; `None` if there is none.
     pub(super) fn flush_due(&self) -> Option<Duration> {
-        self.chunk
-            .as_ref()
-            .map(|chunk| CHUNK_SPAN.saturating_sub(chunk.opened.elapsed()))
+        self.chunk.as_ref().map(|chunk| CHUNK_SPAN.saturating_sub(chunk.opened.elapsed()))
     }
 
     /// Writes one message, and the full state after it if that is due.
-    pub(super) fn record(
-        &mut self,
-        topic: Topic,
-        log_time: u64,
-        bytes: &[u8],
-        is_live: bool,
-    ) -> McapResult<()> {
-        self.last = Last {
-            log_time,
-            recorded: Instant::now(),
-        };
-        if self
-            .chunk
-            .as_ref()
-            .is_some_and(|chunk| log_time.abs_diff(chunk.first) >= nanos(CHUNK_SPAN))
-        {
+    pub(super) fn record(&mut self, topic: Topic, log_time: u64, bytes: &[u8], is_live: bool) -> McapResult<()> {
+        self.last = Last { log_time, recorded: Instant::now() };
+        if self.chunk.as_ref().is_some_and(|chunk| log_time.abs_diff(chunk.first) >= nanos(CHUNK_SPAN)) {
             self.flush()?;
         }
         if is_live {
@@ -162,10 +135,7 @@ impl Log {
         self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
         self.updates += 1;
         self.mirror.apply(update);
-        if self
-            .last_state
-            .is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY))
-        {
+        if self.last_state.is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY)) {
             self.write_state(log_time)?;
         }
         Ok(())
@@ -185,21 +155,10 @@ impl Log {
             return Ok(());
         }
         self.flush()?;
-        self.write(
-            Topic::State,
-            log_time,
-            publish_time(state.now.as_ref()),
-            &bytes,
-        )
+        self.write(Topic::State, log_time, publish_time(state.now.as_ref()), &bytes)
     }
 
-    fn write(
-        &mut self,
-        topic: Topic,
-        log_time: u64,
-        publish_time: Option<u64>,
-        bytes: &[u8],
-    ) -> McapResult<()> {
+    fn write(&mut self, topic: Topic, log_time: u64, publish_time: Option<u64>, bytes: &[u8]) -> McapResult<()> {
         let channel_id = self.channels.get(&topic).copied().unwrap_or_default();
         let header = MessageHeader {
             channel_id,
@@ -208,10 +167,7 @@ impl Log {
             publish_time: publish_time.unwrap_or(log_time),
         };
         self.sequence = self.sequence.wrapping_add(1);
-        self.chunk.get_or_insert_with(|| Chunk {
-            opened: Instant::now(),
-            first: log_time,
-        });
+        self.chunk.get_or_insert_with(|| Chunk { opened: Instant::now(), first: log_time });
         self.writer.write_to_known_channel(&header, bytes)
     }
 
@@ -276,13 +232,9 @@ mod tests {
         let mut log = Log::create(&path, "target").unwrap();
         let first = log.last.log_time;
         for second in 0..70 {
-            log.record(Topic::Update, first + second * 1_000_000_000, &[], false)
-                .unwrap();
+            log.record(Topic::Update, first + second * 1_000_000_000, &[], false).unwrap();
             let readable = readable(&path, first);
-            assert!(
-                second < 5 || readable.last() > Some(&(second - 5)),
-                "second {second}: {readable:?}"
-            );
+            assert!(second < 5 || readable.last() > Some(&(second - 5)), "second {second}: {readable:?}");
             assert_eq!(readable, (0..readable.len() as u64).collect::<Vec<_>>());
         }
         // As after a crash, nothing may be closed.

@@ -33,15 +33,8 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Header,
-        Self::Update,
-        Self::Details,
-        Self::Status,
-        Self::Paused,
-        Self::State,
-        Self::End,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Header, Self::Update, Self::Details, Self::Status, Self::Paused, Self::State, Self::End];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -80,17 +73,11 @@ impl Topic {
 #[derive(Debug)]
 pub(super) enum Content {
     Header(Header),
-    Update {
-        message: Box<instrument::Update>,
-        wire_bytes: usize,
-    },
+    Update { message: Box<instrument::Update>, wire_bytes: usize },
     Details(Box<TaskDetails>),
     Status(Status),
     Paused(bool),
-    State {
-        message: Box<instrument::Update>,
-        wire_bytes: usize,
-    },
+    State { message: Box<instrument::Update>, wire_bytes: usize },
     End(Ended),
 }
 
@@ -100,17 +87,11 @@ impl Content {
         let wire_bytes = bytes.len();
         Ok(match topic {
             Topic::Header => Self::Header(Header::decode(bytes)?),
-            Topic::Update => Self::Update {
-                message: Box::new(Message::decode(bytes)?),
-                wire_bytes,
-            },
+            Topic::Update => Self::Update { message: Box::new(Message::decode(bytes)?), wire_bytes },
             Topic::Details => Self::Details(Box::new(TaskDetails::decode(bytes)?)),
             Topic::Status => Self::Status(generated::Status::decode(bytes)?.into()),
             Topic::Paused => Self::Paused(Paused::decode(bytes)?.paused),
-            Topic::State => Self::State {
-                message: Box::new(Message::decode(bytes)?),
-                wire_bytes,
-            },
+            Topic::State => Self::State { message: Box::new(Message::decode(bytes)?), wire_bytes },
             Topic::End => Self::End(match End::decode(bytes)?.truncated {
                 Some(reason) => Ended::Truncated { reason },
                 None => Ended::Complete,
@@ -121,10 +102,7 @@ impl Content {
 
 /// The message of a status.
 pub(super) fn encode_status(status: &Status) -> Vec<u8> {
-    let stage = |stage: Stage| generated::Status {
-        stage: stage.into(),
-        ..Default::default()
-    };
+    let stage = |stage: Stage| generated::Status { stage: stage.into(), ..Default::default() };
     let message = match status {
         Status::Resolving => stage(Stage::Resolving),
         Status::Dialing => stage(Stage::Dialing),
@@ -146,11 +124,7 @@ impl From<generated::Status> for Status {
             Stage::Live => Self::Live,
             Stage::Lost => Self::Lost {
                 reason: status.reason,
-                retry_at: status
-                    .retry_at
-                    .as_ref()
-                    .and_then(system_time)
-                    .unwrap_or(UNIX_EPOCH),
+                retry_at: status.retry_at.as_ref().and_then(system_time).unwrap_or(UNIX_EPOCH),
             },
             // A stage of a newer version: all that is sure is that nothing is known to be live.
             Stage::Unspecified => Self::Resolving,
@@ -160,16 +134,12 @@ impl From<generated::Status> for Status {
 
 /// A time as nanoseconds since the epoch, as MCAP wants it.
 pub(super) fn log_time(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    })
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The reverse of [`log_time`].
 pub(super) fn arrival(log_time: u64) -> SystemTime {
-    UNIX_EPOCH
-        .checked_add(Duration::from_nanos(log_time))
-        .unwrap_or(UNIX_EPOCH)
+    UNIX_EPOCH.checked_add(Duration::from_nanos(log_time)).unwrap_or(UNIX_EPOCH)
 }
 
 /// A time of the target's clock as nanoseconds since the epoch; `None` for one that MCAP cannot express.

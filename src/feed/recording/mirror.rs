@@ -35,21 +35,13 @@ impl Mirror {
 
     /// Adds what an update says.
     pub fn apply(&mut self, update: Update) {
-        let Update {
-            now,
-            task_update,
-            resource_update,
-            async_op_update,
-            new_metadata,
-        } = update;
+        let Update { now, task_update, resource_update, async_op_update, new_metadata } = update;
         let tasks = task_update.unwrap_or_default();
         let resources = resource_update.unwrap_or_default();
         let ops = async_op_update.unwrap_or_default();
         if std::mem::take(&mut self.reconnected) {
             let met = self.tasks.meet(&tasks.new_tasks, &tasks.stats_update)
-                + self
-                    .resources
-                    .meet(&resources.new_resources, &resources.stats_update)
+                + self.resources.meet(&resources.new_resources, &resources.stats_update)
                 + self.async_ops.meet(&ops.new_async_ops, &ops.stats_update);
             if met.is_another_process() {
                 *self = Self::default();
@@ -66,13 +58,10 @@ impl Mirror {
             }
         }
         self.dropped_tasks = self.dropped_tasks.saturating_add(tasks.dropped_events);
-        self.dropped_resources = self
-            .dropped_resources
-            .saturating_add(resources.dropped_events);
+        self.dropped_resources = self.dropped_resources.saturating_add(resources.dropped_events);
         self.dropped_async_ops = self.dropped_async_ops.saturating_add(ops.dropped_events);
         self.tasks.apply(tasks.new_tasks, tasks.stats_update);
-        self.resources
-            .apply(resources.new_resources, resources.stats_update);
+        self.resources.apply(resources.new_resources, resources.stats_update);
         self.async_ops.apply(ops.new_async_ops, ops.stats_update);
     }
 
@@ -91,10 +80,7 @@ impl Mirror {
         let metadata = self
             .metadata
             .iter()
-            .map(|(id, metadata)| NewMetadata {
-                id: Some(MetaId { id: *id }),
-                metadata: Some(metadata.clone()),
-            })
+            .map(|(id, metadata)| NewMetadata { id: Some(MetaId { id: *id }), metadata: Some(metadata.clone()) })
             .collect();
         Update {
             now: self.now,
@@ -181,13 +167,7 @@ impl<D: Described, S: Lived> Entities<D, S> {
                 }
                 // Span ids come back: this is another entity, and nothing of the former one holds.
                 _ => {
-                    self.0.insert(
-                        id,
-                        Entity {
-                            described: Some(description),
-                            stats: None,
-                        },
-                    );
+                    self.0.insert(id, Entity { described: Some(description), stats: None });
                 }
             }
         }
@@ -195,13 +175,7 @@ impl<D: Described, S: Lived> Entities<D, S> {
             match self.0.get_mut(&id) {
                 Some(entity) if entity.is_same(None, Some(&stats)) => entity.stats = Some(stats),
                 _ => {
-                    self.0.insert(
-                        id,
-                        Entity {
-                            described: None,
-                            stats: Some(stats),
-                        },
-                    );
+                    self.0.insert(id, Entity { described: None, stats: Some(stats) });
                 }
             }
         }
@@ -214,16 +188,12 @@ impl<D: Described, S: Lived> Entities<D, S> {
                 continue;
             };
             match self.0.get(&id) {
-                Some(entity) if entity.is_same(Some(description), stats.get(&id)) => {
-                    met.known_described_again += 1
-                }
+                Some(entity) if entity.is_same(Some(description), stats.get(&id)) => met.known_described_again += 1,
                 _ => met.unknown_described += 1,
             }
         }
         let is_known = |(id, stats): &(&u64, &S)| {
-            self.0
-                .get(id)
-                .is_some_and(|it| it.stats.is_some() && it.is_same(None, Some(stats)))
+            self.0.get(id).is_some_and(|it| it.stats.is_some() && it.is_same(None, Some(stats)))
         };
         met.known = stats.iter().filter(is_known).count();
         met
@@ -237,17 +207,11 @@ impl<D: Described, S: Lived> Entities<D, S> {
     }
 
     fn descriptions(&self) -> Vec<D> {
-        self.0
-            .values()
-            .filter_map(|entity| entity.described.clone())
-            .collect()
+        self.0.values().filter_map(|entity| entity.described.clone()).collect()
     }
 
     fn stats(&self) -> HashMap<u64, S> {
-        self.0
-            .iter()
-            .filter_map(|(id, entity)| Some((*id, entity.stats.clone()?)))
-            .collect()
+        self.0.iter().filter_map(|(id, entity)| Some((*id, entity.stats.clone()?))).collect()
     }
 }
 
@@ -315,20 +279,11 @@ mod tests {
     }
 
     /// An update with one task: its name, whether it is introduced, and when it was created and dropped.
-    fn update(
-        now: i64,
-        id: u64,
-        name: Option<&str>,
-        created: Option<i64>,
-        dropped: Option<i64>,
-    ) -> Update {
+    fn update(now: i64, id: u64, name: Option<&str>, created: Option<i64>, dropped: Option<i64>) -> Update {
         let new_tasks = name
             .map(|name| tasks::Task {
                 id: Some(Id { id }),
-                location: Some(console_api::Location {
-                    file: Some(name.to_owned()),
-                    ..Default::default()
-                }),
+                location: Some(console_api::Location { file: Some(name.to_owned()), ..Default::default() }),
                 ..Default::default()
             })
             .into_iter()
@@ -354,15 +309,7 @@ mod tests {
         let name = |task: &tasks::Task| task.location.as_ref().and_then(|it| it.file.clone());
         let created = |stats: &tasks::Stats| stats.created_at.as_ref().map(|it| it.seconds);
         let tasks = mirror.tasks.0.iter();
-        tasks
-            .map(|(id, it)| {
-                (
-                    *id,
-                    it.described.as_ref().and_then(name),
-                    it.stats.as_ref().and_then(created),
-                )
-            })
-            .collect()
+        tasks.map(|(id, it)| (*id, it.described.as_ref().and_then(name), it.stats.as_ref().and_then(created))).collect()
     }
 
     fn mirror(updates: impl IntoIterator<Item = Update>) -> Mirror {
@@ -375,62 +322,29 @@ mod tests {
     fn a_reused_id_is_another_task() {
         let former = || update(1, 7, Some("former"), Some(1), None);
         for (what, next, expected) in [
-            (
-                "stats of the same",
-                update(2, 7, None, Some(1), Some(2)),
-                (Some("former"), Some(1)),
-            ),
-            (
-                "told again",
-                update(2, 7, Some("former"), Some(1), None),
-                (Some("former"), Some(1)),
-            ),
-            (
-                "another",
-                update(2, 7, Some("latter"), Some(2), None),
-                (Some("latter"), Some(2)),
-            ),
-            (
-                "another of the same kind",
-                update(2, 7, Some("former"), Some(2), None),
-                (Some("former"), Some(2)),
-            ),
-            (
-                "another, not described yet",
-                update(2, 7, None, Some(2), None),
-                (None, Some(2)),
-            ),
-            (
-                "another, no stats yet",
-                update(2, 7, Some("latter"), None, None),
-                (Some("latter"), None),
-            ),
+            ("stats of the same", update(2, 7, None, Some(1), Some(2)), (Some("former"), Some(1))),
+            ("told again", update(2, 7, Some("former"), Some(1), None), (Some("former"), Some(1))),
+            ("another", update(2, 7, Some("latter"), Some(2), None), (Some("latter"), Some(2))),
+            ("another of the same kind", update(2, 7, Some("former"), Some(2), None), (Some("former"), Some(2))),
+            ("another, not described yet", update(2, 7, None, Some(2), None), (None, Some(2))),
+            ("another, no stats yet", update(2, 7, Some("latter"), None, None), (Some("latter"), None)),
         ] {
             let (name, created) = expected;
             let mirror = mirror([former(), next]);
-            assert_eq!(
-                tasks_of(&mirror),
-                [(7, name.map(str::to_owned), created)],
-                "{what}"
-            );
+            assert_eq!(tasks_of(&mirror), [(7, name.map(str::to_owned), created)], "{what}");
         }
     }
 
     #[test]
     fn stats_may_come_before_the_description() {
-        let mirror = mirror([
-            update(1, 7, None, Some(1), None),
-            update(2, 7, Some("late"), None, None),
-        ]);
+        let mirror = mirror([update(1, 7, None, Some(1), None), update(2, 7, Some("late"), None, None)]);
         assert_eq!(tasks_of(&mirror), [(7, Some("late".to_owned()), Some(1))]);
     }
 
     #[test]
     fn what_ended_is_forgotten_a_minute_later() {
-        let mut mirror = mirror([
-            update(10, 7, Some("ended"), Some(1), Some(10)),
-            update(10, 8, Some("lives"), Some(1), None),
-        ]);
+        let mut mirror =
+            mirror([update(10, 7, Some("ended"), Some(1), Some(10)), update(10, 8, Some("lives"), Some(1), None)]);
         mirror.apply(update(70, 8, None, Some(1), None));
         mirror.expire();
         assert_eq!(tasks_of(&mirror).len(), 2);
@@ -442,19 +356,11 @@ mod tests {
     #[test]
     fn a_restart_forgets_everything_and_a_reconnect_only_what_is_gone() {
         let before = || {
-            let mut mirror = mirror([
-                update(1, 7, Some("a"), Some(1), None),
-                update(1, 8, Some("b"), Some(1), None),
-            ]);
+            let mut mirror = mirror([update(1, 7, Some("a"), Some(1), None), update(1, 8, Some("b"), Some(1), None)]);
             mirror.reconnect();
             mirror
         };
-        let ids = |mirror: &Mirror| {
-            tasks_of(mirror)
-                .into_iter()
-                .map(|(id, ..)| id)
-                .collect::<Vec<_>>()
-        };
+        let ids = |mirror: &Mirror| tasks_of(mirror).into_iter().map(|(id, ..)| id).collect::<Vec<_>>();
 
         let mut restarted = before();
         restarted.apply(update(9, 7, Some("a"), Some(9), None));
@@ -474,8 +380,7 @@ mod tests {
 
     #[test]
     fn the_rendered_state_gives_an_equal_mirror() {
-        let mut original =
-            mirror((0..50).map(|n| update(n, n as u64 % 20, Some("task"), Some(n), None)));
+        let mut original = mirror((0..50).map(|n| update(n, n as u64 % 20, Some("task"), Some(n), None)));
         original.apply(update(51, 99, None, Some(3), None));
         let copy = mirror([original.render()]);
         assert_eq!(copy, original);

@@ -23,21 +23,12 @@ pub(super) async fn play(
     _wanted: watch::Receiver<Wanted>,
 ) {
     let playing = async {
-        let mut player = Player {
-            events: &events,
-            pace: Pace::new(speed, from),
-            silence: Silence::default(),
-        };
+        let mut player = Player { events: &events, pace: Pace::new(speed, from), silence: Silence::default() };
         let mut is_first = true;
         while let Some(arrived) = recorded.recv().await {
-            if std::mem::take(&mut is_first)
-                && !matches!(arrived.event, FeedEvent::Status(_) | FeedEvent::Ended(_))
-            {
+            if std::mem::take(&mut is_first) && !matches!(arrived.event, FeedEvent::Status(_) | FeedEvent::Ended(_)) {
                 // It starts in the middle of a connection.
-                let live = Arrived {
-                    at: arrived.at,
-                    event: FeedEvent::Status(Status::Live),
-                };
+                let live = Arrived { at: arrived.at, event: FeedEvent::Status(Status::Live) };
                 player.play(live).await?;
             }
             for report in player.silence.reports(arrived.at) {
@@ -77,20 +68,14 @@ struct Pace {
 
 impl Pace {
     fn new(speed: Speed, from: Option<SystemTime>) -> Self {
-        Self {
-            speed,
-            from,
-            last: None,
-        }
+        Self { speed, from, last: None }
     }
 
     async fn wait_for(&mut self, at: SystemTime) {
         let at = self.from.map_or(at, |from| from.max(at));
         let (last_at, last_due) = self.last.unwrap_or_else(|| (at, Instant::now()));
         // The recorder's clock may have been set back: what was recorded after that comes at once.
-        let mut rest = self
-            .speed
-            .playing_time(at.duration_since(last_at).unwrap_or_default());
+        let mut rest = self.speed.playing_time(at.duration_since(last_at).unwrap_or_default());
         let mut due = last_due;
         while rest > LONGEST_WAIT {
             due += LONGEST_WAIT;

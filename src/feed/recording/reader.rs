@@ -47,19 +47,14 @@ pub fn open_at(path: impl AsRef<Path>, speed: Speed, from: Duration) -> Result<F
     let begin_at = arrival(begin);
     let from = begin_at.checked_add(from).filter(|from| *from > begin_at);
     let at_state = match from {
-        Some(from) => source
-            .seek_state(log_time(from))
-            .map_err(|damage| open_error(path, damage))?,
+        Some(from) => source.seek_state(log_time(from)).map_err(|damage| open_error(path, damage))?,
         None => false,
     };
     let (sender, recorded) = mpsc::channel(READ_AHEAD);
     thread::Builder::new()
         .name("recording".to_owned())
         .spawn(move || read(source, at_state, begin_at, &sender))
-        .map_err(|source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let (sink, events) = mpsc::channel(EVENTS);
     let (wanted, nobody) = watch::channel(Wanted::new());
     tokio::spawn(player::play(recorded, sink, speed, from, nobody));
@@ -68,35 +63,18 @@ pub fn open_at(path: impl AsRef<Path>, speed: Speed, from: Duration) -> Result<F
 
 /// Opens the file and reads its header. Returns when the recording began.
 fn begin(path: &Path) -> Result<(Source, u64), OpenError> {
-    let file = File::open(path).map_err(|source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = File::open(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let begun = Chunks::begin(BufReader::new(file)).map_err(|damage| open_error(path, damage))?;
-    let (mut source, profile) = begun.ok_or_else(|| OpenError::NotMcap {
-        path: path.to_owned(),
-    })?;
+    let (mut source, profile) = begun.ok_or_else(|| OpenError::NotMcap { path: path.to_owned() })?;
     if profile != PROFILE {
-        return Err(OpenError::OtherProfile {
-            path: path.to_owned(),
-            profile,
-        });
+        return Err(OpenError::OtherProfile { path: path.to_owned(), profile });
     }
-    let empty = |reason: String| OpenError::Empty {
-        path: path.to_owned(),
-        reason,
-    };
-    let first = source
-        .next(false)
-        .map_err(|damage| open_error(path, damage))?;
+    let empty = |reason: String| OpenError::Empty { path: path.to_owned(), reason };
+    let first = source.next(false).map_err(|damage| open_error(path, damage))?;
     let first = first.ok_or_else(|| empty("it has no messages".to_owned()))?;
     match Content::decode(first.topic, &first.bytes) {
         Ok(Content::Header(header)) => {
-            tracing::debug!(
-                target_name = header.target,
-                version = header.tool_version,
-                "opened a recording"
-            );
+            tracing::debug!(target_name = header.target, version = header.tool_version, "opened a recording");
             Ok((source, first.log_time))
         }
         Ok(_) => Err(empty("its first message is no header".to_owned())),
@@ -108,15 +86,8 @@ fn open_error(path: &Path, damage: Damage) -> OpenError {
     let path = path.to_owned();
     match damage {
         Damage::Io(source) => OpenError::Io { path, source },
-        Damage::OtherSchema { topic, schema } => OpenError::OtherSchema {
-            path,
-            topic,
-            schema,
-        },
-        damage => OpenError::Empty {
-            path,
-            reason: damage.to_string(),
-        },
+        Damage::OtherSchema { topic, schema } => OpenError::OtherSchema { path, topic, schema },
+        damage => OpenError::Empty { path, reason: damage.to_string() },
     }
 }
 
@@ -127,10 +98,7 @@ fn read(mut source: Source, mut at_state: bool, begin: SystemTime, events: &mpsc
     let mut closed = None;
     let reason = loop {
         match next(&mut source, &mut at_state, &mut lag) {
-            Ok(Some(Arrived {
-                at,
-                event: FeedEvent::Ended(end),
-            })) => closed = Some((at, end)),
+            Ok(Some(Arrived { at, event: FeedEvent::Ended(end) })) => closed = Some((at, end)),
             Ok(Some(arrived)) => {
                 last = arrived.at;
                 if events.blocking_send(arrived).is_err() {
@@ -146,37 +114,20 @@ fn read(mut source: Source, mut at_state: bool, begin: SystemTime, events: &mpsc
         (Some((at, end)), None) => (at, end),
         (Some((at, _)), Some(reason)) => (
             at,
-            truncated(&format!(
-                "The index of the recording is missing, all of its updates were played: {reason}."
-            )),
+            truncated(&format!("The index of the recording is missing, all of its updates were played: {reason}.")),
         ),
-        (None, reason) => (
-            last,
-            truncated(&format!(
-                "The recording breaks off here: {}.",
-                reason.unwrap_or_default()
-            )),
-        ),
+        (None, reason) => (last, truncated(&format!("The recording breaks off here: {}.", reason.unwrap_or_default()))),
     };
     // A listener that has gone does not miss it.
-    let _ = events.blocking_send(Arrived {
-        at,
-        event: FeedEvent::Ended(event),
-    });
+    let _ = events.blocking_send(Arrived { at, event: FeedEvent::Ended(event) });
 }
 
 fn truncated(reason: &str) -> Ended {
-    Ended::Truncated {
-        reason: reason.to_owned(),
-    }
+    Ended::Truncated { reason: reason.to_owned() }
 }
 
 /// The next event; `None` at the proper end of the file. A full state is one only where the recording is entered.
-fn next(
-    source: &mut Source,
-    at_state: &mut bool,
-    lag: &mut LagMeter,
-) -> Result<Option<Arrived>, Damage> {
+fn next(source: &mut Source, at_state: &mut bool, lag: &mut LagMeter) -> Result<Option<Arrived>, Damage> {
     loop {
         let Some(raw) = source.next(*at_state)? else {
             return Ok(None);
@@ -191,20 +142,9 @@ fn next(
         })?;
         let event = match content {
             Content::Header(_) => continue,
-            Content::Update {
-                message,
-                wire_bytes,
-            }
-            | Content::State {
-                message,
-                wire_bytes,
-            } => {
+            Content::Update { message, wire_bytes } | Content::State { message, wire_bytes } => {
                 let lag = lag.observe(&message);
-                FeedEvent::Update(Box::new(Update {
-                    message: *message,
-                    lag,
-                    wire_bytes,
-                }))
+                FeedEvent::Update(Box::new(Update { message: *message, lag, wire_bytes }))
             }
             Content::Details(details) => FeedEvent::Details(details),
             Content::Status(status) => {
@@ -216,9 +156,6 @@ fn next(
             Content::Paused(paused) => FeedEvent::Paused(paused),
             Content::End(end) => FeedEvent::Ended(end),
         };
-        return Ok(Some(Arrived {
-            at: arrival(raw.log_time),
-            event,
-        }));
+        return Ok(Some(Arrived { at: arrival(raw.log_time), event }));
     }
 }

@@ -36,10 +36,7 @@ impl fmt::Display for Damage {
             }
             Self::Io(error) => write!(f, "it cannot be read on ({error})"),
             Self::OtherSchema { topic, schema } => {
-                write!(
-                    f,
-                    "its topic {topic:?} has messages of the unknown kind {schema:?}"
-                )
+                write!(f, "its topic {topic:?} has messages of the unknown kind {schema:?}")
             }
         }
     }
@@ -84,9 +81,7 @@ impl<R: Read + Seek> Records<R> {
 
     /// Goes to where a record begins.
     pub(super) fn go_to(&mut self, position: u64) -> Result<(), Damage> {
-        self.input
-            .seek(SeekFrom::Start(position))
-            .map_err(Damage::Io)?;
+        self.input.seek(SeekFrom::Start(position)).map_err(Damage::Io)?;
         self.position = position;
         Ok(())
     }
@@ -96,11 +91,7 @@ impl<R: Read + Seek> Records<R> {
         let at = self.position;
         let mut magic = [0; 8];
         self.fill(&mut magic)?;
-        if magic == MAGIC {
-            Ok(())
-        } else {
-            Err(broken(at, "the magic bytes of MCAP are missing"))
-        }
+        if magic == MAGIC { Ok(()) } else { Err(broken(at, "the magic bytes of MCAP are missing")) }
     }
 
     /// Reads the beginning of the next record.
@@ -110,43 +101,22 @@ impl<R: Read + Seek> Records<R> {
         let mut length = [0; 8];
         self.fill(&mut opcode)?;
         self.fill(&mut length)?;
-        Ok(Head {
-            opcode: opcode[0],
-            length: u64::from_le_bytes(length),
-            at,
-        })
+        Ok(Head { opcode: opcode[0], length: u64::from_le_bytes(length), at })
     }
 
     /// Appends the rest of a record. Grows with what is in the file, not with what the head claims.
     pub(super) fn body(&mut self, head: Head, body: &mut Vec<u8>) -> Result<(), Damage> {
         if head.length > RECORD_LIMIT as u64 {
-            return Err(broken(
-                head.at,
-                &format!("a record of {} bytes is too large", head.length),
-            ));
+            return Err(broken(head.at, &format!("a record of {} bytes is too large", head.length)));
         }
-        let read = self
-            .input
-            .by_ref()
-            .take(head.length)
-            .read_to_end(body)
-            .map_err(Damage::Io)? as u64;
+        let read = self.input.by_ref().take(head.length).read_to_end(body).map_err(Damage::Io)? as u64;
         self.position += read;
-        if read < head.length {
-            Err(Damage::Cut { at: self.position })
-        } else {
-            Ok(())
-        }
+        if read < head.length { Err(Damage::Cut { at: self.position }) } else { Ok(()) }
     }
 
     /// Passes over the rest of a record.
     pub(super) fn skip(&mut self, head: Head) -> Result<(), Damage> {
-        let beyond = || {
-            broken(
-                head.at,
-                &format!("a record of {} bytes is too large", head.length),
-            )
-        };
+        let beyond = || broken(head.at, &format!("a record of {} bytes is too large", head.length));
         let length = i64::try_from(head.length).map_err(|_| beyond())?;
         self.position = self.position.checked_add(head.length).ok_or_else(beyond)?;
         self.input.seek_relative(length).map_err(Damage::Io)
@@ -158,9 +128,7 @@ impl<R: Read + Seek> Records<R> {
                 self.position += buffer.len() as u64;
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Damage::Cut { at: self.position })
-            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Damage::Cut { at: self.position }),
             Err(error) => Err(Damage::Io(error)),
         }
     }
@@ -179,10 +147,7 @@ fn parse_header(head: Head, body: &[u8]) -> Result<Option<String>, Damage> {
 }
 
 pub(super) fn broken(at: u64, reason: &str) -> Damage {
-    Damage::Broken {
-        at,
-        reason: reason.to_owned(),
-    }
+    Damage::Broken { at, reason: reason.to_owned() }
 }
 
 pub(super) fn explain(error: &McapError) -> String {

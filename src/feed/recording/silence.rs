@@ -47,9 +47,7 @@ impl Silence {
                 *self = Self::default();
                 self.hear(arrived.at);
             }
-            FeedEvent::Status(_) | FeedEvent::Paused(true) | FeedEvent::Ended(_) => {
-                self.waiting = None
-            }
+            FeedEvent::Status(_) | FeedEvent::Paused(true) | FeedEvent::Ended(_) => self.waiting = None,
             FeedEvent::Paused(false) => self.hear(arrived.at),
             FeedEvent::Update(update) => {
                 self.learn(update.message.now.as_ref());
@@ -71,10 +69,7 @@ impl Silence {
         let step = REPEAT.max(rest / MOST_REPORTS);
         while *due <= until {
             let quiet = due.duration_since(*since).unwrap_or_default();
-            reports.push(Arrived {
-                at: *due,
-                event: FeedEvent::Quiet(quiet),
-            });
+            reports.push(Arrived { at: *due, event: FeedEvent::Quiet(quiet) });
             let Some(next) = due.checked_add(step) else {
                 break;
             };
@@ -88,9 +83,7 @@ impl Silence {
             Some(interval) => QUIET_AFTER.max(interval.saturating_mul(MISSED_INTERVALS)),
             None => QUIET_AFTER * UNKNOWN_FACTOR,
         };
-        self.waiting = at
-            .checked_add(patience.min(LONGEST_PATIENCE))
-            .map(|due| (at, due));
+        self.waiting = at.checked_add(patience.min(LONGEST_PATIENCE)).map(|due| (at, due));
     }
 
     fn learn(&mut self, now: Option<&Timestamp>) {
@@ -132,17 +125,8 @@ mod tests {
     }
 
     fn update(secs: u64) -> Arrived {
-        let message = instrument::Update {
-            now: Some(at(secs).into()),
-            ..Default::default()
-        };
-        Arrived {
-            at: at(secs),
-            event: FeedEvent::Update(Box::new(Update {
-                message,
-                ..Update::default()
-            })),
-        }
+        let message = instrument::Update { now: Some(at(secs).into()), ..Default::default() };
+        Arrived { at: at(secs), event: FeedEvent::Update(Box::new(Update { message, ..Update::default() })) }
     }
 
     fn quiets(silence: &mut Silence, until: u64) -> Vec<(u64, u64)> {

@@ -27,8 +27,9 @@ impl Speed {
     /// How long it takes to play so much of a recording.
     pub(super) fn playing_time(self, recorded: Duration) -> Duration {
         match self {
-            Self::Factor(factor) => Duration::try_from_secs_f64(recorded.as_secs_f64() / factor)
-                .unwrap_or(Duration::MAX),
+            Self::Factor(factor) => {
+                Duration::try_from_secs_f64(recorded.as_secs_f64() / factor).unwrap_or(Duration::MAX)
+            }
             Self::Max => Duration::ZERO,
         }
     }
@@ -50,9 +51,7 @@ impl FromStr for Speed {
         let factor = text.strip_suffix(['x', 'X']).unwrap_or(text).parse::<f64>();
         match factor {
             Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Self::Factor(factor)),
-            _ => Err(SpeedError {
-                text: text.to_owned(),
-            }),
+            _ => Err(SpeedError { text: text.to_owned() }),
         }
     }
 }
@@ -82,10 +81,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(speed), "{text}");
         }
-        assert_eq!(
-            Speed::Factor(0.5).to_string().parse(),
-            Ok(Speed::Factor(0.5))
-        );
+        assert_eq!(Speed::Factor(0.5).to_string().parse(), Ok(Speed::Factor(0.5)));
         assert_eq!(Speed::Max.to_string().parse(), Ok(Speed::Max));
     }
 
@@ -93,12 +89,7 @@ mod tests {
     fn what_is_no_speed_is_refused_with_examples() {
         for text in ["", "x", "0x", "-1x", "nan", "infx", "1xx", "fast", "1e999x"] {
             let error = text.parse::<Speed>().map_err(|error| error.to_string());
-            assert!(
-                error
-                    .as_ref()
-                    .is_err_and(|it| it.contains("10x") && it.contains("max")),
-                "{text}: {error:?}"
-            );
+            assert!(error.as_ref().is_err_and(|it| it.contains("10x") && it.contains("max")), "{text}: {error:?}");
         }
     }
 
@@ -106,10 +97,7 @@ mod tests {
     fn playing_time_never_overflows() {
         let hour = Duration::from_secs(3600);
         assert_eq!(Speed::Factor(2.0).playing_time(hour), hour / 2);
-        assert_eq!(
-            Speed::Factor(f64::MIN_POSITIVE).playing_time(hour),
-            Duration::MAX
-        );
+        assert_eq!(Speed::Factor(f64::MIN_POSITIVE).playing_time(hour), Duration::MAX);
         assert_eq!(Speed::Max.playing_time(Duration::MAX), Duration::ZERO);
     }
 }

@@ -26,18 +26,12 @@ pub struct Tee {
 /// Outside a Tokio runtime.
 #[must_use]
 pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
-    let Feed {
-        events: source,
-        wanted,
-    } = feed;
+    let Feed { events: source, wanted } = feed;
     let (sink, events) = mpsc::channel(EVENTS);
     let (ended, done) = oneshot::channel();
     tokio::spawn(pass_on(source, sink, recorder, ended));
     let done = tokio::spawn(async move { done.await.unwrap_or(Err(RecordError::Over)) });
-    Tee {
-        feed: Feed { events, wanted },
-        done,
-    }
+    Tee { feed: Feed { events, wanted }, done }
 }
 
 async fn pass_on(

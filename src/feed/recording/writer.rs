@@ -68,10 +68,7 @@ impl Recorder {
         let path = path.into();
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => RecordError::Exists { path: path.clone() },
-            _ => RecordError::Create {
-                path: path.clone(),
-                source,
-            },
+            _ => RecordError::Create { path: path.clone(), source },
         };
         let log = Log::create(&path, target).map_err(failed)?;
         Self::start(log, &path, PATIENCE).map_err(failed)
@@ -81,24 +78,15 @@ impl Recorder {
         let (jobs, queue) = mpsc::channel();
         let (done, outcome) = oneshot::channel();
         let file = path.to_owned();
-        thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || {
-                let outcome = write(log, &queue, &file);
-                // What waits is given up first, so that whoever waits for a place finds the recording over.
-                drop(queue);
-                // Nobody may be listening any more.
-                let _ = done.send(outcome);
-            })?;
+        thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            let outcome = write(log, &queue, &file);
+            // What waits is given up first, so that whoever waits for a place finds the recording over.
+            drop(queue);
+            // Nobody may be listening any more.
+            let _ = done.send(outcome);
+        })?;
         let budget = Arc::new(Semaphore::new(QUEUE_UNITS as usize));
-        Ok(Self {
-            path: path.to_owned(),
-            jobs,
-            budget,
-            patience,
-            outcome,
-            is_over: false,
-        })
+        Ok(Self { path: path.to_owned(), jobs, budget, patience, outcome, is_over: false })
     }
 
     /// Records what arrived. `Quiet` is left out: a replay measures it again. Waits while too much waits for the disk already.
@@ -122,9 +110,7 @@ impl Recorder {
             FeedEvent::Update(update) => (Topic::Update, update.message.encode_to_vec()),
             FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
             FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
-            FeedEvent::Paused(paused) => {
-                (Topic::Paused, Paused { paused: *paused }.encode_to_vec())
-            }
+            FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),
             FeedEvent::Quiet(_) => return Ok(()),
             FeedEvent::Ended(Ended::Complete) => return Ok(()),
             FeedEvent::Ended(Ended::Truncated { reason }) => {
@@ -133,21 +119,11 @@ impl Recorder {
             }
         };
         if bytes.len() > MESSAGE_LIMIT {
-            return Err(RecordError::TooLarge {
-                path: self.path.clone(),
-                bytes: bytes.len(),
-            });
+            return Err(RecordError::TooLarge { path: self.path.clone(), bytes: bytes.len() });
         }
         let place = self.place_for(bytes.len()).await?;
         let is_live = matches!(arrived.event, FeedEvent::Status(Status::Live));
-        let job = Job {
-            topic,
-            log_time: log_time(arrived.at),
-            bytes,
-            is_live,
-            _place: place,
-            truncated,
-        };
+        let job = Job { topic, log_time: log_time(arrived.at), bytes, is_live, _place: place, truncated };
         match self.jobs.send(job) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failure().await),
@@ -156,15 +132,8 @@ impl Recorder {
 
     /// Waits until so many bytes may wait for the disk. A message that is larger than the queue waits until it is empty.
     async fn place_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RecordError> {
-        let units = u32::try_from(bytes / UNIT + 1)
-            .unwrap_or(QUEUE_UNITS)
-            .min(QUEUE_UNITS);
-        match timeout(
-            self.patience,
-            Arc::clone(&self.budget).acquire_many_owned(units),
-        )
-        .await
-        {
+        let units = u32::try_from(bytes / UNIT + 1).unwrap_or(QUEUE_UNITS).min(QUEUE_UNITS);
+        match timeout(self.patience, Arc::clone(&self.budget).acquire_many_owned(units)).await {
             Ok(Ok(place)) => Ok(place),
             // The semaphore is never closed.
             Ok(Err(_)) => Err(RecordError::Over),
@@ -204,34 +173,19 @@ fn write(mut log: Log, queue: &mpsc::Receiver<Job>, path: &Path) -> Result<Writt
     let written = write_all(&mut log, queue, &mut truncated);
     let updates = log.updates();
     match written.and_then(|()| log.finish(truncated)) {
-        Ok(()) => Ok(Written {
-            path: path.to_owned(),
-            updates,
-            bytes: fs::metadata(path).map_or(0, |it| it.len()),
-        }),
-        Err(error) => Err(RecordError::Write {
-            path: path.to_owned(),
-            updates,
-            reason: explain(&error),
-        }),
+        Ok(()) => Ok(Written { path: path.to_owned(), updates, bytes: fs::metadata(path).map_or(0, |it| it.len()) }),
+        Err(error) => Err(RecordError::Write { path: path.to_owned(), updates, reason: explain(&error) }),
     }
 }
 
-fn write_all(
-    log: &mut Log,
-    queue: &mpsc::Receiver<Job>,
-    truncated: &mut Option<String>,
-) -> McapResult<()> {
+fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<String>) -> McapResult<()> {
     loop {
         let job = match log.flush_due() {
             Some(due) => queue.recv_timeout(due),
             None => queue.recv().map_err(RecvTimeoutError::from),
         };
         match job {
-            Ok(Job {
-                truncated: Some(reason),
-                ..
-            }) => *truncated = Some(reason),
+            Ok(Job { truncated: Some(reason), .. }) => *truncated = Some(reason),
             Ok(job) => log.record(job.topic, job.log_time, &job.bytes, job.is_live)?,
             Err(RecvTimeoutError::Timeout) => log.flush()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -281,22 +235,14 @@ mod tests {
     }
 
     fn status(reason: &str) -> Arrived {
-        let status = Status::Lost {
-            reason: reason.to_owned(),
-            retry_at: SystemTime::UNIX_EPOCH,
-        };
-        Arrived {
-            at: SystemTime::now(),
-            event: FeedEvent::Status(status),
-        }
+        let status = Status::Lost { reason: reason.to_owned(), retry_at: SystemTime::UNIX_EPOCH };
+        Arrived { at: SystemTime::now(), event: FeedEvent::Status(status) }
     }
 
     /// Text that zstd cannot make smaller than half.
     fn noise(bytes: usize, mut seed: u64) -> String {
         let mut next = || {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             char::from(b'0' + (seed >> 60) as u8)
         };
         (0..bytes).map(|_| next()).collect()
@@ -304,10 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_ends_the_recording_with_its_reason() {
-        let disk = Small {
-            written: Cursor::default(),
-            capacity: 2_000_000,
-        };
+        let disk = Small { written: Cursor::default(), capacity: 2_000_000 };
         let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         let error = loop {
@@ -316,48 +259,31 @@ mod tests {
             }
         };
         assert!(matches!(error, RecordError::Write { .. }), "{error:?}");
-        assert!(
-            error.to_string().contains("full ended early") && error.to_string().contains("space"),
-            "{error}"
-        );
-        assert!(matches!(
-            recorder.record(&status("next")).await,
-            Err(RecordError::Over)
-        ));
+        assert!(error.to_string().contains("full ended early") && error.to_string().contains("space"), "{error}");
+        assert!(matches!(recorder.record(&status("next")).await, Err(RecordError::Over)));
         assert!(matches!(recorder.finish().await, Err(RecordError::Over)));
     }
 
     #[tokio::test]
     async fn a_disk_that_is_full_at_the_end_is_reported() {
-        let disk = Small {
-            written: Cursor::default(),
-            capacity: 100_000,
-        };
+        let disk = Small { written: Cursor::default(), capacity: 100_000 };
         let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         recorder.record(&status(&noise(300_000, 2))).await.unwrap();
-        assert!(matches!(
-            recorder.finish().await,
-            Err(RecordError::Write { .. })
-        ));
+        assert!(matches!(recorder.finish().await, Err(RecordError::Write { .. })));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_takes_nothing_holds_the_feed_back_for_five_seconds() {
-        let disk = Small {
-            written: Cursor::default(),
-            capacity: usize::MAX,
-        };
+        let disk = Small { written: Cursor::default(), capacity: usize::MAX };
         let (go_on, wait) = mpsc::channel();
         let sync = move || wait.recv().map_err(io::Error::other);
         // For the header; what comes after it hangs.
         go_on.send(()).unwrap();
         let log = Log::begin(Box::new(disk), Box::new(sync), "target").unwrap();
         let mut recorder = Recorder::start(log, Path::new("slow"), PATIENCE).unwrap();
-        let later = |n: u64| Arrived {
-            at: SystemTime::now() + Duration::from_secs(5 * n),
-            ..status(&noise(1_000_000, n))
-        };
+        let later =
+            |n: u64| Arrived { at: SystemTime::now() + Duration::from_secs(5 * n), ..status(&noise(1_000_000, n)) };
         let begun = tokio::time::Instant::now();
         let mut taken = 0;
         let error = loop {

@@ -18,15 +18,8 @@ async fn play(folder: &Path, bytes: &[u8]) -> Result<(Vec<Arrived>, Option<Strin
     let path = folder.join("played.mcap");
     fs::write(&path, bytes).unwrap();
     // Seeking reads other parts of the file.
-    if let Ok(feed) = open_at(
-        &path,
-        Speed::Max,
-        std::time::Duration::from_secs(40 * 365 * 86_400),
-    ) {
-        assert!(matches!(
-            collect(feed).await.last().map(|it| &it.event),
-            Some(FeedEvent::Ended(_))
-        ));
+    if let Ok(feed) = open_at(&path, Speed::Max, std::time::Duration::from_secs(40 * 365 * 86_400)) {
+        assert!(matches!(collect(feed).await.last().map(|it| &it.event), Some(FeedEvent::Ended(_))));
     }
     let mut events = collect(open(&path, Speed::Max)?).await;
     match events.pop().map(|it| it.event) {
@@ -52,16 +45,10 @@ async fn a_file_that_is_cut_off_anywhere_is_played_up_to_the_cut() {
     // A recording that does not begin with a connection is live from its first event on.
     events.insert(0, super::status(0, tokio_canary::feed::Status::Live));
     let mut longest = 0;
-    for length in (0..bytes.len())
-        .step_by(61)
-        .chain(bytes.len() - 40..bytes.len())
-    {
+    for length in (0..bytes.len()).step_by(61).chain(bytes.len() - 40..bytes.len()) {
         match play(folder.path(), &bytes[..length]).await {
             Ok((played, reason)) => {
-                assert!(
-                    reason.is_some_and(|it| it.contains("byte")),
-                    "cut at {length}"
-                );
+                assert!(reason.is_some_and(|it| it.contains("byte")), "cut at {length}");
                 assert_same(&played, &events[..played.len()]);
                 assert!(played.len() >= longest, "cut at {length}");
                 longest = played.len();
@@ -82,27 +69,14 @@ async fn what_is_no_recording_is_refused_with_what_to_do() {
         assert!(error.to_string().contains("tokio-canary record"), "{error}");
     }
     let error = play(folder.path(), &file("", &[])).await.unwrap_err();
-    assert!(
-        matches!(&error, OpenError::OtherProfile { profile, .. } if profile.is_empty()),
-        "{error:?}"
-    );
-    let error = play(folder.path(), &file("ros2\u{1b}[31m", &[]))
-        .await
-        .unwrap_err();
+    assert!(matches!(&error, OpenError::OtherProfile { profile, .. } if profile.is_empty()), "{error:?}");
+    let error = play(folder.path(), &file("ros2\u{1b}[31m", &[])).await.unwrap_err();
     assert!(!error.to_string().contains('\u{1b}'), "{error}");
     let error = play(folder.path(), &file(PROFILE, &[])).await.unwrap_err();
     assert!(matches!(error, OpenError::Empty { .. }), "{error:?}");
-    let error = play(
-        folder.path(),
-        &file(PROFILE, &[("header", "somebody.else.Header", b"")]),
-    )
-    .await
-    .unwrap_err();
+    let error = play(folder.path(), &file(PROFILE, &[("header", "somebody.else.Header", b"")])).await.unwrap_err();
     assert!(matches!(error, OpenError::OtherSchema { .. }), "{error:?}");
-    assert!(
-        error.to_string().contains("somebody.else.Header"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("somebody.else.Header"), "{error}");
     let error = open(folder.path().join("missing"), Speed::Max).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
     let error = open(folder.path(), Speed::Max).unwrap_err();
@@ -115,14 +89,7 @@ const UPDATE: &str = "rs.tokio.console.instrument.Update";
 #[tokio::test]
 async fn topics_of_a_newer_version_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = file(
-        PROFILE,
-        &[
-            HEADER,
-            ("logs", "future.Log", b"\xff\xff"),
-            ("update", UPDATE, b""),
-        ],
-    );
+    let bytes = file(PROFILE, &[HEADER, ("logs", "future.Log", b"\xff\xff"), ("update", UPDATE, b"")]);
     let (played, reason) = play(folder.path(), &bytes).await.unwrap();
     // The connection and the update.
     assert_eq!(played.len(), 2);
@@ -132,15 +99,8 @@ async fn topics_of_a_newer_version_are_passed_over() {
 #[tokio::test]
 async fn a_damaged_message_ends_the_play() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = file(
-        PROFILE,
-        &[
-            HEADER,
-            ("update", UPDATE, b""),
-            ("update", UPDATE, b"\x0a\xff"),
-            ("update", UPDATE, b""),
-        ],
-    );
+    let bytes =
+        file(PROFILE, &[HEADER, ("update", UPDATE, b""), ("update", UPDATE, b"\x0a\xff"), ("update", UPDATE, b"")]);
     let (played, reason) = play(folder.path(), &bytes).await.unwrap();
     assert_eq!(played.len(), 2);
     assert!(reason.is_some_and(|it| it.contains("cannot be decoded")));
@@ -169,27 +129,13 @@ fn file(profile: &str, messages: &[(&str, &str, &[u8])]) -> Vec<u8> {
 }
 
 /// An MCAP file of these messages (topic, schema, content), in one chunk.
-fn file_with(
-    profile: &str,
-    messages: &[(&str, &str, &[u8])],
-    compression: Option<Compression>,
-) -> Vec<u8> {
-    let options = WriteOptions::new()
-        .profile(profile)
-        .compression(compression)
-        .chunk_size(None);
+fn file_with(profile: &str, messages: &[(&str, &str, &[u8])], compression: Option<Compression>) -> Vec<u8> {
+    let options = WriteOptions::new().profile(profile).compression(compression).chunk_size(None);
     let mut writer = options.create(Cursor::new(Vec::new())).unwrap();
     for (sequence, (topic, schema, data)) in messages.iter().enumerate() {
         let schema = writer.add_schema(schema, "protobuf", b"").unwrap();
-        let channel_id = writer
-            .add_channel(schema, topic, "protobuf", &BTreeMap::new())
-            .unwrap();
-        let header = MessageHeader {
-            channel_id,
-            sequence: sequence as u32,
-            log_time: 1,
-            publish_time: 1,
-        };
+        let channel_id = writer.add_channel(schema, topic, "protobuf", &BTreeMap::new()).unwrap();
+        let header = MessageHeader { channel_id, sequence: sequence as u32, log_time: 1, publish_time: 1 };
         writer.write_to_known_channel(&header, data).unwrap();
     }
     writer.finish().unwrap();
@@ -197,11 +143,7 @@ fn file_with(
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 proptest! {

@@ -12,20 +12,14 @@ use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::recording::{RecordError, Recorder, Speed, open, open_at, tee};
 use tokio_canary::feed::{Ended, Feed, FeedEvent, Status, Wanted};
 
-use self::support::{
-    assert_same, at, collect, feed_of, mirror_of, record, service, status, updates,
-};
+use self::support::{assert_same, at, collect, feed_of, mirror_of, record, service, status, updates};
 
 /// Two minutes of a service, recorded.
 async fn two_minutes(path: &std::path::Path) -> Vec<tokio_canary::feed::Arrived> {
-    let events: Vec<_> = [
-        status(0, Status::Resolving),
-        status(0, Status::Dialing),
-        status(0, Status::Live),
-    ]
-    .into_iter()
-    .chain(service(0..120))
-    .collect();
+    let events: Vec<_> = [status(0, Status::Resolving), status(0, Status::Dialing), status(0, Status::Live)]
+        .into_iter()
+        .chain(service(0..120))
+        .collect();
     record(path, &events).await;
     events
 }
@@ -38,13 +32,7 @@ async fn what_is_played_is_what_was_recorded() {
     events.push(support::paused(120, true));
     events.push(support::details(121));
     events.push(support::paused(122, false));
-    events.push(status(
-        123,
-        Status::Lost {
-            reason: "a\nreason".to_owned(),
-            retry_at: at(130),
-        },
-    ));
+    events.push(status(123, Status::Lost { reason: "a\nreason".to_owned(), retry_at: at(130) }));
     let path = folder.path().join("b.mcap");
     let written = record(&path, &events).await;
     assert_eq!(written.updates, 120);
@@ -52,10 +40,7 @@ async fn what_is_played_is_what_was_recorded() {
 
     let played = collect(open(&path, Speed::Max).unwrap()).await;
     let (end, played) = played.split_last().unwrap();
-    assert!(
-        matches!(end.event, FeedEvent::Ended(Ended::Complete)),
-        "{end:?}"
-    );
+    assert!(matches!(end.event, FeedEvent::Ended(Ended::Complete)), "{end:?}");
     assert_same(played, &events);
 }
 
@@ -66,21 +51,11 @@ async fn a_replay_measures_lag_again() {
     let events = support::lagging(10);
     record(&path, &events).await;
     let mut meter = LagMeter::default();
-    let expected: Vec<_> = updates(&events)
-        .map(|update| meter.observe(&update.message))
-        .collect();
+    let expected: Vec<_> = updates(&events).map(|update| meter.observe(&update.message)).collect();
     assert!(expected.iter().any(Option::is_some));
     let played = collect(open(&path, Speed::Max).unwrap()).await;
-    assert_eq!(
-        updates(&played)
-            .map(|update| update.lag)
-            .collect::<Vec<_>>(),
-        expected
-    );
-    assert!(
-        updates(&played)
-            .all(|update| update.wire_bytes == prost::Message::encoded_len(&update.message))
-    );
+    assert_eq!(updates(&played).map(|update| update.lag).collect::<Vec<_>>(), expected);
+    assert!(updates(&played).all(|update| update.wire_bytes == prost::Message::encoded_len(&update.message)));
 }
 
 #[tokio::test]
@@ -94,26 +69,15 @@ async fn a_finished_file_has_index_and_summary() {
     // Header, three states of the connection, 120 updates, four full states, and the end.
     assert_eq!(statistics.message_count, 1 + 3 + 120 + 4 + 1);
     assert_eq!(statistics.schema_count, 6);
-    assert!(
-        summary.chunk_indexes.len() >= 120 / 5,
-        "{}",
-        summary.chunk_indexes.len()
-    );
-    assert!(
-        summary
-            .chunk_indexes
-            .iter()
-            .all(|chunk| !chunk.message_index_offsets.is_empty())
-    );
+    assert!(summary.chunk_indexes.len() >= 120 / 5, "{}", summary.chunk_indexes.len());
+    assert!(summary.chunk_indexes.iter().all(|chunk| !chunk.message_index_offsets.is_empty()));
     for channel in summary.channels.values() {
         let schema = channel.schema.as_ref().unwrap();
-        let described: prost_types::FileDescriptorSet =
-            prost::Message::decode(&schema.data[..]).unwrap();
-        let found = described.file.iter().any(|file| {
-            file.message_type
-                .iter()
-                .any(|it| format!("{}.{}", file.package(), it.name()) == schema.name)
-        });
+        let described: prost_types::FileDescriptorSet = prost::Message::decode(&schema.data[..]).unwrap();
+        let found = described
+            .file
+            .iter()
+            .any(|file| file.message_type.iter().any(|it| format!("{}.{}", file.package(), it.name()) == schema.name));
         assert!(found, "{} is not in its schema", schema.name);
     }
 }
@@ -148,11 +112,7 @@ async fn playing_from_any_state_comes_to_the_same_state() {
         let first = updates(&played).next().unwrap();
         let entered = at(seconds / 30 * 30).min(at(90));
         assert_eq!(first.message.now, Some(entered.into()), "from {seconds}");
-        assert!(
-            matches!(played[0].event, FeedEvent::Status(_)),
-            "{:?}",
-            played[0]
-        );
+        assert!(matches!(played[0].event, FeedEvent::Status(_)), "{:?}", played[0]);
         assert!(mirror_of(&played) == expected, "from {seconds}");
     }
 }
@@ -190,10 +150,7 @@ async fn an_abandoned_recorder_leaves_a_file_that_says_where_it_breaks_off() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let end = &played.last().unwrap().event;
-    assert!(
-        matches!(end, FeedEvent::Ended(Ended::Truncated { reason }) if reason.contains("cut off")),
-        "{end:?}"
-    );
+    assert!(matches!(end, FeedEvent::Ended(Ended::Truncated { reason }) if reason.contains("cut off")), "{end:?}");
 }
 
 #[tokio::test]
@@ -214,10 +171,7 @@ async fn a_tee_closes_the_file_when_its_consumer_has_gone() {
     let path = folder.path().join("a.mcap");
     let (sender, events) = tokio::sync::mpsc::channel(8);
     let (wanted, listener) = tokio::sync::watch::channel(Wanted::new());
-    let mut tee = tee(
-        Feed { events, wanted },
-        Recorder::create(&path, "target").unwrap(),
-    );
+    let mut tee = tee(Feed { events, wanted }, Recorder::create(&path, "target").unwrap());
     tee.feed.wanted.send_replace(Wanted::from([7]));
     assert_eq!(*listener.borrow(), Wanted::from([7]));
     for event in service(0..2) {
@@ -228,10 +182,7 @@ async fn a_tee_closes_the_file_when_its_consumer_has_gone() {
     assert_eq!(tee.done.await.unwrap().unwrap().updates, 2);
     assert!(sender.is_closed(), "the feed is stopped");
     let played = collect(open(&path, Speed::Max).unwrap()).await;
-    assert!(matches!(
-        played.last().unwrap().event,
-        FeedEvent::Ended(Ended::Complete)
-    ));
+    assert!(matches!(played.last().unwrap().event, FeedEvent::Ended(Ended::Complete)));
 }
 
 #[tokio::test]
@@ -242,10 +193,7 @@ async fn a_recording_of_a_replay_is_the_same_and_remembers_a_cut() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 8]).unwrap();
     let copy = folder.path().join("b.mcap");
-    let tee = tee(
-        open(&path, Speed::Max).unwrap(),
-        Recorder::create(&copy, "target").unwrap(),
-    );
+    let tee = tee(open(&path, Speed::Max).unwrap(), Recorder::create(&copy, "target").unwrap());
     let original = collect(tee.feed).await;
     tee.done.await.unwrap().unwrap();
     let copied = collect(open(&copy, Speed::Max).unwrap()).await;
@@ -253,9 +201,7 @@ async fn a_recording_of_a_replay_is_the_same_and_remembers_a_cut() {
     let (end, copied) = copied.split_last().unwrap();
     assert_same(copied, original);
     assert!((1..120).contains(&original.len()), "{}", original.len());
-    let FeedEvent::Ended(Ended::Truncated { reason }) = &end.event else {
-        panic!("{end:?}")
-    };
+    let FeedEvent::Ended(Ended::Truncated { reason }) = &end.event else { panic!("{end:?}") };
     assert!(reason.contains("breaks off here"), "{reason}");
     assert!(
         matches!(&original_end.event, FeedEvent::Ended(Ended::Truncated { reason: original }) if original == reason)
@@ -276,21 +222,14 @@ async fn events_come_at_the_speed_that_was_asked_for() {
                 last = begun.elapsed();
             }
         }
-        assert!(
-            (last.as_secs_f64() - seconds).abs() < 0.1,
-            "{speed}: {last:?}"
-        );
+        assert!((last.as_secs_f64() - seconds).abs() < 0.1, "{speed}: {last:?}");
     }
     // What is before the wanted time comes at once.
     let from = at(50).duration_since(support::begin_of(&path)).unwrap();
     let begun = tokio::time::Instant::now();
     let played = collect(open_at(&path, Speed::RECORDED, from).unwrap()).await;
     assert_eq!(updates(&played).count(), 31);
-    assert!(
-        (begun.elapsed().as_secs_f64() - 10.0).abs() < 0.5,
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((begun.elapsed().as_secs_f64() - 10.0).abs() < 0.5, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -308,16 +247,5 @@ async fn silence_is_played_as_it_was() {
         })
         .collect();
     // Nothing from 9 to 20, at one update a second.
-    assert_eq!(
-        quiet,
-        [
-            (at(14), 5),
-            (at(15), 6),
-            (at(16), 7),
-            (at(17), 8),
-            (at(18), 9),
-            (at(19), 10),
-            (at(20), 11)
-        ]
-    );
+    assert_eq!(quiet, [(at(14), 5), (at(15), 6), (at(16), 7), (at(17), 8), (at(18), 9), (at(19), 10), (at(20), 11)]);
 }

@@ -7,9 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use console_api::instrument::Update as Message;
 use console_api::register_metadata::NewMetadata;
-use console_api::{
-    Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, async_ops, resources, tasks,
-};
+use console_api::{Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, async_ops, resources, tasks};
 use tokio::sync::{mpsc, watch};
 use tokio_canary::feed::recording::{Mirror, Recorder, Written};
 use tokio_canary::feed::{Arrived, Feed, FeedEvent, Status, Update, Wanted};
@@ -20,10 +18,7 @@ pub(super) fn at(seconds: u64) -> SystemTime {
 }
 
 fn arrived(seconds: u64, event: FeedEvent) -> Arrived {
-    Arrived {
-        at: at(seconds),
-        event,
-    }
+    Arrived { at: at(seconds), event }
 }
 
 pub(super) fn status(seconds: u64, status: Status) -> Arrived {
@@ -35,32 +30,20 @@ pub(super) fn paused(seconds: u64, paused: bool) -> Arrived {
 }
 
 pub(super) fn details(seconds: u64) -> Arrived {
-    let details = tasks::TaskDetails {
-        task_id: Some(Id { id: 1 }),
-        now: Some(at(seconds).into()),
-        ..Default::default()
-    };
+    let details =
+        tasks::TaskDetails { task_id: Some(Id { id: 1 }), now: Some(at(seconds).into()), ..Default::default() };
     arrived(seconds, FeedEvent::Details(Box::new(details)))
 }
 
 fn event(seconds: u64, message: Message) -> Arrived {
     let wire_bytes = prost::Message::encoded_len(&message);
-    arrived(
-        seconds,
-        FeedEvent::Update(Box::new(Update {
-            message,
-            lag: None,
-            wire_bytes,
-        })),
-    )
+    arrived(seconds, FeedEvent::Update(Box::new(Update { message, lag: None, wire_bytes })))
 }
 
 /// One update a second. A task, a resource and an async op begin in each, end three seconds later, and their ids are used again after
 /// twenty; one task lives from the first to the last second.
 pub(super) fn service(seconds: Range<u64>) -> Vec<Arrived> {
-    seconds
-        .map(|second| event(second, message(second)))
-        .collect()
+    seconds.map(|second| event(second, message(second))).collect()
 }
 
 fn message(second: u64) -> Message {
@@ -69,55 +52,31 @@ fn message(second: u64) -> Message {
     let id = |born: u64| Some(Id { id: 10 + born % 20 });
     let dropped = |born: u64| (second >= born + 3).then(|| at(born + 3).into());
     let metadata = Some(MetaId { id: 1 });
-    let mut new_tasks: Vec<_> = born
-        .iter()
-        .map(|it| task(id(*it), &format!("src/task_{it}.rs")))
-        .collect();
+    let mut new_tasks: Vec<_> = born.iter().map(|it| task(id(*it), &format!("src/task_{it}.rs"))).collect();
     let mut task_stats: HashMap<_, _> = changed
         .iter()
         .map(|it| {
             (
                 10 + it % 20,
-                tasks::Stats {
-                    created_at: Some(at(*it).into()),
-                    dropped_at: dropped(*it),
-                    ..Default::default()
-                },
+                tasks::Stats { created_at: Some(at(*it).into()), dropped_at: dropped(*it), ..Default::default() },
             )
         })
         .collect();
-    let poll_stats = Some(PollStats {
-        polls: second,
-        last_poll_started: Some(at(second).into()),
-        ..Default::default()
-    });
-    task_stats.insert(
-        1,
-        tasks::Stats {
-            created_at: Some(at(0).into()),
-            poll_stats,
-            ..Default::default()
-        },
-    );
+    let poll_stats =
+        Some(PollStats { polls: second, last_poll_started: Some(at(second).into()), ..Default::default() });
+    task_stats.insert(1, tasks::Stats { created_at: Some(at(0).into()), poll_stats, ..Default::default() });
     if second == 0 {
         new_tasks.push(task(Some(Id { id: 1 }), "src/main.rs"));
     }
     let new_metadata = second.is_multiple_of(40).then(|| RegisterMetadata {
         metadata: vec![NewMetadata {
             id: Some(MetaId { id: second + 1 }),
-            metadata: Some(Metadata {
-                name: format!("runtime.{second}"),
-                ..Default::default()
-            }),
+            metadata: Some(Metadata { name: format!("runtime.{second}"), ..Default::default() }),
         }],
     });
     Message {
         now: Some(at(second).into()),
-        task_update: Some(tasks::TaskUpdate {
-            new_tasks,
-            stats_update: task_stats,
-            dropped_events: second % 7,
-        }),
+        task_update: Some(tasks::TaskUpdate { new_tasks, stats_update: task_stats, dropped_events: second % 7 }),
         resource_update: Some(resources::ResourceUpdate {
             new_resources: born
                 .iter()
@@ -139,10 +98,7 @@ fn message(second: u64) -> Message {
                     (10 + it % 20, stats)
                 })
                 .collect(),
-            new_poll_ops: vec![resources::PollOp {
-                name: "poll_acquire".to_owned(),
-                ..Default::default()
-            }],
+            new_poll_ops: vec![resources::PollOp { name: "poll_acquire".to_owned(), ..Default::default() }],
             dropped_events: 0,
         }),
         async_op_update: Some(async_ops::AsyncOpUpdate {
@@ -159,14 +115,7 @@ fn message(second: u64) -> Message {
                 .iter()
                 .map(|it| {
                     let created_at = Some(at(*it).into());
-                    (
-                        10 + it % 20,
-                        async_ops::Stats {
-                            created_at,
-                            dropped_at: dropped(*it),
-                            ..Default::default()
-                        },
-                    )
+                    (10 + it % 20, async_ops::Stats { created_at, dropped_at: dropped(*it), ..Default::default() })
                 })
                 .collect(),
             dropped_events: 0,
@@ -176,17 +125,8 @@ fn message(second: u64) -> Message {
 }
 
 fn task(id: Option<Id>, file: &str) -> tasks::Task {
-    let location = Some(Location {
-        file: Some(file.to_owned()),
-        line: Some(1),
-        ..Default::default()
-    });
-    tasks::Task {
-        id,
-        metadata: Some(MetaId { id: 1 }),
-        location,
-        ..Default::default()
-    }
+    let location = Some(Location { file: Some(file.to_owned()), line: Some(1), ..Default::default() });
+    tasks::Task { id, metadata: Some(MetaId { id: 1 }), location, ..Default::default() }
 }
 
 /// Updates of a service whose news is five seconds old.
@@ -195,31 +135,13 @@ pub(super) fn lagging(count: u64) -> Vec<Arrived> {
         .map(|second| {
             let ids = second * 100..second * 100 + 100;
             let created_at = Some((at(second) - Duration::from_secs(5)).into());
-            let stats = |id| {
-                (
-                    id,
-                    tasks::Stats {
-                        created_at,
-                        ..Default::default()
-                    },
-                )
-            };
+            let stats = |id| (id, tasks::Stats { created_at, ..Default::default() });
             let update = tasks::TaskUpdate {
-                new_tasks: ids
-                    .clone()
-                    .map(|id| task(Some(Id { id }), "src/main.rs"))
-                    .collect(),
+                new_tasks: ids.clone().map(|id| task(Some(Id { id }), "src/main.rs")).collect(),
                 stats_update: ids.map(stats).collect(),
                 dropped_events: 0,
             };
-            event(
-                second,
-                Message {
-                    now: Some(at(second).into()),
-                    task_update: Some(update),
-                    ..Default::default()
-                },
-            )
+            event(second, Message { now: Some(at(second).into()), task_update: Some(update), ..Default::default() })
         })
         .collect()
 }
@@ -238,10 +160,7 @@ pub(super) fn feed_of(events: &[Arrived]) -> Feed {
     for event in events {
         sender.try_send(event.clone()).unwrap();
     }
-    Feed {
-        events: receiver,
-        wanted: watch::channel(Wanted::new()).0,
-    }
+    Feed { events: receiver, wanted: watch::channel(Wanted::new()).0 }
 }
 
 /// Everything a feed delivers.
@@ -277,11 +196,7 @@ pub(super) fn mirror_of(events: &[Arrived]) -> Mirror {
 /// When a recording says that it began.
 pub(super) fn begin_of(path: &Path) -> SystemTime {
     let bytes = std::fs::read(path).unwrap();
-    let header = mcap::MessageStream::new(&bytes)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
+    let header = mcap::MessageStream::new(&bytes).unwrap().next().unwrap().unwrap();
     UNIX_EPOCH + Duration::from_nanos(header.log_time)
 }
 
@@ -298,9 +213,6 @@ pub(super) fn assert_same(one: &[Arrived], other: &[Arrived]) {
             (FeedEvent::Ended(one), FeedEvent::Ended(other)) => one == other,
             _ => false,
         };
-        assert!(
-            same && one.at == other.at,
-            "event {nth}: {one:?} and {other:?}"
-        );
+        assert!(same && one.at == other.at, "event {nth}: {one:?} and {other:?}");
     }
 }
