@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::detect::detectors::DETECTORS;
+use crate::detect::detectors::{DETECTORS, Detector};
 use crate::detect::engine::Engine;
 use crate::detect::finding::{Family, Finding, Severity, Transition};
 use crate::detect::settings::Settings;
-use crate::feed::{Arrived, Ended, FeedEvent, Status, Wanted};
+pub use crate::feed::{Arrived, Ended, Status, Wanted};
+
+use crate::feed::FeedEvent;
 use crate::model::Model;
 use crate::model::time::Timestamp;
 
@@ -25,8 +27,8 @@ pub struct Diagnosis {
     updates: u64,
     wire_bytes: u64,
     arrived: Option<SystemTime>,
-    /// The worst that fired of each detector, also if it was resolved since.
-    fired: BTreeMap<&'static str, Severity>,
+    /// Everything that fired, also if it was resolved since: detector, and the worst severity, by fingerprint.
+    fired: BTreeMap<String, (&'static Detector, Severity)>,
 }
 
 /// What a diagnosis comes to.
@@ -155,8 +157,9 @@ impl Diagnosis {
         }
         let transitions = self.engine.scan(&self.model, self.now());
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
-            let worst = self.fired.entry(transition.finding.detector.id).or_insert(Severity::Info);
-            *worst = transition.finding.severity().max(*worst);
+            let finding = &transition.finding;
+            let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
+            known.1 = known.1.max(finding.severity());
         }
         transitions
     }
@@ -175,23 +178,42 @@ impl Diagnosis {
 
     /// The worst that fired so far, feed findings left out.
     pub fn worst(&self) -> Option<Severity> {
-        let judged = self.fired.iter().filter(|(id, _)| !is_about_the_feed(id));
+        let judged = self.fired.values().filter(|(detector, _)| detector.family != Family::Feed);
         judged.map(|(_, severity)| *severity).max()
+    }
+
+    /// How many findings of a severity have fired so far, feed findings included.
+    pub fn fired(&self, severity: Severity) -> usize {
+        self.fired.values().filter(|(_, worst)| *worst == severity).count()
+    }
+
+    /// What the feed withholds at present, each a short word for machines.
+    pub fn gaps(&self) -> Vec<&'static str> {
+        let quality = self.model.quality();
+        let checks = [
+            (quality.is_lossy(self.model.now()), "dropped_events"),
+            (quality.is_lagging(), "lagging"),
+            (quality.never_introduced > 0, "never_introduced"),
+            (quality.malformed > 0, "malformed"),
+            (quality.quiet.is_some(), "quiet"),
+            (quality.paused, "paused"),
+        ];
+        checks.into_iter().filter(|(missing, _)| *missing).map(|(_, reason)| reason).collect()
     }
 
     /// Why it cannot be judged, each a short word for machines; empty if it can.
     pub fn doubts(&self, bar: Bar) -> Vec<&'static str> {
         let quality = self.model.quality();
-        let has_fired = |id: &str| self.fired.contains_key(id);
+        let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
         let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
         let checks = [
             (never, "never_connected"),
             (lost && !never, "connection_lost"),
             (quality.paused, "paused"),
-            (has_fired("quiet-feed") && !quality.paused, "quiet"),
-            (self.fired.get("not-instrumented") == Some(&Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed") && !bar.partial_passes, "partial"),
+            (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
+            (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
+            (has_fired("partial-feed", Severity::Info) && !bar.partial_passes, "partial"),
             (!never && self.updates < bar.min_updates, "too_few_updates"),
         ];
         checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
@@ -213,8 +235,4 @@ impl Diagnosis {
         let observed = self.engine.observed();
         DETECTORS.iter().filter(|detector| detector.timing.window > observed).map(|detector| detector.id).collect()
     }
-}
-
-fn is_about_the_feed(id: &str) -> bool {
-    DETECTORS.iter().any(|detector| detector.id == id && detector.family == Family::Feed)
 }

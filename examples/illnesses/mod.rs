@@ -48,15 +48,8 @@ impl Illness {
     /// The accepted places, as `file:line`.
     pub(crate) fn places(&self) -> Vec<String> {
         let marker = format!("// <- {}", self.id);
-        let marked = self
-            .source
-            .text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| line.trim_end().ends_with(&marker));
-        marked
-            .map(|(index, _)| format!("{}:{}", self.source.file, index + 1))
-            .collect()
+        let marked = self.source.text.lines().enumerate().filter(|(_, line)| line.trim_end().ends_with(&marker));
+        marked.map(|(index, _)| format!("{}:{}", self.source.file, index + 1)).collect()
     }
 }
 
@@ -119,12 +112,7 @@ fn list() -> io::Result<()> {
     for illness in all() {
         writeln!(out, "{}: {}", illness.id, illness.about)?;
         let seconds = illness.within.as_secs();
-        writeln!(
-            out,
-            "    {} within {seconds} s at {}",
-            illness.finding,
-            illness.places().join(" or ")
-        )?;
+        writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
         }
