@@ -56,6 +56,11 @@ pub(crate) fn all() -> Vec<Patient> {
 }
 
 fn sick(illness: &Illness) -> Patient {
+    let mut places = illness.places();
+    if places.is_empty() {
+        // A label that lost its marker must not pass for one without a place.
+        places.push(format!("a line marked for {}", illness.id));
+    }
     Patient {
         name: format!("sick::{}", illness.id),
         command: command(SICK, &["--illness", illness.id]),
@@ -63,7 +68,7 @@ fn sick(illness: &Illness) -> Patient {
         standstill: None,
         label: Some(Label {
             detector: illness.finding,
-            places: illness.places(),
+            places,
             other_places: illness.other_places(),
             also: illness.also,
         }),
