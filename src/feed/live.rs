@@ -1,1 +1,0 @@
-//! A live target over gRPC: connect, subscribe, pump, reconnect.

@@ -1,0 +1,207 @@
+//! What went wrong with a connection, and what to do about it, as sentences for the user.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::feed::endpoint::Address;
+
+/// How the user raises the limit on the size of a message.
+const RAISE_LIMIT: &str = "--decode-limit";
+
+/// A target's own words are cut here: they are a hint, not the message.
+const MAX_QUOTE: usize = 200;
+
+const INSTRUMENT: &str = "A service can be watched if console-subscriber is in its Cargo.toml, `console_subscriber::init()` is the \
+                          first thing in its main, tokio's feature `tracing` is on, and it is built with \
+                          RUSTFLAGS=\"--cfg tokio_unstable\"; TOKIO_CONSOLE_BIND sets where it listens (127.0.0.1:6669 if unset)";
+
+/// The host has no address.
+pub(super) fn no_such_host(host: &str, why: &str) -> String {
+    format!(
+        "The host `{}` was not found ({}). Check its name, or give its IP address.",
+        quote(host),
+        quote(why)
+    )
+}
+
+/// Nothing could be connected to.
+pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duration) -> String {
+    let at = shown(address);
+    match (error.kind(), address) {
+        (io::ErrorKind::ConnectionRefused, _) => {
+            format!(
+                "Nothing listens at {at} (connection refused). Is the service running? {INSTRUMENT}."
+            )
+        }
+        (io::ErrorKind::NotFound, Address::Unix(_)) => {
+            format!("There is no socket at {at}. Is the service running? {INSTRUMENT}.")
+        }
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
+            format!(
+                "The socket {at} may not be opened (permission denied). Run this as the user that the service runs as."
+            )
+        }
+        (io::ErrorKind::TimedOut, _) => format!(
+            "{at} did not accept a connection within {limit:?}. Check host and port, and what is in between (firewall, tunnel)."
+        ),
+        _ => format!(
+            "{at} could not be connected to ({}).",
+            quote(&error.to_string())
+        ),
+    }
+}
+
+/// Something listens that is no console-subscriber, as it looks before any call was answered.
+pub(super) fn not_grpc(address: &Address, error: &dyn Error) -> String {
+    format!(
+        "What listens at {} does not speak gRPC over plaintext HTTP/2 ({}), so it is no console-subscriber, or TLS or an HTTP/1 \
+         proxy is in front of it. {INSTRUMENT}.",
+        shown(address),
+        quote(&root_cause(error)),
+    )
+}
+
+/// The subscription was not answered.
+pub(super) fn no_answer(address: &Address, limit: Duration) -> String {
+    format!(
+        "{} accepted the connection but did not answer within {limit:?}. The process may be stopped or starved of CPU, or what \
+         listens there is no console-subscriber.",
+        shown(address)
+    )
+}
+
+/// `WatchUpdates` was refused.
+pub(super) fn refused(address: &Address, status: &Status) -> String {
+    match status.code() {
+        Code::Unimplemented => format!(
+            "What listens at {} does not serve the console feed (WatchUpdates is not implemented there). {INSTRUMENT}.",
+            shown(address)
+        ),
+        // A status that has a source was made by our side: the call was not answered in gRPC at all.
+        _ if status.source().is_some() => not_grpc(address, status),
+        _ => said(address, status),
+    }
+}
+
+/// The stream of updates ended with an error.
+pub(super) fn stream_failed(address: &Address, status: &Status, decode_limit: usize) -> String {
+    let at = shown(address);
+    match status.code() {
+        Code::OutOfRange if status.message().contains("message length too large") => format!(
+            "{at} sent a message above the limit of {decode_limit} bytes ({}). Raise the limit with {RAISE_LIMIT}, or lower the \
+             service's `retention`.",
+            quote(status.message())
+        ),
+        Code::DataLoss => format!(
+            "{at} sent an update that cannot be decoded ({}). It is no console-subscriber of version 0.2 to 0.5, or something in \
+             between alters the stream.",
+            quote(status.message())
+        ),
+        _ if status.source().is_some() => broken(address, status),
+        _ => said(address, status),
+    }
+}
+
+/// The target ended the stream properly.
+pub(super) fn stream_ended(address: &Address) -> String {
+    format!(
+        "{} ended the stream. The service is shutting down, or it dropped us because we did not read fast enough.",
+        shown(address)
+    )
+}
+
+/// The connection broke.
+pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
+    format!(
+        "The connection to {} broke ({}). The service, or what is between it and us, has stopped.",
+        shown(address),
+        quote(&root_cause(error))
+    )
+}
+
+fn said(address: &Address, status: &Status) -> String {
+    format!(
+        "{} refused to go on: {} ({:?}).",
+        shown(address),
+        quote(status.message()),
+        status.code()
+    )
+}
+
+fn shown(address: &Address) -> String {
+    quote(&address.to_string())
+}
+
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Text of others: may hold escape sequences and line breaks, and be long.
+fn quote(text: &str) -> String {
+    let mut quoted = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == MAX_QUOTE {
+            quoted.push('…');
+            break;
+        }
+        if c == '"' || c == '\'' {
+            quoted.push(c);
+        } else {
+            quoted.extend(c.escape_debug());
+        }
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_listening_tells_how_a_service_is_instrumented() {
+        let reason = not_connected(
+            &Address::default(),
+            &io::ErrorKind::ConnectionRefused.into(),
+            Duration::from_secs(5),
+        );
+        for part in [
+            "http://127.0.0.1:6669",
+            "console-subscriber",
+            "console_subscriber::init()",
+            "`tracing`",
+            "--cfg tokio_unstable",
+            "TOKIO_CONSOLE_BIND",
+        ] {
+            assert!(reason.contains(part), "{part} is missing: {reason}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_message_names_the_limit_and_the_option() {
+        let status = Status::out_of_range(
+            "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes",
+        );
+        let reason = stream_failed(&Address::default(), &status, 8);
+        assert!(
+            reason.contains("8 bytes") && reason.contains(RAISE_LIMIT),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_targets_words_are_escaped_and_cut() {
+        let reason = refused(
+            &Address::default(),
+            &Status::internal(format!("\u{1b}[31m\n{}", "x".repeat(10_000))),
+        );
+        assert!(!reason.contains(['\u{1b}', '\n']), "{reason:?}");
+        assert!(reason.len() < 400, "{}", reason.len());
+    }
+}

@@ -1,0 +1,81 @@
+//! How long to wait before the next attempt to connect.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// The first wait, without its jitter.
+const FIRST: Duration = Duration::from_millis(250);
+
+/// No wait is longer than this, jitter included.
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
+
+/// Waits that double up to [`LONGEST`], for ever, with jitter: many clients of one service do not return at the same moment.
+pub(super) struct Retry {
+    delays: ExponentialBackoff,
+}
+
+impl Retry {
+    /// From the shortest wait on.
+    pub(super) fn new() -> Self {
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(FIRST)
+            .with_factor(2.0)
+            // Jitter adds up to the delay itself.
+            .with_max_delay(LONGEST / 2)
+            .without_max_times()
+            .with_jitter();
+        Self {
+            delays: delays.build(),
+        }
+    }
+
+    /// The next wait.
+    pub(super) fn next(&mut self) -> Duration {
+        self.delays.next().unwrap_or(LONGEST).min(LONGEST)
+    }
+
+    /// Starts again: the last connection was a good one.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_with_jitter_up_to_five_seconds_and_never_end() {
+        let mut retry = Retry::new();
+        let waits: Vec<_> = (0..1_000).map(|_| retry.next()).collect();
+        for (n, wait) in waits.iter().enumerate() {
+            let base = (FIRST * 2_u32.pow(n.min(10) as u32)).min(LONGEST / 2);
+            assert!(*wait >= base && *wait <= base * 2, "wait {n} is {wait:?}");
+        }
+        let longest = waits.iter().max();
+        assert!(
+            longest <= Some(&LONGEST) && longest > Some(&(LONGEST * 3 / 4)),
+            "{longest:?}"
+        );
+        assert!(
+            waits
+                .iter()
+                .skip(10)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                > 100,
+            "no jitter"
+        );
+    }
+
+    #[test]
+    fn after_a_good_connection_the_waits_are_short_again() {
+        let mut retry = Retry::new();
+        for _ in 0..20 {
+            retry.next();
+        }
+        retry.reset();
+        assert!(retry.next() <= FIRST * 2);
+    }
+}
