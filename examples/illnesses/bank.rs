@@ -40,10 +40,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
 ];
 
-const SOURCE: Source = Source {
-    file: "illnesses/bank.rs",
-    text: include_str!("bank.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/bank.rs", text: include_str!("bank.rs") };
 
 struct Account {
     balance: i64,

@@ -69,10 +69,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
 ];
 
-const SOURCE: Source = Source {
-    file: "illnesses/blocking.rs",
-    text: include_str!("blocking.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/blocking.rs", text: include_str!("blocking.rs") };
 
 /// Longer than anybody watches.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -32,10 +32,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
 ];
 
-const SOURCE: Source = Source {
-    file: "illnesses/catalogue.rs",
-    text: include_str!("catalogue.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/catalogue.rs", text: include_str!("catalogue.rs") };
 
 type Prices = Arc<RwLock<HashMap<u32, u32>>>;
 
@@ -71,11 +68,7 @@ fn fill_on_miss() {
 }
 
 async fn discount(prices: &RwLock<HashMap<u32, u32>>, article: u32) -> u32 {
-    prices
-        .read()
-        .await
-        .get(&article)
-        .map_or(0, |price| price / 10)
+    prices.read().await.get(&article).map_or(0, |price| price / 10)
 }
 
 async fn quote(prices: Prices) {

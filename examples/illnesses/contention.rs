@@ -21,10 +21,7 @@ pub(super) const ILLNESSES: &[Illness] = &[Illness {
     run: one_lock_for_all,
 }];
 
-const SOURCE: Source = Source {
-    file: "illnesses/contention.rs",
-    text: include_str!("contention.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/contention.rs", text: include_str!("contention.rs") };
 
 async fn serve_customer(customer: u64, sessions: Arc<Mutex<HashMap<u64, u64>>>) {
     loop {

@@ -39,10 +39,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
 ];
 
-const SOURCE: Source = Source {
-    file: "illnesses/leaks.rs",
-    text: include_str!("leaks.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/leaks.rs", text: include_str!("leaks.rs") };
 
 async fn upload(slots: Arc<Semaphore>) {
     let Ok(_slot) = slots.acquire().await else {

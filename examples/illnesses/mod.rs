@@ -62,9 +62,7 @@ impl Source {
     fn marked(&self, marker: &str) -> Vec<String> {
         let lines = self.text.lines().enumerate();
         let marked = lines.filter(|(_, line)| line.trim_end().ends_with(marker));
-        marked
-            .map(|(index, _)| format!("{}:{}", self.file, index + 1))
-            .collect()
+        marked.map(|(index, _)| format!("{}:{}", self.file, index + 1)).collect()
     }
 }
 
@@ -127,12 +125,7 @@ fn list() -> io::Result<()> {
     for illness in all() {
         writeln!(out, "{}: {}", illness.id, illness.about)?;
         let seconds = illness.within.as_secs();
-        writeln!(
-            out,
-            "    {} within {seconds} s at {}",
-            illness.finding,
-            illness.places().join(" or ")
-        )?;
+        writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
         }

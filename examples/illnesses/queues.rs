@@ -40,10 +40,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
 ];
 
-const SOURCE: Source = Source {
-    file: "illnesses/queues.rs",
-    text: include_str!("queues.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/queues.rs", text: include_str!("queues.rs") };
 
 async fn ingest(lines: mpsc::Sender<u64>, pause: Duration) {
     for line in 0.. {

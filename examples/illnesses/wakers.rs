@@ -22,10 +22,7 @@ pub(super) const ILLNESSES: &[Illness] = &[Illness {
     run: forgotten_waker,
 }];
 
-const SOURCE: Source = Source {
-    file: "illnesses/wakers.rs",
-    text: include_str!("wakers.rs"),
-};
+const SOURCE: Source = Source { file: "illnesses/wakers.rs", text: include_str!("wakers.rs") };
 
 /// Ready once the flag is raised; but it forgets to say whom to wake then.
 struct Raised(Arc<AtomicBool>);
@@ -34,11 +31,7 @@ impl Future for Raised {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if self.0.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

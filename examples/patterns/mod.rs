@@ -61,8 +61,7 @@ pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => error.exit(),
     };
     let wanted = &arguments.patterns;
-    let chosen =
-        all().filter(|pattern| wanted.is_empty() || wanted.iter().any(|id| id == pattern.id));
+    let chosen = all().filter(|pattern| wanted.is_empty() || wanted.iter().any(|id| id == pattern.id));
     let done = if arguments.list {
         list()
     } else {

@@ -20,11 +20,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         about: "Every eight seconds three producers fill a channel that is empty again within a second.",
         run: bursts,
     },
-    Pattern {
-        id: "sampling",
-        about: "A producer that throws away what does not fit, with try_send.",
-        run: sampling,
-    },
+    Pattern { id: "sampling", about: "A producer that throws away what does not fit, with try_send.", run: sampling },
 ];
 
 async fn consume(mut items: mpsc::Receiver<u64>, effort: Duration) {

@@ -14,11 +14,7 @@ use super::Pattern;
 use crate::service;
 
 pub(super) const PATTERNS: &[Pattern] = &[
-    Pattern {
-        id: "idle-accept-loop",
-        about: "A listener to which nobody connects.",
-        run: idle_accept_loop,
-    },
+    Pattern { id: "idle-accept-loop", about: "A listener to which nobody connects.", run: idle_accept_loop },
     Pattern {
         id: "quiet-connections",
         about: "120 connections arrive over 15 seconds, stay open and say nothing.",

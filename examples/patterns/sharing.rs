@@ -60,11 +60,7 @@ async fn visit(shared: Arc<Shared>) {
 
 fn free_locks() {
     service::workers(2).block_on(async {
-        let shared = Shared {
-            visits: Mutex::new(0),
-            settings: RwLock::new(0),
-            exports: Semaphore::new(2),
-        };
+        let shared = Shared { visits: Mutex::new(0), settings: RwLock::new(0), exports: Semaphore::new(2) };
         let unused = (Mutex::new(()), RwLock::new(()), Semaphore::new(0));
         tokio::spawn(visit(Arc::new(shared)));
         pending::<()>().await;
@@ -87,10 +83,7 @@ async fn search(index: Arc<Mutex<u64>>) {
     loop {
         due.tick().await;
         for _attempt in 0..5 {
-            if timeout(Duration::from_millis(150), index.lock())
-                .await
-                .is_ok()
-            {
+            if timeout(Duration::from_millis(150), index.lock()).await.is_ok() {
                 break;
             }
             sleep(Duration::from_millis(50)).await;

@@ -35,11 +35,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
         about: "Every request has a ticker that is aborted at its end.",
         run: progress_ticker,
     },
-    Pattern {
-        id: "futures-unordered",
-        about: "One task drives forty waits at a time.",
-        run: futures_unordered,
-    },
+    Pattern { id: "futures-unordered", about: "One task drives forty waits at a time.", run: futures_unordered },
 ];
 
 async fn answer(request: u64) {

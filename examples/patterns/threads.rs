@@ -31,21 +31,13 @@ pub(super) const PATTERNS: &[Pattern] = &[
         about: "Half a second of work in slices of a millisecond, with a yield after each.",
         run: sliced_work,
     },
-    Pattern {
-        id: "start-up",
-        about: "A start with long polls and many tasks, and then quiet.",
-        run: start_up,
-    },
+    Pattern { id: "start-up", about: "A start with long polls and many tasks, and then quiet.", run: start_up },
     Pattern {
         id: "late-start",
         about: "Tasks that are spawned on a runtime whose only thread still loads its settings for six seconds.",
         run: late_start,
     },
-    Pattern {
-        id: "rare-long-poll",
-        about: "One password hash of 60 ms every eight seconds.",
-        run: rare_long_poll,
-    },
+    Pattern { id: "rare-long-poll", about: "One password hash of 60 ms every eight seconds.", run: rare_long_poll },
 ];
 
 fn export() {

@@ -84,10 +84,7 @@ fn idle_timeouts() {
 
 async fn receive_in_time(mut orders: mpsc::Receiver<u32>) {
     // Nothing in time is no reason to stop; the end of the orders is.
-    while !matches!(
-        timeout(Duration::from_millis(200), orders.recv()).await,
-        Ok(None)
-    ) {}
+    while !matches!(timeout(Duration::from_millis(200), orders.recv()).await, Ok(None)) {}
 }
 
 async fn work_until_end(mut orders: mpsc::Receiver<u32>, end: Arc<Notify>) {

@@ -73,11 +73,7 @@ impl Service {
                 || metadata.name().starts_with("runtime")
                 || metadata.target().starts_with("runtime")
         });
-        let level = if self.filtered {
-            LevelFilter::INFO
-        } else {
-            LevelFilter::TRACE
-        };
+        let level = if self.filtered { LevelFilter::INFO } else { LevelFilter::TRACE };
         tracing_subscriber::registry()
             .with(layer.with_filter(wanted).with_filter(level))
             .try_init()
@@ -100,10 +96,7 @@ impl Service {
             }
         };
         let end = Instant::now() + lifetime;
-        while let Some(left) = end
-            .checked_duration_since(Instant::now())
-            .filter(|left| !left.is_zero())
-        {
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             thread::sleep(left);
         }
     }
@@ -125,9 +118,7 @@ pub(crate) fn compute(work: Duration) -> u64 {
     let mut digest = 0x9e37_79b9_7f4a_7c15_u64;
     while Instant::now() < end {
         for word in 0..512_u64 {
-            digest = (digest ^ word)
-                .wrapping_mul(0x0000_0100_0000_01b3)
-                .rotate_left(17);
+            digest = (digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
         }
     }
     std::hint::black_box(digest)
@@ -149,31 +140,18 @@ fn built(builder: &mut Builder) -> Runtime {
     }
 }
 
-fn answer_clients(
-    listener: TcpListener,
-    parts: ServerParts,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let ServerParts {
-        instrument_server,
-        aggregator,
-        ..
-    } = parts;
+fn answer_clients(listener: TcpListener, parts: ServerParts) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let ServerParts { instrument_server, aggregator, .. } = parts;
     current_thread().block_on(async move {
         tokio::spawn(aggregator.run());
         let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-        tonic::transport::Server::builder()
-            .add_service(instrument_server)
-            .serve_with_incoming(clients)
-            .await?;
+        tonic::transport::Server::builder().add_service(instrument_server).serve_with_incoming(clients).await?;
         Ok(())
     })
 }
 
 fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map(drop)
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
 fn exit_at_end_of_input() {

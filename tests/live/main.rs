@@ -77,22 +77,12 @@ struct Unused {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|first| first == patients::FLAG)
-    {
+    if arguments.next().is_some_and(|first| first == patients::FLAG) {
         return become_patient(arguments.collect());
     }
     let arguments = Arguments::parse();
-    let chosen = patients::all()
-        .into_iter()
-        .filter(|patient| arguments.selects(&patient.name))
-        .collect();
-    let done = if arguments.list {
-        list(chosen)
-    } else {
-        examine_all(chosen, &arguments)
-    };
+    let chosen = patients::all().into_iter().filter(|patient| arguments.selects(&patient.name)).collect();
+    let done = if arguments.list { list(chosen) } else { examine_all(chosen, &arguments) };
     match done {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -106,11 +96,7 @@ fn main() -> ExitCode {
 impl Arguments {
     fn selects(&self, name: &str) -> bool {
         let fits = |word: &String| {
-            if self.exact {
-                name == word
-            } else {
-                name.contains(word.as_str())
-            }
+            if self.exact { name == word } else { name.contains(word.as_str()) }
         };
         let wanted = self.words.is_empty() || self.words.iter().any(fits);
         wanted && !self.skip.iter().any(fits) && !self.ignored
@@ -118,10 +104,7 @@ impl Arguments {
 }
 
 fn become_patient(arguments: Vec<OsString>) -> ExitCode {
-    if arguments
-        .first()
-        .is_some_and(|program| program == patients::HEALTHY)
-    {
+    if arguments.first().is_some_and(|program| program == patients::HEALTHY) {
         patterns::program(arguments.into_iter())
     } else {
         illnesses::program(arguments.into_iter())
@@ -151,8 +134,7 @@ fn examine_all(mut patients: Vec<Patient>, arguments: &Arguments) -> io::Result<
                 // One at a time leaves the queue, so that the lock is free during the examination.
                 let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 while let Some(patient) = next() {
-                    let judged =
-                        verdict::judge(&patient, examination::examine(&patient, &arguments.tool));
+                    let judged = verdict::judge(&patient, examination::examine(&patient, &arguments.tool));
                     if sender.send(judged).is_err() {
                         break;
                     }
@@ -169,12 +151,7 @@ fn examine_all(mut patients: Vec<Patient>, arguments: &Arguments) -> io::Result<
         Ok(())
     })?;
     report_failures(&failed)?;
-    writeln!(
-        io::stdout(),
-        "\n{} passed, {} failed",
-        total - failed.len(),
-        failed.len()
-    )?;
+    writeln!(io::stdout(), "\n{} passed, {} failed", total - failed.len(), failed.len())?;
     Ok(failed.len())
 }
 

@@ -49,9 +49,7 @@ pub(crate) struct Label {
 /// All patients.
 pub(crate) fn all() -> Vec<Patient> {
     let sick = illnesses::all().map(sick);
-    let healthy = patterns::FAMILIES
-        .iter()
-        .map(|(family, patterns)| healthy(family, patterns));
+    let healthy = patterns::FAMILIES.iter().map(|(family, patterns)| healthy(family, patterns));
     sick.chain(healthy).chain(disturbed()).collect()
 }
 
@@ -90,10 +88,7 @@ fn healthy(family: &str, patterns: &[Pattern]) -> Patient {
 
 fn disturbed() -> [Patient; 4] {
     let stopped = ["--pattern", "intervals,worker-pool,pipeline"];
-    let standstill = |length| Standstill {
-        after: Duration::from_secs(7),
-        length: Duration::from_secs(length),
-    };
+    let standstill = |length| Standstill { after: Duration::from_secs(7), length: Duration::from_secs(length) };
     [
         disturbed_patient(
             "feed::not-instrumented",
@@ -105,30 +100,13 @@ fn disturbed() -> [Patient; 4] {
         disturbed_patient(
             "feed::partial-feed",
             "partial-feed",
-            &[
-                "--pattern",
-                "futures-unordered,batch-limiter",
-                "--event-buffer",
-                "32",
-            ],
+            &["--pattern", "futures-unordered,batch-limiter", "--event-buffer", "32"],
             None,
             &[3],
         ),
         // A pause that is over is no reason to give up: only a note, or no verdict.
-        disturbed_patient(
-            "feed::process-paused",
-            "process-paused",
-            &stopped,
-            Some(standstill(4)),
-            &[0, 3],
-        ),
-        disturbed_patient(
-            "feed::quiet-feed",
-            "quiet-feed",
-            &stopped,
-            Some(standstill(60)),
-            &[3],
-        ),
+        disturbed_patient("feed::process-paused", "process-paused", &stopped, Some(standstill(4)), &[0, 3]),
+        disturbed_patient("feed::quiet-feed", "quiet-feed", &stopped, Some(standstill(60)), &[3]),
     ]
 }
 
@@ -144,22 +122,12 @@ fn disturbed_patient(
         command: command(HEALTHY, flags),
         watch: Duration::from_secs(20),
         standstill,
-        label: Some(Label {
-            detector,
-            places: Vec::new(),
-            other_places: Vec::new(),
-            also: &[],
-        }),
+        label: Some(Label { detector, places: Vec::new(), other_places: Vec::new(), also: &[] }),
         exit_codes,
     }
 }
 
 fn command(program: &str, flags: &[&str]) -> Vec<String> {
     let common = ["--bind", "127.0.0.1:0", "--die-with-parent"];
-    [FLAG, program]
-        .iter()
-        .chain(&common)
-        .chain(flags)
-        .map(|&word| word.to_owned())
-        .collect()
+    [FLAG, program].iter().chain(&common).chain(flags).map(|&word| word.to_owned()).collect()
 }
