@@ -96,7 +96,8 @@ fn collect_lines(output: Option<ChildStdout>) -> mpsc::Receiver<(Instant, io::Re
 fn pause(subject: &Child, standstill: Standstill) -> io::Result<Ward> {
     let (id, after, length) = (subject.id(), standstill.after.as_secs(), standstill.length.as_secs());
     let script = format!("sleep {after}; kill -STOP {id}; sleep {length}; kill -CONT {id}");
-    start(Command::new("sh").args(["-c", &script]).stdin(Stdio::null()))
+    // A sleep that outlives its shell must not keep the output of this program open.
+    start(Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 fn await_end(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {

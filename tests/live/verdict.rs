@@ -131,6 +131,7 @@ fn missing(label: &Label, watch: Duration, elsewhere: Option<&Firing>) -> String
     let (detector, seconds, places) = (label.detector, watch.as_secs(), label.places.join(" or "));
     match elsewhere {
         Some(firing) => format!("{detector} did not name {places}: {firing}"),
+        None if label.places.is_empty() => format!("{detector} did not fire within {seconds} s."),
         None => format!("{detector} did not fire within {seconds} s, at {places}."),
     }
 }
