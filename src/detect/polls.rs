@@ -59,9 +59,8 @@ fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
     sections.sort_unstable();
     let mut harmless = FxHashSet::default();
     for created in sections {
-        let before = model
-            .running()
-            .filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
+        let before =
+            model.running().filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
         if let Some((key, _)) = before.max_by_key(|(_, task)| task.stats.poll.started) {
             harmless.insert(key);
         }

@@ -11,7 +11,8 @@ use crate::model::site::Site;
 use crate::model::time::Timestamp;
 use crate::model::{Model, SiteKey, TaskKey};
 
-const MEAN: Setting = Setting::duration("mean", Duration::from_millis(10), "the polls of a site take this long on average");
+const MEAN: Setting =
+    Setting::duration("mean", Duration::from_millis(10), "the polls of a site take this long on average");
 const SINGLE: Setting =
     Setting::duration("single", Duration::from_millis(50), "or those of one task do, in three seconds out of thirty");
 const POLLS: Setting = Setting::count("polls", 3, "so many polls must have ended in the window");
@@ -117,7 +118,8 @@ fn symptom(
     let what = if by_site { "on average" } else { "in one task" };
     let mut evidence = vec![
         Evidence::time("mean duration of polls", measured.mean, Some(settings.duration(&MEAN))).over(measured.window),
-        Evidence::number("share of one core", "ratio", share(measured), Some(settings.number(&SHARE))).over(measured.window),
+        Evidence::number("share of one core", "ratio", share(measured), Some(settings.number(&SHARE)))
+            .over(measured.window),
     ];
     if let Some((longest, _)) = measured.longest {
         let metric = "longest mean of one task between two updates";
@@ -140,7 +142,9 @@ fn symptom(
         ),
         evidence,
         related: Vec::new(),
-        cause: traced.then(|| "It makes so many timers or ops in one poll that tracing them may take most of the time.".to_owned()),
+        cause: traced.then(|| {
+            "It makes so many timers or ops in one poll that tracing them may take most of the time.".to_owned()
+        }),
         recommendation: format!(
             "Move the computation or the blocking call to tokio::task::spawn_blocking or a pool such as rayon's, or cut it into slices \
              with tokio::task::yield_now().await between them.{}",

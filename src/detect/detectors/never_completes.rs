@@ -12,7 +12,8 @@ use crate::model::task::TaskState;
 use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
 
 const SIBLINGS: Setting = Setting::count("siblings", 20, "so many tasks of the site must have completed");
-const TIMES: Setting = Setting::number("times", 10.0, "older than this many times the 99th percentile of their lifetimes");
+const TIMES: Setting =
+    Setting::number("times", 10.0, "older than this many times the 99th percentile of their lifetimes");
 const AGE: Setting = Setting::duration("age", Duration::from_secs(30), "and at least this old and idle");
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -70,9 +71,10 @@ fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> 
     if !idle || ends_soon {
         return None;
     }
-    let wait = model.waits(key).filter_map(|(op, _)| model.lock_of(op)).find(|resource| {
-        model.resource(*resource).is_some_and(|resource| !resource.kind.is_timer())
-    });
+    let wait = model
+        .waits(key)
+        .filter_map(|(op, _)| model.lock_of(op))
+        .find(|resource| model.resource(*resource).is_some_and(|resource| !resource.kind.is_timer()));
     Some(Straggler { task: key, age: model.running_since(task.stats.created), waits_for: wait })
 }
 
@@ -92,7 +94,8 @@ fn symptom(
         Some(resource) => format!("It waits for the {}", wording::resource(model, resource)),
         None => "What it waits for cannot be seen".to_owned(),
     };
-    let related: Vec<Related> = worst.waits_for.map(|resource| wording::related_resource(model, resource)).into_iter().collect();
+    let related: Vec<Related> =
+        worst.waits_for.map(|resource| wording::related_resource(model, resource)).into_iter().collect();
     let oneshot = worst.waits_for.and_then(|it| model.resource(it)).is_some_and(|it| it.kind == ResourceKind::Oneshot);
     Some(Symptom {
         severity: if worst.waits_for.is_some() { Severity::Warning } else { Severity::Info },

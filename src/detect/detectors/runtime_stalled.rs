@@ -15,7 +15,8 @@ const CRITICAL: Setting = Setting::duration(
     Duration::from_secs(1),
     "a poll runs, and woken tasks wait (or no task is polled at all), for so long",
 );
-const BUSY: Setting = Setting::count("busy", 5, "so many polls of other tasks in the five seconds before show that it was not idle");
+const BUSY: Setting =
+    Setting::count("busy", 5, "so many polls of other tasks in the five seconds before show that it was not idle");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "runtime-stalled",
