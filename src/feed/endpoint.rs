@@ -190,6 +190,9 @@ fn file_of(rest: &str) -> Result<Target, String> {
 }
 
 fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
+    if text.contains('@') {
+        return Err("user names and passwords are not supported".to_owned());
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let (host, rest) = bracketed
@@ -232,9 +235,6 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
 fn check_host(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("the host is missing".to_owned());
-    }
-    if host.contains('@') {
-        return Err("user names and passwords are not supported".to_owned());
     }
     // Colons are only left in an IPv6 address that has been parsed.
     match host
@@ -344,7 +344,7 @@ mod tests {
                 "http://localhost:6669/metrics",
                 "nothing may follow the port",
             ),
-            ("http://me:secret@localhost", "in brackets"),
+            ("http://me:secret@localhost", "user names"),
             ("http://me@localhost", "user names"),
             ("two words:6669", "a host does not contain ` `"),
             ("unix:", "the path of the socket is missing"),
