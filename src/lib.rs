@@ -1,7 +1,15 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
-//! Modules in reading order; data flows down the list:
-//! [`feed`] (where it comes from), [`model`] (what is known), [`detect`] (what is wrong), [`diagnosis`] (the three joined for one target),
-//! then the two front ends [`tui`] (show a person) and [`alert`] (tell a machine), and [`cli`] and [`run`], which wire one to the other.
+//! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`detect`] (what is wrong),
+//! [`diagnosis`] (the three joined for one target), [`alert`] (tell a machine), and [`cli`], [`run`] and [`explain`], which offer
+//! it as a command.
 
+pub mod alert;
+pub mod cli;
+pub mod detect;
+pub mod diagnosis;
+pub mod escape;
+pub mod explain;
 pub mod feed;
+pub mod model;
+pub mod run;

@@ -60,10 +60,7 @@ impl Default for Target {
 
 impl Default for Address {
     fn default() -> Self {
-        Self::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: DEFAULT_PORT,
-        }
+        Self::Tcp { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
     }
 }
 
@@ -98,10 +95,7 @@ impl FromStr for Target {
 
     /// Looks at the file system only to tell an existing file (a recording) from everything else.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|problem| ParseTargetError {
-            given: text.escape_debug().to_string(),
-            problem,
-        })
+        parse(text).map_err(|problem| ParseTargetError { given: text.escape_debug().to_string(), problem })
     }
 }
 
@@ -136,9 +130,7 @@ fn parse(text: &str) -> Result<Target, String> {
 fn scheme_of(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     let scheme = scheme.to_ascii_lowercase();
     match rest.strip_prefix("//") {
         Some(_) if is_scheme && scheme == "unix" => Some((scheme, rest)),
@@ -151,9 +143,7 @@ fn scheme_of(text: &str) -> Option<(String, &str)> {
 fn tcp_of_url(rest: &str) -> Result<Address, String> {
     let host_and_port = rest.strip_suffix('/').unwrap_or(rest);
     if host_and_port.contains(['/', '?', '#']) {
-        return Err(
-            "nothing may follow the port: the console feed is served at the root".to_owned(),
-        );
+        return Err("nothing may follow the port: the console feed is served at the root".to_owned());
     }
     authority(host_and_port, Some(DEFAULT_PORT))
 }
@@ -163,9 +153,7 @@ fn unix_of(rest: &str) -> Result<Address, String> {
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some("") => "",
         Some(_) => {
-            return Err(
-                "`unix://` is followed by an absolute path, as in unix:///run/app.sock".to_owned(),
-            );
+            return Err("`unix://` is followed by an absolute path, as in unix:///run/app.sock".to_owned());
         }
         None => rest,
     };
@@ -179,9 +167,7 @@ fn unix_of(rest: &str) -> Result<Address, String> {
 fn file_of(rest: &str) -> Result<Target, String> {
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
-        return Err(
-            "`file://` is followed by an absolute path, as in file:///run/app.sock".to_owned(),
-        );
+        return Err("`file://` is followed by an absolute path, as in file:///run/app.sock".to_owned());
     }
     if is_recording(Path::new(path)) {
         return Ok(Target::Recording(PathBuf::from(path)));
@@ -195,12 +181,8 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
-            let (host, rest) = bracketed
-                .split_once(']')
-                .ok_or("the bracket of its IPv6 address is not closed")?;
-            let host: Ipv6Addr = host
-                .parse()
-                .map_err(|_| "what is in the brackets is no IPv6 address")?;
+            let (host, rest) = bracketed.split_once(']').ok_or("the bracket of its IPv6 address is not closed")?;
+            let host: Ipv6Addr = host.parse().map_err(|_| "what is in the brackets is no IPv6 address")?;
             let port = match rest.strip_prefix(':') {
                 Some(port) => Some(port),
                 None if rest.is_empty() => None,
@@ -224,9 +206,7 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
             return Err(format!("a port needs its host, as in 127.0.0.1:{host}"));
         }
         (None, None) => {
-            return Err(format!(
-                "there is no such file, and a host needs its port, as in {host}:{DEFAULT_PORT}"
-            ));
+            return Err(format!("there is no such file, and a host needs its port, as in {host}:{DEFAULT_PORT}"));
         }
     };
     Ok(Address::Tcp { host, port })
@@ -237,10 +217,7 @@ fn check_host(host: &str) -> Result<(), String> {
         return Err("the host is missing".to_owned());
     }
     // Colons are only left in an IPv6 address that has been parsed.
-    match host
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c)))
-    {
+    match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
         Some(c) => Err(format!("a host does not contain `{}`", c.escape_debug())),
         None => Ok(()),
     }
@@ -255,9 +232,7 @@ fn port_of(text: &str) -> Result<u16, String> {
 }
 
 fn is_recording(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case(RECORDING_EXTENSION))
-        || path.is_file()
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case(RECORDING_EXTENSION)) || path.is_file()
 }
 
 fn without_current_folder(path: &Path) -> PathBuf {
@@ -273,10 +248,7 @@ mod tests {
     use super::*;
 
     fn tcp(host: &str, port: u16) -> Target {
-        Target::Live(Address::Tcp {
-            host: host.to_owned(),
-            port,
-        })
+        Target::Live(Address::Tcp { host: host.to_owned(), port })
     }
 
     fn unix(path: &str) -> Target {
@@ -299,14 +271,8 @@ mod tests {
             ("file:///run/app.sock", unix("/run/app.sock")),
             ("file://localhost/run/app.sock", unix("/run/app.sock")),
             ("incident.mcap", Target::Recording("incident.mcap".into())),
-            (
-                "/tmp/INCIDENT.MCAP",
-                Target::Recording("/tmp/INCIDENT.MCAP".into()),
-            ),
-            (
-                "file:///tmp/incident.mcap",
-                Target::Recording("/tmp/incident.mcap".into()),
-            ),
+            ("/tmp/INCIDENT.MCAP", Target::Recording("/tmp/INCIDENT.MCAP".into())),
+            ("file:///tmp/incident.mcap", Target::Recording("/tmp/incident.mcap".into())),
             (DEFAULT_TARGET, Target::default()),
         ] {
             assert_eq!(text.parse::<Target>(), Ok(target), "{text}");
@@ -317,10 +283,7 @@ mod tests {
     fn an_existing_file_is_a_recording_whatever_its_name() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = file.path().to_str().unwrap();
-        assert_eq!(
-            text.parse(),
-            Ok(Target::Recording(file.path().to_path_buf()))
-        );
+        assert_eq!(text.parse(), Ok(Target::Recording(file.path().to_path_buf())));
     }
 
     #[test]
@@ -340,11 +303,16 @@ mod tests {
             ("[::1:6669", "not closed"),
             ("[::1]6669", "a colon and the port"),
             ("[localhost]:6669", "no IPv6 address"),
+<<<<<<< HEAD
             (
                 "http://localhost:6669/metrics",
                 "nothing may follow the port",
             ),
             ("http://me:secret@localhost", "user names"),
+=======
+            ("http://localhost:6669/metrics", "nothing may follow the port"),
+            ("http://me:secret@localhost", "in brackets"),
+>>>>>>> main
             ("http://me@localhost", "user names"),
             ("two words:6669", "a host does not contain ` `"),
             ("unix:", "the path of the socket is missing"),
@@ -354,12 +322,7 @@ mod tests {
         ] {
             let error = text.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains(problem), "{text}: {error}");
-            for form in [
-                "127.0.0.1:6669",
-                "http://localhost:6669",
-                "unix:/run/app.sock",
-                "incident.mcap",
-            ] {
+            for form in ["127.0.0.1:6669", "http://localhost:6669", "unix:/run/app.sock", "incident.mcap"] {
                 assert!(error.contains(form), "{text}: {error}");
             }
         }
@@ -373,13 +336,10 @@ mod tests {
 
     fn any_target() -> impl Strategy<Value = Target> {
         prop_oneof![
-            ("[a-zA-Z0-9][a-zA-Z0-9._-]{0,20}", 1..=u16::MAX)
-                .prop_map(|(host, port)| tcp(&host, port)),
-            (any::<u128>(), 1..=u16::MAX)
-                .prop_map(|(bits, port)| tcp(&Ipv6Addr::from(bits).to_string(), port)),
+            ("[a-zA-Z0-9][a-zA-Z0-9._-]{0,20}", 1..=u16::MAX).prop_map(|(host, port)| tcp(&host, port)),
+            (any::<u128>(), 1..=u16::MAX).prop_map(|(bits, port)| tcp(&Ipv6Addr::from(bits).to_string(), port)),
             "[^\0]{1,30}".prop_map(|path| unix(&path)),
-            "[^\0]{0,20}[a-z]\\.mcap"
-                .prop_map(|path| Target::Recording(without_current_folder(Path::new(&path)))),
+            "[^\0]{0,20}[a-z]\\.mcap".prop_map(|path| Target::Recording(without_current_folder(Path::new(&path)))),
         ]
     }
 

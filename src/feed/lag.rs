@@ -41,10 +41,7 @@ impl LagMeter {
     pub fn observe(&mut self, update: &instrument::Update) -> Option<Duration> {
         self.updates = self.updates.saturating_add(1);
         let now = nanos(update.now.as_ref()?);
-        let since_last = self
-            .previous_now
-            .replace(now)
-            .map(|previous| now - previous);
+        let since_last = self.previous_now.replace(now).map(|previous| now - previous);
         let newest = births(update).max()?;
         // Entities that are announced again are no news, however many they are.
         let is_news = self.newest_birth.is_none_or(|known| newest > known);
@@ -91,28 +88,13 @@ impl News {
 /// When each new entity was created, in nanoseconds of the target's clock.
 fn births(update: &instrument::Update) -> impl Iterator<Item = i128> {
     let tasks = update.task_update.iter().flat_map(|it| {
-        it.new_tasks.iter().filter_map(|new| {
-            it.stats_update
-                .get(&id(new.id.as_ref())?)?
-                .created_at
-                .as_ref()
-        })
+        it.new_tasks.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
     });
     let resources = update.resource_update.iter().flat_map(|it| {
-        it.new_resources.iter().filter_map(|new| {
-            it.stats_update
-                .get(&id(new.id.as_ref())?)?
-                .created_at
-                .as_ref()
-        })
+        it.new_resources.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
     });
     let ops = update.async_op_update.iter().flat_map(|it| {
-        it.new_async_ops.iter().filter_map(|new| {
-            it.stats_update
-                .get(&id(new.id.as_ref())?)?
-                .created_at
-                .as_ref()
-        })
+        it.new_async_ops.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
     });
     tasks.chain(resources).chain(ops).map(nanos)
 }
@@ -134,32 +116,16 @@ mod tests {
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
-        Timestamp {
-            seconds: millis.div_euclid(1000),
-            nanos: (millis.rem_euclid(1000) * 1_000_000) as i32,
-        }
+        Timestamp { seconds: millis.div_euclid(1000), nanos: (millis.rem_euclid(1000) * 1_000_000) as i32 }
     }
 
     /// An update at `now` with tasks born at the given times, and poll ops; times in milliseconds.
-    fn update(
-        now: i64,
-        born: impl IntoIterator<Item = i64>,
-        poll_ops: usize,
-    ) -> instrument::Update {
+    fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> instrument::Update {
         let mut task_update = tasks::TaskUpdate::default();
         for (n, born) in born.into_iter().enumerate() {
             let id = now as u64 * 1000 + n as u64;
-            task_update.new_tasks.push(tasks::Task {
-                id: Some(Id { id }),
-                ..Default::default()
-            });
-            task_update.stats_update.insert(
-                id,
-                tasks::Stats {
-                    created_at: Some(at(born)),
-                    ..Default::default()
-                },
-            );
+            task_update.new_tasks.push(tasks::Task { id: Some(Id { id }), ..Default::default() });
+            task_update.stats_update.insert(id, tasks::Stats { created_at: Some(at(born)), ..Default::default() });
         }
         instrument::Update {
             now: Some(at(now)),
@@ -182,18 +148,12 @@ mod tests {
 
     #[test]
     fn the_lag_is_the_age_of_the_newest_birth() {
-        assert_eq!(
-            warm().observe(&update(10_000, 2_900..3_000, 0)),
-            Some(Duration::from_millis(7_001))
-        );
+        assert_eq!(warm().observe(&update(10_000, 2_900..3_000, 0)), Some(Duration::from_millis(7_001)));
     }
 
     #[test]
     fn a_feed_that_keeps_up_has_a_lag_near_zero_which_is_not_none() {
-        assert_eq!(
-            warm().observe(&update(3_000, 2_900..3_000, 0)),
-            Some(Duration::from_millis(1))
-        );
+        assert_eq!(warm().observe(&update(3_000, 2_900..3_000, 0)), Some(Duration::from_millis(1)));
     }
 
     #[test]
@@ -201,10 +161,7 @@ mod tests {
         let mut meter = LagMeter::default();
         assert_eq!(meter.observe(&update(9_000, 0..500, 0)), None);
         assert_eq!(meter.observe(&update(10_000, 0..500, 0)), None);
-        assert_eq!(
-            meter.observe(&update(11_000, 600..1_000, 0)),
-            Some(Duration::from_millis(10_001))
-        );
+        assert_eq!(meter.observe(&update(11_000, 600..1_000, 0)), Some(Duration::from_millis(10_001)));
     }
 
     #[test]
@@ -223,18 +180,12 @@ mod tests {
     fn poll_ops_count_but_a_few_births_within_the_interval_do_not_lag() {
         let mut meter = warm();
         assert_eq!(meter.observe(&update(3_000, [2_100], 200)), None);
-        assert_eq!(
-            meter.observe(&update(4_000, [2_500], 200)),
-            Some(Duration::from_millis(1_500))
-        );
+        assert_eq!(meter.observe(&update(4_000, [2_500], 200)), Some(Duration::from_millis(1_500)));
     }
 
     #[test]
     fn a_birth_in_the_future_is_no_lag() {
-        assert_eq!(
-            warm().observe(&update(3_000, 3_000..3_100, 0)),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(warm().observe(&update(3_000, 3_000..3_100, 0)), Some(Duration::ZERO));
     }
 
     proptest! {

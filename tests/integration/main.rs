@@ -1,6 +1,9 @@
-//! Every test that needs more than one layer, in one binary: it is linked once.
+//! The integration tests, in one binary: a module for each thing that is tested.
 
-#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
-
+mod docs;
 mod feed;
+mod layers;
+mod proto;
+mod recording;
+mod source;
 mod support;

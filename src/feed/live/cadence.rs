@@ -56,10 +56,7 @@ impl Cadence {
     pub(super) fn interval(&self) -> Option<Duration> {
         let mut sorted: Vec<_> = self.intervals.iter().copied().collect();
         sorted.sort_unstable();
-        sorted
-            .get(sorted.len() / 2)
-            .copied()
-            .map(Duration::from_nanos)
+        sorted.get(sorted.len() / 2).copied().map(Duration::from_nanos)
     }
 }
 
@@ -78,9 +75,7 @@ impl Silence {
             None => quiet_after.saturating_mul(UNKNOWN_FACTOR),
         };
         // A target may claim any interval; one that does not fit the clock is waited for as long as a day.
-        let due = now
-            .checked_add(patience.min(Duration::from_secs(86_400)))
-            .unwrap_or(now);
+        let due = now.checked_add(patience.min(Duration::from_secs(86_400))).unwrap_or(now);
         Self { since: now, due }
     }
 
@@ -103,10 +98,7 @@ mod tests {
     fn learned(millis: &[i64]) -> Option<Duration> {
         let mut cadence = Cadence::default();
         for at in millis {
-            let at = Timestamp {
-                seconds: at.div_euclid(1000),
-                nanos: (at.rem_euclid(1000) * 1_000_000) as i32,
-            };
+            let at = Timestamp { seconds: at.div_euclid(1000), nanos: (at.rem_euclid(1000) * 1_000_000) as i32 };
             cadence.observe(Some(&at));
         }
         cadence.interval()
@@ -116,10 +108,7 @@ mod tests {
     fn the_interval_is_the_median_without_the_first_partial_one() {
         assert_eq!(learned(&[0, 200]), None);
         assert_eq!(learned(&[0, 200, 1_200]), Some(Duration::from_secs(1)));
-        assert_eq!(
-            learned(&[0, 200, 1_200, 2_200, 9_000, 9_001, 10_000, 11_000]),
-            Some(Duration::from_secs(1))
-        );
+        assert_eq!(learned(&[0, 200, 1_200, 2_200, 9_000, 9_001, 10_000, 11_000]), Some(Duration::from_secs(1)));
     }
 
     #[test]
@@ -131,10 +120,7 @@ mod tests {
     fn patience_is_five_seconds_or_five_intervals_and_more_while_the_interval_is_unknown() {
         let now = Instant::now();
         let wait = |interval| Silence::begin(now, Duration::from_secs(5), interval).due() - now;
-        assert_eq!(
-            wait(Some(Duration::from_millis(10))),
-            Duration::from_secs(5)
-        );
+        assert_eq!(wait(Some(Duration::from_millis(10))), Duration::from_secs(5));
         assert_eq!(wait(Some(Duration::from_secs(10))), Duration::from_secs(50));
         assert_eq!(wait(None), Duration::from_secs(15));
         assert_eq!(wait(Some(Duration::MAX)), Duration::from_secs(86_400));

@@ -16,24 +16,13 @@ pub(super) struct Decoded {
 
 /// Calls `WatchUpdates`. A message that cannot be decoded ends the stream with [`tonic::Code::DataLoss`], one above the limit with
 /// [`tonic::Code::OutOfRange`].
-pub(super) async fn watch_updates(
-    channel: Channel,
-    decode_limit: usize,
-) -> Result<Streaming<Decoded>, Status> {
+pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Result<Streaming<Decoded>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(decode_limit);
-    grpc.ready()
-        .await
-        .map_err(|error| Status::from_error(error.into()))?;
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let mut request = Request::new(InstrumentRequest {});
-    request.extensions_mut().insert(GrpcMethod::new(
-        "rs.tokio.console.instrument.Instrument",
-        "WatchUpdates",
-    ));
+    request.extensions_mut().insert(GrpcMethod::new("rs.tokio.console.instrument.Instrument", "WatchUpdates"));
     let path = PathAndQuery::from_static("/rs.tokio.console.instrument.Instrument/WatchUpdates");
-    Ok(grpc
-        .server_streaming(request, path, UpdateCodec)
-        .await?
-        .into_inner())
+    Ok(grpc.server_streaming(request, path, UpdateCodec).await?.into_inner())
 }
 
 struct UpdateCodec;
@@ -58,8 +47,7 @@ impl Encoder for UpdateCodec {
     type Error = Status;
 
     fn encode(&mut self, item: Self::Item, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(buf)
-            .map_err(|error| Status::internal(error.to_string()))
+        item.encode(buf).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -70,9 +58,6 @@ impl Decoder for UpdateCodec {
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Decoded>, Status> {
         let wire_bytes = buf.remaining();
         let message = Update::decode(buf).map_err(|error| Status::data_loss(error.to_string()))?;
-        Ok(Some(Decoded {
-            message,
-            wire_bytes,
-        }))
+        Ok(Some(Decoded { message, wire_bytes }))
     }
 }

@@ -46,10 +46,7 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
             }
         }
         Ok(Err(error)) => Err(reason::no_such_host(host, &error.to_string())),
-        Err(_) => Err(reason::no_such_host(
-            host,
-            &format!("no answer within {limit:?}"),
-        )),
+        Err(_) => Err(reason::no_such_host(host, &format!("no answer within {limit:?}"))),
     }
 }
 
@@ -57,11 +54,7 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
 ///
 /// # Errors
 /// A sentence for the user.
-pub(super) async fn dial(
-    address: &Address,
-    resolved: Resolved,
-    limit: Duration,
-) -> Result<Channel, String> {
+pub(super) async fn dial(address: &Address, resolved: Resolved, limit: Duration) -> Result<Channel, String> {
     let failed = |error: io::Error| reason::not_connected(address, &error, limit);
     match resolved {
         Resolved::Tcp(addresses) => {
@@ -69,9 +62,7 @@ pub(super) async fn dial(
             channel_over(stream, address).await
         }
         Resolved::Unix(path) => {
-            let stream = within(limit, UnixStream::connect(path))
-                .await
-                .map_err(failed)?;
+            let stream = within(limit, UnixStream::connect(path)).await.map_err(failed)?;
             channel_over(stream, address).await
         }
     }
@@ -94,9 +85,7 @@ async fn dial_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpSt
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn channel_over<S>(stream: S, address: &Address) -> Result<Channel, String>
@@ -108,22 +97,15 @@ where
         Address::Unix(_) => "http://localhost".to_owned(),
     };
     let endpoint = Endpoint::from_shared(origin)
-        .and_then(|endpoint| {
-            endpoint.user_agent(concat!("tokio-canary/", env!("CARGO_PKG_VERSION")))
-        })
+        .and_then(|endpoint| endpoint.user_agent(concat!("tokio-canary/", env!("CARGO_PKG_VERSION"))))
         .map_err(|error| reason::broken(address, &error))?
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     let mut stream = Some(TokioIo::new(stream));
     let once = tower::service_fn(move |_| {
-        let stream = stream
-            .take()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
+        let stream = stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
         async move { stream }
     });
-    endpoint
-        .connect_with_connector(once)
-        .await
-        .map_err(|error| reason::not_grpc(address, &error))
+    endpoint.connect_with_connector(once).await.map_err(|error| reason::not_grpc(address, &error))
 }

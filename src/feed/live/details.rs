@@ -28,22 +28,13 @@ pub(super) struct Details {
 
 impl Details {
     pub(super) fn new(client: InstrumentClient<Channel>) -> Self {
-        Self {
-            client,
-            wanted: Wanted::new(),
-            open: StreamMap::new(),
-        }
+        Self { client, wanted: Wanted::new(), open: StreamMap::new() }
     }
 
     /// Opens the streams that are missing and closes those that are wanted no longer.
     pub(super) fn want(&mut self, wanted: &Wanted) {
         // Span ids are never 0: `tracing` cannot represent it, and a target refuses it.
-        let wanted: Wanted = wanted
-            .iter()
-            .copied()
-            .filter(|id| *id != 0)
-            .take(MAX_STREAMS)
-            .collect();
+        let wanted: Wanted = wanted.iter().copied().filter(|id| *id != 0).take(MAX_STREAMS).collect();
         for id in self.wanted.difference(&wanted) {
             self.open.remove(id);
         }
@@ -73,13 +64,8 @@ impl Details {
 
 fn open(mut client: InstrumentClient<Channel>, id: u64) -> DetailsStream {
     let call = async move {
-        let request = TaskDetailsRequest {
-            id: Some(Id { id }),
-        };
-        client
-            .watch_task_details(request)
-            .await
-            .map(tonic::Response::into_inner)
+        let request = TaskDetailsRequest { id: Some(Id { id }) };
+        client.watch_task_details(request).await.map(tonic::Response::into_inner)
     };
     Box::pin(stream::once(call).try_flatten())
 }

@@ -20,26 +20,19 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(sender: mpsc::Sender<Arrived>) -> Self {
-        Self {
-            sender,
-            waiting: VecDeque::new(),
-        }
+        Self { sender, waiting: VecDeque::new() }
     }
 
     /// Hands an event to the reader, with the present as the time of its arrival; waits while too much is unread.
     pub(super) async fn send(&mut self, event: FeedEvent) {
-        let arrived = Arrived {
-            at: SystemTime::now(),
-            event,
-        };
+        let arrived = Arrived { at: SystemTime::now(), event };
         let bytes = match &arrived.event {
             FeedEvent::Update(update) => update.wire_bytes,
             _ => 0,
         };
         let capacity = self.sender.max_capacity();
         let unread = capacity - self.sender.capacity();
-        self.waiting
-            .drain(..self.waiting.len().saturating_sub(unread));
+        self.waiting.drain(..self.waiting.len().saturating_sub(unread));
         let places = capacity - self.companions(bytes).min(capacity - 1);
         match self.sender.reserve_many(places).await {
             Ok(mut permits) => {
@@ -64,11 +57,7 @@ impl Outbox {
                 total <= MAX_WAITING_BYTES
             })
             .count()
-            .max(if total <= MAX_WAITING_BYTES {
-                usize::MAX
-            } else {
-                0
-            })
+            .max(if total <= MAX_WAITING_BYTES { usize::MAX } else { 0 })
     }
 }
 
@@ -84,16 +73,11 @@ mod tests {
     use crate::feed::Update;
 
     fn update(wire_bytes: usize) -> FeedEvent {
-        FeedEvent::Update(Box::new(Update {
-            wire_bytes,
-            ..Update::default()
-        }))
+        FeedEvent::Update(Box::new(Update { wire_bytes, ..Update::default() }))
     }
 
     async fn is_held_back(outbox: &mut Outbox, event: FeedEvent) -> bool {
-        timeout(Duration::from_millis(20), outbox.send(event))
-            .await
-            .is_err()
+        timeout(Duration::from_millis(20), outbox.send(event)).await.is_err()
     }
 
     #[tokio::test(start_paused = true)]

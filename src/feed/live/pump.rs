@@ -85,10 +85,7 @@ impl Pump {
         let (observations, receiver) = watch::channel(None);
         let mut task = JoinSet::new();
         task.spawn(run(client, receiver));
-        Self {
-            observations,
-            _task: task,
-        }
+        Self { observations, _task: task }
     }
 
     /// Plans anew, from the latest update.
@@ -97,14 +94,8 @@ impl Pump {
     }
 }
 
-async fn run(
-    mut client: InstrumentClient<Channel>,
-    mut observations: watch::Receiver<Option<Observation>>,
-) {
-    let mut costs = Costs {
-        round_trip: round_trip(&mut client).await,
-        of_call: USUAL_COST,
-    };
+async fn run(mut client: InstrumentClient<Channel>, mut observations: watch::Receiver<Option<Observation>>) {
+    let mut costs = Costs { round_trip: round_trip(&mut client).await, of_call: USUAL_COST };
     let mut calls = 0;
     loop {
         let seen = *observations.borrow_and_update();
@@ -129,11 +120,7 @@ async fn run(
 }
 
 /// Makes the planned calls; `false` if there is no point in any more on this connection.
-async fn carry_out(
-    plan: Option<Plan>,
-    client: &mut InstrumentClient<Channel>,
-    costs: &mut Costs,
-) -> bool {
+async fn carry_out(plan: Option<Plan>, client: &mut InstrumentClient<Channel>, costs: &mut Costs) -> bool {
     let Some(plan) = plan else { return true };
     let mut spent = Duration::ZERO;
     for at in plan.calls {
@@ -152,12 +139,7 @@ async fn carry_out(
 
 /// One call; `false` if the target cannot answer it.
 async fn call(client: &mut InstrumentClient<Channel>, id: Option<Id>) -> bool {
-    match timeout(
-        CALL_TIMEOUT,
-        client.watch_task_details(TaskDetailsRequest { id }),
-    )
-    .await
-    {
+    match timeout(CALL_TIMEOUT, client.watch_task_details(TaskDetailsRequest { id })).await {
         Ok(Err(status)) => matches!(status.code(), Code::NotFound | Code::InvalidArgument),
         // That task exists after all, or the target is slow: no reason to stop.
         Ok(Ok(_)) | Err(_) => true,
@@ -222,20 +204,12 @@ struct Plan {
 
 impl Plan {
     fn new(seen: &Observation, calls: usize, cost: Duration) -> Self {
-        let interval = seen
-            .interval
-            .unwrap_or(USUAL_INTERVAL)
-            .min(LONGEST_INTERVAL);
+        let interval = seen.interval.unwrap_or(USUAL_INTERVAL).min(LONGEST_INTERVAL);
         let budget = interval.mul_f64(BUDGET);
         // What cannot be afforded is left out evenly: a budget that is used up early leaves the lag at its largest when the update comes.
         let affordable = budget.as_nanos() / cost.as_nanos().max(1);
         let calls = calls.min(usize::try_from(affordable).unwrap_or(usize::MAX).max(1));
-        Self {
-            calls: offsets(interval, calls)
-                .map(|offset| seen.at + offset)
-                .collect(),
-            budget,
-        }
+        Self { calls: offsets(interval, calls).map(|offset| seen.at + offset).collect(), budget }
     }
 }
 
@@ -247,8 +221,7 @@ fn offsets(interval: Duration, calls: usize) -> impl Iterator<Item = Duration> {
     let until = interval - LAST_UNTIL.min(interval / 10);
     let part = |n: usize, of: usize| n as f64 / of.max(1) as f64;
     let spread = (0..first).map(move |n| from.mul_f64(part(n + 1, first + 1)));
-    let at_end =
-        (0..last).map(move |n| from + (until - from).mul_f64(part(n, last.saturating_sub(1))));
+    let at_end = (0..last).map(move |n| from + (until - from).mul_f64(part(n, last.saturating_sub(1))));
     spread.chain(at_end)
 }
 
@@ -261,10 +234,7 @@ mod tests {
             at: Instant::now(),
             nth,
             interval: Some(Duration::from_secs(1)),
-            news: News {
-                births: events,
-                ..News::default()
-            },
+            news: News { births: events, ..News::default() },
             lag: lag.map(Duration::from_millis),
         }
     }
@@ -312,16 +282,10 @@ mod tests {
         let all: Vec<_> = offsets(second, 40).collect();
         assert_eq!(all.len(), 40);
         assert!(all.is_sorted());
-        let last: Vec<_> = all
-            .iter()
-            .filter(|at| **at >= Duration::from_millis(950))
-            .collect();
+        let last: Vec<_> = all.iter().filter(|at| **at >= Duration::from_millis(950)).collect();
         assert_eq!(last.len(), 5);
         assert_eq!(last.last(), Some(&&Duration::from_millis(990)));
-        let gap = all
-            .windows(2)
-            .filter_map(|pair| pair.get(1)?.checked_sub(*pair.first()?))
-            .max();
+        let gap = all.windows(2).filter_map(|pair| pair.get(1)?.checked_sub(*pair.first()?)).max();
         assert!(gap < Some(Duration::from_millis(40)), "{gap:?}");
     }
 
@@ -331,10 +295,7 @@ mod tests {
             for calls in [0, 1, 2, 3, 4, 100, MAX_CALLS] {
                 let all: Vec<_> = offsets(interval, calls).collect();
                 assert_eq!(all.len(), calls);
-                assert!(
-                    all.is_sorted() && all.iter().all(|at| *at <= interval),
-                    "{interval:?} {calls}"
-                );
+                assert!(all.is_sorted() && all.iter().all(|at| *at <= interval), "{interval:?} {calls}");
             }
         }
     }
@@ -345,23 +306,14 @@ mod tests {
         let plan = Plan::new(&seen(5, 0, None), 400, cost);
         assert_eq!(plan.budget, Duration::from_millis(80));
         assert_eq!(plan.calls.len(), 10);
-        let endless = Observation {
-            interval: Some(Duration::MAX),
-            ..seen(5, 0, None)
-        };
+        let endless = Observation { interval: Some(Duration::MAX), ..seen(5, 0, None) };
         assert!(Plan::new(&endless, MAX_CALLS, Duration::ZERO).calls.len() == MAX_CALLS);
     }
 
     #[test]
     fn the_network_is_not_charged_to_the_target() {
-        let mut costs = Costs {
-            round_trip: Duration::from_millis(20),
-            of_call: USUAL_COST,
-        };
-        assert_eq!(
-            costs.account(Duration::from_millis(21)),
-            Duration::from_millis(1)
-        );
+        let mut costs = Costs { round_trip: Duration::from_millis(20), of_call: USUAL_COST };
+        assert_eq!(costs.account(Duration::from_millis(21)), Duration::from_millis(1));
         assert_eq!(costs.account(Duration::from_millis(3)), Duration::ZERO);
     }
 }

@@ -20,11 +20,7 @@ const INSTRUMENT: &str = "A service can be watched if console-subscriber is in i
 
 /// The host has no address.
 pub(super) fn no_such_host(host: &str, why: &str) -> String {
-    format!(
-        "The host `{}` was not found ({}). Check its name, or give its IP address.",
-        quote(host),
-        quote(why)
-    )
+    format!("The host `{}` was not found ({}). Check its name, or give its IP address.", quote(host), quote(why))
 }
 
 /// Nothing could be connected to.
@@ -32,9 +28,7 @@ pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duratio
     let at = shown(address);
     match (error.kind(), address) {
         (io::ErrorKind::ConnectionRefused, _) => {
-            format!(
-                "Nothing listens at {at} (connection refused). Is the service running? {INSTRUMENT}."
-            )
+            format!("Nothing listens at {at} (connection refused). Is the service running? {INSTRUMENT}.")
         }
         (io::ErrorKind::NotFound, Address::Unix(_)) => {
             format!("There is no socket at {at}. Is the service running? {INSTRUMENT}.")
@@ -47,10 +41,7 @@ pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duratio
         (io::ErrorKind::TimedOut, _) => format!(
             "{at} did not accept a connection within {limit:?}. Check host and port, and what is in between (firewall, tunnel)."
         ),
-        _ => format!(
-            "{at} could not be connected to ({}).",
-            quote(&error.to_string())
-        ),
+        _ => format!("{at} could not be connected to ({}).", quote(&error.to_string())),
     }
 }
 
@@ -123,12 +114,7 @@ pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
 }
 
 fn said(address: &Address, status: &Status) -> String {
-    format!(
-        "{} refused to go on: {} ({:?}).",
-        shown(address),
-        quote(status.message()),
-        status.code()
-    )
+    format!("{} refused to go on: {} ({:?}).", shown(address), quote(status.message()), status.code())
 }
 
 fn shown(address: &Address) -> String {
@@ -166,11 +152,8 @@ mod tests {
 
     #[test]
     fn nothing_listening_tells_how_a_service_is_instrumented() {
-        let reason = not_connected(
-            &Address::default(),
-            &io::ErrorKind::ConnectionRefused.into(),
-            Duration::from_secs(5),
-        );
+        let reason =
+            not_connected(&Address::default(), &io::ErrorKind::ConnectionRefused.into(), Duration::from_secs(5));
         for part in [
             "http://127.0.0.1:6669",
             "console-subscriber",
@@ -185,22 +168,15 @@ mod tests {
 
     #[test]
     fn an_oversized_message_names_the_limit_and_the_option() {
-        let status = Status::out_of_range(
-            "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes",
-        );
+        let status =
+            Status::out_of_range("Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes");
         let reason = stream_failed(&Address::default(), &status, 8);
-        assert!(
-            reason.contains("8 bytes") && reason.contains(RAISE_LIMIT),
-            "{reason}"
-        );
+        assert!(reason.contains("8 bytes") && reason.contains(RAISE_LIMIT), "{reason}");
     }
 
     #[test]
     fn a_targets_words_are_escaped_and_cut() {
-        let reason = refused(
-            &Address::default(),
-            &Status::internal(format!("\u{1b}[31m\n{}", "x".repeat(10_000))),
-        );
+        let reason = refused(&Address::default(), &Status::internal(format!("\u{1b}[31m\n{}", "x".repeat(10_000))));
         assert!(!reason.contains(['\u{1b}', '\n']), "{reason:?}");
         assert!(reason.len() < 400, "{}", reason.len());
     }

@@ -25,9 +25,7 @@ impl Retry {
             .with_max_delay(LONGEST / 2)
             .without_max_times()
             .with_jitter();
-        Self {
-            delays: delays.build(),
-        }
+        Self { delays: delays.build() }
     }
 
     /// The next wait.
@@ -54,19 +52,8 @@ mod tests {
             assert!(*wait >= base && *wait <= base * 2, "wait {n} is {wait:?}");
         }
         let longest = waits.iter().max();
-        assert!(
-            longest <= Some(&LONGEST) && longest > Some(&(LONGEST * 3 / 4)),
-            "{longest:?}"
-        );
-        assert!(
-            waits
-                .iter()
-                .skip(10)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-                > 100,
-            "no jitter"
-        );
+        assert!(longest <= Some(&LONGEST) && longest > Some(&(LONGEST * 3 / 4)), "{longest:?}");
+        assert!(waits.iter().skip(10).collect::<std::collections::BTreeSet<_>>().len() > 100, "no jitter");
     }
 
     #[test]

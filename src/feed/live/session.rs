@@ -51,20 +51,8 @@ struct Connection {
 }
 
 impl Session {
-    pub(super) fn new(
-        address: Address,
-        options: Options,
-        outbox: Outbox,
-        wanted: watch::Receiver<Wanted>,
-    ) -> Self {
-        Self {
-            address,
-            options,
-            outbox,
-            wanted,
-            retry: Retry::new(),
-            paused: false,
-        }
+    pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
+        Self { address, options, outbox, wanted, retry: Retry::new(), paused: false }
     }
 
     /// Never returns: a target that is gone may come back.
@@ -88,13 +76,10 @@ impl Session {
         self.status(Status::Dialing).await;
         let channel = dial(&self.address, resolved, limit).await?;
         let limit = self.options.subscribe_timeout;
-        let updates = timeout(
-            limit,
-            watch_updates(channel.clone(), self.options.decode_limit),
-        )
-        .await
-        .map_err(|_| reason::no_answer(&self.address, limit))?
-        .map_err(|status| reason::refused(&self.address, &status))?;
+        let updates = timeout(limit, watch_updates(channel.clone(), self.options.decode_limit))
+            .await
+            .map_err(|_| reason::no_answer(&self.address, limit))?
+            .map_err(|status| reason::refused(&self.address, &status))?;
         self.status(Status::Live).await;
         Ok(Connection::new(channel, updates, &self.options))
     }
@@ -135,10 +120,7 @@ impl Session {
     }
 
     async fn forward(&mut self, connection: &mut Connection, decoded: Decoded) {
-        let Decoded {
-            message,
-            wire_bytes,
-        } = decoded;
+        let Decoded { message, wire_bytes } = decoded;
         let lag = connection.lag.observe(&message);
         connection.cadence.observe(message.now.as_ref());
         if let Some(pump) = &connection.pump {
@@ -151,11 +133,7 @@ impl Session {
             });
         }
         self.retry.reset();
-        let update = Update {
-            message,
-            lag,
-            wire_bytes,
-        };
+        let update = Update { message, lag, wire_bytes };
         self.outbox.send(FeedEvent::Update(Box::new(update))).await;
         // A reader that kept us waiting here has not made the target quiet.
         connection.hear(&self.options);
@@ -186,12 +164,7 @@ impl Connection {
 }
 
 fn watch_state(mut client: InstrumentClient<Channel>) -> StateStream {
-    let call = async move {
-        client
-            .watch_state(StateRequest {})
-            .await
-            .map(tonic::Response::into_inner)
-    };
+    let call = async move { client.watch_state(StateRequest {}).await.map(tonic::Response::into_inner) };
     Box::pin(stream::once(call).try_flatten())
 }
 

@@ -1,1 +1,150 @@
 //! The stream itself in a file (MCAP): written while it is watched, played back as a target.
+
+mod chunks;
+mod log;
+mod messages;
+mod mirror;
+mod player;
+mod reader;
+mod records;
+mod silence;
+mod speed;
+mod tee;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use self::mirror::Mirror;
+pub use self::reader::{open, open_at};
+pub use self::speed::{Speed, SpeedError};
+pub use self::tee::{Tee, tee};
+pub use self::writer::{Recorder, Written};
+
+/// The MCAP profile that marks a file as a recording of ours.
+pub const PROFILE: &str = "tokio-canary";
+
+/// Largest message that is written or read, in bytes.
+const MESSAGE_LIMIT: usize = 512 * 1024 * 1024;
+
+/// Why a recording could not be begun, or ended before it should. Each is a sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The output file is there already.
+    #[error(
+        "{} exists already, and a recording never overwrites a file. Choose another name, or remove it first.",
+        path.display()
+    )]
+    Exists {
+        /// The output file.
+        path: PathBuf,
+    },
+    /// The output file cannot be created.
+    #[error("The recording {} cannot be created: {source}.", path.display())]
+    Create {
+        /// The output file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The output file cannot be written any more.
+    #[error(
+        "The recording {} ended early, after {updates} updates: it cannot be written ({reason}). What is in it can be played. Free some \
+         space or choose another disk.",
+        path.display()
+    )]
+    Write {
+        /// The output file.
+        path: PathBuf,
+        /// Updates before it.
+        updates: u64,
+        /// What the system says.
+        reason: String,
+    },
+    /// The disk is slower than the feed.
+    #[error(
+        "The recording {} ended early: {queued_bytes} bytes wait to be written and the disk took nothing for {waited:?}. What is in it can \
+         be played. Choose a faster disk.",
+        path.display()
+    )]
+    TooSlow {
+        /// The output file.
+        path: PathBuf,
+        /// What was waiting.
+        queued_bytes: usize,
+        /// How long the feed was held back for it.
+        waited: std::time::Duration,
+    },
+    /// A message is too large to be played again.
+    #[error(
+        "The recording {} ended early: an update of {bytes} bytes came, and {MESSAGE_LIMIT} is the most that a recording can hold. Lower the \
+         service's retention.",
+        path.display()
+    )]
+    TooLarge {
+        /// The output file.
+        path: PathBuf,
+        /// Size of the message.
+        bytes: usize,
+    },
+    /// The recording had ended before.
+    #[error("The recording had already ended.")]
+    Over,
+}
+
+/// Why a recording cannot be played. Each is a sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be read.
+    #[error("The recording {} cannot be read: {source}.", path.display())]
+    Io {
+        /// The recording.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no MCAP file.
+    #[error(
+        "{} is not a recording: it is no MCAP file. Record a service with `tokio-canary record TARGET -o FILE`.",
+        path.display()
+    )]
+    NotMcap {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is an MCAP file of another kind.
+    #[error(
+        "{} is an MCAP file, but not a recording of ours: its profile is {profile:?} where {PROFILE:?} was expected. Record a service with \
+         `tokio-canary record TARGET -o FILE`.",
+        path.display()
+    )]
+    OtherProfile {
+        /// The file.
+        path: PathBuf,
+        /// Its profile.
+        profile: String,
+    },
+    /// The recording was written by a newer version.
+    #[error(
+        "The recording {} has messages of the kind {schema:?} in its topic {topic:?}, which this version ({}) does not know. Play it \
+         with the version that recorded it, or a newer one.",
+        path.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherSchema {
+        /// The recording.
+        path: PathBuf,
+        /// The topic.
+        topic: String,
+        /// The name of its schema.
+        schema: String,
+    },
+    /// The file breaks off or is damaged before its first message.
+    #[error("The recording {} holds nothing that can be played: {reason}.", path.display())]
+    Empty {
+        /// The recording.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}

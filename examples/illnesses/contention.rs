@@ -1,0 +1,45 @@
+//! A mutex that everything goes through.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::{Illness, Source};
+use crate::service;
+
+pub(super) const ILLNESSES: &[Illness] = &[Illness {
+    id: "contended-lock",
+    about: "Thirty tasks share one mutex, which each keeps over a call of 50 ms.",
+    finding: "contended-lock",
+    also: &["held-across-await"],
+    within: Duration::from_secs(20),
+    source: SOURCE,
+    run: one_lock_for_all,
+}];
+
+const SOURCE: Source = Source { file: "illnesses/contention.rs", text: include_str!("contention.rs") };
+
+async fn serve_customer(customer: u64, sessions: Arc<Mutex<HashMap<u64, u64>>>) {
+    loop {
+        let mut sessions = sessions.lock().await;
+        // Asks the database whether the session is still good.
+        sleep(Duration::from_millis(50)).await;
+        *sessions.entry(customer).or_default() += 1;
+        drop(sessions);
+        sleep(Duration::from_millis(100 + customer * 17 % 100)).await;
+    }
+}
+
+fn one_lock_for_all() {
+    service::workers(2).block_on(async {
+        let sessions = Arc::new(Mutex::new(HashMap::new())); // <- contended-lock
+        for customer in 0..30 {
+            tokio::spawn(serve_customer(customer, sessions.clone()));
+        }
+        pending::<()>().await;
+    });
+}

@@ -1,0 +1,121 @@
+//! Illnesses of Tokio services, each a small program with the fault that its label names.
+
+mod bank;
+mod blocking;
+mod catalogue;
+mod contention;
+mod leaks;
+mod queues;
+mod wakers;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+
+use crate::service::{self, Service};
+
+/// A faulty program and what has to be said about it.
+pub(crate) struct Illness {
+    /// Name on the command line.
+    pub(crate) id: &'static str,
+    /// What is wrong, in a sentence.
+    pub(crate) about: &'static str,
+    /// The detector that has to fire.
+    pub(crate) finding: &'static str,
+    /// Detectors that may fire as well, because the fault shows in these ways too.
+    pub(crate) also: &'static [&'static str],
+    /// How long a client has to watch before the fault can be told from health.
+    pub(crate) within: Duration,
+    /// Where the program is written down.
+    pub(crate) source: Source,
+    /// Runs on the calling thread until the process ends.
+    pub(crate) run: fn(),
+}
+
+/// A source file, whose lines marked `// <- ID` are the places that a finding about illness ID may name.
+pub(crate) struct Source {
+    /// End of the path as it stands in the feed.
+    pub(crate) file: &'static str,
+    /// The file itself.
+    pub(crate) text: &'static str,
+}
+
+impl Illness {
+    /// The accepted places, as `file:line`.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let marker = format!("// <- {}", self.id);
+        let marked = self.source.text.lines().enumerate().filter(|(_, line)| line.trim_end().ends_with(&marker));
+        marked.map(|(index, _)| format!("{}:{}", self.source.file, index + 1)).collect()
+    }
+}
+
+/// All illnesses, by family.
+pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
+    let families = [
+        bank::ILLNESSES,
+        catalogue::ILLNESSES,
+        blocking::ILLNESSES,
+        queues::ILLNESSES,
+        leaks::ILLNESSES,
+        wakers::ILLNESSES,
+        contention::ILLNESSES,
+    ];
+    families.into_iter().flatten()
+}
+
+/// A service with the illnesses that it is told to have.
+#[derive(Parser)]
+#[command(name = "sick_service")]
+struct Arguments {
+    /// Illness to have: may be given several times or as a list with commas.
+    #[arg(long = "illness", value_name = "ID", value_delimiter = ',', value_parser = ids(), required_unless_present = "list")]
+    illnesses: Vec<String>,
+    /// Lists the illnesses with what has to be found, and ends.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+/// Runs the sick service with these arguments, the program's name among them.
+pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let chosen = all().filter(|illness| arguments.illnesses.iter().any(|id| id == illness.id));
+    let done = if arguments.list {
+        list()
+    } else {
+        let parts: Vec<_> = chosen.map(|illness| (illness.id, illness.run)).collect();
+        arguments.service.run(&parts)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            service::complain(&error);
+            ExitCode::from(4)
+        }
+    }
+}
+
+fn ids() -> PossibleValuesParser {
+    all().map(|illness| illness.id).into()
+}
+
+fn list() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for illness in all() {
+        writeln!(out, "{}: {}", illness.id, illness.about)?;
+        let seconds = illness.within.as_secs();
+        writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
+        if !illness.also.is_empty() {
+            writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
+        }
+    }
+    Ok(())
+}

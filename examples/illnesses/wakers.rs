@@ -1,0 +1,58 @@
+//! A hand-written future that nobody will wake.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{interval, sleep};
+
+use super::{Illness, Source};
+use crate::service;
+
+pub(super) const ILLNESSES: &[Illness] = &[Illness {
+    id: "lost-waker",
+    about: "A future returns pending without keeping the waker, so that its task sleeps for ever.",
+    finding: "lost-waker",
+    also: &[],
+    within: Duration::from_secs(10),
+    source: SOURCE,
+    run: forgotten_waker,
+}];
+
+const SOURCE: Source = Source { file: "illnesses/wakers.rs", text: include_str!("wakers.rs") };
+
+/// Ready once the flag is raised; but it forgets to say whom to wake then.
+struct Raised(Arc<AtomicBool>);
+
+impl Future for Raised {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.0.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+async fn refresh_certificate(renewed: Arc<AtomicBool>) {
+    sleep(Duration::from_millis(200)).await;
+    Raised(renewed).await;
+}
+
+async fn renew(renewed: Arc<AtomicBool>) {
+    let mut due = interval(Duration::from_secs(1));
+    loop {
+        due.tick().await;
+        renewed.fetch_not(Ordering::AcqRel);
+    }
+}
+
+fn forgotten_waker() {
+    service::workers(2).block_on(async {
+        let renewed = Arc::new(AtomicBool::new(true));
+        tokio::spawn(renew(renewed.clone()));
+        tokio::spawn(refresh_certificate(renewed)); // <- lost-waker
+        pending::<()>().await;
+    });
+}

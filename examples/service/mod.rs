@@ -1,0 +1,161 @@
+//! What every example service shares: its flags, a console-subscriber in front of all runtimes, and an end together with its parent.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use console_subscriber::{ConsoleLayer, ServerParts};
+use tokio::runtime::{Builder, Runtime};
+use tokio_stream::wrappers::TcpListenerStream;
+use tracing::subscriber::NoSubscriber;
+use tracing_subscriber::filter::{FilterFn, LevelFilter};
+use tracing_subscriber::prelude::*;
+
+/// Flags that every example service has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Service {
+    /// Where the console feed is served; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6669")]
+    bind: SocketAddr,
+    /// Time between two updates of the feed.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    publish_interval: Duration,
+    /// How long the feed keeps finished tasks.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    retention: Duration,
+    /// Events that the feed can hold before it drops some.
+    #[arg(long, value_name = "COUNT", default_value_t = ConsoleLayer::DEFAULT_EVENT_BUFFER_CAPACITY)]
+    event_buffer: usize,
+    /// Puts a log level filter before the feed, so that Tokio's spans never reach it.
+    #[arg(long)]
+    filtered: bool,
+    /// Stop after this time; without it, run until stopped.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    lifetime: Option<Duration>,
+    /// Stop when standard input ends, as it does when the parent process is gone.
+    #[arg(long)]
+    die_with_parent: bool,
+}
+
+impl Service {
+    /// Serves the feed, starts `parts` (each on a thread of its own, named as given), says where the feed is, and stays until the end.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound or a thread cannot be started.
+    pub(crate) fn run(&self, parts: &[(&'static str, fn())]) -> io::Result<()> {
+        if self.die_with_parent {
+            spawn_thread("parent-watch", exit_at_end_of_input)?;
+        }
+        let address = self.serve_feed()?;
+        for &(name, part) in parts {
+            spawn_thread(name, part)?;
+        }
+        writeln!(io::stdout(), "listening on http://{address}")?;
+        self.wait();
+        Ok(())
+    }
+
+    /// Does what `ConsoleLayer::builder().spawn()` does, on a listener that is bound here, because the builder cannot tell which port 0 became.
+    fn serve_feed(&self) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(self.bind)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (layer, server) = ConsoleLayer::builder()
+            .publish_interval(self.publish_interval)
+            .retention(self.retention)
+            .event_buffer_capacity(self.event_buffer)
+            .build();
+        let wanted = FilterFn::new(|metadata| {
+            metadata.target().starts_with("tokio")
+                || metadata.name().starts_with("runtime")
+                || metadata.target().starts_with("runtime")
+        });
+        let level = if self.filtered { LevelFilter::INFO } else { LevelFilter::TRACE };
+        tracing_subscriber::registry()
+            .with(layer.with_filter(wanted).with_filter(level))
+            .try_init()
+            .map_err(io::Error::other)?;
+        spawn_thread("console-feed", move || {
+            // The feed must not describe itself: neither its own runtime nor its connections.
+            let _unobserved = tracing::subscriber::set_default(NoSubscriber::default());
+            if let Err(error) = answer_clients(listener, server.into_parts()) {
+                complain(&error);
+                process::exit(4);
+            }
+        })?;
+        Ok(address)
+    }
+
+    fn wait(&self) {
+        let Some(lifetime) = self.lifetime else {
+            loop {
+                thread::park();
+            }
+        };
+        let end = Instant::now() + lifetime;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            thread::sleep(left);
+        }
+    }
+}
+
+/// A runtime of its own with so many workers.
+pub(crate) fn workers(count: usize) -> Runtime {
+    built(Builder::new_multi_thread().worker_threads(count))
+}
+
+/// A runtime of its own on the calling thread alone.
+pub(crate) fn current_thread() -> Runtime {
+    built(&mut Builder::new_current_thread())
+}
+
+/// Keeps the processor at work for so long, as parsing, hashing or rendering would.
+pub(crate) fn compute(work: Duration) -> u64 {
+    let end = Instant::now() + work;
+    let mut digest = 0x9e37_79b9_7f4a_7c15_u64;
+    while Instant::now() < end {
+        for word in 0..512_u64 {
+            digest = (digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
+        }
+    }
+    std::hint::black_box(digest)
+}
+
+/// Says on standard error why a service cannot go on.
+pub(crate) fn complain(error: &dyn std::fmt::Display) {
+    // Nobody is left to tell when standard error is closed as well.
+    let _ = writeln!(io::stderr(), "error: {error}");
+}
+
+fn built(builder: &mut Builder) -> Runtime {
+    match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&error);
+            process::exit(4);
+        }
+    }
+}
+
+fn answer_clients(listener: TcpListener, parts: ServerParts) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let ServerParts { instrument_server, aggregator, .. } = parts;
+    current_thread().block_on(async move {
+        tokio::spawn(aggregator.run());
+        let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+        tonic::transport::Server::builder().add_service(instrument_server).serve_with_incoming(clients).await?;
+        Ok(())
+    })
+}
+
+fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+}
+
+fn exit_at_end_of_input() {
+    let mut byte = [0_u8; 64];
+    while matches!(io::stdin().read(&mut byte), Ok(read) if read > 0) {}
+    process::exit(0);
+}

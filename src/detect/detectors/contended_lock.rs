@@ -1,0 +1,179 @@
+//! Contention: those who want a lock wait long for it, many at a time, although it does move.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::resource::{Resource, ResourceKind};
+use crate::model::time::Timestamp;
+use crate::model::waits::WaitWindow;
+use crate::model::{Model, ResourceKey, SiteKey};
+
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
+const LONG: Setting = Setting::duration("long", Duration::from_millis(50), "a wait of this length is long");
+const SHARE: Setting = Setting::number("share", 0.3, "this share of the waits must be long");
+const WAITS: Setting = Setting::count("waits", 10, "so many must have got in");
+const WAITERS: Setting = Setting::number("waiters", 0.5, "so many must wait on average");
+const CRITICAL: Setting =
+    Setting::duration("critical", Duration::from_secs(1), "a median wait of this length is critical");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "contended-lock",
+    family: Family::Contention,
+    grade: Grade::Trend,
+    title: "tasks queue for one lock",
+    explain: include_str!("../../../docs/detectors/contended-lock.md"),
+    settings: &[WINDOW, LONG, SHARE, WAITS, WAITERS, CRITICAL],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(5),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// A lock that let nobody in for this long is stuck rather than contended.
+const TURNOVER: Duration = Duration::from_secs(3);
+/// A finding stays while the numbers are this share of what began it.
+const LEAVE: f64 = 0.7;
+/// A holder that makes a timer this soon after it got in holds the lock while it sleeps.
+const AT_ONCE: Duration = Duration::from_micros(500);
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, lock) in model.contested() {
+        let exclusive = match lock.kind {
+            ResourceKind::Mutex | ResourceKind::RwLock => true,
+            ResourceKind::Semaphore => lock.permits.capacity == Some(1),
+            _ => false,
+        };
+        if exclusive {
+            scan_lock(model, settings, key, lock, found);
+        }
+    }
+}
+
+fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
+    // What is born late is not here yet, and what waited while the process stood still waited for nobody.
+    let end = model.now().minus(model.quality().lag.unwrap_or_default());
+    let last_gap = model.clock().gaps().next_back().map_or(Timestamp::default(), |gap| gap.to);
+    let start = end.minus(settings.duration(&WINDOW)).max(last_gap).max(lock.created);
+    let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
+    if !turning {
+        return;
+    }
+    for source in lock.waits.sources() {
+        let waits = lock.waits.window(source, start);
+        if let Some(strength) = strength(settings, &waits, end.since(start)) {
+            let pool = is_idle_pool(model, lock, start);
+            found.push(symptom(model, settings, key, source, &waits, end.since(start), (strength, pool)));
+        }
+    }
+}
+
+/// By how much the waits exceed every threshold: the least of the ratios, if it is worth a finding.
+#[expect(clippy::cast_precision_loss, reason = "counts of one window")]
+fn strength(settings: Scoped<'_>, waits: &WaitWindow, window: Duration) -> Option<f64> {
+    let enough = waits.waits.len() >= settings.count(&WAITS);
+    let ratios = [
+        waits.share_over(settings.duration(&LONG)) / settings.number(&SHARE),
+        mean_waiters(waits, window) / settings.number(&WAITERS),
+        waits.granted as f64 / settings.count(&WAITS) as f64,
+    ];
+    let least = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    (enough && least >= LEAVE).then_some(least)
+}
+
+/// How many waited at a time on average: the sum of the waits over the time in which they ended (Little's law).
+fn mean_waiters(waits: &WaitWindow, window: Duration) -> f64 {
+    waits.waited.as_secs_f64() / window.as_secs_f64().max(1.0)
+}
+
+/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none newly spawned, and the one that got in
+/// does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
+fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
+    let recent: Vec<_> = lock.grants.newest_first().take_while(|grant| grant.at >= start).collect();
+    let sites: BTreeSet<Option<SiteKey>> = recent.iter().map(|grant| grant.site).collect();
+    let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
+        return false;
+    };
+    let spawned = model.site(*site).is_some_and(|site| site.history.since(start).any(|second| second.born > 0));
+    let sleeping = recent.iter().filter(|grant| model.sleep_born_within(grant.at, AT_ONCE)).count();
+    lock.kind == ResourceKind::Mutex && !spawned && 2 * sleeping < recent.len()
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    source: &str,
+    waits: &WaitWindow,
+    window: Duration,
+    (strength, pool): (f64, bool),
+) -> Symptom {
+    let (critical, long) = (settings.duration(&CRITICAL), settings.duration(&LONG));
+    let (p50, p99) = (waits.quantile(0.5).unwrap_or_default(), waits.quantile(0.99).unwrap_or_default());
+    let (share, mean) = (waits.share_over(long), mean_waiters(waits, window));
+    let severity = match () {
+        () if pool => Severity::Info,
+        () if p50 >= critical => Severity::Critical,
+        () => Severity::Warning,
+    };
+    let (related, sites) = parties(model, key);
+    let waiting = model.waiters(key).count();
+    let last_progress = model.resource(key).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
+    Symptom {
+        severity,
+        grade: None,
+        subject: wording::resource_subject(model, key, waiting),
+        summary: format!(
+            "Tasks queue for the {}: {} of {} waits ({source}) took {} or more in the last {} (warning from {}), half of them {} or more, \
+             with {mean:.1} waiting at a time.",
+            wording::resource(model, key),
+            wording::percent(share),
+            waits.granted,
+            wording::duration(long),
+            wording::duration(window),
+            wording::percent(settings.number(&SHARE)),
+            wording::duration(p50),
+        ),
+        evidence: vec![
+            Evidence::number("share of long waits", "ratio", share, Some(settings.number(&SHARE))).over(window),
+            Evidence::time("median wait", p50, Some(long)).over(window),
+            Evidence::time("99th percentile of waits", p99, None).over(window),
+            Evidence::number("mean number of waiters", "tasks", mean, Some(settings.number(&WAITERS))).over(window),
+        ],
+        related,
+        cause: pool.then(|| "It looks like idle workers taking turns at one receiver, which is harmless.".to_owned()),
+        recommendation: "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If \
+                         that is not enough, split the data over several locks, or give it to one task that others send requests to."
+            .to_owned(),
+        class: vec![wording::resource_location(model, key), source.to_owned()],
+        scope: Scope { resources: vec![key], sites, tasks: Vec::new(), stalls_since: None, last_progress },
+        sustains_only: strength < 1.0,
+    }
+}
+
+/// Who holds the lock and who waits for it, by spawn site.
+fn parties(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
+    let holders: BTreeSet<SiteKey> = model
+        .resource(key)
+        .map(|lock| lock.grants.newest_first().take(64).filter_map(|grant| grant.site).collect())
+        .unwrap_or_default();
+    let waiters: BTreeSet<SiteKey> =
+        model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
+    let name = |sites: &BTreeSet<SiteKey>, role| -> Vec<Related> {
+        sites
+            .iter()
+            .filter_map(|site| model.site(*site))
+            .take(4)
+            .map(|site| wording::related_site(site, role))
+            .collect()
+    };
+    let related = name(&holders, Role::Holder).into_iter().chain(name(&waiters, Role::Waiter)).collect();
+    (related, holders.union(&waiters).copied().collect())
+}

@@ -1,0 +1,254 @@
+//! A deadlock: tasks that wait for locks which only tasks of the same group could release.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::relations::Confidence;
+use crate::model::resource::ResourceKind;
+use crate::model::{Model, OpKey, ResourceKey, TaskKey};
+
+const HOLD: Setting =
+    Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
+const HOLD_ALONE: Setting =
+    Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "deadlock",
+    family: Family::Stuck,
+    grade: Grade::Proof,
+    title: "tasks wait for each other and none can go on",
+    explain: include_str!("../../../docs/detectors/deadlock.md"),
+    settings: &[HOLD, HOLD_ALONE],
+    timing: Timing {
+        updates: 2,
+        hold: Duration::ZERO,
+        keep_firing: Duration::from_secs(5),
+        window: Duration::from_secs(3),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+/// A timer this far away does not help a task that waits.
+const SOON: Duration = Duration::from_secs(300);
+
+/// One wait of a task, and who would have to let go for it to end.
+#[derive(Debug)]
+struct Wait {
+    op: OpKey,
+    lock: ResourceKey,
+    holders: Vec<TaskKey>,
+    /// A semaphore lets somebody in as soon as any holder lets go, a lock only when all that hold it have.
+    any_frees: bool,
+}
+
+/// The waits of every task that may be stuck.
+type Waits = BTreeMap<TaskKey, Vec<Wait>>;
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let mut stuck = candidates(model);
+    release(&mut stuck);
+    for core in groups(&stuck) {
+        let hold = settings.duration(if core.len() == 1 { &HOLD_ALONE } else { &HOLD });
+        if still_for(model, &core, &stuck) >= hold {
+            found.extend(symptom(model, &core, &stuck, hold));
+        }
+    }
+}
+
+/// Every idle task whose present waits are all for locks with holders known for sure. One that sleeps on a timer as well goes on by
+/// itself.
+fn candidates(model: &Model) -> Waits {
+    let locks = model
+        .contested()
+        .filter(|(_, lock)| matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore));
+    let tasks: BTreeSet<TaskKey> =
+        locks.flat_map(|(key, _)| model.waiters(key)).filter_map(|(_, op)| op.task).collect();
+    let mut waits = Waits::new();
+    for key in tasks {
+        let awake_soon = model.task(key).and_then(|task| model.timer(task)).and_then(|timer| model.due(timer));
+        if awake_soon.is_some_and(|due| due.since(model.now()) < SOON && due > model.now()) {
+            continue;
+        }
+        let known: Option<Vec<Wait>> = model.waits(key).map(|(op, _)| wait(model, op)).collect();
+        if let Some(known) = known.filter(|known| !known.is_empty()) {
+            waits.insert(key, known);
+        }
+    }
+    waits
+}
+
+fn wait(model: &Model, op: OpKey) -> Option<Wait> {
+    let lock = model.lock_of(op)?;
+    let holders = model.holders(lock);
+    if holders.is_empty() || holders.iter().any(|holder| holder.confidence < Confidence::Likely) {
+        return None;
+    }
+    let any_frees = model.resource(lock)?.kind == ResourceKind::Semaphore;
+    Some(Wait { op, lock, holders: holders.into_iter().map(|holder| holder.task).collect(), any_frees })
+}
+
+/// Assumes all of them stuck and lets go those that can go on after all, until no more can: what is left is the greatest set of tasks
+/// in which nobody can be helped by anybody outside. Covers cycles of any length.
+fn release(stuck: &mut Waits) {
+    loop {
+        let can_end = |wait: &Wait| {
+            let is_stuck = |holder: &TaskKey| stuck.contains_key(holder);
+            let closed =
+                if wait.any_frees { wait.holders.iter().all(is_stuck) } else { wait.holders.iter().any(is_stuck) };
+            !closed
+        };
+        let free: Vec<TaskKey> =
+            stuck.iter().filter(|(_, waits)| waits.iter().any(can_end)).map(|(task, _)| *task).collect();
+        if free.is_empty() {
+            return;
+        }
+        stuck.retain(|task, _| !free.contains(task));
+    }
+}
+
+/// The tasks at fault, group by group: stuck ones that hold what another one at fault waits for. The rest are their victims.
+fn groups(stuck: &Waits) -> Vec<BTreeSet<TaskKey>> {
+    let held_by = |task: &TaskKey| stuck.get(task).into_iter().flatten().flat_map(|wait| wait.holders.iter().copied());
+    let mut core: BTreeSet<TaskKey> = stuck.keys().copied().collect();
+    loop {
+        let holders: BTreeSet<TaskKey> = core.iter().flat_map(held_by).filter(|holder| core.contains(holder)).collect();
+        if holders.len() == core.len() {
+            break;
+        }
+        core = holders;
+    }
+    let mut groups = Vec::new();
+    while let Some(first) = core.pop_first() {
+        let mut group = BTreeSet::from([first]);
+        let joined = |group: &BTreeSet<TaskKey>, task: &TaskKey| {
+            held_by(task).any(|holder| group.contains(&holder))
+                || group.iter().any(|member| held_by(member).any(|it| it == *task))
+        };
+        while let Some(next) = core.iter().copied().find(|task| joined(&group, task)) {
+            core.remove(&next);
+            group.insert(next);
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+/// For how long nothing has moved on the locks of a group.
+fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration {
+    let waits = core.iter().filter_map(|task| stuck.get(task)).flatten();
+    let moved = waits.flat_map(|wait| {
+        let began = model.op(wait.op).map(|op| model.waiting_since(op));
+        let granted = model.resource(wait.lock).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
+        began.into_iter().chain(granted)
+    });
+    moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
+}
+
+fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration) -> Option<Symptom> {
+    let age = still_for(model, core, stuck);
+    let tasks: Vec<TaskKey> = core.iter().copied().collect();
+    let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
+    let locks: BTreeSet<ResourceKey> = waits.iter().map(|wait| wait.lock).collect();
+    let victims: Vec<TaskKey> =
+        stuck.keys().filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks)).copied().collect();
+    let mut sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
+    sites.sort_by(|one, other| (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name)));
+    let first = *sites.first()?;
+    let places = locks.iter().map(|lock| wording::resource_location(model, *lock));
+    let class = sites.iter().map(|site| format!("{} {}", site.id.name, site.id.location)).chain(places).collect();
+    let related_tasks = tasks.iter().filter_map(|key| wording::related_task(model, *key, Role::Holder));
+    let hurt = victims.iter().take(3).filter_map(|key| wording::related_task(model, *key, Role::Victim));
+    let mut related: Vec<_> = related_tasks.chain(hurt).collect();
+    related.extend(locks.iter().map(|lock| wording::related_resource(model, *lock)));
+    related.dedup();
+    Some(Symptom {
+        severity: Severity::Critical,
+        grade: None,
+        subject: Subject {
+            kind: SubjectKind::Site,
+            name: first.id.name.to_string(),
+            location: first.id.location.to_string(),
+            ids: wording::task_ids(model, &tasks),
+            count: tasks.len() + victims.len(),
+        },
+        summary: summary(model, &tasks, stuck, age, victims.len()),
+        evidence: vec![
+            Evidence::time("time without progress", age, Some(hold)),
+            Evidence::count("tasks in the cycle", "tasks", tasks.len(), None),
+            Evidence::count("tasks waiting behind it", "tasks", victims.len(), None),
+        ],
+        related,
+        cause: None,
+        recommendation: remedy(model, &tasks, &locks),
+        class,
+        scope: Scope {
+            resources: locks.into_iter().collect(),
+            sites: tasks.iter().filter_map(|key| Some(model.task(*key)?.site)).collect(),
+            tasks: tasks.into_iter().chain(victims).collect(),
+            ..Scope::default()
+        },
+        sustains_only: false,
+    })
+}
+
+fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -> bool {
+    stuck.get(task).into_iter().flatten().any(|wait| locks.contains(&wait.lock))
+}
+
+fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victims: usize) -> String {
+    let name = |key: &TaskKey| model.task(*key).map_or_else(String::new, |task| wording::task(model, task));
+    let waits_for = |key: &TaskKey| {
+        let wait = stuck.get(key).and_then(|waits| waits.first());
+        wait.map_or_else(String::new, |wait| {
+            let holders: Vec<String> = wait
+                .holders
+                .iter()
+                .map(|holder| if holder == key { "itself".to_owned() } else { name(holder) })
+                .collect();
+            format!(
+                "{} waits for the {}, held by {}",
+                name(key),
+                wording::resource(model, wait.lock),
+                holders.join(" and ")
+            )
+        })
+    };
+    let steps: Vec<String> = tasks.iter().take(4).map(waits_for).collect();
+    let behind = if victims == 0 {
+        String::new()
+    } else {
+        format!(" {} wait behind them.", wording::count(victims, "more task"))
+    };
+    let who = match tasks.len() {
+        1 => "A task waits for itself".to_owned(),
+        many => format!("{many} tasks wait for each other"),
+    };
+    format!(
+        "{who} and cannot go on, for {} now: {}.{behind} Nothing can end this unless one of these waits has a timeout.",
+        wording::duration(age),
+        steps.join("; "),
+    )
+}
+
+fn remedy(model: &Model, tasks: &[TaskKey], locks: &BTreeSet<ResourceKey>) -> String {
+    let has_rwlock =
+        locks.iter().filter_map(|lock| model.resource(*lock)).any(|lock| lock.kind == ResourceKind::RwLock);
+    if tasks.len() == 1 && locks.len() == 1 {
+        return "The task asks for a lock that it holds already: Tokio's locks are not reentrant, and a read lock cannot be upgraded. Pass \
+                the guard on instead of locking again, or drop it before the second call."
+            .to_owned();
+    }
+    if has_rwlock && locks.len() == 1 {
+        return "A queued writer keeps every later reader out, also one that holds a read guard already. Do not take a second read guard \
+                while holding the first: pass the guard on, or drop it before."
+            .to_owned();
+    }
+    "Take these locks in one order everywhere, or drop the first guard before taking the second, also across an await. Restart the \
+     service to get it going again."
+        .to_owned()
+}

@@ -1,0 +1,87 @@
+//! The registry: every detector is one file here and one row in [`DETECTORS`].
+
+mod blocked_worker;
+mod contended_lock;
+mod deadlock;
+mod not_instrumented;
+mod partial_feed;
+mod process_paused;
+mod quiet_feed;
+
+use std::time::Duration;
+
+use super::finding::{Family, Grade, Symptom};
+use super::settings::{ENABLED, Scoped, Setting};
+use crate::model::Model;
+
+/// Everything there is to know about a detector.
+///
+/// A detector keeps no state: history lives in the model, ages live in the engine.
+#[derive(Debug)]
+pub struct Detector {
+    /// Its name: command line value, settings prefix, JSON id and name of its docs page.
+    pub id: &'static str,
+    /// What it is about.
+    pub family: Family,
+    /// What kind of statement it makes.
+    pub grade: Grade,
+    /// What it finds, in a few words.
+    pub title: &'static str,
+    /// Its docs page: what it means, why it hurts, what the evidence says, what to do, when it is wrong.
+    pub explain: &'static str,
+    /// Its own thresholds.
+    pub settings: &'static [Setting],
+    /// How long a symptom must last.
+    pub timing: Timing,
+    /// What it needs of the feed.
+    pub needs: Needs,
+    /// Looks at the model and reports symptoms.
+    pub scan: fn(&Model, Scoped<'_>, &mut Vec<Symptom>),
+}
+
+/// How long symptoms must last to become findings, and findings to go away.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// In so many scans in a row.
+    pub updates: u64,
+    /// And for so long.
+    pub hold: Duration,
+    /// So long after the last sighting it is resolved.
+    pub keep_firing: Duration,
+    /// How far back it looks: a run shorter than this has not evaluated it.
+    pub window: Duration,
+}
+
+/// How complete the feed has to be for a detector to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// It judges the feed itself.
+    Nothing,
+    /// It judges counters of known things, which are exact whatever else is lost.
+    Counters,
+    /// It compares counts of things over time, which losses and late news distort.
+    Everything,
+}
+
+impl Detector {
+    /// Its own settings and the one that all have.
+    pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
+        std::iter::once(&ENABLED).chain(self.settings)
+    }
+}
+
+/// Every detector there is, in the order of the documentation.
+pub static DETECTORS: &[&Detector] = &[
+    &blocked_worker::DETECTOR,
+    &deadlock::DETECTOR,
+    &contended_lock::DETECTOR,
+    &partial_feed::DETECTOR,
+    &not_instrumented::DETECTOR,
+    &quiet_feed::DETECTOR,
+    &process_paused::DETECTOR,
+];
+
+/// The detector of this id.
+pub fn detector(id: &str) -> Option<&'static Detector> {
+    DETECTORS.iter().copied().find(|detector| detector.id == id)
+}

@@ -1,0 +1,63 @@
+//! The feed is there, but it shows no tasks, or nothing that tasks wait for.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::Scoped;
+use crate::detect::wording;
+use crate::model::Model;
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "not-instrumented",
+    family: Family::Feed,
+    grade: Grade::Proof,
+    title: "the target shows no tasks",
+    explain: include_str!("../../../docs/detectors/not-instrumented.md"),
+    settings: &[],
+    timing: Timing {
+        updates: 5,
+        hold: Duration::from_secs(4),
+        keep_firing: Duration::from_secs(2),
+        window: Duration::from_secs(5),
+    },
+    needs: Needs::Nothing,
+    scan,
+};
+
+fn scan(model: &Model, _: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let (tasks, resources) = (model.tasks().len(), model.resources().len());
+    let (severity, summary, recommendation) = if tasks == 0 {
+        (
+            Severity::Warning,
+            "The target serves a console feed but shows no task at all: Tokio's own instrumentation does not reach it.",
+            "Build the service with --cfg tokio_unstable and tokio's feature `tracing`, call console_subscriber::init() before the \
+             runtime starts, let every filter pass tokio=trace and runtime=trace, and remove release_max_level_* features of tracing.",
+        )
+    } else if resources == 0 {
+        (
+            Severity::Info,
+            "The target shows tasks but no lock, channel or timer: waits for them cannot be seen.",
+            "If the service uses Tokio's locks or bounded channels, its filter drops their spans or it installs the subscriber late: let \
+             filters pass runtime=trace, and call console_subscriber::init() before the runtime starts.",
+        )
+    } else {
+        return;
+    };
+    found.push(Symptom {
+        severity,
+        grade: None,
+        subject: wording::feed_subject(),
+        summary: summary.to_owned(),
+        evidence: vec![
+            Evidence::count("tasks seen", "tasks", tasks, Some(1)),
+            Evidence::count("resources seen", "resources", resources, Some(1)),
+        ],
+        related: Vec::new(),
+        cause: None,
+        recommendation: recommendation.to_owned(),
+        class: Vec::new(),
+        scope: Scope::default(),
+        sustains_only: false,
+    });
+}

@@ -1,0 +1,231 @@
+//! The life of findings: pending until confirmed, firing while seen, resolved some time after; hidden while another explains them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::detectors::{DETECTORS, Detector, Needs};
+use super::finding::{Explained, Finding, State, Symptom, Transition};
+use super::settings::{ENABLED, Settings};
+use super::{fingerprint, inhibition};
+use crate::model::Model;
+use crate::model::time::Timestamp;
+
+/// Updates before anything but the feed is judged: the second one may repeat the first.
+const WARM_UP: u64 = 2;
+/// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
+const LOOK: Duration = Duration::from_millis(200);
+/// Resolved findings that are kept to be looked at.
+const RESOLVED: usize = 100;
+
+/// All findings of one target, and how they came about.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    findings: BTreeMap<String, Finding>,
+    resolved: VecDeque<Finding>,
+    last_scan: Option<Timestamp>,
+    first_scan: Option<Timestamp>,
+    epoch: u32,
+}
+
+impl Engine {
+    /// An engine without findings.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            findings: BTreeMap::new(),
+            resolved: VecDeque::new(),
+            last_scan: None,
+            first_scan: None,
+            epoch: 0,
+        }
+    }
+
+    /// Findings pending or firing, hidden ones included, in the order of their fingerprints.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.values()
+    }
+
+    /// Findings that are over, newest last.
+    pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
+        self.resolved.iter()
+    }
+
+    /// How long it has been looking, by the target's clock.
+    pub fn observed(&self) -> Duration {
+        self.last_scan.zip(self.first_scan).map_or(Duration::ZERO, |(last, first)| last.since(first))
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Looks at the model as of `now`, unless it has just done so, and returns what became of its findings.
+    pub fn scan(&mut self, model: &Model, now: Timestamp) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        if self.epoch != model.epoch() {
+            self.epoch = model.epoch();
+            self.resolve_all(now, &mut transitions);
+        }
+        if self.last_scan.is_some_and(|last| now.since(last) < LOOK) {
+            return transitions;
+        }
+        self.last_scan = Some(now);
+        self.first_scan.get_or_insert(now);
+        for (detector, symptom) in self.look(model) {
+            self.note(detector, symptom, now);
+        }
+        self.explain(now);
+        self.advance(now, &mut transitions);
+        transitions
+    }
+
+    /// Runs every detector that the state of the feed allows.
+    fn look(&self, model: &Model) -> Vec<(&'static Detector, Symptom)> {
+        let mut seen = Vec::new();
+        let mut symptoms = Vec::new();
+        for detector in DETECTORS {
+            let settings = self.settings.of(detector);
+            let ready = match detector.needs {
+                Needs::Nothing => true,
+                Needs::Counters => model.clock().updates() >= WARM_UP,
+                Needs::Everything => model.clock().updates() >= WARM_UP && !model.quality().is_lossy(model.now()),
+            };
+            if ready && settings.switch(&ENABLED) {
+                (detector.scan)(model, settings, &mut symptoms);
+            }
+            seen.extend(symptoms.drain(..).map(|symptom| (*detector, symptom)));
+        }
+        seen
+    }
+
+    /// Turns a symptom into a finding, or into one more sighting of one. Several of one class in one scan are one sighting, told by
+    /// the worst of them.
+    fn note(&mut self, detector: &'static Detector, symptom: Symptom, now: Timestamp) {
+        let fingerprint = fingerprint::of(detector, &symptom);
+        match self.findings.get_mut(&fingerprint) {
+            Some(known) if known.last_seen == now => merge(&mut known.symptom, symptom),
+            Some(known) => {
+                if symptom.sustains_only && known.state != State::Firing {
+                    return;
+                }
+                known.symptom = symptom;
+                known.last_seen = now;
+                known.count += 1;
+            }
+            None if symptom.sustains_only => {}
+            None => {
+                let finding = Finding {
+                    fingerprint: fingerprint.clone(),
+                    detector,
+                    state: State::Pending,
+                    symptom,
+                    first_seen: now,
+                    last_seen: now,
+                    count: 1,
+                    hidden_by: None,
+                    explains: Vec::new(),
+                    announced: None,
+                };
+                self.findings.insert(fingerprint, finding);
+            }
+        }
+    }
+
+    /// Hides findings behind those that explain them. A cause hides from its first sighting on, or the symptom with the shorter hold
+    /// time would speak first; but one that is not confirmed yet does not silence what was.
+    fn explain(&mut self, now: Timestamp) {
+        let mut hidden: BTreeMap<String, String> = BTreeMap::new();
+        let mut explained: BTreeMap<String, Vec<Explained>> = BTreeMap::new();
+        for effect in self.findings.values() {
+            let cause = self.findings.values().find(|cause| {
+                let strong_enough = cause.state == State::Firing || (cause.last_seen == now && !effect.is_shown());
+                let pair = ((cause.detector.id, &cause.symptom.scope), (effect.detector.id, &effect.symptom.scope));
+                strong_enough && inhibition::explains(pair.0, pair.1)
+            });
+            if let Some(cause) = cause {
+                hidden.insert(effect.fingerprint.clone(), cause.fingerprint.clone());
+                let item = Explained { detector: effect.detector.id, summary: effect.symptom.summary.clone() };
+                explained.entry(cause.fingerprint.clone()).or_default().push(item);
+            }
+        }
+        for (fingerprint, finding) in &mut self.findings {
+            finding.hidden_by = hidden.remove(fingerprint);
+            finding.explains = explained.remove(fingerprint).unwrap_or_default();
+        }
+    }
+
+    /// Confirms, resolves and drops findings, and says so.
+    fn advance(&mut self, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let mut gone = Vec::new();
+        for (fingerprint, finding) in &mut self.findings {
+            let timing = finding.detector.timing;
+            let seen = finding.last_seen == now;
+            match finding.state {
+                State::Pending if !seen => gone.push(fingerprint.clone()),
+                State::Pending => {
+                    let confirmed = finding.count >= timing.updates && now.since(finding.first_seen) >= timing.hold;
+                    if confirmed && finding.hidden_by.is_none() {
+                        finding.state = State::Firing;
+                        finding.announced = Some(finding.severity());
+                        transitions.push(Transition { at: now, finding: finding.clone() });
+                    } else if finding.count == 1 && finding.hidden_by.is_none() {
+                        transitions.push(Transition { at: now, finding: finding.clone() });
+                    }
+                }
+                State::Firing if finding.hidden_by.is_some() || now.since(finding.last_seen) > timing.keep_firing => {
+                    gone.push(fingerprint.clone());
+                }
+                State::Firing if finding.announced < Some(finding.severity()) => {
+                    finding.announced = Some(finding.severity());
+                    transitions.push(Transition { at: now, finding: finding.clone() });
+                }
+                State::Firing | State::Resolved => {}
+            }
+        }
+        for fingerprint in gone {
+            self.resolve(&fingerprint, now, transitions);
+        }
+    }
+
+    fn resolve(&mut self, fingerprint: &str, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let Some(mut finding) = self.findings.remove(fingerprint) else {
+            return;
+        };
+        if finding.state != State::Firing {
+            return;
+        }
+        finding.state = State::Resolved;
+        transitions.push(Transition { at: now, finding: finding.clone() });
+        if self.resolved.len() == RESOLVED {
+            self.resolved.pop_front();
+        }
+        self.resolved.push_back(finding);
+    }
+
+    /// Ends every finding: what a process did is over when another takes its place.
+    fn resolve_all(&mut self, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let all: Vec<String> = self.findings.keys().cloned().collect();
+        for fingerprint in all {
+            self.resolve(&fingerprint, now, transitions);
+        }
+    }
+}
+
+/// Adds another symptom of the same class and scan: the worse one speaks, both are counted.
+fn merge(known: &mut Symptom, other: Symptom) {
+    let count = known.subject.count + other.subject.count;
+    let rank = |symptom: &Symptom| (symptom.severity, symptom.subject.count);
+    let mut other = other;
+    if rank(&other) > rank(known) {
+        std::mem::swap(known, &mut other);
+    }
+    known.subject.count = count;
+    known.subject.ids.extend(other.subject.ids);
+    known.subject.ids.truncate(super::wording::MOST_IDS);
+    known.sustains_only &= other.sustains_only;
+    known.scope.resources.extend(other.scope.resources);
+    known.scope.sites.extend(other.scope.sites);
+    known.scope.tasks.extend(other.scope.tasks);
+}

@@ -1,0 +1,100 @@
+//! Who explains whom: a cause hides the symptoms that follow from it.
+
+use super::finding::Scope;
+
+/// How far a cause reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// What shares a lock, a channel or a task with it.
+    Involved,
+    /// What shares a spawn site with it.
+    Site,
+    /// What has made no progress since the cause began to stall others.
+    Stalled,
+    /// Everything.
+    All,
+}
+
+/// One row of the table.
+struct Rule {
+    cause: &'static str,
+    hides: &'static [&'static str],
+    reach: Reach,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        cause: "deadlock",
+        hides: &["contended-lock", "task-pileup", "never-completes", "full-channel"],
+        reach: Reach::Involved,
+    },
+    Rule { cause: "full-channel", hides: &["task-pileup", "never-completes", "growing-queue"], reach: Reach::Involved },
+    Rule { cause: "task-pileup", hides: &["contended-lock", "never-completes"], reach: Reach::Involved },
+    Rule { cause: "task-pileup", hides: &["never-completes"], reach: Reach::Site },
+    Rule { cause: "lost-waker", hides: &["never-completes"], reach: Reach::Involved },
+    Rule { cause: "lost-waker", hides: &["task-pileup"], reach: Reach::Site },
+    Rule { cause: "blocked-worker", hides: &["long-polls"], reach: Reach::Site },
+    Rule {
+        cause: "blocked-worker",
+        hides: &["contended-lock", "full-channel", "task-pileup", "growing-queue"],
+        reach: Reach::Stalled,
+    },
+    Rule {
+        cause: "runtime-stalled",
+        hides: &["contended-lock", "full-channel", "task-pileup", "growing-queue"],
+        reach: Reach::Stalled,
+    },
+    Rule { cause: "long-polls", hides: &["contended-lock"], reach: Reach::Site },
+    Rule { cause: "quiet-feed", hides: &["partial-feed", "not-instrumented"], reach: Reach::All },
+];
+
+/// Whether a finding of one detector explains a symptom of another.
+pub(super) fn explains(cause: (&str, &Scope), effect: (&str, &Scope)) -> bool {
+    RULES
+        .iter()
+        .any(|rule| rule.cause == cause.0 && rule.hides.contains(&effect.0) && reaches(rule.reach, cause.1, effect.1))
+}
+
+fn reaches(reach: Reach, cause: &Scope, effect: &Scope) -> bool {
+    match reach {
+        Reach::Involved => shares(&cause.resources, &effect.resources) || shares(&cause.tasks, &effect.tasks),
+        Reach::Site => shares(&cause.sites, &effect.sites),
+        Reach::Stalled => cause.stalls_since.is_some_and(|since| effect.last_progress.is_none_or(|last| last <= since)),
+        Reach::All => true,
+    }
+}
+
+fn shares<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.iter().any(|it| other.contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::detectors::detector;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn every_rule_names_detectors_that_exist_and_none_hides_its_own_cause() {
+        for rule in RULES {
+            assert!(detector(rule.cause).is_some(), "{}", rule.cause);
+            for hidden in rule.hides {
+                assert!(detector(hidden).is_some(), "{hidden}");
+                assert!(
+                    !RULES.iter().any(|other| other.cause == *hidden && other.hides.contains(&rule.cause)),
+                    "{hidden}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_blocked_worker_explains_only_what_stood_still_since() {
+        let at = Timestamp::from_nanos;
+        let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
+        let moving = Scope { last_progress: Some(at(200)), ..Scope::default() };
+        let standing = Scope { last_progress: Some(at(50)), ..Scope::default() };
+        assert!(!explains(("blocked-worker", &cause), ("contended-lock", &moving)));
+        assert!(explains(("blocked-worker", &cause), ("contended-lock", &standing)));
+    }
+}

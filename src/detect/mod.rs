@@ -1,0 +1,10 @@
+//! What is wrong: detectors look at the model, the engine turns what they see into findings with an age.
+
+pub mod detectors;
+pub mod engine;
+pub mod finding;
+mod fingerprint;
+mod inhibition;
+pub mod settings;
+pub mod trend;
+pub mod wording;

@@ -1,0 +1,184 @@
+//! How numbers, tasks and resources are put into the sentences of findings.
+
+use std::time::Duration;
+
+use super::finding::{Related, Role, Subject, SubjectKind};
+use crate::model::resource::{Resource, ResourceKind};
+use crate::model::site::Site;
+use crate::model::task::Task;
+use crate::model::{Model, ResourceKey, TaskKey};
+
+/// Most members of a class that are listed by their ids.
+pub(super) const MOST_IDS: usize = 8;
+
+/// A duration with the unit and the digits that a reader needs: `340 ms`, `2.1 s`, `4 min 10 s`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        _ if seconds < 0.000_001 => format!("{} ns", duration.as_nanos()),
+        _ if seconds < 0.001 => format!("{:.0} us", seconds * 1e6),
+        _ if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
+        _ if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+        _ if seconds < 60.0 => format!("{seconds:.1} s"),
+        _ if seconds < 3_600.0 => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+        _ => format!("{} h {} min", duration.as_secs() / 3_600, duration.as_secs() / 60 % 60),
+    }
+}
+
+/// A number of things: `1 task`, `12 tasks`.
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// A share in per cent.
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// The tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
+pub fn site(site: &Site) -> String {
+    place("task", &site.id.name, &site.id.location)
+}
+
+/// A task in a sentence, with the number that its own process knows it by.
+pub fn task(model: &Model, task: &Task) -> String {
+    let location = model.site(task.site).map_or("", |site| &site.id.location);
+    let thing = task.task_id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
+    place(&thing, task.name.as_deref().unwrap_or_default(), location)
+}
+
+fn place(thing: &str, name: &str, location: &str) -> String {
+    match (name, location) {
+        ("", "") => format!("{thing} of unknown origin"),
+        ("", location) => format!("{thing} spawned at {location}"),
+        (name, "") => format!("{thing} {name}"),
+        (name, location) => format!("{thing} {name} ({location})"),
+    }
+}
+
+/// What to add to advice about a task whose spawn site is in a library, where the user's own code cannot be told from the place.
+pub fn library_hint(location: &str) -> String {
+    let package = location.split('/').next().unwrap_or_default();
+    let has_version =
+        package.rsplit_once('-').is_some_and(|(_, version)| version.starts_with(|it: char| it.is_ascii_digit()));
+    if has_version && location.contains('/') {
+        format!(
+            " The task is spawned inside {package}: name your tasks (tokio::task::Builder) to tell which of your code it runs."
+        )
+    } else {
+        String::new()
+    }
+}
+
+/// Where a resource was made, as far as that tells the user anything: one made by `Default` has Tokio's own source as its place, and a
+/// channel has none, so those are known by who waits for them.
+pub fn resource_location(model: &Model, key: ResourceKey) -> String {
+    let Some(resource) = model.resource(key) else {
+        return String::new();
+    };
+    let own = &resource.location;
+    let in_tokio = own.starts_with("tokio-") && own.contains("/src/sync/");
+    if !own.is_empty() && !in_tokio {
+        return own.to_string();
+    }
+    let waiting = waiting_sites(model, key);
+    let granted =
+        || resource.grants.last().and_then(|grant| model.site(grant.site?)).map(|site| site.id.location.to_string());
+    waiting.into_iter().next().map(|(_, location)| location).or_else(granted).unwrap_or_else(|| own.to_string())
+}
+
+/// Name and place of the spawn sites of the tasks that wait for a resource, sorted.
+pub fn waiting_sites(model: &Model, key: ResourceKey) -> Vec<(String, String)> {
+    let tasks = model.waiters(key).filter_map(|(_, op)| model.task(op.task?));
+    let mut sites: Vec<_> = tasks
+        .filter_map(|task| model.site(task.site))
+        .map(|site| (site.id.name.to_string(), site.id.location.to_string()))
+        .collect();
+    sites.sort();
+    sites.dedup();
+    sites
+}
+
+/// A resource in a sentence: `Mutex made at src/bank.rs:12:5`, `bounded channel that tasks spawned at src/x.rs:3:9 send to`.
+pub fn resource(model: &Model, key: ResourceKey) -> String {
+    let Some(resource) = model.resource(key) else {
+        return "a resource that is gone".to_owned();
+    };
+    let location = resource_location(model, key);
+    let what = type_name(resource);
+    match resource.kind {
+        _ if location.is_empty() => what,
+        ResourceKind::Channel => format!("{what} that tasks spawned at {location} send to"),
+        _ if *location == *resource.location => format!("{what} made at {location}"),
+        _ => format!("{what} that tasks spawned at {location} use"),
+    }
+}
+
+/// The type of a resource as users know it.
+pub fn type_name(resource: &Resource) -> String {
+    match resource.kind {
+        ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
+        kind => kind.as_str().to_owned(),
+    }
+}
+
+/// Tasks of one site as the subject of a finding; the worst come first.
+pub fn site_subject(model: &Model, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
+    Subject {
+        kind: SubjectKind::Site,
+        name: site.id.name.to_string(),
+        location: site.id.location.to_string(),
+        ids: task_ids(model, worst),
+        count,
+    }
+}
+
+/// A resource as the subject of a finding.
+pub fn resource_subject(model: &Model, key: ResourceKey, count: usize) -> Subject {
+    let name = model.resource(key).map(type_name).unwrap_or_default();
+    let ids = model.resource(key).map(|resource| resource.id).into_iter().collect();
+    Subject { kind: SubjectKind::Resource, name, location: resource_location(model, key), ids, count }
+}
+
+/// The feed as the subject of a finding.
+pub fn feed_subject() -> Subject {
+    Subject { kind: SubjectKind::Feed, name: "feed".to_owned(), location: String::new(), ids: Vec::new(), count: 1 }
+}
+
+/// The numbers by which the target itself knows some tasks.
+pub fn task_ids(model: &Model, tasks: &[TaskKey]) -> Vec<u64> {
+    tasks.iter().filter_map(|key| model.task(*key)?.task_id).take(MOST_IDS).collect()
+}
+
+/// A task with a part in a finding.
+pub fn related_task(model: &Model, key: TaskKey, role: Role) -> Option<Related> {
+    let site = model.site(model.task(key)?.site)?;
+    Some(related_site(site, role))
+}
+
+/// A spawn site with a part in a finding.
+pub fn related_site(site: &Site, role: Role) -> Related {
+    Related { kind: SubjectKind::Site, name: site.id.name.to_string(), location: site.id.location.to_string(), role }
+}
+
+/// A resource with a part in a finding.
+pub fn related_resource(model: &Model, key: ResourceKey) -> Related {
+    let name = model.resource(key).map(type_name).unwrap_or_default();
+    Related { kind: SubjectKind::Resource, name, location: resource_location(model, key), role: Role::Resource }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        for (millis, text) in
+            [(0.35, "350 us"), (3.42, "3.4 ms"), (340.2, "340 ms"), (2_100.0, "2.1 s"), (250_000.0, "4 min 10 s")]
+        {
+            assert_eq!(duration(Duration::from_secs_f64(millis / 1e3)), text);
+        }
+        assert_eq!(duration(Duration::from_secs(7_260)), "2 h 1 min");
+        assert_eq!((count(1, "task"), count(0, "task")), ("1 task".to_owned(), "0 tasks".to_owned()));
+    }
+}

@@ -1,0 +1,238 @@
+//! The diagnosis of one target: what came from the feed, what is known, and what is wrong.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::detect::detectors::{DETECTORS, Detector};
+use crate::detect::engine::Engine;
+use crate::detect::finding::{Family, Finding, Severity, Transition};
+use crate::detect::settings::Settings;
+pub use crate::feed::{Arrived, Ended, Status, Wanted};
+
+use crate::feed::FeedEvent;
+use crate::model::Model;
+use crate::model::time::Timestamp;
+
+/// Most details streams that are wanted at once.
+const MOST_DETAILS: usize = 8;
+
+/// Everything about one target.
+#[derive(Debug)]
+pub struct Diagnosis {
+    target: String,
+    model: Model,
+    engine: Engine,
+    status: Status,
+    ended: Option<Ended>,
+    updates: u64,
+    wire_bytes: u64,
+    arrived: Option<SystemTime>,
+    /// Everything that fired, also if it was resolved since: detector, and the worst severity, by fingerprint.
+    fired: BTreeMap<String, (&'static Detector, Severity)>,
+}
+
+/// What a diagnosis comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Judged, and nothing was found at the severity asked for.
+    Healthy,
+    /// Something was found.
+    Findings,
+    /// It could not be judged.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Findings => "findings",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// What is asked of a diagnosis before it counts as healthy or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Bar {
+    /// Findings from this severity on count.
+    pub fail_on: Severity,
+    /// So many updates must have come.
+    pub min_updates: u64,
+    /// Whether an incomplete feed will do.
+    pub partial_passes: bool,
+}
+
+impl Diagnosis {
+    /// A diagnosis of which nothing is known yet.
+    pub fn new(target: String, settings: Settings, retention: Duration) -> Self {
+        Self {
+            target,
+            model: Model::new(retention),
+            engine: Engine::new(settings),
+            status: Status::Resolving,
+            ended: None,
+            updates: 0,
+            wire_bytes: 0,
+            arrived: None,
+            fired: BTreeMap::new(),
+        }
+    }
+
+    /// The target as the user named it.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// What is known of the target.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What is wrong with it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where the connection stands.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// How the feed ended, if it did.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// Updates that came, over all connections.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Bytes of all updates that came.
+    pub fn wire_bytes(&self) -> u64 {
+        self.wire_bytes
+    }
+
+    /// When the last thing arrived, by our clock.
+    pub fn arrived(&self) -> Option<SystemTime> {
+        self.arrived
+    }
+
+    /// Findings to be shown: confirmed, not explained by others; worst first, then oldest first.
+    pub fn findings(&self) -> Vec<&Finding> {
+        let mut shown: Vec<&Finding> = self.engine.findings().filter(|finding| finding.is_shown()).collect();
+        shown.sort_by(|one, other| {
+            let rank =
+                |it: &Finding| (std::cmp::Reverse(it.severity()), it.detector.family == Family::Feed, it.first_seen);
+            rank(one).cmp(&rank(other)).then_with(|| one.fingerprint.cmp(&other.fingerprint))
+        });
+        shown
+    }
+
+    /// Takes in what the feed delivered, and returns what became of the findings.
+    pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
+        self.arrived = Some(arrived.at);
+        match arrived.event {
+            FeedEvent::Status(status) => {
+                if status == Status::Live {
+                    self.model.reconnect();
+                }
+                self.status = status;
+                return Vec::new();
+            }
+            FeedEvent::Ended(ended) => {
+                self.ended = Some(ended);
+                return Vec::new();
+            }
+            FeedEvent::Update(update) => {
+                self.updates += 1;
+                self.wire_bytes += u64::try_from(update.wire_bytes).unwrap_or(u64::MAX);
+                self.model.apply(&update.message, update.lag);
+            }
+            FeedEvent::Details(details) => self.model.apply_details(&details),
+            FeedEvent::Paused(paused) => self.model.pause(paused),
+            FeedEvent::Quiet(silence) => self.model.quiet(silence),
+        }
+        let transitions = self.engine.scan(&self.model, self.now());
+        for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
+            let finding = &transition.finding;
+            let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
+            known.1 = known.1.max(finding.severity());
+        }
+        transitions
+    }
+
+    /// The target's time, carried on through a silence.
+    pub fn now(&self) -> Timestamp {
+        self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
+    }
+
+    /// The tasks whose exact distributions would tell more: members of findings about polls.
+    pub fn wanted_details(&self) -> Wanted {
+        let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
+        let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);
+        tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS).collect()
+    }
+
+    /// The worst that fired so far, feed findings left out.
+    pub fn worst(&self) -> Option<Severity> {
+        let judged = self.fired.values().filter(|(detector, _)| detector.family != Family::Feed);
+        judged.map(|(_, severity)| *severity).max()
+    }
+
+    /// How many findings of a severity have fired so far, feed findings included.
+    pub fn fired(&self, severity: Severity) -> usize {
+        self.fired.values().filter(|(_, worst)| *worst == severity).count()
+    }
+
+    /// What the feed withholds at present, each a short word for machines.
+    pub fn gaps(&self) -> Vec<&'static str> {
+        let quality = self.model.quality();
+        let checks = [
+            (quality.is_lossy(self.model.now()), "dropped_events"),
+            (quality.is_lagging(), "lagging"),
+            (quality.never_introduced > 0, "never_introduced"),
+            (quality.malformed > 0, "malformed"),
+            (quality.quiet.is_some(), "quiet"),
+            (quality.paused, "paused"),
+        ];
+        checks.into_iter().filter(|(missing, _)| *missing).map(|(_, reason)| reason).collect()
+    }
+
+    /// Why it cannot be judged, each a short word for machines; empty if it can.
+    pub fn doubts(&self, bar: Bar) -> Vec<&'static str> {
+        let quality = self.model.quality();
+        let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
+        let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
+        let never = self.updates == 0;
+        let checks = [
+            (never, "never_connected"),
+            (lost && !never, "connection_lost"),
+            (quality.paused, "paused"),
+            (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
+            (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
+            (has_fired("partial-feed", Severity::Info) && !bar.partial_passes, "partial"),
+            (!never && self.updates < bar.min_updates, "too_few_updates"),
+        ];
+        checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
+    }
+
+    /// What it comes to.
+    pub fn verdict(&self, bar: Bar) -> Verdict {
+        if self.worst() >= Some(bar.fail_on) {
+            Verdict::Findings
+        } else if self.doubts(bar).is_empty() {
+            Verdict::Healthy
+        } else {
+            Verdict::Inconclusive
+        }
+    }
+
+    /// Detectors that look further back than there was anything to see.
+    pub fn not_evaluated(&self) -> Vec<&'static str> {
+        let observed = self.engine.observed();
+        DETECTORS.iter().filter(|detector| detector.timing.window > observed).map(|detector| detector.id).collect()
+    }
+}

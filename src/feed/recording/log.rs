@@ -1,0 +1,254 @@
+//! The file of a recording while it is written: chunks, full states, and the end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use console_api::instrument::Update;
+use mcap::records::MessageHeader;
+use mcap::{Compression, McapError, McapResult, WriteOptions};
+use prost::Message;
+
+use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
+use super::mirror::Mirror;
+use super::{MESSAGE_LIMIT, PROFILE};
+
+/// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
+pub(super) const CHUNK_SPAN: Duration = Duration::from_secs(4);
+
+/// A chunk that holds more than this is closed before the next message, in bytes before compression.
+const CHUNK_BYTES: u64 = 1024 * 1024;
+
+/// How often the full state is written, by arrival times.
+const STATE_EVERY: Duration = Duration::from_secs(30);
+
+/// What a recording is written to.
+pub(super) trait Output: Write + Seek + Send {}
+
+impl<T: Write + Seek + Send> Output for T {}
+
+/// A recording that is being written. Dropping it closes it, without an `end`.
+pub(super) struct Log {
+    writer: mcap::Writer<Box<dyn Output>>,
+    /// Brings to the disk what was written.
+    sync: Box<dyn Fn() -> io::Result<()> + Send>,
+    channels: BTreeMap<Topic, u16>,
+    sequence: u32,
+    chunk: Option<Chunk>,
+    mirror: Mirror,
+    last_state: Option<u64>,
+    last: Last,
+    updates: u64,
+}
+
+/// The chunk that collects messages now.
+struct Chunk {
+    opened: Instant,
+    first: u64,
+}
+
+/// The newest message: when it was recorded by the clock that the messages have, and by ours.
+struct Last {
+    log_time: u64,
+    recorded: Instant,
+}
+
+impl Log {
+    /// Creates the file, with its header on the disk.
+    ///
+    /// # Errors
+    /// Of kind `AlreadyExists` where there is such a file.
+    pub(super) fn create(path: &Path, target: &str) -> io::Result<Self> {
+        let file = File::options().write(true).create_new(true).open(path)?;
+        let written = file.try_clone()?;
+        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target).map_err(io_error)
+    }
+
+    /// Begins a recording with its header.
+    pub(super) fn begin(
+        output: Box<dyn Output>,
+        sync: Box<dyn Fn() -> io::Result<()> + Send>,
+        target: &str,
+    ) -> McapResult<Self> {
+        let writer = WriteOptions::new()
+            .profile(PROFILE)
+            .library(concat!("tokio-canary/", env!("CARGO_PKG_VERSION")))
+            .compression(Some(Compression::Zstd))
+            // It has a thread of its own already, and must not take more than one core from what it watches.
+            .compression_threads(0)
+            .chunk_size(Some(CHUNK_BYTES))
+            // Chunks are built in memory: a crash leaves whole chunks in the file.
+            .disable_seeking(true)
+            .create(output)?;
+        let now = SystemTime::now();
+        let mut log = Self {
+            writer,
+            sync,
+            channels: BTreeMap::new(),
+            sequence: 0,
+            chunk: None,
+            mirror: Mirror::default(),
+            last_state: None,
+            last: Last { log_time: log_time(now), recorded: Instant::now() },
+            updates: 0,
+        };
+        let header = Header {
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            target: target.to_owned(),
+            started_at: Some(timestamp(now)),
+        };
+        for topic in Topic::ALL {
+            let schema = log.writer.add_schema(topic.schema(), "protobuf", topic.schema_data())?;
+            let channel = log.writer.add_channel(schema, topic.name(), "protobuf", &BTreeMap::new())?;
+            log.channels.insert(topic, channel);
+        }
+        log.write(Topic::Header, log_time(now), None, &header.encode_to_vec())?;
+        log.flush()?;
+        Ok(log)
+    }
+
+    /// How many updates are in it.
+    pub(super) fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// How long the open chunk may still stay open; `None` if there is none.
+    pub(super) fn flush_due(&self) -> Option<Duration> {
+        self.chunk.as_ref().map(|chunk| CHUNK_SPAN.saturating_sub(chunk.opened.elapsed()))
+    }
+
+    /// Writes one message, and the full state after it if that is due.
+    pub(super) fn record(&mut self, topic: Topic, log_time: u64, bytes: &[u8], is_live: bool) -> McapResult<()> {
+        self.last = Last { log_time, recorded: Instant::now() };
+        if self.chunk.as_ref().is_some_and(|chunk| log_time.abs_diff(chunk.first) >= nanos(CHUNK_SPAN)) {
+            self.flush()?;
+        }
+        if is_live {
+            self.mirror.reconnect();
+        }
+        if topic != Topic::Update {
+            return self.write(topic, log_time, None, bytes);
+        }
+        let update = Update::decode(bytes).map_err(io::Error::other)?;
+        self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
+        self.updates += 1;
+        self.mirror.apply(update);
+        if self.last_state.is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY)) {
+            self.write_state(log_time)?;
+        }
+        Ok(())
+    }
+
+    /// The state begins a chunk: a reader that starts at it needs nothing before it.
+    fn write_state(&mut self, log_time: u64) -> McapResult<()> {
+        self.last_state = Some(log_time);
+        self.mirror.expire();
+        let state = self.mirror.render();
+        let bytes = state.encode_to_vec();
+        if bytes.len() > MESSAGE_LIMIT {
+            tracing::warn!(
+                bytes = bytes.len(),
+                "the full state is too large to be recorded; seeking starts at the one before"
+            );
+            return Ok(());
+        }
+        self.flush()?;
+        self.write(Topic::State, log_time, publish_time(state.now.as_ref()), &bytes)
+    }
+
+    fn write(&mut self, topic: Topic, log_time: u64, publish_time: Option<u64>, bytes: &[u8]) -> McapResult<()> {
+        let channel_id = self.channels.get(&topic).copied().unwrap_or_default();
+        let header = MessageHeader {
+            channel_id,
+            sequence: self.sequence,
+            log_time,
+            publish_time: publish_time.unwrap_or(log_time),
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.chunk.get_or_insert_with(|| Chunk { opened: Instant::now(), first: log_time });
+        self.writer.write_to_known_channel(&header, bytes)
+    }
+
+    /// Closes the open chunk and brings it to the disk.
+    pub(super) fn flush(&mut self) -> McapResult<()> {
+        if self.chunk.take().is_some() {
+            self.writer.flush()?;
+            (self.sync)()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the end, the index and the summary.
+    pub(super) fn finish(mut self, truncated: Option<String>) -> McapResult<()> {
+        // The end is as long after the last message as it was on our clock: the silence before it is part of the recording.
+        let since_last = u64::try_from(self.last.recorded.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let at = self.last.log_time.saturating_add(since_last);
+        self.write(Topic::End, at, None, &End { truncated }.encode_to_vec())?;
+        self.writer.finish()?;
+        (self.sync)()?;
+        Ok(())
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn io_error(error: McapError) -> io::Error {
+    match error {
+        McapError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test says enough")]
+
+    use std::io::BufReader;
+
+    use super::*;
+    use crate::feed::recording::chunks::Chunks;
+
+    /// Log times of the updates that can be read from a file, in seconds from the first.
+    fn readable(path: &Path, first: u64) -> Vec<u64> {
+        let file = BufReader::new(File::open(path).unwrap());
+        let (mut chunks, _) = Chunks::begin(file).unwrap().unwrap();
+        let mut times = Vec::new();
+        while let Ok(Some(raw)) = chunks.next(false) {
+            if raw.topic == Topic::Update {
+                times.push((raw.log_time - first) / 1_000_000_000);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn a_crash_loses_less_than_five_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crash");
+        let mut log = Log::create(&path, "target").unwrap();
+        let first = log.last.log_time;
+        for second in 0..70 {
+            log.record(Topic::Update, first + second * 1_000_000_000, &[], false).unwrap();
+            let readable = readable(&path, first);
+            assert!(second < 5 || readable.last() > Some(&(second - 5)), "second {second}: {readable:?}");
+            assert_eq!(readable, (0..readable.len() as u64).collect::<Vec<_>>());
+        }
+        // As after a crash, nothing may be closed.
+        std::mem::forget(log);
+    }
+
+    #[test]
+    fn an_open_chunk_is_due_four_seconds_after_its_first_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::create(&folder.path().join("due"), "target").unwrap();
+        assert_eq!(log.flush_due(), None);
+        log.record(Topic::Paused, 0, &[], false).unwrap();
+        assert!(log.flush_due().is_some_and(|due| due <= CHUNK_SPAN));
+        log.flush().unwrap();
+        assert_eq!(log.flush_due(), None);
+    }
+}

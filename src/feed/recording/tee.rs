@@ -1,0 +1,80 @@
+//! Puts a recorder between a feed and its consumer.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::feed::{Arrived, Feed};
+
+use super::{RecordError, Recorder, Written};
+
+/// How many events may wait for the consumer.
+const EVENTS: usize = 64;
+
+/// A feed that is recorded.
+#[derive(Debug)]
+pub struct Tee {
+    /// The feed, with everything that the recorded one delivers. It goes on when the recording fails.
+    pub feed: Feed,
+    /// Resolves when the recording has ended: after the feed has, or was dropped, and the file is closed; or as soon as it fails. Drop
+    /// the feed and wait for this before the process exits.
+    pub done: JoinHandle<Result<Written, RecordError>>,
+}
+
+/// Records a feed while it is consumed.
+///
+/// # Panics
+/// Outside a Tokio runtime.
+#[must_use]
+pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
+    let Feed { events: source, wanted } = feed;
+    let (sink, events) = mpsc::channel(EVENTS);
+    let (ended, done) = oneshot::channel();
+    tokio::spawn(pass_on(source, sink, recorder, ended));
+    let done = tokio::spawn(async move { done.await.unwrap_or(Err(RecordError::Over)) });
+    Tee { feed: Feed { events, wanted }, done }
+}
+
+async fn pass_on(
+    mut source: mpsc::Receiver<Arrived>,
+    sink: mpsc::Sender<Arrived>,
+    recorder: Recorder,
+    ended: oneshot::Sender<Result<Written, RecordError>>,
+) {
+    let mut recording = Some((recorder, ended));
+    loop {
+        let next = tokio::select! {
+            () = sink.closed() => None,
+            next = source.recv() => next,
+        };
+        let Some(arrived) = next else { break };
+        recording = match recording {
+            Some((recorder, ended)) => record(recorder, ended, &arrived).await,
+            None => None,
+        };
+        if sink.send(arrived).await.is_err() {
+            break;
+        }
+    }
+    if let Some((recorder, ended)) = recording {
+        // Whoever wants to know waits for it.
+        let _ = ended.send(recorder.finish().await);
+    }
+}
+
+type Recording = (Recorder, oneshot::Sender<Result<Written, RecordError>>);
+
+/// Records one event; `None` if that ended the recording.
+async fn record(
+    mut recorder: Recorder,
+    ended: oneshot::Sender<Result<Written, RecordError>>,
+    arrived: &Arrived,
+) -> Option<Recording> {
+    match recorder.record(arrived).await {
+        Ok(()) => Some((recorder, ended)),
+        Err(error) => {
+            tracing::error!(%error, "the recording failed; the feed goes on");
+            let _ = ended.send(Err(error));
+            None
+        }
+    }
+}

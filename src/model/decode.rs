@@ -1,0 +1,349 @@
+//! The only reader of the feed's protobuf: walks a message and tells the model, in its own terms, what is in it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use console_api::{Attribute as WireAttribute, Field, Location};
+use console_api::{async_ops, field, instrument, register_metadata, resources, tasks};
+use rustc_hash::FxHashSet;
+
+use super::async_op::OpStats;
+use super::details::{Details, Durations};
+use super::ingest::{NewOp, NewResource, NewTask};
+use super::resource::{Attribute, Value};
+use super::task::{PollStats, TaskKind, TaskStats};
+use super::text::{self, Text};
+use super::time::Timestamp;
+use super::{Entity, Model};
+
+/// Most attributes and fields kept of one entity.
+const MOST_FIELDS: usize = 32;
+
+/// What a span's metadata contributes to the fields of the spans made from it.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    field_names: Vec<Text>,
+}
+
+impl Model {
+    /// Takes in one update of the feed, with the lag that was measured on its arrival.
+    pub fn apply(&mut self, update: &instrument::Update, lag: Option<Duration>) {
+        let Some(now) = update.now.as_ref().and_then(timestamp) else {
+            self.quality.malformed += 1;
+            return;
+        };
+        if std::mem::take(&mut self.reconnected) {
+            self.identify(update, now);
+        }
+        self.clock.advance(now);
+        self.note_quality(update, lag);
+        for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
+            self.register(metadata);
+        }
+        self.introduce(update);
+        self.change(update);
+        self.finish_update();
+    }
+
+    /// Takes in one message of a details stream.
+    pub fn apply_details(&mut self, message: &tasks::TaskDetails) {
+        let key = match message.task_id.and_then(|id| self.ids.get(&id.id)) {
+            Some(Entity::Task(key)) => *key,
+            _ => return,
+        };
+        let polls = match &message.poll_times_histogram {
+            Some(tasks::task_details::PollTimesHistogram::LegacyHistogram(bytes)) => Durations::decode(bytes, 0, None),
+            Some(tasks::task_details::PollTimesHistogram::Histogram(histogram)) => durations(histogram),
+            None => None,
+        };
+        let scheduled = message.scheduled_times_histogram.as_ref().and_then(durations);
+        if polls.is_none() {
+            self.quality.malformed += 1;
+        }
+        self.details.insert(key, Details { polls, scheduled });
+    }
+
+    fn note_quality(&mut self, update: &instrument::Update, lag: Option<Duration>) {
+        let quality = &mut self.quality;
+        let before = quality.dropped();
+        quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| part.dropped_events);
+        quality.dropped_resources += update.resource_update.as_ref().map_or(0, |part| part.dropped_events);
+        quality.dropped_ops += update.async_op_update.as_ref().map_or(0, |part| part.dropped_events);
+        if quality.dropped() > before {
+            quality.last_dropped = Some(self.clock.now());
+        }
+        quality.lag = lag;
+        quality.quiet = None;
+    }
+
+    /// Decides after a reconnect whether the process is the one known from before, by ids whose time of birth is the same to the
+    /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
+    fn identify(&mut self, update: &instrument::Update, now: Timestamp) {
+        let births = births(update);
+        let known = |id: &u64, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
+        let same = births.iter().any(|(id, created)| known(id, *created));
+        if !same && !births.is_empty() {
+            let epoch = self.epoch + 1;
+            *self = Self { epoch, ..Self::new(self.retention) };
+            return;
+        }
+        let introduced = introduced(update);
+        if introduced.iter().any(|id| self.ids.contains_key(id)) {
+            let gone: Vec<u64> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
+            for id in gone {
+                self.retire(id, now);
+            }
+        }
+    }
+
+    fn register(&mut self, new: &register_metadata::NewMetadata) {
+        let (Some(id), Some(metadata)) = (new.id, &new.metadata) else {
+            self.quality.malformed += 1;
+            return;
+        };
+        let names = metadata.field_names.iter().take(MOST_FIELDS).map(|name| self.strings.intern(name)).collect();
+        self.metadata.insert(id.id, Metadata { field_names: names });
+    }
+
+    /// Resources come first, then ops, then tasks: each refers to those before it.
+    fn introduce(&mut self, update: &instrument::Update) {
+        if let Some(part) = &update.resource_update {
+            for resource in &part.new_resources {
+                self.introduce_resource(resource, &part.stats_update);
+            }
+            for resource in &part.new_resources {
+                if let (Some(child), Some(parent)) = (resource.id, resource.parent_resource_id) {
+                    self.link_resource(child.id, parent.id);
+                }
+            }
+        }
+        if let Some(part) = &update.task_update {
+            for task in &part.new_tasks {
+                self.introduce_task(task, &part.stats_update);
+            }
+        }
+        if let Some(part) = &update.async_op_update {
+            for op in &part.new_async_ops {
+                self.introduce_op(op, &part.stats_update);
+            }
+            for op in &part.new_async_ops {
+                if let Some(id) = op.id {
+                    self.link_op(id.id, op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
+                }
+            }
+        }
+    }
+
+    fn introduce_resource(&mut self, resource: &resources::Resource, stats: &HashMap<u64, resources::Stats>) {
+        let Some(id) = resource.id else {
+            self.quality.malformed += 1;
+            return;
+        };
+        let new = NewResource {
+            concrete_type: self.strings.intern(&resource.concrete_type),
+            location: self.location(resource.location.as_ref()),
+            internal: resource.is_internal,
+            has_parent: resource.parent_resource_id.is_some(),
+        };
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
+        self.new_resource(id.id, created, new);
+    }
+
+    fn introduce_task(&mut self, task: &tasks::Task, stats: &HashMap<u64, tasks::Stats>) {
+        let Some(id) = task.id else {
+            self.quality.malformed += 1;
+            return;
+        };
+        let mut new = NewTask { location: self.location(task.location.as_ref()), ..NewTask::default() };
+        let mut others = Vec::new();
+        for field in task.fields.iter().take(MOST_FIELDS) {
+            let Some(name) = self.field_name(field) else {
+                self.quality.malformed += 1;
+                continue;
+            };
+            match (&*name, &field.value) {
+                ("kind", Some(value)) => new.kind = with_text(value, TaskKind::parse),
+                ("task.name", Some(value)) => {
+                    new.name = with_text(value, |name| (!name.is_empty()).then(|| self.strings.intern(name)));
+                }
+                ("task.id", Some(value)) => new.task_id = number(value),
+                ("size.bytes", Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
+                ("original_size.bytes", Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
+                ("fn", Some(value)) => new.function = Some(with_text(value, |name| self.strings.intern(name))),
+                (_, Some(value)) => others.push((name, with_text(value, |text| self.strings.intern(text)))),
+                (_, None) => {}
+            }
+        }
+        new.fields = others.into();
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
+        self.new_task(id.id, created, new);
+    }
+
+    fn introduce_op(&mut self, op: &async_ops::AsyncOp, stats: &HashMap<u64, async_ops::Stats>) {
+        let Some(id) = op.id else {
+            self.quality.malformed += 1;
+            return;
+        };
+        let new = NewOp { source: self.strings.intern(&op.source) };
+        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
+        self.new_op(id.id, created, new);
+    }
+
+    fn change(&mut self, update: &instrument::Update) {
+        for (id, stats) in update.resource_update.iter().flat_map(|part| &part.stats_update) {
+            let created = stats.created_at.as_ref().and_then(timestamp);
+            let Some(created) = created else {
+                self.quality.malformed += 1;
+                continue;
+            };
+            let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
+            self.resource_changed(*id, created, stats.dropped_at.as_ref().and_then(timestamp), attributes);
+        }
+        for (id, stats) in update.task_update.iter().flat_map(|part| &part.stats_update) {
+            match task_stats(stats) {
+                Some(stats) => self.task_changed(*id, stats),
+                None => self.quality.malformed += 1,
+            }
+        }
+        for (id, stats) in update.async_op_update.iter().flat_map(|part| &part.stats_update) {
+            match op_stats(stats) {
+                Some(stats) => self.op_changed(*id, stats),
+                None => self.quality.malformed += 1,
+            }
+        }
+        for poll in update.resource_update.iter().flat_map(|part| &part.new_poll_ops) {
+            // Other names are reported twice a poll, the first time for the cooperative budget, and prove nothing.
+            if let (Some(op), "poll") = (poll.async_op_id, poll.name.as_str()) {
+                self.op_polled(op.id, poll.is_ready);
+            }
+        }
+    }
+
+    fn attribute(&mut self, attribute: &WireAttribute) -> Option<Attribute> {
+        let field = attribute.field.as_ref()?;
+        let name = self.field_name(field)?;
+        let value = match field.value.as_ref()? {
+            field::Value::U64Val(number) => Value::Number(*number),
+            field::Value::I64Val(number) => Value::Signed(*number),
+            field::Value::BoolVal(yes) => Value::Bool(*yes),
+            field::Value::StrVal(text) | field::Value::DebugVal(text) => Value::Text(self.strings.intern(text)),
+        };
+        Some(Attribute { name, value, unit: attribute.unit.as_ref().map(|unit| self.strings.intern(unit)) })
+    }
+
+    fn field_name(&mut self, field: &Field) -> Option<Text> {
+        match field.name.as_ref()? {
+            field::Name::StrName(name) => Some(self.strings.intern(name)),
+            field::Name::NameIdx(index) => {
+                let metadata = self.metadata.get(&field.metadata_id?.id)?;
+                metadata.field_names.get(usize::try_from(*index).ok()?).cloned()
+            }
+        }
+    }
+
+    fn location(&mut self, location: Option<&Location>) -> Text {
+        let Some(location) = location else {
+            return self.strings.intern("");
+        };
+        let file = location.file.as_deref().or(location.module_path.as_deref()).unwrap_or_default();
+        let mut place = text::cut(text::short_path(file)).to_owned();
+        for part in [location.line, location.column].into_iter().flatten().filter(|_| !file.is_empty()) {
+            place = format!("{place}:{part}");
+        }
+        self.strings.intern(&place)
+    }
+}
+
+/// Every id with counters in a message, and when it was born.
+fn births(update: &instrument::Update) -> Vec<(u64, Timestamp)> {
+    let tasks =
+        update.task_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
+    let resources =
+        update.resource_update.iter().flat_map(|part| &part.stats_update).map(|(id, it)| (id, &it.created_at));
+    let ops =
+        update.async_op_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
+    let all = tasks.chain(resources).chain(ops);
+    all.filter_map(|(id, created)| Some((*id, created.as_ref().and_then(timestamp)?))).collect()
+}
+
+/// Every id that a message introduces.
+fn introduced(update: &instrument::Update) -> FxHashSet<u64> {
+    let tasks = update.task_update.iter().flat_map(|part| &part.new_tasks).filter_map(|task| task.id);
+    let resources =
+        update.resource_update.iter().flat_map(|part| &part.new_resources).filter_map(|resource| resource.id);
+    let ops = update.async_op_update.iter().flat_map(|part| &part.new_async_ops).filter_map(|op| op.id);
+    tasks.chain(resources).chain(ops).map(|id| id.id).collect()
+}
+
+fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
+    let (seconds, nanos) = (u64::try_from(wire.seconds).ok()?, u64::try_from(wire.nanos).ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
+}
+
+fn duration(wire: Option<&prost_types::Duration>) -> Duration {
+    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default()
+}
+
+fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
+    let Some(wire) = wire else {
+        return PollStats::default();
+    };
+    PollStats {
+        polls: wire.polls,
+        first: wire.first_poll.as_ref().and_then(timestamp),
+        started: wire.last_poll_started.as_ref().and_then(timestamp),
+        ended: wire.last_poll_ended.as_ref().and_then(timestamp),
+        busy: duration(wire.busy_time.as_ref()),
+    }
+}
+
+fn task_stats(wire: &tasks::Stats) -> Option<TaskStats> {
+    Some(TaskStats {
+        created: wire.created_at.as_ref().and_then(timestamp)?,
+        dropped: wire.dropped_at.as_ref().and_then(timestamp),
+        wakes: wire.wakes,
+        self_wakes: wire.self_wakes,
+        waker_clones: wire.waker_clones,
+        waker_drops: wire.waker_drops,
+        last_wake: wire.last_wake.as_ref().and_then(timestamp),
+        poll: poll_stats(wire.poll_stats.as_ref()),
+        scheduled: duration(wire.scheduled_time.as_ref()),
+    })
+}
+
+fn op_stats(wire: &async_ops::Stats) -> Option<OpStats> {
+    let permits = |wanted: &str| {
+        let named = |it: &&WireAttribute| matches!(&it.field, Some(Field { name: Some(field::Name::StrName(name)), .. }) if name == wanted);
+        wire.attributes.iter().find(named)?.field.as_ref()?.value.as_ref().and_then(number)
+    };
+    Some(OpStats {
+        created: wire.created_at.as_ref().and_then(timestamp)?,
+        dropped: wire.dropped_at.as_ref().and_then(timestamp),
+        poll: poll_stats(wire.poll_stats.as_ref()),
+        task: wire.task_id.map(|id| id.id),
+        requested: permits("permits_requested"),
+        obtained: permits("permits_obtained"),
+    })
+}
+
+fn durations(wire: &tasks::DurationHistogram) -> Option<Durations> {
+    Durations::decode(&wire.raw_histogram, wire.high_outliers, wire.highest_outlier)
+}
+
+fn number(value: &field::Value) -> Option<u64> {
+    match value {
+        field::Value::U64Val(number) => Some(*number),
+        field::Value::I64Val(number) => u64::try_from(*number).ok(),
+        field::Value::DebugVal(text) | field::Value::StrVal(text) => text.parse().ok(),
+        field::Value::BoolVal(_) => None,
+    }
+}
+
+fn with_text<T>(value: &field::Value, read: impl FnOnce(&str) -> T) -> T {
+    match value {
+        field::Value::DebugVal(text) | field::Value::StrVal(text) => read(text),
+        field::Value::U64Val(number) => read(&number.to_string()),
+        field::Value::I64Val(number) => read(&number.to_string()),
+        field::Value::BoolVal(yes) => read(&yes.to_string()),
+    }
+}

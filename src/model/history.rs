@@ -1,0 +1,81 @@
+//! Bounded history: what happened at a spawn site, second by second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::TaskKey;
+use super::time::Timestamp;
+
+/// Seconds of history that are kept.
+const SECONDS: usize = 180;
+
+/// What happened in about a second (or in one update, where updates are rarer).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Second {
+    /// When it began.
+    pub from: Timestamp,
+    /// The last update in it.
+    pub to: Timestamp,
+    /// Tasks alive at its end.
+    pub live: usize,
+    /// Median age of (a sample of) them.
+    pub median_age: Duration,
+    /// Tasks spawned.
+    pub born: u32,
+    /// Tasks ended.
+    pub ended: u32,
+    /// Tasks known to have been dropped before they finished.
+    pub cancelled: u32,
+    /// Polls that ended.
+    pub polls: u64,
+    /// Time spent in them.
+    pub busy: Duration,
+    /// The task whose polls were longest on average between two updates, and that average.
+    pub longest: Option<(Duration, TaskKey)>,
+    /// Whether the feed lagged or lost events, so that counts of tasks are not to be compared.
+    pub unreliable: bool,
+}
+
+/// A ring of seconds, newest last.
+#[derive(Debug, Default)]
+pub struct History {
+    closed: VecDeque<Second>,
+    current: Second,
+}
+
+impl History {
+    /// The seconds that began at `from` or later, oldest first, the one still running included.
+    pub fn since(&self, from: Timestamp) -> impl DoubleEndedIterator<Item = &Second> {
+        self.all().filter(move |second| second.from >= from)
+    }
+
+    /// All seconds that are kept, oldest first, the one still running included.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &Second> {
+        self.closed.iter().chain((self.current.to > Timestamp::default()).then_some(&self.current))
+    }
+
+    /// The second that is still running, for counting in it.
+    pub(super) fn current(&mut self) -> &mut Second {
+        &mut self.current
+    }
+
+    /// Whether the running second is over at `now`, so that it is worth measuring the tasks alive.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        now.since(self.current.from) >= Duration::from_secs(1)
+    }
+
+    /// Closes the running second and begins the next.
+    pub(super) fn close(&mut self, now: Timestamp) {
+        self.current.to = now;
+        push_bounded(&mut self.closed, self.current, SECONDS);
+        self.current = Second { from: now, ..Second::default() };
+    }
+}
+
+/// Adds to a ring that holds so many, at the cost of its oldest.
+pub(super) fn push_bounded<T>(ring: &mut VecDeque<T>, value: T, most: usize) {
+    if ring.len() == most {
+        ring.pop_front();
+    }
+    ring.push_back(value);
+}

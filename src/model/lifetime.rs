@@ -1,0 +1,217 @@
+//! Ends: what is concluded when something ends, and when it is forgotten.
+
+use std::time::Duration;
+
+use super::time::Timestamp;
+use super::waits::Grant;
+use super::{Entity, Model, OpKey, ResourceKey, TaskKey};
+
+/// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
+/// thread that loses its core in between.
+const DROPPED_AT_ONCE: Duration = Duration::from_millis(10);
+/// Waits shorter than this do not make a lock worth a log.
+const NO_WAIT: Duration = Duration::from_micros(100);
+/// How long a lock stays on the list of contested ones after the last op on it.
+const CALM: Duration = Duration::from_secs(120);
+/// How long a spawn site without tasks is remembered.
+const FORGET_SITE: Duration = Duration::from_secs(3_600);
+/// How often what nobody refers to is swept out.
+const SWEEP: Duration = Duration::from_secs(60);
+
+impl Model {
+    /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
+    pub(super) fn retire(&mut self, id: u64, now: Timestamp) {
+        match self.ids.remove(&id) {
+            Some(Entity::Task(key)) => {
+                if let Some(task) = self.tasks.get_mut(key)
+                    && task.stats.dropped.is_none()
+                {
+                    task.stats.dropped = Some(now);
+                    // How it ended is not known, so its lifetime must not count among those that completed.
+                    self.end_task(key, now, false, false);
+                }
+            }
+            Some(Entity::Resource(key)) => {
+                if self.resources.get(key).is_some_and(|resource| resource.dropped.is_none()) {
+                    self.end_resource(key, now);
+                }
+            }
+            Some(Entity::Op(key)) => {
+                if let Some(op) = self.ops.get_mut(key)
+                    && op.is_alive()
+                {
+                    op.stats.dropped = Some(now);
+                    self.ended_ops.push(key);
+                }
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, cancelled: bool, counts: bool) {
+        let Some(task) = self.tasks.get(key) else {
+            return;
+        };
+        let (site, created) = (task.site, task.stats.created);
+        if let Some(site) = self.touch(site) {
+            site.live.remove(&(created, key));
+            site.note_end(at, at.since(created), cancelled);
+            let second = site.history.current();
+            second.ended += u32::from(counts);
+            second.cancelled += u32::from(counts && cancelled);
+        }
+        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.workers] {
+            set.remove(&key);
+        }
+        self.bury(Entity::Task(key));
+    }
+
+    pub(super) fn end_resource(&mut self, key: ResourceKey, at: Timestamp) {
+        let Some(resource) = self.resources.get_mut(key) else {
+            return;
+        };
+        resource.dropped = Some(at);
+        self.queues.remove(&key);
+        self.bury(Entity::Resource(key));
+    }
+
+    fn bury(&mut self, entity: Entity) {
+        self.graveyard.push_back((self.now(), entity));
+    }
+
+    /// Draws the conclusions that need the whole update to have been read.
+    pub(super) fn finish_update(&mut self) {
+        let mut ended = std::mem::take(&mut self.ended_ops);
+        ended.sort_by_key(|key| self.ops.get(*key).and_then(|op| op.stats.dropped));
+        for key in ended.drain(..) {
+            self.end_op(key);
+        }
+        self.ended_ops = ended;
+        self.close_seconds();
+        self.forget();
+        if self.now() >= self.next_sweep {
+            self.next_sweep = self.now().plus(SWEEP);
+            self.sweep();
+        }
+    }
+
+    fn end_op(&mut self, key: OpKey) {
+        let Some(op) = self.ops.get(key) else { return };
+        let (lock, task) = (self.lock_of(key), op.task);
+        if op.parent.is_none() {
+            if let Some(lock) = lock {
+                self.note_turn(lock, key);
+            }
+            if let Some(lock) = lock.and_then(|lock| self.resources.get_mut(lock)) {
+                lock.ops.retain(|op| *op != key);
+            }
+            if let Some(task) = task.and_then(|task| self.tasks.get_mut(task)) {
+                task.ops.retain(|op| *op != key);
+            }
+        }
+        self.bury(Entity::Op(key));
+    }
+
+    /// Writes down how an ended wait turned out.
+    fn note_turn(&mut self, lock: ResourceKey, key: OpKey) {
+        let Some(op) = self.ops.get(key) else { return };
+        let (Some(dropped), Some(first)) = (op.stats.dropped, op.stats.poll.first) else {
+            return;
+        };
+        let last_poll = op.stats.poll.ended.unwrap_or(dropped);
+        let at_once = dropped.since(last_poll) <= DROPPED_AT_ONCE;
+        let granted = match self.acquisition(key).is_granted() {
+            Some(true) => at_once || op.ready == Some(true),
+            Some(false) => op.ready == Some(true),
+            None => op.ready.unwrap_or(at_once),
+        };
+        let (from, to) = (op.stats.created.min(first), if granted { last_poll.min(dropped) } else { dropped });
+        let wait = to.since(from);
+        let grant = granted.then(|| Grant {
+            task: op.task,
+            site: op.task.and_then(|task| self.tasks.get(task)).map(|task| task.site),
+            at: to,
+            permits: self.acquisition(key).obtained.unwrap_or(1),
+            source: op.source.clone(),
+            owned: op.is_owned(),
+        });
+        let source = op.source.clone();
+        let Some(lock) = self.resources.get_mut(lock) else {
+            return;
+        };
+        if wait >= NO_WAIT || lock.waits.sources().next().is_some() {
+            lock.waits.note(&source, to, wait, granted);
+        }
+        if let Some(grant) = grant {
+            lock.grants.note(grant);
+        }
+    }
+
+    fn close_seconds(&mut self) {
+        let now = self.now();
+        let unreliable = self.quality.is_lossy(now) || self.quality.is_lagging();
+        for key in std::mem::take(&mut self.touched) {
+            let Some(site) = self.sites.get_mut(key) else {
+                continue;
+            };
+            site.touched = false;
+            let median_age = if site.history.is_due(now) { Some(site.median_age(now)) } else { None };
+            let live = site.live.len();
+            let second = site.history.current();
+            second.to = now;
+            second.live = live;
+            second.unreliable |= unreliable;
+            if let Some(age) = median_age {
+                second.median_age = age;
+                site.history.close(now);
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        let now = self.now();
+        while let Some((seen, entity)) = self.graveyard.front().copied()
+            && now.since(seen) > self.retention
+        {
+            self.graveyard.pop_front();
+            let id = match entity {
+                Entity::Task(key) => {
+                    self.details.remove(&key);
+                    self.tasks.remove(key).map(|task| task.id)
+                }
+                Entity::Resource(key) => {
+                    self.active.remove(&key);
+                    self.resources.remove(key).map(|resource| {
+                        self.sleeps.remove(&(resource.created, key));
+                        resource.id
+                    })
+                }
+                Entity::Op(key) => self.ops.remove(key).map(|op| op.id),
+            };
+            if let Some(id) = id
+                && self.ids.get(&id) == Some(&entity)
+            {
+                self.ids.remove(&id);
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = self.now();
+        let resources = &self.resources;
+        self.active.retain(|key, seen| {
+            let busy = resources.get(*key).is_some_and(|lock| !lock.ops.is_empty());
+            busy || now.since(*seen) < CALM
+        });
+        let site_keys = &mut self.site_keys;
+        self.sites.retain(|_, site| {
+            let last = site.history.all().next_back().map_or(now, |second| second.to);
+            let keep = !site.live.is_empty() || site.touched || now.since(last) < FORGET_SITE;
+            if !keep {
+                site_keys.remove(&site.id);
+            }
+            keep
+        });
+        self.strings.sweep();
+    }
+}

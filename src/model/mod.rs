@@ -1,0 +1,274 @@
+//! What is known of one target: tasks, spawn sites, resources, async ops, their history and how they depend on each other.
+//!
+//! Pure and synchronous: no IO, no clock of its own, nothing that can fail. What makes no sense is counted in [`quality::Quality`].
+
+pub mod async_op;
+pub mod clock;
+mod decode;
+pub mod details;
+pub mod history;
+mod ingest;
+mod lifetime;
+pub mod quality;
+pub mod relations;
+pub mod resource;
+pub mod site;
+pub mod task;
+pub mod text;
+pub mod time;
+pub mod waits;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use slotmap::{SlotMap, new_key_type};
+
+use self::async_op::AsyncOp;
+use self::clock::Clock;
+use self::decode::Metadata;
+use self::details::Details;
+use self::quality::Quality;
+use self::resource::Resource;
+use self::site::{Site, SiteId};
+use self::task::Task;
+use self::text::Interner;
+use self::time::Timestamp;
+
+new_key_type! {
+    /// A task of the model; never reused, unlike the feed's ids.
+    pub struct TaskKey;
+    /// A spawn site of the model.
+    pub struct SiteKey;
+    /// A resource of the model; never reused.
+    pub struct ResourceKey;
+    /// An async op of the model; never reused.
+    pub struct OpKey;
+}
+
+/// What an id of the feed stands for at present: tasks, resources and async ops share one space of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entity {
+    Task(TaskKey),
+    Resource(ResourceKey),
+    Op(OpKey),
+}
+
+/// Everything known of one process of a target.
+#[derive(Debug)]
+pub struct Model {
+    tasks: SlotMap<TaskKey, Task>,
+    sites: SlotMap<SiteKey, Site>,
+    resources: SlotMap<ResourceKey, Resource>,
+    ops: SlotMap<OpKey, AsyncOp>,
+    ids: FxHashMap<u64, Entity>,
+    site_keys: FxHashMap<SiteId, SiteKey>,
+    metadata: FxHashMap<u64, Metadata>,
+    strings: Interner,
+    clock: Clock,
+    quality: Quality,
+    details: FxHashMap<TaskKey, Details>,
+    /// Async tasks inside a poll.
+    running: FxHashSet<TaskKey>,
+    /// Async tasks woken and not yet polled.
+    woken: FxHashSet<TaskKey>,
+    /// Idle async tasks that hold no waker.
+    unwakeable: FxHashSet<TaskKey>,
+    /// Worker threads and `block_in_place` sections that are alive.
+    workers: FxHashSet<TaskKey>,
+    /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
+    active: FxHashMap<ResourceKey, Timestamp>,
+    /// Resources that report a depth.
+    queues: FxHashSet<ResourceKey>,
+    /// `Sleep`s that are kept, by birth, those inside an `Interval` left out.
+    sleeps: BTreeSet<(Timestamp, ResourceKey)>,
+    /// The last time any async task was polled.
+    last_poll: Timestamp,
+    /// The earliest birth that was ever seen.
+    birth: Option<Timestamp>,
+    /// Sites changed by the present update.
+    touched: Vec<SiteKey>,
+    /// Ops that ended in the present update.
+    ended_ops: Vec<OpKey>,
+    /// What has ended, and when that was seen; forgotten after `retention`.
+    graveyard: VecDeque<(Timestamp, Entity)>,
+    retention: Duration,
+    next_sweep: Timestamp,
+    epoch: u32,
+    reconnected: bool,
+}
+
+/// How long ended tasks, resources and ops stay listed unless told otherwise.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(10);
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new(DEFAULT_RETENTION)
+    }
+}
+
+impl Model {
+    /// An empty model that keeps what has ended for `retention`.
+    pub fn new(retention: Duration) -> Self {
+        Self {
+            tasks: SlotMap::with_key(),
+            sites: SlotMap::with_key(),
+            resources: SlotMap::with_key(),
+            ops: SlotMap::with_key(),
+            ids: FxHashMap::default(),
+            site_keys: FxHashMap::default(),
+            metadata: FxHashMap::default(),
+            strings: Interner::default(),
+            clock: Clock::default(),
+            quality: Quality::default(),
+            details: FxHashMap::default(),
+            running: FxHashSet::default(),
+            woken: FxHashSet::default(),
+            unwakeable: FxHashSet::default(),
+            workers: FxHashSet::default(),
+            active: FxHashMap::default(),
+            queues: FxHashSet::default(),
+            sleeps: BTreeSet::new(),
+            last_poll: Timestamp::default(),
+            birth: None,
+            touched: Vec::new(),
+            ended_ops: Vec::new(),
+            graveyard: VecDeque::new(),
+            retention,
+            next_sweep: Timestamp::default(),
+            epoch: 0,
+            reconnected: false,
+        }
+    }
+
+    /// The target's time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The target's clock, with its gaps.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What the feed lost or delayed.
+    pub fn quality(&self) -> &Quality {
+        &self.quality
+    }
+
+    /// Which process of the target this is: rises by one when it was seen to restart.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The task of this key, unless it ended and was forgotten.
+    pub fn task(&self, key: TaskKey) -> Option<&Task> {
+        self.tasks.get(key)
+    }
+
+    /// All tasks that are kept, ended ones included.
+    pub fn tasks(&self) -> impl ExactSizeIterator<Item = (TaskKey, &Task)> {
+        self.tasks.iter()
+    }
+
+    /// The spawn site of this key.
+    pub fn site(&self, key: SiteKey) -> Option<&Site> {
+        self.sites.get(key)
+    }
+
+    /// All spawn sites.
+    pub fn sites(&self) -> impl ExactSizeIterator<Item = (SiteKey, &Site)> {
+        self.sites.iter()
+    }
+
+    /// The resource of this key, unless it was dropped and forgotten.
+    pub fn resource(&self, key: ResourceKey) -> Option<&Resource> {
+        self.resources.get(key)
+    }
+
+    /// All resources that are kept, dropped ones included.
+    pub fn resources(&self) -> impl ExactSizeIterator<Item = (ResourceKey, &Resource)> {
+        self.resources.iter()
+    }
+
+    /// The async op of this key, unless it ended and was forgotten.
+    pub fn op(&self, key: OpKey) -> Option<&AsyncOp> {
+        self.ops.get(key)
+    }
+
+    /// All async ops that are kept, ended ones included.
+    pub fn ops(&self) -> impl ExactSizeIterator<Item = (OpKey, &AsyncOp)> {
+        self.ops.iter()
+    }
+
+    /// Async tasks inside a poll at the last update.
+    pub fn running(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.pick(&self.running)
+    }
+
+    /// Async tasks that were woken and not polled since.
+    pub fn woken(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.pick(&self.woken)
+    }
+
+    /// Idle async tasks of which no waker exists.
+    pub fn unwakeable(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.pick(&self.unwakeable)
+    }
+
+    /// Worker threads of multi-thread runtimes and `block_in_place` sections, as far as they were introduced.
+    pub fn worker_threads(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.pick(&self.workers)
+    }
+
+    fn pick<'a>(&'a self, keys: &'a FxHashSet<TaskKey>) -> impl Iterator<Item = (TaskKey, &'a Task)> {
+        keys.iter().filter_map(|key| Some((*key, self.tasks.get(*key)?)))
+    }
+
+    /// Locks, semaphores and channels that somebody waits for, or waited for lately.
+    pub fn contested(&self) -> impl Iterator<Item = (ResourceKey, &Resource)> {
+        self.active.keys().filter_map(|key| Some((*key, self.resources.get(*key)?)))
+    }
+
+    /// Resources that tell how much is queued in them.
+    pub fn queues(&self) -> impl Iterator<Item = (ResourceKey, &Resource)> {
+        self.queues.iter().filter_map(|key| Some((*key, self.resources.get(*key)?)))
+    }
+
+    /// When any async task was last polled.
+    pub fn last_poll(&self) -> Timestamp {
+        self.last_poll
+    }
+
+    /// The earliest birth of anything that was seen: about when the process began, unless that was forgotten before we attached.
+    pub fn birth(&self) -> Timestamp {
+        self.birth.unwrap_or(self.now())
+    }
+
+    /// Histograms of a task whose details stream is open.
+    pub fn details(&self, key: TaskKey) -> Option<&Details> {
+        self.details.get(&key)
+    }
+
+    /// Says that a new connection to the target begins: its first update decides whether it is still the same process.
+    pub fn reconnect(&mut self) {
+        self.reconnected = self.clock.updates() > 0;
+        self.clock.interrupt();
+    }
+
+    /// Says that a client has paused the target's feed, or resumed it. What is not published meanwhile is no gap in the target's life.
+    pub fn pause(&mut self, paused: bool) {
+        self.quality.paused = paused;
+        self.clock.interrupt();
+    }
+
+    /// Says that nothing has come for so long although the feed is neither paused nor lost.
+    pub fn quiet(&mut self, silence: Duration) {
+        self.quality.quiet = Some(silence);
+    }
+
+    /// How long the process ran since `start`, by its own clock; times in which it was stopped do not count.
+    pub fn running_since(&self, start: Timestamp) -> Duration {
+        self.clock.running_since(start)
+    }
+}

@@ -1,0 +1,50 @@
+//! How much of the truth the feed has told.
+
+use std::time::Duration;
+
+use super::time::Timestamp;
+
+/// How long a loss makes conclusions doubtful that need to have seen everything.
+const LOSS_LASTS: Duration = Duration::from_secs(60);
+/// A lag that is no longer the ordinary delay of one publish interval.
+const LAGGING: Duration = Duration::from_secs(1);
+
+/// What the feed has lost, delayed or garbled.
+#[derive(Debug, Clone, Default)]
+pub struct Quality {
+    /// Events about tasks that the target dropped, its buffer being full.
+    pub dropped_tasks: u64,
+    /// Events about resources that it dropped.
+    pub dropped_resources: u64,
+    /// Events about async ops that it dropped.
+    pub dropped_ops: u64,
+    /// When the last drop was reported.
+    pub last_dropped: Option<Timestamp>,
+    /// Tasks, resources and ops of which only the counters were ever sent.
+    pub never_introduced: u64,
+    /// Parts of messages that made no sense, and were left out.
+    pub malformed: u64,
+    /// How far the newest births lagged behind the target's clock, when that could last be told.
+    pub lag: Option<Duration>,
+    /// For how long nothing has come although it should have.
+    pub quiet: Option<Duration>,
+    /// Whether some client has paused the target's feed.
+    pub paused: bool,
+}
+
+impl Quality {
+    /// Events that the target dropped, of all kinds.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_tasks + self.dropped_resources + self.dropped_ops
+    }
+
+    /// Whether events were lost so lately that counts of tasks and waits are not to be trusted.
+    pub fn is_lossy(&self, now: Timestamp) -> bool {
+        self.last_dropped.is_some_and(|at| now.since(at) < LOSS_LASTS)
+    }
+
+    /// Whether news of births arrive late, so that what waits now may not have been introduced yet.
+    pub fn is_lagging(&self) -> bool {
+        self.lag.is_some_and(|lag| lag > LAGGING)
+    }
+}

@@ -1,0 +1,238 @@
+//! A resource: a lock, semaphore, channel, timer or other thing that tasks wait for.
+
+use std::collections::VecDeque;
+
+use super::history::push_bounded;
+use super::text::Text;
+use super::time::Timestamp;
+use super::waits::{Grants, WaitLog};
+use super::{OpKey, ResourceKey};
+
+/// What kind of thing a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceKind {
+    /// `tokio::sync::Mutex`.
+    Mutex,
+    /// `tokio::sync::RwLock`.
+    RwLock,
+    /// `tokio::sync::Semaphore`.
+    Semaphore,
+    /// A bounded `mpsc` channel: it shows only as the semaphore that counts its free slots.
+    Channel,
+    /// The semaphore inside a lock or semaphore.
+    Inner,
+    /// `tokio::sync::Barrier`.
+    Barrier,
+    /// `tokio::sync::oneshot`.
+    Oneshot,
+    /// A `Sleep`.
+    Sleep,
+    /// An `Interval`.
+    Interval,
+    /// Anything else that reports itself, such as a queue of a library.
+    Other,
+}
+
+impl ResourceKind {
+    /// The kind of a resource of this type.
+    pub(super) fn of(concrete_type: &str, internal: bool, has_parent: bool) -> Self {
+        match concrete_type {
+            "Semaphore" if internal && has_parent => Self::Inner,
+            "Semaphore" if internal => Self::Channel,
+            "Mutex" => Self::Mutex,
+            "RwLock" => Self::RwLock,
+            "Semaphore" => Self::Semaphore,
+            "Barrier" => Self::Barrier,
+            "Sender|Receiver" => Self::Oneshot,
+            "Sleep" => Self::Sleep,
+            "Interval" => Self::Interval,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mutex => "Mutex",
+            Self::RwLock => "RwLock",
+            Self::Semaphore => "Semaphore",
+            Self::Channel => "bounded channel",
+            Self::Inner => "inner semaphore",
+            Self::Barrier => "Barrier",
+            Self::Oneshot => "oneshot channel",
+            Self::Sleep => "Sleep",
+            Self::Interval => "Interval",
+            Self::Other => "resource",
+        }
+    }
+
+    /// Whether it gives out permits in the order in which they were asked for.
+    pub fn is_fair_queue(self) -> bool {
+        matches!(self, Self::Mutex | Self::RwLock | Self::Semaphore | Self::Channel)
+    }
+
+    /// Whether it is a timer.
+    pub fn is_timer(self) -> bool {
+        matches!(self, Self::Sleep | Self::Interval)
+    }
+}
+
+/// Something that a resource says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribute {
+    /// Its name, such as `permits` or `depth`.
+    pub name: Text,
+    /// Its value.
+    pub value: Value,
+    /// The unit of its value.
+    pub unit: Option<Text>,
+}
+
+/// The value of an attribute or a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A count.
+    Number(u64),
+    /// A number below zero.
+    Signed(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// Anything else.
+    Text(Text),
+}
+
+impl Value {
+    /// The value as a count, if it is one.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Signed(number) => u64::try_from(*number).ok(),
+            Self::Bool(_) | Self::Text(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Signed(number) => number.fmt(f),
+            Self::Bool(yes) => yes.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// The depth of a queue at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// When it was this deep.
+    pub at: Timestamp,
+    /// How many things were in it.
+    pub depth: u64,
+}
+
+/// What is known of a bounded channel's capacity, or of a semaphore's permits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// Permits at birth, if the birth was seen.
+    pub capacity: Option<u64>,
+    /// Permits as reported last. Drifts: what `try_acquire` takes is not reported, what is given back always is.
+    pub now: Option<u64>,
+    /// Whether more were reported than there can be, so that the number means nothing any more.
+    pub drifted: bool,
+}
+
+impl Permits {
+    /// How many permits are taken, where that can be told.
+    pub fn taken(&self) -> Option<u64> {
+        if self.drifted { None } else { self.capacity?.checked_sub(self.now?) }
+    }
+}
+
+/// A resource of the target.
+#[derive(Debug)]
+pub struct Resource {
+    /// The span id that the feed uses for it; reused after its death.
+    pub id: u64,
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Its type as the target names it.
+    pub concrete_type: Text,
+    /// Where it was made; empty for what has no place of its own.
+    pub location: Text,
+    /// The resource that this one is part of.
+    pub parent: Option<ResourceKey>,
+    /// Whether it is an internal part of another.
+    pub internal: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was dropped.
+    pub dropped: Option<Timestamp>,
+    /// Whether only its counters are known, because its introduction was lost.
+    pub placeholder: bool,
+    /// What it says about itself.
+    pub attributes: Vec<Attribute>,
+    /// Its permits, if it has any.
+    pub permits: Permits,
+    /// Depths of a queue, at most one a second, oldest first.
+    pub depths: VecDeque<Depth>,
+    /// Live outermost ops on it or its inner semaphore.
+    pub ops: Vec<OpKey>,
+    /// Who got in, last ones first out.
+    pub grants: Grants,
+    /// How long the waits were, per way of entry.
+    pub waits: WaitLog,
+}
+
+/// Seconds of depths that are kept.
+const DEPTHS: usize = 180;
+
+impl Resource {
+    /// The attribute of this name as a count.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.attributes.iter().find(|attribute| &*attribute.name == name)?.value.number()
+    }
+
+    /// How much is queued in it: a reported depth or length, or the slots taken in a bounded channel.
+    pub fn depth(&self) -> Option<u64> {
+        if self.kind == ResourceKind::Channel {
+            return self.permits.taken();
+        }
+        self.number("depth").or_else(|| self.number("len"))
+    }
+
+    /// How much fits in it, where that is known.
+    pub fn capacity(&self) -> Option<u64> {
+        match self.kind {
+            ResourceKind::Channel => self.permits.capacity,
+            _ => self.number("capacity"),
+        }
+    }
+
+    /// Takes over newly reported attributes.
+    pub(super) fn change(&mut self, attributes: Vec<Attribute>, born_now: bool, now: Timestamp) {
+        self.attributes = attributes;
+        if let Some(permits) = self.number("permits") {
+            if born_now {
+                self.permits.capacity = Some(permits);
+            }
+            self.permits.drifted |= self.permits.capacity.is_some_and(|capacity| permits > capacity);
+            self.permits.now = Some(permits);
+        }
+        if let Some(depth) = self.depth() {
+            self.note_depth(now, depth);
+        }
+    }
+
+    fn note_depth(&mut self, at: Timestamp, depth: u64) {
+        if self.depths.len() > 1
+            && let Some(last) = self.depths.back_mut()
+            && at.since(last.at).as_millis() < 1_000
+        {
+            last.depth = depth;
+            return;
+        }
+        push_bounded(&mut self.depths, Depth { at, depth }, DEPTHS);
+    }
+}

@@ -1,0 +1,102 @@
+//! A spawn site: the tasks of one name, kind, place and future size, and what they have done together.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::TaskKey;
+use super::history::History;
+use super::task::TaskKind;
+use super::text::Text;
+use super::time::Timestamp;
+
+/// What makes tasks siblings.
+///
+/// The sizes keep apart the different futures that a wrapper function or a library's executor spawns from one line; they are not
+/// part of what a user is told, for they change with every build.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteId {
+    /// The tasks' name with numbers left out; empty for tasks without one.
+    pub name: Text,
+    /// Their kind.
+    pub kind: TaskKind,
+    /// Where they were spawned; empty if not known.
+    pub location: Text,
+    /// Size of the future in bytes, and its size before it was boxed.
+    pub sizes: (u64, u64),
+}
+
+/// The tasks of one spawn site.
+#[derive(Debug)]
+pub struct Site {
+    /// What makes them siblings.
+    pub id: SiteId,
+    /// The tasks alive, oldest first.
+    pub live: BTreeSet<(Timestamp, TaskKey)>,
+    /// How many were ever seen.
+    pub born: u64,
+    /// How many of them have ended.
+    pub ended: u64,
+    /// How many of those are known to have been dropped before they finished.
+    pub cancelled: u64,
+    /// When the last one ended.
+    pub last_end: Option<Timestamp>,
+    /// What happened lately.
+    pub history: History,
+    lifetimes: Option<Box<Histogram<u32>>>,
+    /// Whether it is on the list of sites changed by the present update.
+    pub(super) touched: bool,
+}
+
+impl Site {
+    /// A site at which nothing has happened yet.
+    pub(super) fn new(id: SiteId, now: Timestamp) -> Self {
+        let mut history = History::default();
+        history.current().from = now;
+        Self {
+            id,
+            live: BTreeSet::new(),
+            born: 0,
+            ended: 0,
+            cancelled: 0,
+            last_end: None,
+            history,
+            lifetimes: None,
+            touched: false,
+        }
+    }
+
+    /// How many tasks ran to an end that is not known to be a cancellation.
+    pub fn completed(&self) -> u64 {
+        self.ended - self.cancelled
+    }
+
+    /// The lifetime that this share of the completed tasks did not exceed, if any completed.
+    pub fn lifetime_at(&self, quantile: f64) -> Option<Duration> {
+        let lifetimes = self.lifetimes.as_ref()?;
+        Some(Duration::from_millis(lifetimes.value_at_quantile(quantile)))
+    }
+
+    /// Median age of the tasks alive.
+    pub fn median_age(&self, now: Timestamp) -> Duration {
+        self.live.iter().nth(self.live.len() / 2).map_or(Duration::ZERO, |(created, _)| now.since(*created))
+    }
+
+    /// Notes that one of its tasks ended after so long.
+    pub(super) fn note_end(&mut self, at: Timestamp, lifetime: Duration, cancelled: bool) {
+        self.ended += 1;
+        self.last_end = self.last_end.max(Some(at));
+        if cancelled {
+            self.cancelled += 1;
+            return;
+        }
+        if self.lifetimes.is_none() {
+            // One significant digit: a lifetime is only ever compared with a multiple of another.
+            self.lifetimes = Histogram::new(1).ok().map(Box::new);
+        }
+        if let Some(lifetimes) = &mut self.lifetimes {
+            lifetimes.saturating_record(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}

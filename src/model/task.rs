@@ -1,0 +1,254 @@
+//! A task: what it is, what its counters say, and what state that is.
+
+use std::time::Duration;
+
+use super::text::Text;
+use super::time::Timestamp;
+use super::{OpKey, SiteKey};
+
+/// What kind of thing runs as a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskKind {
+    /// `tokio::spawn` and the like.
+    Task,
+    /// `spawn_local`.
+    Local,
+    /// `spawn_blocking`, `block_in_place`, and the runtime's own worker threads: may keep their thread.
+    Blocking,
+    /// The future given to `Runtime::block_on`; `main` is one.
+    BlockOn,
+    /// A kind that this version does not know, or a task whose introduction was lost.
+    Other,
+}
+
+impl TaskKind {
+    /// The kind as the `kind` field of a task names it.
+    pub(super) fn parse(kind: &str) -> Self {
+        match kind {
+            "task" => Self::Task,
+            "local" => Self::Local,
+            "blocking" => Self::Blocking,
+            "block_on" => Self::BlockOn,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Local => "local",
+            Self::Blocking => "blocking",
+            Self::BlockOn => "block_on",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether its polls run on a thread that other tasks need, so that they have to be short.
+    pub fn is_async(self) -> bool {
+        matches!(self, Self::Task | Self::Local | Self::BlockOn)
+    }
+}
+
+/// Counters and times of the polls of a task or an async op.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PollStats {
+    /// Polls begun. Dropping a task's future counts as one more.
+    pub polls: u64,
+    /// Start of the first poll.
+    pub first: Option<Timestamp>,
+    /// Start of the last poll.
+    pub started: Option<Timestamp>,
+    /// End of the last poll that has ended.
+    pub ended: Option<Timestamp>,
+    /// Time spent in polls that have ended.
+    pub busy: Duration,
+}
+
+impl PollStats {
+    /// Whether a poll has begun and not ended.
+    pub fn is_running(&self) -> bool {
+        self.started > self.ended
+    }
+}
+
+/// The counters of a task, cumulative since it was spawned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskStats {
+    /// When it was spawned.
+    pub created: Timestamp,
+    /// When its span closed.
+    pub dropped: Option<Timestamp>,
+    /// How often it was woken.
+    pub wakes: u64,
+    /// How often it was woken from inside its own poll.
+    pub self_wakes: u64,
+    /// How often its waker was cloned.
+    pub waker_clones: u64,
+    /// How often a clone of its waker was dropped, or used up by a wake.
+    pub waker_drops: u64,
+    /// The last wake.
+    pub last_wake: Option<Timestamp>,
+    /// Its polls.
+    pub poll: PollStats,
+    /// Time between being woken and being polled. After cancellation it includes the whole last wait.
+    pub scheduled: Duration,
+}
+
+impl TaskStats {
+    /// How many wakers exist that could wake it; approximate, since the two counters are read one after the other.
+    pub fn wakers(&self) -> u64 {
+        self.waker_clones.saturating_sub(self.waker_drops)
+    }
+
+    /// Whether it was woken (or spawned) and has not been polled since.
+    pub fn is_scheduled(&self) -> bool {
+        !self.poll.is_running() && (self.poll.polls == 0 || self.last_wake > self.poll.started)
+    }
+
+    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains.
+    pub fn is_finished_but_listed(&self) -> bool {
+        self.poll.polls > self.wakes + 1
+    }
+
+    /// Polls that have ended, without the one that dropping the future counts as.
+    pub fn completed_polls(&self) -> u64 {
+        self.poll.polls.saturating_sub(u64::from(self.poll.is_running()) + u64::from(self.dropped.is_some()))
+    }
+
+    /// When it last began to wait: the end of its last poll, or its birth.
+    pub fn idle_from(&self) -> Timestamp {
+        self.poll.ended.unwrap_or(self.created)
+    }
+}
+
+/// What a task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskState {
+    /// Inside a poll.
+    Running,
+    /// Woken, waiting for a worker.
+    Scheduled,
+    /// Waiting to be woken.
+    Idle,
+    /// Completed, cancelled or panicked; perhaps still listed.
+    Done,
+}
+
+impl TaskState {
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Scheduled => "scheduled",
+            Self::Idle => "idle",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// The counters of a task when a poll was first seen running: whatever rises since then contradicts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PollSighting {
+    pub(super) started: Option<Timestamp>,
+    pub(super) wakes: u64,
+    pub(super) clones: u64,
+}
+
+/// A task of the target.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The span id that the feed uses for it; reused after its death.
+    pub id: u64,
+    /// `task.id`, which is what the target's own code can print.
+    pub task_id: Option<u64>,
+    /// Its name, if it was given one.
+    pub name: Option<Text>,
+    /// Its kind.
+    pub kind: TaskKind,
+    /// Where it was spawned, together with its siblings.
+    pub site: SiteKey,
+    /// For blocking tasks, the type name of the closure.
+    pub function: Option<Text>,
+    /// Its fields that have no place of their own here, as text.
+    pub fields: Box<[(Text, Text)]>,
+    /// Its counters as of [`changed`](Self::changed).
+    pub stats: TaskStats,
+    /// Time of the update that introduced it.
+    pub first_seen: Timestamp,
+    /// Time of the update that last changed it.
+    pub changed: Timestamp,
+    /// Whether only its counters are known, because its introduction was lost.
+    pub placeholder: bool,
+    /// Whether it is certain that it was dropped before it finished.
+    pub cancelled: bool,
+    /// Live operations it was the last to poll, outermost ones only.
+    pub ops: Vec<OpKey>,
+    pub(super) sighting: PollSighting,
+}
+
+impl Task {
+    /// What it is doing, as far as the feed tells.
+    pub fn state(&self) -> TaskState {
+        if self.stats.dropped.is_some() {
+            TaskState::Done
+        } else if self.stats.poll.is_running() {
+            TaskState::Running
+        } else if self.stats.is_finished_but_listed() {
+            TaskState::Done
+        } else if self.stats.is_scheduled() {
+            TaskState::Scheduled
+        } else {
+            TaskState::Idle
+        }
+    }
+
+    /// Whether its future still exists.
+    pub fn is_alive(&self) -> bool {
+        self.state() != TaskState::Done
+    }
+
+    /// Whether it is one of the runtime's own worker threads, which look like blocking jobs that never end.
+    pub fn is_worker_thread(&self) -> bool {
+        self.kind == TaskKind::Blocking
+            && self.function.as_deref().is_some_and(|function| function.contains("Launch::launch"))
+    }
+
+    /// Whether it stands for a `block_in_place`, which hands its worker's other tasks to a new thread.
+    pub fn is_block_in_place(&self) -> bool {
+        self.kind == TaskKind::Blocking
+            && self.function.as_deref().is_some_and(|function| function.contains("maybe_move_runtime"))
+    }
+
+    /// Wakes and clones of its waker since its present poll was first seen running. A task that is really inside one poll hardly
+    /// gains any: its waker was taken by the first wake and is not handed out again.
+    pub fn stirred_while_running(&self) -> (u64, u64) {
+        if self.sighting.started != self.stats.poll.started {
+            return (0, 0);
+        }
+        let wakes = self.stats.wakes.saturating_sub(self.sighting.wakes);
+        (wakes, self.stats.waker_clones.saturating_sub(self.sighting.clones))
+    }
+
+    /// Takes over new counters, and keeps what the difference to the old ones proves.
+    pub(super) fn change(&mut self, stats: TaskStats, now: Timestamp) {
+        let was_idle = self.state() == TaskState::Idle;
+        let before = std::mem::replace(&mut self.stats, stats);
+        if stats.dropped.is_some() && before.dropped.is_none() {
+            self.cancelled = stats.was_dropped_at_first_await()
+                || (was_idle && stats.poll.polls == before.poll.polls + 1 && stats.wakes == before.wakes);
+        }
+        if stats.poll.is_running() && self.sighting.started != stats.poll.started {
+            self.sighting =
+                PollSighting { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
+        }
+        self.changed = now;
+    }
+}
+
+impl TaskStats {
+    /// Polled once, never woken, then dropped after a real wait: nothing but a cancellation looks like this.
+    fn was_dropped_at_first_await(&self) -> bool {
+        self.wakes == 0 && self.poll.polls == 2 && self.scheduled > Duration::from_millis(1)
+    }
+}

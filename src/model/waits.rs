@@ -1,0 +1,215 @@
+//! Who got into a lock, semaphore or channel, and how long those who wanted to had to wait.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::history::push_bounded;
+use super::text::Text;
+use super::time::Timestamp;
+use super::{SiteKey, TaskKey};
+
+/// Grants that are kept of a resource: enough for the readers of one lock that a writer waits for.
+const GRANTS: usize = 256;
+/// Waits that are kept one by one, per way of entry.
+const WAITS: usize = 512;
+/// Seconds of sums that are kept, per way of entry.
+const SECONDS: usize = 64;
+
+/// Somebody got in.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The task that did, if known.
+    pub task: Option<TaskKey>,
+    /// Its spawn site.
+    pub site: Option<SiteKey>,
+    /// When.
+    pub at: Timestamp,
+    /// With how many permits.
+    pub permits: u64,
+    /// How, such as `RwLock::read`.
+    pub source: Text,
+    /// Whether what was acquired can be passed to another task.
+    pub owned: bool,
+}
+
+/// The last grants of a resource.
+#[derive(Debug, Default)]
+pub struct Grants {
+    ring: VecDeque<Grant>,
+    total: u64,
+}
+
+impl Grants {
+    /// The grants that are kept, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Grant> {
+        self.ring.iter().rev()
+    }
+
+    /// The newest grant.
+    pub fn last(&self) -> Option<&Grant> {
+        self.ring.back()
+    }
+
+    /// How many grants were ever seen.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(super) fn note(&mut self, grant: Grant) {
+        self.total += 1;
+        if self.ring.len() == GRANTS {
+            self.ring.pop_front();
+        }
+        // Ends are reported in no order within an update, and a late introduction reports an old one.
+        let place = self.ring.partition_point(|known| known.at <= grant.at);
+        self.ring.insert(place, grant);
+    }
+}
+
+/// Sums over the waits that ended in about a second.
+#[derive(Debug, Clone, Copy, Default)]
+struct WaitSecond {
+    at: Timestamp,
+    granted: u64,
+    cancelled: u64,
+    waited: Duration,
+}
+
+/// The waits of one way of entry.
+#[derive(Debug)]
+struct Way {
+    source: Text,
+    seconds: VecDeque<WaitSecond>,
+    recent: VecDeque<(Timestamp, Duration)>,
+}
+
+/// The ended waits of a resource, per way of entry (lock, read, write, acquire, send).
+#[derive(Debug, Default)]
+pub struct WaitLog {
+    ways: Vec<Way>,
+}
+
+/// The waits of one way of entry that ended within a window.
+#[derive(Debug, Clone, Default)]
+pub struct WaitWindow {
+    /// How many got in.
+    pub granted: u64,
+    /// How many gave up.
+    pub cancelled: u64,
+    /// The sum of the waits of both.
+    pub waited: Duration,
+    /// The waits of those who got in, shortest first; the newest ones only, where there are very many.
+    pub waits: Vec<Duration>,
+}
+
+impl WaitWindow {
+    /// The wait that this share of those who got in did not exceed.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        if self.waits.is_empty() {
+            return None;
+        }
+        let last = self.waits.len() - 1;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index of a short list"
+        )]
+        let rank = (last as f64 * share.clamp(0.0, 1.0)).round() as usize;
+        self.waits.get(rank.min(last)).copied()
+    }
+
+    /// The share of those who got in that waited at least this long.
+    pub fn share_over(&self, limit: Duration) -> f64 {
+        let below = self.waits.partition_point(|wait| *wait < limit);
+        ratio(self.waits.len() - below, self.waits.len())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bounded ring")]
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+impl WaitLog {
+    /// The ways of entry that were used.
+    pub fn sources(&self) -> impl Iterator<Item = &Text> {
+        self.ways.iter().map(|way| &way.source)
+    }
+
+    /// The waits of one way of entry that ended at `from` or later.
+    pub fn window(&self, source: &str, from: Timestamp) -> WaitWindow {
+        let mut window = WaitWindow::default();
+        let Some(way) = self.ways.iter().find(|way| &*way.source == source) else {
+            return window;
+        };
+        for second in way.seconds.iter().rev().take_while(|second| second.at >= from) {
+            window.granted += second.granted;
+            window.cancelled += second.cancelled;
+            window.waited += second.waited;
+        }
+        window.waits = way.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
+        window.waits.sort_unstable();
+        window
+    }
+
+    pub(super) fn note(&mut self, source: &Text, at: Timestamp, wait: Duration, granted: bool) {
+        let index = self.ways.iter().position(|way| way.source == *source).unwrap_or_else(|| {
+            self.ways.push(Way { source: source.clone(), seconds: VecDeque::new(), recent: VecDeque::new() });
+            self.ways.len() - 1
+        });
+        let way = &mut self.ways[index];
+        if way.seconds.back().is_none_or(|second| at.since(second.at) >= Duration::from_secs(1)) {
+            push_bounded(&mut way.seconds, WaitSecond { at, ..WaitSecond::default() }, SECONDS);
+        }
+        if let Some(second) = way.seconds.back_mut() {
+            second.granted += u64::from(granted);
+            second.cancelled += u64::from(!granted);
+            second.waited += wait;
+        }
+        if granted {
+            push_bounded(&mut way.recent, (at, wait), WAITS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn a_window_counts_what_ended_in_it() {
+        let (mut log, lock): (_, Text) = (WaitLog::default(), "Mutex::lock".into());
+        for second in 1..=10 {
+            log.note(&lock, at(second * 1_000), Duration::from_millis(second * 10), second % 5 != 0);
+        }
+        let window = log.window("Mutex::lock", at(6_000));
+        assert_eq!((window.granted, window.cancelled), (4, 1));
+        assert_eq!(window.waited, Duration::from_millis(60 + 70 + 80 + 90 + 100));
+        assert_eq!(window.quantile(0.5), Some(Duration::from_millis(80)));
+        assert!((window.share_over(Duration::from_millis(80)) - 0.5).abs() < 1e-9);
+        assert_eq!(log.window("RwLock::read", at(0)).quantile(0.5), None);
+    }
+
+    #[test]
+    fn grants_are_kept_in_the_order_of_time() {
+        let mut grants = Grants::default();
+        for millis in [30, 10, 20] {
+            let grant = Grant {
+                task: None,
+                site: None,
+                at: at(millis),
+                permits: 1,
+                source: "Mutex::lock".into(),
+                owned: false,
+            };
+            grants.note(grant);
+        }
+        assert_eq!(grants.newest_first().map(|grant| grant.at).collect::<Vec<_>>(), [at(30), at(20), at(10)]);
+        assert_eq!(grants.total(), 3);
+    }
+}

@@ -1,0 +1,192 @@
+//! `watch` and `check`: every target's feed into its diagnosis, every transition into a line.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::select_all;
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Session, stop_signal};
+use crate::alert::{Event, Format, Stdout, Summary};
+use crate::diagnosis::{Arrived, Bar, Diagnosis, Ended, Status, Wanted};
+
+/// How a headless run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How the lines look.
+    pub format: Format,
+    /// How long each target is judged from its first update on; for ever if not given.
+    pub duration: Option<Duration>,
+    /// How often to say that everything still works.
+    pub heartbeat: Duration,
+    /// What a target must have shown to be judged.
+    pub bar: Bar,
+    /// Whether the verdict makes the exit code, also of a run that a signal ended.
+    pub judged: bool,
+}
+
+/// One target of the run.
+struct Watched {
+    diagnosis: Diagnosis,
+    wanted: watch::Sender<Wanted>,
+    begun: SystemTime,
+    first_update: Option<SystemTime>,
+    reporter: StatusReporter,
+    gaps: Vec<&'static str>,
+    over: bool,
+}
+
+/// Runs until every target is judged, all recordings have ended, the reader is gone or a signal comes. Returns the exit code.
+///
+/// # Errors
+/// The system takes no signal handler.
+pub async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Result<u8> {
+    let out = Stdout::open();
+    let mut streams = Vec::new();
+    let mut targets = Vec::new();
+    for (index, session) in sessions.into_iter().enumerate() {
+        streams.push(ReceiverStream::new(session.feed.events).map(move |arrived| (index, arrived)));
+        let target = Watched::new(session.diagnosis, session.feed.wanted);
+        target.say(&out, plan.format, &Event::Hello);
+        targets.push(target);
+    }
+    let mut events = select_all(streams);
+    let mut stop = std::pin::pin!(stop_signal());
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
+    let mut next_heartbeat = Instant::now() + plan.heartbeat;
+    let mut interrupted = false;
+    while !out.is_closed() && !targets.iter().all(|target| target.over) {
+        tokio::select! {
+            signal = &mut stop => { signal?; interrupted = true; break }
+            next = events.next() => match next {
+                Some((index, arrived)) => targets[index].take(arrived, &out, plan),
+                None => break,
+            },
+            _ = tick.tick() => targets.iter_mut().for_each(|target| target.check_time(SystemTime::now(), plan)),
+        }
+        if Instant::now() >= next_heartbeat {
+            next_heartbeat = Instant::now() + plan.heartbeat;
+            targets.iter().for_each(|target| target.say(&out, plan.format, &Event::Heartbeat));
+        }
+    }
+    // Only `check` promises to have looked for so long.
+    let cut_short = interrupted && plan.duration.is_some();
+    Ok(conclude(&targets, out, plan, cut_short))
+}
+
+/// Says what each target came to, and what the run comes to.
+fn conclude(targets: &[Watched], out: Stdout, plan: Plan, cut_short: bool) -> u8 {
+    let mut codes = Vec::new();
+    for target in targets {
+        let mut summary = Summary::new(&target.diagnosis, plan.bar, cut_short && !target.over);
+        if !plan.judged {
+            summary.exit_code = 0;
+        }
+        codes.push(summary.exit_code);
+        target.say(&out, plan.format, &Event::Summary(&summary));
+    }
+    let lost = out.finish();
+    if lost > 0 {
+        say(&format!("{lost} lines were lost because the reader of standard output did not take them."));
+    }
+    // Something found goes before something that could not be judged.
+    [1, 3].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+}
+
+impl Watched {
+    fn new(diagnosis: Diagnosis, wanted: watch::Sender<Wanted>) -> Self {
+        Self {
+            diagnosis,
+            wanted,
+            begun: SystemTime::now(),
+            first_update: None,
+            reporter: StatusReporter::default(),
+            gaps: Vec::new(),
+            over: false,
+        }
+    }
+
+    fn say(&self, out: &Stdout, format: Format, event: &Event<'_>) {
+        if let Some(line) = format.line(&self.diagnosis, event) {
+            out.line(line);
+        }
+    }
+
+    /// Takes in one event, unless this target has been judged.
+    fn take(&mut self, arrived: Arrived, out: &Stdout, plan: Plan) {
+        if self.over {
+            return;
+        }
+        let at = arrived.at;
+        let transitions = self.diagnosis.apply(arrived);
+        for transition in &transitions {
+            self.say(out, plan.format, &Event::Transition(transition));
+        }
+        if self.reporter.tell(&self.diagnosis) {
+            self.say(out, plan.format, &Event::Status { at });
+        }
+        let gaps = self.diagnosis.gaps();
+        if gaps != self.gaps {
+            self.gaps = gaps;
+            self.say(out, plan.format, &Event::Quality { reasons: &self.gaps });
+        }
+        let wanted = self.diagnosis.wanted_details();
+        self.wanted.send_if_modified(|known| {
+            let changed = *known != wanted;
+            *known = wanted;
+            changed
+        });
+        if self.first_update.is_none() && self.diagnosis.updates() > 0 {
+            self.first_update = Some(at);
+        }
+        self.over |= self.diagnosis.ended().is_some();
+        self.check_time(at, plan);
+    }
+
+    /// Ends the target's run when its time is up. A target that never answers gets as much time to begin.
+    fn check_time(&mut self, now: SystemTime, plan: Plan) {
+        let Some(duration) = plan.duration else { return };
+        let since = |start: SystemTime| now.duration_since(start).unwrap_or_default();
+        self.over |= match self.first_update {
+            Some(first) => since(first) >= duration,
+            None => since(self.begun) >= duration,
+        };
+    }
+}
+
+/// Tells the user on standard error how the connection does, once for each change.
+#[derive(Debug, Default)]
+pub(super) struct StatusReporter {
+    told: Option<String>,
+}
+
+impl StatusReporter {
+    /// Says what changed, and returns whether anything did.
+    pub(super) fn tell(&mut self, diagnosis: &Diagnosis) -> bool {
+        let sentence = match (diagnosis.ended(), diagnosis.status()) {
+            (Some(Ended::Complete), _) => "the recording is over.".to_owned(),
+            (Some(Ended::Truncated { reason }), _) => reason.clone(),
+            (None, Status::Resolving) => "looking up the address.".to_owned(),
+            (None, Status::Dialing) => "connecting.".to_owned(),
+            (None, Status::Live) => "connected.".to_owned(),
+            (None, Status::Lost { reason, .. }) => reason.clone(),
+        };
+        if self.told.as_ref() == Some(&sentence) {
+            return false;
+        }
+        // Every attempt dials again: that alone is no news.
+        let again = self.told.is_some() && matches!(diagnosis.status(), Status::Resolving | Status::Dialing);
+        if !again {
+            say(&format!("{}: {sentence}", diagnosis.target()));
+            self.told = Some(sentence);
+        }
+        !again
+    }
+}
+
+/// Says something to the user beside the data.
+#[expect(clippy::print_stderr, reason = "standard error is where a headless run talks to its user")]
+fn say(sentence: &str) {
+    eprintln!("tokio-canary: {}", crate::escape::plain(sentence));
+}
