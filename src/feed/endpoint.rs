@@ -303,16 +303,8 @@ mod tests {
             ("[::1:6669", "not closed"),
             ("[::1]6669", "a colon and the port"),
             ("[localhost]:6669", "no IPv6 address"),
-<<<<<<< HEAD
-            (
-                "http://localhost:6669/metrics",
-                "nothing may follow the port",
-            ),
-            ("http://me:secret@localhost", "user names"),
-=======
             ("http://localhost:6669/metrics", "nothing may follow the port"),
-            ("http://me:secret@localhost", "in brackets"),
->>>>>>> main
+            ("http://me:secret@localhost", "user names"),
             ("http://me@localhost", "user names"),
             ("two words:6669", "a host does not contain ` `"),
             ("unix:", "the path of the socket is missing"),

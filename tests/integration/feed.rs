@@ -1,5 +1,7 @@
 //! The live feed against a fake service: what it delivers, and what it makes of a service that misbehaves.
 
+#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+
 use std::time::{Duration, SystemTime};
 
 use console_api::Id;
@@ -19,17 +21,12 @@ use crate::support::updates::{births, idle, large, now_of};
 use crate::support::{eventually, run};
 
 fn without_pump() -> Options {
-    Options {
-        pump: false,
-        ..Options::default()
-    }
+    Options { pump: false, ..Options::default() }
 }
 
 /// Opens a feed and waits until its subscription has arrived.
 async fn attach(service: &FakeService, options: Options) -> Reader {
-    let mut reader = Reader {
-        feed: open(service.address.clone(), options),
-    };
+    let mut reader = Reader { feed: open(service.address.clone(), options) };
     reader.live().await;
     eventually("a watcher", || service.watchers() == 1).await;
     reader
@@ -39,14 +36,9 @@ async fn attach(service: &FakeService, options: Options) -> Reader {
 fn updates_come_in_order_with_their_size_after_every_step_of_connecting() {
     run(async {
         let initial = large(1_000, 10_000);
-        let script = Script {
-            initial: Some(initial.encode_to_vec()),
-            ..Script::default()
-        };
+        let script = Script { initial: Some(initial.encode_to_vec()), ..Script::default() };
         let service = FakeService::start(script).await;
-        let mut reader = Reader {
-            feed: open(service.address.clone(), without_pump()),
-        };
+        let mut reader = Reader { feed: open(service.address.clone(), without_pump()) };
         for expected in [Status::Resolving, Status::Dialing, Status::Live] {
             match reader.next().await {
                 FeedEvent::Status(status) => assert_eq!(status, expected),
@@ -76,13 +68,10 @@ fn a_unix_socket_is_a_target() {
         assert_eq!(now_of(&reader.update().await.message), 1_000);
 
         let missing = Address::Unix(folder.path().join("missing.sock"));
-        let mut reader = Reader {
-            feed: open(missing, without_pump()),
-        };
+        let mut reader = Reader { feed: open(missing, without_pump()) };
         let reason = reader.lost().await;
         assert!(
-            reason.contains("There is no socket at unix:")
-                && reason.contains("console_subscriber::init()"),
+            reason.contains("There is no socket at unix:") && reason.contains("console_subscriber::init()"),
             "{reason}"
         );
     });
@@ -99,12 +88,9 @@ fn a_broken_connection_is_told_and_made_again_each_time() {
             service.break_connections();
             let (reason, retry_in) = reader
                 .find(|event| match event {
-                    FeedEvent::Status(Status::Lost { reason, retry_at }) => Some((
-                        reason,
-                        retry_at
-                            .duration_since(SystemTime::now())
-                            .unwrap_or_default(),
-                    )),
+                    FeedEvent::Status(Status::Lost { reason, retry_at }) => {
+                        Some((reason, retry_at.duration_since(SystemTime::now()).unwrap_or_default()))
+                    }
                     _ => None,
                 })
                 .await;
@@ -143,18 +129,11 @@ fn a_target_that_restarts_is_found_again() {
         service.stop().await;
         let reason = reader
             .find(|event| match event {
-                FeedEvent::Status(Status::Lost { reason, .. })
-                    if reason.contains("Nothing listens") =>
-                {
-                    Some(reason)
-                }
+                FeedEvent::Status(Status::Lost { reason, .. }) if reason.contains("Nothing listens") => Some(reason),
                 _ => None,
             })
             .await;
-        assert!(
-            reason.contains(&at.to_string()) && reason.contains("console-subscriber"),
-            "{reason}"
-        );
+        assert!(reason.contains(&at.to_string()) && reason.contains("console-subscriber"), "{reason}");
 
         let service = FakeService::start_at(at, Script::default()).await;
         reader.live().await;
@@ -169,14 +148,8 @@ fn a_first_message_of_40_mib_is_read() {
     run(async {
         let bytes = 40 * 1024 * 1024;
         let initial = Some(large(1_000, bytes).encode_to_vec());
-        let service = FakeService::start(Script {
-            initial,
-            ..Script::default()
-        })
-        .await;
-        let mut reader = Reader {
-            feed: open(service.address.clone(), Options::default()),
-        };
+        let service = FakeService::start(Script { initial, ..Script::default() }).await;
+        let mut reader = Reader { feed: open(service.address.clone(), Options::default()) };
         let update = reader.update().await;
         assert!(update.wire_bytes >= bytes, "{}", update.wire_bytes);
     });
@@ -186,24 +159,12 @@ fn a_first_message_of_40_mib_is_read() {
 fn a_message_above_the_limit_says_which_option_raises_it_and_later_ones_are_read() {
     run(async {
         let initial = Some(large(1_000, 2 * 1024 * 1024).encode_to_vec());
-        let service = FakeService::start(Script {
-            initial,
-            ..Script::default()
-        })
-        .await;
-        let options = Options {
-            decode_limit: 1024 * 1024,
-            ..without_pump()
-        };
-        let mut reader = Reader {
-            feed: open(service.address.clone(), options),
-        };
+        let service = FakeService::start(Script { initial, ..Script::default() }).await;
+        let options = Options { decode_limit: 1024 * 1024, ..without_pump() };
+        let mut reader = Reader { feed: open(service.address.clone(), options) };
         for _ in 0..2 {
             let reason = reader.lost().await;
-            assert!(
-                reason.contains("1048576 bytes") && reason.contains("--decode-limit"),
-                "{reason}"
-            );
+            assert!(reason.contains("1048576 bytes") && reason.contains("--decode-limit"), "{reason}");
         }
         service.set_script(Script::default());
         reader.live().await;
@@ -216,11 +177,7 @@ fn a_message_above_the_limit_says_which_option_raises_it_and_later_ones_are_read
 #[test]
 fn a_target_without_an_initial_state_is_live_and_its_updates_are_read() {
     run(async {
-        let service = FakeService::start(Script {
-            initial: None,
-            ..Script::default()
-        })
-        .await;
+        let service = FakeService::start(Script { initial: None, ..Script::default() }).await;
         let mut reader = attach(&service, Options::default()).await;
         service.publish(&births(1_000, 3, 10));
         assert_eq!(reader.update().await.message, births(1_000, 3, 10));
@@ -232,11 +189,7 @@ fn a_malformed_message_is_a_reason_and_not_the_end() {
     run(async {
         let service = FakeService::start(Script::default()).await;
         let mut reader = attach(&service, without_pump()).await;
-        for bytes in [
-            vec![0xff; 100],
-            b"\x0a\xff\xff\xff\xff\x0f".to_vec(),
-            b"\x12\x05hello".to_vec(),
-        ] {
+        for bytes in [vec![0xff; 100], b"\x0a\xff\xff\xff\xff\x0f".to_vec(), b"\x12\x05hello".to_vec()] {
             service.publish_bytes(bytes);
             let reason = reader.lost().await;
             assert!(reason.contains("cannot be decoded"), "{reason}");
@@ -249,13 +202,23 @@ fn a_malformed_message_is_a_reason_and_not_the_end() {
 }
 
 #[test]
+fn a_refusal_that_cannot_be_read_is_a_reason_and_not_the_end() {
+    run(async {
+        let service = FakeService::start(Script { refuses_unreadably: true, ..Script::default() }).await;
+        let mut reader = Reader { feed: open(service.address.clone(), without_pump()) };
+        for _ in 0..2 {
+            let reason = reader.lost().await;
+            assert!(reason.contains("broke the reading of its feed"), "{reason}");
+        }
+        service.set_script(Script::default());
+        reader.live().await;
+    });
+}
+
+#[test]
 fn a_target_without_watch_state_is_watched_like_any_other() {
     run(async {
-        let service = FakeService::start(Script {
-            serves_state: false,
-            ..Script::default()
-        })
-        .await;
+        let service = FakeService::start(Script { serves_state: false, ..Script::default() }).await;
         let mut reader = attach(&service, without_pump()).await;
         service.publish(&idle(1_000));
         service.publish(&idle(2_000));
@@ -292,17 +255,31 @@ fn a_pause_is_told_once_however_often_the_target_says_it() {
 }
 
 #[test]
+fn a_pause_is_told_again_on_a_new_connection_and_ends_with_the_target() {
+    run(async {
+        let service = FakeService::start(Script::default()).await;
+        let at = service.socket_addr();
+        service.set_paused(true);
+        let mut reader = attach(&service, without_pump()).await;
+        let mut paused = async |expected: bool| {
+            let found = reader.find(|event| if let FeedEvent::Paused(it) = event { Some(it) } else { None }).await;
+            assert_eq!(found, expected);
+        };
+        paused(true).await;
+        service.break_connections();
+        paused(true).await;
+        service.stop().await;
+        // Another process in its place, of a version that cannot be paused.
+        let _service = FakeService::start_at(at, Script { serves_state: false, ..Script::default() }).await;
+        paused(false).await;
+    });
+}
+
+#[test]
 fn a_reader_that_rests_loses_nothing() {
     run(async {
         let service = FakeService::start(Script::default()).await;
-        let mut reader = attach(
-            &service,
-            Options {
-                buffer: 4,
-                ..without_pump()
-            },
-        )
-        .await;
+        let mut reader = attach(&service, Options { buffer: 4, ..without_pump() }).await;
         for now in 1..=1_000 {
             service.publish(&births(now * 1_000, 20, 10));
         }
@@ -316,19 +293,8 @@ fn a_reader_that_rests_loses_nothing() {
 #[test]
 fn a_reader_that_rests_holds_the_target_back_instead_of_growing() {
     run(async {
-        let service = FakeService::start(Script {
-            client_buffer: 200,
-            ..Script::default()
-        })
-        .await;
-        let mut reader = attach(
-            &service,
-            Options {
-                buffer: 4,
-                ..without_pump()
-            },
-        )
-        .await;
+        let service = FakeService::start(Script { client_buffer: 200, ..Script::default() }).await;
+        let mut reader = attach(&service, Options { buffer: 4, ..without_pump() }).await;
         for now in 1..=200 {
             service.publish(&large(now * 1_000, 500_000));
         }
@@ -339,10 +305,7 @@ fn a_reader_that_rests_holds_the_target_back_instead_of_growing() {
             sleep(Duration::from_millis(10)).await;
             last = service.backlog();
         }
-        assert!(
-            last > 150,
-            "only {last} of 200 messages are still in the target"
-        );
+        assert!(last > 150, "only {last} of 200 messages are still in the target");
         assert!(reader.feed.events.len() <= 4);
 
         // Then the target's buffer is full, too, and it drops the watcher.
@@ -378,43 +341,25 @@ fn dropping_a_feed_stops_it_whatever_it_waits_for() {
         let tasks = || Handle::current().metrics().num_alive_tasks();
         // Full of connections that nobody takes: it accepts and never answers.
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let silent = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: silent.local_addr().expect("an address").port(),
-        };
+        let silent =
+            Address::Tcp { host: "127.0.0.1".to_owned(), port: silent.local_addr().expect("an address").port() };
         let before = tasks();
 
-        let mut reader = Reader {
-            feed: open(silent, Options::default()),
-        };
-        reader
-            .find(|event| matches!(event, FeedEvent::Status(Status::Dialing)).then_some(()))
-            .await;
+        let mut reader = Reader { feed: open(silent, Options::default()) };
+        reader.find(|event| matches!(event, FeedEvent::Status(Status::Dialing)).then_some(())).await;
         drop(reader);
         eventually("no task after a drop while it dials", || tasks() == before).await;
 
         let nowhere = Address::Unix("/nonexistent/socket".into());
-        let mut reader = Reader {
-            feed: open(nowhere, Options::default()),
-        };
+        let mut reader = Reader { feed: open(nowhere, Options::default()) };
         for _ in 0..3 {
             reader.lost().await;
         }
         drop(reader);
-        eventually("no task after a drop while it waits to retry", || {
-            tasks() == before
-        })
-        .await;
+        eventually("no task after a drop while it waits to retry", || tasks() == before).await;
 
         let service = FakeService::start(Script::default()).await;
-        let reader = attach(
-            &service,
-            Options {
-                buffer: 1,
-                ..Options::default()
-            },
-        )
-        .await;
+        let reader = attach(&service, Options { buffer: 1, ..Options::default() }).await;
         for now in 1..10 {
             service.publish(&idle(now * 1_000));
         }
@@ -422,10 +367,7 @@ fn dropping_a_feed_stops_it_whatever_it_waits_for() {
         drop(reader);
         eventually("no connection", || service.connections() == 0).await;
         service.stop().await;
-        eventually("no task after a drop while it is held back", || {
-            tasks() == before
-        })
-        .await;
+        eventually("no task after a drop while it is held back", || tasks() == before).await;
     });
 }
 
@@ -433,17 +375,10 @@ fn dropping_a_feed_stops_it_whatever_it_waits_for() {
 fn something_that_accepts_and_never_answers_is_told() {
     run(async {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: silent.local_addr().expect("an address").port(),
-        };
-        let options = Options {
-            subscribe_timeout: Duration::from_millis(200),
-            ..Options::default()
-        };
-        let mut reader = Reader {
-            feed: open(address, options),
-        };
+        let address =
+            Address::Tcp { host: "127.0.0.1".to_owned(), port: silent.local_addr().expect("an address").port() };
+        let options = Options { subscribe_timeout: Duration::from_millis(200), ..Options::default() };
+        let mut reader = Reader { feed: open(address, options) };
         let reason = reader.lost().await;
         assert!(reason.contains("did not answer within 200ms"), "{reason}");
     });
@@ -459,24 +394,12 @@ fn something_that_is_no_console_is_told() {
             while let Ok((mut stream, _)) = web.accept().await {
                 let mut request = [0; 1024];
                 let _ = stream.read(&mut request).await;
-                let _ = stream
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-                    .await;
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
             }
         });
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port,
-        };
-        let reason = Reader {
-            feed: open(address, Options::default()),
-        }
-        .lost()
-        .await;
-        assert!(
-            reason.contains("does not speak gRPC") && reason.contains("console-subscriber"),
-            "{reason}"
-        );
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
+        let reason = Reader { feed: open(address, Options::default()) }.lost().await;
+        assert!(reason.contains("does not speak gRPC") && reason.contains("console-subscriber"), "{reason}");
 
         // A gRPC server of something else.
         let grpc = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -489,37 +412,17 @@ fn something_that_is_no_console_is_told() {
                 .add_routes(tonic::service::Routes::default())
                 .serve_with_incoming(Box::pin(incoming)),
         );
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port,
-        };
-        let reason = Reader {
-            feed: open(address, Options::default()),
-        }
-        .lost()
-        .await;
-        assert!(
-            reason.contains("does not serve the console feed"),
-            "{reason}"
-        );
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
+        let reason = Reader { feed: open(address, Options::default()) }.lost().await;
+        assert!(reason.contains("does not serve the console feed"), "{reason}");
 
         // Nothing.
         let closed = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = closed.local_addr().expect("an address").port();
         drop(closed);
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port,
-        };
-        let reason = Reader {
-            feed: open(address, Options::default()),
-        }
-        .lost()
-        .await;
-        assert!(
-            reason.contains("Nothing listens at http://127.0.0.1:"),
-            "{reason}"
-        );
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
+        let reason = Reader { feed: open(address, Options::default()) }.lost().await;
+        assert!(reason.contains("Nothing listens at http://127.0.0.1:"), "{reason}");
     });
 }
 
@@ -532,26 +435,12 @@ fn details_are_watched_on_demand_and_again_after_a_reconnect() {
 
         reader.feed.wanted.send_replace(Wanted::from([5]));
         eventually("details of 5 open", || service.open_details() == [5]).await;
-        service.publish_details(TaskDetails {
-            task_id: Some(Id { id: 5 }),
-            ..TaskDetails::default()
-        });
-        let details = reader
-            .find(|event| {
-                if let FeedEvent::Details(it) = event {
-                    Some(it)
-                } else {
-                    None
-                }
-            })
-            .await;
+        service.publish_details(TaskDetails { task_id: Some(Id { id: 5 }), ..TaskDetails::default() });
+        let details = reader.find(|event| if let FeedEvent::Details(it) = event { Some(it) } else { None }).await;
         assert_eq!(details.task_id, Some(Id { id: 5 }));
 
         reader.feed.wanted.send_replace(Wanted::from([7, 8]));
-        eventually("details of 7 and 8 open", || {
-            service.open_details() == [7, 8]
-        })
-        .await;
+        eventually("details of 7 and 8 open", || service.open_details() == [7, 8]).await;
 
         service.break_connections();
         reader.lost().await;
@@ -572,20 +461,9 @@ fn details_of_unknown_tasks_are_asked_for_once_and_never_more_than_eight_at_a_ti
         reader.feed.wanted.send_replace((1..=20).collect());
         eventually("eight open", || service.open_details().len() == 8).await;
         service.publish(&idle(1_000));
-        assert_eq!(
-            now_of(&reader.update().await.message),
-            1_000,
-            "an unknown task does not cost the connection"
-        );
+        assert_eq!(now_of(&reader.update().await.message), 1_000, "an unknown task does not cost the connection");
         assert_eq!(service.open_details(), [1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(
-            service
-                .details_calls()
-                .iter()
-                .filter(|id| **id == Some(1_000))
-                .count(),
-            1
-        );
+        assert_eq!(service.details_calls().iter().filter(|id| **id == Some(1_000)).count(), 1);
         assert!(!service.details_calls().contains(&Some(0)));
     });
 }
@@ -609,11 +487,7 @@ async fn publish_until(
 }
 
 fn pump_calls(service: &FakeService) -> usize {
-    service
-        .details_calls()
-        .iter()
-        .filter(|id| **id == Some(u64::MAX))
-        .count()
+    service.details_calls().iter().filter(|id| **id == Some(u64::MAX)).count()
 }
 
 #[test]
@@ -622,10 +496,7 @@ fn a_target_that_lags_is_pumped_until_it_keeps_up() {
         let service = FakeService::start(Script::default()).await;
         let mut reader = attach(&service, Options::default()).await;
         let lags = |now| births(now, 127, 5_000);
-        let pumped = publish_until(&service, &mut reader, lags, |service| {
-            pump_calls(service) >= 50
-        })
-        .await;
+        let pumped = publish_until(&service, &mut reader, lags, |service| pump_calls(service) >= 50).await;
         assert!(pumped, "{} calls", pump_calls(&service));
 
         for n in 1..=3 {
@@ -635,11 +506,7 @@ fn a_target_that_lags_is_pumped_until_it_keeps_up() {
         let before = pump_calls(&service);
         sleep(Duration::from_millis(300)).await;
         let after = pump_calls(&service);
-        assert!(
-            after <= before + 1,
-            "{} calls while nothing lags",
-            after - before
-        );
+        assert!(after <= before + 1, "{} calls while nothing lags", after - before);
     });
 }
 
@@ -673,10 +540,7 @@ fn the_lag_is_measured_from_the_third_update_on() {
 fn a_live_target_that_says_nothing_is_quiet_until_it_speaks() {
     run(async {
         let service = FakeService::start(Script::default()).await;
-        let options = Options {
-            quiet_after: Duration::from_millis(300),
-            ..without_pump()
-        };
+        let options = Options { quiet_after: Duration::from_millis(300), ..without_pump() };
         let mut reader = attach(&service, options).await;
         for n in 1..=4 {
             service.publish(&idle(n * 10));
@@ -689,10 +553,7 @@ fn a_live_target_that_says_nothing_is_quiet_until_it_speaks() {
         let first = quiet(&mut reader).await;
         assert!(first >= Duration::from_millis(300), "{first:?}");
         let second = quiet(&mut reader).await;
-        assert!(
-            second >= first + Duration::from_millis(900),
-            "{first:?} {second:?}"
-        );
+        assert!(second >= first + Duration::from_millis(900), "{first:?} {second:?}");
         service.publish(&idle(9_000));
         assert!(matches!(reader.next().await, FeedEvent::Update(_)));
         // By its median the interval is still short: quiet again, counted from the last update.
@@ -705,19 +566,14 @@ fn a_live_target_that_says_nothing_is_quiet_until_it_speaks() {
 fn a_paused_target_is_not_called_quiet() {
     run(async {
         let service = FakeService::start(Script::default()).await;
-        let options = Options {
-            quiet_after: Duration::from_millis(100),
-            ..without_pump()
-        };
+        let options = Options { quiet_after: Duration::from_millis(100), ..without_pump() };
         let mut reader = attach(&service, options).await;
         for n in 1..=4 {
             service.publish(&idle(n * 10));
             reader.update().await;
         }
         service.set_paused(true);
-        reader
-            .find(|event| matches!(event, FeedEvent::Paused(true)).then_some(()))
-            .await;
+        reader.find(|event| matches!(event, FeedEvent::Paused(true)).then_some(())).await;
         let silence = timeout(Duration::from_millis(1_500), reader.next()).await;
         assert!(silence.is_err(), "{silence:?}");
         service.set_paused(false);
@@ -729,22 +585,9 @@ fn a_paused_target_is_not_called_quiet() {
 #[test]
 fn an_unknown_host_is_told() {
     run(async {
-        let address = Address::Tcp {
-            host: "no-such-host.invalid".to_owned(),
-            port: 6669,
-        };
-        let options = Options {
-            connect_timeout: Duration::from_secs(2),
-            ..Options::default()
-        };
-        let reason = Reader {
-            feed: open(address, options),
-        }
-        .lost()
-        .await;
-        assert!(
-            reason.contains("no-such-host.invalid` was not found"),
-            "{reason}"
-        );
+        let address = Address::Tcp { host: "no-such-host.invalid".to_owned(), port: 6669 };
+        let options = Options { connect_timeout: Duration::from_secs(2), ..Options::default() };
+        let reason = Reader { feed: open(address, options) }.lost().await;
+        assert!(reason.contains("no-such-host.invalid` was not found"), "{reason}");
     });
 }

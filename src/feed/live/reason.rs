@@ -113,6 +113,25 @@ pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
     )
 }
 
+/// The connection ended after a silence in which a keep-alive ping may have gone unanswered.
+pub(super) fn went_silent(address: &Address, silent_for: Duration) -> String {
+    format!(
+        "The connection to {} ended after {} s in which nothing came from it. The process may be stopped or starved of CPU, or the \
+         network to it is cut.",
+        shown(address),
+        silent_for.as_secs()
+    )
+}
+
+/// A library that we read the target with has panicked.
+pub(super) fn beyond_us(address: &Address) -> String {
+    format!(
+        "{} sent something that broke the reading of its feed. It is no console-subscriber of version 0.2 to 0.5, or something in \
+         between alters the stream; if neither is so, please report it.",
+        shown(address)
+    )
+}
+
 fn said(address: &Address, status: &Status) -> String {
     format!("{} refused to go on: {} ({:?}).", shown(address), quote(status.message()), status.code())
 }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use console_api::instrument::{
-    InstrumentRequest, PauseRequest, PauseResponse, ResumeRequest, ResumeResponse, State,
-    StateRequest, TaskDetailsRequest, Temporality, Update,
+    InstrumentRequest, PauseRequest, PauseResponse, ResumeRequest, ResumeResponse, State, StateRequest,
+    TaskDetailsRequest, Temporality, Update,
 };
 use console_api::tasks::TaskDetails;
 use futures_util::stream::{self, Stream};
@@ -39,6 +39,8 @@ pub(crate) struct Script {
     pub(crate) serves_state: bool,
     /// How many messages wait for a watcher before it is dropped (4096 in console-subscriber).
     pub(crate) client_buffer: usize,
+    /// Whether `WatchUpdates` is refused with a status that tonic cannot read.
+    pub(crate) refuses_unreadably: bool,
     /// Tasks that have details.
     pub(crate) tasks: BTreeSet<u64>,
 }
@@ -49,6 +51,7 @@ impl Default for Script {
             initial: None,
             serves_state: true,
             client_buffer: 4096,
+            refuses_unreadably: false,
             tasks: (1..=100).collect(),
         }
     }
@@ -82,48 +85,29 @@ impl FakeService {
     pub(crate) async fn start_at(at: SocketAddr, script: Script) -> Self {
         let listener = TcpListener::bind(at).await.expect("a free port");
         let at = listener.local_addr().expect("an address");
-        let address = Address::Tcp {
-            host: at.ip().to_string(),
-            port: at.port(),
-        };
-        let streams = stream::unfold(listener, async |listener| {
-            Some((listener.accept().await.ok()?.0, listener))
-        });
+        let address = Address::Tcp { host: at.ip().to_string(), port: at.port() };
+        let streams = stream::unfold(listener, async |listener| Some((listener.accept().await.ok()?.0, listener)));
         Self::serve(address, script, streams)
     }
 
     pub(crate) fn start_on_socket(path: &Path, script: Script) -> Self {
         let listener = UnixListener::bind(path).expect("a socket");
         let address = Address::Unix(path.to_path_buf());
-        let streams = stream::unfold(listener, async |listener| {
-            Some((listener.accept().await.ok()?.0, listener))
-        });
+        let streams = stream::unfold(listener, async |listener| Some((listener.accept().await.ok()?.0, listener)));
         Self::serve(address, script, streams)
     }
 
-    fn serve<S>(
-        address: Address,
-        script: Script,
-        streams: impl Stream<Item = S> + Send + 'static,
-    ) -> Self
+    fn serve<S>(address: Address, script: Script, streams: impl Stream<Item = S> + Send + 'static) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let shared = Arc::new(Shared {
-            script: Mutex::new(script),
-            ..Shared::default()
-        });
+        let shared = Arc::new(Shared { script: Mutex::new(script), ..Shared::default() });
         let (incoming, accepted) = mpsc::channel::<DuplexStream>(16);
         let mut tasks = JoinSet::new();
-        let service = Endpoint {
-            shared: shared.clone(),
-            rest: InstrumentServer::new(Fake(shared.clone())),
-        };
+        let service = Endpoint { shared: shared.clone(), rest: InstrumentServer::new(Fake(shared.clone())) };
         tasks.spawn(async move {
             let incoming = ReceiverStream::new(accepted).map(Ok::<_, std::io::Error>);
-            let served = tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming);
+            let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
             served.await.expect("the fake service serves");
         });
         let of_acceptor = shared.clone();
@@ -135,19 +119,13 @@ impl FakeService {
                 incoming.send(far).await.expect("the fake service serves");
             }
         });
-        Self {
-            address,
-            shared,
-            _tasks: tasks,
-        }
+        Self { address, shared, _tasks: tasks }
     }
 
     /// The address as the operating system sees it.
     pub(crate) fn socket_addr(&self) -> SocketAddr {
         match &self.address {
-            Address::Tcp { host, port } => {
-                SocketAddr::new(host.parse().expect("an IP address"), *port)
-            }
+            Address::Tcp { host, port } => SocketAddr::new(host.parse().expect("an IP address"), *port),
             Address::Unix(_) => panic!("this one is on a Unix socket"),
         }
     }
@@ -214,10 +192,7 @@ impl FakeService {
 
     /// Messages that a watcher has not taken yet.
     pub(crate) fn backlog(&self) -> usize {
-        lock(&self.shared.watchers)
-            .iter()
-            .map(|it| it.max_capacity() - it.capacity())
-            .sum()
+        lock(&self.shared.watchers).iter().map(|it| it.max_capacity() - it.capacity()).sum()
     }
 
     /// Ids of every `WatchTaskDetails` call so far.
@@ -233,11 +208,7 @@ impl FakeService {
     }
 }
 
-async fn pipe(
-    shared: Arc<Shared>,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    mut near: DuplexStream,
-) {
+async fn pipe(shared: Arc<Shared>, mut stream: impl AsyncRead + AsyncWrite + Unpin, mut near: DuplexStream) {
     struct Counted(Arc<Shared>);
     impl Drop for Counted {
         fn drop(&mut self) {
@@ -255,14 +226,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn state(paused: bool) -> State {
-    let temporality = if paused {
-        Temporality::Paused
-    } else {
-        Temporality::Live
-    };
-    State {
-        temporality: temporality.into(),
-    }
+    let temporality = if paused { Temporality::Paused } else { Temporality::Live };
+    State { temporality: temporality.into() }
 }
 
 struct Fake(Arc<Shared>);
@@ -273,10 +238,7 @@ impl Instrument for Fake {
     type WatchTaskDetailsStream = ReceiverStream<Result<TaskDetails, Status>>;
     type WatchStateStream = ReceiverStream<Result<State, Status>>;
 
-    async fn watch_updates(
-        &self,
-        _: Request<InstrumentRequest>,
-    ) -> Result<Response<Self::WatchUpdatesStream>, Status> {
+    async fn watch_updates(&self, _: Request<InstrumentRequest>) -> Result<Response<Self::WatchUpdatesStream>, Status> {
         unreachable!("served as bytes by Endpoint")
     }
 
@@ -295,17 +257,12 @@ impl Instrument for Fake {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn watch_state(
-        &self,
-        _: Request<StateRequest>,
-    ) -> Result<Response<Self::WatchStateStream>, Status> {
+    async fn watch_state(&self, _: Request<StateRequest>) -> Result<Response<Self::WatchStateStream>, Status> {
         if !lock(&self.0.script).serves_state {
             return Err(Status::unimplemented(""));
         }
         let (sender, receiver) = mpsc::channel(4096);
-        sender
-            .try_send(Ok(state(*lock(&self.0.paused))))
-            .expect("an empty channel");
+        sender.try_send(Ok(state(*lock(&self.0.paused)))).expect("an empty channel");
         lock(&self.0.states).push(sender);
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -326,8 +283,7 @@ struct Endpoint {
     rest: InstrumentServer<Fake>,
 }
 
-type Answer =
-    Pin<Box<dyn Future<Output = Result<http::Response<tonic::body::Body>, Infallible>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<http::Response<tonic::body::Body>, Infallible>> + Send>>;
 
 impl NamedService for Endpoint {
     const NAME: &'static str = "rs.tokio.console.instrument.Instrument";
@@ -345,6 +301,14 @@ impl Service<http::Request<tonic::body::Body>> for Endpoint {
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Answer {
         if request.uri().path() != WATCH_UPDATES {
             return self.rest.call(request);
+        }
+        if lock(&self.shared.script).refuses_unreadably {
+            let refusal = http::Response::builder()
+                .header("content-type", "application/grpc")
+                .header("grpc-status", "13")
+                .header("grpc-status-details-bin", "!");
+            let refusal = refusal.body(tonic::body::Body::empty()).expect("a response");
+            return Box::pin(std::future::ready(Ok(refusal)));
         }
         let updates = RawUpdates(self.shared.clone());
         Box::pin(async move { Ok(Grpc::new(RawCodec).server_streaming(updates, request).await) })
@@ -403,8 +367,6 @@ impl Decoder for RawCodec {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<InstrumentRequest>, Status> {
-        InstrumentRequest::decode(buf)
-            .map(Some)
-            .map_err(|error| Status::internal(error.to_string()))
+        InstrumentRequest::decode(buf).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }

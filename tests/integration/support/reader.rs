@@ -12,10 +12,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) async fn next(&mut self) -> FeedEvent {
-        let arrived: Arrived = timeout(LIMIT, self.feed.events.recv())
-            .await
-            .expect("no event came")
-            .expect("the feed ended");
+        let arrived: Arrived =
+            timeout(LIMIT, self.feed.events.recv()).await.expect("no event came").expect("the feed ended");
         arrived.event
     }
 
@@ -27,14 +25,11 @@ impl Reader {
                 }
             }
         };
-        timeout(LIMIT, search)
-            .await
-            .expect("what was waited for never came")
+        timeout(LIMIT, search).await.expect("what was waited for never came")
     }
 
     pub(crate) async fn live(&mut self) {
-        self.find(|event| matches!(event, FeedEvent::Status(Status::Live)).then_some(()))
-            .await;
+        self.find(|event| matches!(event, FeedEvent::Status(Status::Live)).then_some(())).await;
     }
 
     /// The reason of the next loss.
