@@ -164,7 +164,7 @@ fn a_message_above_the_limit_says_which_option_raises_it_and_later_ones_are_read
         let mut reader = Reader { feed: open(service.address.clone(), options) };
         for _ in 0..2 {
             let reason = reader.lost().await;
-            assert!(reason.contains("1048576 bytes") && reason.contains("--decode-limit"), "{reason}");
+            assert!(reason.contains("limit of 1 MiB") && reason.contains("--decode-limit"), "{reason}");
         }
         service.set_script(Script::default());
         reader.live().await;

@@ -82,8 +82,9 @@ pub(super) fn stream_failed(address: &Address, status: &Status, decode_limit: us
     let at = shown(address);
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => format!(
-            "{at} sent a message above the limit of {decode_limit} bytes ({}). Raise the limit with {RAISE_LIMIT}, or lower the \
-             service's `retention`.",
+            "{at} sent a message above the limit of {} MiB ({}). Raise the limit with {RAISE_LIMIT} MIB, or lower the service's \
+             `retention`.",
+            decode_limit / (1024 * 1024),
             quote(status.message())
         ),
         Code::DataLoss => format!(
@@ -187,10 +188,9 @@ mod tests {
 
     #[test]
     fn an_oversized_message_names_the_limit_and_the_option() {
-        let status =
-            Status::out_of_range("Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes");
-        let reason = stream_failed(&Address::default(), &status, 8);
-        assert!(reason.contains("8 bytes") && reason.contains(RAISE_LIMIT), "{reason}");
+        let found = "Error, decoded message length too large: found 9000000 bytes, the limit is: 8388608 bytes";
+        let reason = stream_failed(&Address::default(), &Status::out_of_range(found), 8 * 1024 * 1024);
+        assert!(reason.contains("8 MiB") && reason.contains("9000000") && reason.contains(RAISE_LIMIT), "{reason}");
     }
 
     #[test]
