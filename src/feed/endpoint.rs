@@ -176,6 +176,9 @@ fn file_of(rest: &str) -> Result<Target, String> {
 }
 
 fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
+    if text.contains('@') {
+        return Err("user names and passwords are not supported".to_owned());
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let (host, rest) = bracketed.split_once(']').ok_or("the bracket of its IPv6 address is not closed")?;
@@ -212,9 +215,6 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
 fn check_host(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("the host is missing".to_owned());
-    }
-    if host.contains('@') {
-        return Err("user names and passwords are not supported".to_owned());
     }
     // Colons are only left in an IPv6 address that has been parsed.
     match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
@@ -304,7 +304,7 @@ mod tests {
             ("[::1]6669", "a colon and the port"),
             ("[localhost]:6669", "no IPv6 address"),
             ("http://localhost:6669/metrics", "nothing may follow the port"),
-            ("http://me:secret@localhost", "in brackets"),
+            ("http://me:secret@localhost", "user names"),
             ("http://me@localhost", "user names"),
             ("two words:6669", "a host does not contain ` `"),
             ("unix:", "the path of the socket is missing"),
