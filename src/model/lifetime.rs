@@ -201,6 +201,7 @@ impl Model {
             let busy = resources.get(*key).is_some_and(|lock| !lock.ops.is_empty());
             busy || now.since(*seen) < CALM
         });
+        self.handovers = self.handovers.split_off(&now.minus(CALM));
         let site_keys = &mut self.site_keys;
         self.sites.retain(|_, site| {
             let last = site.history.all().next_back().map_or(now, |second| second.to);

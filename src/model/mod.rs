@@ -76,6 +76,8 @@ pub struct Model {
     unwakeable: FxHashSet<TaskKey>,
     /// Worker threads and `block_in_place` sections that are alive.
     workers: FxHashSet<TaskKey>,
+    /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
+    handovers: BTreeSet<Timestamp>,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -126,6 +128,7 @@ impl Model {
             woken: FxHashSet::default(),
             unwakeable: FxHashSet::default(),
             workers: FxHashSet::default(),
+            handovers: BTreeSet::new(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
