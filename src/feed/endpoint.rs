@@ -241,8 +241,6 @@ fn without_current_folder(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

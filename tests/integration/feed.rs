@@ -1,7 +1,5 @@
 //! The live feed against a fake service: what it delivers, and what it makes of a service that misbehaves.
 
-#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
-
 use std::time::{Duration, SystemTime};
 
 use console_api::Id;
