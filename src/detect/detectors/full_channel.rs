@@ -144,7 +144,7 @@ fn symptom(
             count: measured.waiting,
         },
         summary: format!(
-            "The bounded channel{size} that {} sends to is full: {} now, and {state}.",
+            "The bounded channel{size} that {} sends to is full: {}{state}.",
             wording::site(first),
             waits(measured.waiting),
         ),
@@ -177,8 +177,13 @@ fn symptom(
     })
 }
 
+/// Who waits now; nothing where the news of those come too late to tell.
 fn waits(count: usize) -> String {
-    if count == 1 { "1 sender waits".to_owned() } else { format!("{count} senders wait") }
+    match count {
+        0 => String::new(),
+        1 => "1 sender waits now, and ".to_owned(),
+        _ => format!("{count} senders wait now, and "),
+    }
 }
 
 /// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.
