@@ -57,7 +57,7 @@ impl Listing for Findings {
     type Column = FindingColumn;
 
     const COLUMNS: &'static [Column<FindingColumn>] = &[
-        Column::text(FindingColumn::Severity, "severity", Width::Fixed(9), 0),
+        Column::text(FindingColumn::Severity, "severity", Width::Fixed(9), 0).largest_first(),
         Column::text(FindingColumn::Detector, "finding", Width::Fixed(16), 0),
         Column::text(FindingColumn::What, "what", Width::Flexible { least: 24, share: 2 }, 3),
         Column::text(FindingColumn::Where, "where", Width::Flexible { least: 24, share: 2 }, 2).keeping_the_end(),

@@ -49,8 +49,8 @@ impl Listing for Resources {
     type Column = ResourceColumn;
 
     const COLUMNS: &'static [Column<ResourceColumn>] = &[
-        Column::number(ResourceColumn::Id, "id", 7, 5),
-        Column::number(ResourceColumn::Parent, "parent", 7, 9),
+        Column::number(ResourceColumn::Id, "id", 8, 5).keeping_the_end(),
+        Column::number(ResourceColumn::Parent, "parent", 8, 9).keeping_the_end(),
         Column::text(ResourceColumn::Kind, "kind", Width::Fixed(15), 0),
         Column::text(ResourceColumn::Type, "type", Width::Flexible { least: 10, share: 1 }, 7),
         Column::text(ResourceColumn::Visibility, "part", Width::Fixed(8), 8),

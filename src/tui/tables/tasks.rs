@@ -58,7 +58,7 @@ impl Listing for Tasks {
         Column::number(TaskColumn::Scheduled, "sched", 7, 6),
         Column::number(TaskColumn::Idle, "idle", 7, 8),
         Column::number(TaskColumn::Polls, "polls", 8, 9),
-        Column::text(TaskColumn::Waits, "waits for", Width::Flexible { least: 16, share: 3 }, 2)
+        Column::text(TaskColumn::Waits, "waits for", Width::Flexible { least: 16, share: 2 }, 2)
             .keeping_the_end()
             .largest_first(),
         Column::text(TaskColumn::Location, "location", Width::Flexible { least: 16, share: 3 }, 1).keeping_the_end(),
@@ -159,7 +159,8 @@ fn waits_for(model: &Model, key: TaskKey, task: &Task) -> String {
     let more = if more > 0 { format!(" +{more}") } else { String::new() };
     let what = model.lock_of(op).and_then(|lock| {
         let place = wording::resource_location(model, lock);
-        Some(format!("{} {place}", wording::type_name(model.resource(lock)?)))
+        let file = place.rsplit('/').next().unwrap_or_default();
+        Some(format!("{} {file}", wording::type_name(model.resource(lock)?)))
     });
     let source = || model.op(op).map(|op| op.source.to_string()).unwrap_or_default();
     let what = what.unwrap_or_else(source);

@@ -37,7 +37,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: &Finding
     if !finding.explains.is_empty() {
         page.heading("It explains");
         for explained in finding.explains.iter().take(MOST) {
-            page.link(&format!("{}: {}", explained.detector, explained.summary), None);
+            page.item("-", &format!("{}: {}", explained.detector, explained.summary), None);
         }
     }
 }
@@ -73,6 +73,7 @@ fn evidence(page: &mut Page<About>, evidence: &[Evidence]) {
 fn value(observed: f64, unit: &str) -> String {
     match (unit, Duration::try_from_secs_f64(observed)) {
         ("s", Ok(duration)) => wording::duration(duration),
+        ("ratio", _) => wording::percent(observed),
         ("", _) => number(observed),
         _ => format!("{} {unit}", number(observed)),
     }
@@ -95,12 +96,12 @@ fn involved(page: &mut Page<About>, finding: &Finding, diagnosis: &Diagnosis) {
     let model = diagnosis.model();
     for key in symptom.scope.tasks.iter().take(MOST) {
         if let Some(task) = model.task(*key) {
-            page.link(&wording::task(model, task), Some(About::Task(*key)));
+            page.item("-", &wording::task(model, task), Some(About::Task(*key)));
         }
     }
     for key in symptom.scope.resources.iter().take(MOST) {
         if model.resource(*key).is_some() {
-            page.link(&wording::resource(model, *key), Some(About::Resource(*key)));
+            page.item("-", &wording::resource(model, *key), Some(About::Resource(*key)));
         }
     }
 }

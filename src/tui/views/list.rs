@@ -7,6 +7,7 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::{finding, notice};
+use crate::detect::wording;
 use crate::tui::format::{cells, grouped};
 use crate::tui::state::Pane;
 use crate::tui::tables::{Listing, Look, Table};
@@ -24,13 +25,15 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
         notice::no_findings(&mut page, pane.shown());
         return frame.render_widget(Paragraph::new(page.finish().lines), area);
     }
+    let over = pane.shown().engine().resolved().count();
+    let noun = if over == 0 { "findings".to_owned() } else { format!("findings, {over} of them resolved") };
     if area.height < ROOM_FOR_PAGE {
-        return draw(frame, area, pane, |pane| &mut pane.findings, "findings", theme);
+        return draw(frame, area, pane, |pane| &mut pane.findings, &noun, theme);
     }
     let rows = cells(pane.findings.list.len()).saturating_add(2).clamp(4, area.height / 2);
     let layout = Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Min(0)]);
     let [list, rule, below] = layout.areas(area);
-    draw(frame, list, pane, |pane| &mut pane.findings, "findings", theme);
+    draw(frame, list, pane, |pane| &mut pane.findings, &noun, theme);
     let line = theme.rule().repeat(usize::from(rule.width));
     frame.render_widget(Paragraph::new(Line::styled(line, theme.dim())), rule);
     if let Some(key) = pane.findings.list.selected() {
@@ -40,7 +43,7 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
     let more = lines.len().saturating_sub(usize::from(below.height));
     frame.render_widget(Paragraph::new(lines), below);
     if more > 0 && below.height > 0 {
-        let text = format!(" {} more lines: Enter ", more + 1);
+        let text = format!("{} more: Enter", wording::count(more + 1, "line"));
         let last = Rect::new(below.x, below.bottom() - 1, below.width, 1);
         frame.render_widget(ratatui::widgets::Clear, last);
         frame.render_widget(Paragraph::new(Line::styled(text, theme.dim())), last);

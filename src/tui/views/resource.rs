@@ -52,7 +52,7 @@ fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
         page.field("depth", &format!("|{}|", sparkline(&theme, &depths[last..])));
     }
     if let Some(parent) = resource.parent {
-        page.link(&format!("part of {}", wording::resource(model, parent)), Some(About::Resource(parent)));
+        page.item("-", &format!("part of {}", wording::resource(model, parent)), Some(About::Resource(parent)));
     }
     if !resource.attributes.is_empty() {
         page.heading("Attributes");
@@ -70,7 +70,7 @@ fn holders(page: &mut Page<About>, model: &Model, key: ResourceKey) {
     }
     page.heading("Held by");
     for holder in holders.iter().take(MOST) {
-        page.link(&wait::held(model, holder), Some(About::Task(holder.task)));
+        page.item("-", &wait::held(model, holder), Some(About::Task(holder.task)));
     }
 }
 
@@ -99,7 +99,7 @@ fn ops(page: &mut Page<About>, model: &Model, key: ResourceKey) {
         let polls = grouped(op.stats.poll.polls);
         let doing = if *done { "has got it" } else { "waits" };
         let sentence = format!("{who} {doing}, {} since it asked: {}, {polls} polls{permits}", short(*age), op.source);
-        page.link(&sentence, op.task.map(About::Task));
+        page.item("-", &sentence, op.task.map(About::Task));
     }
     let more = ops.len().saturating_sub(MOST);
     if more > 0 {

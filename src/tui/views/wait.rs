@@ -34,7 +34,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey,
         let rest = due
             .filter(|left| !left.is_zero())
             .map_or_else(String::new, |left| format!(", which ends in {} unless it is reset", wording::duration(left)));
-        page.link(&format!("a {} that it made in its last poll{rest}", timer.kind.as_str()), None);
+        page.item("-", &format!("a {} that it made in its last poll{rest}", timer.kind.as_str()), None);
     }
     if chain.is_empty() && timer.is_none() {
         page.text(
@@ -52,20 +52,19 @@ fn write_step(page: &mut Page<About>, model: &Model, chain: &[Step], index: usiz
         _ => String::new(),
     };
     let what = wording::resource(model, step.resource);
-    let sentence = format!("{}. {who}waits {age} for {what} ({})", index + 1, op.source);
-    page.link(&sentence, Some(About::Resource(step.resource)));
+    let sentence = format!("{who}waits {age} for {what} ({})", op.source);
+    page.item(&format!("{}.", index + 1), &sentence, Some(About::Resource(step.resource)));
     if step.holders.is_empty() {
-        let theme = page.theme();
-        page.text("  Who holds it cannot be told from the feed.", theme.dim());
+        page.item("  ", "who holds it cannot be told from the feed", None);
     }
     for holder in step.holders.iter().take(MOST) {
         let closes = chain[..=index].iter().any(|earlier| earlier.task == holder.task);
         let circle = if closes { ", which closes the circle" } else { "" };
-        page.link(&format!("held by {}{circle}", held(model, holder)), Some(About::Task(holder.task)));
+        page.item("   held by", &format!("{}{circle}", held(model, holder)), Some(About::Task(holder.task)));
     }
     let more = step.holders.len().saturating_sub(MOST);
     if more > 0 {
-        page.text(&format!("  and {}", wording::count(more, "other task")), page.theme().dim());
+        page.item("  ", &format!("and {}", wording::count(more, "other task")), None);
     }
 }
 

@@ -44,16 +44,8 @@ impl<L> Page<L> {
 
     /// A sentence or more.
     pub fn text(&mut self, text: &str, style: Style) {
-        self.indented(text, 0, style);
-    }
-
-    /// The same, moved to the right except for the first line.
-    fn indented(&mut self, text: &str, indent: usize, style: Style) {
-        let indent = if self.width > 3 * indent { indent } else { 0 };
-        let text = self.theme.text(text);
-        for (index, line) in wrap(&text, self.width - indent).into_iter().enumerate() {
-            let margin = if index == 0 { 0 } else { indent };
-            self.lines.push(Line::from(vec![Span::raw(" ".repeat(margin)), Span::styled(line, style)]));
+        for line in wrap(&self.theme.text(text), self.width) {
+            self.lines.push(Line::styled(line, style));
         }
     }
 
@@ -76,10 +68,18 @@ impl<L> Page<L> {
         }
     }
 
-    /// A sentence that leads somewhere.
-    pub fn link(&mut self, text: &str, target: Option<L>) {
+    /// A sentence after a marker, such as a dash or a number. It may lead somewhere.
+    pub fn item(&mut self, marker: &str, text: &str, target: Option<L>) {
         let from = self.lines.len();
-        self.indented(&format!("- {text}"), 2, Style::new());
+        // On a narrow screen the words need the room more than the margin does.
+        let margin = marker.width() + 1;
+        let margin = if self.width > 2 * margin { margin } else { 1 };
+        for (index, line) in
+            wrap(&self.theme.text(text), self.width - margin.min(self.width - 1)).into_iter().enumerate()
+        {
+            let before = if index == 0 && margin > 1 { format!("{marker} ") } else { " ".repeat(margin) };
+            self.lines.push(Line::from(format!("{before}{line}")));
+        }
         if let Some(target) = target {
             self.links.push((from..self.lines.len(), target));
         }
@@ -240,7 +240,7 @@ mod tests {
             page.text(&format!("line {line}"), Style::new());
         }
         for link in links {
-            page.link(&format!("link {link}"), Some(*link));
+            page.item("-", &format!("link {link}"), Some(*link));
         }
         page.finish()
     }
