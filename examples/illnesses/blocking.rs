@@ -166,13 +166,15 @@ async fn count_visits(session: Shelf) {
 }
 
 fn std_guard_over_an_await() {
-    service::current_thread().block_on(LocalSet::new().run_until(async {
+    let main = async {
         let session = Arc::new(Mutex::new(0));
         spawn_local(answer_health_checks());
         spawn_local(save_session(session.clone()));
         spawn_local(count_visits(session)); // <- std-lock-across-await
         pending::<()>().await;
-    }));
+    };
+    // The main task drives the local ones inside its own polls, and so is blocked with them.
+    service::current_thread().block_on(LocalSet::new().run_until(main)); // <- also std-lock-across-await
 }
 
 /// A time between the two, not the same for two jobs in a row.

@@ -36,7 +36,9 @@ pub(crate) struct Illness {
     pub(crate) run: fn(),
 }
 
-/// A source file, whose lines marked `// <- ID` are the places that a finding about illness ID may name.
+/// A source file, whose lines marked `// <- ID` are the places that the finding about illness ID has to name.
+///
+/// Lines marked `// <- also ID` may be named besides, for they are ill through no fault of theirs.
 pub(crate) struct Source {
     /// End of the path as it stands in the feed.
     pub(crate) file: &'static str,
@@ -45,11 +47,22 @@ pub(crate) struct Source {
 }
 
 impl Illness {
-    /// The accepted places, as `file:line`.
+    /// The places of which the finding has to name one, as `file:line`.
     pub(crate) fn places(&self) -> Vec<String> {
-        let marker = format!("// <- {}", self.id);
-        let marked = self.source.text.lines().enumerate().filter(|(_, line)| line.trim_end().ends_with(&marker));
-        marked.map(|(index, _)| format!("{}:{}", self.source.file, index + 1)).collect()
+        self.source.marked(&format!("// <- {}", self.id))
+    }
+
+    /// Further places that may be named, as `file:line`.
+    pub(crate) fn other_places(&self) -> Vec<String> {
+        self.source.marked(&format!("// <- also {}", self.id))
+    }
+}
+
+impl Source {
+    fn marked(&self, marker: &str) -> Vec<String> {
+        let lines = self.text.lines().enumerate();
+        let marked = lines.filter(|(_, line)| line.trim_end().ends_with(marker));
+        marked.map(|(index, _)| format!("{}:{}", self.file, index + 1)).collect()
     }
 }
 
@@ -115,6 +128,9 @@ fn list() -> io::Result<()> {
         writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
+        }
+        for place in illness.other_places() {
+            writeln!(out, "    perhaps also at {place}")?;
         }
     }
     Ok(())

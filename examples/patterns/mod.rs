@@ -27,16 +27,17 @@ pub(crate) struct Pattern {
 }
 
 /// All patterns, by family.
-pub(crate) fn all() -> impl Iterator<Item = &'static Pattern> {
-    let families = [
-        servers::PATTERNS,
-        timers::PATTERNS,
-        sharing::PATTERNS,
-        queues::PATTERNS,
-        threads::PATTERNS,
-        spawning::PATTERNS,
-    ];
-    families.into_iter().flatten()
+pub(crate) const FAMILIES: &[(&str, &[Pattern])] = &[
+    ("servers", servers::PATTERNS),
+    ("timers", timers::PATTERNS),
+    ("sharing", sharing::PATTERNS),
+    ("queues", queues::PATTERNS),
+    ("threads", threads::PATTERNS),
+    ("spawning", spawning::PATTERNS),
+];
+
+fn all() -> impl Iterator<Item = &'static Pattern> {
+    FAMILIES.iter().flat_map(|(_, patterns)| *patterns)
 }
 
 /// A healthy service with the habits that it is told to have.
@@ -82,8 +83,11 @@ fn ids() -> PossibleValuesParser {
 
 fn list() -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for pattern in all() {
-        writeln!(out, "{}: {}", pattern.id, pattern.about)?;
+    for (family, patterns) in FAMILIES {
+        writeln!(out, "{family}")?;
+        for pattern in *patterns {
+            writeln!(out, "    {}: {}", pattern.id, pattern.about)?;
+        }
     }
     Ok(())
 }

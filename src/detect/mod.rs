@@ -5,6 +5,7 @@ pub mod engine;
 pub mod finding;
 mod fingerprint;
 mod inhibition;
+mod polls;
 pub mod settings;
 pub mod trend;
 pub mod wording;

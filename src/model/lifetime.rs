@@ -31,10 +31,8 @@ impl Model {
                     self.end_task(key, now, false, false);
                 }
             }
-            Some(Entity::Resource(key)) => {
-                if self.resources.get(key).is_some_and(|resource| resource.dropped.is_none()) {
-                    self.end_resource(key, now);
-                }
+            Some(Entity::Resource(key)) if self.resources.get(key).is_some_and(|it| it.dropped.is_none()) => {
+                self.end_resource(key, now);
             }
             Some(Entity::Op(key)) => {
                 if let Some(op) = self.ops.get_mut(key)
@@ -44,7 +42,7 @@ impl Model {
                     self.ended_ops.push(key);
                 }
             }
-            None => {}
+            Some(Entity::Resource(_)) | None => {}
         }
     }
 
@@ -203,6 +201,7 @@ impl Model {
             let busy = resources.get(*key).is_some_and(|lock| !lock.ops.is_empty());
             busy || now.since(*seen) < CALM
         });
+        self.handovers = self.handovers.split_off(&now.minus(CALM));
         let site_keys = &mut self.site_keys;
         self.sites.retain(|_, site| {
             let last = site.history.all().next_back().map_or(now, |second| second.to);

@@ -76,6 +76,8 @@ pub struct Model {
     unwakeable: FxHashSet<TaskKey>,
     /// Worker threads and `block_in_place` sections that are alive.
     workers: FxHashSet<TaskKey>,
+    /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
+    handovers: BTreeSet<Timestamp>,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -100,6 +102,9 @@ pub struct Model {
 
 /// How long ended tasks, resources and ops stay listed unless told otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(10);
+
+/// How long after a stop of the process the waits that it prolonged may still end.
+const AFTER_GAP: Duration = Duration::from_secs(1);
 
 impl Default for Model {
     fn default() -> Self {
@@ -126,6 +131,7 @@ impl Model {
             woken: FxHashSet::default(),
             unwakeable: FxHashSet::default(),
             workers: FxHashSet::default(),
+            handovers: BTreeSet::new(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
@@ -265,6 +271,14 @@ impl Model {
     /// Says that nothing has come for so long although the feed is neither paused nor lost.
     pub fn quiet(&mut self, silence: Duration) {
         self.quality.quiet = Some(silence);
+    }
+
+    /// The part of the last `window` in which waits that ended can be judged: what is born late is not there yet, and what waited while
+    /// the process stood still waited for nobody. May be shorter than asked for, or empty.
+    pub fn judged(&self, window: Duration) -> (Timestamp, Timestamp) {
+        let end = self.now().minus(self.quality.lag.unwrap_or_default());
+        let last_gap = self.clock.gaps().next_back().map_or(Timestamp::default(), |gap| gap.to.plus(AFTER_GAP));
+        (end.minus(window).max(last_gap).min(end), end)
     }
 
     /// How long the process ran since `start`, by its own clock; times in which it was stopped do not count.

@@ -116,6 +116,18 @@ impl Model {
         born.filter_map(|(_, key)| self.resource(*key)).find(|timer| timer.dropped.is_none())
     }
 
+    /// How many timers and ops a task made or polled in its last poll, all of which were traced.
+    pub fn made_in_last_poll(&self, task: &Task) -> usize {
+        let (Some(from), Some(to)) = (task.stats.poll.started, task.stats.poll.ended.max(task.stats.poll.started))
+        else {
+            return 0;
+        };
+        let timers =
+            self.sleeps.range((from, ResourceKey::default())..).take_while(|(created, _)| *created <= to).count();
+        let made = |key: &&OpKey| self.op(**key).is_some_and(|op| (from..=to).contains(&op.stats.created));
+        timers + task.ops.iter().filter(made).count()
+    }
+
     /// When a timer runs out, as far as is known: it is set anew by every reset, which is not reported.
     pub fn due(&self, timer: &Resource) -> Option<Timestamp> {
         let duration = timer.number("duration")?;

@@ -1,7 +1,9 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod docs;
+mod feed;
 mod layers;
 mod proto;
 mod recording;
 mod source;
+mod support;

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustc_hash::FxHashSet;
-
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::polls::{self, LongPoll};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::task::{Task, TaskKind};
-use crate::model::time::Timestamp;
+use crate::model::task::TaskKind;
 use crate::model::{Model, SiteKey, TaskKey};
 
 const CRITICAL: Setting =
@@ -35,48 +33,20 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-/// So many wakes and clones of the waker of a task inside one poll mean that it is polled all the same: a library entered its span on a
-/// thread of its own, which hides the real polls.
-const STIRRED: u64 = 2;
-
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (critical, start_up) = (settings.duration(&CRITICAL), settings.duration(&START_UP));
-    let handed_over = polls_in_block_in_place(model);
-    let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
-    for (key, task) in model.running() {
-        let age = task.stats.poll.started.map_or(Duration::ZERO, |started| model.running_since(started));
-        let (wakes, clones) = task.stirred_while_running();
-        let contradicted = wakes >= STIRRED && clones >= STIRRED;
-        if age >= critical && !contradicted && !handed_over.contains(&key) {
-            sites.entry(task.site).or_default().push((age, key));
+    let mut sites: BTreeMap<SiteKey, Vec<LongPoll>> = BTreeMap::new();
+    for poll in polls::running_for(model, critical) {
+        if let Some(task) = model.task(poll.task) {
+            sites.entry(task.site).or_default().push(poll);
         }
     }
     let crowded = more_than_threads(model, sites.values().map(Vec::len).sum());
-    for (site, mut polls) in sites {
-        polls.sort_unstable_by(|one, other| other.cmp(one));
-        let early = polls.iter().all(|(age, key)| *age < start_up && began_at_start(model, *key, start_up));
+    for (site, polls) in sites {
+        // A process that has just begun does not serve anybody yet.
+        let early = polls.iter().all(|poll| poll.age < start_up && poll.since.since(model.birth()) < start_up);
         found.extend(symptom(model, site, &polls, critical, crowded || early));
     }
-}
-
-/// Running polls that handed their worker's other tasks to a new thread first: each `block_in_place` belongs to the poll that began
-/// last before it.
-fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
-    let mut sections: Vec<Timestamp> = model
-        .worker_threads()
-        .filter(|(_, task)| task.is_block_in_place())
-        .map(|(_, task)| task.stats.created)
-        .collect();
-    sections.sort_unstable();
-    let mut harmless = FxHashSet::default();
-    for created in sections {
-        let before =
-            model.running().filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
-        if let Some((key, _)) = before.max_by_key(|(_, task)| task.stats.poll.started) {
-            harmless.insert(key);
-        }
-    }
-    harmless
 }
 
 /// Whether more polls go on than there are threads to run them, so that some of them only seem to.
@@ -90,29 +60,17 @@ fn more_than_threads(model: &Model, polls: usize) -> bool {
     workers > 0 && polls > workers + others + 1
 }
 
-/// Whether a poll began in the first seconds of the process, when it does not serve anybody yet.
-fn began_at_start(model: &Model, key: TaskKey, start_up: Duration) -> bool {
-    let birth = model.birth();
-    model.task(key).and_then(|task| task.stats.poll.started).is_some_and(|started| started.since(birth) < start_up)
-}
-
-fn symptom(
-    model: &Model,
-    key: SiteKey,
-    polls: &[(Duration, TaskKey)],
-    critical: Duration,
-    doubtful: bool,
-) -> Option<Symptom> {
+fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, doubtful: bool) -> Option<Symptom> {
     let site = model.site(key)?;
-    let (age, worst) = *polls.first()?;
-    let task = model.task(worst)?;
+    let worst = *polls.first()?;
+    let (age, task) = (worst.age, model.task(worst.task)?);
     let severity = match task.kind {
         _ if doubtful => Severity::Info,
         TaskKind::BlockOn => Severity::Warning,
         _ => Severity::Critical,
     };
-    let hurt = waiting_behind(model, task);
-    let keys: Vec<TaskKey> = polls.iter().map(|(_, key)| *key).collect();
+    let hurt = polls::waiting_since(model, worst.since, Duration::from_millis(1));
+    let keys: Vec<TaskKey> = polls.iter().map(|poll| poll.task).collect();
     let others =
         if polls.len() > 1 { format!(", and so have {} more of its kind", polls.len() - 1) } else { String::new() };
     let victims = if hurt.is_empty() {
@@ -144,18 +102,9 @@ fn symptom(
             wording::library_hint(&site.id.location),
         ),
         class: Vec::new(),
-        scope: Scope { sites: vec![key], tasks: keys, stalls_since: task.stats.poll.started, ..Scope::default() },
+        scope: Scope { sites: vec![key], tasks: keys, stalls_since: Some(worst.since), ..Scope::default() },
         sustains_only: false,
     })
-}
-
-/// Tasks that were woken after this one's poll began and have not been polled since.
-fn waiting_behind(model: &Model, task: &Task) -> Vec<TaskKey> {
-    let since = |other: &Task| other.stats.last_wake.unwrap_or(other.stats.created);
-    let hurt = model.woken().filter(|(_, other)| {
-        Some(since(other)) > task.stats.poll.started && !model.running_since(since(other)).is_zero()
-    });
-    hurt.map(|(key, _)| key).collect()
 }
 
 fn were(count: usize) -> String {

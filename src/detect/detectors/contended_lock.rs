@@ -37,6 +37,8 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// A shorter time than this says nothing.
+const SHORTEST: Duration = Duration::from_secs(2);
 /// A lock that let nobody in for this long is stuck rather than contended.
 const TURNOVER: Duration = Duration::from_secs(3);
 /// A finding stays while the numbers are this share of what began it.
@@ -58,12 +60,10 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
-    // What is born late is not here yet, and what waited while the process stood still waited for nobody.
-    let end = model.now().minus(model.quality().lag.unwrap_or_default());
-    let last_gap = model.clock().gaps().next_back().map_or(Timestamp::default(), |gap| gap.to);
-    let start = end.minus(settings.duration(&WINDOW)).max(last_gap).max(lock.created);
+    let (start, end) = model.judged(settings.duration(&WINDOW));
+    let start = start.max(lock.created);
     let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
-    if !turning {
+    if !turning || end.since(start) < SHORTEST {
         return;
     }
     for source in lock.waits.sources() {
@@ -93,7 +93,7 @@ fn mean_waiters(waits: &WaitWindow, window: Duration) -> f64 {
     waits.waited.as_secs_f64() / window.as_secs_f64().max(1.0)
 }
 
-/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none newly spawned, and the one that got in
+/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and the one that got in
 /// does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
 fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     let recent: Vec<_> = lock.grants.newest_first().take_while(|grant| grant.at >= start).collect();
@@ -101,7 +101,8 @@ fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
         return false;
     };
-    let spawned = model.site(*site).is_some_and(|site| site.history.since(start).any(|second| second.born > 0));
+    let lately = model.now().minus(TURNOVER);
+    let spawned = model.site(*site).is_some_and(|site| site.history.since(lately).any(|second| second.born > 0));
     let sleeping = recent.iter().filter(|grant| model.sleep_born_within(grant.at, AT_ONCE)).count();
     lock.kind == ResourceKind::Mutex && !spawned && 2 * sleeping < recent.len()
 }

@@ -3,10 +3,17 @@
 mod blocked_worker;
 mod contended_lock;
 mod deadlock;
+mod full_channel;
+mod growing_queue;
+mod long_polls;
+mod lost_waker;
+mod never_completes;
 mod not_instrumented;
 mod partial_feed;
 mod process_paused;
 mod quiet_feed;
+mod runtime_stalled;
+mod task_pileup;
 
 use std::time::Duration;
 
@@ -73,7 +80,14 @@ impl Detector {
 /// Every detector there is, in the order of the documentation.
 pub static DETECTORS: &[&Detector] = &[
     &blocked_worker::DETECTOR,
+    &long_polls::DETECTOR,
+    &runtime_stalled::DETECTOR,
+    &full_channel::DETECTOR,
+    &growing_queue::DETECTOR,
+    &task_pileup::DETECTOR,
     &deadlock::DETECTOR,
+    &lost_waker::DETECTOR,
+    &never_completes::DETECTOR,
     &contended_lock::DETECTOR,
     &partial_feed::DETECTOR,
     &not_instrumented::DETECTOR,

@@ -84,10 +84,15 @@ impl Silence {
         self.due
     }
 
-    /// How long it lasts; the next report is due a while later.
+    /// How long it has lasted.
+    pub(super) fn length(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    /// How long it has lasted; the next report is due a while later.
     pub(super) fn report(&mut self, now: Instant) -> Duration {
         self.due = now + REPEAT;
-        now.saturating_duration_since(self.since)
+        self.length(now)
     }
 }
 

@@ -21,6 +21,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the other end has for that answer.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection that breaks after so long a silence was perhaps given up by us, and not broken by the target.
+pub(super) const LOST_AFTER: Duration = Duration::from_secs(14);
+
 /// What an address stands for: for a host, all of its IP addresses.
 pub(super) enum Resolved {
     Tcp(Vec<SocketAddr>),

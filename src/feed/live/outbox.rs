@@ -63,8 +63,6 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
-
     use std::time::Duration;
 
     use tokio::time::timeout;

@@ -82,8 +82,9 @@ pub(super) fn stream_failed(address: &Address, status: &Status, decode_limit: us
     let at = shown(address);
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => format!(
-            "{at} sent a message above the limit of {decode_limit} bytes ({}). Raise the limit with {RAISE_LIMIT}, or lower the \
-             service's `retention`.",
+            "{at} sent a message above the limit of {} MiB ({}). Raise the limit with {RAISE_LIMIT} MIB, or lower the service's \
+             `retention`.",
+            decode_limit / (1024 * 1024),
             quote(status.message())
         ),
         Code::DataLoss => format!(
@@ -110,6 +111,25 @@ pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
         "The connection to {} broke ({}). The service, or what is between it and us, has stopped.",
         shown(address),
         quote(&root_cause(error))
+    )
+}
+
+/// The connection ended after a silence in which a keep-alive ping may have gone unanswered.
+pub(super) fn went_silent(address: &Address, silent_for: Duration) -> String {
+    format!(
+        "The connection to {} ended after {} s in which nothing came from it. The process may be stopped or starved of CPU, or the \
+         network to it is cut.",
+        shown(address),
+        silent_for.as_secs()
+    )
+}
+
+/// A library that we read the target with has panicked.
+pub(super) fn beyond_us(address: &Address) -> String {
+    format!(
+        "{} sent something that broke the reading of its feed. It is no console-subscriber of version 0.2 to 0.5, or something in \
+         between alters the stream; if neither is so, please report it.",
+        shown(address)
     )
 }
 
@@ -168,10 +188,9 @@ mod tests {
 
     #[test]
     fn an_oversized_message_names_the_limit_and_the_option() {
-        let status =
-            Status::out_of_range("Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes");
-        let reason = stream_failed(&Address::default(), &status, 8);
-        assert!(reason.contains("8 bytes") && reason.contains(RAISE_LIMIT), "{reason}");
+        let found = "Error, decoded message length too large: found 9000000 bytes, the limit is: 8388608 bytes";
+        let reason = stream_failed(&Address::default(), &Status::out_of_range(found), 8 * 1024 * 1024);
+        assert!(reason.contains("8 MiB") && reason.contains("9000000") && reason.contains(RAISE_LIMIT), "{reason}");
     }
 
     #[test]

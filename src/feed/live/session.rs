@@ -1,17 +1,20 @@
 //! The life of one watched target: connect, read until the connection is lost, wait, connect again.
 
+use std::error::Error;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::SystemTime;
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{State, StateRequest, Temporality};
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, TryStreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::StreamExt;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
 use crate::feed::endpoint::Address;
 use crate::feed::lag::{LagMeter, News};
@@ -19,7 +22,7 @@ use crate::feed::{FeedEvent, Status, Update, Wanted};
 
 use super::cadence::{Cadence, Silence};
 use super::codec::{Decoded, watch_updates};
-use super::connect::{dial, resolve};
+use super::connect::{LOST_AFTER, dial, resolve};
 use super::details::Details;
 use super::outbox::Outbox;
 use super::pump::{Observation, Pump};
@@ -35,7 +38,8 @@ pub(super) struct Session {
     outbox: Outbox,
     wanted: watch::Receiver<Wanted>,
     retry: Retry,
-    paused: bool,
+    /// What the reader was last told.
+    told_paused: bool,
 }
 
 /// What belongs to one connection.
@@ -43,6 +47,7 @@ struct Connection {
     updates: Streaming<Decoded>,
     /// `None` where the target does not serve it (console-subscriber before 0.5) or has closed it.
     states: Option<StateStream>,
+    paused: bool,
     details: Details,
     pump: Option<Pump>,
     lag: LagMeter,
@@ -52,20 +57,29 @@ struct Connection {
 
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
-        Self { address, options, outbox, wanted, retry: Retry::new(), paused: false }
+        Self { address, options, outbox, wanted, retry: Retry::new(), told_paused: false }
     }
 
     /// Never returns: a target that is gone may come back.
     pub(super) async fn run(mut self) {
         loop {
-            let reason = match self.connect().await {
-                Ok(connection) => self.watch(connection).await,
-                Err(reason) => reason,
+            // Whatever a target sends, it does not end the feed: tonic panics, for one, at a status whose details are not base64.
+            let reason = match AssertUnwindSafe(self.attempt()).catch_unwind().await {
+                Ok(reason) => reason,
+                Err(_) => reason::beyond_us(&self.address),
             };
             let wait = self.retry.next();
             let retry_at = SystemTime::now() + wait;
             self.status(Status::Lost { reason, retry_at }).await;
             sleep(wait).await;
+        }
+    }
+
+    /// One connection, from its beginning to the reason of its end.
+    async fn attempt(&mut self) -> String {
+        match self.connect().await {
+            Ok(connection) => self.watch(connection).await,
+            Err(reason) => reason,
         }
     }
 
@@ -94,24 +108,16 @@ impl Session {
                 update = connection.updates.message() => match update {
                     Ok(Some(decoded)) => self.forward(&mut connection, decoded).await,
                     Ok(None) => return reason::stream_ended(&self.address),
-                    Err(status) => {
-                        return reason::stream_failed(&self.address, &status, self.options.decode_limit);
-                    }
+                    Err(status) => return self.why_failed(&connection, &status),
                 },
-                paused = next_state(&mut connection.states) => {
-                    if self.paused != paused {
-                        self.paused = paused;
-                        self.outbox.send(FeedEvent::Paused(paused)).await;
-                        connection.hear(&self.options);
-                    }
-                }
+                paused = next_state(&mut connection.states) => self.take_state(&mut connection, paused).await,
                 details = connection.details.next() => {
                     self.outbox.send(FeedEvent::Details(Box::new(details))).await;
                 }
                 () = changed(&mut self.wanted) => {
                     connection.details.want(&self.wanted.borrow_and_update());
                 }
-                () = sleep_until(connection.silence.due()), if !self.paused => {
+                () = sleep_until(connection.silence.due()), if !connection.paused => {
                     let quiet = connection.silence.report(Instant::now());
                     self.outbox.send(FeedEvent::Quiet(quiet)).await;
                 }
@@ -139,6 +145,25 @@ impl Session {
         connection.hear(&self.options);
     }
 
+    /// Tells of a pause once on each connection, and of its end.
+    async fn take_state(&mut self, connection: &mut Connection, paused: bool) {
+        let is_news = paused != self.told_paused || (paused && !connection.paused);
+        connection.paused = paused;
+        if is_news {
+            self.told_paused = paused;
+            self.outbox.send(FeedEvent::Paused(paused)).await;
+            connection.hear(&self.options);
+        }
+    }
+
+    fn why_failed(&self, connection: &Connection, status: &tonic::Status) -> String {
+        let silent_for = connection.silence.length(Instant::now());
+        if status.source().is_some() && silent_for >= LOST_AFTER {
+            return reason::went_silent(&self.address, silent_for);
+        }
+        reason::stream_failed(&self.address, status, self.options.decode_limit)
+    }
+
     async fn status(&mut self, status: Status) {
         self.outbox.send(FeedEvent::Status(status)).await;
     }
@@ -150,6 +175,7 @@ impl Connection {
         Self {
             updates,
             states: Some(watch_state(client.clone())),
+            paused: false,
             details: Details::new(client.clone()),
             pump: options.pump.then(|| Pump::start(client)),
             lag: LagMeter::default(),
@@ -168,22 +194,21 @@ fn watch_state(mut client: InstrumentClient<Channel>) -> StateStream {
     Box::pin(stream::once(call).try_flatten())
 }
 
-/// Whether the target is paused, each time it says so: at every publish tick and every call of any client. Where it does not say, it
-/// counts as not paused.
+/// Whether the target is paused, each time it says so: at every publish tick and every call of any client. One that cannot say it
+/// cannot be paused.
 async fn next_state(states: &mut Option<StateStream>) -> bool {
-    let Some(stream) = states else {
-        return pending().await;
-    };
+    let Some(stream) = states else { return pending().await };
     match stream.next().await {
-        Some(Ok(state)) => state.temporality == i32::from(Temporality::Paused),
-        ended => {
-            if let Some(Err(status)) = ended {
-                tracing::debug!(%status, "the target does not say whether it is paused");
-            }
+        Some(Ok(state)) => return state.temporality == i32::from(Temporality::Paused),
+        Some(Err(status)) if status.code() == Code::Unimplemented => {
             *states = None;
-            false
+            return false;
         }
+        Some(Err(status)) => tracing::debug!(%status, "the target says no longer whether it is paused"),
+        None => {}
     }
+    *states = None;
+    pending().await
 }
 
 /// Waits for the next set of wanted details; for ever when nobody can want any more.

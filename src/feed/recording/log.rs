@@ -205,8 +205,6 @@ fn io_error(error: McapError) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test says enough")]
-
     use std::io::BufReader;
 
     use super::*;

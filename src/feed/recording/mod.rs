@@ -10,6 +10,7 @@ mod records;
 mod silence;
 mod speed;
 mod tee;
+mod weight;
 mod writer;
 
 use std::io;

@@ -15,6 +15,7 @@ use super::chunks::Chunks;
 use super::messages::{Content, Topic, arrival, log_time};
 use super::player;
 use super::records::Damage;
+use super::weight::is_plausible_update;
 use super::{OpenError, PROFILE, Speed};
 
 /// How many messages are read ahead; they may be large.
@@ -136,10 +137,12 @@ fn next(source: &mut Source, at_state: &mut bool, lag: &mut LagMeter) -> Result<
             continue;
         }
         *at_state = false;
-        let content = Content::decode(raw.topic, &raw.bytes).map_err(|error| Damage::Broken {
-            at: source.chunk_at(),
-            reason: format!("a message cannot be decoded: {error}"),
-        })?;
+        let broken = |reason: String| Damage::Broken { at: source.chunk_at(), reason };
+        if matches!(raw.topic, Topic::Update | Topic::State) && !is_plausible_update(&raw.bytes) {
+            return Err(broken("an update holds next to nothing, very often".to_owned()));
+        }
+        let content = Content::decode(raw.topic, &raw.bytes)
+            .map_err(|error| broken(format!("a message cannot be decoded: {error}")))?;
         let event = match content {
             Content::Header(_) => continue,
             Content::Update { message, wire_bytes } | Content::State { message, wire_bytes } => {

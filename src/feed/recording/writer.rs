@@ -202,8 +202,6 @@ fn explain(error: &McapError) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test says enough")]
-
     use std::io::{Cursor, Seek, SeekFrom, Write};
     use std::time::SystemTime;
 

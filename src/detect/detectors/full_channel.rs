@@ -1,0 +1,204 @@
+//! A bounded channel that keeps its senders waiting: its consumer is too slow, or has stopped.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::resource::{Resource, ResourceKind};
+use crate::model::time::Timestamp;
+use crate::model::{Model, ResourceKey, SiteKey};
+
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
+const WAITERS: Setting = Setting::number("waiters", 2.0, "so many senders wait on average");
+const WAIT: Setting = Setting::duration("wait", Duration::from_millis(100), "and half of them wait this long");
+const STANDSTILL: Setting = Setting::duration("standstill", Duration::from_secs(3), "or nobody has got in for so long");
+const TIMES: Setting = Setting::number("times", 5.0, "which is also so many times the usual time between two sends");
+const CRITICAL: Setting =
+    Setting::duration("critical", Duration::from_secs(30), "a standstill of this length is critical");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "full-channel",
+    family: Family::Queue,
+    grade: Grade::Proof,
+    title: "a bounded channel keeps its senders waiting",
+    explain: include_str!("../../../docs/detectors/full-channel.md"),
+    settings: &[WINDOW, WAITERS, WAIT, STANDSTILL, TIMES, CRITICAL],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(5),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// A shorter time than this says nothing of how long senders usually wait.
+const SHORTEST: Duration = Duration::from_secs(2);
+/// A finding stays while the numbers are this share of what began it.
+const LEAVE: f64 = 0.7;
+
+/// What was measured of a channel.
+#[derive(Debug)]
+struct Measured {
+    /// Senders that wait now.
+    waiting: usize,
+    /// Senders that waited at a time on average.
+    mean_waiters: f64,
+    /// The median wait, of those that ended and those that go on.
+    median: Duration,
+    /// How long the longest present wait has lasted.
+    oldest: Duration,
+    /// How long nobody has got in.
+    standstill: Duration,
+    /// The usual time between two grants.
+    usual: Duration,
+    window: Duration,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, channel) in model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none()) {
+        let measured = measure(model, settings.duration(&WINDOW), key, channel);
+        let limit = settings.duration(&STANDSTILL).max(measured.usual.mul_f64(settings.number(&TIMES)));
+        let stands = measured.waiting > 0 && measured.oldest >= limit && measured.standstill >= limit;
+        let ratios = [
+            measured.mean_waiters / settings.number(&WAITERS),
+            measured.median.as_secs_f64() / settings.duration(&WAIT).as_secs_f64().max(1e-9),
+        ];
+        let strength = if stands {
+            1.0
+        } else if measured.window < SHORTEST {
+            0.0
+        } else {
+            ratios.into_iter().fold(f64::INFINITY, f64::min)
+        };
+        if strength >= LEAVE {
+            found.extend(symptom(model, settings, key, channel, &measured, (stands, strength)));
+        }
+    }
+}
+
+fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource) -> Measured {
+    let (start, end) = model.judged(window);
+    let start = start.max(channel.created);
+    let window = end.since(start);
+    let present: Vec<Duration> =
+        model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).collect();
+    let mut waits = present.clone();
+    let mut waited: Duration = present.iter().map(|wait| (*wait).min(window)).sum();
+    for source in channel.waits.sources() {
+        let ended = channel.waits.window(source, start);
+        waited += ended.waited;
+        waits.extend(ended.waits);
+    }
+    waits.sort_unstable();
+    let grants: Vec<Timestamp> = channel.grants.newest_first().map(|grant| grant.at).collect();
+    let between = grants.first().zip(grants.last()).map_or(Duration::ZERO, |(last, first)| last.since(*first));
+    let steps = u32::try_from(grants.len().saturating_sub(1).max(1)).unwrap_or(u32::MAX);
+    let oldest = present.iter().max().copied().unwrap_or_default();
+    Measured {
+        waiting: present.len(),
+        mean_waiters: waited.as_secs_f64() / window.as_secs_f64().max(1.0),
+        median: waits.get(waits.len() / 2).copied().unwrap_or_default(),
+        oldest,
+        standstill: grants.first().map_or(oldest, |last| model.running_since(*last)),
+        usual: between / steps,
+        window,
+    }
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    channel: &Resource,
+    measured: &Measured,
+    (stands, strength): (bool, f64),
+) -> Option<Symptom> {
+    let senders = senders(model, key, channel);
+    let first = model.site(*senders.first()?)?;
+    let places = senders.iter().filter_map(|site| model.site(*site));
+    let class = places.clone().map(|site| format!("{} {}", site.id.name, site.id.location)).collect();
+    let critical = stands && measured.standstill >= settings.duration(&CRITICAL);
+    let size = channel.permits.capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
+    let state = if stands {
+        format!(
+            "nobody has got a place in it for {} (warning from {})",
+            wording::duration(measured.standstill),
+            wording::duration(settings.duration(&STANDSTILL)),
+        )
+    } else {
+        format!(
+            "in the last {} {:.1} senders waited at a time (warning from {}) and half of them {} or more",
+            wording::duration(measured.window),
+            measured.mean_waiters,
+            settings.number(&WAITERS),
+            wording::duration(measured.median),
+        )
+    };
+    let tasks: Vec<_> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
+    Some(Symptom {
+        severity: if critical { Severity::Critical } else { Severity::Warning },
+        grade: None,
+        subject: Subject {
+            kind: SubjectKind::Resource,
+            name: "bounded channel".to_owned(),
+            location: first.id.location.to_string(),
+            ids: wording::task_ids(model, &tasks),
+            count: measured.waiting,
+        },
+        summary: format!(
+            "The bounded channel{size} that {} sends to is full: {}{state}.",
+            wording::site(first),
+            waits(measured.waiting),
+        ),
+        evidence: vec![
+            Evidence::count("senders waiting", "tasks", measured.waiting, None),
+            Evidence::number("mean number of waiting senders", "tasks", measured.mean_waiters, Some(settings.number(&WAITERS)))
+                .over(measured.window),
+            Evidence::time("median wait of a sender", measured.median, Some(settings.duration(&WAIT))).over(measured.window),
+            Evidence::time("time since anybody got in", measured.standstill, Some(settings.duration(&STANDSTILL))),
+        ],
+        related: places.take(4).map(|site| wording::related_site(site, Role::Waiter)).collect(),
+        cause: Some(if stands {
+            "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself.".to_owned()
+        } else {
+            "Its consumer receives more slowly than its producers send.".to_owned()
+        }),
+        recommendation: "Look at the task that receives from this channel (the feed does not tell which one it is): what does it await \
+                         between two receives? Make it faster or run several, or let producers shed load with try_send or a timeout. A \
+                         larger channel only delays the same."
+            .to_owned(),
+        class,
+        scope: Scope {
+            resources: vec![key],
+            sites: senders.into_iter().collect(),
+            tasks,
+            last_progress: channel.grants.last().map(|grant| grant.at),
+            ..Scope::default()
+        },
+        sustains_only: strength < 1.0,
+    })
+}
+
+/// Who waits now; nothing where the news of those come too late to tell.
+fn waits(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 sender waits now, and ".to_owned(),
+        _ => format!("{count} senders wait now, and "),
+    }
+}
+
+/// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.
+fn senders(model: &Model, key: ResourceKey, channel: &Resource) -> BTreeSet<SiteKey> {
+    let waiting: BTreeSet<SiteKey> =
+        model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
+    if !waiting.is_empty() {
+        return waiting;
+    }
+    channel.grants.newest_first().take(64).filter_map(|grant| grant.site).collect()
+}

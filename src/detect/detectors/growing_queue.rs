@@ -1,0 +1,131 @@
+//! A queue that gets longer and longer: a resource that tells its depth, or a bounded channel that fills up.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::{trend, wording};
+use crate::model::resource::{Resource, ResourceKind};
+use crate::model::{Model, ResourceKey, SiteKey};
+
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the depth must have grown for so long");
+const CERTAINTY: Setting =
+    Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
+const FLOOR: Setting =
+    Setting::number("floor", 10.0, "growth below this, plus five times the root of the depth, is noise");
+const CRITICAL: Setting =
+    Setting::duration("critical", Duration::from_secs(60), "a queue that is full within this time is critical");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "growing-queue",
+    family: Family::Queue,
+    grade: Grade::Trend,
+    title: "a queue grows without end",
+    explain: include_str!("../../../docs/detectors/growing-queue.md"),
+    settings: &[WINDOW, CERTAINTY, FLOOR, CRITICAL],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(17),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.number(&FLOOR);
+    for (key, queue) in model.queues().filter(|(_, queue)| deep(queue)) {
+        let Some(depths) = series(model, settings.duration(&WINDOW), queue) else { continue };
+        let last = depths.last().copied().unwrap_or_default();
+        let floor = settings.number(&FLOOR) + 5.0 * last.sqrt();
+        let grows = trend::growth(&depths) >= floor
+            && trend::mann_kendall(&depths) >= settings.number(&CERTAINTY)
+            && trend::still_grows(&depths);
+        if grows {
+            found.extend(symptom(model, settings, key, queue, &depths));
+        }
+    }
+}
+
+/// The depth at each second of the window, if it is known for all of it. Between two reports it did not change.
+fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>> {
+    let seconds = window.as_secs().max(4);
+    let start = model.now().minus(Duration::from_secs(seconds));
+    if queue.depths.front()?.at > start {
+        return None;
+    }
+    let at = |second| {
+        let time = start.plus(Duration::from_secs(second));
+        let index = queue.depths.partition_point(|depth| depth.at <= time);
+        queue.depths.get(index.checked_sub(1)?).map(|depth| as_number(depth.depth))
+    };
+    (0..=seconds).map(at).collect()
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resource, depths: &[f64]) -> Option<Symptom> {
+    let (first, last) = (*depths.first()?, *depths.last()?);
+    let window = Duration::from_secs(u64::try_from(depths.len() - 1).ok()?);
+    let rate = (last - first) / window.as_secs_f64();
+    let left = queue.capacity().map(|capacity| (as_number(capacity) - last).max(0.0) / rate);
+    let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let critical = settings.duration(&CRITICAL);
+    let full = match (until_full, queue.capacity()) {
+        (Some(time), Some(capacity)) => {
+            format!(" At this rate all {capacity} places are taken in {}.", wording::duration(time))
+        }
+        _ => String::new(),
+    };
+    let (related, sites) = users(model, queue);
+    let mut subject = wording::resource_subject(model, key, 1);
+    if queue.kind == ResourceKind::Channel && subject.location.is_empty() {
+        subject.location = related.first().map(|site| site.location.clone()).unwrap_or_default();
+    }
+    let mut evidence = vec![
+        Evidence::number("depth", "entries", last, None),
+        Evidence::number("growth", "entries/s", rate, Some(0.0)).over(window),
+        Evidence::number(
+            "Mann-Kendall statistic",
+            "deviates",
+            trend::mann_kendall(depths),
+            Some(settings.number(&CERTAINTY)),
+        )
+        .over(window),
+    ];
+    if let Some(time) = until_full {
+        evidence.push(Evidence::time("time until full", time, Some(critical)));
+    }
+    Some(Symptom {
+        severity: if until_full.is_some_and(|time| time < critical) { Severity::Critical } else { Severity::Warning },
+        grade: None,
+        class: vec![wording::type_name(queue), subject.location.clone()],
+        subject,
+        summary: format!(
+            "The {} has grown from {first:.0} to {last:.0} entries in {} ({rate:.1} a second), and still grows.{full}",
+            wording::resource(model, key),
+            wording::duration(window),
+        ),
+        evidence,
+        related,
+        cause: Some("More is put in than is taken out.".to_owned()),
+        recommendation: "Speed up the consumer, run several, or slow the producers down: a bound alone turns growth into waiting. Look at what \
+                         the consumer awaits between two receives."
+            .to_owned(),
+        scope: Scope { resources: vec![key], sites, last_progress: queue.grants.last().map(|it| it.at), ..Scope::default() },
+        sustains_only: false,
+    })
+}
+
+/// The sites that put something in, as far as the feed tells.
+fn users(model: &Model, queue: &Resource) -> (Vec<Related>, Vec<SiteKey>) {
+    let sites: BTreeSet<SiteKey> = queue.grants.newest_first().take(64).filter_map(|grant| grant.site).collect();
+    let related = sites.iter().filter_map(|site| model.site(*site)).take(4);
+    (related.map(|site| wording::related_site(site, Role::Culprit)).collect(), sites.iter().copied().collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
+fn as_number(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,139 @@
+//! One task in many that never ends, although all its siblings did long ago.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Related, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::resource::ResourceKind;
+use crate::model::site::Site;
+use crate::model::task::TaskState;
+use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+
+const SIBLINGS: Setting = Setting::count("siblings", 20, "so many tasks of the site must have completed");
+const TIMES: Setting =
+    Setting::number("times", 10.0, "older than this many times the 99th percentile of their lifetimes");
+const AGE: Setting = Setting::duration("age", Duration::from_secs(30), "and at least this old and idle");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "never-completes",
+    family: Family::Stuck,
+    grade: Grade::Risk,
+    title: "a task outlives all its siblings",
+    explain: include_str!("../../../docs/detectors/never-completes.md"),
+    settings: &[SIBLINGS, TIMES, AGE],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(10),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// A timer this far away does not explain why a task has not ended yet.
+const SOON: Duration = Duration::from_secs(300);
+
+/// A task that should have ended long ago, and what it waits for, if that can be seen.
+struct Straggler {
+    task: TaskKey,
+    age: Duration,
+    waits_for: Option<ResourceKey>,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let enough = u64::try_from(settings.count(&SIBLINGS)).unwrap_or(u64::MAX);
+    let sites = model.sites().filter(|(_, site)| site.id.kind.is_async() && site.completed() >= enough);
+    for (key, site) in sites {
+        let Some(p99) = site.lifetime_at(0.99) else { continue };
+        let limit = p99.mul_f64(settings.number(&TIMES)).max(settings.duration(&AGE));
+        let stragglers: Vec<Straggler> = site
+            .live
+            .iter()
+            .take_while(|(created, _)| model.running_since(*created) > limit)
+            .filter_map(|(_, task)| straggler(model, *task, limit))
+            .collect();
+        // Many are a pile-up, and say nothing about a single one.
+        let few = 2 * stragglers.len() <= site.live.len().max(8);
+        if !stragglers.is_empty() && few {
+            found.extend(symptom(model, key, site, &stragglers, p99, limit));
+        }
+    }
+}
+
+fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> {
+    let task = model.task(key)?;
+    let idle = task.state() == TaskState::Idle && model.running_since(task.stats.idle_from()) > limit;
+    let due = model.timer(task).and_then(|timer| model.due(timer));
+    let ends_soon = due.is_some_and(|due| due.since(model.now()) < SOON);
+    if !idle || ends_soon || in_a_moving_queue(model, key, limit) {
+        return None;
+    }
+    let wait = model
+        .waits(key)
+        .filter_map(|(op, _)| model.lock_of(op))
+        .find(|resource| model.resource(*resource).is_some_and(|resource| !resource.kind.is_timer()));
+    Some(Straggler { task: key, age: model.running_since(task.stats.created), waits_for: wait })
+}
+
+/// Whether the task stands in a queue that lets somebody in now and then: Tokio's are fair, so its turn will come.
+fn in_a_moving_queue(model: &Model, key: TaskKey, limit: Duration) -> bool {
+    let queues = model.waits(key).filter_map(|(op, _)| model.resource(model.lock_of(op)?));
+    let mut fair = queues.filter(|queue| queue.kind.is_fair_queue());
+    fair.any(|queue| queue.grants.last().is_some_and(|grant| model.running_since(grant.at) < limit))
+}
+
+fn symptom(
+    model: &Model,
+    key: SiteKey,
+    site: &Site,
+    stragglers: &[Straggler],
+    p99: Duration,
+    limit: Duration,
+) -> Option<Symptom> {
+    let worst = stragglers.iter().find(|it| it.waits_for.is_some()).or(stragglers.first())?;
+    let task = model.task(worst.task)?;
+    let keys: Vec<TaskKey> = stragglers.iter().map(|it| it.task).collect();
+    let resources: Vec<ResourceKey> = stragglers.iter().filter_map(|it| it.waits_for).collect();
+    let wait = match worst.waits_for {
+        Some(resource) => format!("It waits for the {}", wording::resource(model, resource)),
+        None => "What it waits for cannot be seen".to_owned(),
+    };
+    let related: Vec<Related> =
+        worst.waits_for.map(|resource| wording::related_resource(model, resource)).into_iter().collect();
+    let oneshot = worst.waits_for.and_then(|it| model.resource(it)).is_some_and(|it| it.kind == ResourceKind::Oneshot);
+    Some(Symptom {
+        severity: if worst.waits_for.is_some() { Severity::Warning } else { Severity::Info },
+        grade: None,
+        subject: wording::site_subject(model, site, &keys, stragglers.len()),
+        summary: format!(
+            "{} has been alive for {} although 99 % of its {} completed siblings took {} or less (warning from {}). {wait}.{}",
+            wording::task(model, task),
+            wording::duration(worst.age),
+            site.completed(),
+            wording::duration(p99),
+            wording::duration(limit),
+            if stragglers.len() > 1 { format!(" {} more are like it.", stragglers.len() - 1) } else { String::new() },
+        ),
+        evidence: vec![
+            Evidence::time("age", worst.age, Some(limit)),
+            Evidence::time("99th percentile of its siblings' lifetimes", p99, None),
+            Evidence::count("tasks like it", "tasks", stragglers.len(), Some(1)),
+        ],
+        related,
+        cause: None,
+        recommendation: if oneshot {
+            "Find out who was to answer on this channel: its sender is alive but will perhaps never send. Put a timeout around the wait, and \
+             drop the sender on every path that does not answer."
+        } else {
+            "Put a timeout around the wait, and look for the path on which the other side never answers: a lost reply, a connection that \
+             went silent, a lock that is not given back."
+        }
+        .to_owned(),
+        class: Vec::new(),
+        scope: Scope { resources, sites: vec![key], tasks: keys, ..Scope::default() },
+        sustains_only: false,
+    })
+}

@@ -1,0 +1,132 @@
+//! A runtime that stands still: tasks are woken and not polled while one poll runs on.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::polls::{self, LongPoll};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::time::Timestamp;
+use crate::model::{Model, TaskKey};
+
+const CRITICAL: Setting = Setting::duration(
+    "critical",
+    Duration::from_secs(1),
+    "a poll runs, and woken tasks wait (or no task is polled at all), for so long",
+);
+const BUSY: Setting =
+    Setting::count("busy", 5, "so many polls of other tasks in the five seconds before show that it was not idle");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "runtime-stalled",
+    family: Family::Blocking,
+    grade: Grade::Proof,
+    title: "woken tasks are not polled while one poll runs on",
+    explain: include_str!("../../../docs/detectors/runtime-stalled.md"),
+    settings: &[CRITICAL, BUSY],
+    timing: Timing {
+        updates: 1,
+        hold: Duration::ZERO,
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(2),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+/// How long before the stall other tasks must have been busy.
+const BEFORE: Duration = Duration::from_secs(5);
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let critical = settings.duration(&CRITICAL);
+    let culprits = polls::running_for(model, critical);
+    let Some(culprit) = culprits.first() else { return };
+    let victims: Vec<TaskKey> = polls::waiting_since(model, culprit.since, critical)
+        .into_iter()
+        .filter(|victim| culprits.iter().all(|culprit| culprit.task != *victim))
+        .collect();
+    let still = model.running_since(model.last_poll().max(culprit.since));
+    let stands = still >= critical && polls_before(model, culprit) >= settings.count(&BUSY);
+    if !victims.is_empty() || stands {
+        found.extend(symptom(model, &culprits, &victims, stands.then_some(still), critical));
+    }
+}
+
+/// Polls of other tasks shortly before a poll began.
+fn polls_before(model: &Model, culprit: &LongPoll) -> usize {
+    let own = model.task(culprit.task).map(|task| task.site);
+    let from = culprit.since.minus(BEFORE);
+    let others = model.sites().filter(|(key, site)| Some(*key) != own && site.id.kind.is_async());
+    let seconds = others.flat_map(|(_, site)| site.history.since(from)).filter(|second| second.from < culprit.since);
+    seconds.map(|second| usize::try_from(second.polls).unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+}
+
+fn symptom(
+    model: &Model,
+    culprits: &[LongPoll],
+    victims: &[TaskKey],
+    still: Option<Duration>,
+    critical: Duration,
+) -> Option<Symptom> {
+    let worst = culprits.first()?;
+    let task = model.task(worst.task)?;
+    let site = model.site(task.site)?;
+    let waited = |key: &TaskKey| model.task(*key).map(|task| model.running_since(polls::told_to_run(task)));
+    let longest = victims.iter().filter_map(waited).max().unwrap_or_default();
+    let what = match still {
+        Some(still) => format!("no task of the process has been polled for {}", wording::duration(still)),
+        None => format!("{} woken and not polled for up to {}", were(victims.len()), wording::duration(longest)),
+    };
+    let culprit = |poll: &LongPoll| wording::related_task(model, poll.task, Role::Culprit);
+    let hurt = |key: &TaskKey| wording::related_task(model, *key, Role::Victim);
+    let mut related: Vec<_> =
+        culprits.iter().take(4).filter_map(culprit).chain(victims.iter().take(4).filter_map(hurt)).collect();
+    related.dedup();
+    Some(Symptom {
+        severity: Severity::Critical,
+        grade: None,
+        subject: Subject {
+            kind: SubjectKind::Runtime,
+            name: "runtime".to_owned(),
+            location: site.id.location.to_string(),
+            ids: wording::task_ids(model, victims),
+            count: victims.len(),
+        },
+        summary: format!(
+            "A runtime stands still: {what} (critical from {}), while {} has been inside one poll for {}.",
+            wording::duration(critical),
+            wording::task(model, task),
+            wording::duration(worst.age),
+        ),
+        evidence: vec![
+            Evidence::time("age of the running poll", worst.age, Some(critical)),
+            Evidence::count("tasks woken and not polled", "tasks", victims.len(), Some(1)),
+            Evidence::time("longest wait of a woken task", longest, Some(critical)),
+            Evidence::time("time without any poll", still.unwrap_or_default(), Some(critical)),
+        ],
+        related,
+        cause: Some(format!("The poll of {} blocks the thread that these tasks need.", wording::task(model, task))),
+        recommendation: format!(
+            "Make that poll return: move blocking calls and long computations to tokio::task::spawn_blocking. A current-thread runtime \
+             has no other thread at all; a worker that blocks also keeps tasks in its own queue and may keep the IO and timer driver.{}",
+            wording::library_hint(&site.id.location),
+        ),
+        class: Vec::new(),
+        scope: Scope {
+            sites: vec![task.site],
+            tasks: victims.to_vec(),
+            stalls_since: Some(earliest(culprits)),
+            ..Scope::default()
+        },
+        sustains_only: false,
+    })
+}
+
+fn earliest(culprits: &[LongPoll]) -> Timestamp {
+    culprits.iter().map(|poll| poll.since).min().unwrap_or_default()
+}
+
+fn were(count: usize) -> String {
+    if count == 1 { "1 task was".to_owned() } else { format!("{count} tasks were") }
+}

@@ -1,0 +1,260 @@
+//! Tasks that pile up: more of one spawn site begin than end, and they get older.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::{trend, wording};
+use crate::model::resource::ResourceKind;
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::text::Text;
+use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+
+const WINDOW: Setting = Setting::duration(
+    "window",
+    Duration::from_secs(12),
+    "growth must last so long where it is seen what the tasks wait for",
+);
+const WINDOW_UNSEEN: Setting = Setting::duration(
+    "window-unseen",
+    Duration::from_secs(50),
+    "and so long where it is not, for a crowd that connects looks the same",
+);
+const FLOOR: Setting =
+    Setting::number("floor", 10.0, "growth below this, plus five times the root of the number alive, is noise");
+const CERTAINTY: Setting =
+    Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
+const AGE: Setting = Setting::duration("age", Duration::from_secs(1), "the median age of the tasks alive");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "task-pileup",
+    family: Family::Queue,
+    grade: Grade::Trend,
+    title: "tasks of one spawn site pile up",
+    explain: include_str!("../../../docs/detectors/task-pileup.md"),
+    settings: &[WINDOW, WINDOW_UNSEEN, FLOOR, CERTAINTY, AGE],
+    timing: Timing {
+        updates: 2,
+        hold: Duration::from_secs(1),
+        keep_firing: Duration::from_secs(15),
+        window: Duration::from_secs(52),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// The age of the tasks alive must rise too, with this certainty.
+const AGE_RISES: f64 = 2.3;
+/// A median age that rises by at least this many seconds a second belongs to tasks of which few end; where none does and the growth is
+/// even, it rises by a half.
+const NO_TURNOVER: f64 = 0.3;
+/// So many of the tasks alive are asked what they wait for.
+const SAMPLE: usize = 64;
+/// This share of them must wait for the same kind of thing for it to be what they all wait for.
+const MOST: f64 = 0.7;
+/// Sleepers that wake this soon are no leak: a session that lasts minutes reaches a plateau.
+const SOON: Duration = Duration::from_secs(300);
+
+/// What most tasks of a site wait for.
+enum WaitsFor {
+    /// One resource, or one each made at the same place.
+    Resource(ResourceKey, Option<Text>),
+    /// Nothing that the feed shows.
+    Unseen,
+    /// A timer that ends soon, so that they go on by themselves.
+    Timer,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let kinds = [TaskKind::Task, TaskKind::Local];
+    let sites = model.sites().filter(|(_, site)| kinds.contains(&site.id.kind));
+    for (key, site) in sites {
+        // Looked at only when it has grown at all: the rest costs.
+        let alive = as_number(site.live.len());
+        let seconds = settings.duration(&WINDOW_UNSEEN).as_secs();
+        if alive < settings.number(&FLOOR) || site.median_age(model.now()) < settings.duration(&AGE) {
+            continue;
+        }
+        let (short, long) = (series(model, site, settings.duration(&WINDOW).as_secs()), series(model, site, seconds));
+        let grows = |series: &Option<Series>| series.as_ref().is_some_and(|series| is_pileup(series, settings));
+        if !grows(&short) && !grows(&long) {
+            continue;
+        }
+        let (waits_for, share) = waits_for(model, site);
+        let series = match waits_for {
+            WaitsFor::Timer => continue,
+            WaitsFor::Resource(..) if grows(&short) => short,
+            _ if grows(&long) => long,
+            _ => continue,
+        };
+        if let Some(series) = series {
+            found.push(symptom(model, settings, key, site, &series, &(waits_for, share)));
+        }
+    }
+}
+
+/// Tasks alive and their median age, second by second.
+struct Series {
+    live: Vec<f64>,
+    ages: Vec<f64>,
+    window: Duration,
+}
+
+/// The last so many seconds of a site, if they can all be relied on. Where nothing changed, the same tasks got older.
+fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
+    let start = model.now().minus(Duration::from_secs(seconds));
+    let history: Vec<_> = site.history.all().collect();
+    if history.first()?.to > start || history.iter().any(|second| second.to >= start && second.unreliable) {
+        return None;
+    }
+    let (mut live, mut ages) = (Vec::new(), Vec::new());
+    for second in 0..=seconds {
+        let time = start.plus(Duration::from_secs(second));
+        let known = history.get(history.partition_point(|known| known.to <= time).checked_sub(1)?)?;
+        live.push(as_number(known.live));
+        ages.push((known.median_age + time.since(known.to)).as_secs_f64());
+    }
+    Some(Series { live, ages, window: Duration::from_secs(seconds) })
+}
+
+fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
+    trend::growth(&series.live) >= least_growth(series, settings)
+        && trend::mann_kendall(&series.live) >= settings.number(&CERTAINTY)
+        && trend::mann_kendall(&series.ages) >= AGE_RISES
+        && trend::still_grows(&series.live)
+}
+
+/// Growth below this may be chance. A population that turns over varies by the root of its size; one that only gets older varies no
+/// more than its arrivals do, so that a leak does not vanish in the crowd that it has made.
+fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
+    let last = series.live.last().copied().unwrap_or_default();
+    let aged = series.ages.last().copied().unwrap_or_default() - series.ages.first().copied().unwrap_or_default();
+    let turns_over = aged < NO_TURNOVER * series.window.as_secs_f64();
+    let varies_by = if turns_over { last } else { trend::growth(&series.live).clamp(0.0, last) };
+    settings.number(&FLOOR) + 5.0 * varies_by.sqrt()
+}
+
+/// What most of the tasks alive wait for, and how many of those asked do.
+fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
+    let step = site.live.len().div_ceil(SAMPLE).max(1);
+    let asked: Vec<TaskKey> = site.live.iter().step_by(step).map(|(_, key)| *key).collect();
+    let mut sleeping = 0;
+    let mut waits: BTreeMap<(ResourceKind, Text), Vec<ResourceKey>> = BTreeMap::new();
+    for key in &asked {
+        let lock = model.waits(*key).find_map(|(op, _)| model.lock_of(op));
+        if let Some((lock, resource)) = lock.and_then(|lock| Some((lock, model.resource(lock)?))) {
+            waits.entry((resource.kind, resource.location.clone())).or_default().push(lock);
+        } else if model.task(*key).and_then(|task| model.timer(task)).is_some_and(|timer| ends_soon(model, timer)) {
+            sleeping += 1;
+        }
+    }
+    let share = |count: usize| as_number(count) / as_number(asked.len().max(1));
+    let most = waits.into_values().max_by_key(Vec::len);
+    match most {
+        Some(locks) if share(locks.len()) >= MOST => {
+            let shared = locks.iter().all(|lock| *lock == locks[0]);
+            let place = (!shared).then(|| model.resource(locks[0]).map(|lock| lock.location.clone())).flatten();
+            (WaitsFor::Resource(locks[0], place), share(locks.len()))
+        }
+        _ if share(sleeping) > 0.5 => (WaitsFor::Timer, share(sleeping)),
+        _ => (WaitsFor::Unseen, 0.0),
+    }
+}
+
+fn ends_soon(model: &Model, timer: &crate::model::resource::Resource) -> bool {
+    model.due(timer).is_some_and(|due| due.since(model.now()) < SOON)
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    key: SiteKey,
+    site: &Site,
+    series: &Series,
+    (waits_for, share): &(WaitsFor, f64),
+) -> Symptom {
+    let (first, last) =
+        (series.live.first().copied().unwrap_or_default(), series.live.last().copied().unwrap_or_default());
+    let rate = (last - first) / series.window.as_secs_f64();
+    let age = site.median_age(model.now());
+    let crowd = matches!(waits_for, WaitsFor::Unseen) && site.completed() == 0;
+    let (cause, recommendation, resources) = advice(model, waits_for, *share, crowd);
+    let oldest: Vec<TaskKey> = site.live.iter().take(wording::MOST_IDS).map(|(_, task)| *task).collect();
+    let related = resources.iter().map(|lock| wording::related_resource(model, *lock)).collect();
+    let progress = resources.first().and_then(|lock| model.resource(*lock)?.grants.last()).map(|grant| grant.at);
+    Symptom {
+        severity: if crowd { Severity::Info } else { Severity::Warning },
+        grade: None,
+        subject: wording::site_subject(model, site, &oldest, site.live.len()),
+        summary: format!(
+            "{} pile up: {first:.0} were alive {} ago and {last:.0} are now, {rate:.1} more every second, half of them older than {}. {cause}",
+            capital(&wording::site(site).replacen("task", "tasks", 1)),
+            wording::duration(series.window),
+            wording::duration(age),
+        ),
+        evidence: vec![
+            Evidence::count("tasks alive", "tasks", site.live.len(), None),
+            Evidence::number("growth", "tasks", trend::growth(&series.live), Some(least_growth(series, settings)))
+                .over(series.window),
+            Evidence::number(
+                "Mann-Kendall statistic",
+                "deviates",
+                trend::mann_kendall(&series.live),
+                Some(settings.number(&CERTAINTY)),
+            )
+            .over(series.window),
+            Evidence::time("median age", age, Some(settings.duration(&AGE))),
+        ],
+        related,
+        cause: Some(cause),
+        recommendation,
+        class: Vec::new(),
+        scope: Scope { resources, sites: vec![key], tasks: oldest, stalls_since: None, last_progress: progress },
+        sustains_only: false,
+    }
+}
+
+/// What brings the pile-up about, what to do, and the resource behind it.
+fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (String, String, Vec<ResourceKey>) {
+    match waits_for {
+        WaitsFor::Resource(lock, None) => (
+            format!("{} of them wait for the {}: the tasks are its queue.", wording::percent(share), wording::resource(model, *lock)),
+            "Take the permit or the lock before spawning, so that what arrives too fast waits where it comes from; or spawn a fixed number of \
+             workers behind a bounded channel. Then look at why it is given back so slowly."
+                .to_owned(),
+            vec![*lock],
+        ),
+        WaitsFor::Resource(lock, Some(place)) => {
+            let kind = model.resource(*lock).map(wording::type_name).unwrap_or_default();
+            (
+                format!("{} of them wait, each for a {kind} of its own made at {place}.", wording::percent(share)),
+                "Find out who should answer or release these, and put a timeout around the wait.".to_owned(),
+                vec![*lock],
+            )
+        }
+        WaitsFor::Unseen | WaitsFor::Timer => (
+            if crowd {
+                "What they wait for cannot be seen, and none of them has ever ended: possibly clients that connect and stay.".to_owned()
+            } else {
+                "What they wait for cannot be seen: a socket, an unbounded channel, a Notify or a lock of another crate.".to_owned()
+            },
+            "Look at what these tasks await last and give it a timeout. Bound how many are spawned, for example with a semaphore taken before \
+             the spawn. Mind that dropping a JoinHandle does not end its task."
+                .to_owned(),
+            Vec::new(),
+        ),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of tasks stay far below 2^53")]
+fn as_number(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,83 @@
+//! Polls that go on too long, told from those that only look so.
+
+use std::time::Duration;
+
+use rustc_hash::FxHashSet;
+
+use crate::model::task::{Task, TaskKind};
+use crate::model::time::Timestamp;
+use crate::model::{Model, TaskKey};
+
+/// So many wakes and clones of the waker of a task inside one poll mean that it is polled all the same: a library entered its span on a
+/// thread of its own, which hides the real polls.
+const STIRRED: u64 = 2;
+
+/// A poll of an async task that has been running for long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LongPoll {
+    /// The task.
+    pub(super) task: TaskKey,
+    /// When the poll began.
+    pub(super) since: Timestamp,
+    /// How long the process has been running since.
+    pub(super) age: Duration,
+}
+
+/// Polls that have been running for at least so long and keep their thread from other tasks, longest first.
+pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
+    let handed_over = polls_in_block_in_place(model);
+    let mut polls: Vec<LongPoll> = model
+        .running()
+        .filter(|(key, task)| !handed_over.contains(key) && !is_contradicted(task))
+        .filter_map(|(key, task)| {
+            let since = task.stats.poll.started?;
+            Some(LongPoll { task: key, since, age: model.running_since(since) })
+        })
+        .filter(|poll| poll.age >= least)
+        .collect();
+    let kind = |poll: &LongPoll| model.task(poll.task).map(|task| task.kind);
+    // A `LocalSet` is polled inside the future that drives it, which then seems to be in a poll as long as the local task's.
+    let local = polls.iter().filter(|poll| kind(poll) == Some(TaskKind::Local)).map(|poll| poll.since).max();
+    polls.retain(|poll| kind(poll) != Some(TaskKind::BlockOn) || local.is_none_or(|local| local < poll.since));
+    polls.sort_by_key(|poll| (poll.since, poll.task));
+    polls
+}
+
+fn is_contradicted(task: &Task) -> bool {
+    let (wakes, clones) = task.stirred_while_running();
+    wakes >= STIRRED && clones >= STIRRED
+}
+
+/// Running polls that handed their worker's other tasks to a new thread first: each `block_in_place` belongs to the poll that began
+/// last before it.
+fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
+    let mut sections: Vec<Timestamp> = model
+        .worker_threads()
+        .filter(|(_, task)| task.is_block_in_place())
+        .map(|(_, task)| task.stats.created)
+        .collect();
+    sections.sort_unstable();
+    let mut harmless = FxHashSet::default();
+    for created in sections {
+        let before =
+            model.running().filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
+        if let Some((key, _)) = before.max_by_key(|(_, task)| task.stats.poll.started) {
+            harmless.insert(key);
+        }
+    }
+    harmless
+}
+
+/// When a task was last told to run: woken, or spawned.
+pub(super) fn told_to_run(task: &Task) -> Timestamp {
+    task.stats.last_wake.map_or(task.stats.created, |wake| wake.max(task.stats.created))
+}
+
+/// Tasks that were woken after a time, at least so long ago, and have not been polled since.
+pub(super) fn waiting_since(model: &Model, start: Timestamp, least: Duration) -> Vec<TaskKey> {
+    let hurt = model.woken().filter(|(_, task)| {
+        let woken = told_to_run(task);
+        woken > start && model.running_since(woken) >= least
+    });
+    hurt.map(|(key, _)| key).collect()
+}

@@ -1,0 +1,133 @@
+//! Async ops: introduced, tied to their resource and their task, and changed.
+
+use crate::model::async_op::{AsyncOp, OpStats};
+use crate::model::text::Text;
+use crate::model::time::Timestamp;
+use crate::model::{Entity, Model, OpKey, TaskKey};
+
+/// An async op as it was introduced.
+#[derive(Debug)]
+pub(in crate::model) struct NewOp {
+    pub(in crate::model) source: Text,
+}
+
+impl Model {
+    pub(in crate::model) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp) {
+        let known =
+            matches!(self.ids.get(&id), Some(Entity::Op(_))) && (created.is_none() || self.created(id) == created);
+        if !known {
+            self.retire(id, self.now());
+            self.insert_op(id, created);
+        }
+        let Some(Entity::Op(key)) = self.ids.get(&id) else {
+            return;
+        };
+        if let Some(op) = self.ops.get_mut(*key) {
+            op.source = new.source;
+        }
+    }
+
+    fn insert_op(&mut self, id: u64, created: Option<Timestamp>) -> OpKey {
+        let source = self.strings.intern("");
+        let stats = OpStats { created: created.unwrap_or(self.now()), ..OpStats::default() };
+        let key = self.ops.insert(AsyncOp {
+            id,
+            source,
+            resource: None,
+            parent: None,
+            inner: None,
+            task: None,
+            stats,
+            ready: None,
+        });
+        self.ids.insert(id, Entity::Op(key));
+        key
+    }
+
+    /// Ties an op to its resource and to the op that it is part of, both of which may have been introduced after it.
+    pub(in crate::model) fn link_op(&mut self, id: u64, resource: Option<u64>, parent: Option<u64>) {
+        let Some(Entity::Op(key)) = self.ids.get(&id).copied() else {
+            return;
+        };
+        if self.ops.get(key).is_none_or(|op| op.resource.is_some()) {
+            return;
+        }
+        let resource = resource.map(|id| self.resource_or_placeholder(id));
+        let parent = match parent.and_then(|id| self.ids.get(&id)) {
+            Some(Entity::Op(parent)) if *parent != key => Some(*parent),
+            _ => None,
+        };
+        if let Some(op) = self.ops.get_mut(key) {
+            op.resource = resource;
+            op.parent = parent;
+        }
+        if let Some(outer) = parent.and_then(|parent| self.ops.get_mut(parent)) {
+            outer.inner = Some(key);
+        } else if let Some(lock) = resource.and_then(|resource| self.lock(resource)) {
+            if let Some(lock) = self.resources.get_mut(lock) {
+                lock.ops.push(key);
+            }
+            self.active.insert(lock, self.now());
+        }
+    }
+
+    pub(in crate::model) fn op_changed(&mut self, id: u64, stats: OpStats) {
+        let key = match self.ids.get(&id) {
+            Some(Entity::Op(key)) if self.created(id) == Some(stats.created) => *key,
+            _ => {
+                self.retire(id, self.now());
+                self.quality.never_introduced += 1;
+                self.insert_op(id, Some(stats.created))
+            }
+        };
+        let task = stats.task.and_then(|id| self.task_at(id, stats.poll.started));
+        let now = self.now();
+        let Some(op) = self.ops.get_mut(key) else {
+            return;
+        };
+        let (was_alive, outermost, before) = (op.is_alive(), op.parent.is_none(), op.task);
+        op.stats = stats;
+        op.task = task.or(op.task);
+        if outermost && op.task != before {
+            let after = op.task;
+            self.move_op(key, before, after);
+        }
+        if was_alive && stats.dropped.is_some() {
+            self.ended_ops.push(key);
+        }
+        if let Some(lock) = self.lock_of(key)
+            && let Some(seen) = self.active.get_mut(&lock)
+        {
+            *seen = now;
+        }
+    }
+
+    /// The task of this id, if it lived at that time: by now the id may stand for another.
+    fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
+        match self.ids.get(&id)? {
+            Entity::Task(key)
+                if at.is_none_or(|at| self.tasks.get(*key).is_some_and(|task| task.stats.created <= at)) =>
+            {
+                Some(*key)
+            }
+            _ => None,
+        }
+    }
+
+    fn move_op(&mut self, key: OpKey, from: Option<TaskKey>, to: Option<TaskKey>) {
+        if let Some(task) = from.and_then(|from| self.tasks.get_mut(from)) {
+            task.ops.retain(|op| *op != key);
+        }
+        if let Some(task) = to.and_then(|to| self.tasks.get_mut(to)) {
+            task.ops.push(key);
+        }
+    }
+
+    pub(in crate::model) fn op_polled(&mut self, id: u64, ready: bool) {
+        if let Some(Entity::Op(key)) = self.ids.get(&id)
+            && let Some(op) = self.ops.get_mut(*key)
+        {
+            op.ready = Some(ready);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Tasks: introduced into their spawn site, counted, and put into the indices of those that run, wait or cannot be woken.
+
+use crate::model::site::{Site, SiteId};
+use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
+use crate::model::text::{self, Text};
+use crate::model::time::Timestamp;
+use crate::model::{Entity, Model, SiteKey, TaskKey};
+
+/// A task as it was introduced.
+#[derive(Debug)]
+pub(in crate::model) struct NewTask {
+    pub(in crate::model) name: Option<Text>,
+    pub(in crate::model) kind: TaskKind,
+    pub(in crate::model) task_id: Option<u64>,
+    pub(in crate::model) location: Text,
+    pub(in crate::model) sizes: (u64, u64),
+    pub(in crate::model) function: Option<Text>,
+    pub(in crate::model) fields: Box<[(Text, Text)]>,
+}
+
+impl Default for NewTask {
+    fn default() -> Self {
+        Self {
+            name: None,
+            kind: TaskKind::Other,
+            task_id: None,
+            location: "".into(),
+            sizes: (0, 0),
+            function: None,
+            fields: Box::default(),
+        }
+    }
+}
+
+impl Model {
+    pub(in crate::model) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask) {
+        let key = match self.ids.get(&id) {
+            Some(Entity::Task(key)) if created.is_none() || self.created(id) == created => *key,
+            _ => {
+                self.retire(id, self.now());
+                self.insert_task(id, created)
+            }
+        };
+        if !self.tasks.get(key).is_some_and(|task| task.placeholder) {
+            return;
+        }
+        self.leave_site(key);
+        let name = text::without_numbers(new.name.as_deref().unwrap_or_default());
+        let name = self.strings.intern(&name);
+        let site = self.site_of(SiteId { name, kind: new.kind, location: new.location, sizes: new.sizes });
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        task.placeholder = false;
+        task.site = site;
+        task.name = new.name;
+        task.kind = new.kind;
+        task.task_id = new.task_id;
+        task.function = new.function;
+        task.fields = new.fields;
+        if task.is_block_in_place() {
+            self.handovers.insert(task.stats.created);
+        }
+        self.join_site(key);
+        self.index_task(key);
+    }
+
+    /// Adds a task of which nothing but the id and perhaps the time of birth is known yet.
+    fn insert_task(&mut self, id: u64, created: Option<Timestamp>) -> TaskKey {
+        let now = self.now();
+        let nowhere = self.strings.intern("");
+        let site = SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: nowhere, sizes: (0, 0) };
+        let site = self.site_of(site);
+        let key = self.tasks.insert(Task {
+            id,
+            task_id: None,
+            name: None,
+            kind: TaskKind::Other,
+            site,
+            function: None,
+            fields: Box::default(),
+            stats: TaskStats { created: created.unwrap_or(now), ..TaskStats::default() },
+            first_seen: now,
+            changed: now,
+            placeholder: true,
+            cancelled: false,
+            ops: Vec::new(),
+            sighting: Default::default(),
+        });
+        self.ids.insert(id, Entity::Task(key));
+        self.join_site(key);
+        key
+    }
+
+    fn site_of(&mut self, id: SiteId) -> SiteKey {
+        if let Some(key) = self.site_keys.get(&id) {
+            return *key;
+        }
+        let key = self.sites.insert(Site::new(id.clone(), self.now()));
+        self.site_keys.insert(id, key);
+        key
+    }
+
+    fn join_site(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.get(key) else {
+            return;
+        };
+        let (site, created, alive) = (task.site, task.stats.created, task.stats.dropped.is_none());
+        let newborn = self.is_newborn(created);
+        self.birth = Some(self.birth.map_or(created, |birth| birth.min(created)));
+        let Some(site) = self.touch(site) else { return };
+        site.born += 1;
+        site.history.current().born += u32::from(newborn);
+        if alive {
+            site.live.insert((created, key));
+        }
+    }
+
+    fn leave_site(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.get(key) else {
+            return;
+        };
+        let created = task.stats.created;
+        let newborn = self.is_newborn(created);
+        let Some(site) = self.touch(task.site) else {
+            return;
+        };
+        site.live.remove(&(created, key));
+        site.born = site.born.saturating_sub(1);
+        let born = &mut site.history.current().born;
+        *born = born.saturating_sub(u32::from(newborn));
+    }
+
+    /// The site of this key, put on the list of those that the present update changes.
+    pub(in crate::model) fn touch(&mut self, key: SiteKey) -> Option<&mut Site> {
+        let site = self.sites.get_mut(key)?;
+        if !std::mem::replace(&mut site.touched, true) {
+            self.touched.push(key);
+        }
+        Some(site)
+    }
+
+    pub(in crate::model) fn task_changed(&mut self, id: u64, stats: TaskStats) {
+        let key = match self.ids.get(&id) {
+            Some(Entity::Task(key)) if self.created(id) == Some(stats.created) => *key,
+            _ => {
+                self.retire(id, self.now());
+                self.quality.never_introduced += 1;
+                self.insert_task(id, Some(stats.created))
+            }
+        };
+        let (now, newborn) = (self.now(), self.is_newborn(stats.created));
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        // A late introduction brings counters of a whole life: they are a starting point, not something that happened just now.
+        let countable = newborn || task.first_seen < now;
+        let handed_over = stats.poll.started <= stats.poll.ended
+            && self
+                .handovers
+                .range(stats.poll.started.unwrap_or_default()..=stats.poll.ended.unwrap_or_default())
+                .next()
+                .is_some();
+        let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
+        task.change(stats, now);
+        let cancelled = task.cancelled;
+        if task.kind.is_async() {
+            self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
+        }
+        if countable
+            && !handed_over
+            && let Some(site) = self.touch(site)
+        {
+            count_polls(site, key, &before, &stats);
+        }
+        if let (Some(dropped), false) = (stats.dropped, was_ended) {
+            self.end_task(key, dropped, cancelled, countable);
+        }
+        self.index_task(key);
+    }
+
+    /// Brings the sets of running, woken and unwakeable tasks up to date.
+    fn index_task(&mut self, key: TaskKey) {
+        let Some(task) = self.tasks.get(key) else {
+            return;
+        };
+        let state = task.state();
+        let ours = task.kind.is_async();
+        let stranded = task.stats.wakers() == 0 && task.stats.poll.polls > 0;
+        let worker = task.is_worker_thread() || task.is_block_in_place();
+        for (set, member) in [
+            (&mut self.running, ours && state == TaskState::Running),
+            (&mut self.woken, ours && state == TaskState::Scheduled),
+            (&mut self.unwakeable, ours && stranded && state == TaskState::Idle),
+            (&mut self.workers, worker && state != TaskState::Done),
+        ] {
+            if member {
+                set.insert(key)
+            } else {
+                set.remove(&key)
+            };
+        }
+    }
+}
+
+/// Adds the polls that ended between two reports of a task to its site's history.
+fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskStats) {
+    let polls = after.completed_polls().saturating_sub(before.completed_polls());
+    let busy = after.poll.busy.saturating_sub(before.poll.busy);
+    let second = site.history.current();
+    second.polls += polls;
+    second.busy += busy;
+    if let Some(mean) = u32::try_from(polls).ok().and_then(|polls| busy.checked_div(polls))
+        && second.longest.is_none_or(|(longest, _)| mean > longest)
+    {
+        second.longest = Some((mean, key));
+    }
+}

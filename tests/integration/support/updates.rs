@@ -1,0 +1,44 @@
+//! Messages as a target would send them.
+
+use console_api::{Id, instrument, resources, tasks};
+use prost_types::Timestamp;
+
+/// A time of the target's clock.
+pub(crate) fn at(millis: u64) -> Timestamp {
+    Timestamp {
+        seconds: i64::try_from(millis / 1000).expect("a time"),
+        nanos: i32::try_from(millis % 1000).expect("a time") * 1_000_000,
+    }
+}
+
+/// An update in which nothing happened.
+pub(crate) fn idle(now_millis: u64) -> instrument::Update {
+    instrument::Update { now: Some(at(now_millis)), ..Default::default() }
+}
+
+/// An update with so many new tasks, all born so long before it.
+pub(crate) fn births(now_millis: u64, count: u64, age_millis: u64) -> instrument::Update {
+    let mut task_update = tasks::TaskUpdate::default();
+    for n in 0..count {
+        let id = now_millis * 1000 + n + 1;
+        task_update.new_tasks.push(tasks::Task { id: Some(Id { id }), ..Default::default() });
+        let stats = tasks::Stats { created_at: Some(at(now_millis - age_millis)), ..Default::default() };
+        task_update.stats_update.insert(id, stats);
+    }
+    instrument::Update { task_update: Some(task_update), ..idle(now_millis) }
+}
+
+/// An update that takes at least so many bytes on the wire.
+pub(crate) fn large(now_millis: u64, bytes: usize) -> instrument::Update {
+    let name = "x".repeat(1024);
+    let poll_op = resources::PollOp { name, ..Default::default() };
+    let resource_update =
+        resources::ResourceUpdate { new_poll_ops: vec![poll_op; bytes.div_ceil(1024)], ..Default::default() };
+    instrument::Update { resource_update: Some(resource_update), ..idle(now_millis) }
+}
+
+/// Milliseconds of the target's clock at which an update was made.
+pub(crate) fn now_of(update: &instrument::Update) -> u64 {
+    let now = update.now.expect("every update has a time");
+    u64::try_from(now.seconds * 1000 + i64::from(now.nanos) / 1_000_000).expect("a time")
+}
