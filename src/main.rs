@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use tokio_canary::cli::{BarArgs, Check, Cli, Command, Common, FailOn, Partial, Watch};
-use tokio_canary::detect::finding::Severity;
 use tokio_canary::diagnosis::Bar;
 use tokio_canary::feed::recording::Speed;
 use tokio_canary::run::{self, Plan};
-use tokio_canary::{alert, explain};
+use tokio_canary::{explain, tui};
 
 /// Wrong arguments or settings.
 const USAGE: u8 = 2;
@@ -72,7 +71,7 @@ async fn attach(
                         TARGET` for lines as things happen, or `tokio-canary check TARGET --for 60s` for one verdict.";
             Err(UsageError(hint.to_owned()).into())
         }
-        _ => run_headless(targets, common, plan_of_watch_defaults()).await,
+        _ => run_interactive(targets, common).await,
     }
 }
 
@@ -88,6 +87,19 @@ async fn run_headless(
     Ok(code)
 }
 
+async fn run_interactive(targets: &[tokio_canary::feed::endpoint::Target], common: &Common) -> anyhow::Result<u8> {
+    let (sessions, recording) =
+        run::open(targets, common, Speed::RECORDED).map_err(|error| UsageError(format!("{error:#}")))?;
+    let watched = sessions.into_iter().map(|session| tui::Watched {
+        events: session.feed.events,
+        wanted: session.feed.wanted,
+        diagnosis: session.diagnosis,
+    });
+    tui::run(watched.collect()).await?;
+    run::close(recording).await?;
+    Ok(0)
+}
+
 fn plan_of_watch(watch: &Watch) -> Plan {
     Plan {
         format: watch.output,
@@ -95,16 +107,6 @@ fn plan_of_watch(watch: &Watch) -> Plan {
         heartbeat: watch.heartbeat,
         bar: bar(watch.bar, watch.fail_on.unwrap_or(FailOn::Warning)),
         judged: watch.fail_on.is_some(),
-    }
-}
-
-fn plan_of_watch_defaults() -> Plan {
-    Plan {
-        format: alert::Format::Text,
-        duration: None,
-        heartbeat: std::time::Duration::from_secs(30),
-        bar: Bar { fail_on: Severity::Warning, min_updates: 5, partial_passes: false },
-        judged: false,
     }
 }
 

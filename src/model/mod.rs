@@ -55,7 +55,7 @@ enum Entity {
 }
 
 /// Everything known of one process of a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     tasks: SlotMap<TaskKey, Task>,
     sites: SlotMap<SiteKey, Site>,

@@ -167,7 +167,7 @@ impl Permits {
 }
 
 /// A resource of the target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     /// The span id that the feed uses for it; reused after its death.
     pub id: u64,
