@@ -16,6 +16,7 @@ const SERVE: &str = "--serve";
 /// What the service suffers from.
 const ILLNESSES: &str = "deadlock,blocked-worker,full-channel,contended-lock";
 
+#[expect(clippy::print_stderr, reason = "a program that cannot start says why")]
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|first| first == SERVE) {
