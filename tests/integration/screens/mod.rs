@@ -178,6 +178,7 @@ fn health_is_said_in_a_sentence() {
     let mut session = Session::new(80, 24);
     session.connect();
     session.service.spawn(7, "worker", "src/main.rs", 3);
+    session.service.mutex(101, "src/main.rs", 2);
     session.tick(8);
     assert_snapshot!("healthy", session.screen());
 }
