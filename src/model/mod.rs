@@ -78,6 +78,7 @@ pub struct Model {
     workers: FxHashSet<TaskKey>,
     /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
     handovers: BTreeSet<Timestamp>,
+    uses_block_in_place: bool,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -132,6 +133,7 @@ impl Model {
             unwakeable: FxHashSet::default(),
             workers: FxHashSet::default(),
             handovers: BTreeSet::new(),
+            uses_block_in_place: false,
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
@@ -239,6 +241,11 @@ impl Model {
     /// Resources that tell how much is queued in them.
     pub fn queues(&self) -> impl Iterator<Item = (ResourceKey, &Resource)> {
         self.queues.iter().filter_map(|key| Some((*key, self.resources.get(*key)?)))
+    }
+
+    /// Whether the process has ever been seen to use `block_in_place`.
+    pub fn uses_block_in_place(&self) -> bool {
+        self.uses_block_in_place
     }
 
     /// When any async task was last polled.
