@@ -5,5 +5,6 @@ mod feed;
 mod layers;
 mod proto;
 mod recording;
+mod screens;
 mod source;
 mod support;
