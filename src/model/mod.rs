@@ -89,6 +89,8 @@ pub struct Model {
     last_poll: Timestamp,
     /// The earliest birth that was ever seen.
     birth: Option<Timestamp>,
+    /// Tasks and resources that were ever seen.
+    ever_seen: (usize, usize),
     /// Sites changed by the present update.
     touched: Vec<SiteKey>,
     /// Ops that ended in the present update.
@@ -139,6 +141,7 @@ impl Model {
             sleeps: BTreeSet::new(),
             last_poll: Timestamp::default(),
             birth: None,
+            ever_seen: (0, 0),
             touched: Vec::new(),
             ended_ops: Vec::new(),
             graveyard: VecDeque::new(),
@@ -197,6 +200,11 @@ impl Model {
     /// All resources that are kept, dropped ones included.
     pub fn resources(&self) -> impl ExactSizeIterator<Item = (ResourceKey, &Resource)> {
         self.resources.iter()
+    }
+
+    /// How many tasks and how many resources were ever seen, forgotten ones included.
+    pub fn ever_seen(&self) -> (usize, usize) {
+        self.ever_seen
     }
 
     /// The async op of this key, unless it ended and was forgotten.

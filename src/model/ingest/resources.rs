@@ -39,6 +39,7 @@ impl Model {
 
     fn insert_resource(&mut self, id: u64, created: Option<Timestamp>) -> ResourceKey {
         let nothing = self.strings.intern("");
+        self.ever_seen.1 += 1;
         let key = self.resources.insert(Resource {
             id,
             kind: ResourceKind::Other,

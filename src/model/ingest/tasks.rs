@@ -69,6 +69,7 @@ impl Model {
     /// Adds a task of which nothing but the id and perhaps the time of birth is known yet.
     fn insert_task(&mut self, id: u64, created: Option<Timestamp>) -> TaskKey {
         let now = self.now();
+        self.ever_seen.0 += 1;
         let nowhere = self.strings.intern("");
         let site = SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: nowhere, sizes: (0, 0) };
         let site = self.site_of(site);
