@@ -5,5 +5,6 @@ mod feed;
 mod layers;
 mod proto;
 mod recording;
+mod scenarios;
 mod source;
 mod support;
