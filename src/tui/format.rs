@@ -31,6 +31,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// So many things: `1 poll`, `1,203 polls`.
+pub fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{} {thing}s", grouped(number)) }
+}
+
+/// A count of what is in memory, for the functions here.
+pub fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 /// A measured number with the digits that tell something.
 pub fn number(value: f64) -> String {
     match value.abs() {

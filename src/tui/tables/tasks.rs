@@ -58,9 +58,7 @@ impl Listing for Tasks {
         Column::number(TaskColumn::Scheduled, "sched", 7, 6),
         Column::number(TaskColumn::Idle, "idle", 7, 8),
         Column::number(TaskColumn::Polls, "polls", 8, 9),
-        Column::text(TaskColumn::Waits, "waits for", Width::Flexible { least: 16, share: 2 }, 2)
-            .keeping_the_end()
-            .largest_first(),
+        Column::text(TaskColumn::Waits, "waits for", Width::Flexible { least: 16, share: 2 }, 2).largest_first(),
         Column::text(TaskColumn::Location, "location", Width::Flexible { least: 16, share: 3 }, 1).keeping_the_end(),
     ];
     const SORTED_BY: TaskColumn = TaskColumn::Total;
@@ -155,16 +153,16 @@ fn waits_for(model: &Model, key: TaskKey, task: &Task) -> String {
     let Some((since, op)) = longest_wait(model, key) else {
         return model.timer(task).map(|timer| timer.kind.as_str().to_owned()).unwrap_or_default();
     };
+    let age = short(model.running_since(since));
     let more = model.waits(key).count().saturating_sub(1);
     let more = if more > 0 { format!(" +{more}") } else { String::new() };
-    let what = model.lock_of(op).and_then(|lock| {
-        let place = wording::resource_location(model, lock);
-        let file = place.rsplit('/').next().unwrap_or_default();
-        Some(format!("{} {file}", wording::type_name(model.resource(lock)?)))
-    });
-    let source = || model.op(op).map(|op| op.source.to_string()).unwrap_or_default();
-    let what = what.unwrap_or_else(source);
-    format!("{} {}{more}", what.trim_end(), short(model.running_since(since)))
+    let lock = model.lock_of(op).and_then(|lock| Some((lock, model.resource(lock)?)));
+    let Some((lock, resource)) = lock else {
+        return model.op(op).map(|op| format!("{} {age}{more}", op.source)).unwrap_or_default();
+    };
+    let place = wording::resource_location(model, lock);
+    let file = place.rsplit('/').next().unwrap_or_default();
+    format!("{} {age}{more} {file}", wording::type_name(resource))
 }
 
 fn matches(model: &Model, task: &Task, filter: &Filter) -> bool {

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::detect::finding::Severity;
 use crate::detect::wording;
 use crate::diagnosis::{Diagnosis, Ended, Status};
-use crate::tui::format::{grouped, short};
+use crate::tui::format::{count, grouped, short, whole};
 use crate::tui::state::{Pane, Root, UiState};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::text::{Cut, cut};
@@ -65,14 +65,14 @@ fn connection_line(pane: &Pane, theme: &Theme, now: SystemTime, width: usize) ->
     let style = if good { theme.good() } else { theme.bad() };
     let mut parts = vec![Part::new(connection.clone(), connection, style, 0)];
     if let Some(frozen) = &pane.frozen {
-        let age = short(now.duration_since(frozen.at).unwrap_or_default());
-        parts.push(Part::new(format!("FROZEN for {age}"), format!("FROZEN {age}"), theme.selected(), 0));
+        let age = now.duration_since(frozen.at).unwrap_or_default().as_secs();
+        parts.push(Part::new(format!("FROZEN for {age} s"), format!("FROZEN {age}s"), theme.selected(), 0));
     }
     let tasks: usize = live.model().sites().map(|(_, site)| site.live.len()).sum();
-    let tasks = u64::try_from(tasks).unwrap_or(u64::MAX);
-    parts.push(Part::new(format!("{} tasks live", grouped(tasks)), format!("{}t", grouped(tasks)), Style::new(), 2));
-    let updates = grouped(live.updates());
-    parts.push(Part::new(format!("{updates} updates"), format!("{updates}u"), Style::new(), 3));
+    let (tasks, updates) = (whole(tasks), live.updates());
+    let alive = format!("{} live", count(tasks, "task"));
+    parts.push(Part::new(alive, format!("{}t", grouped(tasks)), Style::new(), 2));
+    parts.push(Part::new(count(updates, "update"), format!("{}u", grouped(updates)), Style::new(), 3));
     let quality = live.model().quality();
     if let Some(lag) = quality.lag.filter(|_| quality.is_lagging()) {
         parts.push(Part::new(format!("lags by {}", wording::duration(lag)), "LAG", theme.bad(), 1));
@@ -114,7 +114,6 @@ fn connection(diagnosis: &Diagnosis, now: SystemTime) -> (String, bool) {
 /// The lists that there are, and how much is in them.
 fn views_line(pane: &Pane, theme: &Theme, width: usize) -> Line<'static> {
     let shown = pane.shown();
-    let count = |number: usize| grouped(u64::try_from(number).unwrap_or(u64::MAX));
     let findings = shown.findings();
     let worst = findings.iter().map(|finding| finding.severity()).max();
     let lists = [
@@ -125,7 +124,7 @@ fn views_line(pane: &Pane, theme: &Theme, width: usize) -> Line<'static> {
     let part = |(root, key, name, number, worst): (Root, &str, &str, usize, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if root == pane.root { base.patch(theme.selected()) } else { base };
-        let number = count(number);
+        let number = grouped(whole(number));
         Part::new(format!(" {key} {name} {number} "), format!(" {key} {number} "), style, 0)
     };
     fit(lists.into_iter().map(part).collect(), width, " ")

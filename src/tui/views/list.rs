@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{finding, notice};
 use crate::detect::wording;
-use crate::tui::format::{cells, grouped};
+use crate::tui::format::{cells, count, grouped, whole};
 use crate::tui::state::Pane;
 use crate::tui::tables::{Listing, Look, Table};
 use crate::tui::theme::Theme;
@@ -26,14 +26,13 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
         return frame.render_widget(Paragraph::new(page.finish().lines), area);
     }
     let over = pane.shown().engine().resolved().count();
-    let noun = if over == 0 { "findings".to_owned() } else { format!("findings, {over} of them resolved") };
     if area.height < ROOM_FOR_PAGE {
-        return draw(frame, area, pane, |pane| &mut pane.findings, &noun, theme);
+        return draw(frame, area, pane, |pane| &mut pane.findings, "finding", over, theme);
     }
     let rows = cells(pane.findings.list.len()).saturating_add(2).clamp(4, area.height / 2);
     let layout = Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Min(0)]);
     let [list, rule, below] = layout.areas(area);
-    draw(frame, list, pane, |pane| &mut pane.findings, &noun, theme);
+    draw(frame, list, pane, |pane| &mut pane.findings, "finding", over, theme);
     let line = theme.rule().repeat(usize::from(rule.width));
     frame.render_widget(Paragraph::new(Line::styled(line, theme.dim())), rule);
     if let Some(key) = pane.findings.list.selected() {
@@ -51,27 +50,28 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
 }
 
 pub(super) fn tasks(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme: &Theme) {
-    draw(frame, area, pane, |pane| &mut pane.tasks, "tasks", theme);
+    draw(frame, area, pane, |pane| &mut pane.tasks, "task", 0, theme);
 }
 
 pub(super) fn resources(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme: &Theme) {
-    draw(frame, area, pane, |pane| &mut pane.resources, "resources", theme);
+    draw(frame, area, pane, |pane| &mut pane.resources, "resource", 0, theme);
 }
 
-/// Draws a list: a line that says what part of it this is, headings, and the rows that fit.
+/// Draws a list: a line that says what part of it this is, headings, and the rows that fit. `over` of the rows are about what is over.
 fn draw<L: Listing>(
     frame: &mut Frame<'_>,
     area: Rect,
     pane: &mut Pane,
     of: impl Fn(&mut Pane) -> &mut Table<L>,
     noun: &str,
+    over: usize,
     theme: &Theme,
 ) {
     let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
     of(pane).list.resize(usize::from(body.height.saturating_sub(1)));
     // The list is taken out for as long as its rows are made from the rest of the pane.
     let table = std::mem::take(of(pane));
-    frame.render_widget(Paragraph::new(heading(&table, noun, usize::from(title.width), theme)), title);
+    frame.render_widget(Paragraph::new(heading(&table, noun, over, usize::from(title.width), theme)), title);
     let columns = fit(L::COLUMNS, body.width);
     let look = Look { diagnosis: pane.shown(), theme };
     let rows = table.list.visible().map(|(key, selected)| {
@@ -84,18 +84,19 @@ fn draw<L: Listing>(
     *of(pane) = table;
 }
 
-fn heading<L: Listing>(table: &Table<L>, noun: &str, width: usize, theme: &Theme) -> Line<'static> {
-    let number = |number: usize| grouped(u64::try_from(number).unwrap_or(u64::MAX));
+fn heading<L: Listing>(table: &Table<L>, noun: &str, over: usize, width: usize, theme: &Theme) -> Line<'static> {
+    let number = |number: usize| grouped(whole(number));
     let total = table.list.len();
     let visible = table.list.visible().count();
     let range = if total == 0 {
-        format!("no {noun}")
+        format!("no {noun}s")
     } else if visible == total {
-        format!("{} {noun}", number(total))
+        count(whole(total), noun)
     } else {
         let first = table.list.offset();
-        format!("{noun} {}-{} of {}", number(first + 1), number(first + visible), number(total))
+        format!("{noun}s {}-{} of {}", number(first + 1), number(first + visible), number(total))
     };
+    let range = if over == 0 { range } else { format!("{range}, {} of them resolved", number(over)) };
     let mut line = Line::from(Span::styled(cut(&range, width, Cut::End, theme.ellipsis()), theme.strong()));
     if !table.filter.is_empty() {
         let room = width.saturating_sub(range.width() + 10);

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use crate::detect::detectors::DETECTORS;
 use crate::detect::wording;
 use crate::diagnosis::{Diagnosis, Ended, Status};
-use crate::tui::format::grouped;
+use crate::tui::format::{count, whole};
 use crate::tui::state::About;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::page::Page;
@@ -41,16 +41,15 @@ pub(super) fn no_findings(page: &mut Page<About>, diagnosis: &Diagnosis) {
     }
     let theme = page.theme();
     let model = diagnosis.model();
-    let number = |number: usize| grouped(u64::try_from(number).unwrap_or(u64::MAX));
     let observed = diagnosis.engine().observed();
     page.text("Nothing was found so far.", theme.good());
     page.text(
         &format!(
-            "{} tasks and {} resources have been watched for {}, in {} updates, by {} detectors.",
-            number(model.tasks().len()),
-            number(model.resources().len()),
+            "{} and {} have been watched for {}, in {}, by {} detectors.",
+            count(whole(model.tasks().len()), "task"),
+            count(whole(model.resources().len()), "resource"),
             wording::duration(observed),
-            grouped(diagnosis.updates()),
+            count(diagnosis.updates(), "update"),
             DETECTORS.len(),
         ),
         Style::new(),

@@ -9,7 +9,7 @@ use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
 use crate::model::resource::Resource;
 use crate::model::{Model, OpKey, ResourceKey};
-use crate::tui::format::{grouped, short};
+use crate::tui::format::{count, grouped, short, whole};
 use crate::tui::state::About;
 use crate::tui::tables::resources::{age, fill};
 use crate::tui::widgets::page::Page;
@@ -96,14 +96,14 @@ fn ops(page: &mut Page<About>, model: &Model, key: ResourceKey) {
             (Some(obtained), Some(requested)) => format!(", {obtained} of {requested} permits"),
             _ => String::new(),
         };
-        let polls = grouped(op.stats.poll.polls);
+        let polls = count(op.stats.poll.polls, "poll");
         let doing = if *done { "has got it" } else { "waits" };
-        let sentence = format!("{who} {doing}, {} since it asked: {}, {polls} polls{permits}", short(*age), op.source);
+        let sentence = format!("{who} {doing}, {} since it asked: {}, {polls}{permits}", short(*age), op.source);
         page.item("-", &sentence, op.task.map(About::Task));
     }
     let more = ops.len().saturating_sub(MOST);
     if more > 0 {
-        page.text(&format!("and {} more", grouped(u64::try_from(more).unwrap_or(u64::MAX))), page.theme().dim());
+        page.text(&format!("and {} more", grouped(whole(more))), page.theme().dim());
     }
 }
 
@@ -115,7 +115,7 @@ fn turnover(page: &mut Page<About>, model: &Model, resource: &Resource) {
     let last = resource.grants.last().map_or_else(String::new, |grant| {
         format!(", the last one {} ago", wording::duration(model.running_since(grant.at)))
     });
-    page.text(&format!("{} grants were seen{last}.", grouped(resource.grants.total())), Style::new());
+    page.text(&format!("It changed hands {}{last}.", count(resource.grants.total(), "time")), Style::new());
     let from = model.now().minus(WINDOW);
     let mut rows = Vec::new();
     for source in resource.waits.sources() {

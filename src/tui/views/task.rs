@@ -8,7 +8,7 @@ use crate::diagnosis::Diagnosis;
 use crate::model::details::Durations;
 use crate::model::task::{Task, TaskState};
 use crate::model::{Model, TaskKey};
-use crate::tui::format::grouped;
+use crate::tui::format::{count, grouped, whole};
 use crate::tui::state::About;
 use crate::tui::tables::tasks::{Times, location};
 use crate::tui::widgets::page::Page;
@@ -74,7 +74,7 @@ fn times(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     };
     page.heading("Time");
     page.field("total", &wording::duration(times.total));
-    page.field("busy", &format!("{}, in {} polls", share(times.busy), grouped(task.stats.poll.polls)));
+    page.field("busy", &format!("{}, in {}", share(times.busy), count(task.stats.poll.polls, "poll")));
     page.field("scheduled", &share(times.scheduled));
     page.field("idle", &share(times.idle));
     if let (TaskState::Running, Some(started)) = (task.state(), task.stats.poll.started) {
@@ -95,8 +95,8 @@ fn wakers(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     let last = stats
         .last_wake
         .map_or_else(String::new, |at| format!(", last {} ago", wording::duration(diagnosis.now().since(at))));
-    page.field("woken", &format!("{} times{last}", grouped(stats.wakes)));
-    page.field("by itself", &format!("{} times", grouped(stats.self_wakes)));
+    page.field("woken", &format!("{}{last}", count(stats.wakes, "time")));
+    page.field("by itself", &count(stats.self_wakes, "time"));
 }
 
 /// Percentiles and shape of poll times, where the target has sent them.
@@ -139,15 +139,13 @@ fn siblings(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     let Some(site) = diagnosis.model().site(task.site) else { return };
     page.heading("Tasks of this spawn site");
     let median = wording::duration(site.median_age(diagnosis.now()));
-    let count = |number| grouped(number);
-    let live = u64::try_from(site.live.len()).unwrap_or(u64::MAX);
     page.text(
         &format!(
             "{} alive (median age {median}), {} seen, {} completed, {} cancelled.",
-            count(live),
-            count(site.born),
-            count(site.completed()),
-            count(site.cancelled)
+            grouped(whole(site.live.len())),
+            grouped(site.born),
+            grouped(site.completed()),
+            grouped(site.cancelled)
         ),
         Style::new(),
     );

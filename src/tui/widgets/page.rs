@@ -144,7 +144,9 @@ impl<L: Clone + PartialEq> Reader<L> {
     pub fn show(&mut self, page: Finished<L>, height: usize) {
         let target = self.target().cloned();
         self.page = page;
-        self.height = height.max(1);
+        // The last line tells that there is more.
+        let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
+        self.height = room.max(1);
         let leads_there = |index: &usize| Some(&self.page.links[*index].1) == target.as_ref();
         let nearest = |index: &usize| index.abs_diff(self.selected.unwrap_or(0));
         self.selected = match self.page.links.len() {
