@@ -46,7 +46,16 @@ new_key_type! {
     pub struct OpKey;
 }
 
-/// What an id of the feed stands for at present: tasks, resources and async ops share one space of ids.
+/// An id of the feed. The target keeps tasks, resources and async ops apart and lists what has ended for long, so that one number can stand
+/// for a timer that is gone and for a task that lives, both in one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Id {
+    Task(u64),
+    Resource(u64),
+    Op(u64),
+}
+
+/// What an id of the feed stands for at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entity {
     Task(TaskKey),
@@ -61,7 +70,7 @@ pub struct Model {
     sites: SlotMap<SiteKey, Site>,
     resources: SlotMap<ResourceKey, Resource>,
     ops: SlotMap<OpKey, AsyncOp>,
-    ids: FxHashMap<u64, Entity>,
+    ids: FxHashMap<Id, Entity>,
     site_keys: FxHashMap<SiteId, SiteKey>,
     metadata: FxHashMap<u64, Metadata>,
     strings: Interner,
