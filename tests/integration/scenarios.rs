@@ -123,7 +123,11 @@ fn missing(scenario: &Scenario, timeline: &Timeline) -> Vec<String> {
         let over = last.transition.finding.state == State::Resolved;
         let in_time = expected.resolved_by.map(|limit| over && last.at <= limit.nanos());
         if in_time.unwrap_or(over) == expected.resolved_by.is_none() {
-            complaints.push(format!("{title} was last {:?} at {:.1} s", last.transition.finding.state, seconds(last.at)));
+            complaints.push(format!(
+                "{title} was last {:?} at {:.1} s",
+                last.transition.finding.state,
+                seconds(last.at)
+            ));
         }
         let explained = timeline.explained.get(**fingerprint).cloned().unwrap_or_default();
         if explained != expected.explains.iter().map(String::as_str).collect() {
@@ -163,7 +167,8 @@ fn every_detector_has_scenarios_of_both_kinds() {
             let own = scenario.expect.iter().filter(|it| it.detector == detector.id);
             own.map(|it| severity(&it.severity)).max()
         };
-        let least = fires.iter().map(|scenario| own(scenario).expect("a fires scenario expects its own detector")).min();
+        let least =
+            fires.iter().map(|scenario| own(scenario).expect("a fires scenario expects its own detector")).min();
         let loudest = quiet.iter().filter_map(own).max();
         assert!(loudest < least, "{}: a quiet scenario expects no less than one that fires", detector.id);
     }
@@ -183,7 +188,8 @@ fn detectors_are_named_like_their_files() {
     let files: BTreeSet<String> = files.map(|path| name(&path).replace('_', "-")).filter(|it| it != "mod").collect();
     assert_eq!(files, ids.iter().map(|id| (*id).to_owned()).collect());
     for id in ids {
-        let words_are_lower_case = id.split('-').all(|word| !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase()));
+        let words_are_lower_case =
+            id.split('-').all(|word| !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase()));
         assert!(words_are_lower_case, "{id} is not in kebab case");
     }
 }

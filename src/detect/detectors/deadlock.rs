@@ -166,13 +166,7 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
     moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
 }
 
-fn symptom(
-    model: &Model,
-    core: &BTreeSet<TaskKey>,
-    stuck: &Waits,
-    hold: Duration,
-    shared: bool,
-) -> Option<Symptom> {
+fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, shared: bool) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
     let tasks: Vec<TaskKey> = core.iter().copied().collect();
     let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();

@@ -13,8 +13,8 @@ pub(in crate::model) struct NewOp {
 
 impl Model {
     pub(in crate::model) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp) {
-        let known =
-            matches!(self.ids.get(&Id::Op(id)), Some(Entity::Op(_))) && (created.is_none() || self.created(Id::Op(id)) == created);
+        let known = matches!(self.ids.get(&Id::Op(id)), Some(Entity::Op(_)))
+            && (created.is_none() || self.created(Id::Op(id)) == created);
         if !known {
             self.retire(Id::Op(id), self.now());
             self.insert_op(id, created);

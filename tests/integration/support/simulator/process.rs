@@ -120,8 +120,7 @@ pub(crate) struct Process {
 impl Process {
     /// A process that begins at a time of the scenario.
     pub(crate) fn start(scenario: &Scenario, at: Nanos) -> Self {
-        let spawns: Vec<_> =
-            scenario.spawn.iter().map(|spawn| (spawn.clone(), compile(&spawn.body))).collect();
+        let spawns: Vec<_> = scenario.spawn.iter().map(|spawn| (spawn.clone(), compile(&spawn.body))).collect();
         let mut process = Self {
             seen: Aggregator::new(scenario.drain, scenario.wrap),
             tasks: Vec::new(),
@@ -196,7 +195,8 @@ impl Process {
     fn happen(&mut self, now: Nanos, due: Due) {
         match due {
             Due::Make(name) => {
-                let thing = self.things.iter().find(|thing| thing.name == name).expect("a thing of the scenario").clone();
+                let thing =
+                    self.things.iter().find(|thing| thing.name == name).expect("a thing of the scenario").clone();
                 let shared = Shared::new(&mut self.seen, thing.kind, thing.place.as_deref(), thing.permits, now);
                 self.shared.insert(name, shared);
             }
@@ -288,7 +288,9 @@ impl Process {
     fn dispatch(&mut self, name: &str, now: Nanos) {
         let runtime = self.runtimes.get_mut(name).expect("a runtime of the scenario");
         let mut polls = Vec::new();
-        while runtime.busy < runtime.threads && let Some(task) = runtime.ready.pop_front() {
+        while runtime.busy < runtime.threads
+            && let Some(task) = runtime.ready.pop_front()
+        {
             runtime.busy += 1;
             polls.push(task);
         }
@@ -450,7 +452,11 @@ impl Process {
             Statement::Receive(of) => Wait::Receiving(of.clone()),
             Statement::Answer(until) => self.oneshot(task, *until, *now),
             Statement::Blocking(span) => Wait::Job(self.start_job(task, *span, *now)),
-            Statement::Lock(want) | Statement::Read(want) | Statement::Write(want) | Statement::Acquire(want) | Statement::Send(want) => {
+            Statement::Lock(want)
+            | Statement::Read(want)
+            | Statement::Write(want)
+            | Statement::Acquire(want)
+            | Statement::Send(want) => {
                 let mut acquisition = self.acquisition(statement, want, now);
                 acquisition.permits = self.permits_of(statement, want);
                 let timeout = want.within.map(|limit| {
@@ -488,7 +494,8 @@ impl Process {
     }
 
     fn hand_over_worker(&mut self, task: usize, now: Nanos) {
-        let function = "tokio::runtime::scheduler::multi_thread::worker::block_in_place::maybe_move_runtime::{{closure}}";
+        let function =
+            "tokio::runtime::scheduler::multi_thread::worker::block_in_place::maybe_move_runtime::{{closure}}";
         let mut span = TaskSpan {
             created: now,
             kind: "blocking",
@@ -528,7 +535,8 @@ impl Process {
             ..ResourceSpan::default()
         });
         let id = self.seen.resource_id(resource);
-        let op = self.seen.add_op(OpSpan { created: now, source: "Receiver::await", resource: id, ..OpSpan::default() });
+        let op =
+            self.seen.add_op(OpSpan { created: now, source: "Receiver::await", resource: id, ..OpSpan::default() });
         Wait::Answer { resource, op, due: until.from(now) }
     }
 
@@ -570,7 +578,8 @@ impl Process {
         if self.tasks[parent].state == State::Over && self.tasks[parent].jobs == 0 {
             let span = self.tasks[parent].span;
             self.seen.close_task(span, now);
-        } else if matches!(&self.tasks[parent].waiting, Some(Waiting { wait: Wait::Job(waits_for), .. }) if *waits_for == job) {
+        } else if matches!(&self.tasks[parent].waiting, Some(Waiting { wait: Wait::Job(waits_for), .. }) if *waits_for == job)
+        {
             self.wake(parent, now);
         }
     }

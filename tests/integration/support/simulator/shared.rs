@@ -84,7 +84,13 @@ impl Shared {
         });
         let parent = own.map(|own| seen.resource_id(own));
         let semaphore = (kind != Kind::Queue).then(|| {
-            let inner = ResourceSpan { created: at + 1_000, concrete_type: "Semaphore", is_internal: true, parent, ..ResourceSpan::default() };
+            let inner = ResourceSpan {
+                created: at + 1_000,
+                concrete_type: "Semaphore",
+                is_internal: true,
+                parent,
+                ..ResourceSpan::default()
+            };
             seen.add_resource(inner)
         });
         let shared = Self {
@@ -256,7 +262,9 @@ impl Process {
         if shared.kind == Kind::Mutex && permits > 0 {
             shared.say(&mut self.seen, "locked", Value::BoolVal(false));
         }
-        while rest > 0 && let Some(first) = shared.waiters.front_mut() {
+        while rest > 0
+            && let Some(first) = shared.waiters.front_mut()
+        {
             let given = rest.min(first.lacks);
             rest -= given;
             first.lacks -= given;

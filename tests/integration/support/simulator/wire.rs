@@ -353,11 +353,7 @@ impl Aggregator {
         instrument::Update {
             now: Some(time(now)),
             new_metadata: None,
-            task_update: Some(tasks::TaskUpdate {
-                new_tasks,
-                stats_update: task_stats,
-                dropped_events: tasks_lost,
-            }),
+            task_update: Some(tasks::TaskUpdate { new_tasks, stats_update: task_stats, dropped_events: tasks_lost }),
             resource_update: Some(resources::ResourceUpdate {
                 new_resources,
                 stats_update: resource_stats,
