@@ -1,6 +1,12 @@
 //! Who explains whom: a cause hides the symptoms that follow from it.
 
+use std::time::Duration;
+
 use super::finding::Scope;
+use crate::model::time::Timestamp;
+
+/// What had stood still for longer than this when a cause began is not explained by it.
+const SHORTLY_BEFORE: Duration = Duration::from_secs(5);
 
 /// How far a cause reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +15,7 @@ enum Reach {
     Involved,
     /// What shares a spawn site with it.
     Site,
-    /// What has made no progress since the cause began to stall others.
+    /// What has made no progress since the cause began to stall others, but did shortly before.
     Stalled,
     /// Everything.
     All,
@@ -59,7 +65,10 @@ fn reaches(reach: Reach, cause: &Scope, effect: &Scope) -> bool {
     match reach {
         Reach::Involved => shares(&cause.resources, &effect.resources) || shares(&cause.tasks, &effect.tasks),
         Reach::Site => shares(&cause.sites, &effect.sites),
-        Reach::Stalled => cause.stalls_since.is_some_and(|since| effect.last_progress.is_none_or(|last| last <= since)),
+        Reach::Stalled => cause.stalls_since.is_some_and(|since| {
+            let stopped_with_it = |last: Timestamp| last <= since && since.since(last) <= SHORTLY_BEFORE;
+            effect.last_progress.is_none_or(stopped_with_it)
+        }),
         Reach::All => true,
     }
 }
@@ -72,7 +81,6 @@ fn shares<T: PartialEq>(one: &[T], other: &[T]) -> bool {
 mod tests {
     use super::*;
     use crate::detect::detectors::detector;
-    use crate::model::time::Timestamp;
 
     #[test]
     fn every_rule_names_detectors_that_exist_and_none_hides_its_own_cause() {
@@ -89,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_worker_explains_only_what_stood_still_since() {
-        let at = Timestamp::from_nanos;
+    fn a_blocked_worker_explains_only_what_stopped_with_it() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
         let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
-        let moving = Scope { last_progress: Some(at(200)), ..Scope::default() };
-        let standing = Scope { last_progress: Some(at(50)), ..Scope::default() };
-        assert!(!explains(("blocked-worker", &cause), ("contended-lock", &moving)));
-        assert!(explains(("blocked-worker", &cause), ("contended-lock", &standing)));
+        for (last, explained) in [(200, false), (99, true), (40, false)] {
+            let effect = Scope { last_progress: Some(at(last)), ..Scope::default() };
+            assert_eq!(explains(("blocked-worker", &cause), ("contended-lock", &effect)), explained, "{last}");
+        }
     }
 }

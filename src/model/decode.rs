@@ -14,7 +14,7 @@ use super::resource::{Attribute, Value};
 use super::task::{PollStats, TaskKind, TaskStats};
 use super::text::{self, Text};
 use super::time::Timestamp;
-use super::{Entity, Model};
+use super::{Entity, Id, Model};
 
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
@@ -47,7 +47,7 @@ impl Model {
 
     /// Takes in one message of a details stream.
     pub fn apply_details(&mut self, message: &tasks::TaskDetails) {
-        let key = match message.task_id.and_then(|id| self.ids.get(&id.id)) {
+        let key = match message.task_id.and_then(|id| self.ids.get(&Id::Task(id.id))) {
             Some(Entity::Task(key)) => *key,
             _ => return,
         };
@@ -80,7 +80,7 @@ impl Model {
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
     fn identify(&mut self, update: &instrument::Update, now: Timestamp) {
         let births = births(update);
-        let known = |id: &u64, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
+        let known = |id: &Id, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
         let same = births.iter().any(|(id, created)| known(id, *created));
         if !same && !births.is_empty() {
             let epoch = self.epoch + 1;
@@ -89,7 +89,7 @@ impl Model {
         }
         let introduced = introduced(update);
         if introduced.iter().any(|id| self.ids.contains_key(id)) {
-            let gone: Vec<u64> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
+            let gone: Vec<Id> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
             for id in gone {
                 self.retire(id, now);
             }
@@ -255,24 +255,25 @@ impl Model {
 }
 
 /// Every id with counters in a message, and when it was born.
-fn births(update: &instrument::Update) -> Vec<(u64, Timestamp)> {
-    let tasks =
-        update.task_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
-    let resources =
-        update.resource_update.iter().flat_map(|part| &part.stats_update).map(|(id, it)| (id, &it.created_at));
-    let ops =
-        update.async_op_update.iter().flat_map(|part| &part.stats_update).map(|(id, stats)| (id, &stats.created_at));
+fn births(update: &instrument::Update) -> Vec<(Id, Timestamp)> {
+    let tasks = update.task_update.iter().flat_map(|part| &part.stats_update);
+    let resources = update.resource_update.iter().flat_map(|part| &part.stats_update);
+    let ops = update.async_op_update.iter().flat_map(|part| &part.stats_update);
+    let tasks = tasks.map(|(id, stats)| (Id::Task(*id), &stats.created_at));
+    let resources = resources.map(|(id, stats)| (Id::Resource(*id), &stats.created_at));
+    let ops = ops.map(|(id, stats)| (Id::Op(*id), &stats.created_at));
     let all = tasks.chain(resources).chain(ops);
-    all.filter_map(|(id, created)| Some((*id, created.as_ref().and_then(timestamp)?))).collect()
+    all.filter_map(|(id, created)| Some((id, created.as_ref().and_then(timestamp)?))).collect()
 }
 
 /// Every id that a message introduces.
-fn introduced(update: &instrument::Update) -> FxHashSet<u64> {
-    let tasks = update.task_update.iter().flat_map(|part| &part.new_tasks).filter_map(|task| task.id);
-    let resources =
-        update.resource_update.iter().flat_map(|part| &part.new_resources).filter_map(|resource| resource.id);
-    let ops = update.async_op_update.iter().flat_map(|part| &part.new_async_ops).filter_map(|op| op.id);
-    tasks.chain(resources).chain(ops).map(|id| id.id).collect()
+fn introduced(update: &instrument::Update) -> FxHashSet<Id> {
+    let tasks = update.task_update.iter().flat_map(|part| &part.new_tasks).filter_map(|it| it.id);
+    let resources = update.resource_update.iter().flat_map(|part| &part.new_resources).filter_map(|it| it.id);
+    let ops = update.async_op_update.iter().flat_map(|part| &part.new_async_ops).filter_map(|it| it.id);
+    let tasks = tasks.map(|id| Id::Task(id.id));
+    let resources = resources.map(|id| Id::Resource(id.id));
+    tasks.chain(resources).chain(ops.map(|id| Id::Op(id.id))).collect()
 }
 
 fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {

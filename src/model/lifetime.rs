@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 use super::waits::Grant;
-use super::{Entity, Model, OpKey, ResourceKey, TaskKey};
+use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
 
 /// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
 /// thread that loses its core in between.
@@ -20,7 +20,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 impl Model {
     /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
-    pub(super) fn retire(&mut self, id: u64, now: Timestamp) {
+    pub(super) fn retire(&mut self, id: Id, now: Timestamp) {
         match self.ids.remove(&id) {
             Some(Entity::Task(key)) => {
                 if let Some(task) = self.tasks.get_mut(key)
@@ -175,16 +175,16 @@ impl Model {
             let id = match entity {
                 Entity::Task(key) => {
                     self.details.remove(&key);
-                    self.tasks.remove(key).map(|task| task.id)
+                    self.tasks.remove(key).map(|task| Id::Task(task.id))
                 }
                 Entity::Resource(key) => {
                     self.active.remove(&key);
                     self.resources.remove(key).map(|resource| {
                         self.sleeps.remove(&(resource.created, key));
-                        resource.id
+                        Id::Resource(resource.id)
                     })
                 }
-                Entity::Op(key) => self.ops.remove(key).map(|op| op.id),
+                Entity::Op(key) => self.ops.remove(key).map(|op| Id::Op(op.id)),
             };
             if let Some(id) = id
                 && self.ids.get(&id) == Some(&entity)

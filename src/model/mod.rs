@@ -46,7 +46,16 @@ new_key_type! {
     pub struct OpKey;
 }
 
-/// What an id of the feed stands for at present: tasks, resources and async ops share one space of ids.
+/// An id of the feed. The target keeps tasks, resources and async ops apart and lists what has ended for long, so that one number can stand
+/// for a timer that is gone and for a task that lives, both in one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Id {
+    Task(u64),
+    Resource(u64),
+    Op(u64),
+}
+
+/// What an id of the feed stands for at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entity {
     Task(TaskKey),
@@ -61,7 +70,7 @@ pub struct Model {
     sites: SlotMap<SiteKey, Site>,
     resources: SlotMap<ResourceKey, Resource>,
     ops: SlotMap<OpKey, AsyncOp>,
-    ids: FxHashMap<u64, Entity>,
+    ids: FxHashMap<Id, Entity>,
     site_keys: FxHashMap<SiteId, SiteKey>,
     metadata: FxHashMap<u64, Metadata>,
     strings: Interner,
@@ -89,6 +98,8 @@ pub struct Model {
     last_poll: Timestamp,
     /// The earliest birth that was ever seen.
     birth: Option<Timestamp>,
+    /// Tasks and resources that were ever seen.
+    ever_seen: (usize, usize),
     /// Sites changed by the present update.
     touched: Vec<SiteKey>,
     /// Ops that ended in the present update.
@@ -139,6 +150,7 @@ impl Model {
             sleeps: BTreeSet::new(),
             last_poll: Timestamp::default(),
             birth: None,
+            ever_seen: (0, 0),
             touched: Vec::new(),
             ended_ops: Vec::new(),
             graveyard: VecDeque::new(),
@@ -197,6 +209,11 @@ impl Model {
     /// All resources that are kept, dropped ones included.
     pub fn resources(&self) -> impl ExactSizeIterator<Item = (ResourceKey, &Resource)> {
         self.resources.iter()
+    }
+
+    /// How many tasks and how many resources were ever seen, forgotten ones included.
+    pub fn ever_seen(&self) -> (usize, usize) {
+        self.ever_seen
     }
 
     /// The async op of this key, unless it ended and was forgotten.

@@ -27,6 +27,9 @@ pub struct SiteId {
     pub sizes: (u64, u64),
 }
 
+/// Longer lifetimes than this (some seven weeks, in milliseconds) count as this long.
+const LONGEST_LIFETIME: u64 = 1 << 32;
+
 /// The tasks of one spawn site.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -93,10 +96,28 @@ impl Site {
         }
         if self.lifetimes.is_none() {
             // One significant digit: a lifetime is only ever compared with a multiple of another.
-            self.lifetimes = Histogram::new(1).ok().map(Box::new);
+            self.lifetimes = Histogram::new_with_bounds(1, LONGEST_LIFETIME, 1).ok().map(Box::new);
         }
         if let Some(lifetimes) = &mut self.lifetimes {
             lifetimes.saturating_record(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_of_all_lengths_are_told_apart() {
+        let place = SiteId { name: "".into(), kind: TaskKind::Task, location: "".into(), sizes: (0, 0) };
+        let mut site = Site::new(place, Timestamp::default());
+        for seconds in [1, 20, 20, 20, 20, 20, 20, 20, 20, 3_000_000_000] {
+            site.note_end(Timestamp::from_nanos(1), Duration::from_secs(seconds), false);
+        }
+        let (low, median) = (site.lifetime_at(0.1).expect("some ended"), site.lifetime_at(0.5).expect("some ended"));
+        assert!(low < Duration::from_millis(1_100), "{low:?}");
+        assert!(median > Duration::from_secs(19) && median < Duration::from_secs(22), "{median:?}");
+        assert!(site.lifetime_at(1.0) > Some(Duration::from_secs(4_000_000)));
     }
 }

@@ -189,12 +189,14 @@ pub struct Task {
 
 impl Task {
     /// What it is doing, as far as the feed tells.
+    ///
+    /// The future of `block_on` is woken by its thread being unparked, which counts as no wake: it is not over because of that.
     pub fn state(&self) -> TaskState {
         if self.stats.dropped.is_some() {
             TaskState::Done
         } else if self.stats.poll.is_running() {
             TaskState::Running
-        } else if self.stats.is_finished_but_listed() {
+        } else if self.kind != TaskKind::BlockOn && self.stats.is_finished_but_listed() {
             TaskState::Done
         } else if self.stats.is_scheduled() {
             TaskState::Scheduled

@@ -5,6 +5,7 @@ mod feed;
 mod layers;
 mod proto;
 mod recording;
+mod scenarios;
 mod screens;
 mod source;
 mod support;

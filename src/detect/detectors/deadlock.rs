@@ -15,6 +15,11 @@ const HOLD: Setting =
     Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
 const HOLD_ALONE: Setting =
     Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
+const HOLD_SHARED: Setting = Setting::duration(
+    "hold-shared",
+    Duration::from_secs(30),
+    "the same for a task that does several things at once, one of which may hold the lock and go on",
+);
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "deadlock",
@@ -22,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "tasks wait for each other and none can go on",
     explain: include_str!("../../../docs/detectors/deadlock.md"),
-    settings: &[HOLD, HOLD_ALONE],
+    settings: &[HOLD, HOLD_ALONE, HOLD_SHARED],
     timing: Timing {
         updates: 2,
         hold: Duration::ZERO,
@@ -53,11 +58,23 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let mut stuck = candidates(model);
     release(&mut stuck);
     for core in groups(&stuck) {
-        let hold = settings.duration(if core.len() == 1 { &HOLD_ALONE } else { &HOLD });
+        let shared = core.len() == 1 && core.iter().any(|task| does_several_things(model, *task, &stuck));
+        let hold = settings.duration(match core.len() {
+            1 if shared => &HOLD_SHARED,
+            1 => &HOLD_ALONE,
+            _ => &HOLD,
+        });
         if still_for(model, &core, &stuck) >= hold {
-            found.extend(symptom(model, &core, &stuck, hold));
+            found.extend(symptom(model, &core, &stuck, hold, shared));
         }
     }
+}
+
+/// Whether a task seems to run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket):
+/// it waits in several places, or has given away more wakers than it has waits. One of them may hold what another waits for and go on.
+fn does_several_things(model: &Model, key: TaskKey, stuck: &Waits) -> bool {
+    let waits = stuck.get(&key).map_or(0, Vec::len);
+    waits > 1 || model.task(key).is_some_and(|task| task.stats.wakers() > 1)
 }
 
 /// Every idle task whose present waits are all for locks with holders known for sure. One that sleeps on a timer as well goes on by
@@ -149,7 +166,7 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
     moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
 }
 
-fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration) -> Option<Symptom> {
+fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, shared: bool) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
     let tasks: Vec<TaskKey> = core.iter().copied().collect();
     let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
@@ -167,8 +184,8 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
     related.extend(locks.iter().map(|lock| wording::related_resource(model, *lock)));
     related.dedup();
     Some(Symptom {
-        severity: Severity::Critical,
-        grade: None,
+        severity: if shared { Severity::Warning } else { Severity::Critical },
+        grade: shared.then_some(Grade::Risk),
         subject: Subject {
             kind: SubjectKind::Site,
             name: first.id.name.to_string(),

@@ -26,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 fn scan(model: &Model, _: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let (tasks, resources) = (model.tasks().len(), model.resources().len());
+    let (tasks, resources) = model.ever_seen();
     let (severity, summary, recommendation) = if tasks == 0 {
         (
             Severity::Warning,

@@ -9,11 +9,11 @@ pub(super) use self::resources::NewResource;
 pub(super) use self::tasks::NewTask;
 
 use super::time::Timestamp;
-use super::{Entity, Model};
+use super::{Entity, Id, Model};
 
 impl Model {
     /// When the entity of this id was born, if there is one.
-    pub(super) fn created(&self, id: u64) -> Option<Timestamp> {
+    pub(super) fn created(&self, id: Id) -> Option<Timestamp> {
         Some(match *self.ids.get(&id)? {
             Entity::Task(key) => self.tasks.get(key)?.stats.created,
             Entity::Resource(key) => self.resources.get(key)?.created,

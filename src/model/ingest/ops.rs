@@ -3,7 +3,7 @@
 use crate::model::async_op::{AsyncOp, OpStats};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
-use crate::model::{Entity, Model, OpKey, TaskKey};
+use crate::model::{Entity, Id, Model, OpKey, TaskKey};
 
 /// An async op as it was introduced.
 #[derive(Debug)]
@@ -13,13 +13,13 @@ pub(in crate::model) struct NewOp {
 
 impl Model {
     pub(in crate::model) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp) {
-        let known =
-            matches!(self.ids.get(&id), Some(Entity::Op(_))) && (created.is_none() || self.created(id) == created);
+        let known = matches!(self.ids.get(&Id::Op(id)), Some(Entity::Op(_)))
+            && (created.is_none() || self.created(Id::Op(id)) == created);
         if !known {
-            self.retire(id, self.now());
+            self.retire(Id::Op(id), self.now());
             self.insert_op(id, created);
         }
-        let Some(Entity::Op(key)) = self.ids.get(&id) else {
+        let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)) else {
             return;
         };
         if let Some(op) = self.ops.get_mut(*key) {
@@ -40,23 +40,27 @@ impl Model {
             stats,
             ready: None,
         });
-        self.ids.insert(id, Entity::Op(key));
+        self.ids.insert(Id::Op(id), Entity::Op(key));
         key
     }
 
     /// Ties an op to its resource and to the op that it is part of, both of which may have been introduced after it.
     pub(in crate::model) fn link_op(&mut self, id: u64, resource: Option<u64>, parent: Option<u64>) {
-        let Some(Entity::Op(key)) = self.ids.get(&id).copied() else {
+        let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)).copied() else {
             return;
         };
-        if self.ops.get(key).is_none_or(|op| op.resource.is_some()) {
+        let Some(created) = self.ops.get(key).filter(|op| op.resource.is_none()).map(|op| op.stats.created) else {
             return;
-        }
-        let resource = resource.map(|id| self.resource_or_placeholder(id));
-        let parent = match parent.and_then(|id| self.ids.get(&id)) {
+        };
+        // What is younger than the op has only inherited the id: an op that ended long ago may have outlived what it waited for.
+        let resource = resource.map(|id| self.resource_or_placeholder(id)).filter(|resource| {
+            self.resources.get(*resource).is_some_and(|resource| resource.placeholder || resource.created <= created)
+        });
+        let parent = match parent.and_then(|id| self.ids.get(&Id::Op(id))) {
             Some(Entity::Op(parent)) if *parent != key => Some(*parent),
             _ => None,
         };
+        let parent = parent.filter(|parent| self.ops.get(*parent).is_some_and(|op| op.stats.created <= created));
         if let Some(op) = self.ops.get_mut(key) {
             op.resource = resource;
             op.parent = parent;
@@ -72,10 +76,10 @@ impl Model {
     }
 
     pub(in crate::model) fn op_changed(&mut self, id: u64, stats: OpStats) {
-        let key = match self.ids.get(&id) {
-            Some(Entity::Op(key)) if self.created(id) == Some(stats.created) => *key,
+        let key = match self.ids.get(&Id::Op(id)) {
+            Some(Entity::Op(key)) if self.created(Id::Op(id)) == Some(stats.created) => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Op(id), self.now());
                 self.quality.never_introduced += 1;
                 self.insert_op(id, Some(stats.created))
             }
@@ -104,7 +108,7 @@ impl Model {
 
     /// The task of this id, if it lived at that time: by now the id may stand for another.
     fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
-        match self.ids.get(&id)? {
+        match self.ids.get(&Id::Task(id))? {
             Entity::Task(key)
                 if at.is_none_or(|at| self.tasks.get(*key).is_some_and(|task| task.stats.created <= at)) =>
             {
@@ -124,7 +128,7 @@ impl Model {
     }
 
     pub(in crate::model) fn op_polled(&mut self, id: u64, ready: bool) {
-        if let Some(Entity::Op(key)) = self.ids.get(&id)
+        if let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id))
             && let Some(op) = self.ops.get_mut(*key)
         {
             op.ready = Some(ready);

@@ -4,7 +4,7 @@ use crate::model::resource::{Attribute, Permits, Resource, ResourceKind};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
 use crate::model::waits::{Grants, WaitLog};
-use crate::model::{Entity, Model, ResourceKey};
+use crate::model::{Entity, Id, Model, ResourceKey};
 
 /// A resource as it was introduced.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ pub(in crate::model) struct NewResource {
 
 impl Model {
     pub(in crate::model) fn new_resource(&mut self, id: u64, created: Option<Timestamp>, new: NewResource) {
-        let key = match self.ids.get(&id) {
-            Some(Entity::Resource(key)) if created.is_none() || self.created(id) == created => *key,
+        let key = match self.ids.get(&Id::Resource(id)) {
+            Some(Entity::Resource(key)) if created.is_none() || self.created(Id::Resource(id)) == created => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Resource(id), self.now());
                 self.insert_resource(id, created)
             }
         };
@@ -39,6 +39,7 @@ impl Model {
 
     fn insert_resource(&mut self, id: u64, created: Option<Timestamp>) -> ResourceKey {
         let nothing = self.strings.intern("");
+        self.ever_seen.1 += 1;
         let key = self.resources.insert(Resource {
             id,
             kind: ResourceKind::Other,
@@ -57,12 +58,12 @@ impl Model {
             grants: Grants::default(),
             waits: WaitLog::default(),
         });
-        self.ids.insert(id, Entity::Resource(key));
+        self.ids.insert(Id::Resource(id), Entity::Resource(key));
         key
     }
 
     pub(in crate::model) fn link_resource(&mut self, child: u64, parent: u64) {
-        let Some(Entity::Resource(child)) = self.ids.get(&child).copied() else {
+        let Some(Entity::Resource(child)) = self.ids.get(&Id::Resource(child)).copied() else {
             return;
         };
         let parent = self.resource_or_placeholder(parent);
@@ -72,10 +73,10 @@ impl Model {
     }
 
     pub(super) fn resource_or_placeholder(&mut self, id: u64) -> ResourceKey {
-        match self.ids.get(&id) {
+        match self.ids.get(&Id::Resource(id)) {
             Some(Entity::Resource(key)) => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Resource(id), self.now());
                 self.quality.never_introduced += 1;
                 self.insert_resource(id, None)
             }
@@ -89,10 +90,10 @@ impl Model {
         dropped: Option<Timestamp>,
         attributes: Vec<Attribute>,
     ) {
-        let key = match self.ids.get(&id) {
-            Some(Entity::Resource(key)) if self.created(id) == Some(created) => *key,
+        let key = match self.ids.get(&Id::Resource(id)) {
+            Some(Entity::Resource(key)) if self.created(Id::Resource(id)) == Some(created) => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Resource(id), self.now());
                 self.quality.never_introduced += 1;
                 self.insert_resource(id, Some(created))
             }

@@ -4,7 +4,7 @@ use crate::model::site::{Site, SiteId};
 use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
-use crate::model::{Entity, Model, SiteKey, TaskKey};
+use crate::model::{Entity, Id, Model, SiteKey, TaskKey};
 
 /// A task as it was introduced.
 #[derive(Debug)]
@@ -34,10 +34,10 @@ impl Default for NewTask {
 
 impl Model {
     pub(in crate::model) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask) {
-        let key = match self.ids.get(&id) {
-            Some(Entity::Task(key)) if created.is_none() || self.created(id) == created => *key,
+        let key = match self.ids.get(&Id::Task(id)) {
+            Some(Entity::Task(key)) if created.is_none() || self.created(Id::Task(id)) == created => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Task(id), self.now());
                 self.insert_task(id, created)
             }
         };
@@ -69,6 +69,7 @@ impl Model {
     /// Adds a task of which nothing but the id and perhaps the time of birth is known yet.
     fn insert_task(&mut self, id: u64, created: Option<Timestamp>) -> TaskKey {
         let now = self.now();
+        self.ever_seen.0 += 1;
         let nowhere = self.strings.intern("");
         let site = SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: nowhere, sizes: (0, 0) };
         let site = self.site_of(site);
@@ -88,7 +89,7 @@ impl Model {
             ops: Vec::new(),
             sighting: Default::default(),
         });
-        self.ids.insert(id, Entity::Task(key));
+        self.ids.insert(Id::Task(id), Entity::Task(key));
         self.join_site(key);
         key
     }
@@ -142,10 +143,10 @@ impl Model {
     }
 
     pub(in crate::model) fn task_changed(&mut self, id: u64, stats: TaskStats) {
-        let key = match self.ids.get(&id) {
-            Some(Entity::Task(key)) if self.created(id) == Some(stats.created) => *key,
+        let key = match self.ids.get(&Id::Task(id)) {
+            Some(Entity::Task(key)) if self.created(Id::Task(id)) == Some(stats.created) => *key,
             _ => {
-                self.retire(id, self.now());
+                self.retire(Id::Task(id), self.now());
                 self.quality.never_introduced += 1;
                 self.insert_task(id, Some(stats.created))
             }

@@ -4,6 +4,7 @@
 
 pub(crate) mod fake_service;
 pub(crate) mod reader;
+pub(crate) mod simulator;
 pub(crate) mod updates;
 
 use std::time::Duration;
