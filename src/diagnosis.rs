@@ -17,7 +17,7 @@ use crate::model::time::Timestamp;
 const MOST_DETAILS: usize = 8;
 
 /// Everything about one target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Diagnosis {
     target: String,
     model: Model,

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const RESOLVED: usize = 100;
 
 /// All findings of one target, and how they came about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Engine {
     settings: Settings,
     findings: BTreeMap<String, Finding>,

@@ -26,6 +26,9 @@ pub(super) struct LongPoll {
 /// Polls that have been running for at least so long and keep their thread from other tasks, longest first.
 pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
     let handed_over = polls_in_block_in_place(model);
+    // News of a `block_in_place` may be on their way still, where there are any.
+    let lag = model.quality().lag.unwrap_or_default();
+    let blind = if model.uses_block_in_place() { lag } else { Duration::ZERO };
     let mut polls: Vec<LongPoll> = model
         .running()
         .filter(|(key, task)| !handed_over.contains(key) && !is_contradicted(task))
@@ -33,7 +36,7 @@ pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
             let since = task.stats.poll.started?;
             Some(LongPoll { task: key, since, age: model.running_since(since) })
         })
-        .filter(|poll| poll.age >= least)
+        .filter(|poll| poll.age >= least && poll.age > blind)
         .collect();
     let kind = |poll: &LongPoll| model.task(poll.task).map(|task| task.kind);
     // A `LocalSet` is polled inside the future that drives it, which then seems to be in a poll as long as the local task's.

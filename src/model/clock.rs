@@ -30,7 +30,7 @@ impl Gap {
 }
 
 /// Time as the updates of one target tell it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Clock {
     now: Timestamp,
     updates: u64,

@@ -20,7 +20,7 @@ use super::{Entity, Model};
 const MOST_FIELDS: usize = 32;
 
 /// What a span's metadata contributes to the fields of the spans made from it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Metadata {
     field_names: Vec<Text>,
 }

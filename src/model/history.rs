@@ -37,7 +37,7 @@ pub struct Second {
 }
 
 /// A ring of seconds, newest last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     closed: VecDeque<Second>,
     current: Second,

@@ -55,7 +55,7 @@ enum Entity {
 }
 
 /// Everything known of one process of a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     tasks: SlotMap<TaskKey, Task>,
     sites: SlotMap<SiteKey, Site>,
@@ -78,6 +78,7 @@ pub struct Model {
     workers: FxHashSet<TaskKey>,
     /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
     handovers: BTreeSet<Timestamp>,
+    uses_block_in_place: bool,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -102,6 +103,9 @@ pub struct Model {
 
 /// How long ended tasks, resources and ops stay listed unless told otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(10);
+
+/// How long after a stop of the process the waits that it prolonged may still end.
+const AFTER_GAP: Duration = Duration::from_secs(1);
 
 impl Default for Model {
     fn default() -> Self {
@@ -129,6 +133,7 @@ impl Model {
             unwakeable: FxHashSet::default(),
             workers: FxHashSet::default(),
             handovers: BTreeSet::new(),
+            uses_block_in_place: false,
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
@@ -238,6 +243,11 @@ impl Model {
         self.queues.iter().filter_map(|key| Some((*key, self.resources.get(*key)?)))
     }
 
+    /// Whether the process has ever been seen to use `block_in_place`.
+    pub fn uses_block_in_place(&self) -> bool {
+        self.uses_block_in_place
+    }
+
     /// When any async task was last polled.
     pub fn last_poll(&self) -> Timestamp {
         self.last_poll
@@ -268,6 +278,14 @@ impl Model {
     /// Says that nothing has come for so long although the feed is neither paused nor lost.
     pub fn quiet(&mut self, silence: Duration) {
         self.quality.quiet = Some(silence);
+    }
+
+    /// The part of the last `window` in which waits that ended can be judged: what is born late is not there yet, and what waited while
+    /// the process stood still waited for nobody. May be shorter than asked for, or empty.
+    pub fn judged(&self, window: Duration) -> (Timestamp, Timestamp) {
+        let end = self.now().minus(self.quality.lag.unwrap_or_default());
+        let last_gap = self.clock.gaps().next_back().map_or(Timestamp::default(), |gap| gap.to.plus(AFTER_GAP));
+        (end.minus(window).max(last_gap).min(end), end)
     }
 
     /// How long the process ran since `start`, by its own clock; times in which it was stopped do not count.

@@ -135,8 +135,10 @@ pub struct Depth {
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Permits {
-    /// Permits at birth, if the birth was seen.
+    /// Permits at birth, if they were reported before anybody took one.
     pub capacity: Option<u64>,
+    /// The most that were ever reported.
+    pub most: Option<u64>,
     /// Permits as reported last. Drifts: what `try_acquire` takes is not reported, what is given back always is.
     pub now: Option<u64>,
     /// Whether more were reported than there can be, so that the number means nothing any more.
@@ -144,14 +146,28 @@ pub struct Permits {
 }
 
 impl Permits {
-    /// How many permits are taken, where that can be told.
+    /// How many permits are taken, at least: fewer than the most that were ever free. What a queue has grown by shows in it even where its
+    /// capacity is not known.
     pub fn taken(&self) -> Option<u64> {
-        if self.drifted { None } else { self.capacity?.checked_sub(self.now?) }
+        Some(self.most?.saturating_sub(self.now?))
+    }
+
+    /// Takes over a reported number; `fresh` if nobody can have taken any yet.
+    fn note(&mut self, permits: u64, fresh: bool) {
+        if fresh {
+            self.capacity = Some(permits);
+        }
+        if self.capacity.is_some_and(|capacity| permits > capacity) {
+            self.capacity = None;
+            self.drifted = true;
+        }
+        self.most = self.most.max(Some(permits));
+        self.now = Some(permits);
     }
 }
 
 /// A resource of the target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     /// The span id that the feed uses for it; reused after its death.
     pub id: u64,
@@ -167,6 +183,8 @@ pub struct Resource {
     pub internal: bool,
     /// When it was made.
     pub created: Timestamp,
+    /// Time of the update that introduced it.
+    pub first_seen: Timestamp,
     /// When it was dropped.
     pub dropped: Option<Timestamp>,
     /// Whether only its counters are known, because its introduction was lost.
@@ -210,15 +228,11 @@ impl Resource {
         }
     }
 
-    /// Takes over newly reported attributes.
-    pub(super) fn change(&mut self, attributes: Vec<Attribute>, born_now: bool, now: Timestamp) {
+    /// Takes over newly reported attributes; `fresh` if they are those of its birth.
+    pub(super) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
         self.attributes = attributes;
         if let Some(permits) = self.number("permits") {
-            if born_now {
-                self.permits.capacity = Some(permits);
-            }
-            self.permits.drifted |= self.permits.capacity.is_some_and(|capacity| permits > capacity);
-            self.permits.now = Some(permits);
+            self.permits.note(permits, fresh);
         }
         if let Some(depth) = self.depth() {
             self.note_depth(now, depth);

@@ -28,7 +28,7 @@ pub struct SiteId {
 }
 
 /// The tasks of one spawn site.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Site {
     /// What makes them siblings.
     pub id: SiteId,

@@ -11,7 +11,7 @@ pub type Text = Arc<str>;
 const LONGEST: usize = 512;
 
 /// Keeps one copy of each string in use.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Interner {
     known: FxHashSet<Text>,
 }

@@ -33,7 +33,7 @@ pub struct Grant {
 }
 
 /// The last grants of a resource.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Grants {
     ring: VecDeque<Grant>,
     total: u64,
@@ -76,7 +76,7 @@ struct WaitSecond {
 }
 
 /// The waits of one way of entry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Way {
     source: Text,
     seconds: VecDeque<WaitSecond>,
@@ -84,7 +84,7 @@ struct Way {
 }
 
 /// The ended waits of a resource, per way of entry (lock, read, write, acquire, send).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WaitLog {
     ways: Vec<Way>,
 }

@@ -46,7 +46,8 @@ pub(crate) fn examine(patient: &Patient, tool: &Path) -> io::Result<Report> {
 
     let mut command = Command::new(tool);
     let watch = format!("{}s", patient.watch.as_secs());
-    let fail_on = if patient.label.is_some() { "info" } else { "warning" };
+    // Some findings about sick services are only worth knowing; a healthy one may have those too.
+    let fail_on = if patient.exit_codes == [1] { "info" } else { "warning" };
     command.args(["check", &target, "--for", &watch, "--output", "ndjson", "--fail-on", fail_on]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();

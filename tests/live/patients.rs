@@ -105,7 +105,7 @@ fn disturbed() -> [Patient; 4] {
             &[3],
         ),
         // A pause that is over is no reason to give up: only a note, or no verdict.
-        disturbed_patient("feed::process-paused", "process-paused", &stopped, Some(standstill(4)), &[0, 3]),
+        disturbed_patient("feed::process-paused", "process-paused", &stopped, Some(standstill(3)), &[0, 3]),
         disturbed_patient("feed::quiet-feed", "quiet-feed", &stopped, Some(standstill(60)), &[3]),
     ]
 }

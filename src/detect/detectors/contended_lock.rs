@@ -37,6 +37,8 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// A shorter time than this says nothing.
+const SHORTEST: Duration = Duration::from_secs(2);
 /// A lock that let nobody in for this long is stuck rather than contended.
 const TURNOVER: Duration = Duration::from_secs(3);
 /// A finding stays while the numbers are this share of what began it.
@@ -58,12 +60,10 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
-    // What is born late is not here yet, and what waited while the process stood still waited for nobody.
-    let end = model.now().minus(model.quality().lag.unwrap_or_default());
-    let last_gap = model.clock().gaps().next_back().map_or(Timestamp::default(), |gap| gap.to);
-    let start = end.minus(settings.duration(&WINDOW)).max(last_gap).max(lock.created);
+    let (start, end) = model.judged(settings.duration(&WINDOW));
+    let start = start.max(lock.created);
     let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
-    if !turning {
+    if !turning || end.since(start) < SHORTEST {
         return;
     }
     for source in lock.waits.sources() {

@@ -219,10 +219,10 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
         })
     };
     let steps: Vec<String> = tasks.iter().take(4).map(waits_for).collect();
-    let behind = if victims == 0 {
-        String::new()
-    } else {
-        format!(" {} wait behind them.", wording::count(victims, "more task"))
+    let behind = match victims {
+        0 => String::new(),
+        1 => " 1 more task waits behind.".to_owned(),
+        _ => format!(" {victims} more tasks wait behind."),
     };
     let who = match tasks.len() {
         1 => "A task waits for itself".to_owned(),

@@ -36,6 +36,8 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// A shorter time than this says nothing of how long senders usually wait.
+const SHORTEST: Duration = Duration::from_secs(2);
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 
@@ -66,7 +68,13 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             measured.mean_waiters / settings.number(&WAITERS),
             measured.median.as_secs_f64() / settings.duration(&WAIT).as_secs_f64().max(1e-9),
         ];
-        let strength = if stands { 1.0 } else { ratios.into_iter().fold(f64::INFINITY, f64::min) };
+        let strength = if stands {
+            1.0
+        } else if measured.window < SHORTEST {
+            0.0
+        } else {
+            ratios.into_iter().fold(f64::INFINITY, f64::min)
+        };
         if strength >= LEAVE {
             found.extend(symptom(model, settings, key, channel, &measured, (stands, strength)));
         }
@@ -74,9 +82,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource) -> Measured {
-    let end = model.now().minus(model.quality().lag.unwrap_or_default());
-    let last_gap = model.clock().gaps().next_back().map_or(Timestamp::default(), |gap| gap.to);
-    let start = end.minus(window).max(last_gap).max(channel.created);
+    let (start, end) = model.judged(window);
+    let start = start.max(channel.created);
     let window = end.since(start);
     let present: Vec<Duration> =
         model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).collect();
@@ -144,7 +151,7 @@ fn symptom(
             count: measured.waiting,
         },
         summary: format!(
-            "The bounded channel{size} that {} sends to is full: {} now, and {state}.",
+            "The bounded channel{size} that {} sends to is full: {}{state}.",
             wording::site(first),
             waits(measured.waiting),
         ),
@@ -177,8 +184,13 @@ fn symptom(
     })
 }
 
+/// Who waits now; nothing where the news of those come too late to tell.
 fn waits(count: usize) -> String {
-    if count == 1 { "1 sender waits".to_owned() } else { format!("{count} senders wait") }
+    match count {
+        0 => String::new(),
+        1 => "1 sender waits now, and ".to_owned(),
+        _ => format!("{count} senders wait now, and "),
+    }
 }
 
 /// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.

@@ -36,7 +36,8 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, queue) in model.queues() {
+    let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.number(&FLOOR);
+    for (key, queue) in model.queues().filter(|(_, queue)| deep(queue)) {
         let Some(depths) = series(model, settings.duration(&WINDOW), queue) else { continue };
         let last = depths.last().copied().unwrap_or_default();
         let floor = settings.number(&FLOOR) + 5.0 * last.sqrt();
@@ -50,7 +51,6 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// The depth at each second of the window, if it is known for all of it. Between two reports it did not change.
-#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
 fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>> {
     let seconds = window.as_secs().max(4);
     let start = model.now().minus(Duration::from_secs(seconds));
@@ -60,17 +60,16 @@ fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>>
     let at = |second| {
         let time = start.plus(Duration::from_secs(second));
         let index = queue.depths.partition_point(|depth| depth.at <= time);
-        queue.depths.get(index.checked_sub(1)?).map(|depth| depth.depth as f64)
+        queue.depths.get(index.checked_sub(1)?).map(|depth| as_number(depth.depth))
     };
     (0..=seconds).map(at).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
 fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resource, depths: &[f64]) -> Option<Symptom> {
     let (first, last) = (*depths.first()?, *depths.last()?);
     let window = Duration::from_secs(u64::try_from(depths.len() - 1).ok()?);
     let rate = (last - first) / window.as_secs_f64();
-    let left = queue.capacity().map(|capacity| (capacity as f64 - last).max(0.0) / rate);
+    let left = queue.capacity().map(|capacity| (as_number(capacity) - last).max(0.0) / rate);
     let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let critical = settings.duration(&CRITICAL);
     let full = match (until_full, queue.capacity()) {
@@ -124,4 +123,9 @@ fn users(model: &Model, queue: &Resource) -> (Vec<Related>, Vec<SiteKey>) {
     let sites: BTreeSet<SiteKey> = queue.grants.newest_first().take(64).filter_map(|grant| grant.site).collect();
     let related = sites.iter().filter_map(|site| model.site(*site)).take(4);
     (related.map(|site| wording::related_site(site, Role::Culprit)).collect(), sites.iter().copied().collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
+fn as_number(count: u64) -> f64 {
+    count as f64
 }

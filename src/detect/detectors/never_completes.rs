@@ -68,7 +68,7 @@ fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> 
     let idle = task.state() == TaskState::Idle && model.running_since(task.stats.idle_from()) > limit;
     let due = model.timer(task).and_then(|timer| model.due(timer));
     let ends_soon = due.is_some_and(|due| due.since(model.now()) < SOON);
-    if !idle || ends_soon {
+    if !idle || ends_soon || in_a_moving_queue(model, key, limit) {
         return None;
     }
     let wait = model
@@ -76,6 +76,13 @@ fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> 
         .filter_map(|(op, _)| model.lock_of(op))
         .find(|resource| model.resource(*resource).is_some_and(|resource| !resource.kind.is_timer()));
     Some(Straggler { task: key, age: model.running_since(task.stats.created), waits_for: wait })
+}
+
+/// Whether the task stands in a queue that lets somebody in now and then: Tokio's are fair, so its turn will come.
+fn in_a_moving_queue(model: &Model, key: TaskKey, limit: Duration) -> bool {
+    let queues = model.waits(key).filter_map(|(op, _)| model.resource(model.lock_of(op)?));
+    let mut fair = queues.filter(|queue| queue.kind.is_fair_queue());
+    fair.any(|queue| queue.grants.last().is_some_and(|grant| model.running_since(grant.at) < limit))
 }
 
 fn symptom(

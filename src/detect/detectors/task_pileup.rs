@@ -48,6 +48,9 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// The age of the tasks alive must rise too, with this certainty.
 const AGE_RISES: f64 = 2.3;
+/// A median age that rises by at least this many seconds a second belongs to tasks of which few end; where none does and the growth is
+/// even, it rises by a half.
+const NO_TURNOVER: f64 = 0.3;
 /// So many of the tasks alive are asked what they wait for.
 const SAMPLE: usize = 64;
 /// This share of them must wait for the same kind of thing for it to be what they all wait for.
@@ -118,11 +121,20 @@ fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
 }
 
 fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
-    let last = series.live.last().copied().unwrap_or_default();
-    trend::growth(&series.live) >= settings.number(&FLOOR) + 5.0 * last.sqrt()
+    trend::growth(&series.live) >= least_growth(series, settings)
         && trend::mann_kendall(&series.live) >= settings.number(&CERTAINTY)
         && trend::mann_kendall(&series.ages) >= AGE_RISES
         && trend::still_grows(&series.live)
+}
+
+/// Growth below this may be chance. A population that turns over varies by the root of its size; one that only gets older varies no
+/// more than its arrivals do, so that a leak does not vanish in the crowd that it has made.
+fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
+    let last = series.live.last().copied().unwrap_or_default();
+    let aged = series.ages.last().copied().unwrap_or_default() - series.ages.first().copied().unwrap_or_default();
+    let turns_over = aged < NO_TURNOVER * series.window.as_secs_f64();
+    let varies_by = if turns_over { last } else { trend::growth(&series.live).clamp(0.0, last) };
+    settings.number(&FLOOR) + 5.0 * varies_by.sqrt()
 }
 
 /// What most of the tasks alive wait for, and how many of those asked do.
@@ -185,13 +197,8 @@ fn symptom(
         ),
         evidence: vec![
             Evidence::count("tasks alive", "tasks", site.live.len(), None),
-            Evidence::number(
-                "growth",
-                "tasks",
-                trend::growth(&series.live),
-                Some(settings.number(&FLOOR) + 5.0 * last.sqrt()),
-            )
-            .over(series.window),
+            Evidence::number("growth", "tasks", trend::growth(&series.live), Some(least_growth(series, settings)))
+                .over(series.window),
             Evidence::number(
                 "Mann-Kendall statistic",
                 "deviates",

@@ -44,6 +44,9 @@ const USUAL_INTERVAL: Duration = Duration::from_secs(1);
 /// Assumed cost of a call before one was made.
 const USUAL_COST: Duration = Duration::from_micros(500);
 
+/// A cost of more than so many times the usual one counts as so many times.
+const OUTLIER: u32 = 4;
+
 /// Longer intervals are not planned ahead.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -171,7 +174,9 @@ impl Costs {
     /// The target's part of a call that took so long.
     fn account(&mut self, took: Duration) -> Duration {
         let cost = took.saturating_sub(self.round_trip);
-        self.of_call = (self.of_call * 7 + cost) / 8;
+        // One call that met a stopped process says nothing about the next: the mean follows it by a bounded step only.
+        let usual = cost.min(self.of_call.max(USUAL_COST) * OUTLIER);
+        self.of_call = (self.of_call * 7 + usual) / 8;
         cost
     }
 }
@@ -308,6 +313,13 @@ mod tests {
         assert_eq!(plan.calls.len(), 10);
         let endless = Observation { interval: Some(Duration::MAX), ..seen(5, 0, None) };
         assert!(Plan::new(&endless, MAX_CALLS, Duration::ZERO).calls.len() == MAX_CALLS);
+    }
+
+    #[test]
+    fn a_process_that_stood_still_does_not_stop_the_pump() {
+        let mut costs = Costs { round_trip: Duration::ZERO, of_call: Duration::from_millis(1) };
+        costs.account(CALL_TIMEOUT);
+        assert!(Plan::new(&seen(5, 0, None), 400, costs.of_call).calls.len() > 50);
     }
 
     #[test]

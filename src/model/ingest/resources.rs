@@ -47,6 +47,7 @@ impl Model {
             parent: None,
             internal: false,
             created: created.unwrap_or(self.now()),
+            first_seen: self.now(),
             dropped: None,
             placeholder: true,
             attributes: Vec::new(),
@@ -97,11 +98,14 @@ impl Model {
             }
         };
         let (now, newborn) = (self.now(), self.is_newborn(created));
+        let lock = self.lock(key).and_then(|lock| self.resources.get(lock));
+        let used = lock.is_some_and(|lock| !lock.ops.is_empty());
         let Some(resource) = self.resources.get_mut(key) else {
             return;
         };
-        let first = resource.attributes.is_empty() && !resource.placeholder;
-        resource.change(attributes, first && newborn, now);
+        // Whoever uses it was introduced in the same update, before its first report.
+        let fresh = newborn && !resource.placeholder && resource.first_seen == now && !used;
+        resource.change(attributes, fresh, now);
         if resource.depth().is_some() && resource.dropped.is_none() {
             self.queues.insert(key);
         }

@@ -60,6 +60,7 @@ impl Model {
         task.fields = new.fields;
         if task.is_block_in_place() {
             self.handovers.insert(task.stats.created);
+            self.uses_block_in_place = true;
         }
         self.join_site(key);
         self.index_task(key);

@@ -1,0 +1,250 @@
+//! Which key does what: one table that the keyboard, the footer and the help all read.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::state::UiState;
+
+/// What the user can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Leave.
+    Quit,
+    /// Stop until the shell continues us.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Show or hide the help.
+    Help,
+    /// Show the findings.
+    Findings,
+    /// Show the tasks.
+    Tasks,
+    /// Show the resources.
+    Resources,
+    /// Show the next target.
+    NextTarget,
+    /// Show the target before.
+    PreviousTarget,
+    /// Show what is selected.
+    Open,
+    /// Go back to where we came from.
+    Back,
+    /// One row down.
+    Down,
+    /// One row up.
+    Up,
+    /// One screen down.
+    PageDown,
+    /// One screen up.
+    PageUp,
+    /// To the beginning.
+    First,
+    /// To the end.
+    Last,
+    /// The first half of a command of two keys.
+    Prefix,
+    /// Sort by the column to the left.
+    SortLeft,
+    /// Sort by the column to the right.
+    SortRight,
+    /// Sort the other way round.
+    Invert,
+    /// Stop or resume changing what is shown.
+    Freeze,
+    /// Begin to type a filter.
+    Filter,
+    /// Add to the filter.
+    Type(char),
+    /// Take the last character off the filter.
+    Erase,
+    /// Take everything off the filter.
+    EraseAll,
+    /// Done with typing.
+    Accept,
+    /// Done with typing, and no filter.
+    Discard,
+}
+
+/// Where keys have their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// A list of findings, tasks or resources.
+    List,
+    /// A page about one of them.
+    Page,
+    /// The help.
+    Help,
+    /// The filter is being typed.
+    Prompt,
+}
+
+impl Context {
+    /// Every context.
+    pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
+}
+
+/// One key, or the same key twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A key without Ctrl.
+    Plain(KeyCode),
+    /// A key with Ctrl.
+    Ctrl(char),
+    /// A character typed twice.
+    Twice(char),
+}
+
+const fn char(character: char) -> Key {
+    Key::Plain(KeyCode::Char(character))
+}
+
+/// One row of the keymap.
+#[derive(Debug)]
+pub struct Binding {
+    /// The keys.
+    pub keys: &'static [Key],
+    /// How they are written in the help.
+    pub label: &'static str,
+    /// What they do.
+    pub action: Action,
+    /// Where they do it.
+    pub contexts: &'static [Context],
+    /// What that is, in a few words.
+    pub help: &'static str,
+    /// The word for it in the footer, where it is worth a place there.
+    pub hint: Option<&'static str>,
+}
+
+use Context::{Help, List, Page, Prompt};
+
+const VIEWS: &[Context] = &[List, Page];
+const READING: &[Context] = &[List, Page, Help];
+
+const fn binding(
+    label: &'static str,
+    keys: &'static [Key],
+    action: Action,
+    contexts: &'static [Context],
+    help: &'static str,
+) -> Binding {
+    Binding { keys, label, action, contexts, help, hint: None }
+}
+
+impl Binding {
+    const fn hinted(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+/// All keys there are. In the order of the help; the footer shows those with a hint as far as there is room.
+pub const KEYMAP: &[Binding] = &[
+    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Open, VIEWS, "show the selected row or link")
+        .hinted("open"),
+    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Back, VIEWS, "go back; in a list, clear the filter")
+        .hinted("back"),
+    binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "findings").hinted("findings"),
+    binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "tasks").hinted("tasks"),
+    binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "resources").hinted("resources"),
+    binding("/", &[char('/')], Action::Filter, &[List], "show only rows that contain a text").hinted("filter"),
+    binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze what is shown; watching goes on").hinted("freeze"),
+    binding("?", &[char('?')], Action::Help, VIEWS, "this help").hinted("help"),
+    binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, READING, "quit; also Ctrl-C and Ctrl-D")
+        .hinted("quit"),
+    binding("Tab", &[Key::Plain(KeyCode::Tab)], Action::NextTarget, VIEWS, "next target, if there are several"),
+    binding("Shift-Tab", &[Key::Plain(KeyCode::BackTab)], Action::PreviousTarget, VIEWS, "the target before"),
+    binding("j Down", &[char('j'), Key::Plain(KeyCode::Down)], Action::Down, READING, "next row"),
+    binding("k Up", &[char('k'), Key::Plain(KeyCode::Up)], Action::Up, READING, "the row before"),
+    binding("PageDown", &[Key::Plain(KeyCode::PageDown), Key::Ctrl('f')], Action::PageDown, READING, "a screen down"),
+    binding("PageUp", &[Key::Plain(KeyCode::PageUp), Key::Ctrl('b')], Action::PageUp, READING, "a screen up"),
+    binding("gg Home", &[Key::Twice('g'), Key::Plain(KeyCode::Home)], Action::First, READING, "first row"),
+    binding("G End", &[char('G'), Key::Plain(KeyCode::End)], Action::Last, READING, "last row"),
+    binding(
+        "h Left",
+        &[char('h'), Key::Plain(KeyCode::Left)],
+        Action::SortLeft,
+        &[List],
+        "sort by the column to the left",
+    ),
+    binding(
+        "l Right",
+        &[char('l'), Key::Plain(KeyCode::Right)],
+        Action::SortRight,
+        &[List],
+        "sort by the column to the right",
+    ),
+    binding("i", &[char('i')], Action::Invert, &[List], "sort the other way round"),
+    binding("Ctrl-L", &[Key::Ctrl('l')], Action::Redraw, READING, "draw the screen anew"),
+    binding("Ctrl-Z", &[Key::Ctrl('z')], Action::Suspend, &Context::ALL, "suspend"),
+    binding("Esc ?", &[Key::Plain(KeyCode::Esc), char('?')], Action::Help, &[Help], "close this help").hinted("close"),
+    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Accept, &[Prompt], "keep the filter").hinted("keep"),
+    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Discard, &[Prompt], "no filter").hinted("clear"),
+    binding("Backspace", &[Key::Plain(KeyCode::Backspace)], Action::Erase, &[Prompt], "erase a character"),
+    binding("Ctrl-U", &[Key::Ctrl('u')], Action::EraseAll, &[Prompt], "erase the text"),
+    binding("Ctrl-C", &[Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, &[Prompt], "quit"),
+];
+
+/// What a key means in the present state.
+pub fn resolve(key: KeyEvent, state: &UiState) -> Option<Action> {
+    let context = state.context();
+    let pressed = match key.code {
+        KeyCode::Char(character) if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            Key::Ctrl(character.to_ascii_lowercase())
+        }
+        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::ALT) => return None,
+        code => Key::Plain(code),
+    };
+    if context == Context::Prompt
+        && let Key::Plain(KeyCode::Char(character)) = pressed
+    {
+        return Some(Action::Type(character));
+    }
+    let here = || KEYMAP.iter().filter(|binding| binding.contexts.contains(&context));
+    if let Key::Plain(KeyCode::Char(character)) = pressed {
+        let twice = Key::Twice(character);
+        if let Some(binding) = here().find(|binding| binding.keys.contains(&twice)) {
+            return Some(if state.prefix == Some(character) { binding.action } else { Action::Prefix });
+        }
+    }
+    here().find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_has_two_meanings_in_one_context() {
+        for context in Context::ALL {
+            let keys: Vec<&Key> =
+                KEYMAP.iter().filter(|it| it.contexts.contains(&context)).flat_map(|it| it.keys).collect();
+            for (index, key) in keys.iter().enumerate() {
+                assert!(!keys[..index].contains(key), "{key:?} is bound twice in {context:?}");
+                let half = |other: &&Key| matches!((key, other), (Key::Twice(one), Key::Plain(KeyCode::Char(two))) if one == two);
+                assert!(!keys.iter().any(half), "{key:?} is half of another key in {context:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_context_can_be_left_and_every_binding_is_explained() {
+        for context in Context::ALL {
+            assert!(KEYMAP.iter().any(|it| it.contexts.contains(&context) && it.action == Action::Quit));
+        }
+        assert!(KEYMAP.iter().all(|it| !it.help.is_empty() && !it.keys.is_empty() && !it.contexts.is_empty()));
+    }
+
+    #[test]
+    fn keys_are_resolved_by_context() {
+        let plain = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        let mut state = UiState::default();
+        assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::Prefix));
+        state.prefix = Some('g');
+        assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::First));
+        assert_eq!(resolve(plain(KeyCode::Char('x')), &state), None);
+        assert_eq!(resolve(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), &state), Some(Action::Quit));
+        state.prompt = true;
+        assert_eq!(resolve(plain(KeyCode::Char('q')), &state), Some(Action::Type('q')));
+        assert_eq!(resolve(plain(KeyCode::Esc), &state), Some(Action::Discard));
+    }
+}

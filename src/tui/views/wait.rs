@@ -1,0 +1,80 @@
+//! Why a task does not go on, step by step.
+
+use crate::detect::wording;
+use crate::diagnosis::Diagnosis;
+use crate::model::relations::{Confidence, Holder, Step};
+use crate::model::task::{Task, TaskState};
+use crate::model::{Model, TaskKey};
+use crate::tui::state::About;
+use crate::tui::widgets::page::Page;
+
+/// Most holders of one resource that are listed.
+const MOST: usize = 4;
+
+/// Writes the wait chain of a task, with links to everything in it.
+pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey, task: &Task) {
+    let theme = page.theme();
+    let model = diagnosis.model();
+    page.heading("Waits for");
+    if task.state() != TaskState::Idle {
+        let why = match task.state() {
+            TaskState::Running => "It is inside a poll: it does not wait.",
+            TaskState::Scheduled => "It was woken, and waits for a worker thread to poll it.",
+            _ => "It is over.",
+        };
+        return page.text(why, theme.dim());
+    }
+    let chain = model.wait_chain(key);
+    for (index, step) in chain.iter().enumerate() {
+        write_step(page, model, &chain, index, step);
+    }
+    let timer = model.timer(task);
+    if let Some(timer) = timer {
+        let due = model.due(timer).map(|due| due.since(diagnosis.now()));
+        let rest = due
+            .filter(|left| !left.is_zero())
+            .map_or_else(String::new, |left| format!(", which ends in {} unless it is reset", wording::duration(left)));
+        page.item("-", &format!("a {} that it made in its last poll{rest}", timer.kind.as_str()), None);
+    }
+    if chain.is_empty() && timer.is_none() {
+        page.text(
+            "Nothing that the feed shows. Sockets, files, unbounded channels, notifications and join handles are not reported.",
+            theme.dim(),
+        );
+    }
+}
+
+fn write_step(page: &mut Page<About>, model: &Model, chain: &[Step], index: usize, step: &Step) {
+    let Some(op) = model.op(step.op) else { return };
+    let age = wording::duration(model.running_since(model.waiting_since(op)));
+    let who = match model.task(step.task) {
+        Some(task) if index > 0 => format!("{} ", wording::task(model, task)),
+        _ => String::new(),
+    };
+    let what = wording::resource(model, step.resource);
+    let sentence = format!("{who}waits {age} for {what} ({})", op.source);
+    page.item(&format!("{}.", index + 1), &sentence, Some(About::Resource(step.resource)));
+    if step.holders.is_empty() {
+        page.item("  ", "who holds it cannot be told from the feed", None);
+    }
+    for holder in step.holders.iter().take(MOST) {
+        let closes = chain[..=index].iter().any(|earlier| earlier.task == holder.task);
+        let circle = if closes { ", which closes the circle" } else { "" };
+        page.item("   held by", &format!("{}{circle}", held(model, holder)), Some(About::Task(holder.task)));
+    }
+    let more = step.holders.len().saturating_sub(MOST);
+    if more > 0 {
+        page.item("  ", &format!("and {}", wording::count(more, "other task")), None);
+    }
+}
+
+/// A holder, for how long it has held, and how sure that is.
+pub(super) fn held(model: &Model, holder: &Holder) -> String {
+    let who =
+        model.task(holder.task).map_or_else(|| "a task that is gone".to_owned(), |task| wording::task(model, task));
+    let sure = match holder.confidence {
+        Confidence::Likely => "likely",
+        Confidence::Possible => "possibly",
+    };
+    format!("{who} for {} ({sure})", wording::duration(model.running_since(holder.since)))
+}

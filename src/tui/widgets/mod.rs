@@ -1,0 +1,6 @@
+//! What several views are made of.
+
+pub mod page;
+pub mod sparkline;
+pub mod table;
+pub mod text;

@@ -1,0 +1,290 @@
+//! A page of text about one thing: headings, fields and sentences, some of them links to other things.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::text::{Cut, cut, wrap};
+use crate::tui::theme::Theme;
+
+/// How wide the names of fields are.
+const NAME: usize = 16;
+/// Longer lines are hard to read.
+const WIDEST: usize = 120;
+
+/// A page that is being written. All text is made fit for the screen here.
+#[derive(Debug)]
+pub struct Page<L> {
+    theme: Theme,
+    width: usize,
+    lines: Vec<Line<'static>>,
+    /// The lines of each link: first and one past the last, and where it leads.
+    links: Vec<(std::ops::Range<usize>, L)>,
+}
+
+impl<L> Page<L> {
+    /// An empty page for so many cells.
+    pub fn new(theme: Theme, width: usize) -> Self {
+        Self { theme, width: width.clamp(1, WIDEST), lines: Vec::new(), links: Vec::new() }
+    }
+
+    /// How it looks.
+    pub fn theme(&self) -> Theme {
+        self.theme
+    }
+
+    /// The heading of what follows, set apart from what is before it.
+    pub fn heading(&mut self, text: &str) {
+        if !self.lines.is_empty() {
+            self.lines.push(Line::default());
+        }
+        let text = cut(&self.theme.text(text), self.width, Cut::End, self.theme.ellipsis());
+        self.lines.push(Line::styled(text, self.theme.heading()));
+    }
+
+    /// A sentence or more.
+    pub fn text(&mut self, text: &str, style: Style) {
+        for line in wrap(&self.theme.text(text), self.width) {
+            self.lines.push(Line::styled(line, style));
+        }
+    }
+
+    /// A name and what belongs to it.
+    pub fn field(&mut self, name: &str, value: &str) {
+        self.styled_field(name, value, Style::new());
+    }
+
+    /// A name and what belongs to it, in a certain style.
+    pub fn styled_field(&mut self, name: &str, value: &str, style: Style) {
+        let theme = self.theme;
+        let name_width = NAME.min(self.width / 3);
+        let name = cut(&theme.text(name), name_width, Cut::End, theme.ellipsis());
+        let value = theme.text(value);
+        for (index, line) in wrap(&value, self.width.saturating_sub(name_width + 1)).into_iter().enumerate() {
+            let name = if index == 0 { name.as_str() } else { "" };
+            let pad = " ".repeat((name_width + 1).saturating_sub(name.width()));
+            let spans = vec![Span::styled(name.to_owned(), theme.dim()), Span::raw(pad), Span::styled(line, style)];
+            self.lines.push(Line::from(spans));
+        }
+    }
+
+    /// A sentence after a marker, such as a dash or a number. It may lead somewhere.
+    pub fn item(&mut self, marker: &str, text: &str, target: Option<L>) {
+        let from = self.lines.len();
+        // On a narrow screen the words need the room more than the margin does.
+        let margin = marker.width() + 1;
+        let margin = if self.width > 2 * margin { margin } else { 1 };
+        for (index, line) in
+            wrap(&self.theme.text(text), self.width - margin.min(self.width - 1)).into_iter().enumerate()
+        {
+            let before = if index == 0 && margin > 1 { format!("{marker} ") } else { " ".repeat(margin) };
+            self.lines.push(Line::from(format!("{before}{line}")));
+        }
+        if let Some(target) = target {
+            self.links.push((from..self.lines.len(), target));
+        }
+    }
+
+    /// Numbers under headings, as wide as they need to be.
+    pub fn grid(&mut self, headings: &[&str], rows: &[Vec<String>]) {
+        let theme = self.theme;
+        let text = |row: &[String]| row.iter().map(|cell| theme.text(cell)).collect::<Vec<_>>();
+        let mut all = vec![headings.iter().map(|&heading| heading.to_owned()).collect::<Vec<_>>()];
+        all.extend(rows.iter().map(|row| text(row)));
+        let columns = headings.len();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0))
+            .collect();
+        for (index, row) in all.iter().enumerate() {
+            let style = if index == 0 { theme.dim() } else { Style::new() };
+            let pad = |(cell, width): (&String, &usize)| format!("{cell}{}", " ".repeat(width - cell.width()));
+            let line = row.iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ");
+            let line = cut(line.trim_end(), self.width, Cut::End, theme.ellipsis());
+            self.lines.push(Line::styled(line, style));
+        }
+    }
+
+    /// The finished page.
+    pub fn finish(self) -> Finished<L> {
+        Finished { lines: self.lines, links: self.links }
+    }
+}
+
+/// A page to be shown.
+#[derive(Debug)]
+pub struct Finished<L> {
+    /// Its lines, as wide as asked for.
+    pub lines: Vec<Line<'static>>,
+    links: Vec<(std::ops::Range<usize>, L)>,
+}
+
+impl<L> Default for Finished<L> {
+    fn default() -> Self {
+        Self { lines: Vec::new(), links: Vec::new() }
+    }
+}
+
+/// Which part of a page is on the screen, and which of its links is selected.
+#[derive(Debug)]
+pub struct Reader<L> {
+    page: Finished<L>,
+    offset: usize,
+    height: usize,
+    selected: Option<usize>,
+}
+
+impl<L> Default for Reader<L> {
+    fn default() -> Self {
+        Self { page: Finished::default(), offset: 0, height: 1, selected: None }
+    }
+}
+
+impl<L: Clone + PartialEq> Reader<L> {
+    /// Shows a new state of the page. The selection follows its link.
+    pub fn show(&mut self, page: Finished<L>, height: usize) {
+        let target = self.target().cloned();
+        self.page = page;
+        // The last line tells that there is more.
+        let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
+        self.height = room.max(1);
+        let leads_there = |index: &usize| Some(&self.page.links[*index].1) == target.as_ref();
+        let nearest = |index: &usize| index.abs_diff(self.selected.unwrap_or(0));
+        self.selected = match self.page.links.len() {
+            0 => None,
+            count => {
+                (0..count).filter(leads_there).min_by_key(nearest).or(Some(self.selected.unwrap_or(0).min(count - 1)))
+            }
+        };
+        self.settle();
+    }
+
+    /// Where the selected link leads.
+    pub fn target(&self) -> Option<&L> {
+        self.selected.and_then(|index| self.page.links.get(index)).map(|(_, target)| target)
+    }
+
+    /// The lines on the screen, and whether each belongs to the selected link.
+    pub fn visible(&self) -> impl Iterator<Item = (&Line<'static>, bool)> {
+        let selected = self.selected.and_then(|index| self.page.links.get(index)).map(|(lines, _)| lines.clone());
+        let lines = self.page.lines.iter().enumerate().skip(self.offset).take(self.height);
+        lines.map(move |(index, line)| (line, selected.as_ref().is_some_and(|lines| lines.contains(&index))))
+    }
+
+    /// How many lines there are before and after those on the screen.
+    pub fn hidden(&self) -> (usize, usize) {
+        (self.offset, self.page.lines.len().saturating_sub(self.offset + self.height))
+    }
+
+    /// Goes to the next link, or the one before; if that is not on the screen, moves the page by a line first.
+    pub fn step(&mut self, rows: isize) {
+        let next = self.selected.map(|index| index.saturating_add_signed(rows.signum()));
+        let next = next.filter(|index| *index < self.page.links.len() && Some(*index) != self.selected);
+        match next {
+            Some(next) if self.is_visible(next) => self.selected = Some(next),
+            _ => {
+                self.scroll(rows);
+                if let Some(next) = next.filter(|next| self.is_visible(*next)) {
+                    self.selected = Some(next);
+                }
+            }
+        }
+    }
+
+    /// Moves by so many screens.
+    pub fn page(&mut self, pages: isize) {
+        let height = isize::try_from(self.height).unwrap_or(isize::MAX);
+        self.scroll(pages.saturating_mul(height));
+        self.select_visible();
+    }
+
+    /// Goes to the beginning.
+    pub fn first(&mut self) {
+        self.scroll(isize::MIN);
+        self.selected = (!self.page.links.is_empty()).then_some(0);
+    }
+
+    /// Goes to the end.
+    pub fn last(&mut self) {
+        self.scroll(isize::MAX);
+        self.selected = self.page.links.len().checked_sub(1);
+    }
+
+    fn scroll(&mut self, rows: isize) {
+        self.offset = self.offset.saturating_add_signed(rows);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.offset = self.offset.min(self.page.lines.len().saturating_sub(self.height));
+    }
+
+    fn is_visible(&self, link: usize) -> bool {
+        self.page
+            .links
+            .get(link)
+            .is_some_and(|(lines, _)| self.offset <= lines.start && lines.start < self.offset + self.height)
+    }
+
+    fn select_visible(&mut self) {
+        if !self.selected.is_some_and(|index| self.is_visible(index)) {
+            self.selected = (0..self.page.links.len()).find(|index| self.is_visible(*index)).or(self.selected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(links: &[u32], lines: usize) -> Finished<u32> {
+        let mut page = Page::new(Theme::new(true, true), 20);
+        for line in 0..lines {
+            page.text(&format!("line {line}"), Style::new());
+        }
+        for link in links {
+            page.item("-", &format!("link {link}"), Some(*link));
+        }
+        page.finish()
+    }
+
+    #[test]
+    fn the_selected_link_is_followed() {
+        let mut reader = Reader::default();
+        reader.show(page(&[1, 2, 3], 1), 10);
+        assert_eq!(reader.target(), Some(&1));
+        reader.step(1);
+        reader.show(page(&[3, 2, 1], 4), 10);
+        assert_eq!(reader.target(), Some(&2));
+        reader.show(page(&[7, 8, 9], 0), 10);
+        assert_eq!(reader.target(), Some(&8));
+        reader.show(page(&[], 3), 10);
+        assert_eq!(reader.target(), None);
+    }
+
+    #[test]
+    fn a_long_page_scrolls_to_its_links_and_no_further_than_its_end() {
+        let mut reader = Reader::default();
+        reader.show(page(&[1, 2], 6), 3);
+        for _ in 0..20 {
+            reader.step(1);
+        }
+        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (5, 0)));
+        for _ in 0..20 {
+            reader.step(-1);
+        }
+        assert_eq!((reader.target(), reader.hidden()), (Some(&1), (0, 5)));
+        reader.last();
+        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (5, 0)));
+    }
+
+    #[test]
+    fn text_is_made_harmless_and_fits() {
+        let mut page: Page<u32> = Page::new(Theme::new(true, true), 12);
+        page.field("name\u{1b}[2J", "evil\nname that is long");
+        page.grid(&["a", "b"], &[vec!["\r".repeat(9), "x".into()]]);
+        page.heading("a heading that is long");
+        for line in page.finish().lines {
+            assert!(line.width() <= 12 && !line.to_string().contains(char::is_control), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Text in lines of a given width.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Which end of a text gives way when there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The beginning: of a place, the file's name and the line matter most.
+    Start,
+    /// The end.
+    End,
+}
+
+/// `text` in at most `width` cells.
+pub fn cut(text: &str, width: usize, end: Cut, ellipsis: &str) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(ellipsis.width());
+    if room == 0 {
+        return ellipsis.chars().take(width).collect();
+    }
+    match end {
+        Cut::End => format!("{}{ellipsis}", head(text, room)),
+        Cut::Start => {
+            let mut used = 0;
+            let from = text.char_indices().rev().take_while(|(_, it)| {
+                used += it.width().unwrap_or(0);
+                used <= room
+            });
+            let start = from.last().map_or(text.len(), |(index, _)| index);
+            format!("{ellipsis}{}", &text[start..])
+        }
+    }
+}
+
+/// As much of the beginning of `text` as fits.
+fn head(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let past = text.char_indices().find(|(_, it)| {
+        used += it.width().unwrap_or(0);
+        used > width
+    });
+    &text[..past.map_or(text.len(), |(index, _)| index)]
+}
+
+/// `text` in lines of at most `width` cells, broken between words, or inside a word that is wider than a line.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for mut word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() <= width {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+        }
+        while word.width() > width {
+            let part = match head(word, width) {
+                "" => &word[..word.chars().next().map_or(0, char::len_utf8)],
+                part => part,
+            };
+            lines.push(part.to_owned());
+            word = &word[part.len()..];
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_cut_at_the_right_end() {
+        assert_eq!(cut("src/bank.rs:41", 14, Cut::Start, "…"), "src/bank.rs:41");
+        assert_eq!(cut("src/bank.rs:41", 8, Cut::Start, "…"), "…k.rs:41");
+        assert_eq!(cut("transfer", 5, Cut::End, "…"), "tran…");
+        assert_eq!(cut("transfer", 0, Cut::End, "…"), "");
+        assert_eq!(cut("漢字漢字", 5, Cut::End, "~"), "漢字~");
+        assert_eq!(cut("漢字漢字", 4, Cut::Start, "~"), "~字");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("a task waits for itself", 10), ["a task", "waits for", "itself"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("漢字", 1), ["漢", "字"]);
+    }
+}
