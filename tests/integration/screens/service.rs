@@ -1,5 +1,7 @@
 //! A made-up service whose updates are written by hand: what it does at which second is all there is to it.
 
+#![expect(clippy::expect_used, reason = "a made-up service that contradicts itself is a failed test")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,7 +56,7 @@ impl Service {
     pub(super) fn poll(&mut self, id: u64, length: Option<Duration>) {
         let start = at(self.millis);
         let stats = self.tasks.get_mut(&id).expect("the task was spawned");
-        let before = stats.poll_stats.clone().unwrap_or_default();
+        let before = stats.poll_stats.unwrap_or_default();
         if before.polls > 0 {
             stats.wakes += 1;
             stats.last_wake = Some(start.into());
