@@ -114,7 +114,8 @@ struct UsageError(String);
 
 impl From<anyhow::Error> for UsageError {
     fn from(error: anyhow::Error) -> Self {
-        Self(format!("{error:#}"))
+        // These say their causes themselves.
+        Self(error.to_string())
     }
 }
 
