@@ -7,23 +7,56 @@ use futures_util::stream::select_all;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Session, stop_signal};
+use super::sessions::Session;
+use super::signals::stop_signal;
 use crate::alert::{Event, Format, Stdout, Summary};
+use crate::cli::{BarArgs, Check, FailOn, Partial, Watch};
 use crate::diagnosis::{Arrived, Bar, Diagnosis, Ended, Status, Wanted};
+
+/// How often `check` says that everything still works.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How a headless run goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(super) struct Plan {
     /// How the lines look.
-    pub format: Format,
+    pub(super) format: Format,
     /// How long each target is judged from its first update on; for ever if not given.
-    pub duration: Option<Duration>,
+    pub(super) duration: Option<Duration>,
     /// How often to say that everything still works.
-    pub heartbeat: Duration,
+    pub(super) heartbeat: Duration,
     /// What a target must have shown to be judged.
-    pub bar: Bar,
+    pub(super) bar: Bar,
     /// Whether the verdict makes the exit code, also of a run that a signal ended.
-    pub judged: bool,
+    pub(super) judged: bool,
+}
+
+impl Plan {
+    /// What `watch` does.
+    pub(super) fn watch(args: &Watch) -> Self {
+        Self {
+            format: args.output,
+            duration: None,
+            heartbeat: args.heartbeat,
+            bar: bar(args.bar, args.fail_on.unwrap_or(FailOn::Warning)),
+            judged: args.fail_on.is_some(),
+        }
+    }
+
+    /// What `check` does.
+    pub(super) fn check(args: &Check) -> Self {
+        Self {
+            format: args.output,
+            duration: Some(args.duration),
+            heartbeat: HEARTBEAT,
+            bar: bar(args.bar, args.fail_on),
+            judged: true,
+        }
+    }
+}
+
+fn bar(args: BarArgs, fail_on: FailOn) -> Bar {
+    Bar { fail_on: fail_on.into(), min_updates: args.min_updates, partial_passes: args.partial == Partial::Pass }
 }
 
 /// One target of the run.
@@ -41,7 +74,7 @@ struct Watched {
 ///
 /// # Errors
 /// The system takes no signal handler.
-pub async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Result<u8> {
+pub(super) async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Result<u8> {
     let out = Stdout::open();
     let mut streams = Vec::new();
     let mut targets = Vec::new();

@@ -7,7 +7,7 @@ use std::io;
 /// # Errors
 /// The system takes no handler.
 #[cfg(unix)]
-pub async fn stop_signal() -> io::Result<()> {
+pub(super) async fn stop_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -24,6 +24,6 @@ pub async fn stop_signal() -> io::Result<()> {
 /// # Errors
 /// The system takes no handler.
 #[cfg(not(unix))]
-pub async fn stop_signal() -> io::Result<()> {
+pub(super) async fn stop_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }

@@ -150,7 +150,6 @@ impl Write for Frames {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
     use std::io::Read;
     use std::os::fd::OwnedFd;

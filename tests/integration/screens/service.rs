@@ -54,7 +54,7 @@ impl Service {
     pub(super) fn poll(&mut self, id: u64, length: Option<Duration>) {
         let start = at(self.millis);
         let stats = self.tasks.get_mut(&id).expect("the task was spawned");
-        let before = stats.poll_stats.clone().unwrap_or_default();
+        let before = stats.poll_stats.unwrap_or_default();
         if before.polls > 0 {
             stats.wakes += 1;
             stats.last_wake = Some(start.into());

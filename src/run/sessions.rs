@@ -1,7 +1,4 @@
-//! Wires feeds to a front end, and shuts both down.
-
-mod headless;
-mod signals;
+//! Targets opened, recorded and closed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,21 +11,20 @@ use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, RecordError, Recorder, Speed, Written};
 use crate::feed::{Feed, live};
-
-pub use self::headless::{Plan, headless};
-pub use self::signals::stop_signal;
+use crate::run::headless::StatusReporter;
+use crate::run::signals::stop_signal;
 
 /// One target with everything that belongs to it.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     /// Where it comes from.
-    pub feed: Feed,
+    pub(super) feed: Feed,
     /// What it comes to.
-    pub diagnosis: Diagnosis,
+    pub(super) diagnosis: Diagnosis,
 }
 
 /// A recording that is being written beside something else.
-pub type Recording = JoinHandle<Result<Written, RecordError>>;
+pub(super) type Recording = JoinHandle<Result<Written, RecordError>>;
 
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -37,7 +33,7 @@ const CLOSING: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A recording that cannot be read or written, or wrong settings.
-pub fn open(
+pub(super) fn open(
     targets: &[Target],
     common: &Common,
     usual_speed: Speed,
@@ -82,7 +78,7 @@ fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<(Feed, Rec
 ///
 /// # Errors
 /// The recording ended before it should, or does not end.
-pub async fn close(recording: Option<Recording>) -> anyhow::Result<Option<Written>> {
+pub(super) async fn close(recording: Option<Recording>) -> anyhow::Result<Option<Written>> {
     let Some(recording) = recording else { return Ok(None) };
     let done = tokio::time::timeout(CLOSING, recording).await;
     let done =
@@ -94,7 +90,7 @@ pub async fn close(recording: Option<Recording>) -> anyhow::Result<Option<Writte
 ///
 /// # Errors
 /// The file cannot be written, or the target is no running service.
-pub async fn record_only(
+pub(super) async fn record_only(
     target: &Target,
     path: &Path,
     limit: Option<Duration>,
@@ -107,7 +103,7 @@ pub async fn record_only(
     let (mut feed, recording) = record(feed, path, target)?;
     let mut diagnosis =
         Diagnosis::new(target.to_string(), common.detector_settings().map_err(anyhow::Error::msg)?, common.retain);
-    let mut reporter = headless::StatusReporter::default();
+    let mut reporter = StatusReporter::default();
     let deadline = async {
         match limit {
             Some(limit) => tokio::time::sleep(limit).await,
