@@ -149,7 +149,7 @@ impl Diagnosis {
             FeedEvent::Update(update) => {
                 self.updates += 1;
                 self.wire_bytes += u64::try_from(update.wire_bytes).unwrap_or(u64::MAX);
-                self.model.apply(&update.message, update.lag);
+                self.model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
             FeedEvent::Paused(paused) => self.model.pause(paused),

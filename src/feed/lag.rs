@@ -5,6 +5,8 @@ use std::time::Duration;
 use console_api::{Id, instrument};
 use prost_types::Timestamp;
 
+use super::MoreTasks;
+
 /// The first update that can tell: the first holds everything that lives, and the second may repeat it.
 const FIRST_TELLING_UPDATE: u32 = 3;
 
@@ -39,15 +41,20 @@ pub struct News {
 impl LagMeter {
     /// The lag in this update, or `None` if it does not bring enough to tell: no evidence of a lag, and none of its absence.
     pub fn observe(&mut self, update: &instrument::Update) -> Option<Duration> {
+        self.observe_with(update, &MoreTasks::default())
+    }
+
+    /// Takes in one update of which some new tasks are apart from it.
+    pub fn observe_with(&mut self, update: &instrument::Update, more_tasks: &MoreTasks) -> Option<Duration> {
         self.updates = self.updates.saturating_add(1);
         let now = nanos(update.now.as_ref()?);
         let since_last = self.previous_now.replace(now).map(|previous| now - previous);
-        let newest = births(update).max()?;
+        let newest = births(update, more_tasks).max()?;
         // Entities that are announced again are no news, however many they are.
         let is_news = self.newest_birth.is_none_or(|known| newest > known);
         self.newest_birth = self.newest_birth.max(Some(newest));
 
-        let news = News::of(update);
+        let news = News::of(update, more_tasks);
         if !is_news || self.updates < FIRST_TELLING_UPDATE || news.total() < MIN_NEWS {
             return None;
         }
@@ -62,12 +69,13 @@ impl LagMeter {
 impl News {
     /// Counts it.
     #[must_use]
-    pub fn of(update: &instrument::Update) -> Self {
+    pub fn of(update: &instrument::Update, more_tasks: &MoreTasks) -> Self {
         let tasks = update.task_update.as_ref();
         let resources = update.resource_update.as_ref();
         let ops = update.async_op_update.as_ref();
         Self {
-            births: tasks.map_or(0, |it| it.new_tasks.len())
+            births: more_tasks.ids().count()
+                + tasks.map_or(0, |it| it.new_tasks.len())
                 + resources.map_or(0, |it| it.new_resources.len())
                 + ops.map_or(0, |it| it.new_async_ops.len()),
             poll_ops: resources.map_or(0, |it| it.new_poll_ops.len()),
@@ -86,9 +94,10 @@ impl News {
 }
 
 /// When each new entity was created, in nanoseconds of the target's clock.
-fn births(update: &instrument::Update) -> impl Iterator<Item = i128> {
+fn births(update: &instrument::Update, more_tasks: &MoreTasks) -> impl Iterator<Item = i128> {
     let tasks = update.task_update.iter().flat_map(|it| {
-        it.new_tasks.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
+        let new = it.new_tasks.iter().map(|new| id(new.id.as_ref())).chain(more_tasks.ids());
+        new.filter_map(|new| it.stats_update.get(&new?)?.created_at.as_ref())
     });
     let resources = update.resource_update.iter().flat_map(|it| {
         it.new_resources.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())

@@ -4,12 +4,15 @@ pub mod endpoint;
 pub mod lag;
 pub mod live;
 pub mod recording;
+mod update;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use console_api::{instrument, tasks};
+use console_api::tasks;
 use tokio::sync::{mpsc, watch};
+
+pub use self::update::{MoreTasks, Update};
 
 /// One thing that a target told us, or that happened to our connection to it, with its local time of arrival.
 ///
@@ -38,17 +41,6 @@ pub enum FeedEvent {
     Quiet(Duration),
     /// Nothing will follow.
     Ended(Ended),
-}
-
-/// One message of `WatchUpdates`, with what can be measured about it on arrival.
-#[derive(Debug, Clone, Default)]
-pub struct Update {
-    /// The message as it came.
-    pub message: instrument::Update,
-    /// How far new entities lag behind the message's `now` (see [`lag`]); `None` where it cannot be told.
-    pub lag: Option<Duration>,
-    /// Size of the encoded message in bytes.
-    pub wire_bytes: usize,
 }
 
 /// Where the connection to a target stands.

@@ -28,19 +28,29 @@ pub(super) struct Metadata {
 impl Model {
     /// Takes in one update of the feed, with the lag that was measured on its arrival.
     pub fn apply(&mut self, update: &instrument::Update, lag: Option<Duration>) {
+        self.apply_with(update, std::iter::empty(), lag);
+    }
+
+    /// Takes in one update of which some new tasks come apart from it, one by one.
+    pub fn apply_with(
+        &mut self,
+        update: &instrument::Update,
+        more_tasks: impl Iterator<Item = tasks::Task> + Clone,
+        lag: Option<Duration>,
+    ) {
         let Some(now) = update.now.as_ref().and_then(timestamp) else {
             self.quality.malformed += 1;
             return;
         };
         if std::mem::take(&mut self.reconnected) {
-            self.identify(update, now);
+            self.identify(update, more_tasks.clone(), now);
         }
         self.clock.advance(now);
         self.note_quality(update, lag);
         for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
             self.register(metadata);
         }
-        self.introduce(update);
+        self.introduce(update, more_tasks);
         self.change(update);
         self.finish_update();
     }
@@ -78,7 +88,7 @@ impl Model {
 
     /// Decides after a reconnect whether the process is the one known from before, by ids whose time of birth is the same to the
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
-    fn identify(&mut self, update: &instrument::Update, now: Timestamp) {
+    fn identify(&mut self, update: &instrument::Update, more_tasks: impl Iterator<Item = tasks::Task>, now: Timestamp) {
         let births = births(update);
         let known = |id: &Id, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
         let same = births.iter().any(|(id, created)| known(id, *created));
@@ -87,7 +97,8 @@ impl Model {
             *self = Self { epoch, ..Self::new(self.retention) };
             return;
         }
-        let introduced = introduced(update);
+        let mut introduced = introduced(update);
+        introduced.extend(more_tasks.filter_map(|task| task.id).map(|id| Id::Task(id.id)));
         if introduced.iter().any(|id| self.ids.contains_key(id)) {
             let gone: Vec<Id> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
             for id in gone {
@@ -106,7 +117,7 @@ impl Model {
     }
 
     /// Resources come first, then ops, then tasks: each refers to those before it.
-    fn introduce(&mut self, update: &instrument::Update) {
+    fn introduce(&mut self, update: &instrument::Update, more_tasks: impl Iterator<Item = tasks::Task>) {
         if let Some(part) = &update.resource_update {
             for resource in &part.new_resources {
                 self.introduce_resource(resource, &part.stats_update);
@@ -120,6 +131,9 @@ impl Model {
         if let Some(part) = &update.task_update {
             for task in &part.new_tasks {
                 self.introduce_task(task, &part.stats_update);
+            }
+            for task in more_tasks {
+                self.introduce_task(&task, &part.stats_update);
             }
         }
         if let Some(part) = &update.async_op_update {

@@ -52,7 +52,7 @@ impl Model {
         };
         let (site, created) = (task.site, task.stats.created);
         if let Some(site) = self.touch(site) {
-            site.live.remove(&(created, key));
+            site.live.remove(created, key);
             site.note_end(at, at.since(created), cancelled);
             let second = site.history.current();
             second.ended += u32::from(counts);

@@ -12,6 +12,7 @@ mod lifetime;
 pub mod quality;
 pub mod relations;
 pub mod resource;
+pub mod roster;
 pub mod site;
 pub mod task;
 pub mod text;

@@ -1,12 +1,11 @@
 //! A spawn site: the tasks of one name, kind, place and future size, and what they have done together.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::TaskKey;
 use super::history::History;
+use super::roster::Roster;
 use super::task::TaskKind;
 use super::text::Text;
 use super::time::Timestamp;
@@ -36,7 +35,7 @@ pub struct Site {
     /// What makes them siblings.
     pub id: SiteId,
     /// The tasks alive, oldest first.
-    pub live: BTreeSet<(Timestamp, TaskKey)>,
+    pub live: Roster,
     /// How many were ever seen.
     pub born: u64,
     /// How many of them have ended.
@@ -59,7 +58,7 @@ impl Site {
         history.current().from = now;
         Self {
             id,
-            live: BTreeSet::new(),
+            live: Roster::default(),
             born: 0,
             ended: 0,
             cancelled: 0,
@@ -83,7 +82,7 @@ impl Site {
 
     /// Median age of the tasks alive.
     pub fn median_age(&self, now: Timestamp) -> Duration {
-        self.live.iter().nth(self.live.len() / 2).map_or(Duration::ZERO, |(created, _)| now.since(*created))
+        self.live.median().map_or(Duration::ZERO, |born| now.since(born))
     }
 
     /// Notes that one of its tasks ended after so long.

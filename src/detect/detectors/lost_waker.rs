@@ -50,7 +50,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 fn may_have_finished(model: &Model, task: &Task) -> bool {
     let last_poll = task.stats.poll.started.unwrap_or(task.stats.created);
     let blocking = model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
-    let mut jobs = blocking.flat_map(|(_, site)| &site.live);
+    let mut jobs = blocking.flat_map(|(_, site)| site.live.iter());
     jobs.any(|(created, key)| {
         *created >= task.stats.created
             && *created <= last_poll

@@ -1,6 +1,6 @@
-//! `WatchUpdates` with the size of each message, which the generated client does not tell.
+//! `WatchUpdates` with the bytes of each message, which the generated client does not give.
 
-use console_api::instrument::{InstrumentRequest, Update};
+use console_api::instrument::InstrumentRequest;
 use prost::Message;
 use prost::bytes::Buf;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -8,15 +8,11 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{GrpcMethod, Request, Status, Streaming};
 
-/// One message of `WatchUpdates`.
-pub(super) struct Decoded {
-    pub(super) message: Update,
-    pub(super) wire_bytes: usize,
-}
+use crate::feed::Update;
 
 /// Calls `WatchUpdates`. A message that cannot be decoded ends the stream with [`tonic::Code::DataLoss`], one above the limit with
 /// [`tonic::Code::OutOfRange`].
-pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Result<Streaming<Decoded>, Status> {
+pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Result<Streaming<Update>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(decode_limit);
     grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let mut request = Request::new(InstrumentRequest {});
@@ -29,7 +25,7 @@ struct UpdateCodec;
 
 impl Codec for UpdateCodec {
     type Encode = InstrumentRequest;
-    type Decode = Decoded;
+    type Decode = Update;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -52,12 +48,12 @@ impl Encoder for UpdateCodec {
 }
 
 impl Decoder for UpdateCodec {
-    type Item = Decoded;
+    type Item = Update;
     type Error = Status;
 
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Decoded>, Status> {
-        let wire_bytes = buf.remaining();
-        let message = Update::decode(buf).map_err(|error| Status::data_loss(error.to_string()))?;
-        Ok(Some(Decoded { message, wire_bytes }))
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Update>, Status> {
+        // A piece of the receive buffer, not a copy; the buffer is given up together with it.
+        let bytes = buf.copy_to_bytes(buf.remaining());
+        Update::decode(bytes).map(Some).map_err(|error| Status::data_loss(error.to_string()))
     }
 }

@@ -21,7 +21,7 @@ use crate::feed::lag::{LagMeter, News};
 use crate::feed::{FeedEvent, Status, Update, Wanted};
 
 use super::cadence::{Cadence, Silence};
-use super::codec::{Decoded, watch_updates};
+use super::codec::watch_updates;
 use super::connect::{LOST_AFTER, dial, resolve};
 use super::details::Details;
 use super::outbox::Outbox;
@@ -44,7 +44,7 @@ pub(super) struct Session {
 
 /// What belongs to one connection.
 struct Connection {
-    updates: Streaming<Decoded>,
+    updates: Streaming<Update>,
     /// `None` where the target does not serve it (console-subscriber before 0.5) or has closed it.
     states: Option<StateStream>,
     paused: bool,
@@ -106,7 +106,7 @@ impl Session {
             tokio::select! {
                 biased;
                 update = connection.updates.message() => match update {
-                    Ok(Some(decoded)) => self.forward(&mut connection, decoded).await,
+                    Ok(Some(update)) => self.forward(&mut connection, update).await,
                     Ok(None) => return reason::stream_ended(&self.address),
                     Err(status) => return self.why_failed(&connection, &status),
                 },
@@ -125,21 +125,19 @@ impl Session {
         }
     }
 
-    async fn forward(&mut self, connection: &mut Connection, decoded: Decoded) {
-        let Decoded { message, wire_bytes } = decoded;
-        let lag = connection.lag.observe(&message);
-        connection.cadence.observe(message.now.as_ref());
+    async fn forward(&mut self, connection: &mut Connection, mut update: Update) {
+        update.lag = connection.lag.observe_with(&update.message, &update.more_tasks);
+        connection.cadence.observe(update.message.now.as_ref());
         if let Some(pump) = &connection.pump {
             pump.observe(Observation {
                 at: Instant::now(),
                 nth: connection.cadence.updates(),
                 interval: connection.cadence.interval(),
-                news: News::of(&message),
-                lag,
+                news: News::of(&update.message, &update.more_tasks),
+                lag: update.lag,
             });
         }
         self.retry.reset();
-        let update = Update { message, lag, wire_bytes };
         self.outbox.send(FeedEvent::Update(Box::new(update))).await;
         // A reader that kept us waiting here has not made the target quiet.
         connection.hear(&self.options);
@@ -170,7 +168,7 @@ impl Session {
 }
 
 impl Connection {
-    fn new(channel: Channel, updates: Streaming<Decoded>, options: &Options) -> Self {
+    fn new(channel: Channel, updates: Streaming<Update>, options: &Options) -> Self {
         let client = InstrumentClient::new(channel);
         Self {
             updates,

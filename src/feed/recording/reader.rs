@@ -147,7 +147,7 @@ fn next(source: &mut Source, at_state: &mut bool, lag: &mut LagMeter) -> Result<
             Content::Header(_) => continue,
             Content::Update { message, wire_bytes } | Content::State { message, wire_bytes } => {
                 let lag = lag.observe(&message);
-                FeedEvent::Update(Box::new(Update { message: *message, lag, wire_bytes }))
+                FeedEvent::Update(Box::new(Update { message: *message, lag, wire_bytes, ..Update::default() }))
             }
             Content::Details(details) => FeedEvent::Details(details),
             Content::Status(status) => {

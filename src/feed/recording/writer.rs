@@ -107,7 +107,7 @@ impl Recorder {
     async fn try_record(&mut self, arrived: &Arrived) -> Result<(), RecordError> {
         let mut truncated = None;
         let (topic, bytes) = match &arrived.event {
-            FeedEvent::Update(update) => (Topic::Update, update.message.encode_to_vec()),
+            FeedEvent::Update(update) => (Topic::Update, update.encode()),
             FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
             FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
             FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),

@@ -114,7 +114,7 @@ impl Model {
         site.born += 1;
         site.history.current().born += u32::from(newborn);
         if alive {
-            site.live.insert((created, key));
+            site.live.insert(created, key);
         }
     }
 
@@ -127,7 +127,7 @@ impl Model {
         let Some(site) = self.touch(task.site) else {
             return;
         };
-        site.live.remove(&(created, key));
+        site.live.remove(created, key);
         site.born = site.born.saturating_sub(1);
         let born = &mut site.history.current().born;
         *born = born.saturating_sub(u32::from(newborn));

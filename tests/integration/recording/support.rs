@@ -37,7 +37,7 @@ pub(super) fn details(seconds: u64) -> Arrived {
 
 fn event(seconds: u64, message: Message) -> Arrived {
     let wire_bytes = prost::Message::encoded_len(&message);
-    arrived(seconds, FeedEvent::Update(Box::new(Update { message, lag: None, wire_bytes })))
+    arrived(seconds, FeedEvent::Update(Box::new(Update { message, wire_bytes, ..Update::default() })))
 }
 
 /// One update a second. A task, a resource and an async op begin in each, end three seconds later, and their ids are used again after

@@ -141,7 +141,7 @@ impl Service {
         message.async_op_update.get_or_insert_default().stats_update = self.ops.clone().into_iter().collect();
         self.ops.retain(|_, op| op.dropped_at.is_none());
         self.tasks.retain(|_, task| task.dropped_at.is_none());
-        let arrived = self.event(FeedEvent::Update(Box::new(Update { message, lag: None, wire_bytes: 0 })));
+        let arrived = self.event(FeedEvent::Update(Box::new(Update::from(message))));
         self.millis += 1_000;
         arrived
     }

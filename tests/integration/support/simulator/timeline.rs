@@ -219,7 +219,12 @@ impl Player<'_> {
         process.seen.read_events(self.meter.is_some());
         if let (Some(meter), false) = (&mut self.meter, paused) {
             let message = process.seen.message(at, Include::Changed);
-            let update = Update { lag: meter.observe(&message), wire_bytes: message.encoded_len(), message };
+            let update = Update {
+                lag: meter.observe(&message),
+                wire_bytes: message.encoded_len(),
+                message,
+                ..Update::default()
+            };
             if at < self.silent_until {
                 self.waiting.push(update);
             } else {
@@ -237,7 +242,12 @@ impl Player<'_> {
             None
         } else {
             let message = process.seen.message(at, Include::All);
-            Some(Update { lag: meter.observe(&message), wire_bytes: message.encoded_len(), message })
+            Some(Update {
+                lag: meter.observe(&message),
+                wire_bytes: message.encoded_len(),
+                message,
+                ..Update::default()
+            })
         };
         self.meter = Some(meter);
         self.deliver(at, FeedEvent::Status(Status::Live));
