@@ -71,6 +71,8 @@ impl Engine {
         let mut transitions = Vec::new();
         if self.epoch != model.epoch() {
             self.epoch = model.epoch();
+            // The clock of another process may be behind.
+            (self.first_scan, self.last_scan) = (None, None);
             self.resolve_all(now, &mut transitions);
         }
         if now < self.next_look() {
