@@ -10,7 +10,8 @@ use crate::detect::detectors::{DETECTORS, Detector, detector};
 /// There is no such detector; the sentence names those that there are.
 pub fn text(id: Option<&str>) -> Result<String, String> {
     let Some(id) = id else { return Ok(list()) };
-    detector(id).map(page).ok_or_else(|| format!("there is no detector `{id}`.\n\n{}", list()))
+    let ids = || DETECTORS.iter().map(|detector| detector.id).collect::<Vec<_>>().join(", ");
+    detector(id).map(page).ok_or_else(|| format!("there is no detector `{id}`; the detectors are {}.", ids()))
 }
 
 fn list() -> String {

@@ -49,7 +49,7 @@ fn summary_line(diagnosis: &Diagnosis, summary: &Summary) -> String {
         None => String::new(),
     };
     let skipped = match summary.not_evaluated.as_slice() {
-        [] => String::new(),
+        skipped if skipped.is_empty() || diagnosis.updates() == 0 => String::new(),
         skipped => format!("; the run was too short for: {}", skipped.join(", ")),
     };
     format!(

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_blocked_worker_explains_only_what_stopped_with_it() {
-        let at = |seconds| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
         let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
         for (last, explained) in [(200, false), (99, true), (40, false)] {
             let effect = Scope { last_progress: Some(at(last)), ..Scope::default() };

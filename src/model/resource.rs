@@ -149,7 +149,8 @@ impl Permits {
     /// How many permits are taken, at least: fewer than the most that were ever free. What a queue has grown by shows in it even where its
     /// capacity is not known.
     pub fn taken(&self) -> Option<u64> {
-        Some(self.most?.saturating_sub(self.now?))
+        let most = self.most.filter(|most| *most > 0)?;
+        Some(most.saturating_sub(self.now?))
     }
 
     /// Takes over a reported number; `fresh` if nobody can have taken any yet.

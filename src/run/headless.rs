@@ -7,6 +7,7 @@ use futures_util::stream::select_all;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::note;
 use super::sessions::Session;
 use super::signals::stop_signal;
 use crate::alert::{Event, Format, Stdout, Summary};
@@ -121,7 +122,7 @@ fn conclude(targets: &[Watched], out: Stdout, plan: Plan, cut_short: bool) -> u8
     }
     let lost = out.finish();
     if lost > 0 {
-        say(&format!("{lost} lines were lost because the reader of standard output did not take them."));
+        note(&format!("{lost} lines were lost because the reader of standard output did not take them."));
     }
     // Something found goes before something that could not be judged.
     [1, 3].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
@@ -211,15 +212,9 @@ impl StatusReporter {
         // Every attempt dials again: that alone is no news.
         let again = self.told.is_some() && matches!(diagnosis.status(), Status::Resolving | Status::Dialing);
         if !again {
-            say(&format!("{}: {sentence}", diagnosis.target()));
+            note(&format!("{}: {sentence}", diagnosis.target()));
             self.told = Some(sentence);
         }
         !again
     }
-}
-
-/// Says something to the user beside the data.
-#[expect(clippy::print_stderr, reason = "standard error is where a headless run talks to its user")]
-fn say(sentence: &str) {
-    eprintln!("tokio-canary: {}", crate::escape::plain(sentence));
 }

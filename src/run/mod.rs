@@ -114,7 +114,8 @@ struct UsageError(String);
 
 impl From<anyhow::Error> for UsageError {
     fn from(error: anyhow::Error) -> Self {
-        Self(format!("{error:#}"))
+        // These say their causes themselves.
+        Self(error.to_string())
     }
 }
 
@@ -128,9 +129,9 @@ fn print(text: &str) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-#[expect(clippy::print_stderr, reason = "what is not data goes to standard error")]
+/// Says something on standard error, if there still is one: a terminal that has hung up is no reason to panic.
 fn note(sentence: &str) {
-    eprintln!("tokio-canary: {sentence}");
+    let _ = writeln!(io::stderr(), "tokio-canary: {}", crate::escape::plain(sentence));
 }
 
 fn fail(sentence: &str, code: u8) -> ExitCode {

@@ -45,7 +45,7 @@ impl Lease {
         self.held.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         let bytes = sequence(&[&EnterAlternateScreen, &Hide])?;
-        self.writer.write_now(&bytes, LEAVING);
+        self.writer.begin(&bytes, LEAVING);
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Lease {
         }
         // There is nobody left to complain to: what can be restored is.
         if let Ok(bytes) = sequence(&[&ResetColor, &LeaveAlternateScreen, &Show]) {
-            self.writer.write_now(&bytes, LEAVING);
+            self.writer.end(&bytes, LEAVING);
         }
         let _ = disable_raw_mode();
     }

@@ -14,6 +14,8 @@ struct Slot {
     waiting: Option<Vec<u8>>,
     writing: bool,
     closed: bool,
+    /// Whether the terminal is not ours at present, so that frames go nowhere.
+    muted: bool,
     failed: Option<io::ErrorKind>,
 }
 
@@ -59,15 +61,27 @@ impl Writer {
         if let Some(kind) = slot.failed {
             return Err(kind.into());
         }
-        slot.waiting.get_or_insert_default().extend_from_slice(bytes);
+        if !slot.muted {
+            slot.waiting.get_or_insert_default().extend_from_slice(bytes);
+        }
         self.0.changed.notify_all();
         Ok(())
     }
 
-    /// Writes these bytes instead of what waits, and waits until they are out, but no longer than `limit`.
-    /// Returns whether they are.
-    pub(super) fn write_now(&self, bytes: &[u8], limit: Duration) -> bool {
+    /// Writes these bytes before any frame, and waits until they are out, but no longer than `limit`. Returns whether they are.
+    pub(super) fn begin(&self, bytes: &[u8], limit: Duration) -> bool {
+        self.write_now(bytes, limit, false)
+    }
+
+    /// Writes these bytes as the last ones, instead of a frame that waits, in the same way. Frames go nowhere until it begins again:
+    /// whoever draws need not know yet that the terminal is not ours any more.
+    pub(super) fn end(&self, bytes: &[u8], limit: Duration) -> bool {
+        self.write_now(bytes, limit, true)
+    }
+
+    fn write_now(&self, bytes: &[u8], limit: Duration, muted: bool) -> bool {
         let mut slot = self.0.slot();
+        slot.muted = muted;
         slot.waiting = Some(bytes.to_vec());
         self.0.changed.notify_all();
         let busy = |slot: &mut Slot| (slot.waiting.is_some() || slot.writing) && slot.failed.is_none();
@@ -139,6 +153,7 @@ mod tests {
 
     use std::io::Read;
     use std::os::fd::OwnedFd;
+    use std::time::Instant;
 
     use super::*;
 
@@ -149,12 +164,15 @@ mod tests {
         let mut frames = Frames::new(writer.clone());
         frames.write_all(b"one ").unwrap();
         frames.flush().unwrap();
-        assert!(writer.write_now(b"two", Duration::from_secs(10)) || !writer.is_free());
+        assert!(writer.end(b"two", Duration::from_secs(10)));
+        frames.write_all(b" three").unwrap();
+        frames.flush().unwrap();
+        assert!(writer.begin(b" four", Duration::from_secs(10)));
         writer.close();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         // The first frame may have been replaced before the thread came to take it.
-        assert!(["one two", "two"].contains(&text.as_str()), "{text}");
+        assert!(["one two four", "two four"].contains(&text.as_str()), "{text}");
     }
 
     #[test]
@@ -162,17 +180,20 @@ mod tests {
         let (_reader, writer) = io::pipe().unwrap();
         let writer = Writer::start(File::from(OwnedFd::from(writer))).unwrap();
         let mut frames = Frames::new(writer.clone());
-        let big = vec![b'x'; 1 << 20];
-        let mut taken = 0;
-        for _ in 0..100 {
-            if writer.is_free() {
-                frames.write_all(&big).unwrap();
-                frames.flush().unwrap();
-                taken += 1;
-            }
+        let mut put = || {
+            frames.write_all(&vec![b'x'; 1 << 20]).unwrap();
+            frames.flush().unwrap();
+        };
+        put();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !writer.is_free() {
+            assert!(Instant::now() < deadline, "the thread never took the frame");
+            thread::yield_now();
         }
-        assert!(taken <= 2, "{taken} frames were taken");
-        assert!(!writer.write_now(b"end", Duration::from_millis(50)));
+        // The thread is writing now, and will be for ever: there is room for one more.
+        put();
+        assert!(!writer.is_free());
+        assert!(!writer.end(b"end", Duration::from_millis(50)));
     }
 
     #[test]
@@ -180,7 +201,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let writer = Writer::start(File::from(OwnedFd::from(writer))).unwrap();
-        assert!(!writer.write_now(b"x", Duration::from_secs(10)));
+        assert!(!writer.begin(b"x", Duration::from_secs(10)));
         let mut frames = Frames::new(writer);
         frames.write_all(b"y").unwrap();
         assert_eq!(frames.flush().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

@@ -21,6 +21,21 @@ fn detector_pages_have_their_form() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The table in the README is the registry's: change the one, and this prints the other.
+#[test]
+fn the_readme_lists_every_detector() {
+    let readme = read(&in_repository("README.md"));
+    let rows = tokio_canary::detect::detectors::DETECTORS.iter().map(|detector| {
+        let (id, family, title) = (detector.id, detector.family.as_str(), detector.title);
+        format!("| [`{id}`](docs/detectors/{id}.md) | {family} | {title} |\n")
+    });
+    let table = format!(
+        "<!-- detectors -->\n| detector | family | finds that |\n|---|---|---|\n{}<!-- end of detectors -->",
+        rows.collect::<String>()
+    );
+    assert!(readme.contains(&table), "the table of the README should be:\n{table}");
+}
+
 #[test]
 fn detectors_named_in_docs_exist() {
     let known: BTreeSet<String> =

@@ -7,5 +7,6 @@ mod layers;
 mod proto;
 mod recording;
 mod scenarios;
+mod screens;
 mod source;
 mod support;

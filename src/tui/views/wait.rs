@@ -60,7 +60,7 @@ fn write_step(page: &mut Page<About>, model: &Model, chain: &[Step], index: usiz
     for holder in step.holders.iter().take(MOST) {
         let closes = chain[..=index].iter().any(|earlier| earlier.task == holder.task);
         let circle = if closes { ", which closes the circle" } else { "" };
-        page.item("   held by", &format!("{}{circle}", held(model, holder)), Some(About::Task(holder.task)));
+        page.item("  ", &format!("held by {}{circle}", held(model, holder)), Some(About::Task(holder.task)));
     }
     let more = step.holders.len().saturating_sub(MOST);
     if more > 0 {

@@ -268,13 +268,13 @@ mod tests {
         for _ in 0..20 {
             reader.step(1);
         }
-        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (5, 0)));
+        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (6, 0)));
         for _ in 0..20 {
             reader.step(-1);
         }
-        assert_eq!((reader.target(), reader.hidden()), (Some(&1), (0, 5)));
+        assert_eq!((reader.target(), reader.hidden()), (Some(&1), (0, 6)));
         reader.last();
-        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (5, 0)));
+        assert_eq!((reader.target(), reader.hidden()), (Some(&2), (6, 0)));
     }
 
     #[test]

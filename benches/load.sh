@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What watching costs: CPU share and memory of the real binary in front of a synthetic service of two sizes.
+#
+#   benches/load.sh [seconds]      how long each case is measured (default 30)
+#
+# Builds the tool as it is installed (release, without the flag that the examples need), lets it watch the service headless and, if there is a
+# terminal interface, in a terminal of 160 x 45, and prints for each:
+#   attach  CPU time until the measurement began, which is mostly the first message
+#   cpu     CPU time (user + system) per second of wall time afterwards, in percent of one core
+#   rss     resident memory at the end, and the highest there was (VmHWM)
+# CPU time is what the process used; other work on the machine stretches it a little, but does not count in it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seconds=${1:-30}
+target=${CARGO_TARGET_DIR:-target}
+plain=(--release --locked --config 'build.rustflags=[]')
+if [[ -v RUSTFLAGS || -v CARGO_ENCODED_RUSTFLAGS ]]; then
+    echo "RUSTFLAGS is set and would be measured too: unset it." >&2
+    exit 1
+fi
+# Two commands, for one would give the tool the features that only examples and tests need.
+cargo build "${plain[@]}" --bin tokio-canary
+cargo build "${plain[@]}" --example synthetic_service
+tool=$target/release/tokio-canary
+service=$target/release/examples/synthetic_service
+
+folder=$(mktemp -d)
+started=()
+cleanup() {
+    local pid
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$folder"
+}
+trap cleanup EXIT
+
+ticks=$(getconf CLK_TCK)
+cpu_ticks() { # user + system time, counted from behind the name, which may hold spaces
+    local stat
+    stat=$(<"/proc/$1/stat")
+    read -ra stat <<<"${stat##*) }"
+    echo $((stat[11] + stat[12]))
+}
+memory() { awk -v key="$2:" '$1 == key { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
+
+wait_for() { # a line in a file
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        grep -q "$2" "$1" 2>/dev/null && return
+        sleep 0.1
+    done
+    echo "it never came to '$2':" >&2
+    cat "$1" >&2
+    exit 1
+}
+
+measure() { # name, pid
+    local pid=$2 before after began ended attach
+    sleep 5
+    before=$(cpu_ticks "$pid") began=$(date +%s%N)
+    sleep "$seconds"
+    after=$(cpu_ticks "$pid") ended=$(date +%s%N)
+    attach=$(awk -v t="$before" -v hz="$ticks" 'BEGIN { printf "%.2f", t / hz }')
+    awk -v name="$1" -v attach="$attach" -v used=$((after - before)) -v hz="$ticks" -v wall=$((ended - began)) \
+        -v rss="$(memory "$pid" VmRSS)" -v peak="$(memory "$pid" VmHWM)" \
+        'BEGIN { printf "%-34s %9s s %8.2f %% %7d MiB %7d MiB\n", name, attach, 100 * used / hz / (wall / 1e9), rss, peak }'
+}
+
+headless() { # name, address
+    "$tool" watch --output ndjson --heartbeat 1s "$2" >"$folder/out" 2>"$folder/err" &
+    local pid=$!
+    started+=("$pid")
+    wait_for "$folder/err" connected
+    measure "$1" "$pid"
+    kill "$pid"
+    wait "$pid" || true
+    # What was found is part of the price.
+    grep -o '"detector":"[a-z-]*"' "$folder/out" | sort | uniq -c | sed 's/^/    reported:/' || true
+}
+
+interactive() { # name, address, keys to press once it is up
+    mkfifo "$folder/keys"
+    script -qfec "stty cols 160 rows 45; echo \$\$ >'$folder/pid'; exec '$tool' '$2'" /dev/null \
+        <"$folder/keys" >"$folder/screen" 2>&1 &
+    local terminal=$! pid
+    started+=("$terminal")
+    exec 3>"$folder/keys"
+    wait_for "$folder/pid" '[0-9]'
+    pid=$(<"$folder/pid")
+    started+=("$pid")
+    sleep 3
+    printf '%s' "$3" >&3
+    measure "$1" "$pid"
+    printf 'q' >&3
+    exec 3>&-
+    wait "$terminal" || true
+    rm "$folder/keys" "$folder/pid"
+}
+
+printf '\n%-34s %11s %10s %11s %11s\n' case attach cpu rss 'peak rss'
+for size in '10000 3000' '100000 20000'; do
+    read -r tasks changes <<<"$size"
+    "$service" --bind 127.0.0.1:0 --tasks "$tasks" --changes "$changes" >"$folder/service" &
+    server=$!
+    started+=("$server")
+    wait_for "$folder/service" 'listening on'
+    address=$(sed 's/^listening on //' "$folder/service")
+    name="$tasks tasks, $changes changes/s"
+    headless "$name, watch" "$address"
+    if [[ -d src/tui ]]; then
+        interactive "$name, TUI" "$address" ''
+        interactive "$name, TUI task list" "$address" 't'
+    fi
+    kill "$server"
+    wait "$server" || true
+done

@@ -1,0 +1,429 @@
+//! What is on the screen: a made-up service, keys, and the whole picture that comes of it.
+
+#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+
+mod service;
+
+use std::time::{Duration, SystemTime};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use insta::assert_snapshot;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::Modifier;
+use tokio_canary::detect::settings::Settings;
+use tokio_canary::diagnosis::Diagnosis;
+use tokio_canary::feed::{Arrived, FeedEvent, Status};
+use tokio_canary::model::DEFAULT_RETENTION;
+use tokio_canary::tui::state::UiState;
+use tokio_canary::tui::theme::Theme;
+use tokio_canary::tui::update::Effect;
+
+use self::service::Service;
+
+/// A terminal, what is on it, and the service behind it.
+struct Session {
+    terminal: Terminal<TestBackend>,
+    state: UiState,
+    service: Service,
+}
+
+impl Session {
+    fn new(width: u16, height: u16) -> Self {
+        Self::with_theme(width, height, Theme::new(true, true))
+    }
+
+    fn with_theme(width: u16, height: u16, theme: Theme) -> Self {
+        let terminal = Terminal::new(TestBackend::new(width, height)).expect("a buffer is a terminal");
+        let state = UiState::new(vec![diagnosis("http://127.0.0.1:6669")], theme);
+        Self { terminal, state, service: Service::default() }
+    }
+
+    fn apply(&mut self, arrived: Arrived) {
+        self.state.apply(0, arrived);
+    }
+
+    fn connect(&mut self) {
+        let live = self.service.status(Status::Live);
+        self.apply(live);
+    }
+
+    fn tick(&mut self, seconds: usize) {
+        for _ in 0..seconds {
+            let update = self.service.tick();
+            self.apply(update);
+        }
+    }
+
+    /// Presses keys, one word each; a word that is no key's name is typed.
+    fn keys(&mut self, keys: &str) -> Option<Effect> {
+        let mut last = None;
+        for key in keys.split(' ') {
+            let codes = match key {
+                "enter" => vec![KeyCode::Enter],
+                "esc" => vec![KeyCode::Esc],
+                "space" => vec![KeyCode::Char(' ')],
+                "down" => vec![KeyCode::Down],
+                "right" => vec![KeyCode::Right],
+                "left" => vec![KeyCode::Left],
+                "tab" => vec![KeyCode::Tab],
+                word => word.chars().map(KeyCode::Char).collect(),
+            };
+            for code in codes {
+                self.draw();
+                let width = self.terminal.backend().buffer().area.width;
+                last = self.state.press(KeyEvent::new(code, KeyModifiers::NONE), width, self.service.now());
+            }
+        }
+        last
+    }
+
+    fn draw(&mut self) {
+        let now = self.service.now();
+        self.terminal
+            .draw(|frame| tokio_canary::tui::draw(frame, &mut self.state, now))
+            .expect("a buffer can be drawn on");
+    }
+
+    /// What is on the screen now.
+    fn screen(&mut self) -> String {
+        self.draw();
+        self.terminal.backend().to_string()
+    }
+
+    /// The lines that stand out as selected.
+    fn selected(&mut self) -> Vec<String> {
+        self.draw();
+        let buffer = self.terminal.backend().buffer();
+        let row = |y| (0..buffer.area.width).map(move |x| &buffer[(x, y)]);
+        let rows = (3..buffer.area.height).filter(|y| row(*y).all(|cell| cell.modifier.contains(Modifier::REVERSED)));
+        rows.map(|y| row(y).map(|cell| cell.symbol()).collect::<String>().trim().to_owned()).collect()
+    }
+}
+
+fn diagnosis(target: &str) -> Diagnosis {
+    Diagnosis::new(target.to_owned(), Settings::default(), DEFAULT_RETENTION)
+}
+
+fn lost(seconds: u64) -> Status {
+    let reason = "Nothing listens at http://127.0.0.1:6669 (connection refused). Is the service running? A service can be watched if \
+                  console-subscriber is in its Cargo.toml, `console_subscriber::init()` is the first thing in its main, tokio's \
+                  feature `tracing` is on, and it is built with RUSTFLAGS=\"--cfg tokio_unstable\".";
+    Status::Lost { reason: reason.to_owned(), retry_at: service::at(0) + Duration::from_secs(seconds) }
+}
+
+/// A service with two tasks that wait for each other, one that blocks its thread, and one that is well.
+fn sick(width: u16, height: u16) -> Session {
+    let mut session = Session::new(width, height);
+    fall_ill(&mut session);
+    session
+}
+
+fn fall_ill(session: &mut Session) {
+    session.connect();
+    let service = &mut session.service;
+    service.spawn(7, "transfer", "src/bank.rs", 41);
+    service.spawn(9, "audit", "src/bank.rs", 57);
+    service.spawn(11, "resize", "src/images.rs", 12);
+    service.spawn(
+        12,
+        "",
+        "/home/build/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-1.6.0/src/rt.rs",
+        230,
+    );
+    service.mutex(101, "src/bank.rs", 12);
+    service.mutex(102, "src/bank.rs", 13);
+    session.tick(3);
+    let service = &mut session.service;
+    for task in [7, 9] {
+        service.poll(task, Some(Duration::from_micros(200)));
+    }
+    service.lock(201, 7, 101);
+    service.lock(202, 9, 102);
+    service.wait(203, 7, 102);
+    service.wait(204, 9, 101);
+    session.tick(4);
+    session.service.poll(11, None);
+    session.tick(6);
+}
+
+#[test]
+fn the_first_screen_says_what_is_waited_for() {
+    let mut session = Session::new(80, 24);
+    assert_snapshot!("connecting", session.screen());
+    let dialing = session.service.status(Status::Dialing);
+    session.apply(dialing);
+    assert!(session.screen().contains("Connecting to http://127.0.0.1:6669."));
+    session.connect();
+    assert!(session.screen().contains("Waiting for its first update"));
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_told_in_full_with_the_time_of_the_next_try() {
+    let mut session = Session::new(80, 24);
+    let status = session.service.status(lost(4));
+    session.apply(status);
+    assert_snapshot!("unreachable", session.screen());
+}
+
+#[test]
+fn a_lost_connection_leaves_what_is_known() {
+    let mut session = sick(80, 24);
+    let status = session.service.status(lost(20));
+    session.apply(status);
+    session.keys("t");
+    assert_snapshot!("lost", session.screen());
+}
+
+#[test]
+fn health_is_said_in_a_sentence() {
+    let mut session = Session::new(80, 24);
+    session.connect();
+    session.service.spawn(7, "worker", "src/main.rs", 3);
+    session.service.mutex(101, "src/main.rs", 2);
+    session.tick(8);
+    assert_snapshot!("healthy", session.screen());
+}
+
+#[test]
+fn findings_fit_every_screen() {
+    for (width, height) in [(160, 45), (80, 24), (40, 10)] {
+        assert_snapshot!(format!("findings_{width}x{height}"), sick(width, height).screen());
+    }
+}
+
+#[test]
+fn a_finding_has_a_page() {
+    for (width, height) in [(80, 24), (40, 10)] {
+        let mut session = sick(width, height);
+        session.keys("down enter");
+        assert_snapshot!(format!("finding_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn tasks_fit_every_screen() {
+    for (width, height) in [(160, 45), (80, 24), (40, 10)] {
+        let mut session = sick(width, height);
+        session.keys("t");
+        assert_snapshot!(format!("tasks_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn resources_fit_every_screen() {
+    for (width, height) in [(160, 45), (80, 24), (40, 10)] {
+        let mut session = sick(width, height);
+        session.keys("r");
+        assert_snapshot!(format!("resources_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn a_task_has_a_page_with_its_wait_chain_and_links() {
+    let mut session = sick(80, 45);
+    session.keys("t enter");
+    assert_snapshot!("task", session.screen());
+    session.keys("down enter");
+    assert!(session.screen().contains("Task 9: audit"), "{}", session.screen());
+    session.keys("esc");
+    assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
+}
+
+#[test]
+fn the_details_of_the_task_on_the_screen_are_wanted() {
+    let mut session = sick(80, 45);
+    assert!(!session.state.wanted(0).contains(&7));
+    session.keys("t enter");
+    assert!(session.state.wanted(0).contains(&7));
+    session.keys("esc");
+    assert!(!session.state.wanted(0).contains(&7));
+}
+
+#[test]
+fn a_resource_has_a_page_that_leads_to_its_tasks() {
+    let mut session = sick(80, 30);
+    session.keys("r enter");
+    assert_snapshot!("resource", session.screen());
+    session.keys("enter");
+    assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
+}
+
+#[test]
+fn the_help_lists_every_key() {
+    let mut session = sick(80, 45);
+    session.keys("?");
+    assert_snapshot!("help", session.screen());
+    session.keys("esc");
+    assert!(!session.screen().contains("this help"));
+}
+
+#[test]
+fn a_filter_is_live_and_can_be_cleared() {
+    let mut session = sick(80, 24);
+    session.keys("t / BANK");
+    assert_snapshot!("filtering", session.screen());
+    session.keys("enter");
+    assert_eq!(session.state.panes[0].tasks.list.len(), 2);
+    session.keys("esc");
+    session.draw();
+    assert_eq!(session.state.panes[0].tasks.list.len(), 4);
+    session.keys("/ acme enter");
+    session.draw();
+    assert_eq!(session.state.panes[0].tasks.list.len(), 4);
+}
+
+#[test]
+fn a_frozen_view_stays_while_watching_goes_on() {
+    let mut session = sick(80, 24);
+    session.keys("t");
+    session.draw();
+    let before = session.screen();
+    session.keys("space");
+    session.service.spawn(50, "late", "src/late.rs", 1);
+    session.tick(3);
+    let frozen = session.screen();
+    let body = |screen: &str| screen.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(body(&before), body(&frozen));
+    assert!(frozen.contains("FROZEN for 3 s") && frozen.contains("16 updates"), "{frozen}");
+    assert_snapshot!("frozen", frozen);
+    session.keys("down");
+    assert!(session.selected()[0].contains("audit"));
+    session.keys("space");
+    assert!(session.screen().contains("late"));
+}
+
+#[test]
+fn the_selection_follows_the_task_not_the_row() {
+    let mut session = sick(80, 24);
+    session.keys("t down");
+    assert!(session.selected()[0].contains("audit"), "{:?}", session.selected());
+    session.keys("i");
+    assert!(session.selected()[0].contains("audit"), "{:?}", session.selected());
+    session.keys("right right");
+    assert!(session.selected()[0].contains("audit"), "{:?}", session.selected());
+    session.service.end(9);
+    session.tick(1);
+    assert!(session.selected()[0].contains("audit"), "an ended task stays for a while: {:?}", session.selected());
+    session.tick(20);
+    let selected = session.selected();
+    assert!(selected.len() == 1 && !selected[0].contains("audit"), "{selected:?}");
+}
+
+#[test]
+fn a_resolved_finding_stays_listed_below() {
+    let mut session = sick(80, 24);
+    session.service.poll(11, Some(Duration::from_micros(10)));
+    session.tick(15);
+    let screen = session.screen();
+    assert_snapshot!("resolved", screen);
+    assert!(screen.contains("2 findings, 1 of them resolved"), "{screen}");
+}
+
+#[test]
+fn what_a_target_says_cannot_reach_the_terminal() {
+    let mut session = Session::new(120, 30);
+    session.connect();
+    session.service.spawn(7, "\u{1b}[2J\u{1b}]0;owned\u{7}\n\u{202e}evil", "src/\u{9b}31m\r.rs", 1);
+    session.service.spawn(8, &"very-long-name-".repeat(30), "src/漢字/\u{200b}é.rs", 2);
+    session.tick(4);
+    for keys in ["t", "enter", "esc down enter"] {
+        session.keys(keys);
+        let screen = session.screen();
+        assert!(!screen.contains(|it: char| it.is_control() && it != '\n'), "{screen:?}");
+        assert!(!screen.contains(['\u{202e}', '\u{200b}']), "{screen:?}");
+    }
+    session.keys("t");
+    assert_snapshot!("hostile", session.screen());
+}
+
+#[test]
+fn a_feed_that_withholds_something_says_so_on_top() {
+    let mut session = sick(80, 24);
+    let paused = session.service.event(FeedEvent::Paused(true));
+    session.apply(paused);
+    assert!(session.screen().contains("PAUSED by a client"), "{}", session.screen());
+    let resumed = session.service.event(FeedEvent::Paused(false));
+    session.apply(resumed);
+    let quiet = session.service.event(FeedEvent::Quiet(Duration::from_secs(7)));
+    session.apply(quiet);
+    assert!(session.screen().contains("QUIET for 7.0s"), "{}", session.screen());
+    let Arrived { event: FeedEvent::Update(mut update), .. } = session.service.tick() else { panic!("an update") };
+    update.lag = Some(Duration::from_secs(3));
+    update.message.task_update.get_or_insert_default().dropped_events = 5;
+    let event = session.service.event(FeedEvent::Update(update));
+    session.apply(event);
+    let screen = session.screen();
+    assert!(screen.contains("LAG") && screen.contains("PARTIAL"), "{screen}");
+}
+
+#[test]
+fn several_targets_have_a_tab_each() {
+    let mut session = sick(80, 24);
+    session.state = UiState::new(
+        vec![diagnosis("http://127.0.0.1:6669"), diagnosis("unix:/run/other.sock")],
+        Theme::new(true, true),
+    );
+    session.service = Service::default();
+    fall_ill(&mut session);
+    assert_snapshot!("targets", session.screen());
+    session.keys("tab");
+    assert!(session.screen().contains("Looking up the address of unix:/run/other.sock."), "{}", session.screen());
+    session.keys("tab");
+    assert!(session.screen().contains("deadlock"));
+}
+
+#[test]
+fn without_unicode_the_screen_is_ascii() {
+    let mut session = Session::with_theme(60, 20, Theme::new(false, false));
+    fall_ill(&mut session);
+    session.service.spawn(50, "größe", "src/ü.rs", 1);
+    session.tick(1);
+    for keys in ["f", "enter", "t", "enter", "r", "enter", "?"] {
+        session.keys(keys);
+        session.draw();
+        let screen = session.terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect::<String>();
+        assert!(screen.is_ascii(), "{screen}");
+    }
+}
+
+#[test]
+fn no_screen_is_too_small() {
+    for (width, height) in [(1, 1), (10, 3), (20, 5), (20, 6), (25, 7), (33, 9), (300, 2), (5, 100)] {
+        let mut session = sick(width, height);
+        let status = session.service.status(lost(20));
+        session.apply(status);
+        for keys in
+            ["f", "enter", "G", "esc", "t", "enter", "gg", "esc", "r", "enter", "?", "G", "?", "esc", "/ x enter"]
+        {
+            session.keys(keys);
+            session.draw();
+        }
+    }
+    assert!(sick(10, 3).screen().contains("too small"));
+}
+
+#[test]
+fn the_view_of_a_restarted_service_begins_anew() {
+    let mut session = sick(80, 24);
+    session.keys("t down enter");
+    session.draw();
+    assert!(session.screen().contains("audit"));
+    session.connect();
+    // Ids and keys are those of the process before, the tasks are not.
+    session.service = Service::starting_at(60_000);
+    session.service.spawn(9, "newcomer", "src/new.rs", 1);
+    session.tick(3);
+    let screen = session.screen();
+    assert!(screen.contains("newcomer") && !screen.contains("audit"), "{screen}");
+}
+
+#[test]
+fn quitting_and_suspending_are_left_to_the_loop() {
+    let mut session = sick(80, 24);
+    assert_eq!(session.keys("q"), Some(Effect::Quit));
+    let key = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    assert_eq!(session.state.press(key, 80, SystemTime::UNIX_EPOCH), Some(Effect::Suspend));
+    session.keys("/");
+    assert_eq!(session.keys("q"), None, "a letter of the filter");
+}
