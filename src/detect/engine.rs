@@ -61,14 +61,21 @@ impl Engine {
         &self.settings
     }
 
+    /// The earliest time at which it looks again.
+    pub fn next_look(&self) -> Timestamp {
+        self.last_scan.map_or(Timestamp::default(), |last| last.plus(LOOK))
+    }
+
     /// Looks at the model as of `now`, unless it has just done so, and returns what became of its findings.
     pub fn scan(&mut self, model: &Model, now: Timestamp) -> Vec<Transition> {
         let mut transitions = Vec::new();
         if self.epoch != model.epoch() {
             self.epoch = model.epoch();
+            // The clock of another process may be behind.
+            (self.first_scan, self.last_scan) = (None, None);
             self.resolve_all(now, &mut transitions);
         }
-        if self.last_scan.is_some_and(|last| now.since(last) < LOOK) {
+        if now < self.next_look() {
             return transitions;
         }
         self.last_scan = Some(now);

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
+mod arbitrary;
 mod docs;
 mod feed;
 mod layers;
