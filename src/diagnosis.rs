@@ -215,6 +215,7 @@ impl Diagnosis {
         let checks = [
             (never, "never_connected"),
             (lost && !never, "connection_lost"),
+            (matches!(self.ended, Some(Ended::Truncated { .. })), "recording_truncated"),
             (quality.paused, "paused"),
             (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
             (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
