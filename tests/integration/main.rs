@@ -4,6 +4,7 @@ mod arbitrary;
 mod docs;
 mod feed;
 mod layers;
+mod model;
 mod proto;
 mod recording;
 mod scenarios;
