@@ -134,6 +134,7 @@ impl Diagnosis {
     /// Takes in what the feed delivered, and returns what became of the findings.
     pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
         self.arrived = Some(arrived.at);
+        let mut not_before = Timestamp::default();
         match arrived.event {
             FeedEvent::Status(status) => {
                 if status == Status::Live {
@@ -152,10 +153,14 @@ impl Diagnosis {
                 self.model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
-            FeedEvent::Paused(paused) => self.model.pause(paused),
+            FeedEvent::Paused(paused) => {
+                self.model.pause(paused);
+                // Nothing follows a pause that could make the engine look again.
+                not_before = self.engine.next_look();
+            }
             FeedEvent::Quiet(silence) => self.model.quiet(silence),
         }
-        let transitions = self.engine.scan(&self.model, self.now());
+        let transitions = self.engine.scan(&self.model, self.now().max(not_before));
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
             let finding = &transition.finding;
             let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
@@ -210,6 +215,7 @@ impl Diagnosis {
         let checks = [
             (never, "never_connected"),
             (lost && !never, "connection_lost"),
+            (matches!(self.ended, Some(Ended::Truncated { .. })), "recording_truncated"),
             (quality.paused, "paused"),
             (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
             (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),

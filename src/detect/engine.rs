@@ -12,6 +12,8 @@ use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
 const WARM_UP: u64 = 2;
+/// A target that still lags after so long will not catch up.
+const CATCH_UP: Duration = Duration::from_secs(30);
 /// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
 const LOOK: Duration = Duration::from_millis(200);
 /// Resolved findings that are kept to be looked at.
@@ -26,6 +28,7 @@ pub struct Engine {
     last_scan: Option<Timestamp>,
     first_scan: Option<Timestamp>,
     epoch: u32,
+    caught_up: bool,
 }
 
 impl Engine {
@@ -38,6 +41,7 @@ impl Engine {
             last_scan: None,
             first_scan: None,
             epoch: 0,
+            caught_up: false,
         }
     }
 
@@ -61,18 +65,28 @@ impl Engine {
         &self.settings
     }
 
+    /// The earliest time at which it looks again.
+    pub fn next_look(&self) -> Timestamp {
+        self.last_scan.map_or(Timestamp::default(), |last| last.plus(LOOK))
+    }
+
     /// Looks at the model as of `now`, unless it has just done so, and returns what became of its findings.
     pub fn scan(&mut self, model: &Model, now: Timestamp) -> Vec<Transition> {
         let mut transitions = Vec::new();
         if self.epoch != model.epoch() {
             self.epoch = model.epoch();
+            // The clock of another process may be behind.
+            (self.first_scan, self.last_scan) = (None, None);
             self.resolve_all(now, &mut transitions);
         }
-        if self.last_scan.is_some_and(|last| now.since(last) < LOOK) {
+        if now < self.next_look() {
             return transitions;
         }
         self.last_scan = Some(now);
-        self.first_scan.get_or_insert(now);
+        let first = *self.first_scan.get_or_insert(now);
+        // A target that always lags is judged all the same, by what is not hurt by it.
+        self.caught_up |=
+            model.clock().updates() >= WARM_UP && (!model.quality().is_lagging() || now.since(first) > CATCH_UP);
         for (detector, symptom) in self.look(model) {
             self.note(detector, symptom, now);
         }
@@ -90,7 +104,7 @@ impl Engine {
             let ready = match detector.needs {
                 Needs::Nothing => true,
                 Needs::Counters => model.clock().updates() >= WARM_UP,
-                Needs::Everything => model.clock().updates() >= WARM_UP && !model.quality().is_lossy(model.now()),
+                Needs::Everything => self.caught_up && !model.quality().is_lossy(model.now()),
             };
             if ready && settings.switch(&ENABLED) {
                 (detector.scan)(model, settings, &mut symptoms);

@@ -30,6 +30,11 @@ pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// Tasks to which something was done: `1 task was`, `12 tasks were`.
+pub fn tasks_were(number: usize) -> String {
+    format!("{} {}", count(number, "task"), if number == 1 { "was" } else { "were" })
+}
+
 /// A share in per cent.
 pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)

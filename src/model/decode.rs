@@ -19,6 +19,11 @@ use super::{Entity, Id, Model};
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
 
+/// No counter of a real process gets further: cut off here, sums over any number of tasks stay in range.
+const HIGHEST: u64 = 1 << 40;
+/// No poll lasts longer, which is three hundred years.
+const LONGEST: Duration = Duration::from_secs(10_000_000_000);
+
 /// What a span's metadata contributes to the fields of the spans made from it.
 #[derive(Debug, Clone)]
 pub(super) struct Metadata {
@@ -76,9 +81,9 @@ impl Model {
     fn note_quality(&mut self, update: &instrument::Update, lag: Option<Duration>) {
         let quality = &mut self.quality;
         let before = quality.dropped();
-        quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| part.dropped_events);
-        quality.dropped_resources += update.resource_update.as_ref().map_or(0, |part| part.dropped_events);
-        quality.dropped_ops += update.async_op_update.as_ref().map_or(0, |part| part.dropped_events);
+        quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| count(part.dropped_events));
+        quality.dropped_resources += update.resource_update.as_ref().map_or(0, |part| count(part.dropped_events));
+        quality.dropped_ops += update.async_op_update.as_ref().map_or(0, |part| count(part.dropped_events));
         if quality.dropped() > before {
             quality.last_dropped = Some(self.clock.now());
         }
@@ -295,8 +300,12 @@ fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
 }
 
+fn count(wire: u64) -> u64 {
+    wire.min(HIGHEST)
+}
+
 fn duration(wire: Option<&prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default()
+    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default().min(LONGEST)
 }
 
 fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
@@ -304,7 +313,7 @@ fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
         return PollStats::default();
     };
     PollStats {
-        polls: wire.polls,
+        polls: count(wire.polls),
         first: wire.first_poll.as_ref().and_then(timestamp),
         started: wire.last_poll_started.as_ref().and_then(timestamp),
         ended: wire.last_poll_ended.as_ref().and_then(timestamp),
@@ -316,10 +325,10 @@ fn task_stats(wire: &tasks::Stats) -> Option<TaskStats> {
     Some(TaskStats {
         created: wire.created_at.as_ref().and_then(timestamp)?,
         dropped: wire.dropped_at.as_ref().and_then(timestamp),
-        wakes: wire.wakes,
-        self_wakes: wire.self_wakes,
-        waker_clones: wire.waker_clones,
-        waker_drops: wire.waker_drops,
+        wakes: count(wire.wakes),
+        self_wakes: count(wire.self_wakes),
+        waker_clones: count(wire.waker_clones),
+        waker_drops: count(wire.waker_drops),
         last_wake: wire.last_wake.as_ref().and_then(timestamp),
         poll: poll_stats(wire.poll_stats.as_ref()),
         scheduled: duration(wire.scheduled_time.as_ref()),
@@ -342,7 +351,7 @@ fn op_stats(wire: &async_ops::Stats) -> Option<OpStats> {
 }
 
 fn durations(wire: &tasks::DurationHistogram) -> Option<Durations> {
-    Durations::decode(&wire.raw_histogram, wire.high_outliers, wire.highest_outlier)
+    Durations::decode(&wire.raw_histogram, count(wire.high_outliers), wire.highest_outlier)
 }
 
 fn number(value: &field::Value) -> Option<u64> {

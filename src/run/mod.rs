@@ -14,7 +14,7 @@ use self::headless::{Plan, headless};
 use self::sessions::Recording;
 use crate::cli::{Cli, Command, Common};
 use crate::feed::endpoint::Target;
-use crate::feed::recording::Speed;
+use crate::feed::recording::{RecordError, Speed};
 use crate::{explain, tui};
 
 /// Wrong arguments or settings.
@@ -31,7 +31,7 @@ pub fn main(cli: Cli) -> ExitCode {
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<UsageError>() => fail(&format!("{error:#}"), USAGE),
+        Err(error) if is_usage(&error) => fail(&format!("{error:#}"), USAGE),
         Err(error) => fail(&format!("{error:#}"), INTERNAL),
     }
 }
@@ -117,6 +117,12 @@ impl From<anyhow::Error> for UsageError {
         // These say their causes themselves.
         Self(error.to_string())
     }
+}
+
+/// Whether the user can mend it by asking for something else.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let unwritable = matches!(error.downcast_ref(), Some(RecordError::Exists { .. } | RecordError::Create { .. }));
+    unwritable || error.is::<UsageError>()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

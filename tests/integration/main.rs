@@ -1,8 +1,10 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
+mod arbitrary;
 mod docs;
 mod feed;
 mod layers;
+mod model;
 mod proto;
 mod recording;
 mod scenarios;

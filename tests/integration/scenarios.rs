@@ -14,7 +14,7 @@ use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::finding::{Severity, State};
 
 use crate::source::in_repository;
-use crate::support::simulator::{Entry, Expectation, Scenario, Timeline, play, seconds, worst};
+use crate::support::simulator::{Entry, Expectation, Scenario, Timeline, Told, play, seconds, worst};
 
 /// Updates come a little after the full second.
 const TICK: f64 = 0.1;
@@ -54,7 +54,7 @@ fn every_scenario_unfolds_as_told() {
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let scenario = Scenario::read(&path);
-            let timeline = play(&scenario);
+            let timeline = play(&scenario, Told::Once);
             let mut complaints = unexpected(&scenario, &timeline);
             complaints.extend(missing(&scenario, &timeline));
             let kept = catch_unwind(AssertUnwindSafe(|| snapshot(&path, &scenario, &timeline)));
@@ -192,4 +192,22 @@ fn detectors_are_named_like_their_files() {
             id.split('-').all(|word| !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase()));
         assert!(words_are_lower_case, "{id} is not in kebab case");
     }
+}
+
+#[test]
+fn an_update_told_twice_changes_nothing() {
+    for path in folders().iter().flat_map(|folder| scenarios(folder)) {
+        let scenario = Scenario::read(&path);
+        let [once, twice] = [Told::Once, Told::Twice].map(|told| conclusions(&play(&scenario, told)));
+        assert_eq!(twice, once, "{}", path.display());
+    }
+}
+
+/// What fired, where, and how bad it became.
+fn conclusions(timeline: &Timeline) -> BTreeSet<(&'static str, String, Option<Severity>)> {
+    let conclusion = |entries: &Vec<&Entry>| {
+        let finding = &entries[0].transition.finding;
+        (finding.detector.id, finding.symptom.subject.location.clone(), worst(entries))
+    };
+    timeline.fired().values().map(conclusion).collect()
 }

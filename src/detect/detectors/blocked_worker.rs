@@ -76,7 +76,7 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
     let victims = if hurt.is_empty() {
         String::new()
     } else {
-        format!("; {} woken meanwhile and not polled since", were(hurt.len()))
+        format!("; {} woken meanwhile and not polled since", wording::tasks_were(hurt.len()))
     };
     Some(Symptom {
         severity,
@@ -105,8 +105,4 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
         scope: Scope { sites: vec![key], tasks: keys, stalls_since: Some(worst.since), ..Scope::default() },
         sustains_only: false,
     })
-}
-
-fn were(count: usize) -> String {
-    if count == 1 { "1 task was".to_owned() } else { format!("{count} tasks were") }
 }

@@ -124,21 +124,6 @@ fn symptom(
     let class = places.clone().map(|site| format!("{} {}", site.id.name, site.id.location)).collect();
     let critical = stands && measured.standstill >= settings.duration(&CRITICAL);
     let size = channel.permits.capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
-    let state = if stands {
-        format!(
-            "nobody has got a place in it for {} (warning from {})",
-            wording::duration(measured.standstill),
-            wording::duration(settings.duration(&STANDSTILL)),
-        )
-    } else {
-        format!(
-            "in the last {} {:.1} senders waited at a time (warning from {}) and half of them {} or more",
-            wording::duration(measured.window),
-            measured.mean_waiters,
-            settings.number(&WAITERS),
-            wording::duration(measured.median),
-        )
-    };
     let tasks: Vec<_> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
     Some(Symptom {
         severity: if critical { Severity::Critical } else { Severity::Warning },
@@ -151,9 +136,10 @@ fn symptom(
             count: measured.waiting,
         },
         summary: format!(
-            "The bounded channel{size} that {} sends to is full: {}{state}.",
+            "The bounded channel{size} that {} sends to is full: {}{}.",
             wording::site(first),
             waits(measured.waiting),
+            state(settings, measured, stands),
         ),
         evidence: vec![
             Evidence::count("senders waiting", "tasks", measured.waiting, None),
@@ -182,6 +168,25 @@ fn symptom(
         },
         sustains_only: strength < 1.0,
     })
+}
+
+/// What is wrong with it, with the threshold.
+fn state(settings: Scoped<'_>, measured: &Measured, stands: bool) -> String {
+    if stands {
+        format!(
+            "nobody has got a place in it for {} (warning from {})",
+            wording::duration(measured.standstill),
+            wording::duration(settings.duration(&STANDSTILL)),
+        )
+    } else {
+        format!(
+            "in the last {} {:.1} senders waited at a time (warning from {}) and half of them {} or more",
+            wording::duration(measured.window),
+            measured.mean_waiters,
+            settings.number(&WAITERS),
+            wording::duration(measured.median),
+        )
+    }
 }
 
 /// Who waits now; nothing where the news of those come too late to tell.

@@ -76,7 +76,11 @@ fn symptom(
     let longest = victims.iter().filter_map(waited).max().unwrap_or_default();
     let what = match still {
         Some(still) => format!("no task of the process has been polled for {}", wording::duration(still)),
-        None => format!("{} woken and not polled for up to {}", were(victims.len()), wording::duration(longest)),
+        None => format!(
+            "{} woken and not polled for up to {}",
+            wording::tasks_were(victims.len()),
+            wording::duration(longest)
+        ),
     };
     let culprit = |poll: &LongPoll| wording::related_task(model, poll.task, Role::Culprit);
     let hurt = |key: &TaskKey| wording::related_task(model, *key, Role::Victim);
@@ -125,8 +129,4 @@ fn symptom(
 
 fn earliest(culprits: &[LongPoll]) -> Timestamp {
     culprits.iter().map(|poll| poll.since).min().unwrap_or_default()
-}
-
-fn were(count: usize) -> String {
-    if count == 1 { "1 task was".to_owned() } else { format!("{count} tasks were") }
 }

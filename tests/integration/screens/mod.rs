@@ -1,7 +1,5 @@
 //! What is on the screen: a made-up service, keys, and the whole picture that comes of it.
 
-#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
-
 mod service;
 
 use std::time::{Duration, SystemTime};

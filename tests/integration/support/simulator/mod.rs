@@ -11,4 +11,4 @@ mod timeline;
 mod wire;
 
 pub(crate) use scenario::{Expectation, Scenario};
-pub(crate) use timeline::{Entry, Timeline, play, seconds, worst};
+pub(crate) use timeline::{Entry, Timeline, Told, play, seconds, worst};

@@ -189,6 +189,11 @@ impl Scenario {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
+
+    /// Reads a scenario that stands in a test.
+    pub(crate) fn parse(text: &str) -> Self {
+        toml::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+    }
 }
 
 fn one_second() -> Span {

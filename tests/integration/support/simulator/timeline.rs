@@ -84,14 +84,24 @@ pub(crate) fn seconds(nanos: Nanos) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64()
 }
 
+/// How messages reach us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// As they are sent.
+    Once,
+    /// Each one twice.
+    Twice,
+}
+
 /// Plays a scenario from its beginning to its end.
-pub(crate) fn play(scenario: &Scenario) -> Timeline {
+pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
     let mut settings = Settings::default();
     for assignment in &scenario.set {
         settings.set(assignment).unwrap_or_else(|error| panic!("{error}"));
     }
     let mut player = Player {
         scenario,
+        told,
         process: Some(Process::start(scenario, 0)),
         began: 0,
         diagnosis: Diagnosis::new("simulated".to_owned(), settings, DEFAULT_RETENTION),
@@ -124,6 +134,7 @@ enum Action {
 
 struct Player<'a> {
     scenario: &'a Scenario,
+    told: Told,
     process: Option<Process>,
     /// When the process began.
     began: Nanos,
@@ -203,7 +214,10 @@ impl Player<'_> {
                 self.process = Some(Process::start(self.scenario, at));
             }
             Action::Event(event) => self.disturb(at, event),
-            Action::Resume => self.deliver(at, FeedEvent::Paused(false)),
+            Action::Resume => {
+                self.deliver(at, FeedEvent::Paused(false));
+                self.heard = at;
+            }
             Action::EndOfSilence => {
                 for update in std::mem::take(&mut self.waiting) {
                     self.deliver(at, FeedEvent::Update(Box::new(update)));
@@ -290,7 +304,7 @@ impl Player<'_> {
     fn watch(&mut self, at: Nanos) {
         let limit = QUIET.max(5 * self.scenario.interval.nanos());
         let due = at.saturating_sub(self.heard) >= limit && at.saturating_sub(self.reported) >= SECOND;
-        if self.meter.is_some() && due {
+        if self.meter.is_some() && due && at >= self.paused_until {
             self.reported = at;
             let silence = Duration::from_nanos(at - self.heard);
             self.deliver(at, FeedEvent::Quiet(silence));
@@ -298,9 +312,18 @@ impl Player<'_> {
     }
 
     fn deliver(&mut self, at: Nanos, event: FeedEvent) {
-        if matches!(event, FeedEvent::Update(_)) {
+        if let FeedEvent::Update(update) = event {
             self.heard = at;
+            if self.told == Told::Twice {
+                self.apply(at, FeedEvent::Update(update.clone()));
+            }
+            self.apply(at, FeedEvent::Update(update));
+        } else {
+            self.apply(at, event);
         }
+    }
+
+    fn apply(&mut self, at: Nanos, event: FeedEvent) {
         let transitions = self.diagnosis.apply(Arrived { at: local(at), event });
         let begin = Timestamp::from_nanos(BEGIN * SECOND);
         for transition in transitions {
