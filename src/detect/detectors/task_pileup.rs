@@ -55,6 +55,8 @@ const NO_TURNOVER: f64 = 0.3;
 const SAMPLE: usize = 64;
 /// This share of them must wait for the same kind of thing for it to be what they all wait for.
 const MOST: f64 = 0.7;
+/// Fewer ends than one in so many births are hardly any.
+const FEW: u32 = 5;
 /// Sleepers that wake this soon are no leak: a session that lasts minutes reaches a plateau.
 const SOON: Duration = Duration::from_secs(300);
 
@@ -180,7 +182,7 @@ fn symptom(
         (series.live.first().copied().unwrap_or_default(), series.live.last().copied().unwrap_or_default());
     let rate = (last - first) / series.window.as_secs_f64();
     let age = site.median_age(model.now());
-    let crowd = matches!(waits_for, WaitsFor::Unseen) && site.completed() == 0;
+    let crowd = matches!(waits_for, WaitsFor::Unseen) && nearly_all_stay(model, site, series.window);
     let (cause, recommendation, resources) = advice(model, waits_for, *share, crowd);
     let oldest: Vec<TaskKey> = site.live.iter().take(wording::MOST_IDS).map(|(_, task)| *task).collect();
     let related = resources.iter().map(|lock| wording::related_resource(model, *lock)).collect();
@@ -217,6 +219,15 @@ fn symptom(
     }
 }
 
+/// Whether hardly any of the tasks that were spawned in the window have ended: clients that connect and stay look like that, too.
+fn nearly_all_stay(model: &Model, site: &Site, window: Duration) -> bool {
+    let seconds = site.history.since(model.now().minus(window));
+    let (born, ended) = seconds.fold((0_u32, 0_u32), |(born, ended), second| {
+        (born.saturating_add(second.born), ended.saturating_add(second.ended))
+    });
+    ended < born / FEW
+}
+
 /// What brings the pile-up about, what to do, and the resource behind it.
 fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (String, String, Vec<ResourceKey>) {
     match waits_for {
@@ -237,7 +248,7 @@ fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (Stri
         }
         WaitsFor::Unseen | WaitsFor::Timer => (
             if crowd {
-                "What they wait for cannot be seen, and none of them has ever ended: possibly clients that connect and stay.".to_owned()
+                "What they wait for cannot be seen, and hardly any of them ends: possibly clients that connect and stay.".to_owned()
             } else {
                 "What they wait for cannot be seen: a socket, an unbounded channel, a Notify or a lock of another crate.".to_owned()
             },

@@ -427,6 +427,12 @@ impl Process {
                 self.try_send(of, *now);
                 return None;
             }
+            Statement::TryLock(of) => {
+                if self.try_lock(of) {
+                    self.tasks[task].guards.push((of.clone(), 1));
+                }
+                return None;
+            }
             Statement::Depth { of, by } => {
                 self.change_depth(of, *by);
                 return None;

@@ -133,6 +133,8 @@ pub(crate) enum Statement {
     Send(Want),
     /// A `try_send`, which is not reported.
     TrySend(String),
+    /// A `try_lock`, which is not reported; nothing happens if the lock is taken.
+    TryLock(String),
     /// Receives from a bounded channel, which is not reported.
     Receive(String),
     /// Drops the guard that was acquired last of this lock.
