@@ -233,11 +233,13 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
         wait.map_or_else(String::new, |wait| {
-            let holders: Vec<String> = wait
-                .holders
-                .iter()
-                .map(|holder| if holder == key { "itself".to_owned() } else { name(holder) })
-                .collect();
+            let itself = wait.holders.iter().find(|holder| *holder == key).map(|_| "itself".to_owned());
+            let others = wait.holders.iter().filter(|holder| *holder != key).map(name);
+            let mut holders: Vec<String> = itself.into_iter().chain(others).collect();
+            if holders.len() > 2 {
+                let more = holders.drain(2..).count();
+                holders.push(format!("{more} more"));
+            }
             format!(
                 "{} waits for the {}, held by {}",
                 name(key),
@@ -246,7 +248,10 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
             )
         })
     };
-    let steps: Vec<String> = tasks.iter().take(4).map(waits_for).collect();
+    // One step for each lock: those who wait for the same one in a crowd say the same.
+    let mut told = BTreeSet::new();
+    let is_new = |key: &&TaskKey| stuck.get(key).and_then(|waits| waits.first()).is_some_and(|it| told.insert(it.lock));
+    let steps: Vec<String> = tasks.iter().filter(is_new).take(4).map(waits_for).collect();
     let behind = match victims {
         0 => String::new(),
         1 => " 1 more task waits behind.".to_owned(),
