@@ -11,6 +11,7 @@ use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::relations::Confidence;
 use crate::model::resource::ResourceKind;
+use crate::model::time::Timestamp;
 use crate::model::{Model, OpKey, ResourceKey, TaskKey};
 
 const HOLD: Setting =
@@ -179,13 +180,14 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
 
 fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, doubtful: bool) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
-    let tasks: Vec<TaskKey> = core.iter().copied().collect();
+    // Whoever waits longest stands at the head of its queue: the others are behind it.
+    let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
+    tasks.sort_by_key(|task| waiting_since(model, stuck, task));
     let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
     let locks: BTreeSet<ResourceKey> = waits.iter().map(|wait| wait.lock).collect();
     let victims: Vec<TaskKey> =
         stuck.keys().filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks)).copied().collect();
-    let mut sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
-    sites.sort_by(|one, other| (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name)));
+    let sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
     let first = *sites.first()?;
     let places = locks.iter().map(|lock| wording::resource_location(model, *lock));
     let class = sites.iter().map(|site| format!("{} {}", site.id.name, site.id.location)).chain(places).collect();
@@ -222,6 +224,11 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
         },
         sustains_only: false,
     })
+}
+
+fn waiting_since(model: &Model, stuck: &Waits, task: &TaskKey) -> Option<Timestamp> {
+    let ops = stuck.get(task).into_iter().flatten().filter_map(|wait| model.op(wait.op));
+    ops.map(|op| model.waiting_since(op)).min()
 }
 
 fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -> bool {
