@@ -33,6 +33,7 @@ impl Gap {
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     now: Timestamp,
+    began: Timestamp,
     updates: u64,
     steps: VecDeque<Duration>,
     gaps: VecDeque<Gap>,
@@ -43,6 +44,11 @@ impl Clock {
     /// The target's time at its newest update.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The time of the first update.
+    pub fn began(&self) -> Timestamp {
+        self.began
     }
 
     /// How many updates have been applied.
@@ -86,6 +92,9 @@ impl Clock {
             self.judge(now, step);
         }
         self.interrupted = false;
+        if self.updates == 0 {
+            self.began = now;
+        }
         self.updates += 1;
         self.now = self.now.max(now);
     }

@@ -61,7 +61,7 @@ impl Model {
         for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.workers] {
             set.remove(&key);
         }
-        self.bury(Entity::Task(key));
+        self.bury(Entity::Task(key), at);
     }
 
     pub(super) fn end_resource(&mut self, key: ResourceKey, at: Timestamp) {
@@ -70,10 +70,11 @@ impl Model {
         };
         resource.dropped = Some(at);
         self.queues.remove(&key);
-        self.bury(Entity::Resource(key));
+        self.bury(Entity::Resource(key), at);
     }
 
-    fn bury(&mut self, entity: Entity) {
+    fn bury(&mut self, entity: Entity, ended: Timestamp) {
+        self.earliest_end = Some(self.earliest_end.map_or(ended, |earliest| earliest.min(ended)));
         self.graveyard.push_back((self.now(), entity));
     }
 
@@ -96,6 +97,7 @@ impl Model {
     fn end_op(&mut self, key: OpKey) {
         let Some(op) = self.ops.get(key) else { return };
         let (lock, task) = (self.lock_of(key), op.task);
+        let ended = op.stats.dropped.unwrap_or(self.now());
         if op.parent.is_none() {
             if let Some(lock) = lock {
                 self.note_turn(lock, key);
@@ -107,7 +109,7 @@ impl Model {
                 task.ops.retain(|op| *op != key);
             }
         }
-        self.bury(Entity::Op(key));
+        self.bury(Entity::Op(key), ended);
     }
 
     /// Writes down how an ended wait turned out.

@@ -99,6 +99,8 @@ pub struct Model {
     last_poll: Timestamp,
     /// The earliest birth that was ever seen.
     birth: Option<Timestamp>,
+    /// The earliest end that was ever seen: the target has forgotten nothing that ended later.
+    earliest_end: Option<Timestamp>,
     /// Tasks and resources that were ever seen.
     ever_seen: (usize, usize),
     /// Sites changed by the present update.
@@ -112,6 +114,9 @@ pub struct Model {
     epoch: u32,
     reconnected: bool,
 }
+
+/// So long after a process begins something of it has ended, usually.
+const FIRST_END: Duration = Duration::from_secs(5);
 
 /// How long ended tasks, resources and ops stay listed unless told otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(10);
@@ -151,6 +156,7 @@ impl Model {
             sleeps: BTreeSet::new(),
             last_poll: Timestamp::default(),
             birth: None,
+            earliest_end: None,
             ever_seen: (0, 0),
             touched: Vec::new(),
             ended_ops: Vec::new(),
@@ -215,6 +221,13 @@ impl Model {
     /// How many tasks and how many resources were ever seen, forgotten ones included.
     pub fn ever_seen(&self) -> (usize, usize) {
         self.ever_seen
+    }
+
+    /// Whether everything that happened since a time was told: either we were attached, or the target remembered it for us. It forgets by
+    /// the time of the end, so what ended after the earliest end it told of is there; little ends before anything else does.
+    fn knows_all_since(&self, start: Timestamp) -> bool {
+        let told_from = self.earliest_end.map(|end| end.minus(FIRST_END));
+        told_from.is_some_and(|from| from <= start) || self.clock.began() <= start
     }
 
     /// The async op of this key, unless it ended and was forgotten.

@@ -14,6 +14,8 @@ const NESTING: usize = 8;
 const SAME_POLL: Duration = Duration::from_micros(100);
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
+/// A grant and the permits left after it are reported one after the other: so much disorder is allowed.
+const SAME_REPORT: Duration = Duration::from_millis(10);
 /// Most steps of a wait chain that are followed.
 const CHAIN: usize = 16;
 
@@ -141,19 +143,51 @@ impl Model {
     }
 
     /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.
+    ///
+    /// Several readers of an `RwLock`, or holders of a semaphore, may be more than hold it in fact: nobody says who of them let go (see
+    /// [`knows_each_holder`](Self::knows_each_holder)).
     pub fn holders(&self, lock: ResourceKey) -> Vec<Holder> {
         let Some(resource) = self.resource(lock) else {
             return Vec::new();
         };
         match resource.kind {
-            ResourceKind::Mutex => self.last_grants(resource, 1, |_| true),
-            ResourceKind::RwLock => match self.readers_inside(lock) {
-                Some(readers) => self.last_grants(resource, readers, |source| source.contains("read")),
-                None => self.last_grants(resource, 1, |source| source.contains("write")),
-            },
-            ResourceKind::Semaphore => self.last_grants(resource, usize::MAX, |_| true),
+            // Somebody who got in unseen, with `try_lock`, may wait for its end with the lock reported as free.
+            _ if self.is_free(lock) => Vec::new(),
+            ResourceKind::Mutex => self.newest_grant(resource, |_| true),
+            ResourceKind::RwLock if self.readers_inside(lock).is_some() => self.possible_holders(resource, is_read),
+            ResourceKind::RwLock => self.newest_grant(resource, |source| !is_read(source)),
+            ResourceKind::Semaphore => self.possible_holders(resource, |_| true),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether each of the holders of a lock holds it for sure, and not just some of them.
+    pub fn knows_each_holder(&self, lock: ResourceKey) -> bool {
+        let Some(resource) = self.resource(lock) else {
+            return false;
+        };
+        match resource.kind {
+            ResourceKind::Mutex => true,
+            ResourceKind::RwLock => self
+                .readers_inside(lock)
+                .is_none_or(|readers| self.possible_grants(resource, is_read).count() == readers),
+            _ => false,
+        }
+    }
+
+    /// Whether all permits of a lock or semaphore are there, as far as is reported: taking one with `try_lock` and the like is not.
+    pub(super) fn is_free(&self, lock: ResourceKey) -> bool {
+        let Some(resource) = self.resource(lock) else {
+            return false;
+        };
+        let all = match resource.kind {
+            ResourceKind::Mutex => Some(1),
+            ResourceKind::RwLock => resource.number("max_readers"),
+            ResourceKind::Semaphore => resource.permits.capacity,
+            _ => None,
+        };
+        let there = resource.inner.and_then(|inner| self.resource(inner)?.permits.now);
+        there.zip(all).is_some_and(|(there, all)| there >= all)
     }
 
     /// How many readers are inside an `RwLock` at whose head a writer waits for them.
@@ -167,26 +201,67 @@ impl Model {
         (missing < MOST_READERS).then(|| usize::try_from(missing).unwrap_or(usize::MAX))
     }
 
-    /// The tasks of the newest grants of one kind: those of ops that are still alive come first, for they were granted and not let go.
-    fn last_grants(&self, lock: &Resource, most: usize, fits: impl Fn(&str) -> bool) -> Vec<Holder> {
-        let mut holders: Vec<Holder> = Vec::new();
-        let alive = lock.ops.iter().filter_map(|key| {
+    /// Grants, newest first: those of ops that are still alive, for they were granted and not let go, then those of ops that have ended.
+    fn grants<'a>(
+        &'a self,
+        lock: &'a Resource,
+        fits: fn(&str) -> bool,
+    ) -> impl Iterator<Item = (Option<TaskKey>, Timestamp, bool)> + 'a {
+        let alive = lock.ops.iter().filter_map(move |key| {
             let op = self.op(*key)?;
             let granted = op.is_alive() && fits(&op.source) && self.acquisition(*key).is_granted() == Some(true);
-            granted.then_some((op.task?, op.stats.poll.ended?, op.is_owned()))
+            granted.then_some((Some(op.task?), op.stats.poll.ended?, op.is_owned()))
         });
-        let ended = lock.grants.newest_first().filter(|grant| fits(&grant.source)).map(|it| (it.task, it.at, it.owned));
-        let all = alive.map(|(task, at, owned)| (Some(task), at, owned)).chain(ended);
-        for (task, since, owned) in all.take(most) {
-            let confidence = if owned { Confidence::Possible } else { Confidence::Likely };
-            let holds = task.filter(|task| self.task(*task).is_some_and(Task::is_alive));
-            if let Some(task) = holds
-                && !holders.iter().any(|holder| holder.task == task)
-            {
-                holders.push(Holder { task, since, confidence });
+        let ended = lock.grants.newest_first().filter(move |grant| fits(&grant.source));
+        alive.chain(ended.map(|grant| (grant.task, grant.at, grant.owned)))
+    }
+
+    /// The task of the newest grant of what only one can hold.
+    fn newest_grant(&self, lock: &Resource, fits: fn(&str) -> bool) -> Vec<Holder> {
+        let newest = self.grants(lock, fits).next();
+        newest.and_then(|(task, since, owned)| self.holder(task, since, !owned)).into_iter().collect()
+    }
+
+    /// Grants that may still be held: those since everybody was last seen to have let go, by tasks that live.
+    fn possible_grants<'a>(
+        &'a self,
+        lock: &'a Resource,
+        fits: fn(&str) -> bool,
+    ) -> impl Iterator<Item = (Option<TaskKey>, Timestamp, bool)> + 'a {
+        let free_at = lock.free_at.unwrap_or_default().minus(SAME_REPORT);
+        let lives = |task: Option<TaskKey>| task.is_none_or(|task| self.task(task).is_some_and(Task::is_alive));
+        self.grants(lock, fits).filter(move |(task, at, _)| *at > free_at && lives(*task))
+    }
+
+    /// The tasks that may be among those who hold what several can hold. All of them are, or none is known to.
+    fn possible_holders(&self, lock: &Resource, fits: fn(&str) -> bool) -> Vec<Holder> {
+        let mut holders: Vec<Holder> = Vec::new();
+        let mut sure = self.all_grants_are_known(lock);
+        for (task, since, owned) in self.possible_grants(lock, fits) {
+            sure &= task.is_some() && !owned;
+            if !holders.iter().any(|holder| Some(holder.task) == task) {
+                holders.extend(self.holder(task, since, true));
             }
         }
+        for holder in holders.iter_mut().filter(|_| !sure) {
+            holder.confidence = Confidence::Possible;
+        }
         holders
+    }
+
+    /// Whether every grant that may still be held is known: none has fallen out of the ring, or was forgotten before we attached.
+    fn all_grants_are_known(&self, lock: &Resource) -> bool {
+        let from = lock.free_at.unwrap_or(lock.created);
+        let oldest = lock.grants.newest_first().last().map(|grant| grant.at);
+        let fell_out = lock.grants.newest_first().count() < usize::try_from(lock.grants.total()).unwrap_or(usize::MAX)
+            && oldest.is_none_or(|oldest| oldest > from);
+        !fell_out && (lock.free_at.is_some() || self.knows_all_since(lock.created))
+    }
+
+    fn holder(&self, task: Option<TaskKey>, since: Timestamp, sure: bool) -> Option<Holder> {
+        let task = task.filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
+        let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
+        Some(Holder { task, since, confidence })
     }
 
     /// Why a task does not go on: it waits for a resource, whose holder waits for another, and so on until a task that does not wait,
@@ -206,4 +281,8 @@ impl Model {
         }
         chain
     }
+}
+
+fn is_read(source: &str) -> bool {
+    source.contains("read")
 }

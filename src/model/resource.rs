@@ -182,6 +182,10 @@ pub struct Resource {
     pub parent: Option<ResourceKey>,
     /// Whether it is an internal part of another.
     pub internal: bool,
+    /// The semaphore inside, where it is a lock or a semaphore and that was introduced.
+    pub inner: Option<ResourceKey>,
+    /// The last update at which nobody held any of its permits.
+    pub free_at: Option<Timestamp>,
     /// When it was made.
     pub created: Timestamp,
     /// Time of the update that introduced it.

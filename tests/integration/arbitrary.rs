@@ -222,7 +222,7 @@ prop_compose! {
 }
 
 fn event() -> impl Strategy<Value = FeedEvent> {
-    let as_event = |message| FeedEvent::Update(Box::new(Update { lag: None, wire_bytes: 0, message }));
+    let as_event = |message| FeedEvent::Update(Box::new(Update::from(message)));
     prop_oneof![
         12 => update().prop_map(as_event),
         1 => details().prop_map(|details| FeedEvent::Details(Box::new(details))),

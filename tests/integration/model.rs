@@ -112,7 +112,7 @@ name = "gone"
 place = "src/a.rs:2:2"
 body = [{ read = "map" }, { wait = "10ms" }, { release = "map" }, { wait = "never" }]
 [[spawn]]
-at = "2s"
+at = "2500ms"
 name = "inside"
 place = "src/a.rs:3:3"
 count = 2

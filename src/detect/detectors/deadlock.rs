@@ -3,22 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::relations::Confidence;
 use crate::model::resource::ResourceKind;
+use crate::model::time::Timestamp;
 use crate::model::{Model, OpKey, ResourceKey, TaskKey};
 
 const HOLD: Setting =
     Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
 const HOLD_ALONE: Setting =
     Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
-const HOLD_SHARED: Setting = Setting::duration(
-    "hold-shared",
+const HOLD_DOUBTFUL: Setting = Setting::duration(
+    "hold-doubtful",
     Duration::from_secs(30),
-    "the same for a task that does several things at once, one of which may hold the lock and go on",
+    "the same for a task that does several things at once, one of which may hold the lock and go on, or when events were lost",
 );
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -27,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "tasks wait for each other and none can go on",
     explain: include_str!("../../../docs/detectors/deadlock.md"),
-    settings: &[HOLD, HOLD_ALONE, HOLD_SHARED],
+    settings: &[HOLD, HOLD_ALONE, HOLD_DOUBTFUL],
     timing: Timing {
         updates: 2,
         hold: Duration::ZERO,
@@ -47,7 +50,8 @@ struct Wait {
     op: OpKey,
     lock: ResourceKey,
     holders: Vec<TaskKey>,
-    /// A semaphore lets somebody in as soon as any holder lets go, a lock only when all that hold it have.
+    /// The wait may end as soon as any one of them lets go: of a semaphore any will do, and of many readers it is not known which are
+    /// still inside. What one task holds keeps everybody out until that one lets go.
     any_frees: bool,
 }
 
@@ -59,13 +63,15 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     release(&mut stuck);
     for core in groups(&stuck) {
         let shared = core.len() == 1 && core.iter().any(|task| does_several_things(model, *task, &stuck));
+        // Where events were lost, somebody else may have got in last.
+        let doubtful = shared || model.quality().is_lossy(model.now());
         let hold = settings.duration(match core.len() {
-            1 if shared => &HOLD_SHARED,
+            _ if doubtful => &HOLD_DOUBTFUL,
             1 => &HOLD_ALONE,
             _ => &HOLD,
         });
         if still_for(model, &core, &stuck) >= hold {
-            found.extend(symptom(model, &core, &stuck, hold, shared));
+            found.extend(symptom(model, &core, &stuck, hold, doubtful));
         }
     }
 }
@@ -86,12 +92,13 @@ fn candidates(model: &Model) -> Waits {
     let tasks: BTreeSet<TaskKey> =
         locks.flat_map(|(key, _)| model.waiters(key)).filter_map(|(_, op)| op.task).collect();
     let mut waits = Waits::new();
+    let mut holders = FxHashMap::default();
     for key in tasks {
         let awake_soon = model.task(key).and_then(|task| model.timer(task)).and_then(|timer| model.due(timer));
         if awake_soon.is_some_and(|due| due.since(model.now()) < SOON && due > model.now()) {
             continue;
         }
-        let known: Option<Vec<Wait>> = model.waits(key).map(|(op, _)| wait(model, op)).collect();
+        let known: Option<Vec<Wait>> = model.waits(key).map(|(op, _)| wait(model, op, &mut holders)).collect();
         if let Some(known) = known.filter(|known| !known.is_empty()) {
             waits.insert(key, known);
         }
@@ -99,14 +106,19 @@ fn candidates(model: &Model) -> Waits {
     waits
 }
 
-fn wait(model: &Model, op: OpKey) -> Option<Wait> {
+/// Who holds a lock for sure, and whether each of them does; nothing where that cannot be told.
+type Held = Option<(Vec<TaskKey>, bool)>;
+
+fn wait(model: &Model, op: OpKey, known: &mut FxHashMap<ResourceKey, Held>) -> Option<Wait> {
     let lock = model.lock_of(op)?;
+    let (holders, each) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
+    Some(Wait { op, lock, holders, any_frees: !each })
+}
+
+fn held(model: &Model, lock: ResourceKey) -> Held {
     let holders = model.holders(lock);
-    if holders.is_empty() || holders.iter().any(|holder| holder.confidence < Confidence::Likely) {
-        return None;
-    }
-    let any_frees = model.resource(lock)?.kind == ResourceKind::Semaphore;
-    Some(Wait { op, lock, holders: holders.into_iter().map(|holder| holder.task).collect(), any_frees })
+    let sure = !holders.is_empty() && holders.iter().all(|holder| holder.confidence >= Confidence::Likely);
+    sure.then(|| (holders.into_iter().map(|holder| holder.task).collect(), model.knows_each_holder(lock)))
 }
 
 /// Assumes all of them stuck and lets go those that can go on after all, until no more can: what is left is the greatest set of tasks
@@ -166,15 +178,16 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
     moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
 }
 
-fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, shared: bool) -> Option<Symptom> {
+fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, doubtful: bool) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
-    let tasks: Vec<TaskKey> = core.iter().copied().collect();
+    // Whoever waits longest stands at the head of its queue: the others are behind it.
+    let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
+    tasks.sort_by_key(|task| waiting_since(model, stuck, task));
     let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
     let locks: BTreeSet<ResourceKey> = waits.iter().map(|wait| wait.lock).collect();
     let victims: Vec<TaskKey> =
         stuck.keys().filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks)).copied().collect();
-    let mut sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
-    sites.sort_by(|one, other| (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name)));
+    let sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
     let first = *sites.first()?;
     let places = locks.iter().map(|lock| wording::resource_location(model, *lock));
     let class = sites.iter().map(|site| format!("{} {}", site.id.name, site.id.location)).chain(places).collect();
@@ -184,8 +197,8 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
     related.extend(locks.iter().map(|lock| wording::related_resource(model, *lock)));
     related.dedup();
     Some(Symptom {
-        severity: if shared { Severity::Warning } else { Severity::Critical },
-        grade: shared.then_some(Grade::Risk),
+        severity: if doubtful { Severity::Warning } else { Severity::Critical },
+        grade: doubtful.then_some(Grade::Risk),
         subject: Subject {
             kind: SubjectKind::Site,
             name: first.id.name.to_string(),
@@ -213,6 +226,11 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
     })
 }
 
+fn waiting_since(model: &Model, stuck: &Waits, task: &TaskKey) -> Option<Timestamp> {
+    let ops = stuck.get(task).into_iter().flatten().filter_map(|wait| model.op(wait.op));
+    ops.map(|op| model.waiting_since(op)).min()
+}
+
 fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -> bool {
     stuck.get(task).into_iter().flatten().any(|wait| locks.contains(&wait.lock))
 }
@@ -222,11 +240,13 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
         wait.map_or_else(String::new, |wait| {
-            let holders: Vec<String> = wait
-                .holders
-                .iter()
-                .map(|holder| if holder == key { "itself".to_owned() } else { name(holder) })
-                .collect();
+            let itself = wait.holders.iter().find(|holder| *holder == key).map(|_| "itself".to_owned());
+            let others = wait.holders.iter().filter(|holder| *holder != key).map(name);
+            let mut holders: Vec<String> = itself.into_iter().chain(others).collect();
+            if holders.len() > 2 {
+                let more = holders.drain(2..).count();
+                holders.push(format!("{more} more"));
+            }
             format!(
                 "{} waits for the {}, held by {}",
                 name(key),
@@ -235,7 +255,10 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
             )
         })
     };
-    let steps: Vec<String> = tasks.iter().take(4).map(waits_for).collect();
+    // One step for each lock: those who wait for the same one in a crowd say the same.
+    let mut told = BTreeSet::new();
+    let is_new = |key: &&TaskKey| stuck.get(key).and_then(|waits| waits.first()).is_some_and(|it| told.insert(it.lock));
+    let steps: Vec<String> = tasks.iter().filter(is_new).take(4).map(waits_for).collect();
     let behind = match victims {
         0 => String::new(),
         1 => " 1 more task waits behind.".to_owned(),

@@ -38,6 +38,8 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// A shorter time than this says nothing of how long senders usually wait.
 const SHORTEST: Duration = Duration::from_secs(2);
+/// Where no sender has come for so long, nor for as long as half of them wait, none comes any more.
+const ARRIVES: Duration = Duration::from_secs(2);
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 
@@ -52,6 +54,8 @@ struct Measured {
     median: Duration,
     /// How long the longest present wait has lasted.
     oldest: Duration,
+    /// Infinite while senders keep coming, too little to begin a finding when none has come for long: then it was a burst, and drains.
+    arrivals: f64,
     /// How long nobody has got in.
     standstill: Duration,
     /// The usual time between two grants.
@@ -73,7 +77,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         } else if measured.window < SHORTEST {
             0.0
         } else {
-            ratios.into_iter().fold(f64::INFINITY, f64::min)
+            ratios.into_iter().fold(measured.arrivals, f64::min)
         };
         if strength >= LEAVE {
             found.extend(symptom(model, settings, key, channel, &measured, (stands, strength)));
@@ -99,10 +103,14 @@ fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource
     let between = grants.first().zip(grants.last()).map_or(Duration::ZERO, |(last, first)| last.since(*first));
     let steps = u32::try_from(grants.len().saturating_sub(1).max(1)).unwrap_or(u32::MAX);
     let oldest = present.iter().max().copied().unwrap_or_default();
+    let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
+    let youngest = present.iter().min().copied();
+    let come = youngest.is_some_and(|youngest| youngest <= ARRIVES.max(median));
     Measured {
         waiting: present.len(),
         mean_waiters: waited.as_secs_f64() / window.as_secs_f64().max(1.0),
-        median: waits.get(waits.len() / 2).copied().unwrap_or_default(),
+        median,
+        arrivals: if come { f64::INFINITY } else { LEAVE },
         oldest,
         standstill: grants.first().map_or(oldest, |last| model.running_since(*last)),
         usual: between / steps,

@@ -47,6 +47,8 @@ impl Model {
             location: nothing,
             parent: None,
             internal: false,
+            inner: None,
+            free_at: None,
             created: created.unwrap_or(self.now()),
             first_seen: self.now(),
             dropped: None,
@@ -67,8 +69,14 @@ impl Model {
             return;
         };
         let parent = self.resource_or_placeholder(parent);
-        if let Some(child) = self.resources.get_mut(child) {
-            child.parent = Some(parent);
+        let Some(inner) = self.resources.get_mut(child).filter(|_| child != parent) else {
+            return;
+        };
+        inner.parent = Some(parent);
+        if inner.kind == ResourceKind::Inner
+            && let Some(parent) = self.resources.get_mut(parent)
+        {
+            parent.inner = Some(child);
         }
     }
 
@@ -107,10 +115,17 @@ impl Model {
         // Whoever uses it was introduced in the same update, before its first report.
         let fresh = newborn && !resource.placeholder && resource.first_seen == now && !used;
         resource.change(attributes, fresh, now);
+        let was_dropped = resource.dropped.is_some();
         if resource.depth().is_some() && resource.dropped.is_none() {
             self.queues.insert(key);
         }
-        if let (Some(dropped), None) = (dropped, resource.dropped) {
+        if let (ResourceKind::Inner, Some(parent)) = (resource.kind, resource.parent)
+            && self.is_free(parent)
+            && let Some(parent) = self.resources.get_mut(parent)
+        {
+            parent.free_at = Some(now);
+        }
+        if let (Some(dropped), false) = (dropped, was_dropped) {
             self.end_resource(key, dropped);
         }
     }

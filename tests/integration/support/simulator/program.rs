@@ -133,6 +133,8 @@ pub(crate) enum Statement {
     Send(Want),
     /// A `try_send`, which is not reported.
     TrySend(String),
+    /// A `try_lock`, which is not reported; nothing happens if the lock is taken.
+    TryLock(String),
     /// Receives from a bounded channel, which is not reported.
     Receive(String),
     /// Drops the guard that was acquired last of this lock.
@@ -143,6 +145,8 @@ pub(crate) enum Statement {
     Aside(Want),
     /// Waits for the answer on a oneshot channel of its own.
     Answer(Until),
+    /// The first tick of an interval of its own, after a while.
+    Tick(Span),
     /// Starts a blocking job and does not wait for it.
     SpawnBlocking(Span),
     /// Waits for a blocking job.

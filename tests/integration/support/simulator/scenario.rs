@@ -25,6 +25,9 @@ pub(crate) struct Scenario {
     /// Whether the first message was too large to be sent, after another client had been told everything.
     #[serde(default)]
     pub(crate) no_initial_state: bool,
+    /// For how long the target remembers what has ended.
+    #[serde(default = "an_hour")]
+    pub(crate) retention: Span,
     /// Events that the target reads per turn; all by default, as with a pump.
     #[serde(default = "no_limit")]
     pub(crate) drain: usize,
@@ -198,6 +201,10 @@ impl Scenario {
 
 fn one_second() -> Span {
     Span::seconds(1)
+}
+
+fn an_hour() -> Span {
+    Span::seconds(3_600)
 }
 
 fn no_limit() -> usize {

@@ -294,6 +294,14 @@ impl Process {
         self.shared[&it.of].granted.contains(&it.ticket)
     }
 
+    /// Takes a permit in the way that is not reported.
+    pub(super) fn try_lock(&mut self, name: &str) -> bool {
+        let shared = self.thing(name);
+        let there = shared.free > 0;
+        shared.free -= u64::from(there);
+        there
+    }
+
     pub(super) fn try_send(&mut self, name: &str, now: Nanos) {
         let shared = self.thing(name);
         if shared.free > 0 {

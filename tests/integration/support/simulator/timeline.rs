@@ -231,6 +231,7 @@ impl Player<'_> {
         let paused = at < self.paused_until;
         let Some(process) = &mut self.process else { return };
         process.seen.read_events(self.meter.is_some());
+        process.seen.forget(at.saturating_sub(self.scenario.retention.nanos()), self.meter.is_some());
         if let (Some(meter), false) = (&mut self.meter, paused) {
             let message = process.seen.message(at, Include::Changed);
             let update = Update {

@@ -1,6 +1,6 @@
 //! What console-subscriber keeps of a process, and the messages it makes of that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use console_api::field::{Name, Value};
 use console_api::{Attribute, Field, Id, Location, async_ops, instrument, resources, tasks};
@@ -343,6 +343,13 @@ impl Aggregator {
         let _ = self.message(0, Include::Changed);
     }
 
+    /// Forgets what ended before a time. What has changed since is told first, if anybody watches.
+    pub(crate) fn forget(&mut self, before: Nanos, watched: bool) {
+        forget(&mut self.tasks, watched, |task| task.dropped.is_some_and(|at| at < before));
+        forget(&mut self.resources, watched, |resource| resource.dropped.is_some_and(|at| at < before));
+        forget(&mut self.ops, watched, |op| op.dropped.is_some_and(|at| at < before));
+    }
+
     /// The next message to a client.
     pub(crate) fn message(&mut self, now: Nanos, include: Include) -> instrument::Update {
         let (new_tasks, task_stats) = take(&mut self.tasks, include, |task| task.id, introduce_task, task_stats);
@@ -367,6 +374,12 @@ impl Aggregator {
             }),
         }
     }
+}
+
+fn forget<T>(table: &mut Table<T>, watched: bool, is_old: impl Fn(&T) -> bool) {
+    let untold: HashSet<usize> = if watched { table.changed.iter().copied().collect() } else { HashSet::new() };
+    let all = &table.all;
+    table.known.retain(|_, index| untold.contains(index) || !is_old(&all[*index]));
 }
 
 /// Introductions and counters of one kind of entities for a message. A first message leaves what has changed to the next one too.
