@@ -11,16 +11,16 @@ mod synthetic;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use console_api::instrument::Update;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use prost::Message;
+use prost::bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use tokio_canary::detect::engine::Engine;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Arrived, Diagnosis, Status};
-use tokio_canary::feed::FeedEvent;
+use tokio_canary::feed::{FeedEvent, Update};
 use tokio_canary::model::{DEFAULT_RETENTION, Model};
 use tokio_canary::tui::state::{Root, UiState};
 use tokio_canary::tui::theme::Theme;
@@ -71,15 +71,18 @@ impl Watched {
 #[divan::bench(args = CASES)]
 fn decode(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     let mut process = Process::new(Plan::new(tasks, changes));
-    let bytes = process.step(INTERVAL).encode_to_vec();
-    bencher.counter(ItemsCount::new(changes)).bench_local(|| Update::decode(bytes.as_slice()).expect("an update"));
+    let bytes = Bytes::from(process.step(INTERVAL).encode_to_vec());
+    bencher.counter(ItemsCount::new(changes)).bench_local(|| Update::decode(bytes.clone()).expect("an update"));
 }
 
-/// Bytes to a message, when everything is in it.
+/// The first message, with everything that lives in it, from bytes into an empty model.
 #[divan::bench(args = SIZES)]
-fn decode_first(bencher: Bencher<'_, '_>, tasks: usize) {
-    let bytes = Process::new(Plan::new(tasks, 0)).state().encode_to_vec();
-    bencher.counter(ItemsCount::new(tasks)).bench_local(|| Update::decode(bytes.as_slice()).expect("an update"));
+fn attach(bencher: Bencher<'_, '_>, tasks: usize) {
+    let bytes = Bytes::from(Process::new(Plan::new(tasks, 0)).state().encode_to_vec());
+    bencher.counter(ItemsCount::new(tasks)).with_inputs(Model::default).bench_local_refs(|model| {
+        let update = Update::decode(bytes.clone()).expect("an update");
+        model.apply_with(&update.message, update.more_tasks.decoded(), None);
+    });
 }
 
 /// A message into the model, and away with it.
@@ -90,15 +93,6 @@ fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
         .counter(ItemsCount::new(changes))
         .with_inputs(|| watched.borrow_mut().process.step(INTERVAL))
         .bench_local_values(|update| watched.borrow_mut().model.apply(&update, Some(Duration::ZERO)));
-}
-
-/// A message with everything in it into an empty model.
-#[divan::bench(args = SIZES)]
-fn apply_first(bencher: Bencher<'_, '_>, tasks: usize) {
-    let update = Process::new(Plan::new(tasks, 0)).state();
-    bencher.counter(ItemsCount::new(tasks)).with_inputs(Model::default).bench_local_refs(|model| {
-        model.apply(&update, None);
-    });
 }
 
 /// All detectors over the model, after each update: one at a time, for a second look at the same moment is skipped.
