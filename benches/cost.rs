@@ -1,4 +1,4 @@
-//! What an update costs on its way from the wire to the findings: `cargo bench`.
+//! What an update costs on its way from the wire to the screen: `cargo bench`.
 //!
 //! Two rows of numbers for each layer: the same 1,000 changes in processes of 1,000 to 100,000 tasks, which must cost about the same, and
 //! 100 to 10,000 changes in a process of 10,000 tasks, which must cost in proportion. Read them against each other, within one run: a
@@ -9,15 +9,21 @@
 mod synthetic;
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use console_api::instrument::Update;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use prost::Message;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
 use tokio_canary::detect::engine::Engine;
 use tokio_canary::detect::settings::Settings;
-use tokio_canary::model::Model;
+use tokio_canary::diagnosis::{Arrived, Diagnosis, Status};
+use tokio_canary::feed::FeedEvent;
+use tokio_canary::model::{DEFAULT_RETENTION, Model};
+use tokio_canary::tui::state::{Root, UiState};
+use tokio_canary::tui::theme::Theme;
 
 use synthetic::{Plan, Process};
 
@@ -103,4 +109,66 @@ fn scan(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
         let Watched { model, engine, .. } = &mut *watched.borrow_mut();
         engine.scan(model, model.now())
     });
+}
+
+/// A watched process on a screen.
+struct Shown {
+    process: Process,
+    state: UiState,
+    terminal: Terminal<TestBackend>,
+}
+
+impl Shown {
+    fn new(tasks: usize, changes: usize, root: Root) -> Self {
+        let diagnosis = Diagnosis::new("127.0.0.1:6669".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let terminal = Terminal::new(TestBackend::new(160, 45)).expect("a terminal in memory");
+        let process = Process::new(Plan::new(tasks, changes));
+        let mut shown = Self { process, state: UiState::new(vec![diagnosis], Theme::new(true, true)), terminal };
+        shown.state.panes.iter_mut().for_each(|pane| pane.root = root);
+        shown.take(FeedEvent::Status(Status::Live));
+        let first = shown.process.state();
+        shown.take(FeedEvent::Update(Box::new(first.into())));
+        for _ in 0..WARM_UP {
+            shown.live();
+        }
+        shown
+    }
+
+    fn live(&mut self) {
+        let update = self.process.step(INTERVAL);
+        self.take(FeedEvent::Update(Box::new(update.into())));
+    }
+
+    fn take(&mut self, event: FeedEvent) {
+        self.state.apply(0, Arrived { at: SystemTime::now(), event });
+    }
+
+    fn draw(&mut self) {
+        let Self { state, terminal, .. } = self;
+        terminal.draw(|frame| tokio_canary::tui::draw(frame, state, SystemTime::now())).expect("a terminal in memory");
+    }
+}
+
+/// The first frame after an update, with the list of findings on it.
+#[divan::bench(args = CASES, sample_size = 1)]
+fn draw_findings(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
+    bench_draw(bencher, Shown::new(tasks, changes, Root::Findings));
+}
+
+/// The first frame after an update, with the list of tasks on it, which has to be sorted anew.
+#[divan::bench(args = CASES, sample_size = 1)]
+fn draw_tasks(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
+    bench_draw(bencher, Shown::new(tasks, changes, Root::Tasks));
+}
+
+/// Any other frame.
+#[divan::bench(args = SIZES)]
+fn draw_again(bencher: Bencher<'_, '_>, tasks: usize) {
+    let mut shown = Shown::new(tasks, 1_000, Root::Tasks);
+    bencher.bench_local(|| shown.draw());
+}
+
+fn bench_draw(bencher: Bencher<'_, '_>, shown: Shown) {
+    let shown = RefCell::new(shown);
+    bencher.with_inputs(|| shown.borrow_mut().live()).bench_local_refs(|()| shown.borrow_mut().draw());
 }

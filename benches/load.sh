@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What watching costs: CPU share and memory of the real binary in front of a synthetic service of two sizes.
 #
-#   benches/load.sh [seconds]      how long each case is measured (default 30)
+#   benches/load.sh [seconds [tasks changes]]      how long each case is measured (default 30), and one size instead of the usual two
 #
 # Builds the tool as it is installed (release, without the flag that the examples need), lets it watch the service headless and, if there is a
 # terminal interface, in a terminal of 160 x 45, and prints for each:
@@ -13,6 +13,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${1:-30}
+sizes=('10000 3000' '100000 20000')
+if (($# > 2)); then sizes=("$2 $3"); fi
 target=${CARGO_TARGET_DIR:-target}
 plain=(--release --locked --config 'build.rustflags=[]')
 if [[ -v RUSTFLAGS || -v CARGO_ENCODED_RUSTFLAGS ]]; then
@@ -54,16 +56,25 @@ wait_for() { # a line in a file
     exit 1
 }
 
+still_there() {
+    [[ -d /proc/$1 ]] && return
+    echo "the tool has ended by itself:" >&2
+    tail -n 5 "$folder/err" "$folder/screen" >&2 2>/dev/null || true
+    exit 1
+}
+
 measure() { # name, pid
     local pid=$2 before after began ended attach
     sleep 5
+    still_there "$pid"
     before=$(cpu_ticks "$pid") began=$(date +%s%N)
     sleep "$seconds"
+    still_there "$pid"
     after=$(cpu_ticks "$pid") ended=$(date +%s%N)
     attach=$(awk -v t="$before" -v hz="$ticks" 'BEGIN { printf "%.2f", t / hz }')
     awk -v name="$1" -v attach="$attach" -v used=$((after - before)) -v hz="$ticks" -v wall=$((ended - began)) \
         -v rss="$(memory "$pid" VmRSS)" -v peak="$(memory "$pid" VmHWM)" \
-        'BEGIN { printf "%-34s %9s s %8.2f %% %7d MiB %7d MiB\n", name, attach, 100 * used / hz / (wall / 1e9), rss, peak }'
+        'BEGIN { printf "%-42s %9s s %8.2f %% %7d MiB %7d MiB\n", name, attach, 100 * used / hz / (wall / 1e9), rss, peak }'
 }
 
 headless() { # name, address
@@ -97,8 +108,8 @@ interactive() { # name, address, keys to press once it is up
     rm "$folder/keys" "$folder/pid"
 }
 
-printf '\n%-34s %11s %10s %11s %11s\n' case attach cpu rss 'peak rss'
-for size in '10000 3000' '100000 20000'; do
+printf '\n%-42s %11s %10s %11s %11s\n' case attach cpu rss 'peak rss'
+for size in "${sizes[@]}"; do
     read -r tasks changes <<<"$size"
     "$service" --bind 127.0.0.1:0 --tasks "$tasks" --changes "$changes" >"$folder/service" &
     server=$!

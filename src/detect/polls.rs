@@ -46,6 +46,11 @@ pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
     polls
 }
 
+/// Whether all of them began in the first moments of the process, so long, and have not lasted longer yet.
+pub(super) fn are_starting_up(model: &Model, polls: &[LongPoll], limit: Duration) -> bool {
+    polls.iter().all(|poll| poll.age < limit && poll.since.since(model.birth()) < limit)
+}
+
 fn is_contradicted(task: &Task) -> bool {
     let (wakes, clones) = task.stirred_while_running();
     wakes >= STIRRED && clones >= STIRRED

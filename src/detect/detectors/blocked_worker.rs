@@ -44,7 +44,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let crowded = more_than_threads(model, sites.values().map(Vec::len).sum());
     for (site, polls) in sites {
         // A process that has just begun does not serve anybody yet.
-        let early = polls.iter().all(|poll| poll.age < start_up && poll.since.since(model.birth()) < start_up);
+        let early = polls::are_starting_up(model, &polls, start_up);
         found.extend(symptom(model, site, &polls, critical, crowded || early));
     }
 }

@@ -11,6 +11,7 @@ use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::relations::Confidence;
 use crate::model::resource::ResourceKind;
+use crate::model::time::Timestamp;
 use crate::model::{Model, OpKey, ResourceKey, TaskKey};
 
 const HOLD: Setting =
@@ -189,13 +190,14 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
 
 fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, doubtful: bool) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
-    let tasks: Vec<TaskKey> = core.iter().copied().collect();
+    // Whoever waits longest stands at the head of its queue: the others are behind it.
+    let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
+    tasks.sort_by_key(|task| waiting_since(model, stuck, task));
     let waits: Vec<&Wait> = core.iter().filter_map(|task| stuck.get(task)).flatten().collect();
     let locks: BTreeSet<ResourceKey> = waits.iter().map(|wait| wait.lock).collect();
     let victims: Vec<TaskKey> =
         stuck.keys().filter(|task| !core.contains(task) && waits_for_any(stuck, task, &locks)).copied().collect();
-    let mut sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
-    sites.sort_by(|one, other| (&one.id.location, &one.id.name).cmp(&(&other.id.location, &other.id.name)));
+    let sites: Vec<_> = tasks.iter().filter_map(|key| model.site(model.task(*key)?.site)).collect();
     let first = *sites.first()?;
     let places = locks.iter().map(|lock| wording::resource_location(model, *lock));
     let class = sites.iter().map(|site| format!("{} {}", site.id.name, site.id.location)).chain(places).collect();
@@ -234,6 +236,11 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
     })
 }
 
+fn waiting_since(model: &Model, stuck: &Waits, task: &TaskKey) -> Option<Timestamp> {
+    let ops = stuck.get(task).into_iter().flatten().filter_map(|wait| model.op(wait.op));
+    ops.map(|op| model.waiting_since(op)).min()
+}
+
 fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -> bool {
     stuck.get(task).into_iter().flatten().any(|wait| locks.contains(&wait.lock))
 }
@@ -243,11 +250,13 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
         wait.map_or_else(String::new, |wait| {
-            let holders: Vec<String> = wait
-                .named()
-                .iter()
-                .map(|holder| if holder == key { "itself".to_owned() } else { name(holder) })
-                .collect();
+            let itself = wait.named().iter().find(|holder| *holder == key).map(|_| "itself".to_owned());
+            let others = wait.named().iter().filter(|holder| *holder != key).map(name);
+            let mut holders: Vec<String> = itself.into_iter().chain(others).collect();
+            if holders.len() > 2 {
+                let more = holders.drain(2..).count();
+                holders.push(format!("{more} more"));
+            }
             format!(
                 "{} waits for the {}, held by {}",
                 name(key),
@@ -256,7 +265,10 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
             )
         })
     };
-    let steps: Vec<String> = tasks.iter().take(4).map(waits_for).collect();
+    // One step for each lock: those who wait for the same one in a crowd say the same.
+    let mut told = BTreeSet::new();
+    let is_new = |key: &&TaskKey| stuck.get(key).and_then(|waits| waits.first()).is_some_and(|it| told.insert(it.lock));
+    let steps: Vec<String> = tasks.iter().filter(is_new).take(4).map(waits_for).collect();
     let behind = match victims {
         0 => String::new(),
         1 => " 1 more task waits behind.".to_owned(),

@@ -134,7 +134,7 @@ fn symptom(
         grade: None,
         subject: wording::site_subject(model, site, worst.as_slice(), site.live.len()),
         summary: format!(
-            "Polls of {} take {} {what} (warning from {}) and keep {} of a core busy: whatever else its worker has to do waits as long.",
+            "Polls of {} take {} {what} (warning from {}) and occupy a worker thread for {} of the time: whatever else it has to do waits as long.",
             wording::site(site),
             wording::duration(value),
             wording::duration(limit),

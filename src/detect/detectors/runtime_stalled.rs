@@ -17,6 +17,8 @@ const CRITICAL: Setting = Setting::duration(
 );
 const BUSY: Setting =
     Setting::count("busy", 5, "so many polls of other tasks in the five seconds before show that it was not idle");
+const START_UP: Setting =
+    Setting::duration("start-up", Duration::from_secs(5), "polls of the target's first seconds may take this long");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "runtime-stalled",
@@ -24,7 +26,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "woken tasks are not polled while one poll runs on",
     explain: include_str!("../../../docs/detectors/runtime-stalled.md"),
-    settings: &[CRITICAL, BUSY],
+    settings: &[CRITICAL, BUSY, START_UP],
     timing: Timing {
         updates: 1,
         hold: Duration::ZERO,
@@ -42,6 +44,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let critical = settings.duration(&CRITICAL);
     let culprits = polls::running_for(model, critical);
     let Some(culprit) = culprits.first() else { return };
+    let early = polls::are_starting_up(model, &culprits, settings.duration(&START_UP));
     let victims: Vec<TaskKey> = polls::waiting_since(model, culprit.since, critical)
         .into_iter()
         .filter(|victim| culprits.iter().all(|culprit| culprit.task != *victim))
@@ -49,7 +52,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let still = model.running_since(model.last_poll().max(culprit.since));
     let stands = still >= critical && polls_before(model, culprit) >= settings.count(&BUSY);
     if !victims.is_empty() || stands {
-        found.extend(symptom(model, &culprits, &victims, stands.then_some(still), critical));
+        found.extend(symptom(model, &culprits, &victims, stands.then_some(still), (critical, early)));
     }
 }
 
@@ -67,7 +70,7 @@ fn symptom(
     culprits: &[LongPoll],
     victims: &[TaskKey],
     still: Option<Duration>,
-    critical: Duration,
+    (critical, early): (Duration, bool),
 ) -> Option<Symptom> {
     let worst = culprits.first()?;
     let task = model.task(worst.task)?;
@@ -75,9 +78,11 @@ fn symptom(
     let waited = |key: &TaskKey| model.task(*key).map(|task| model.running_since(polls::told_to_run(task)));
     let longest = victims.iter().filter_map(waited).max().unwrap_or_default();
     let what = match still {
-        Some(still) => format!("no task of the process has been polled for {}", wording::duration(still)),
+        Some(still) => {
+            format!("A runtime stands still: no task of the process has been polled for {}", wording::duration(still))
+        }
         None => format!(
-            "{} woken and not polled for up to {}",
+            "A worker thread does not get to its other tasks: {} woken and not polled for up to {}",
             wording::tasks_were(victims.len()),
             wording::duration(longest)
         ),
@@ -88,8 +93,9 @@ fn symptom(
         culprits.iter().take(4).filter_map(culprit).chain(victims.iter().take(4).filter_map(hurt)).collect();
     related.dedup();
     Some(Symptom {
-        severity: Severity::Critical,
-        grade: None,
+        // A process that has just begun does not serve anybody yet.
+        severity: if early { Severity::Info } else { Severity::Critical },
+        grade: early.then_some(Grade::Risk),
         subject: Subject {
             kind: SubjectKind::Runtime,
             name: "runtime".to_owned(),
@@ -98,7 +104,7 @@ fn symptom(
             count: victims.len(),
         },
         summary: format!(
-            "A runtime stands still: {what} (critical from {}), while {} has been inside one poll for {}.",
+            "{what} (critical from {}), while {} has been inside one poll for {}.",
             wording::duration(critical),
             wording::task(model, task),
             wording::duration(worst.age),

@@ -66,6 +66,8 @@ enum WaitsFor {
     Resource(ResourceKey, Option<Text>),
     /// Nothing that the feed shows.
     Unseen,
+    /// The next tick of an interval, each of its own: a heartbeat or a stream, which ends when somebody ends it.
+    Tick,
     /// A timer that ends soon, so that they go on by themselves.
     Timer,
 }
@@ -143,11 +145,15 @@ fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
 fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
     let step = site.live.len().div_ceil(SAMPLE).max(1);
     let asked: Vec<TaskKey> = site.live.iter().step_by(step).map(|(_, key)| *key).collect();
-    let mut sleeping = 0;
+    let (mut sleeping, mut ticking) = (0, 0);
     let mut waits: BTreeMap<(ResourceKind, Text), Vec<ResourceKey>> = BTreeMap::new();
     for key in &asked {
         let lock = model.waits(*key).find_map(|(op, _)| model.lock_of(op));
         if let Some((lock, resource)) = lock.and_then(|lock| Some((lock, model.resource(lock)?))) {
+            if resource.kind.is_timer() {
+                ticking += 1;
+                continue;
+            }
             waits.entry((resource.kind, resource.location.clone())).or_default().push(lock);
         } else if model.task(*key).and_then(|task| model.timer(task)).is_some_and(|timer| ends_soon(model, timer)) {
             sleeping += 1;
@@ -162,6 +168,7 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
             (WaitsFor::Resource(locks[0], place), share(locks.len()))
         }
         _ if share(sleeping) > 0.5 => (WaitsFor::Timer, share(sleeping)),
+        _ if share(ticking) > 0.5 => (WaitsFor::Tick, share(ticking)),
         _ => (WaitsFor::Unseen, 0.0),
     }
 }
@@ -182,7 +189,8 @@ fn symptom(
         (series.live.first().copied().unwrap_or_default(), series.live.last().copied().unwrap_or_default());
     let rate = (last - first) / series.window.as_secs_f64();
     let age = site.median_age(model.now());
-    let crowd = matches!(waits_for, WaitsFor::Unseen) && nearly_all_stay(model, site, series.window);
+    let unseen = matches!(waits_for, WaitsFor::Unseen | WaitsFor::Tick);
+    let crowd = unseen && nearly_all_stay(model, site, series.window);
     let (cause, recommendation, resources) = advice(model, waits_for, *share, crowd);
     let oldest: Vec<TaskKey> = site.live.iter().take(wording::MOST_IDS).map(|(_, task)| *task).collect();
     let related = resources.iter().map(|lock| wording::related_resource(model, *lock)).collect();
@@ -246,6 +254,13 @@ fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (Stri
                 vec![*lock],
             )
         }
+        WaitsFor::Tick => (
+            format!("{} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended.", wording::percent(share)),
+            "Look at what should end the loop of these tasks: a client that leaves, a shutdown signal, an owner that is dropped. Mind that \
+             dropping a JoinHandle does not end its task; a JoinSet or an abort does."
+                .to_owned(),
+            Vec::new(),
+        ),
         WaitsFor::Unseen | WaitsFor::Timer => (
             if crowd {
                 "What they wait for cannot be seen, and hardly any of them ends: possibly clients that connect and stay.".to_owned()

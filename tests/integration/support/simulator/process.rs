@@ -54,7 +54,7 @@ enum Wait {
     Yielded,
     Acquiring(Acquisition),
     Receiving(String),
-    Answer { resource: usize, op: usize, due: Option<Nanos> },
+    Answer { resource: usize, op: usize, polled_as: &'static str, due: Option<Nanos> },
     Job(usize),
     Entered,
     Forgotten,
@@ -457,6 +457,7 @@ impl Process {
             Statement::Yield => Wait::Yielded,
             Statement::Receive(of) => Wait::Receiving(of.clone()),
             Statement::Answer(until) => self.oneshot(task, *until, *now),
+            Statement::Tick(span) => self.tick(task, *span, *now),
             Statement::Blocking(span) => Wait::Job(self.start_job(task, *span, *now)),
             Statement::Lock(want)
             | Statement::Read(want)
@@ -543,7 +544,20 @@ impl Process {
         let id = self.seen.resource_id(resource);
         let op =
             self.seen.add_op(OpSpan { created: now, source: "Receiver::await", resource: id, ..OpSpan::default() });
-        Wait::Answer { resource, op, due: until.from(now) }
+        Wait::Answer { resource, op, polled_as: "poll_recv", due: until.from(now) }
+    }
+
+    fn tick(&mut self, task: usize, span: Span, now: Nanos) -> Wait {
+        let resource = self.seen.add_resource(ResourceSpan {
+            created: now,
+            concrete_type: "Interval",
+            is_timer: true,
+            place: Some(self.tasks[task].place.clone()),
+            ..ResourceSpan::default()
+        });
+        let id = self.seen.resource_id(resource);
+        let op = self.seen.add_op(OpSpan { created: now, source: "Interval::tick", resource: id, ..OpSpan::default() });
+        Wait::Answer { resource, op, polled_as: "poll_tick", due: Some(now + span.nanos()) }
     }
 
     fn start_job(&mut self, parent: usize, span: Span, now: Nanos) -> usize {
@@ -623,13 +637,13 @@ impl Process {
                 let of = of.clone();
                 self.receive(task, &of, *now)
             }
-            Wait::Answer { resource, op, due } => {
+            Wait::Answer { resource, op, polled_as, due } => {
                 let ready = due.is_some_and(|due| *now >= due);
-                let (resource, op) = (*resource, *op);
+                let (resource, op, polled_as) = (*resource, *op, *polled_as);
                 self.seen.op(op).polls.start(*now);
                 self.seen.op(op).polls.end(*now + 500);
                 let span = self.tasks[task].span;
-                self.seen.poll_op("poll_recv", op, span, ready);
+                self.seen.poll_op(polled_as, op, span, ready);
                 if ready {
                     self.seen.close_op(op, *now + 700);
                     self.seen.close_resource(resource, *now + 900);

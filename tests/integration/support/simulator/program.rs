@@ -145,6 +145,8 @@ pub(crate) enum Statement {
     Aside(Want),
     /// Waits for the answer on a oneshot channel of its own.
     Answer(Until),
+    /// The first tick of an interval of its own, after a while.
+    Tick(Span),
     /// Starts a blocking job and does not wait for it.
     SpawnBlocking(Span),
     /// Waits for a blocking job.
