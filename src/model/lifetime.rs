@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::site::End;
 use super::time::Timestamp;
 use super::waits::Grant;
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
@@ -28,7 +29,7 @@ impl Model {
                 {
                     task.stats.dropped = Some(now);
                     // How it ended is not known, so its lifetime must not count among those that completed.
-                    self.end_task(key, now, false, false);
+                    self.end_task(key, now, End::Unknown, false);
                 }
             }
             Some(Entity::Resource(key)) if self.resources.get(key).is_some_and(|it| it.dropped.is_none()) => {
@@ -46,17 +47,17 @@ impl Model {
         }
     }
 
-    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, cancelled: bool, counts: bool) {
+    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, end: End, counts: bool) {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
         let (site, created) = (task.site, task.stats.created);
         if let Some(site) = self.touch(site) {
             site.live.remove(created, key);
-            site.note_end(at, at.since(created), cancelled);
+            site.note_end(at, at.since(created), end);
             let second = site.history.current();
             second.ended += u32::from(counts);
-            second.cancelled += u32::from(counts && cancelled);
+            second.cancelled += u32::from(counts && end == End::Cancelled);
         }
         for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.workers] {
             set.remove(&key);

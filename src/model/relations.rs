@@ -145,7 +145,7 @@ impl Model {
     /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.
     ///
     /// Several readers of an `RwLock`, or holders of a semaphore, may be more than hold it in fact: nobody says who of them let go (see
-    /// [`knows_each_holder`](Self::knows_each_holder)).
+    /// [`knows_each_holder`](Self::knows_each_holder)). Those who got in least often come first, for they cannot have let go often.
     pub fn holders(&self, lock: ResourceKey) -> Vec<Holder> {
         let Some(resource) = self.resource(lock) else {
             return Vec::new();
@@ -161,18 +161,22 @@ impl Model {
         }
     }
 
+    /// How many of the holders of a lock hold it in fact, where that is known. The first ones are the most plausible.
+    pub fn count_inside(&self, lock: ResourceKey) -> Option<usize> {
+        let resource = self.resource(lock)?;
+        match resource.kind {
+            ResourceKind::Mutex => Some(1),
+            ResourceKind::RwLock => Some(self.readers_inside(lock).unwrap_or(1)),
+            _ => None,
+        }
+    }
+
     /// Whether each of the holders of a lock holds it for sure, and not just some of them.
     pub fn knows_each_holder(&self, lock: ResourceKey) -> bool {
-        let Some(resource) = self.resource(lock) else {
+        let (Some(resource), Some(inside)) = (self.resource(lock), self.count_inside(lock)) else {
             return false;
         };
-        match resource.kind {
-            ResourceKind::Mutex => true,
-            ResourceKind::RwLock => self
-                .readers_inside(lock)
-                .is_none_or(|readers| self.possible_grants(resource, is_read).count() == readers),
-            _ => false,
-        }
+        self.readers_inside(lock).is_none() || self.possible_grants(resource, is_read).count() == inside
     }
 
     /// Whether all permits of a lock or semaphore are there, as far as is reported: taking one with `try_lock` and the like is not.
@@ -235,18 +239,18 @@ impl Model {
 
     /// The tasks that may be among those who hold what several can hold. All of them are, or none is known to.
     fn possible_holders(&self, lock: &Resource, fits: fn(&str) -> bool) -> Vec<Holder> {
-        let mut holders: Vec<Holder> = Vec::new();
+        let mut holders: Vec<(usize, Holder)> = Vec::new();
         let mut sure = self.all_grants_are_known(lock);
         for (task, since, owned) in self.possible_grants(lock, fits) {
             sure &= task.is_some() && !owned;
-            if !holders.iter().any(|holder| Some(holder.task) == task) {
-                holders.extend(self.holder(task, since, true));
+            match holders.iter_mut().find(|(_, holder)| Some(holder.task) == task) {
+                Some((times, _)) => *times += 1,
+                None => holders.extend(self.holder(task, since, true).map(|holder| (1, holder))),
             }
         }
-        for holder in holders.iter_mut().filter(|_| !sure) {
-            holder.confidence = Confidence::Possible;
-        }
-        holders
+        holders.sort_by_key(|(times, holder)| (*times, std::cmp::Reverse(holder.since)));
+        let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
+        holders.into_iter().map(|(_, holder)| Holder { confidence, ..holder }).collect()
     }
 
     /// Whether every grant that may still be held is known: none has fallen out of the ring, or was forgotten before we attached.

@@ -26,6 +26,17 @@ pub struct SiteId {
     pub sizes: (u64, u64),
 }
 
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, as far as is known.
+    Completed,
+    /// Dropped before it finished, for certain.
+    Cancelled,
+    /// Its end was never told.
+    Unknown,
+}
+
 /// Longer lifetimes than this (some seven weeks, in milliseconds) count as this long.
 const LONGEST_LIFETIME: u64 = 1 << 32;
 
@@ -86,11 +97,11 @@ impl Site {
     }
 
     /// Notes that one of its tasks ended after so long.
-    pub(super) fn note_end(&mut self, at: Timestamp, lifetime: Duration, cancelled: bool) {
+    pub(super) fn note_end(&mut self, at: Timestamp, lifetime: Duration, end: End) {
         self.ended += 1;
         self.last_end = self.last_end.max(Some(at));
-        if cancelled {
-            self.cancelled += 1;
+        if end != End::Completed {
+            self.cancelled += u64::from(end == End::Cancelled);
             return;
         }
         if self.lifetimes.is_none() {
@@ -112,7 +123,7 @@ mod tests {
         let place = SiteId { name: "".into(), kind: TaskKind::Task, location: "".into(), sizes: (0, 0) };
         let mut site = Site::new(place, Timestamp::default());
         for seconds in [1, 20, 20, 20, 20, 20, 20, 20, 20, 3_000_000_000] {
-            site.note_end(Timestamp::from_nanos(1), Duration::from_secs(seconds), false);
+            site.note_end(Timestamp::from_nanos(1), Duration::from_secs(seconds), End::Completed);
         }
         let (low, median) = (site.lifetime_at(0.1).expect("some ended"), site.lifetime_at(0.5).expect("some ended"));
         assert!(low < Duration::from_millis(1_100), "{low:?}");

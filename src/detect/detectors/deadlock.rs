@@ -49,7 +49,10 @@ const SOON: Duration = Duration::from_secs(300);
 struct Wait {
     op: OpKey,
     lock: ResourceKey,
+    /// Everybody who may hold it.
     holders: Vec<TaskKey>,
+    /// How many of them do, at most; the first ones are the most plausible, and are named.
+    inside: usize,
     /// The wait may end as soon as any one of them lets go: of a semaphore any will do, and of many readers it is not known which are
     /// still inside. What one task holds keeps everybody out until that one lets go.
     any_frees: bool,
@@ -106,19 +109,26 @@ fn candidates(model: &Model) -> Waits {
     waits
 }
 
-/// Who holds a lock for sure, and whether each of them does; nothing where that cannot be told.
-type Held = Option<(Vec<TaskKey>, bool)>;
+impl Wait {
+    fn named(&self) -> &[TaskKey] {
+        &self.holders[..self.inside.min(self.holders.len())]
+    }
+}
+
+/// Who may hold a lock, how many of them do, and whether each of them does; nothing where that cannot be told.
+type Held = Option<(Vec<TaskKey>, usize, bool)>;
 
 fn wait(model: &Model, op: OpKey, known: &mut FxHashMap<ResourceKey, Held>) -> Option<Wait> {
     let lock = model.lock_of(op)?;
-    let (holders, each) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
-    Some(Wait { op, lock, holders, any_frees: !each })
+    let (holders, inside, each) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
+    Some(Wait { op, lock, holders, inside, any_frees: !each })
 }
 
 fn held(model: &Model, lock: ResourceKey) -> Held {
     let holders = model.holders(lock);
     let sure = !holders.is_empty() && holders.iter().all(|holder| holder.confidence >= Confidence::Likely);
-    sure.then(|| (holders.into_iter().map(|holder| holder.task).collect(), model.knows_each_holder(lock)))
+    let inside = model.count_inside(lock).unwrap_or(usize::MAX);
+    sure.then(|| (holders.into_iter().map(|holder| holder.task).collect(), inside, model.knows_each_holder(lock)))
 }
 
 /// Assumes all of them stuck and lets go those that can go on after all, until no more can: what is left is the greatest set of tasks
@@ -142,7 +152,7 @@ fn release(stuck: &mut Waits) {
 
 /// The tasks at fault, group by group: stuck ones that hold what another one at fault waits for. The rest are their victims.
 fn groups(stuck: &Waits) -> Vec<BTreeSet<TaskKey>> {
-    let held_by = |task: &TaskKey| stuck.get(task).into_iter().flatten().flat_map(|wait| wait.holders.iter().copied());
+    let held_by = |task: &TaskKey| stuck.get(task).into_iter().flatten().flat_map(|wait| wait.named().iter().copied());
     let mut core: BTreeSet<TaskKey> = stuck.keys().copied().collect();
     loop {
         let holders: BTreeSet<TaskKey> = core.iter().flat_map(held_by).filter(|holder| core.contains(holder)).collect();
@@ -240,8 +250,8 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
         wait.map_or_else(String::new, |wait| {
-            let itself = wait.holders.iter().find(|holder| *holder == key).map(|_| "itself".to_owned());
-            let others = wait.holders.iter().filter(|holder| *holder != key).map(name);
+            let itself = wait.named().iter().find(|holder| *holder == key).map(|_| "itself".to_owned());
+            let others = wait.named().iter().filter(|holder| *holder != key).map(name);
             let mut holders: Vec<String> = itself.into_iter().chain(others).collect();
             if holders.len() > 2 {
                 let more = holders.drain(2..).count();

@@ -1,6 +1,6 @@
 //! Tasks: introduced into their spawn site, counted, and put into the indices of those that run, wait or cannot be woken.
 
-use crate::model::site::{Site, SiteId};
+use crate::model::site::{End, Site, SiteId};
 use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
@@ -176,7 +176,8 @@ impl Model {
             count_polls(site, key, &before, &stats);
         }
         if let (Some(dropped), false) = (stats.dropped, was_ended) {
-            self.end_task(key, dropped, cancelled, countable);
+            let end = if cancelled { End::Cancelled } else { End::Completed };
+            self.end_task(key, dropped, end, countable);
         }
         self.index_task(key);
     }
