@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::history::push_bounded;
 use super::resource::{Crowd, Resource, ResourceKind};
-use super::site::End;
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
@@ -60,10 +59,9 @@ impl Model {
             return;
         };
         let (site, created) = (task.site, task.stats.created);
-        let waited_for = if cancelled { task.ops.first().and_then(|op| self.lock_of(*op)) } else { None };
         if let Some(site) = self.touch(site) {
             site.live.remove(&(created, key));
-            site.note_end(End { at, lifetime: at.since(created), cancelled, waited_for });
+            site.note_end(at, at.since(created), cancelled);
             let second = site.history.current();
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && cancelled);

@@ -1,15 +1,15 @@
 //! A spawn site: the tasks of one name, kind, place and future size, and what they have done together.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::history::{History, push_bounded};
+use super::TaskKey;
+use super::history::History;
 use super::task::TaskKind;
 use super::text::Text;
 use super::time::Timestamp;
-use super::{ResourceKey, TaskKey};
 
 /// What makes tasks siblings.
 ///
@@ -30,22 +30,6 @@ pub struct SiteId {
 /// Longer lifetimes than this (some seven weeks, in milliseconds) count as this long.
 const LONGEST_LIFETIME: u64 = 1 << 32;
 
-/// Ends that are kept one by one.
-const ENDS: usize = 256;
-
-/// The end of a task.
-#[derive(Debug, Clone, Copy)]
-pub struct End {
-    /// When.
-    pub at: Timestamp,
-    /// How long it had lived.
-    pub lifetime: Duration,
-    /// Whether it is known to have been dropped before it finished.
-    pub cancelled: bool,
-    /// What it waited for when it was dropped, if that was to be seen.
-    pub waited_for: Option<ResourceKey>,
-}
-
 /// The tasks of one spawn site.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -59,8 +43,8 @@ pub struct Site {
     pub ended: u64,
     /// How many of those are known to have been dropped before they finished.
     pub cancelled: u64,
-    /// The last ends, in the order in which they were reported.
-    pub ends: VecDeque<End>,
+    /// When the last one ended.
+    pub last_end: Option<Timestamp>,
     /// What happened lately.
     pub history: History,
     lifetimes: Option<Box<Histogram<u32>>>,
@@ -79,7 +63,7 @@ impl Site {
             born: 0,
             ended: 0,
             cancelled: 0,
-            ends: VecDeque::new(),
+            last_end: None,
             history,
             lifetimes: None,
             touched: false,
@@ -103,10 +87,9 @@ impl Site {
     }
 
     /// Notes that one of its tasks ended after so long.
-    pub(super) fn note_end(&mut self, end: End) {
-        let End { lifetime, cancelled, .. } = end;
+    pub(super) fn note_end(&mut self, at: Timestamp, lifetime: Duration, cancelled: bool) {
         self.ended += 1;
-        push_bounded(&mut self.ends, end, ENDS);
+        self.last_end = self.last_end.max(Some(at));
         if cancelled {
             self.cancelled += 1;
             return;
@@ -130,8 +113,7 @@ mod tests {
         let place = SiteId { name: "".into(), kind: TaskKind::Task, location: "".into(), sizes: (0, 0) };
         let mut site = Site::new(place, Timestamp::default());
         for seconds in [1, 20, 20, 20, 20, 20, 20, 20, 20, 3_000_000_000] {
-            let lifetime = Duration::from_secs(seconds);
-            site.note_end(End { at: Timestamp::from_nanos(1), lifetime, cancelled: false, waited_for: None });
+            site.note_end(Timestamp::from_nanos(1), Duration::from_secs(seconds), false);
         }
         let (low, median) = (site.lifetime_at(0.1).expect("some ended"), site.lifetime_at(0.5).expect("some ended"));
         assert!(low < Duration::from_millis(1_100), "{low:?}");
