@@ -107,6 +107,11 @@ pub(crate) fn workers(count: usize) -> Runtime {
     built(Builder::new_multi_thread().worker_threads(count))
 }
 
+/// A runtime of its own with so many workers, and so many threads for blocking jobs.
+pub(crate) fn workers_and_blocking_threads(count: usize, blocking: usize) -> Runtime {
+    built(Builder::new_multi_thread().worker_threads(count).max_blocking_threads(blocking))
+}
+
 /// A runtime of its own on the calling thread alone.
 pub(crate) fn current_thread() -> Runtime {
     built(&mut Builder::new_current_thread())

@@ -32,6 +32,15 @@ pub struct Grant {
     pub owned: bool,
 }
 
+/// Somebody gave up waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct GivenUp {
+    /// The task that did.
+    pub task: TaskKey,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The last grants of a resource.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
