@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tokio::time::{interval, sleep};
 
 use super::{Illness, Source};
@@ -66,6 +67,24 @@ pub(super) const ILLNESSES: &[Illness] = &[
         within: Duration::from_secs(20),
         source: SOURCE,
         run: thumbnails_in_workers,
+    },
+    Illness {
+        id: "blocking-pool-backlog",
+        about: "Lookups of 400 ms come ten a second to a blocking pool of two threads.",
+        finding: "blocking-pool-backlog",
+        also: &["task-pileup"],
+        within: Duration::from_secs(15),
+        source: SOURCE,
+        run: lookups_in_a_small_pool,
+    },
+    Illness {
+        id: "scheduling-delay",
+        about: "Forty tasks compute for a millisecond at a time, more than their only thread can do.",
+        finding: "scheduling-delay",
+        also: &[],
+        within: Duration::from_secs(30),
+        source: SOURCE,
+        run: more_work_than_workers,
     },
 ];
 
@@ -219,5 +238,38 @@ fn thumbnails_in_workers() {
                 break;
             }
         }
+    });
+}
+
+fn look_up() {
+    // A resolver that waits for a server far away.
+    thread::sleep(Duration::from_millis(400));
+}
+
+fn lookups_in_a_small_pool() {
+    service::built(Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2)).block_on(async {
+        tokio::spawn(answer_health_checks());
+        let mut arrival = interval(Duration::from_millis(100));
+        loop {
+            arrival.tick().await;
+            spawn_blocking(look_up); // <- blocking-pool-backlog
+        }
+    });
+}
+
+async fn transcode() {
+    loop {
+        service::compute(Duration::from_millis(1));
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn more_work_than_workers() {
+    service::current_thread().block_on(async {
+        tokio::spawn(answer_health_checks()); // <- also scheduling-delay
+        for _ in 0..40 {
+            tokio::spawn(transcode()); // <- scheduling-delay
+        }
+        pending::<()>().await;
     });
 }

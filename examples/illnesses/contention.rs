@@ -5,21 +5,32 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{interval, sleep};
 
 use super::{Illness, Source};
 use crate::service;
 
-pub(super) const ILLNESSES: &[Illness] = &[Illness {
-    id: "contended-lock",
-    about: "Thirty tasks share one mutex, which each keeps over a call of 50 ms.",
-    finding: "contended-lock",
-    also: &["held-across-await"],
-    within: Duration::from_secs(20),
-    source: SOURCE,
-    run: one_lock_for_all,
-}];
+pub(super) const ILLNESSES: &[Illness] = &[
+    Illness {
+        id: "contended-lock",
+        about: "Thirty tasks share one mutex, which each keeps over a call of 50 ms.",
+        finding: "contended-lock",
+        also: &["held-across-await"],
+        within: Duration::from_secs(20),
+        source: SOURCE,
+        run: one_lock_for_all,
+    },
+    Illness {
+        id: "held-across-await",
+        about: "A task keeps a mutex while it waits for a peer that does not answer, and others queue for it.",
+        finding: "held-across-await",
+        also: &[],
+        within: Duration::from_secs(15),
+        source: SOURCE,
+        run: guard_over_a_silent_peer,
+    },
+];
 
 const SOURCE: Source = Source { file: "illnesses/contention.rs", text: include_str!("contention.rs") };
 
@@ -41,5 +52,35 @@ fn one_lock_for_all() {
             tokio::spawn(serve_customer(customer, sessions.clone()));
         }
         pending::<()>().await;
+    });
+}
+
+type Peers = Arc<Mutex<HashMap<u64, u64>>>;
+
+async fn announce(peers: Peers, acknowledged: Arc<Notify>) {
+    sleep(Duration::from_millis(500)).await;
+    let mut peers = peers.lock().await;
+    acknowledged.notified().await;
+    peers.clear();
+}
+
+async fn count_peers(peers: Peers) {
+    let mut due = interval(Duration::from_millis(100));
+    loop {
+        due.tick().await;
+        *peers.lock().await.entry(0).or_default() += 1;
+    }
+}
+
+fn guard_over_a_silent_peer() {
+    service::workers(2).block_on(async {
+        let peers = Arc::new(Mutex::new(HashMap::new())); // <- held-across-await
+        let acknowledged = Arc::new(Notify::new());
+        tokio::spawn(announce(peers.clone(), acknowledged.clone()));
+        for _ in 0..3 {
+            tokio::spawn(count_peers(peers.clone()));
+        }
+        pending::<()>().await;
+        acknowledged.notify_one();
     });
 }

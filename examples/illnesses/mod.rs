@@ -6,6 +6,8 @@ mod catalogue;
 mod contention;
 mod leaks;
 mod queues;
+mod spinning;
+mod turns;
 mod wakers;
 
 use std::ffi::OsString;
@@ -76,6 +78,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         leaks::ILLNESSES,
         wakers::ILLNESSES,
         contention::ILLNESSES,
+        spinning::ILLNESSES,
+        turns::ILLNESSES,
     ];
     families.into_iter().flatten()
 }

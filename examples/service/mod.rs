@@ -130,7 +130,8 @@ pub(crate) fn complain(error: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "error: {error}");
 }
 
-fn built(builder: &mut Builder) -> Runtime {
+/// A runtime of its own with these settings.
+pub(crate) fn built(builder: &mut Builder) -> Runtime {
     match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -61,6 +61,10 @@ pub enum Family {
     Contention,
     /// A poll keeps its thread.
     Blocking,
+    /// Tasks are dropped, or drop their place, before they get what they wait for.
+    Cancellation,
+    /// A task never rests and gets nowhere.
+    Spin,
     /// The feed itself is in no state to be judged by.
     Feed,
 }
@@ -73,6 +77,8 @@ impl Family {
             Self::Stuck => "stuck",
             Self::Contention => "contention",
             Self::Blocking => "blocking",
+            Self::Cancellation => "cancellation",
+            Self::Spin => "spin",
             Self::Feed => "feed",
         }
     }

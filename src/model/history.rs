@@ -9,6 +9,40 @@ use super::time::Timestamp;
 /// Seconds of history that are kept.
 const SECONDS: usize = 180;
 
+/// What one task did, added up over the updates of about a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The task.
+    pub task: TaskKey,
+    /// Over how long.
+    pub time: Duration,
+    /// Polls that ended.
+    pub polls: u64,
+    /// Time spent in them.
+    pub busy: Duration,
+    /// Time between being woken and being polled.
+    pub scheduled: Duration,
+    /// Clones of its waker that were made.
+    pub clones: u64,
+}
+
+impl Pace {
+    /// Adds more of the same task, or gives way to another that did more.
+    pub(super) fn note(known: &mut Option<Self>, new: Self) {
+        match known {
+            Some(known) if known.task == new.task => {
+                known.time += new.time;
+                known.polls += new.polls;
+                known.busy += new.busy;
+                known.scheduled += new.scheduled;
+                known.clones += new.clones;
+            }
+            Some(known) if known.polls + known.clones >= new.polls + new.clones => {}
+            _ => *known = Some(new),
+        }
+    }
+}
+
 /// What happened in about a second (or in one update, where updates are rarer).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Second {
@@ -32,6 +66,8 @@ pub struct Second {
     pub busy: Duration,
     /// The task whose polls were longest on average between two updates, and that average.
     pub longest: Option<(Duration, TaskKey)>,
+    /// What the task did that was polled or registered itself for wake-ups most.
+    pub fastest: Option<Pace>,
     /// Whether the feed lagged or lost events, so that counts of tasks are not to be compared.
     pub unreliable: bool,
 }

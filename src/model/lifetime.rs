@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use super::history::push_bounded;
+use super::resource::{Crowd, Resource, ResourceKind};
 use super::site::End;
+use super::task::Task;
 use super::time::Timestamp;
-use super::waits::Grant;
+use super::waits::{GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
 
 /// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
@@ -12,6 +15,12 @@ use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
 const DROPPED_AT_ONCE: Duration = Duration::from_millis(10);
 /// Waits shorter than this do not make a lock worth a log.
 const NO_WAIT: Duration = Duration::from_micros(100);
+/// Giving up before this is no lost place in a queue.
+const A_WAIT: Duration = Duration::from_millis(2);
+/// Waits that were given up and are kept, per lock.
+const GIVEN_UP: usize = 256;
+/// Seconds of the number of waiters that are kept, per lock.
+const CROWDS: usize = 180;
 /// How long a lock stays on the list of contested ones after the last op on it.
 const CALM: Duration = Duration::from_secs(120);
 /// How long a spawn site without tasks is remembered.
@@ -59,7 +68,8 @@ impl Model {
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
         }
-        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.workers] {
+        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
+        {
             set.remove(&key);
         }
         self.bury(Entity::Task(key), at);
@@ -88,6 +98,7 @@ impl Model {
         }
         self.ended_ops = ended;
         self.close_seconds();
+        self.count_waiters();
         self.forget();
         if self.now() >= self.next_sweep {
             self.next_sweep = self.now().plus(SWEEP);
@@ -136,15 +147,21 @@ impl Model {
             source: op.source.clone(),
             owned: op.is_owned(),
         });
-        let source = op.source.clone();
+        let (source, task) = (op.source.clone(), op.task);
         let Some(lock) = self.resources.get_mut(lock) else {
             return;
         };
+        if !granted
+            && wait >= A_WAIT
+            && let Some(task) = task
+        {
+            push_bounded(&mut lock.given_up, GivenUp { task, at: to }, GIVEN_UP);
+        }
         if wait >= NO_WAIT || lock.waits.sources().next().is_some() {
             lock.waits.note(&source, to, wait, granted);
         }
         if let Some(grant) = grant {
-            lock.grants.note(grant);
+            lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));
         }
     }
 
@@ -165,6 +182,33 @@ impl Model {
             if let Some(age) = median_age {
                 second.median_age = age;
                 site.history.close(now);
+            }
+        }
+    }
+
+    /// Writes down once a second how many wait for each contested lock; not while news of births come late, for then they are not known.
+    fn count_waiters(&mut self) {
+        let now = self.now();
+        let reliable = !self.quality.is_lossy(now) && !self.quality.is_lagging();
+        let due = |lock: &Resource| {
+            let last = lock.crowds.back().map(|crowd| crowd.at);
+            matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore)
+                && last.is_none_or(|last| now.since(last) >= Duration::from_secs(1))
+        };
+        let keys: Vec<ResourceKey> =
+            self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
+        for key in keys {
+            let mut crowd = Crowd { at: now, waiting: 0, oldest: Duration::ZERO };
+            for (_, op) in self.waiters(key) {
+                crowd.waiting += 1;
+                crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
+            }
+            if let Some(lock) = self.resources.get_mut(key) {
+                if reliable {
+                    push_bounded(&mut lock.crowds, crowd, CROWDS);
+                } else {
+                    lock.crowds.clear();
+                }
             }
         }
     }

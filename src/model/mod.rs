@@ -5,6 +5,7 @@
 pub mod async_op;
 pub mod clock;
 mod decode;
+pub mod delays;
 pub mod details;
 pub mod history;
 mod ingest;
@@ -28,6 +29,7 @@ use slotmap::{SlotMap, new_key_type};
 use self::async_op::AsyncOp;
 use self::clock::Clock;
 use self::decode::Metadata;
+use self::delays::Delays;
 use self::details::Details;
 use self::quality::Quality;
 use self::resource::Resource;
@@ -84,11 +86,14 @@ pub struct Model {
     woken: FxHashSet<TaskKey>,
     /// Idle async tasks that hold no waker.
     unwakeable: FxHashSet<TaskKey>,
+    /// Blocking jobs that no thread has taken up yet.
+    queued_jobs: FxHashSet<TaskKey>,
     /// Worker threads and `block_in_place` sections that are alive.
     workers: FxHashSet<TaskKey>,
     /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
     handovers: BTreeSet<Timestamp>,
     uses_block_in_place: bool,
+    delays: Delays,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -148,9 +153,11 @@ impl Model {
             running: FxHashSet::default(),
             woken: FxHashSet::default(),
             unwakeable: FxHashSet::default(),
+            queued_jobs: FxHashSet::default(),
             workers: FxHashSet::default(),
             handovers: BTreeSet::new(),
             uses_block_in_place: false,
+            delays: Delays::default(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
@@ -253,6 +260,16 @@ impl Model {
     /// Idle async tasks of which no waker exists.
     pub fn unwakeable(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
         self.pick(&self.unwakeable)
+    }
+
+    /// Blocking jobs that wait for a thread of their pool.
+    pub fn queued_jobs(&self) -> impl Iterator<Item = (TaskKey, &Task)> {
+        self.pick(&self.queued_jobs)
+    }
+
+    /// How long woken tasks waited for a worker lately.
+    pub fn delays(&self) -> &Delays {
+        &self.delays
     }
 
     /// Worker threads of multi-thread runtimes and `block_in_place` sections, as far as they were introduced.

@@ -179,6 +179,18 @@ impl Model {
         self.readers_inside(lock).is_none() || self.possible_grants(resource, is_read).count() == inside
     }
 
+    /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of
+    /// them were there last, so that none of them can have come back.
+    pub fn knows_all_permits(&self, semaphore: ResourceKey) -> bool {
+        let Some(resource) = self.resource(semaphore).filter(|it| it.kind == ResourceKind::Semaphore) else {
+            return false;
+        };
+        let since = resource.free_at.unwrap_or_default().minus(SAME_REPORT);
+        let taken =
+            resource.grants.newest_first().take_while(|grant| grant.at > since).map(|grant| grant.permits).sum();
+        self.all_grants_are_known(resource) && resource.permits.capacity == Some(taken)
+    }
+
     /// Whether all permits of a lock or semaphore are there, as far as is reported: taking one with `try_lock` and the like is not.
     pub(super) fn is_free(&self, lock: ResourceKey) -> bool {
         let Some(resource) = self.resource(lock) else {

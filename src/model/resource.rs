@@ -1,11 +1,12 @@
 //! A resource: a lock, semaphore, channel, timer or other thing that tasks wait for.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::history::push_bounded;
 use super::text::Text;
 use super::time::Timestamp;
-use super::waits::{Grants, WaitLog};
+use super::waits::{GivenUp, Grants, WaitLog};
 use super::{OpKey, ResourceKey};
 
 /// What kind of thing a resource is.
@@ -132,6 +133,17 @@ pub struct Depth {
     pub depth: u64,
 }
 
+/// Those who wait for a lock at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// When they were counted.
+    pub at: Timestamp,
+    /// How many they were.
+    pub waiting: usize,
+    /// How long the first of them had waited.
+    pub oldest: Duration,
+}
+
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Permits {
@@ -206,6 +218,10 @@ pub struct Resource {
     pub grants: Grants,
     /// How long the waits were, per way of entry.
     pub waits: WaitLog,
+    /// Who waited some time and gave up, newest last.
+    pub given_up: VecDeque<GivenUp>,
+    /// How many waited, second by second, of a lock that is contested.
+    pub crowds: VecDeque<Crowd>,
 }
 
 /// Seconds of depths that are kept.

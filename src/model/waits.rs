@@ -1,6 +1,6 @@
 //! Who got into a lock, semaphore or channel, and how long those who wanted to had to wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::history::push_bounded;
@@ -32,11 +32,22 @@ pub struct Grant {
     pub owned: bool,
 }
 
+/// Somebody gave up waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct GivenUp {
+    /// The task that did.
+    pub task: TaskKey,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The last grants of a resource.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
     ring: VecDeque<Grant>,
     total: u64,
+    elders: BTreeSet<TaskKey>,
+    has_unknown_elder: bool,
 }
 
 impl Grants {
@@ -55,10 +66,28 @@ impl Grants {
         self.total
     }
 
-    pub(super) fn note(&mut self, grant: Grant) {
+    /// Tasks whose grants are no longer kept; some may have ended meanwhile.
+    pub fn elders(&self) -> impl Iterator<Item = TaskKey> {
+        self.elders.iter().copied()
+    }
+
+    /// Whether a grant that is no longer kept may still be held by somebody who is not among the elders.
+    pub fn has_unknown_elder(&self) -> bool {
+        self.has_unknown_elder
+    }
+
+    /// Writes down a grant; `lives` tells whether a task may still hold something.
+    pub(super) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
         self.total += 1;
-        if self.ring.len() == GRANTS {
-            self.ring.pop_front();
+        if self.ring.len() == GRANTS
+            && let Some(old) = self.ring.pop_front()
+        {
+            self.has_unknown_elder |= old.owned || old.task.is_none();
+            self.elders.extend(old.task.filter(|task| lives(*task)));
+            // Once in so many grants is rare enough to look at all of them.
+            if self.total.is_multiple_of(GRANTS as u64) {
+                self.elders.retain(|task| lives(*task));
+            }
         }
         // Ends are reported in no order within an update, and a late introduction reports an old one.
         let place = self.ring.partition_point(|known| known.at <= grant.at);
@@ -207,7 +236,7 @@ mod tests {
                 source: "Mutex::lock".into(),
                 owned: false,
             };
-            grants.note(grant);
+            grants.note(grant, |_| true);
         }
         assert_eq!(grants.newest_first().map(|grant| grant.at).collect::<Vec<_>>(), [at(30), at(20), at(10)]);
         assert_eq!(grants.total(), 3);

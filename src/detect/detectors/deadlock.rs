@@ -65,6 +65,9 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let mut stuck = candidates(model);
     release(&mut stuck);
     for core in groups(&stuck) {
+        if is_permit_leak(model, &core, &stuck) {
+            continue;
+        }
         let shared = core.len() == 1 && core.iter().any(|task| does_several_things(model, *task, &stuck));
         // Where events were lost, somebody else may have got in last.
         let doubtful = shared || model.quality().is_lossy(model.now());
@@ -77,6 +80,15 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             found.extend(symptom(model, &core, &stuck, hold, doubtful));
         }
     }
+}
+
+/// Whether the tasks wait for nothing but permits of one semaphore, and it is not known that they hold all of them. Who got one in the past
+/// may have forgotten it instead of holding it, so that it is a finding of its own and no proof.
+fn is_permit_leak(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
+    let locks: BTreeSet<ResourceKey> =
+        core.iter().filter_map(|task| stuck.get(task)).flatten().map(|wait| wait.lock).collect();
+    let semaphore = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
+    locks.len() == 1 && locks.iter().all(|lock| semaphore(lock) && !model.knows_all_permits(*lock))
 }
 
 /// Whether a task seems to run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket):

@@ -1,18 +1,26 @@
 //! The registry: every detector is one file here and one row in [`DETECTORS`].
 
 mod blocked_worker;
+mod blocking_pool_backlog;
+mod busy_loop;
 mod contended_lock;
 mod deadlock;
 mod full_channel;
+mod futurelock;
 mod growing_queue;
+mod growing_waiters;
+mod held_across_await;
 mod long_polls;
+mod lost_turn;
 mod lost_waker;
 mod never_completes;
 mod not_instrumented;
 mod partial_feed;
+mod permit_leak;
 mod process_paused;
 mod quiet_feed;
 mod runtime_stalled;
+mod scheduling_delay;
 mod task_pileup;
 
 use std::time::Duration;
@@ -82,13 +90,21 @@ pub static DETECTORS: &[&Detector] = &[
     &blocked_worker::DETECTOR,
     &long_polls::DETECTOR,
     &runtime_stalled::DETECTOR,
+    &scheduling_delay::DETECTOR,
+    &busy_loop::DETECTOR,
     &full_channel::DETECTOR,
     &growing_queue::DETECTOR,
+    &growing_waiters::DETECTOR,
     &task_pileup::DETECTOR,
+    &blocking_pool_backlog::DETECTOR,
     &deadlock::DETECTOR,
+    &futurelock::DETECTOR,
+    &permit_leak::DETECTOR,
     &lost_waker::DETECTOR,
     &never_completes::DETECTOR,
     &contended_lock::DETECTOR,
+    &held_across_await::DETECTOR,
+    &lost_turn::DETECTOR,
     &partial_feed::DETECTOR,
     &not_instrumented::DETECTOR,
     &quiet_feed::DETECTOR,

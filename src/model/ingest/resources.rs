@@ -59,6 +59,8 @@ impl Model {
             ops: Vec::new(),
             grants: Grants::default(),
             waits: WaitLog::default(),
+            given_up: Default::default(),
+            crowds: Default::default(),
         });
         self.ids.insert(Id::Resource(id), Entity::Resource(key));
         key

@@ -1,5 +1,9 @@
 //! Tasks: introduced into their spawn site, counted, and put into the indices of those that run, wait or cannot be woken.
 
+use std::time::Duration;
+
+use crate::model::delays::Delay;
+use crate::model::history::Pace;
 use crate::model::site::{End, Site, SiteId};
 use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
 use crate::model::text::{self, Text};
@@ -164,16 +168,29 @@ impl Model {
                 .next()
                 .is_some();
         let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
+        let time = now.since(task.changed.max(stats.created));
         task.change(stats, now);
-        let cancelled = task.cancelled;
+        let (cancelled, state) = (task.cancelled, task.state());
+        let pace = pace(key, time, &before, &stats);
         if task.kind.is_async() {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
+            let woken = stats.wakes.saturating_sub(before.wakes);
+            // What a task that has ended waited last may be no wait for a worker.
+            if countable
+                && state != TaskState::Done
+                && let Some(mean) = u32::try_from(woken).ok().and_then(|wakes| pace.scheduled.checked_div(wakes))
+            {
+                self.delays.note(Delay { at: now, site, mean });
+            }
         }
         if countable
             && !handed_over
             && let Some(site) = self.touch(site)
         {
             count_polls(site, key, &before, &stats);
+            if state != TaskState::Done {
+                Pace::note(&mut site.history.current().fastest, pace);
+            }
         }
         if let (Some(dropped), false) = (stats.dropped, was_ended) {
             let end = if cancelled { End::Cancelled } else { End::Completed };
@@ -190,11 +207,17 @@ impl Model {
         let state = task.state();
         let ours = task.kind.is_async();
         let stranded = task.stats.wakers() == 0 && task.stats.poll.polls > 0;
+        let waits_for_thread = task.kind == TaskKind::Blocking
+            && task.stats.poll.polls == 0
+            && task.stats.dropped.is_none()
+            && !task.is_worker_thread()
+            && !task.is_block_in_place();
         let worker = task.is_worker_thread() || task.is_block_in_place();
         for (set, member) in [
             (&mut self.running, ours && state == TaskState::Running),
             (&mut self.woken, ours && state == TaskState::Scheduled),
             (&mut self.unwakeable, ours && stranded && state == TaskState::Idle),
+            (&mut self.queued_jobs, waits_for_thread),
             (&mut self.workers, worker && state != TaskState::Done),
         ] {
             if member {
@@ -203,6 +226,18 @@ impl Model {
                 set.remove(&key)
             };
         }
+    }
+}
+
+/// What a task did between two reports of it, which lie so far apart.
+fn pace(task: TaskKey, time: Duration, before: &TaskStats, after: &TaskStats) -> Pace {
+    Pace {
+        task,
+        time,
+        polls: after.completed_polls().saturating_sub(before.completed_polls()),
+        busy: after.poll.busy.saturating_sub(before.poll.busy),
+        scheduled: after.scheduled.saturating_sub(before.scheduled),
+        clones: after.waker_clones.saturating_sub(before.waker_clones),
     }
 }
 

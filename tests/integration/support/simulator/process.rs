@@ -12,6 +12,8 @@ use super::wire::{Aggregator, Nanos, OpSpan, ResourceSpan, Said, TaskSpan};
 
 /// From a wake to the poll that follows, if a worker is free.
 const LATENCY: Nanos = 20_000;
+/// The pool of threads for blocking jobs, where a scenario limits it.
+const BLOCKING: &str = "blocking";
 /// From the call of `spawn_blocking` to the start of the job.
 const THREAD_LATENCY: Nanos = 50_000;
 
@@ -84,6 +86,7 @@ pub(super) struct Task {
     wakers: u64,
     guards: Vec<(String, u64)>,
     asides: Vec<Acquisition>,
+    shelved: Vec<Acquisition>,
     /// Its poll goes on without a worker of the runtime.
     off_worker: bool,
     inside: bool,
@@ -134,7 +137,7 @@ impl Process {
         };
         for (name, threads) in &scenario.runtimes {
             process.runtimes.insert(name.clone(), Runtime { threads: *threads, ..Runtime::default() });
-            if *threads > 1 {
+            if *threads > 1 && name != BLOCKING {
                 for _ in 0..*threads {
                     process.add_worker_thread(at);
                 }
@@ -260,6 +263,7 @@ impl Process {
                 wakers: 0,
                 guards: Vec::new(),
                 asides: Vec::new(),
+                shelved: Vec::new(),
                 off_worker: false,
                 inside: false,
                 jobs: 0,
@@ -451,6 +455,20 @@ impl Process {
                 }
                 return None;
             }
+            Statement::Shelve(want) => {
+                let mut acquisition = self.acquisition(statement, want, now);
+                if self.poll_acquisition(task, &mut acquisition, now) {
+                    self.give_back(&want.of, want.permits, *now);
+                } else {
+                    self.hold_waker(task);
+                    self.tasks[task].shelved.push(acquisition);
+                }
+                return None;
+            }
+            Statement::Leak(of) => {
+                self.take_guard(task, of);
+                return None;
+            }
             Statement::Sleep(span) => self.timer(*span, *now),
             Statement::Wait(until) => Wait::Unseen(until.from(*now)),
             Statement::Forget => Wait::Forgotten,
@@ -563,10 +581,11 @@ impl Process {
     fn start_job(&mut self, parent: usize, span: Span, now: Nanos) -> usize {
         let place = self.tasks[parent].place.clone();
         let function = Some("service::job::{{closure}}".to_owned());
+        let pool = self.runtimes.contains_key(BLOCKING).then(|| BLOCKING.to_owned());
         let job = TaskSpan { created: now, kind: "blocking", place, function, ..TaskSpan::default() };
         let task = Task {
             span: self.seen.add_task(job),
-            runtime: None,
+            runtime: pool,
             counts_wakers: false,
             program: compile(&[Statement::Work(span)]),
             next: 0,
@@ -578,6 +597,7 @@ impl Process {
             wakers: 0,
             guards: Vec::new(),
             asides: Vec::new(),
+            shelved: Vec::new(),
             off_worker: false,
             inside: false,
             jobs: 0,
@@ -782,7 +802,8 @@ impl Process {
         for (of, permits) in std::mem::take(&mut self.tasks[task].guards) {
             self.give_back(&of, permits, now);
         }
-        for aside in std::mem::take(&mut self.tasks[task].asides) {
+        let it = &mut self.tasks[task];
+        for aside in it.asides.drain(..).chain(it.shelved.drain(..)).collect::<Vec<_>>() {
             let mut at = now;
             self.cancel(&aside, &mut at);
         }

@@ -143,6 +143,10 @@ pub(crate) enum Statement {
     GiveAway { of: String, until: Until },
     /// Polls a lock once among other futures and puts it aside; when it is granted, the guard is dropped at once.
     Aside(Want),
+    /// Polls a lock once, keeps the future and never polls it again, even when it is granted.
+    Shelve(Want),
+    /// Forgets the guard that was acquired last of this lock, so that it is never given back.
+    Leak(String),
     /// Waits for the answer on a oneshot channel of its own.
     Answer(Until),
     /// The first tick of an interval of its own, after a while.

@@ -153,7 +153,9 @@ impl Process {
         };
         let source = match (statement, kind, want.owned, want.permits) {
             (Statement::Send(_), Kind::Channel, ..) => None,
-            (Statement::Lock(_) | Statement::Aside(_), Kind::Mutex, false, _) => Some("Mutex::lock"),
+            (Statement::Lock(_) | Statement::Aside(_) | Statement::Shelve(_), Kind::Mutex, false, _) => {
+                Some("Mutex::lock")
+            }
             (Statement::Lock(_), Kind::Mutex, true, _) => Some("Mutex::lock_owned"),
             (Statement::Read(_), Kind::RwLock, false, _) => Some("RwLock::read"),
             (Statement::Read(_), Kind::RwLock, true, _) => Some("RwLock::read_owned"),

@@ -1,0 +1,198 @@
+//! A task that never rests: it is polled again and again and gets nowhere.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::history::Pace;
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::{Model, SiteKey};
+
+const POLLS: Setting = Setting::number("polls", 5_000.0, "so many polls of one task a second");
+const SHARE: Setting = Setting::number(
+    "share",
+    0.4,
+    "for this share of the time the task is polled or about to be, so that it never rests",
+);
+const MEAN: Setting =
+    Setting::duration("mean", Duration::from_micros(20), "polls of this length on average get no work done");
+const SLICE: Setting = Setting::duration(
+    "slice",
+    Duration::from_micros(50),
+    "up to this length they are worth knowing, as small slices of work",
+);
+const CLONES: Setting =
+    Setting::number("clones", 5_000.0, "or so many registrations for a wake-up a second, in polls that fill a core");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "busy-loop",
+    family: Family::Spin,
+    grade: Grade::Risk,
+    title: "a task is polled without end and never rests",
+    explain: include_str!("../../../docs/detectors/busy-loop.md"),
+    settings: &[POLLS, SHARE, MEAN, SLICE, CLONES],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(12),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+/// So many seconds in a row must show it;
+const SECONDS: usize = 3;
+/// so many where the polls are long, for a consumer that works off a burst looks the same until it has done so.
+const SECONDS_OF_TURNING: usize = 10;
+/// A second of which less is known says nothing.
+const KNOWN: Duration = Duration::from_millis(500);
+/// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
+const FULL: f64 = 0.8;
+/// is polled for this share of it, where other threads want its core too,
+const BUSY: f64 = 0.4;
+/// and registers for a wake-up so many times in each poll.
+const TURNS: f64 = 10.0;
+/// Another task polled at this share of the pace may be what it exchanges messages with.
+const IN_STEP: f64 = 0.5;
+
+/// How a task spins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Spin {
+    /// In polls that are short, and yet long enough for a little work.
+    Slices,
+    /// In very short polls, woken at once after each.
+    Yielding,
+    /// In long polls, each of many turns around something that is always ready.
+    Turning,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let spinning: Vec<_> = model
+        .sites()
+        // One whose introduction was lost in the flood that it causes is of no known kind.
+        .filter(|(_, site)| site.id.kind != TaskKind::Blocking)
+        .filter_map(|(key, site)| {
+            let (pace, spin) = spin(model, settings, site)?;
+            Some((key, site, pace, spin))
+        })
+        .collect();
+    for (key, site, pace, spin) in &spinning {
+        let rate = |pace: &Pace| per_second(pace.polls, pace.time);
+        let partner = spinning.iter().any(|(other, _, its, _)| other != key && rate(its) >= IN_STEP * rate(pace));
+        found.extend(symptom(model, settings, (*key, site), pace, *spin, partner));
+    }
+}
+
+/// What the busiest task of a site did in the last second, if it span in each of the last ones.
+fn spin(model: &Model, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
+    let recent = model.now().minus(2 * model.clock().interval().max(Duration::from_secs(1)));
+    let last: Vec<_> = site
+        .history
+        .all()
+        .rev()
+        .filter(|second| second.fastest.is_none_or(|it| it.time >= KNOWN))
+        .take(SECONDS_OF_TURNING)
+        .collect();
+    let (newest, pace) = (last.first()?, last.first()?.fastest?);
+    if newest.to < recent {
+        return None;
+    }
+    let of_task = last.iter().map_while(|second| second.fastest.filter(|it| it.task == pace.task));
+    let spins: Vec<Spin> = of_task.map_while(|pace| kind(settings, &pace)).collect();
+    let mildest = spins.iter().take(SECONDS).min().copied()?;
+    let needed = if mildest == Spin::Turning { SECONDS_OF_TURNING } else { SECONDS };
+    (spins.len() >= needed).then_some((pace, mildest))
+}
+
+fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
+    let mean = u32::try_from(pace.polls).ok().and_then(|polls| pace.busy.checked_div(polls))?;
+    let share = |time: Duration| time.as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
+    let fast = per_second(pace.polls, pace.time) >= settings.number(&POLLS);
+    let restless = share(pace.busy + pace.scheduled) >= settings.number(&SHARE);
+    let clones = per_second(pace.clones, pace.time);
+    let turns = clones / per_second(pace.polls, pace.time).max(1.0);
+    if clones >= settings.number(&CLONES)
+        && turns >= TURNS
+        && share(pace.busy) >= BUSY
+        && share(pace.busy + pace.scheduled) >= FULL
+    {
+        Some(Spin::Turning)
+    } else if fast && restless && mean < settings.duration(&MEAN) {
+        Some(Spin::Yielding)
+    } else if fast && restless && mean < settings.duration(&SLICE) {
+        Some(Spin::Slices)
+    } else {
+        None
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one second")]
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(1e-9)
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    (key, site): (SiteKey, &Site),
+    pace: &Pace,
+    spin: Spin,
+    partner: bool,
+) -> Option<Symptom> {
+    let task = model.task(pace.task)?;
+    let (polls, clones) = (per_second(pace.polls, pace.time), per_second(pace.clones, pace.time));
+    let share = (pace.busy + pace.scheduled).as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
+    let mean = pace.busy.div_f64(pace.time.as_secs_f64().max(1e-9) * polls.max(1.0));
+    let what = match spin {
+        Spin::Turning => format!(
+            "registers for a wake-up {clones:.0} times a second (warning from {}) in polls that fill a core: it turns around something \
+             that is always ready",
+            settings.number(&CLONES),
+        ),
+        Spin::Yielding | Spin::Slices => format!(
+            "is polled {polls:.0} times a second (warning from {}) for {} each and never rests",
+            settings.number(&POLLS),
+            wording::duration(mean),
+        ),
+    };
+    let innocent = partner || spin == Spin::Slices;
+    Some(Symptom {
+        severity: if innocent { Severity::Info } else { Severity::Warning },
+        grade: None,
+        subject: wording::site_subject(model, site, &[pace.task], 1),
+        summary: format!("{} {what}.", wording::task(model, task)),
+        evidence: vec![
+            Evidence::number("polls of one task", "polls/s", polls, Some(settings.number(&POLLS))).over(pace.time),
+            Evidence::number("polled or about to be", "ratio", share, Some(settings.number(&SHARE))).over(pace.time),
+            Evidence::time("mean duration of a poll", mean, Some(settings.duration(&MEAN))).over(pace.time),
+            Evidence::number("registrations for a wake-up", "clones/s", clones, Some(settings.number(&CLONES)))
+                .over(pace.time),
+        ],
+        related: Vec::new(),
+        cause: match spin {
+            _ if partner => {
+                Some("Another task is polled as often: they may be passing messages to and fro.".to_owned())
+            }
+            Spin::Slices => Some("It may be real work cut into very small slices.".to_owned()),
+            Spin::Turning => Some(
+                "A closed channel in a select! loop, or a stream that has ended, is ready at once in every turn."
+                    .to_owned(),
+            ),
+            Spin::Yielding => {
+                Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else.".to_owned())
+            }
+        },
+        recommendation: format!(
+            "Let the loop await what it waits for instead of asking again and again. In a select! loop end the loop, or disable the branch, \
+             when recv() returns None; in a hand-written future keep the waker and wake it only when there is something new.{}",
+            wording::library_hint(&site.id.location),
+        ),
+        class: Vec::new(),
+        scope: Scope { sites: vec![key], tasks: vec![pace.task], ..Scope::default() },
+        sustains_only: false,
+    })
+}

@@ -1,0 +1,148 @@
+//! Overload: woken tasks wait for a worker though no single poll takes long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::{polls, wording};
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::time::Timestamp;
+use crate::model::{Model, SiteKey};
+
+const DELAY: Setting =
+    Setting::duration("delay", Duration::from_millis(5), "half of the woken tasks wait for so long or longer");
+const CRITICAL: Setting = Setting::duration("critical", Duration::from_millis(50), "a wait of this length is critical");
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
+const SAMPLES: Setting = Setting::count("samples", 20, "so many waits must be known");
+const BUSY: Setting = Setting::number("busy", 0.5, "the polls of all tasks must keep this share of their workers busy");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "scheduling-delay",
+    family: Family::Blocking,
+    grade: Grade::Trend,
+    title: "woken tasks wait for a worker",
+    explain: include_str!("../../../docs/detectors/scheduling-delay.md"),
+    settings: &[DELAY, CRITICAL, WINDOW, SAMPLES, BUSY],
+    timing: Timing {
+        updates: 5,
+        hold: Duration::from_secs(5),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(15),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+/// Waits reported over less than this are one burst.
+const SPREAD: Duration = Duration::from_secs(5);
+/// Sites that are named as those with most work.
+const NAMED: usize = 3;
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let (start, _) = model.judged(settings.duration(&WINDOW));
+    // A poll that keeps its worker is a finding of its own, and what waits behind it is no sign of too much work.
+    if !polls::running_for(model, Duration::from_secs(1)).is_empty() {
+        return;
+    }
+    let sample: Vec<_> = model.delays().since(start).collect();
+    let spread = sample.first().zip(sample.last()).map_or(Duration::ZERO, |(last, first)| last.at.since(first.at));
+    if sample.len() < settings.count(&SAMPLES) || spread < SPREAD {
+        return;
+    }
+    let mut delays: Vec<Duration> = sample.iter().map(|delay| delay.mean).collect();
+    delays.sort_unstable();
+    let median = delays[delays.len() / 2];
+    let sites = busiest(model, start);
+    let busy = busy_share(model, &sites, model.now().since(start));
+    if median >= settings.duration(&DELAY) && busy >= settings.number(&BUSY) {
+        found.extend(symptom(model, settings, &sites, median, busy));
+    }
+}
+
+/// Sites of async tasks with the time that their polls took, most first.
+fn busiest(model: &Model, start: Timestamp) -> Vec<(SiteKey, Duration)> {
+    let sites = model.sites().filter(|(_, site)| site.id.kind.is_async());
+    let busy = |site: &Site| site.history.since(start).map(|second| second.busy).sum();
+    let mut all: Vec<(SiteKey, Duration)> = sites.map(|(key, site)| (key, busy(site))).collect();
+    all.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
+    all
+}
+
+/// How much of the time of all threads that run tasks went into polls.
+fn busy_share(model: &Model, sites: &[(SiteKey, Duration)], window: Duration) -> f64 {
+    let workers = model.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
+    let total: Duration = sites.iter().map(|(_, busy)| *busy).sum();
+    let threads = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+    total.as_secs_f64() / (window.as_secs_f64().max(1.0) * f64::from(threads))
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    sites: &[(SiteKey, Duration)],
+    median: Duration,
+    busy: f64,
+) -> Option<Symptom> {
+    let (limit, critical, window) =
+        (settings.duration(&DELAY), settings.duration(&CRITICAL), settings.duration(&WINDOW));
+    let named: Vec<(SiteKey, &Site, Duration)> =
+        sites.iter().take(NAMED).filter_map(|(key, busy)| Some((*key, model.site(*key)?, *busy))).collect();
+    let (_, first, _) = *named.first()?;
+    let shares: Vec<String> = named
+        .iter()
+        .filter(|(_, _, busy)| !busy.is_zero())
+        .map(|(_, site, busy)| {
+            let share = busy.as_secs_f64() / window.as_secs_f64().max(1.0);
+            format!("{} ({} of a core)", wording::site(site), wording::percent(share))
+        })
+        .collect();
+    let related: Vec<Related> = named.iter().map(|(_, site, _)| wording::related_site(site, Role::Culprit)).collect();
+    Some(Symptom {
+        severity: if median >= critical { Severity::Critical } else { Severity::Warning },
+        grade: None,
+        subject: Subject {
+            kind: SubjectKind::Runtime,
+            name: "runtime".to_owned(),
+            location: first.id.location.to_string(),
+            ids: Vec::new(),
+            count: affected(model, settings),
+        },
+        summary: format!(
+            "Half of the woken tasks wait {} or longer for a worker (warning from {}): there is more work than workers. Most of the work is \
+             {}.",
+            wording::duration(median),
+            wording::duration(limit),
+            shares.join(", "),
+        ),
+        evidence: vec![
+            Evidence::time("median wait for a worker", median, Some(limit)).over(window),
+            Evidence::number("share of the workers' time in polls", "ratio", busy, Some(settings.number(&BUSY))).over(window),
+        ],
+        related,
+        cause: Some("Polls are short but too many: together they need more time than the workers have.".to_owned()),
+        recommendation: "Do less in the sites named, move computations to spawn_blocking or a pool such as rayon's, let fewer tasks work at a \
+                         time, or give the runtime more workers and the machine more cores. A container with a CPU limit gives fewer than \
+                         it shows."
+            .to_owned(),
+        // The order of the busiest sites changes; the overload stays the same.
+        class: vec!["runtime".to_owned()],
+        scope: Scope { sites: named.iter().map(|(key, _, _)| *key).collect(), ..Scope::default() },
+        sustains_only: false,
+    })
+}
+
+/// How many spawn sites of tasks wait so long.
+fn affected(model: &Model, settings: Scoped<'_>) -> usize {
+    let (start, _) = model.judged(settings.duration(&WINDOW));
+    let mut sites: BTreeMap<SiteKey, (usize, usize)> = BTreeMap::new();
+    for delay in model.delays().since(start) {
+        let (slow, all) = sites.entry(delay.site).or_default();
+        *slow += usize::from(delay.mean >= settings.duration(&DELAY));
+        *all += 1;
+    }
+    let async_site = |key: &SiteKey| model.site(*key).is_some_and(|site| site.id.kind != TaskKind::Blocking);
+    sites.iter().filter(|(key, (slow, all))| async_site(key) && 2 * slow >= *all).count()
+}
