@@ -1,5 +1,9 @@
 //! Whether a series of numbers grows, told without being fooled by noise, steps and bursts.
 
+use std::collections::VecDeque;
+
+use crate::model::resource::Crowd;
+
 /// The Mann-Kendall statistic of a series, as a standard normal deviate: above 2.3 a rise by chance is less likely than 1 in 100,
 /// above 3 less likely than 1 in 700. Zero for fewer than four values.
 ///
@@ -54,6 +58,19 @@ pub fn still_grows(values: &[f64]) -> bool {
     let pace = |part: &[f64]| (part[part.len() - 1] - part[0]) / (part.len() - 1) as f64;
     let whole = pace(values);
     whole > 0.0 && pace(&values[values.len() - third..]) >= whole / 2.0
+}
+
+/// Counts of waiters from which growth is told.
+const COUNTS: usize = 6;
+/// Their number rises with this certainty (a normal deviate).
+const RISES: f64 = 2.2;
+
+/// Whether more and more have come to wait in the last seconds: the earliest sign of a pile-up.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 tasks wait")]
+pub fn more_wait(crowds: &VecDeque<Crowd>) -> bool {
+    let newest = crowds.iter().rev().take(COUNTS).rev();
+    let counts: Vec<f64> = newest.map(|crowd| crowd.waiting as f64).collect();
+    counts.len() == COUNTS && mann_kendall(&counts) >= RISES
 }
 
 #[cfg(test)]

@@ -79,6 +79,9 @@ impl Model {
     }
 
     fn note_quality(&mut self, update: &instrument::Update, lag: Option<Duration>) {
+        let now = self.now();
+        // While the process stood still, nothing was born that could be late.
+        let lag = lag.map(|lag| self.clock.running_between(now.minus(lag), now));
         let quality = &mut self.quality;
         let before = quality.dropped();
         quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| count(part.dropped_events));

@@ -110,6 +110,7 @@ struct Way {
     source: Text,
     seconds: VecDeque<WaitSecond>,
     recent: VecDeque<(Timestamp, Duration)>,
+    longest: Duration,
 }
 
 /// The ended waits of a resource, per way of entry (lock, read, write, acquire, send).
@@ -166,6 +167,11 @@ impl WaitLog {
         self.ways.iter().map(|way| &way.source)
     }
 
+    /// The longest wait after which anybody ever got in.
+    pub fn longest(&self) -> Duration {
+        self.ways.iter().map(|way| way.longest).max().unwrap_or_default()
+    }
+
     /// The waits of one way of entry that ended at `from` or later.
     pub fn window(&self, source: &str, from: Timestamp) -> WaitWindow {
         let mut window = WaitWindow::default();
@@ -184,7 +190,12 @@ impl WaitLog {
 
     pub(super) fn note(&mut self, source: &Text, at: Timestamp, wait: Duration, granted: bool) {
         let index = self.ways.iter().position(|way| way.source == *source).unwrap_or_else(|| {
-            self.ways.push(Way { source: source.clone(), seconds: VecDeque::new(), recent: VecDeque::new() });
+            self.ways.push(Way {
+                source: source.clone(),
+                seconds: VecDeque::new(),
+                recent: VecDeque::new(),
+                longest: Duration::ZERO,
+            });
             self.ways.len() - 1
         });
         let way = &mut self.ways[index];
@@ -198,6 +209,7 @@ impl WaitLog {
         }
         if granted {
             push_bounded(&mut way.recent, (at, wait), WAITS);
+            way.longest = way.longest.max(wait);
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::wording;
-use crate::model::resource::{Resource, ResourceKind};
+use crate::detect::{trend, wording};
+use crate::model::resource::{Crowd, Resource, ResourceKind};
 use crate::model::time::Timestamp;
 use crate::model::waits::WaitWindow;
 use crate::model::{Model, ResourceKey, SiteKey};
@@ -41,6 +41,8 @@ pub(super) static DETECTOR: Detector = Detector {
 const SHORTEST: Duration = Duration::from_secs(2);
 /// A lock that let nobody in for this long is stuck rather than contended.
 const TURNOVER: Duration = Duration::from_secs(3);
+/// Crowds are compared with those of so many seconds ago.
+const RECENT: usize = 5;
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 /// A holder that makes a timer this soon after it got in holds the lock while it sleeps.
@@ -66,13 +68,24 @@ fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resou
     if !turning || end.since(start) < SHORTEST {
         return;
     }
+    let grows = trend::more_wait(&lock.crowds) && crowd_has_grown(lock);
     for source in lock.waits.sources() {
         let waits = lock.waits.window(source, start);
         if let Some(strength) = strength(settings, &waits, end.since(start)) {
             let pool = is_idle_pool(model, lock, start);
+            // What grows without end is a pile-up, which is told a little later.
+            let strength = if grows { strength.min(LEAVE) } else { strength };
             found.push(symptom(model, settings, key, source, &waits, end.since(start), (strength, pool)));
         }
     }
+}
+
+/// Whether many more wait than a few seconds ago.
+fn crowd_has_grown(lock: &Resource) -> bool {
+    let counts = |crowd: &Crowd| crowd.waiting;
+    let last = lock.crowds.back().map_or(0, counts);
+    let first = lock.crowds.iter().rev().nth(RECENT).map_or(last, counts);
+    10 * last > 13 * first + 50
 }
 
 /// By how much the waits exceed every threshold: the least of the ratios, if it is worth a finding.

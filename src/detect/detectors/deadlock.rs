@@ -18,6 +18,11 @@ const HOLD: Setting =
     Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
 const HOLD_ALONE: Setting =
     Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
+const HOLD_SEVERAL: Setting = Setting::duration(
+    "hold-several",
+    Duration::from_secs(3),
+    "the same for a group in which a task does several things at once",
+);
 const HOLD_DOUBTFUL: Setting = Setting::duration(
     "hold-doubtful",
     Duration::from_secs(30),
@@ -30,7 +35,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "tasks wait for each other and none can go on",
     explain: include_str!("../../../docs/detectors/deadlock.md"),
-    settings: &[HOLD, HOLD_ALONE, HOLD_DOUBTFUL],
+    settings: &[HOLD, HOLD_ALONE, HOLD_SEVERAL, HOLD_DOUBTFUL],
     timing: Timing {
         updates: 2,
         hold: Duration::ZERO,
@@ -68,12 +73,14 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         if is_permit_leak(model, &core, &stuck) {
             continue;
         }
-        let shared = core.len() == 1 && core.iter().any(|task| does_several_things(model, *task, &stuck));
+        let several = core.iter().any(|task| does_several_things(model, *task, &stuck));
+        let shared = core.len() == 1 && several;
         // Where events were lost, somebody else may have got in last.
         let doubtful = shared || model.quality().is_lossy(model.now());
         let hold = settings.duration(match core.len() {
             _ if doubtful => &HOLD_DOUBTFUL,
             1 => &HOLD_ALONE,
+            _ if several => &HOLD_SEVERAL,
             _ => &HOLD,
         });
         if still_for(model, &core, &stuck) >= hold {

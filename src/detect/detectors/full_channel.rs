@@ -40,6 +40,8 @@ pub(super) static DETECTOR: Detector = Detector {
 const SHORTEST: Duration = Duration::from_secs(2);
 /// Where no sender has come for so long, nor for as long as half of them wait, none comes any more.
 const ARRIVES: Duration = Duration::from_secs(2);
+/// A consumer that pauses now and then has let nobody in for long before: a standstill is longer than this times the longest such wait.
+const PAST: f64 = 1.5;
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 
@@ -66,7 +68,8 @@ struct Measured {
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, channel) in model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none()) {
         let measured = measure(model, settings.duration(&WINDOW), key, channel);
-        let limit = settings.duration(&STANDSTILL).max(measured.usual.mul_f64(settings.number(&TIMES)));
+        let usual = measured.usual.mul_f64(settings.number(&TIMES)).max(channel.waits.longest().mul_f64(PAST));
+        let limit = settings.duration(&STANDSTILL).max(usual);
         let stands = measured.waiting > 0 && measured.oldest >= limit && measured.standstill >= limit;
         let ratios = [
             measured.mean_waiters / settings.number(&WAITERS),
@@ -157,10 +160,15 @@ fn symptom(
             Evidence::time("time since anybody got in", measured.standstill, Some(settings.duration(&STANDSTILL))),
         ],
         related: places.take(4).map(|site| wording::related_site(site, Role::Waiter)).collect(),
-        cause: Some(if stands {
-            "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself.".to_owned()
-        } else {
-            "Its consumer receives more slowly than its producers send.".to_owned()
+        cause: Some(match other_full(model, key) {
+            Some(other) => format!(
+                "Its consumer receives too slowly or not at all; possibly because it sends to another full channel itself, on which {other} \
+                 waits: begin there."
+            ),
+            None if stands => {
+                "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself.".to_owned()
+            }
+            None => "Its consumer receives more slowly than its producers send.".to_owned(),
         }),
         recommendation: "Look at the task that receives from this channel (the feed does not tell which one it is): what does it await \
                          between two receives? Make it faster or run several, or let producers shed load with try_send or a timeout. A \
@@ -204,6 +212,20 @@ fn waits(count: usize) -> String {
         1 => "1 sender waits now, and ".to_owned(),
         _ => format!("{count} senders wait now, and "),
     }
+}
+
+/// Who waits for room in another channel, and has for longer: a task may stand between the two.
+fn other_full(model: &Model, key: ResourceKey) -> Option<String> {
+    let longest = |channel| {
+        let waits =
+            model.waiters(channel).filter_map(|(_, op)| Some((model.waiting_since(op), model.task(op.task?)?.site)));
+        waits.min()
+    };
+    let (since, own) = longest(key)?;
+    let channels = model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none());
+    let others = channels.filter(|(other, _)| *other != key).filter_map(|(other, _)| longest(other));
+    let (_, site) = others.min().filter(|(other, site)| *other < since && *site != own)?;
+    model.site(site).map(wording::site)
 }
 
 /// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.

@@ -40,10 +40,6 @@ pub(super) static DETECTOR: Detector = Detector {
 const ACTIVE: Duration = Duration::from_secs(10);
 /// if that was so long after it had got the lock.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Counts of waiters from which growth is told.
-const COUNTS: usize = 6;
-/// Their number rises with this certainty (a normal deviate).
-const RISES: f64 = 2.2;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.duration(&WAIT);
@@ -81,12 +77,7 @@ fn is_idle_pool(model: &Model, key: ResourceKey, lock: &Resource, holder: &Holde
     let Some(task) = model.task(holder.task) else { return true };
     let own = waiter_sites(model, key).into_iter().eq([task.site]);
     let known_wait = awaited(model, holder.task, task).is_some();
-    own && !known_wait && !grows(lock)
-}
-
-fn grows(lock: &Resource) -> bool {
-    let counts: Vec<f64> = lock.crowds.iter().rev().take(COUNTS).map(|crowd| as_number(crowd.waiting)).rev().collect();
-    counts.len() == COUNTS && trend::mann_kendall(&counts) >= RISES
+    own && !known_wait && !trend::more_wait(&lock.crowds)
 }
 
 /// Whether the first to get the lock has kept it ever since and is at work all the time, while no more come: standbys wait for a leader to
@@ -94,7 +85,7 @@ fn grows(lock: &Resource) -> bool {
 fn is_leader(model: &Model, lock: &Resource, holder: &Holder) -> bool {
     let at_work = model.now().minus(ACTIVE).max(holder.since.plus(SETTLED));
     let works = model.task(holder.task).is_some_and(|task| task.stats.poll.started > Some(at_work));
-    lock.grants.total() == 1 && works && !grows(lock)
+    lock.grants.total() == 1 && works && !trend::more_wait(&lock.crowds)
 }
 
 fn of_leader(symptom: Symptom) -> Symptom {
@@ -167,9 +158,4 @@ fn symptom(
         },
         sustains_only: false,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 tasks wait")]
-fn as_number(count: usize) -> f64 {
-    count as f64
 }

@@ -28,7 +28,8 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let (quality, limit) = (model.quality(), settings.duration(&LAG));
+    // Where updates are rare, news of a burst in between wait for the next one.
+    let (quality, limit) = (model.quality(), settings.duration(&LAG).max(2 * model.clock().interval()));
     let lag = quality.lag.filter(|lag| *lag >= limit);
     let lost = if quality.is_lossy(model.now()) { quality.dropped() } else { 0 };
     let mut reasons = Vec::new();

@@ -23,6 +23,11 @@ const WINDOW_UNSEEN: Setting = Setting::duration(
     Duration::from_secs(50),
     "and so long where it is not, for a crowd that connects looks the same",
 );
+const WINDOW_CROWD: Setting = Setting::duration(
+    "window-crowd",
+    Duration::from_secs(150),
+    "after so long even a crowd of which hardly anybody has left is none that connects",
+);
 const FLOOR: Setting =
     Setting::number("floor", 10.0, "growth below this, plus five times the root of the number alive, is noise");
 const CERTAINTY: Setting =
@@ -35,7 +40,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Trend,
     title: "tasks of one spawn site pile up",
     explain: include_str!("../../../docs/detectors/task-pileup.md"),
-    settings: &[WINDOW, WINDOW_UNSEEN, FLOOR, CERTAINTY, AGE],
+    settings: &[WINDOW, WINDOW_UNSEEN, WINDOW_CROWD, FLOOR, CERTAINTY, AGE],
     timing: Timing {
         updates: 2,
         hold: Duration::from_secs(1),
@@ -190,11 +195,12 @@ fn symptom(
     let rate = (last - first) / series.window.as_secs_f64();
     let age = site.median_age(model.now());
     let unseen = matches!(waits_for, WaitsFor::Unseen | WaitsFor::Tick);
-    let crowd = unseen && nearly_all_stay(model, site, series.window);
+    let crowd = unseen && nearly_all_stay(model, site, series.window) && !has_grown_for_long(model, settings, site);
     let (cause, recommendation, resources) = advice(model, waits_for, *share, crowd);
     let oldest: Vec<TaskKey> = site.live.iter().take(wording::MOST_IDS).map(|(_, task)| *task).collect();
     let related = resources.iter().map(|lock| wording::related_resource(model, *lock)).collect();
     let progress = resources.first().and_then(|lock| model.resource(*lock)?.grants.last()).map(|grant| grant.at);
+    let progress = progress.max(site.last_end);
     Symptom {
         severity: if crowd { Severity::Info } else { Severity::Warning },
         grade: None,
@@ -234,6 +240,11 @@ fn nearly_all_stay(model: &Model, site: &Site, window: Duration) -> bool {
         (born.saturating_add(second.born), ended.saturating_add(second.ended))
     });
     ended < born / FEW
+}
+
+fn has_grown_for_long(model: &Model, settings: Scoped<'_>, site: &Site) -> bool {
+    let long = series(model, site, settings.duration(&WINDOW_CROWD).as_secs());
+    long.is_some_and(|series| is_pileup(&series, settings))
 }
 
 /// What brings the pile-up about, what to do, and the resource behind it.
