@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -16,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Two actors answer every message with two, until both inboxes are full and both wait for room in the other's.",
         finding: "full-channel",
         also: &[],
+        onset: Duration::from_millis(800),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: answers_that_multiply,
     },
@@ -25,7 +28,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "The only reader of a queue also writes into it, and waits for room that only itself could make.",
         finding: "full-channel",
         also: &[],
+        onset: Duration::from_secs(2),
         within: Duration::from_secs(20),
+        under: &[Late, Load],
         source: SOURCE,
         run: a_loop_that_feeds_itself,
     },
@@ -34,7 +39,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A biased select! always finds a heartbeat, and never gets to the orders.",
         finding: "full-channel",
         also: &[],
+        onset: Duration::from_secs(1),
         within: Duration::from_secs(15),
+        under: &[Late, Load],
         source: SOURCE,
         run: heartbeats_before_orders,
     },
@@ -43,13 +50,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task sends on a full channel while it holds the lock that the receiver needs.",
         finding: "held-across-await",
         also: &["full-channel"],
+        onset: Duration::from_secs(1),
         within: Duration::from_secs(20),
+        under: EVERYWHERE,
         source: SOURCE,
         run: sends_under_a_lock,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/actors.rs", text: include_str!("actors.rs") };
+const SOURCE: Source = Source { file: "sick/actors.rs", text: include_str!("actors.rs") };
 
 async fn play(mut inbox: mpsc::Receiver<u32>, opponent: mpsc::Sender<u32>) {
     while let Some(turn) = inbox.recv().await {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 
+use super::Condition::{CurrentThread, Late};
 use super::{Illness, Source};
 use crate::service;
 
@@ -19,7 +20,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Now and then a request reads a large file with std::fs, which takes 300 ms.",
         finding: "long-polls",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(25),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: files_read_in_requests,
     },
@@ -28,7 +31,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Fifty sessions each compute for 15 ms now and then: no single one is to blame.",
         finding: "long-polls",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(25),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: every_session_a_little,
     },
@@ -37,7 +42,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task searches without an await, and does not end when it is aborted.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::from_secs(1),
         within: Duration::from_secs(15),
+        under: &[Late],
         source: SOURCE,
         run: a_search_that_never_yields,
     },
@@ -46,7 +53,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task waits with a blocking receive for an answer of a task in its own worker's queue.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::from_millis(800),
         within: Duration::from_secs(10),
+        under: &[Late],
         source: SOURCE,
         run: waits_for_its_own_worker,
     },
@@ -55,7 +64,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task keeps a value borrowed from a watch channel while it sends a new one.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::from_millis(1200),
         within: Duration::from_secs(10),
+        under: &[Late],
         source: SOURCE,
         run: sends_while_borrowing,
     },
@@ -64,13 +75,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Blocking jobs wait for further jobs of the same pool, which has no thread left for these.",
         finding: "blocking-pool-backlog",
         also: &["task-pileup"],
+        onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
+        under: &[Late],
         source: SOURCE,
         run: jobs_that_wait_for_jobs,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/compute.rs", text: include_str!("compute.rs") };
+const SOURCE: Source = Source { file: "sick/compute.rs", text: include_str!("compute.rs") };
 
 async fn export(number: u32) {
     sleep(Duration::from_millis(20)).await;

@@ -8,7 +8,8 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{CurrentThread, Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -17,7 +18,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Sixty sessions take one lock for three milliseconds, again and again.",
         finding: "contended-lock",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(20),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: one_lock_for_all_sessions,
     },
@@ -26,7 +29,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "One request in thirty begins to wait for a signal just after it was given.",
         finding: "never-completes",
         also: &[],
+        onset: Duration::from_millis(3500),
         within: Duration::from_secs(60),
+        under: &[Load],
         source: SOURCE,
         run: a_signal_before_the_wait,
     },
@@ -35,7 +40,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A request ends as soon as one of its two tasks does, and leaves the other one waiting for ever.",
         finding: "task-pileup",
         also: &["never-completes"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(75),
+        under: &[Late],
         source: SOURCE,
         run: the_slower_half_stays,
     },
@@ -44,13 +51,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Futures in a buffered stream are granted permits while the loop over the stream waits for one itself.",
         finding: "futurelock",
         also: &[],
+        onset: Duration::from_millis(200),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: permits_in_a_stream,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/requests.rs", text: include_str!("requests.rs") };
+const SOURCE: Source = Source { file: "sick/requests.rs", text: include_str!("requests.rs") };
 
 async fn update_score(scores: Arc<Mutex<Vec<u32>>>, player: usize) {
     loop {
