@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::history::push_bounded;
 use super::resource::{Crowd, Resource, ResourceKind};
 use super::site::End;
-use super::task::Task;
+use super::task::{Task, TaskState};
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
@@ -189,7 +189,7 @@ impl Model {
     /// Writes down once a second how many wait for each contested lock; not while news of births come late, for then they are not known.
     fn count_waiters(&mut self) {
         let now = self.now();
-        let reliable = !self.quality.is_lossy(now) && !self.quality.is_lagging();
+        let (lossy, lagging) = (self.quality.is_lossy(now), self.quality.is_lagging());
         let due = |lock: &Resource| {
             let last = lock.crowds.back().map(|crowd| crowd.at);
             matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore)
@@ -198,19 +198,27 @@ impl Model {
         let keys: Vec<ResourceKey> =
             self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
         for key in keys {
-            let mut crowd = Crowd { at: now, waiting: 0, oldest: Duration::ZERO };
+            let mut crowd =
+                Crowd { at: now, waiting: 0, oldest: Duration::ZERO, holder_sleeps: self.holder_sleeps(key) };
             for (_, op) in self.waiters(key) {
                 crowd.waiting += 1;
                 crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
             }
             if let Some(lock) = self.resources.get_mut(key) {
-                if reliable {
-                    push_bounded(&mut lock.crowds, crowd, CROWDS);
-                } else {
+                if lossy {
                     lock.crowds.clear();
+                } else if !lagging {
+                    push_bounded(&mut lock.crowds, crowd, CROWDS);
                 }
             }
         }
+    }
+
+    /// Whether who holds a lock sleeps on a timer; nothing where that is not known, or it does not wait at all.
+    fn holder_sleeps(&self, lock: ResourceKey) -> Option<bool> {
+        let holder = self.holders(lock).into_iter().next()?;
+        let task = self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
+        Some(self.timer(task).is_some())
     }
 
     fn forget(&mut self) {

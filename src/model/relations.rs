@@ -136,12 +136,6 @@ impl Model {
         Some(timer.created.plus(Duration::from_millis(duration)))
     }
 
-    /// Whether a timer was made so soon after a time that it belongs to what began then.
-    pub fn sleep_born_within(&self, from: Timestamp, window: Duration) -> bool {
-        let last = from.plus(window);
-        self.sleeps.range((from, ResourceKey::default())..).next().is_some_and(|(created, _)| *created <= last)
-    }
-
     /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.
     ///
     /// Several readers of an `RwLock`, or holders of a semaphore, may be more than hold it in fact: nobody says who of them let go (see

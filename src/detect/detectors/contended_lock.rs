@@ -45,8 +45,8 @@ const TURNOVER: Duration = Duration::from_secs(3);
 const RECENT: usize = 5;
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
-/// A holder that makes a timer this soon after it got in holds the lock while it sleeps.
-const AT_ONCE: Duration = Duration::from_micros(500);
+/// So many of the last known holders are looked at.
+const HOLDERS: usize = 20;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, lock) in model.contested() {
@@ -106,18 +106,19 @@ fn mean_waiters(waits: &WaitWindow, window: Duration) -> f64 {
     waits.waited.as_secs_f64() / window.as_secs_f64().max(1.0)
 }
 
-/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and the one that got in
-/// does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
+/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and who holds the lock
+/// mostly does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
 fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
-    let recent: Vec<_> = lock.grants.newest_first().take_while(|grant| grant.at >= start).collect();
-    let sites: BTreeSet<Option<SiteKey>> = recent.iter().map(|grant| grant.site).collect();
+    let recent = lock.grants.newest_first().take_while(|grant| grant.at >= start);
+    let sites: BTreeSet<Option<SiteKey>> = recent.map(|grant| grant.site).collect();
     let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
         return false;
     };
     let lately = model.now().minus(TURNOVER);
     let spawned = model.site(*site).is_some_and(|site| site.history.since(lately).any(|second| second.born > 0));
-    let sleeping = recent.iter().filter(|grant| model.sleep_born_within(grant.at, AT_ONCE)).count();
-    lock.kind == ResourceKind::Mutex && !spawned && 2 * sleeping < recent.len()
+    let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_sleeps).collect();
+    let sleeping = holders.iter().filter(|sleeps| **sleeps).count();
+    lock.kind == ResourceKind::Mutex && !spawned && 3 * sleeping < 2 * holders.len()
 }
 
 fn symptom(
