@@ -4,6 +4,7 @@ mod bank;
 mod blocking;
 mod catalogue;
 mod contention;
+mod dropping;
 mod leaks;
 mod queues;
 mod spinning;
@@ -80,6 +81,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         contention::ILLNESSES,
         spinning::ILLNESSES,
         turns::ILLNESSES,
+        dropping::ILLNESSES,
     ];
     families.into_iter().flatten()
 }
