@@ -36,6 +36,8 @@ pub struct Ended {
     pub polls: u64,
     /// Whether it is certain that it was dropped before it finished.
     pub cancelled: bool,
+    /// Whether it ended as one does that was woken, polled and ready: so soon after a wake that it was hardly dropped by chance.
+    pub looks_completed: bool,
     /// What it waited for then, if it was dropped and an op or a timer of it tells.
     pub wait: Option<LastWait>,
 }
@@ -68,6 +70,19 @@ pub(super) struct Cut {
     stats: TaskStats,
 }
 
+/// So soon after its last wake a task that completed is polled, ready and dropped.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+impl Ended {
+    /// The end of a task that is not known to have been dropped before it finished.
+    pub(super) fn by_itself(at: Timestamp, stats: &TaskStats) -> Self {
+        let dropped = stats.poll.started.unwrap_or(at);
+        let looks_completed = stats.last_wake.is_some_and(|wake| dropped.since(wake) <= AT_ONCE);
+        let (age, polls) = (at.since(stats.created), stats.poll.polls);
+        Self { at, age, polls, cancelled: false, looks_completed, wait: None }
+    }
+}
+
 impl Cut {
     /// The end of a task whose counters were these before and are those now.
     pub(super) fn new(task: TaskKey, site: SiteKey, before: &TaskStats, stats: TaskStats) -> Self {
@@ -87,7 +102,7 @@ impl Model {
             let at = cut.stats.dropped.unwrap_or(self.now());
             if let Some(site) = self.sites.get_mut(cut.site) {
                 let (age, polls) = (at.since(cut.stats.created), cut.stats.poll.polls);
-                site.ends.note(Ended { at, age, polls, cancelled: true, wait });
+                site.ends.note(Ended { at, age, polls, cancelled: true, looks_completed: false, wait });
             }
         }
     }
@@ -105,9 +120,8 @@ impl Model {
         });
         let born = self.sleeps.range((from, ResourceKey::default())..).take_while(|(created, _)| *created <= to);
         let with_it = |timer: &&(Timestamp, ResourceKey)| {
-            self.resource(timer.1).is_some_and(|timer| {
-                timer.dropped.is_none_or(|at| at >= dropped && cut.stats.dropped.is_none_or(|end| at <= end))
-            })
+            let gone = self.resource(timer.1).and_then(|timer| timer.dropped);
+            gone.is_some_and(|at| at >= dropped && cut.stats.dropped.is_none_or(|end| at <= end))
         };
         let resource = waiting.or_else(|| born.filter(with_it).map(|(_, key)| *key).next())?;
         let found = self.resource(resource)?;

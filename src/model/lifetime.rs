@@ -61,7 +61,7 @@ impl Model {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
-        let (site, created, polls, task_id) = (task.site, task.stats.created, task.stats.poll.polls, task.id);
+        let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
         if let Some(site) = self.touch(site) {
             site.live.remove(created, key);
             site.note_end(at, at.since(created), end);
@@ -69,7 +69,7 @@ impl Model {
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
             if counts && end == End::Completed && site.cancelled > 0 {
-                site.ends.note(Ended { at, age: at.since(created), polls, cancelled: false, wait: None });
+                site.ends.note(Ended::by_itself(at, &stats));
             }
         }
         if end != End::Unknown {

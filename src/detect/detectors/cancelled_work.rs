@@ -50,7 +50,9 @@ const MOMENT: Duration = Duration::from_secs(1);
 const MOMENTS: usize = 3;
 /// if they are spread over this share of the window.
 const SPREAD: f64 = 0.3;
-/// Tasks none of which ever completes are made to be dropped, unless all die at about the same age, as a timeout does it,
+/// Tasks of which fewer complete than this share of those that are dropped are made to be dropped,
+const COMPLETE: f64 = 0.1;
+/// unless all die at about the same age, as a timeout does it,
 const SAME_AGE: f64 = 1.5;
 /// and were polled less often than a task that works in a loop.
 const LOOPS: u64 = 8;
@@ -111,19 +113,20 @@ fn groups(model: &Model, settings: Scoped<'_>, site: &Site, from: Timestamp) -> 
         return Groups::default();
     }
     let members: Vec<&Ended> = sick.concat();
-    Groups { members: members.len(), moments: moments.len(), looks_endless: looks_endless(site, &members) }
+    Groups { members: members.len(), moments: moments.len(), looks_endless: looks_endless(site, &members, from) }
 }
 
 /// Whether tasks that were dropped may have been made for no other end, such as those that forward events for as long as a connection
 /// lasts.
-fn looks_endless(site: &Site, dropped: &[&Ended]) -> bool {
+fn looks_endless(site: &Site, dropped: &[&Ended], from: Timestamp) -> bool {
     let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
     ages.sort_unstable();
     let mut polls: Vec<u64> = dropped.iter().map(|it| it.polls).collect();
     polls.sort_unstable();
     let uniform = ages.last().zip(ages.first()).is_some_and(|(oldest, youngest)| *oldest <= youngest.mul_f64(SAME_AGE));
     let loops = polls.get(polls.len() / 2).is_some_and(|polls| *polls > LOOPS);
-    site.completed() == 0 && (!uniform || loops)
+    let completed = site.ends.since(from).filter(|it| it.looks_completed).count();
+    as_number(completed) < COMPLETE * as_number(dropped.len()) && (!uniform || loops)
 }
 
 /// What most of those that were dropped waited for, and how many did.
