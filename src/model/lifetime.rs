@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ends::Ended;
 use super::history::push_bounded;
 use super::resource::{Crowd, Resource, ResourceKind};
 use super::site::End;
@@ -60,13 +61,19 @@ impl Model {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
-        let (site, created) = (task.site, task.stats.created);
+        let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
         if let Some(site) = self.touch(site) {
             site.live.remove(created, key);
             site.note_end(at, at.since(created), end);
             let second = site.history.current();
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
+            if counts && end == End::Completed && site.cancelled > 0 {
+                site.ends.note(Ended::by_itself(at, &stats));
+            }
+        }
+        if end != End::Unknown {
+            self.target_retention.note_end(task_id, at, self.clock.now());
         }
         for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
         {
@@ -91,6 +98,13 @@ impl Model {
 
     /// Draws the conclusions that need the whole update to have been read.
     pub(super) fn finish_update(&mut self) {
+        self.note_cuts();
+        if self.clock.updates() == 1
+            && let Some(earliest) = self.earliest_end
+        {
+            // What the first message still lists has not been forgotten since its end.
+            self.target_retention.reaches(self.now().since(earliest));
+        }
         let mut ended = std::mem::take(&mut self.ended_ops);
         ended.sort_by_key(|key| self.ops.get(*key).and_then(|op| op.stats.dropped));
         for key in ended.drain(..) {

@@ -11,7 +11,7 @@ use super::{Model, OpKey, ResourceKey, TaskKey};
 /// Most levels of resources or ops inside each other that are followed.
 const NESTING: usize = 8;
 /// Two threads stamp the start of a task's poll and of its op's poll: so much disorder is allowed.
-const SAME_POLL: Duration = Duration::from_micros(100);
+pub(super) const SAME_POLL: Duration = Duration::from_micros(100);
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
 /// A grant and the permits left after it are reported one after the other: so much disorder is allowed.

@@ -6,6 +6,7 @@ mod blocking;
 mod catalogue;
 mod compute;
 mod contention;
+mod dropping;
 mod leaks;
 mod queues;
 mod requests;
@@ -115,6 +116,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         actors::ILLNESSES,
         compute::ILLNESSES,
         requests::ILLNESSES,
+        dropping::ILLNESSES,
     ];
     families.into_iter().flatten()
 }
