@@ -2,8 +2,9 @@
 //!
 //! `cargo run --example demo`. In a terminal it shows the findings there, otherwise it prints a line for each. The service dies with it.
 
-mod illnesses;
 mod service;
+#[path = "../tests/patients/sick/mod.rs"]
+mod sick;
 
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|first| first == SERVE) {
         let flags = ["demo-service", "--illness", ILLNESSES, "--bind", "127.0.0.1:0", "--die-with-parent"];
-        return illnesses::program(flags.into_iter().map(Into::into));
+        return sick::program(flags.into_iter().map(Into::into));
     }
     match start() {
         Ok((mut service, target)) => {

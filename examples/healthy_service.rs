@@ -2,11 +2,12 @@
 //!
 //! `cargo run --example healthy_service -- --list` tells which habits there are.
 
-mod patterns;
+#[path = "../tests/patients/healthy/mod.rs"]
+mod healthy;
 mod service;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    patterns::program(std::env::args_os())
+    healthy::program(std::env::args_os())
 }

@@ -2,11 +2,12 @@
 //!
 //! `cargo run --example sick_service -- --list` tells which illnesses there are.
 
-mod illnesses;
 mod service;
+#[path = "../tests/patients/sick/mod.rs"]
+mod sick;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    illnesses::program(std::env::args_os())
+    sick::program(std::env::args_os())
 }

@@ -1,8 +1,11 @@
 //! What every example service shares: its flags, a console-subscriber in front of all runtimes, and an end together with its parent.
 
+mod load;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,12 @@ pub(crate) struct Service {
     /// Puts a log level filter before the feed, so that Tokio's spans never reach it.
     #[arg(long)]
     filtered: bool,
+    /// Gives runtimes that would have several workers a single thread.
+    #[arg(long)]
+    current_thread: bool,
+    /// Lets every runtime do ordinary healthy work as well: requests, a pipeline and a worker pool.
+    #[arg(long)]
+    load: bool,
     /// Stop after this time; without it, run until stopped.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     lifetime: Option<Duration>,
@@ -38,6 +47,11 @@ pub(crate) struct Service {
     #[arg(long)]
     die_with_parent: bool,
 }
+
+/// Whether [`workers`] are to be a single thread.
+static CURRENT_THREAD: AtomicBool = AtomicBool::new(false);
+/// Whether runtimes do healthy work beside what they are made for.
+static LOAD: AtomicBool = AtomicBool::new(false);
 
 impl Service {
     /// Serves the feed, starts `parts` (each on a thread of its own, named as given), says where the feed is, and stays until the end.
@@ -49,6 +63,8 @@ impl Service {
         if self.die_with_parent {
             spawn_thread("parent-watch", exit_at_end_of_input)?;
         }
+        CURRENT_THREAD.store(self.current_thread, Ordering::Relaxed);
+        LOAD.store(self.load, Ordering::Relaxed);
         let address = self.serve_feed()?;
         for &(name, part) in parts {
             spawn_thread(name, part)?;
@@ -102,9 +118,13 @@ impl Service {
     }
 }
 
-/// A runtime of its own with so many workers.
+/// A runtime of its own with so many workers, or with a single thread if the flags say so.
 pub(crate) fn workers(count: usize) -> Runtime {
-    built(Builder::new_multi_thread().worker_threads(count))
+    if CURRENT_THREAD.load(Ordering::Relaxed) {
+        current_thread()
+    } else {
+        built(Builder::new_multi_thread().worker_threads(count))
+    }
 }
 
 /// A runtime of its own on the calling thread alone.
@@ -132,6 +152,14 @@ pub(crate) fn complain(error: &dyn std::fmt::Display) {
 
 /// A runtime of its own with these settings.
 pub(crate) fn built(builder: &mut Builder) -> Runtime {
+    let runtime = idle(builder);
+    if LOAD.load(Ordering::Relaxed) {
+        load::start(&runtime);
+    }
+    runtime
+}
+
+fn idle(builder: &mut Builder) -> Runtime {
     match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -143,7 +171,7 @@ pub(crate) fn built(builder: &mut Builder) -> Runtime {
 
 fn answer_clients(listener: TcpListener, parts: ServerParts) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let ServerParts { instrument_server, aggregator, .. } = parts;
-    current_thread().block_on(async move {
+    idle(&mut Builder::new_current_thread()).block_on(async move {
         tokio::spawn(aggregator.run());
         let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
         tonic::transport::Server::builder().add_service(instrument_server).serve_with_incoming(clients).await?;

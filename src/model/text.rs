@@ -39,8 +39,15 @@ pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(LONGEST)]
 }
 
-/// A source file as its reader knows it: without the directories above a dependency's or the toolchain's sources.
-pub(super) fn short_path(file: &str) -> &str {
+/// A source file as its reader knows it: without the directories above a dependency's or the toolchain's sources, and without the way
+/// there of a module that stands elsewhere (`examples/../tests/bank.rs`).
+pub(super) fn short_path(mut file: &str) -> &str {
+    while let Some((folder, rest)) = file.split_once("/../") {
+        if folder.is_empty() || folder == ".." || folder.contains('/') {
+            break;
+        }
+        file = rest;
+    }
     if let Some((_, rest)) = file.split_once("/registry/src/") {
         return rest.split_once('/').map_or(rest, |(_index, path)| path);
     }
@@ -79,6 +86,10 @@ mod tests {
         assert_eq!(short_path(file), "hyper-1.6.0/src/rt.rs");
         assert_eq!(short_path("/rustc/59807616e/library/std/src/thread.rs"), "library/std/src/thread.rs");
         assert_eq!(short_path("src/bank.rs"), "src/bank.rs");
+        assert_eq!(short_path("examples/../tests/../src/bank.rs"), "src/bank.rs");
+        for unclear in ["../src/bank.rs", "a/b/../bank.rs", "/../bank.rs", "../../bank.rs", "../a/../bank.rs"] {
+            assert_eq!(short_path(unclear), unclear);
+        }
     }
 
     #[test]

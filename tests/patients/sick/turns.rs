@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{CurrentThread, Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -16,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A select! over a reference leaves a future in the queue for a lock, and then waits for that lock itself.",
         finding: "futurelock",
         also: &[],
+        onset: Duration::from_secs(2),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: put_aside_in_the_queue,
     },
@@ -25,7 +28,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Every seventh request forgets its permit, until none of five is left.",
         finding: "permit-leak",
         also: &[],
+        onset: Duration::from_millis(3500),
         within: Duration::from_secs(25),
+        under: EVERYWHERE,
         source: SOURCE,
         run: forgotten_permits,
     },
@@ -34,7 +39,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A select! in a loop joins the queue for a busy lock in every turn and leaves it at the next tick.",
         finding: "lost-turn",
         also: &["contended-lock"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(25),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: a_new_place_in_every_turn,
     },
@@ -43,13 +50,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Six kinds of jobs together come faster than the three permits that they wait for are given back.",
         finding: "growing-waiters",
         also: &["task-pileup"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(40),
+        under: &[Late, Load],
         source: SOURCE,
         run: more_come_than_get_in,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/turns.rs", text: include_str!("turns.rs") };
+const SOURCE: Source = Source { file: "sick/turns.rs", text: include_str!("turns.rs") };
 
 type Register = Arc<Mutex<u64>>;
 

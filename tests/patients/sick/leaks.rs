@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -15,7 +16,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Each upload is spawned at once and only then waits for one of four permits; more arrive than are done.",
         finding: "task-pileup",
         also: &["growing-waiters"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(25),
+        under: EVERYWHERE,
         source: SOURCE,
         run: spawn_before_permit,
     },
@@ -24,7 +27,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Three sessions a second wait for ever for a farewell, among others that end within moments.",
         finding: "task-pileup",
         also: &["never-completes"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(80),
+        under: &[Late, Load],
         source: SOURCE,
         run: forgotten_sessions,
     },
@@ -33,13 +38,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "One request in a hundred waits for an answer that nobody will give.",
         finding: "never-completes",
         also: &["abandoned-wait"],
+        onset: Duration::from_millis(2500),
         within: Duration::from_secs(50),
+        under: EVERYWHERE,
         source: SOURCE,
         run: unanswered_requests,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/leaks.rs", text: include_str!("leaks.rs") };
+const SOURCE: Source = Source { file: "sick/leaks.rs", text: include_str!("leaks.rs") };
 
 async fn upload(slots: Arc<Semaphore>) {
     let Ok(_slot) = slots.acquire().await else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -17,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Thirty tasks share one mutex, which each keeps over a call of 50 ms.",
         finding: "contended-lock",
         also: &["held-across-await"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(20),
+        under: EVERYWHERE,
         source: SOURCE,
         run: one_lock_for_all,
     },
@@ -26,13 +28,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task keeps a mutex while it waits for a peer that does not answer, and others queue for it.",
         finding: "held-across-await",
         also: &[],
+        onset: Duration::from_millis(500),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: guard_over_a_silent_peer,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/contention.rs", text: include_str!("contention.rs") };
+const SOURCE: Source = Source { file: "sick/contention.rs", text: include_str!("contention.rs") };
 
 async fn serve_customer(customer: u64, sessions: Arc<Mutex<HashMap<u64, u64>>>) {
     loop {

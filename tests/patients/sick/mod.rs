@@ -30,12 +30,41 @@ pub(crate) struct Illness {
     pub(crate) finding: &'static str,
     /// Detectors that may fire as well, because the fault shows in these ways too.
     pub(crate) also: &'static [&'static str],
-    /// How long a client has to watch before the fault can be told from health.
+    /// How long after the start of the program the fault is there to be seen.
+    pub(crate) onset: Duration,
+    /// How long a client that sees the fault may take to name it.
     pub(crate) within: Duration,
+    /// Further conditions under which the label holds as well.
+    pub(crate) under: &'static [Condition],
     /// Where the program is written down.
     pub(crate) source: Source,
     /// Runs on the calling thread until the process ends.
     pub(crate) run: fn(),
+}
+
+/// How a program is run and watched besides the plain way, which is from its start, on several workers and alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// The client attaches long after the fault came.
+    Late,
+    /// The runtime has a single thread; not for programs whose fault needs several.
+    CurrentThread,
+    /// The runtime does healthy work as well; not for programs whose fault stops everything on it.
+    Load,
+}
+
+/// All further conditions.
+const EVERYWHERE: &[Condition] = &[Condition::Late, Condition::CurrentThread, Condition::Load];
+
+impl Condition {
+    /// The word for it in names.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::CurrentThread => "current-thread",
+            Self::Load => "load",
+        }
+    }
 }
 
 /// A source file, whose lines marked `// <- ID` are the places that the finding about illness ID has to name.
@@ -128,8 +157,10 @@ fn list() -> io::Result<()> {
     let mut out = io::stdout().lock();
     for illness in all() {
         writeln!(out, "{}: {}", illness.id, illness.about)?;
-        let seconds = illness.within.as_secs();
+        let seconds = (illness.onset + illness.within).as_secs();
         writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
+        let further: Vec<_> = illness.under.iter().map(|condition| condition.as_str()).collect();
+        writeln!(out, "    examined plainly, and: {}", further.join(", "))?;
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
         }

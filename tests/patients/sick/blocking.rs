@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{CurrentThread, Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -19,7 +20,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task waits with a blocking call in its third poll and keeps one of two workers.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::from_millis(400),
         within: Duration::from_secs(10),
+        under: &[Late, Load],
         source: SOURCE,
         run: blocking_call,
     },
@@ -28,7 +31,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A blocking call in one task stands on the only thread of a runtime, whose other tasks are woken in vain.",
         finding: "runtime-stalled",
         also: &["blocked-worker"],
+        onset: Duration::from_millis(400),
         within: Duration::from_secs(10),
+        under: &[Late],
         source: SOURCE,
         run: blocking_call_on_the_only_thread,
     },
@@ -37,7 +42,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Two tasks lock two mutexes of the standard library in opposite order and block both workers.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(10),
+        under: &[Late],
         source: SOURCE,
         run: std_locks_in_opposite_order,
     },
@@ -46,7 +53,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task keeps a guard of a standard mutex over an await, and a second task on that thread locks the same mutex.",
         finding: "blocked-worker",
         also: &["runtime-stalled"],
+        onset: Duration::from_millis(100),
         within: Duration::from_secs(10),
+        under: &[Late],
         source: SOURCE,
         run: std_guard_over_an_await,
     },
@@ -55,7 +64,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Every request computes for 20 to 60 ms without an await.",
         finding: "long-polls",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(20),
+        under: EVERYWHERE,
         source: SOURCE,
         run: rendering_in_requests,
     },
@@ -64,7 +75,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Two long-lived workers compute for 30 to 50 ms on each job they receive.",
         finding: "long-polls",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(20),
+        under: &[CurrentThread, Load],
         source: SOURCE,
         run: thumbnails_in_workers,
     },
@@ -73,7 +86,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Lookups of 400 ms come ten a second to a blocking pool of two threads.",
         finding: "blocking-pool-backlog",
         also: &["task-pileup"],
+        onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
+        under: &[Late, Load],
         source: SOURCE,
         run: lookups_in_a_small_pool,
     },
@@ -82,13 +97,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Forty tasks compute for a millisecond at a time, more than their only thread can do.",
         finding: "scheduling-delay",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(30),
+        under: &[Late],
         source: SOURCE,
         run: more_work_than_workers,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/blocking.rs", text: include_str!("blocking.rs") };
+const SOURCE: Source = Source { file: "sick/blocking.rs", text: include_str!("blocking.rs") };
 
 /// Longer than anybody watches.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{CurrentThread, Late};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -16,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Two transfers lock the same two accounts in opposite order.",
         finding: "deadlock",
         also: &[],
+        onset: Duration::from_millis(50),
         within: Duration::from_secs(10),
+        under: EVERYWHERE,
         source: SOURCE,
         run: opposite_transfers,
     },
@@ -25,7 +28,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Three transfers go round in a circle, each holding the account that the one before it needs.",
         finding: "deadlock",
         also: &[],
+        onset: Duration::from_millis(50),
         within: Duration::from_secs(10),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: circular_transfers,
     },
@@ -34,13 +39,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task locks a ledger and calls a function that locks it again.",
         finding: "deadlock",
         also: &[],
+        onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
+        under: &[Late, CurrentThread],
         source: SOURCE,
         run: audit_under_lock,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/bank.rs", text: include_str!("bank.rs") };
+const SOURCE: Source = Source { file: "sick/bank.rs", text: include_str!("bank.rs") };
 
 struct Account {
     balance: i64,

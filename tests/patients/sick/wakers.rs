@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[Illness {
@@ -17,12 +17,14 @@ pub(super) const ILLNESSES: &[Illness] = &[Illness {
     about: "A future returns pending without keeping the waker, so that its task sleeps for ever.",
     finding: "lost-waker",
     also: &[],
+    onset: Duration::from_millis(200),
     within: Duration::from_secs(10),
+    under: EVERYWHERE,
     source: SOURCE,
     run: forgotten_waker,
 }];
 
-const SOURCE: Source = Source { file: "illnesses/wakers.rs", text: include_str!("wakers.rs") };
+const SOURCE: Source = Source { file: "sick/wakers.rs", text: include_str!("wakers.rs") };
 
 /// Ready once the flag is raised; but it forgets to say whom to wake then.
 struct Raised(Arc<AtomicBool>);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -17,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task asks for the write lock while it still holds its own read guard.",
         finding: "deadlock",
         also: &[],
+        onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: fill_on_miss,
     },
@@ -26,13 +28,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A reader reads again inside its read guard after a writer has queued in between.",
         finding: "deadlock",
         also: &[],
+        onset: Duration::from_millis(150),
         within: Duration::from_secs(10),
+        under: EVERYWHERE,
         source: SOURCE,
         run: read_inside_read,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/catalogue.rs", text: include_str!("catalogue.rs") };
+const SOURCE: Source = Source { file: "sick/catalogue.rs", text: include_str!("catalogue.rs") };
 
 type Prices = Arc<RwLock<HashMap<u32, u32>>>;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::{Late, Load};
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -16,7 +17,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Eight producers share a channel of 16 places, whose consumer takes 300 ms an item.",
         finding: "full-channel",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(20),
+        under: EVERYWHERE,
         source: SOURCE,
         run: slow_consumer,
     },
@@ -25,7 +28,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "The consumer of a bounded channel waits for a signal that never comes, and its producers with it.",
         finding: "full-channel",
         also: &[],
+        onset: Duration::from_millis(800),
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: stopped_consumer,
     },
@@ -34,13 +39,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A channel of 2,000 places fills up in about a minute, since its consumer is slower than its producers.",
         finding: "growing-queue",
         also: &["full-channel"],
+        onset: Duration::ZERO,
         within: Duration::from_secs(25),
+        under: &[Late, Load],
         source: SOURCE,
         run: filling_channel,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/queues.rs", text: include_str!("queues.rs") };
+const SOURCE: Source = Source { file: "sick/queues.rs", text: include_str!("queues.rs") };
 
 async fn ingest(lines: mpsc::Sender<u64>, pause: Duration) {
     for line in 0.. {

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep};
 
-use super::{Illness, Source};
+use super::Condition::Late;
+use super::{EVERYWHERE, Illness, Source};
 use crate::service;
 
 pub(super) const ILLNESSES: &[Illness] = &[
@@ -18,7 +19,9 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task asks whether a file is there, and yields, until it is.",
         finding: "busy-loop",
         also: &[],
+        onset: Duration::ZERO,
         within: Duration::from_secs(15),
+        under: EVERYWHERE,
         source: SOURCE,
         run: asks_and_yields,
     },
@@ -27,13 +30,15 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A select! goes on receiving from a channel whose senders are gone.",
         finding: "busy-loop",
         also: &["partial-feed"],
+        onset: Duration::from_secs(5),
         within: Duration::from_secs(25),
+        under: &[Late],
         source: SOURCE,
         run: receives_from_a_closed_channel,
     },
 ];
 
-const SOURCE: Source = Source { file: "illnesses/spinning.rs", text: include_str!("spinning.rs") };
+const SOURCE: Source = Source { file: "sick/spinning.rs", text: include_str!("spinning.rs") };
 
 async fn beat() {
     let mut due = interval(Duration::from_millis(200));

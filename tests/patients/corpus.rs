@@ -1,0 +1,239 @@
+//! Who is examined: every illness under every condition that it bears, every healthy habit, and feeds that are disturbed.
+
+use std::time::Duration;
+
+use crate::healthy::{self, Pattern};
+use crate::sick::{self, Condition, Illness};
+
+/// The argument that makes this program a patient.
+pub(crate) const FLAG: &str = "--patient";
+/// The name of the program with healthy habits.
+pub(crate) const HEALTHY: &str = "healthy_service";
+const SICK: &str = "sick_service";
+
+/// How long a service has been ill before a late client attaches.
+const LATE: Duration = Duration::from_secs(35);
+/// How long a healthy family is watched in the fast selection.
+const FAMILY_WATCH: Duration = Duration::from_secs(60);
+/// How long a sick program is watched on after its illness was found, for false alarms beside it.
+const AFTERCARE: Duration = Duration::from_secs(5);
+
+/// A program to be watched and what is to be said about it.
+pub(crate) struct Patient {
+    /// Name of the test: the group, the program, and its conditions.
+    pub(crate) name: String,
+    /// The program's own name, whatever the conditions.
+    pub(crate) program: String,
+    /// The program and its flags.
+    pub(crate) command: Vec<String>,
+    /// How long it runs before the tool attaches.
+    pub(crate) head_start: Duration,
+    /// How long the tool watches.
+    pub(crate) stay: Stay,
+    /// A time in which the process stands still.
+    pub(crate) standstill: Option<Standstill>,
+    /// What has to be found; nothing for the healthy.
+    pub(crate) label: Option<Label>,
+    /// The exit codes with which the tool may end.
+    pub(crate) exit_codes: &'static [i32],
+}
+
+/// How long the tool watches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stay {
+    /// So long, as `check`.
+    For(Duration),
+    /// As `watch`, until what has to be found was found and a little longer, but no less than `least`; in vain for so long as the label
+    /// allows.
+    UntilFound {
+        /// The least time.
+        least: Duration,
+    },
+}
+
+/// A process that is stopped `after` so long for `length`, as by a debugger or a virtual machine that is moved.
+#[derive(Clone, Copy)]
+pub(crate) struct Standstill {
+    pub(crate) after: Duration,
+    pub(crate) length: Duration,
+}
+
+/// What has to be found.
+pub(crate) struct Label {
+    /// The detector that has to fire.
+    pub(crate) detector: &'static str,
+    /// Places of which it has to name one, as `file:line`; none if it has no place.
+    pub(crate) places: Vec<String>,
+    /// Further places that it may name in further findings.
+    pub(crate) other_places: Vec<String>,
+    /// Detectors that may fire as well, at these places or without one.
+    pub(crate) also: &'static [&'static str],
+    /// From when on the fault is there to be seen, counted from the time at which the tool attaches.
+    pub(crate) visible_after: Duration,
+    /// How long it may take to find it from then on.
+    pub(crate) within: Duration,
+}
+
+/// Which patients are examined, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Selection {
+    /// Every illness until it is found, and the healthy habits by families.
+    Fast,
+    /// Every illness until it is found, and each healthy habit alone for so long.
+    Bases {
+        /// How long each healthy program is watched.
+        healthy_for: Duration,
+    },
+    /// Every illness under every condition for at least so long, and each healthy habit alone.
+    Everything {
+        /// How long each healthy program is watched.
+        healthy_for: Duration,
+        /// How long each sick program is watched at least.
+        sick_for: Duration,
+    },
+}
+
+/// The patients of a selection.
+pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
+    let plain = |least| sick::all().map(move |illness| sick_patient(illness, None, least));
+    let alone = |watch| {
+        let patterns = healthy::FAMILIES.iter().flat_map(|(_, patterns)| *patterns);
+        patterns.map(move |pattern| healthy_patient(pattern.id, std::slice::from_ref(pattern), watch))
+    };
+    match selection {
+        Selection::Fast => {
+            let families = healthy::FAMILIES.iter();
+            let families = families.map(|(family, patterns)| healthy_patient(family, patterns, FAMILY_WATCH));
+            plain(Duration::ZERO).chain(families).chain(disturbed()).collect()
+        }
+        Selection::Bases { healthy_for } => plain(Duration::ZERO).chain(alone(healthy_for)).collect(),
+        Selection::Everything { healthy_for, sick_for } => {
+            let conditions = sick::all().flat_map(move |illness| {
+                illness.under.iter().map(move |condition| sick_patient(illness, Some(*condition), sick_for))
+            });
+            plain(sick_for).chain(conditions).chain(alone(healthy_for)).collect()
+        }
+    }
+}
+
+impl Patient {
+    /// The most time that it is watched, which is what an examination is planned with.
+    pub(crate) fn longest_watch(&self) -> Duration {
+        match self.stay {
+            Stay::For(watch) => watch,
+            Stay::UntilFound { least } => {
+                let limit = self.label.as_ref().map_or(Duration::ZERO, |label| label.visible_after + label.within);
+                limit.max(least) + AFTERCARE
+            }
+        }
+    }
+
+    /// When to stop watching once the illness was found, counted as the argument is.
+    pub(crate) fn enough(&self, found_after: Duration) -> Duration {
+        match self.stay {
+            Stay::For(watch) => watch,
+            Stay::UntilFound { least } => (found_after + AFTERCARE).max(least),
+        }
+    }
+
+    /// Name of the file that its feed is recorded in.
+    pub(crate) fn recording(&self) -> String {
+        format!("{}.mcap", self.name.replace("::", "-"))
+    }
+}
+
+fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration) -> Patient {
+    let mut places = illness.places();
+    if places.is_empty() {
+        // A label that lost its marker must not pass for one without a place.
+        places.push(format!("a line marked for {}", illness.id));
+    }
+    let (suffix, flags, head_start) = match condition {
+        None => (String::new(), None, Duration::ZERO),
+        Some(condition) => {
+            let (flag, head_start) = match condition {
+                Condition::Late => (None, LATE),
+                Condition::CurrentThread => (Some("--current-thread"), Duration::ZERO),
+                Condition::Load => (Some("--load"), Duration::ZERO),
+            };
+            (format!("+{}", condition.as_str()), flag, head_start)
+        }
+    };
+    let flags: Vec<_> = ["--illness", illness.id].into_iter().chain(flags).collect();
+    Patient {
+        name: format!("sick::{}{suffix}", illness.id),
+        program: illness.id.to_owned(),
+        command: command(SICK, &flags),
+        head_start,
+        stay: Stay::UntilFound { least },
+        standstill: None,
+        label: Some(Label {
+            detector: illness.finding,
+            places,
+            other_places: illness.other_places(),
+            also: illness.also,
+            visible_after: illness.onset.saturating_sub(head_start),
+            within: illness.within,
+        }),
+        exit_codes: &[1],
+    }
+}
+
+fn healthy_patient(name: &str, patterns: &[Pattern], watch: Duration) -> Patient {
+    let ids: Vec<_> = patterns.iter().map(|pattern| pattern.id).collect();
+    Patient {
+        name: format!("healthy::{name}"),
+        program: name.to_owned(),
+        command: command(HEALTHY, &["--pattern", &ids.join(",")]),
+        head_start: Duration::ZERO,
+        stay: Stay::For(watch),
+        standstill: None,
+        label: None,
+        exit_codes: &[0],
+    }
+}
+
+fn disturbed() -> [Patient; 4] {
+    let stopped = ["--pattern", "intervals,worker-pool,pipeline"];
+    let standstill = |length| Standstill { after: Duration::from_secs(7), length: Duration::from_secs(length) };
+    let filtered = ["--pattern", "intervals", "--filtered"];
+    let small_buffer = ["--pattern", "futures-unordered,batch-limiter", "--event-buffer", "32"];
+    [
+        disturbed_patient("not-instrumented", &filtered, None, &[3]),
+        disturbed_patient("partial-feed", &small_buffer, None, &[3]),
+        // A pause that is over is no reason to give up: only a note, or no verdict.
+        disturbed_patient("process-paused", &stopped, Some(standstill(3)), &[0, 3]),
+        disturbed_patient("quiet-feed", &stopped, Some(standstill(60)), &[3]),
+    ]
+}
+
+fn disturbed_patient(
+    detector: &'static str,
+    flags: &[&str],
+    standstill: Option<Standstill>,
+    exit_codes: &'static [i32],
+) -> Patient {
+    let watch = Duration::from_secs(20);
+    Patient {
+        name: format!("feed::{detector}"),
+        program: detector.to_owned(),
+        command: command(HEALTHY, flags),
+        head_start: Duration::ZERO,
+        stay: Stay::For(watch),
+        standstill,
+        label: Some(Label {
+            detector,
+            places: Vec::new(),
+            other_places: Vec::new(),
+            also: &[],
+            visible_after: Duration::ZERO,
+            within: watch,
+        }),
+        exit_codes,
+    }
+}
+
+fn command(program: &str, flags: &[&str]) -> Vec<String> {
+    let common = ["--bind", "127.0.0.1:0", "--die-with-parent"];
+    [FLAG, program].iter().chain(&common).chain(flags).map(|&word| word.to_owned()).collect()
+}

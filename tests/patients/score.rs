@@ -1,0 +1,173 @@
+//! The score: how many of the illnesses were found, how fast, and how often there was an alarm without reason.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::verdict::{Console, Verdict};
+
+/// What stands around the totals, in the README as in the score itself.
+const MARKERS: (&str, &str) = ("<!-- score -->", "<!-- end of score -->");
+
+/// Prints the score, and writes it into a file and its totals into the README.
+///
+/// # Errors
+///
+/// When either file cannot be written, or the README has no place for the totals.
+pub(crate) fn publish(file: &Path, verdicts: &[Verdict], healthy_for: Duration, sick_for: Duration) -> io::Result<()> {
+    let totals = Totals::of(verdicts).table();
+    let block = format!("{}\n{totals}{}", MARKERS.0, MARKERS.1);
+    writeln!(io::stdout(), "\n{totals}")?;
+    fs::write(file, page(verdicts, &block, healthy_for, sick_for))?;
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(&readme)?;
+    let parts = text.split_once(MARKERS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKERS.1)?.1)));
+    let Some((before, after)) = parts else {
+        return Err(io::Error::other(format!("README.md has no lines {} and {}", MARKERS.0, MARKERS.1)));
+    };
+    fs::write(&readme, format!("{before}{block}{after}"))
+}
+
+/// Counts over all verdicts.
+#[derive(Default)]
+struct Totals {
+    sick: usize,
+    healthy: usize,
+    found: usize,
+    placed: usize,
+    alarms_on_healthy: usize,
+    alarms_beside: usize,
+    delays: Vec<Duration>,
+    console_found: usize,
+    console_on_healthy: usize,
+    console_beside: usize,
+    sizes: usize,
+}
+
+impl Totals {
+    fn of(verdicts: &[Verdict]) -> Self {
+        let mut totals = Self::default();
+        for verdict in verdicts {
+            let none = Console::default();
+            let console = verdict.console.as_ref().unwrap_or(&none);
+            totals.sizes += usize::from(console.sizes > 0);
+            if verdict.detector.is_none() {
+                totals.healthy += 1;
+                totals.alarms_on_healthy += verdict.alarms;
+                totals.console_on_healthy += console.alarms.len();
+                continue;
+            }
+            totals.sick += 1;
+            totals.found += usize::from(verdict.found == Some(true));
+            totals.placed += usize::from(verdict.found == Some(true) && verdict.place != Some(false));
+            totals.alarms_beside += verdict.alarms;
+            totals.delays.extend(verdict.delay.filter(|_| verdict.found == Some(true)));
+            totals.console_found += usize::from(!console.found_by.is_empty());
+            totals.console_beside += console.alarms.len();
+        }
+        totals.delays.sort();
+        totals
+    }
+
+    fn table(&self) -> String {
+        let &Self { sick, healthy, found, placed, .. } = self;
+        let share = |part: usize, whole: usize| format!("{part} of {whole} ({})", percent(part, whole));
+        let precision = |found: usize, alarms: usize| percent(found, found + alarms);
+        let ours = self.alarms_on_healthy + self.alarms_beside;
+        let theirs = self.console_on_healthy + self.console_beside;
+        let median = self.delays.get(self.delays.len() / 2).copied().unwrap_or_default();
+        let worst = self.delays.last().copied().unwrap_or_default();
+        let rows = [
+            ("sick programs found (recall)", share(found, sick), share(self.console_found, sick)),
+            ("at the right place", share(placed, found), "-".to_owned()),
+            (
+                &format!("false alarms on {healthy} healthy programs"),
+                self.alarms_on_healthy.to_string(),
+                self.console_on_healthy.to_string(),
+            ),
+            ("false alarms beside the illness", self.alarms_beside.to_string(), self.console_beside.to_string()),
+            ("precision", precision(found, ours), precision(self.console_found, theirs)),
+            ("time to detect, median", seconds(median), "-".to_owned()),
+            ("time to detect, worst", seconds(worst), "-".to_owned()),
+        ];
+        let mut table = "| | tokio-canary | tokio-console's warnings |\n|---|---|---|\n".to_owned();
+        for (what, ours, theirs) in rows {
+            // A string takes everything.
+            let _ = writeln!(table, "| {what} | {ours} | {theirs} |");
+        }
+        table
+    }
+}
+
+/// The page with a row for each program.
+fn page(verdicts: &[Verdict], block: &str, healthy_for: Duration, sick_for: Duration) -> String {
+    let mut rows: Vec<_> = verdicts.iter().collect();
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    let rows: String = rows.into_iter().map(row).collect();
+    let (healthy_for, sick_for) = (humantime::format_duration(healthy_for), humantime::format_duration(sick_for));
+    let sizes = Totals::of(verdicts).sizes;
+    let count = verdicts.len();
+    format!(
+        "# Score
+
+Written by `cargo test --test patients -- --score docs/reference/score.md`, which started the {count} programs below, each as a
+process of its own with the real console-subscriber, and let this tool judge each of them through that feed. Healthy programs were
+watched for {healthy_for}, sick ones for {sick_for} or as long as their label allows, whichever is more. The programs are in
+[`tests/patients`](../../tests/patients).
+
+{block}
+
+## How to read it
+
+- A label says which detector has to fire, at which places in the source, from when on the fault is there to be seen, how long
+  it may take to find it, and what may fire besides. *Found* is: that detector fired, in that time.
+- *Place* is right if the finding names one of the labelled lines.
+- *Seconds* run from the start of the tool or the time at which the fault can be seen, whichever is later, until the line of the
+  finding is printed.
+- A *false alarm* is a finding at warning or critical that the label does not explain; on a healthy program, any. Precision is
+  the share of found programs among those and all false alarms.
+- `+late`: the tool attaches 35 s after the program has started. `+current-thread`: the runtime has a single thread. `+load`: the
+  runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool.
+- *Console* is what the five warnings of stock tokio-console, with its thresholds, say about the same feed
+  ([`baseline.rs`](../../tests/patients/baseline.rs)). A warning about a task that was spawned at a labelled line counts as found,
+  whatever it says; a warning about any other task as a false alarm, once for each place. Its two warnings about the size of futures
+  count for neither: they were given in {sizes} of the {count} programs.
+
+## Programs
+
+| program | has to be found | found | place | seconds | false alarms | console | console's false alarms |
+|---|---|---|---|---|---|---|---|
+{rows}"
+    )
+}
+
+fn row(verdict: &Verdict) -> String {
+    let word = |answer: Option<bool>| answer.map_or("-", |yes| if yes { "yes" } else { "**no**" });
+    let delay = verdict.delay.map_or_else(|| "-".to_owned(), |delay| format!("{:.1}", delay.as_secs_f64()));
+    let detector =
+        verdict.detector.map_or_else(|| "nothing".to_owned(), |id| format!("[`{id}`](../detectors/{id}.md)"));
+    let (mut found_by, mut elsewhere) = ("-".to_owned(), 0);
+    if let Some(console) = &verdict.console {
+        elsewhere = console.alarms.len();
+        if !console.found_by.is_empty() {
+            found_by = console.found_by.iter().copied().collect::<Vec<_>>().join(", ");
+        }
+    }
+    let (name, found, place, alarms) = (&verdict.name, word(verdict.found), word(verdict.place), verdict.alarms);
+    format!("| `{name}` | {detector} | {found} | {place} | {delay} | {alarms} | {found_by} | {elsewhere} |\n")
+}
+
+/// A share with one digit, and never rounded up to everything.
+fn percent(part: usize, whole: usize) -> String {
+    match (part * 1_000).checked_div(whole) {
+        None => "-".to_owned(),
+        Some(share) if share % 10 == 0 => format!("{} %", share / 10),
+        Some(share) => format!("{}.{} %", share / 10, share % 10),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
