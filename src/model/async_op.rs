@@ -56,6 +56,12 @@ impl AsyncOp {
         self.source.ends_with("_owned")
     }
 
+    /// Whether it is a `Sleep`, which reports an op in Tokio 1.42 and none in 1.54. It is no wait: it stays when the time is up, as long as
+    /// the timer is kept. What is known of a timer is in its resource.
+    pub fn is_sleep(&self) -> bool {
+        self.source.starts_with("Sleep::")
+    }
+
     /// Whether its future exists.
     pub fn is_alive(&self) -> bool {
         self.stats.dropped.is_none()

@@ -122,7 +122,7 @@ impl Model {
 
     fn end_op(&mut self, key: OpKey) {
         let Some(op) = self.ops.get(key) else { return };
-        let (lock, task) = (self.lock_of(key), op.task);
+        let (lock, task) = (self.lock_of(key).filter(|_| !op.is_sleep()), op.task);
         let ended = op.stats.dropped.unwrap_or(self.now());
         if op.parent.is_none() {
             if let Some(lock) = lock {

@@ -203,6 +203,21 @@ fn an_update_told_twice_changes_nothing() {
     }
 }
 
+/// In Tokio 1.42 every sleep reports an async op, which says nothing that its resource does not.
+#[test]
+fn an_older_tokio_changes_nothing() {
+    let mut wrong = Vec::new();
+    for path in folders().iter().flat_map(|folder| scenarios(folder)) {
+        let scenario = Scenario::read(&path);
+        let older = Scenario { older_tokio: true, ..Scenario::read(&path) };
+        let [today, before] = [scenario, older].map(|scenario| conclusions(&play(&scenario, Told::Once)));
+        if today != before {
+            wrong.push(format!("{}: {today:#?} today, {before:#?} before", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} scenarios differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// What fired, where, and how bad it became.
 fn conclusions(timeline: &Timeline) -> BTreeSet<(&'static str, String, Option<Severity>)> {
     let conclusion = |entries: &Vec<&Entry>| {

@@ -49,9 +49,10 @@ impl Model {
         let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)).copied() else {
             return;
         };
-        let Some(created) = self.ops.get(key).filter(|op| op.resource.is_none()).map(|op| op.stats.created) else {
+        let Some(op) = self.ops.get(key).filter(|op| op.resource.is_none()) else {
             return;
         };
+        let (created, sleeps) = (op.stats.created, op.is_sleep());
         // What is younger than the op has only inherited the id: an op that ended long ago may have outlived what it waited for.
         let resource = resource.map(|id| self.resource_or_placeholder(id)).filter(|resource| {
             self.resources.get(*resource).is_some_and(|resource| resource.placeholder || resource.created <= created)
@@ -67,7 +68,7 @@ impl Model {
         }
         if let Some(outer) = parent.and_then(|parent| self.ops.get_mut(parent)) {
             outer.inner = Some(key);
-        } else if let Some(lock) = resource.and_then(|resource| self.lock(resource)) {
+        } else if let Some(lock) = resource.and_then(|resource| self.lock(resource)).filter(|_| !sleeps) {
             if let Some(lock) = self.resources.get_mut(lock) {
                 lock.ops.push(key);
             }
@@ -89,10 +90,10 @@ impl Model {
         let Some(op) = self.ops.get_mut(key) else {
             return;
         };
-        let (was_alive, outermost, before) = (op.is_alive(), op.parent.is_none(), op.task);
+        let (was_alive, waits, before) = (op.is_alive(), op.parent.is_none() && !op.is_sleep(), op.task);
         op.stats = stats;
         op.task = task.or(op.task);
-        if outermost && op.task != before {
+        if waits && op.task != before {
             let after = op.task;
             self.move_op(key, before, after);
         }

@@ -119,6 +119,12 @@ pub(crate) struct Process {
     runtimes: BTreeMap<String, Runtime>,
     spawns: Vec<(Spawn, Program)>,
     things: Vec<super::scenario::Thing>,
+    /// Whether a sleep is an async op of its own.
+    older_tokio: bool,
+    /// The ops of sleeps, by their resources.
+    sleeps: BTreeMap<usize, usize>,
+    /// The sleeps inside the intervals of tasks, which stay when a tick is over.
+    intervals: BTreeMap<usize, usize>,
 }
 
 impl Process {
@@ -135,6 +141,9 @@ impl Process {
             runtimes: BTreeMap::new(),
             spawns,
             things: scenario.shared.clone(),
+            older_tokio: scenario.older_tokio,
+            sleeps: BTreeMap::new(),
+            intervals: BTreeMap::new(),
         };
         for (name, threads) in &scenario.runtimes {
             process.runtimes.insert(name.clone(), Runtime { threads: *threads, ..Runtime::default() });
@@ -550,14 +559,37 @@ impl Process {
 
     fn sleep_resource(&mut self, span: Span, now: Nanos) -> usize {
         let millis = u64::try_from(span.0.as_millis()).expect("a short time") + 1;
-        self.seen.add_resource(ResourceSpan {
+        let timer = self.seen.add_resource(ResourceSpan {
             created: now,
             concrete_type: "Sleep",
             is_timer: true,
             place: Some("src/service.rs:90:13".to_owned()),
             says: vec![Said { name: "duration", value: Value::U64Val(millis), unit: Some("ms") }],
             ..ResourceSpan::default()
-        })
+        });
+        if self.older_tokio {
+            let resource = self.seen.resource_id(timer);
+            let span = OpSpan { created: now, source: "Sleep::new_timeout", resource, ..OpSpan::default() };
+            self.sleeps.insert(timer, self.seen.add_op(span));
+        }
+        timer
+    }
+
+    fn poll_sleep(&mut self, task: usize, timer: usize, ready: bool, now: Nanos) {
+        let Some(op) = self.sleeps.get(&timer).copied() else { return };
+        self.seen.op(op).polls.start(now);
+        self.seen.op(op).polls.end(now + 500);
+        let span = self.tasks[task].span;
+        // The first time for the cooperative budget.
+        self.seen.poll_op("poll_elapsed", op, span, true);
+        self.seen.poll_op("poll_elapsed", op, span, ready);
+    }
+
+    fn close_timer(&mut self, timer: usize, at: Nanos) {
+        if let Some(op) = self.sleeps.remove(&timer) {
+            self.seen.close_op(op, at);
+        }
+        self.seen.close_resource(timer, at);
     }
 
     fn timer(&mut self, span: Span, now: Nanos) -> Wait {
@@ -580,6 +612,10 @@ impl Process {
     }
 
     fn tick(&mut self, task: usize, span: Span, now: Nanos) -> Wait {
+        if self.older_tokio && !self.intervals.contains_key(&task) {
+            let timer = self.sleep_resource(Span::default(), now);
+            self.intervals.insert(task, timer);
+        }
         let resource = self.seen.add_resource(ResourceSpan {
             created: now,
             concrete_type: "Interval",
@@ -654,8 +690,9 @@ impl Process {
         let ready = match &mut waiting.wait {
             Wait::Timer { resource, due } => {
                 let ready = *now >= *due;
+                self.poll_sleep(task, *resource, ready, *now);
                 if ready {
-                    self.seen.close_resource(*resource, *now);
+                    self.close_timer(*resource, *now);
                 }
                 ready
             }
@@ -677,6 +714,9 @@ impl Process {
                 self.seen.op(op).polls.start(*now);
                 self.seen.op(op).polls.end(*now + 500);
                 let span = self.tasks[task].span;
+                if let Some(timer) = self.intervals.get(&task).copied().filter(|_| polled_as == "poll_tick") {
+                    self.poll_sleep(task, timer, ready, *now);
+                }
                 self.seen.poll_op(polled_as, op, span, ready);
                 if ready {
                     self.seen.close_op(op, *now + 700);
@@ -691,6 +731,9 @@ impl Process {
         if ready {
             self.end_wait(task, &waiting, now);
             return true;
+        }
+        if let Some((timer, due)) = waiting.timeout {
+            self.poll_sleep(task, timer, *now >= due, *now);
         }
         if waiting.timeout.is_some_and(|(_, due)| *now >= due) {
             if let Wait::Acquiring(acquisition) = &waiting.wait {
@@ -718,7 +761,7 @@ impl Process {
     /// Gives up what belongs to a wait besides what is waited for: the timer around it and wakers that were not used.
     fn drop_wait(&mut self, task: usize, waiting: &Waiting, now: Nanos) {
         if let Some((timer, _)) = waiting.timeout {
-            self.seen.close_resource(timer, now);
+            self.close_timer(timer, now);
         }
         let it = &mut self.tasks[task];
         let unused = it.wakers.saturating_sub(u64::try_from(it.asides.len()).expect("few"));
@@ -798,7 +841,7 @@ impl Process {
                 self.cancel(&it, &mut at);
             }
             match waiting.wait {
-                Wait::Timer { resource, .. } => self.seen.close_resource(resource, at),
+                Wait::Timer { resource, .. } => self.close_timer(resource, at),
                 Wait::Answer { resource, op, .. } => {
                     self.seen.close_op(op, at);
                     self.seen.close_resource(resource, at);
@@ -837,6 +880,9 @@ impl Process {
     }
 
     fn bury(&mut self, task: usize, now: Nanos) {
+        if let Some(timer) = self.intervals.remove(&task) {
+            self.close_timer(timer, now);
+        }
         let it = &mut self.tasks[task];
         it.state = State::Over;
         self.seen.task(it.span).drops += std::mem::take(&mut it.wakers);

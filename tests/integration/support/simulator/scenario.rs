@@ -34,6 +34,9 @@ pub(crate) struct Scenario {
     /// After so many lives of a slot its span ids come again.
     #[serde(default = "lives_of_a_slot")]
     pub(crate) wrap: u64,
+    /// Whether every sleep is an async op too, as in Tokio 1.42.
+    #[serde(default)]
+    pub(crate) older_tokio: bool,
     /// Settings, as `--set` takes them.
     #[serde(default)]
     pub(crate) set: Vec<String>,
