@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
+use crate::model::history::Pace;
 use crate::model::task::{Task, TaskKind};
 use crate::model::time::Timestamp;
 use crate::model::{Model, TaskKey};
@@ -44,6 +45,45 @@ pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
     polls.retain(|poll| kind(poll) != Some(TaskKind::BlockOn) || local.is_none_or(|local| local < poll.since));
     polls.sort_by_key(|poll| (poll.since, poll.task));
     polls
+}
+
+/// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
+const FULL: f64 = 0.8;
+/// is polled for this share of it, where other threads want its core too,
+const BUSY: f64 = 0.4;
+/// and registers for a wake-up so many times in each poll.
+const TURNS: f64 = 10.0;
+
+/// Whether a task turns around something that is always ready: its polls are long because of that, and registers for a wake-up so many
+/// times a second or more.
+pub(super) fn turns(pace: &Pace, clones: f64) -> bool {
+    let share = |time: Duration| time.as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
+    let each = per_second(pace.clones, pace.time) / per_second(pace.polls, pace.time).max(1.0);
+    per_second(pace.clones, pace.time) >= clones
+        && each >= TURNS
+        && share(pace.busy) >= BUSY
+        && share(pace.busy + pace.scheduled) >= FULL
+}
+
+/// A count as a rate.
+#[expect(clippy::cast_precision_loss, reason = "counts of one second")]
+pub(super) fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(1e-9)
+}
+
+/// Polls that are younger than this are not sure to block while all threads of the process seem to stand still,
+const SETTLED: Duration = Duration::from_secs(3);
+/// which is so when several of different sites began within so long.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
+/// Whether all of them may be waiting for a processor: they began together, at different sites, and have not lasted long yet. A process that
+/// is given no time looks like that.
+pub(super) fn may_be_starved(model: &Model, polls: &[LongPoll]) -> bool {
+    let site = |poll: &LongPoll| model.task(poll.task).map(|task| task.site);
+    let (first, last) = (polls.iter().map(|poll| poll.since).min(), polls.iter().map(|poll| poll.since).max());
+    let together = last.zip(first).is_some_and(|(last, first)| last.since(first) <= AT_ONCE);
+    let differ = polls.iter().any(|poll| site(poll) != polls.first().and_then(site));
+    together && differ && polls.iter().all(|poll| poll.age < SETTLED)
 }
 
 /// Whether all of them began in the first moments of the process, so long, and have not lasted longer yet.

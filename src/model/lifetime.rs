@@ -212,13 +212,20 @@ impl Model {
         let keys: Vec<ResourceKey> =
             self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
         for key in keys {
-            let mut crowd =
-                Crowd { at: now, waiting: 0, oldest: Duration::ZERO, holder_sleeps: self.holder_sleeps(key) };
+            let mut crowd = Crowd {
+                at: now,
+                waiting: 0,
+                oldest: Duration::ZERO,
+                holder_sleeps: self.holder_sleeps(key),
+                closed: self.nobody_can_release(key),
+            };
             for (_, op) in self.waiters(key) {
                 crowd.waiting += 1;
                 crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
             }
             if let Some(lock) = self.resources.get_mut(key) {
+                let closed = lock.crowds.back().filter(|last| last.closed && last.waiting > 0).map(|last| last.at);
+                lock.is_fed |= closed.is_some_and(|at| lock.grants.last().is_some_and(|grant| grant.at > at));
                 if lossy {
                     lock.crowds.clear();
                 } else if !lagging {

@@ -6,6 +6,7 @@ use super::async_op::{AsyncOp, OpStats};
 use super::resource::{Resource, ResourceKind};
 use super::task::{Task, TaskState};
 use super::time::Timestamp;
+use super::waits::Grant;
 use super::{Model, OpKey, ResourceKey, TaskKey};
 
 /// Most levels of resources or ops inside each other that are followed.
@@ -173,6 +174,28 @@ impl Model {
         self.readers_inside(lock).is_none() || self.possible_grants(resource, is_read).count() == inside
     }
 
+    /// Whether every task that may hold a lock or a permit, as far as was seen, is gone or waits here itself.
+    ///
+    /// A borrowed permit cannot outlive its task, so what a task that is gone had is either back, and then the first in the queue has it, or
+    /// was forgotten. An owned one may have been passed on to anybody.
+    pub fn nobody_can_release(&self, lock: ResourceKey) -> bool {
+        let Some(resource) = self.resource(lock) else { return false };
+        let waits_here = |task: TaskKey| self.waits(task).any(|(op, _)| self.lock_of(op) == Some(lock));
+        let cannot = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive) || waits_here(task);
+        let grants = &resource.grants;
+        let of_grant = |grant: &Grant| !grant.owned && grant.task.is_some_and(cannot);
+        let ended = match resource.kind {
+            ResourceKind::Mutex => grants.last().is_some_and(of_grant),
+            _ => grants.newest_first().all(of_grant) && grants.elders().all(cannot) && !grants.has_unknown_elder(),
+        };
+        // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
+        let mut live = resource.ops.iter().filter_map(|op| Some((*op, self.op(*op)?)));
+        let none_held = live.all(|(key, op)| self.is_waiting(key) && !op.is_owned());
+        let permits =
+            resource.inner.and_then(|inner| self.resource(inner)).map_or(resource.permits, |inner| inner.permits);
+        ended && none_held && permits.now.is_none_or(|permits| permits == 0) && !resource.permits.drifted
+    }
+
     /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of
     /// them were there last, so that none of them can have come back.
     pub fn knows_all_permits(&self, semaphore: ResourceKey) -> bool {
@@ -254,6 +277,13 @@ impl Model {
                 None => holders.extend(self.holder(task, since, true).map(|holder| (1, holder))),
             }
         }
+        // Whoever got in so long ago that it is no longer kept may be inside still, unless all have let go since.
+        let oldest = lock.grants.newest_first().last().map(|grant| grant.at);
+        if lock.free_at.is_none_or(|free| oldest.is_some_and(|oldest| oldest > free)) {
+            let elders = lock.grants.elders().filter(|elder| !holders.iter().any(|(_, holder)| holder.task == *elder));
+            let elders: Vec<Holder> = elders.filter_map(|elder| self.holder(Some(elder), lock.created, true)).collect();
+            holders.extend(elders.into_iter().map(|holder| (usize::MAX, holder)));
+        }
         holders.sort_by_key(|(times, holder)| (*times, std::cmp::Reverse(holder.since)));
         let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
         holders.into_iter().map(|(_, holder)| Holder { confidence, ..holder }).collect()
@@ -265,7 +295,7 @@ impl Model {
         let oldest = lock.grants.newest_first().last().map(|grant| grant.at);
         let fell_out = lock.grants.newest_first().count() < usize::try_from(lock.grants.total()).unwrap_or(usize::MAX)
             && oldest.is_none_or(|oldest| oldest > from);
-        !fell_out && (lock.free_at.is_some() || self.knows_all_since(lock.created))
+        !(fell_out && lock.grants.has_unknown_elder()) && (lock.free_at.is_some() || self.knows_all_since(lock.created))
     }
 
     fn holder(&self, task: Option<TaskKey>, since: Timestamp, sure: bool) -> Option<Holder> {

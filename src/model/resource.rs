@@ -144,6 +144,8 @@ pub struct Crowd {
     pub oldest: Duration,
     /// Whether who held it slept on a timer; nothing where that is not known.
     pub holder_sleeps: Option<bool>,
+    /// Whether nobody was known who could let one of them in.
+    pub closed: bool,
 }
 
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.
@@ -222,6 +224,8 @@ pub struct Resource {
     pub waits: WaitLog,
     /// Who waited some time and gave up, newest last.
     pub given_up: VecDeque<GivenUp>,
+    /// Whether somebody got in although nobody was known who could let go: then permits come from elsewhere, as those of a signal do.
+    pub is_fed: bool,
     /// How many waited, second by second, of a lock that is contested.
     pub crowds: VecDeque<Crowd>,
 }
@@ -255,6 +259,8 @@ impl Resource {
     pub(super) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
         self.attributes = attributes;
         if let Some(permits) = self.number("permits") {
+            // No channel is made without room: one that has none has been used already.
+            let fresh = fresh && (permits > 0 || self.kind != ResourceKind::Channel);
             self.permits.note(permits, fresh);
         }
         if let Some(depth) = self.depth() {

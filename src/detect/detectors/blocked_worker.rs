@@ -36,7 +36,11 @@ pub(super) static DETECTOR: Detector = Detector {
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (critical, start_up) = (settings.duration(&CRITICAL), settings.duration(&START_UP));
     let mut sites: BTreeMap<SiteKey, Vec<LongPoll>> = BTreeMap::new();
-    for poll in polls::running_for(model, critical) {
+    let running = polls::running_for(model, critical);
+    if polls::may_be_starved(model, &running) {
+        return;
+    }
+    for poll in running {
         if let Some(task) = model.task(poll.task) {
             sites.entry(task.site).or_default().push(poll);
         }

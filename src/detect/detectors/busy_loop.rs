@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::wording;
+use crate::detect::{polls, wording};
 use crate::model::history::Pace;
 use crate::model::site::Site;
 use crate::model::task::TaskKind;
@@ -50,12 +50,6 @@ const SECONDS: usize = 3;
 const SECONDS_OF_TURNING: usize = 10;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
-/// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
-const FULL: f64 = 0.8;
-/// is polled for this share of it, where other threads want its core too,
-const BUSY: f64 = 0.4;
-/// and registers for a wake-up so many times in each poll.
-const TURNS: f64 = 10.0;
 /// Another task polled at this share of the pace may be what it exchanges messages with.
 const IN_STEP: f64 = 0.5;
 
@@ -81,7 +75,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         })
         .collect();
     for (key, site, pace, spin) in &spinning {
-        let rate = |pace: &Pace| per_second(pace.polls, pace.time);
+        let rate = |pace: &Pace| polls::per_second(pace.polls, pace.time);
         let partner = spinning.iter().any(|(other, _, its, _)| other != key && rate(its) >= IN_STEP * rate(pace));
         found.extend(symptom(model, settings, (*key, site), pace, *spin, partner));
     }
@@ -111,15 +105,9 @@ fn spin(model: &Model, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)
 fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
     let mean = u32::try_from(pace.polls).ok().and_then(|polls| pace.busy.checked_div(polls))?;
     let share = |time: Duration| time.as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
-    let fast = per_second(pace.polls, pace.time) >= settings.number(&POLLS);
+    let fast = polls::per_second(pace.polls, pace.time) >= settings.number(&POLLS);
     let restless = share(pace.busy + pace.scheduled) >= settings.number(&SHARE);
-    let clones = per_second(pace.clones, pace.time);
-    let turns = clones / per_second(pace.polls, pace.time).max(1.0);
-    if clones >= settings.number(&CLONES)
-        && turns >= TURNS
-        && share(pace.busy) >= BUSY
-        && share(pace.busy + pace.scheduled) >= FULL
-    {
+    if polls::turns(pace, settings.number(&CLONES)) {
         Some(Spin::Turning)
     } else if fast && restless && mean < settings.duration(&MEAN) {
         Some(Spin::Yielding)
@@ -128,11 +116,6 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
     } else {
         None
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of one second")]
-fn per_second(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64().max(1e-9)
 }
 
 fn symptom(
@@ -144,7 +127,7 @@ fn symptom(
     partner: bool,
 ) -> Option<Symptom> {
     let task = model.task(pace.task)?;
-    let (polls, clones) = (per_second(pace.polls, pace.time), per_second(pace.clones, pace.time));
+    let (polls, clones) = (polls::per_second(pace.polls, pace.time), polls::per_second(pace.clones, pace.time));
     let share = (pace.busy + pace.scheduled).as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
     let mean = pace.busy.div_f64(pace.time.as_secs_f64().max(1e-9) * polls.max(1.0));
     let what = match spin {

@@ -61,6 +61,8 @@ struct Wait {
     /// The wait may end as soon as any one of them lets go: of a semaphore any will do, and of many readers it is not known which are
     /// still inside. What one task holds keeps everybody out until that one lets go.
     any_frees: bool,
+    /// It is not sure that they are all who may hold it, or still do: a guard that can be passed on, or too long a history.
+    doubtful: bool,
 }
 
 /// The waits of every task that may be stuck.
@@ -76,7 +78,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let several = core.iter().any(|task| does_several_things(model, *task, &stuck));
         let shared = core.len() == 1 && several;
         // Where events were lost, somebody else may have got in last.
-        let doubtful = shared || model.quality().is_lossy(model.now());
+        let unsure = core.iter().filter_map(|task| stuck.get(task)).flatten().any(|wait| wait.doubtful);
+        let doubtful = shared || unsure || model.quality().is_lossy(model.now());
         let hold = settings.duration(match core.len() {
             _ if doubtful => &HOLD_DOUBTFUL,
             1 => &HOLD_ALONE,
@@ -134,20 +137,24 @@ impl Wait {
     }
 }
 
-/// Who may hold a lock, how many of them do, and whether each of them does; nothing where that cannot be told.
-type Held = Option<(Vec<TaskKey>, usize, bool)>;
+/// Who may hold a lock, how many of them do, whether each of them does, and whether that is doubtful; nothing where it cannot be told.
+type Held = Option<(Vec<TaskKey>, usize, bool, bool)>;
 
 fn wait(model: &Model, op: OpKey, known: &mut FxHashMap<ResourceKey, Held>) -> Option<Wait> {
     let lock = model.lock_of(op)?;
-    let (holders, inside, each) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
-    Some(Wait { op, lock, holders, inside, any_frees: !each })
+    let (holders, inside, each, doubtful) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
+    Some(Wait { op, lock, holders, inside, any_frees: !each, doubtful })
 }
 
 fn held(model: &Model, lock: ResourceKey) -> Held {
     let holders = model.holders(lock);
-    let sure = !holders.is_empty() && holders.iter().all(|holder| holder.confidence >= Confidence::Likely);
+    let sure = holders.iter().all(|holder| holder.confidence >= Confidence::Likely);
+    // Who has a permit that can be passed on usually does so; a guard is kept, as a rule.
+    let tells = sure || model.resource(lock).is_some_and(|it| it.kind != ResourceKind::Semaphore);
     let inside = model.count_inside(lock).unwrap_or(usize::MAX);
-    sure.then(|| (holders.into_iter().map(|holder| holder.task).collect(), inside, model.knows_each_holder(lock)))
+    let each = model.knows_each_holder(lock);
+    (tells && !holders.is_empty())
+        .then(|| (holders.into_iter().map(|holder| holder.task).collect(), inside, each, !sure))
 }
 
 /// Assumes all of them stuck and lets go those that can go on after all, until no more can: what is left is the greatest set of tasks

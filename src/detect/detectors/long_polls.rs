@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::wording;
+use crate::detect::{polls, wording};
 use crate::model::history::Second;
 use crate::model::site::Site;
 use crate::model::time::Timestamp;
@@ -40,6 +40,9 @@ pub(super) static DETECTOR: Detector = Detector {
 const APART: Duration = Duration::from_millis(2_500);
 /// So many seconds with a long poll of a single task are needed.
 const SINGLE_SIGHTINGS: usize = 3;
+/// So many seconds of so many registrations for a wake-up each are a loop without rest.
+const TURNING: usize = 3;
+const CLONES: f64 = 5_000.0;
 /// So many timers and ops made in one poll are enough for their tracing to take long by itself.
 const MANY_OPS: usize = 50;
 
@@ -66,6 +69,9 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let by_task = measure(model, site, 2 * window);
         let seen = |second: &&Second| second.longest.is_some_and(|(mean, _)| mean >= settings.duration(&SINGLE));
         let task_is_slow = are_apart(site.history.since(model.now().minus(2 * window)).filter(seen), SINGLE_SIGHTINGS);
+        if turns_round(site) {
+            continue;
+        }
         let measured = match (site_is_slow, task_is_slow) {
             (true, _) => by_site,
             (false, true) => by_task,
@@ -75,6 +81,12 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             found.push(symptom(model, settings, key, site, &measured, site_is_slow));
         }
     }
+}
+
+/// Whether its busiest task turns around something that is always ready, which is a fault of another kind.
+fn turns_round(site: &Site) -> bool {
+    let last: Vec<_> = site.history.all().rev().filter_map(|second| second.fastest).take(TURNING).collect();
+    last.len() == TURNING && last.iter().all(|pace| polls::turns(pace, CLONES))
 }
 
 fn measure(model: &Model, site: &Site, window: Duration) -> Measured {

@@ -7,7 +7,6 @@ use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Sym
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::resource::{Resource, ResourceKind};
-use crate::model::task::Task;
 use crate::model::{Model, ResourceKey, TaskKey};
 
 const STANDSTILL: Setting = Setting::duration(
@@ -33,34 +32,39 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// Where no permit was ever given back, it takes so many times longer to tell a leak from permits that are meant to be used up;
+const CONSUMED: u32 = 6;
+/// and so many where the number of permits is not known.
+const UNKNOWN: u32 = 3;
+
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let limit = settings.duration(&STANDSTILL) + model.quality().lag.unwrap_or_default();
-    let semaphores = model.contested().filter(|(_, it)| it.kind == ResourceKind::Semaphore && it.dropped.is_none());
-    for (key, semaphore) in semaphores {
+    let kinds = [ResourceKind::Semaphore, ResourceKind::Mutex];
+    for (key, lock) in model.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
+        let Some(limit) = limit(settings, lock) else { continue };
+        let limit = limit + model.quality().lag.unwrap_or_default();
         let oldest = model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).max();
-        let last = semaphore.grants.last().map(|grant| model.running_since(grant.at));
+        let last = lock.grants.last().map(|grant| model.running_since(grant.at));
         let (Some(oldest), Some(last)) = (oldest, last) else { continue };
-        if oldest >= limit && last >= limit && nobody_can_release(model, key, semaphore) {
+        if oldest >= limit && last >= limit && model.nobody_can_release(key) {
             found.extend(symptom(model, settings, key, oldest.min(last)));
         }
     }
 }
 
-/// Whether every task that ever got in, as far as that was seen, is gone or waits here itself.
-///
-/// A borrowed permit cannot outlive its task, so what a task that is gone had is either back, and then the first in the queue has it, or
-/// was forgotten. An owned one may have been passed on to anybody.
-fn nobody_can_release(model: &Model, key: ResourceKey, semaphore: &Resource) -> bool {
-    let waits_here = |task: TaskKey| model.waits(task).any(|(op, _)| model.lock_of(op) == Some(key));
-    let cannot = |task: TaskKey| !model.task(task).is_some_and(Task::is_alive) || waits_here(task);
-    let grants = &semaphore.grants;
-    let ended = grants.newest_first().all(|grant| !grant.owned && grant.task.is_some_and(cannot))
-        && grants.elders().all(cannot)
-        && !grants.has_unknown_elder();
-    // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
-    let live = semaphore.ops.iter().filter_map(|op| Some((*op, model.op(*op)?)));
-    let none_held = live.into_iter().all(|(key, op)| model.is_waiting(key) && !op.is_owned());
-    ended && none_held && semaphore.permits.now.is_none_or(|permits| permits == 0) && !semaphore.permits.drifted
+/// After how long a standstill permits are taken for lost; never where they come from elsewhere, as those of a signal or a rate limit do.
+fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
+    let standstill = settings.duration(&STANDSTILL);
+    if lock.is_fed || lock.permits.capacity == Some(0) {
+        return None;
+    }
+    Some(match lock.permits.capacity {
+        _ if lock.kind == ResourceKind::Mutex => 2 * standstill,
+        // Permits that were taken more often than there are of them were given back, and no longer are.
+        Some(capacity) if lock.grants.total() > capacity => standstill,
+        // Each of them was taken once: that may be what they are for.
+        Some(_) => CONSUMED * standstill,
+        None => UNKNOWN * standstill,
+    })
 }
 
 fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration) -> Option<Symptom> {
@@ -73,14 +77,15 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration)
     related.extend(waiting.iter().take(4).filter_map(|task| wording::related_task(model, *task, Role::Waiter)));
     related.dedup();
     let limit = settings.duration(&STANDSTILL);
+    let what = if semaphore.kind == ResourceKind::Mutex { "into" } else { "a permit of" };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
     Some(Symptom {
         severity: Severity::Warning,
         grade: None,
         subject: wording::resource_subject(model, key, waiting.len()),
         summary: format!(
-            "Nobody has got a permit of the {}{capacity} for {} (warning from {}): {} for it, and none of the tasks that ever got one can \
-             give it back.",
+            "Nobody has got {what} the {}{capacity} for {} (warning from {}): {} for it, and none of the tasks that got in before can let \
+             go of it.",
             wording::resource(model, key),
             wording::duration(age),
             wording::duration(limit),
@@ -93,7 +98,7 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration)
         ],
         related,
         cause: Some(
-            "Permits were forgotten (forget, mem::forget, a guard in a leaked value), or are held by the very tasks that wait for more."
+            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more."
                 .to_owned(),
         ),
         recommendation: "Look for paths on which a permit is taken and forget() is called without add_permits() to follow, also on errors. \

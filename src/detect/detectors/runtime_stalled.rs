@@ -43,7 +43,7 @@ const BEFORE: Duration = Duration::from_secs(5);
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let critical = settings.duration(&CRITICAL);
     let culprits = polls::running_for(model, critical);
-    let Some(culprit) = culprits.first() else { return };
+    let Some(culprit) = culprits.first().filter(|_| !polls::may_be_starved(model, &culprits)) else { return };
     let early = polls::are_starting_up(model, &culprits, settings.duration(&START_UP));
     let victims: Vec<TaskKey> = polls::waiting_since(model, culprit.since, critical)
         .into_iter()

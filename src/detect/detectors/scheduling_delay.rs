@@ -38,7 +38,9 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// Waits reported over less than this are one burst.
 const SPREAD: Duration = Duration::from_secs(5);
-/// Sites that are named as those with most work.
+/// Sites with less work than this share of a core are not named,
+const WORTH_NAMING: f64 = 0.01;
+/// nor any beyond so many.
 const NAMED: usize = 3;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
@@ -93,7 +95,7 @@ fn symptom(
     let (_, first, _) = *named.first()?;
     let shares: Vec<String> = named
         .iter()
-        .filter(|(_, _, busy)| !busy.is_zero())
+        .filter(|(_, _, busy)| *busy >= window.mul_f64(WORTH_NAMING))
         .map(|(_, site, busy)| {
             let share = busy.as_secs_f64() / window.as_secs_f64().max(1.0);
             format!("{} ({} of a core)", wording::site(site), wording::percent(share))

@@ -49,6 +49,7 @@ impl Model {
             internal: false,
             inner: None,
             free_at: None,
+            is_fed: false,
             created: created.unwrap_or(self.now()),
             first_seen: self.now(),
             dropped: None,

@@ -11,6 +11,8 @@ use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
 use crate::model::{Entity, Id, Model, SiteKey, TaskKey};
 
+/// So long after a stop of the process its news are in no order.
+const AFTER_STOP: Duration = Duration::from_secs(4);
 /// Fewer wakers of one task than this are never worth a note.
 const MANY_WAKERS: u64 = 256;
 
@@ -188,11 +190,19 @@ impl Model {
                 self.delays.note(Delay { at: now, site, mean });
             }
         }
+        // After a stop the news of a `block_in_place` may come after those of its poll.
+        let just_stopped = self.clock.gaps().next_back().is_some_and(|gap| now.since(gap.to) < AFTER_STOP);
+        let unsure = self.uses_block_in_place && (just_stopped || self.quality.is_lagging());
+        let ended_poll = stats.poll.started.zip(stats.poll.ended).filter(|(started, ended)| started <= ended);
+        let stopped = ended_poll.map_or(Duration::ZERO, |(started, ended)| {
+            ended.since(started).saturating_sub(self.clock.running_between(started, ended))
+        });
         if countable
             && !handed_over
+            && !unsure
             && let Some(site) = self.touch(site)
         {
-            count_polls(site, key, &before, &stats);
+            count_polls(site, key, &before, &stats, stopped);
             if state != TaskState::Done {
                 Pace::note(&mut site.history.current().fastest, pace);
             }
@@ -250,9 +260,10 @@ fn pace(task: TaskKey, time: Duration, before: &TaskStats, after: &TaskStats) ->
 }
 
 /// Adds the polls that ended between two reports of a task to its site's history.
-fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskStats) {
+/// Counts the polls that ended, in whose time the process stood still for so long.
+fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskStats, stopped: Duration) {
     let polls = after.completed_polls().saturating_sub(before.completed_polls());
-    let busy = after.poll.busy.saturating_sub(before.poll.busy);
+    let busy = after.poll.busy.saturating_sub(before.poll.busy).saturating_sub(stopped);
     let second = site.history.current();
     second.polls += polls;
     second.busy += busy;
