@@ -174,11 +174,13 @@ impl Diagnosis {
         self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
     }
 
-    /// The tasks whose exact distributions would tell more: members of findings about polls.
+    /// The tasks whose exact distributions would tell more: members of findings about polls. One that has ended may be among them, to
+    /// learn from the answer that the target keeps it still.
     pub fn wanted_details(&self) -> Wanted {
         let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
         let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);
-        tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS).collect()
+        let ids = tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS);
+        ids.chain(self.model.target_retention().witness()).collect()
     }
 
     /// The worst that fired so far, feed findings left out.

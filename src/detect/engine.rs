@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::detectors::{DETECTORS, Detector, Needs};
 use super::finding::{Explained, Finding, State, Symptom, Transition};
-use super::settings::{ENABLED, Settings};
+use super::settings::Settings;
 use super::{fingerprint, inhibition};
 use crate::model::Model;
 use crate::model::time::Timestamp;
@@ -106,7 +106,7 @@ impl Engine {
                 Needs::Counters => model.clock().updates() >= WARM_UP,
                 Needs::Everything => self.caught_up && !model.quality().is_lossy(model.now()),
             };
-            if ready && settings.switch(&ENABLED) {
+            if ready && settings.switch(detector.enabled()) {
                 (detector.scan)(model, settings, &mut symptoms);
             }
             seen.extend(symptoms.drain(..).map(|symptom| (*detector, symptom)));

@@ -65,6 +65,8 @@ pub enum Family {
     Cancellation,
     /// A task never rests and gets nowhere.
     Spin,
+    /// Tasks are large.
+    Size,
     /// The feed itself is in no state to be judged by.
     Feed,
 }
@@ -79,6 +81,7 @@ impl Family {
             Self::Blocking => "blocking",
             Self::Cancellation => "cancellation",
             Self::Spin => "spin",
+            Self::Size => "size",
             Self::Feed => "feed",
         }
     }

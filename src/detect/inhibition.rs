@@ -40,6 +40,7 @@ const RULES: &[Rule] = &[
             "held-across-await",
             "lost-turn",
             "permit-leak",
+            "cancelled-work",
         ],
         reach: Reach::Involved,
     },
@@ -55,22 +56,27 @@ const RULES: &[Rule] = &[
             "full-channel",
             "held-across-await",
             "lost-turn",
+            "cancelled-work",
         ],
         reach: Reach::Involved,
     },
     Rule {
         cause: "permit-leak",
-        hides: &["contended-lock", "growing-waiters", "task-pileup", "never-completes", "lost-turn"],
+        hides: &["contended-lock", "growing-waiters", "task-pileup", "never-completes", "lost-turn", "cancelled-work"],
         reach: Reach::Involved,
     },
     Rule {
         cause: "held-across-await",
-        hides: &["contended-lock", "growing-waiters", "task-pileup", "never-completes", "lost-turn"],
+        hides: &["contended-lock", "growing-waiters", "task-pileup", "never-completes", "lost-turn", "cancelled-work"],
         reach: Reach::Involved,
     },
     Rule { cause: "growing-waiters", hides: &["contended-lock", "never-completes"], reach: Reach::Involved },
     Rule { cause: "blocking-pool-backlog", hides: &["task-pileup"], reach: Reach::Site },
-    Rule { cause: "full-channel", hides: &["task-pileup", "never-completes", "growing-queue"], reach: Reach::Involved },
+    Rule {
+        cause: "full-channel",
+        hides: &["task-pileup", "never-completes", "growing-queue", "cancelled-work"],
+        reach: Reach::Involved,
+    },
     Rule {
         cause: "task-pileup",
         hides: &["contended-lock", "growing-waiters", "never-completes"],
@@ -109,6 +115,8 @@ const RULES: &[Rule] = &[
     Rule { cause: "blocked-worker", hides: &["scheduling-delay"], reach: Reach::All },
     Rule { cause: "runtime-stalled", hides: &["scheduling-delay"], reach: Reach::All },
     Rule { cause: "busy-loop", hides: &["scheduling-delay"], reach: Reach::All },
+    Rule { cause: "blocking-pool-backlog", hides: &["needless-spawn-blocking"], reach: Reach::Site },
+    Rule { cause: "busy-loop", hides: &["waker-growth"], reach: Reach::Involved },
     Rule { cause: "quiet-feed", hides: &["partial-feed", "not-instrumented"], reach: Reach::All },
 ];
 

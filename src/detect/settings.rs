@@ -80,6 +80,9 @@ impl Setting {
     }
 }
 
+/// The same for a detector that says what is true of most programs: it is off unless it is asked for.
+pub const DISABLED: Setting = Setting { default: Value::Switch(false), ..ENABLED };
+
 /// Every detector has this one: whether it runs at all.
 pub const ENABLED: Setting =
     Setting { key: "enabled", default: Value::Switch(true), help: "whether this detector runs" };

@@ -35,6 +35,22 @@ pub fn tasks_were(number: usize) -> String {
     format!("{} {}", count(number, "task"), if number == 1 { "was" } else { "were" })
 }
 
+/// Tasks that are in some state: `1 task is`, `12 tasks are`.
+pub fn tasks_are(number: usize) -> String {
+    format!("{} {}", count(number, "task"), if number == 1 { "is" } else { "are" })
+}
+
+/// An amount of memory: `900 bytes`, `12.5 kB`, `1.2 GB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(number: usize) -> String {
+    match number as f64 {
+        few if few < 1e3 => count(number, "byte"),
+        some if some < 1e6 => format!("{:.1} kB", some / 1e3),
+        many if many < 1e9 => format!("{:.1} MB", many / 1e6),
+        most => format!("{:.1} GB", most / 1e9),
+    }
+}
+
 /// A share in per cent.
 pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
@@ -184,6 +200,8 @@ mod tests {
             assert_eq!(duration(Duration::from_secs_f64(millis / 1e3)), text);
         }
         assert_eq!(duration(Duration::from_secs(7_260)), "2 h 1 min");
+        let sizes = [1, 999, 12_480, 3_000_000, 1_200_000_000].map(bytes);
+        assert_eq!(sizes, ["1 byte", "999 bytes", "12.5 kB", "3.0 MB", "1.2 GB"]);
         assert_eq!((count(1, "task"), count(0, "task")), ("1 task".to_owned(), "0 tasks".to_owned()));
     }
 }

@@ -62,6 +62,8 @@ impl Model {
 
     /// Takes in one message of a details stream.
     pub fn apply_details(&mut self, message: &tasks::TaskDetails) {
+        let at = message.now.as_ref().and_then(timestamp).unwrap_or(self.now());
+        self.target_retention.hear(message.task_id.map_or(0, |id| id.id), at);
         let key = match message.task_id.and_then(|id| self.ids.get(&Id::Task(id.id))) {
             Some(Entity::Task(key)) => *key,
             _ => return,

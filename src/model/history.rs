@@ -68,6 +68,8 @@ pub struct Second {
     pub longest: Option<(Duration, TaskKey)>,
     /// What the task did that was polled or registered itself for wake-ups most.
     pub fastest: Option<Pace>,
+    /// The task of which most wakers existed, if that is many, and how many.
+    pub wakers: Option<(u64, TaskKey)>,
     /// Whether the feed lagged or lost events, so that counts of tasks are not to be compared.
     pub unreliable: bool,
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::ends::Ended;
 use super::history::push_bounded;
 use super::resource::{Crowd, Resource, ResourceKind};
 use super::site::End;
-use super::task::Task;
+use super::task::{Task, TaskState};
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
@@ -60,13 +61,19 @@ impl Model {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
-        let (site, created) = (task.site, task.stats.created);
+        let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
         if let Some(site) = self.touch(site) {
             site.live.remove(created, key);
             site.note_end(at, at.since(created), end);
             let second = site.history.current();
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
+            if counts && end == End::Completed && site.cancelled > 0 {
+                site.ends.note(Ended::by_itself(at, &stats));
+            }
+        }
+        if end != End::Unknown {
+            self.target_retention.note_end(task_id, at, self.clock.now());
         }
         for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
         {
@@ -91,6 +98,13 @@ impl Model {
 
     /// Draws the conclusions that need the whole update to have been read.
     pub(super) fn finish_update(&mut self) {
+        self.note_cuts();
+        if self.clock.updates() == 1
+            && let Some(earliest) = self.earliest_end
+        {
+            // What the first message still lists has not been forgotten since its end.
+            self.target_retention.reaches(self.now().since(earliest));
+        }
         let mut ended = std::mem::take(&mut self.ended_ops);
         ended.sort_by_key(|key| self.ops.get(*key).and_then(|op| op.stats.dropped));
         for key in ended.drain(..) {
@@ -189,7 +203,7 @@ impl Model {
     /// Writes down once a second how many wait for each contested lock; not while news of births come late, for then they are not known.
     fn count_waiters(&mut self) {
         let now = self.now();
-        let reliable = !self.quality.is_lossy(now) && !self.quality.is_lagging();
+        let (lossy, lagging) = (self.quality.is_lossy(now), self.quality.is_lagging());
         let due = |lock: &Resource| {
             let last = lock.crowds.back().map(|crowd| crowd.at);
             matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore)
@@ -198,19 +212,27 @@ impl Model {
         let keys: Vec<ResourceKey> =
             self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
         for key in keys {
-            let mut crowd = Crowd { at: now, waiting: 0, oldest: Duration::ZERO };
+            let mut crowd =
+                Crowd { at: now, waiting: 0, oldest: Duration::ZERO, holder_sleeps: self.holder_sleeps(key) };
             for (_, op) in self.waiters(key) {
                 crowd.waiting += 1;
                 crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
             }
             if let Some(lock) = self.resources.get_mut(key) {
-                if reliable {
-                    push_bounded(&mut lock.crowds, crowd, CROWDS);
-                } else {
+                if lossy {
                     lock.crowds.clear();
+                } else if !lagging {
+                    push_bounded(&mut lock.crowds, crowd, CROWDS);
                 }
             }
         }
+    }
+
+    /// Whether who holds a lock sleeps on a timer; nothing where that is not known, or it does not wait at all.
+    fn holder_sleeps(&self, lock: ResourceKey) -> Option<bool> {
+        let holder = self.holders(lock).into_iter().next()?;
+        let task = self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
+        Some(self.timer(task).is_some())
     }
 
     fn forget(&mut self) {

@@ -7,12 +7,14 @@ pub mod clock;
 mod decode;
 pub mod delays;
 pub mod details;
+pub mod ends;
 pub mod history;
 mod ingest;
 mod lifetime;
 pub mod quality;
 pub mod relations;
 pub mod resource;
+pub mod retention;
 pub mod roster;
 pub mod site;
 pub mod task;
@@ -31,8 +33,10 @@ use self::clock::Clock;
 use self::decode::Metadata;
 use self::delays::Delays;
 use self::details::Details;
+use self::ends::Cut;
 use self::quality::Quality;
 use self::resource::Resource;
+use self::retention::Retention;
 use self::site::{Site, SiteId};
 use self::task::Task;
 use self::text::Interner;
@@ -112,6 +116,9 @@ pub struct Model {
     touched: Vec<SiteKey>,
     /// Ops that ended in the present update.
     ended_ops: Vec<OpKey>,
+    /// Tasks that the present update tells to have been dropped before they finished.
+    cuts: Vec<Cut>,
+    target_retention: Retention,
     /// What has ended, and when that was seen; forgotten after `retention`.
     graveyard: VecDeque<(Timestamp, Entity)>,
     retention: Duration,
@@ -167,6 +174,8 @@ impl Model {
             ever_seen: (0, 0),
             touched: Vec::new(),
             ended_ops: Vec::new(),
+            cuts: Vec::new(),
+            target_retention: Retention::default(),
             graveyard: VecDeque::new(),
             retention,
             next_sweep: Timestamp::default(),
@@ -304,6 +313,11 @@ impl Model {
     /// The earliest birth of anything that was seen: about when the process began, unless that was forgotten before we attached.
     pub fn birth(&self) -> Timestamp {
         self.birth.unwrap_or(self.now())
+    }
+
+    /// What the target is known to keep of the tasks that have ended.
+    pub fn target_retention(&self) -> &Retention {
+        &self.target_retention
     }
 
     /// Histograms of a task whose details stream is open.

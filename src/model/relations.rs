@@ -11,7 +11,7 @@ use super::{Model, OpKey, ResourceKey, TaskKey};
 /// Most levels of resources or ops inside each other that are followed.
 const NESTING: usize = 8;
 /// Two threads stamp the start of a task's poll and of its op's poll: so much disorder is allowed.
-const SAME_POLL: Duration = Duration::from_micros(100);
+pub(super) const SAME_POLL: Duration = Duration::from_micros(100);
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
 /// A grant and the permits left after it are reported one after the other: so much disorder is allowed.
@@ -134,12 +134,6 @@ impl Model {
     pub fn due(&self, timer: &Resource) -> Option<Timestamp> {
         let duration = timer.number("duration")?;
         Some(timer.created.plus(Duration::from_millis(duration)))
-    }
-
-    /// Whether a timer was made so soon after a time that it belongs to what began then.
-    pub fn sleep_born_within(&self, from: Timestamp, window: Duration) -> bool {
-        let last = from.plus(window);
-        self.sleeps.range((from, ResourceKey::default())..).next().is_some_and(|(created, _)| *created <= last)
     }
 
     /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.

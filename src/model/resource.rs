@@ -145,6 +145,8 @@ pub struct Crowd {
     pub waiting: usize,
     /// How long the first of them had waited.
     pub oldest: Duration,
+    /// Whether who held it slept on a timer; nothing where that is not known.
+    pub holder_sleeps: Option<bool>,
 }
 
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.

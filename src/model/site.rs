@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::ends::Ends;
 use super::history::History;
 use super::roster::Roster;
 use super::task::TaskKind;
@@ -40,6 +41,9 @@ pub(super) enum End {
 /// Longer lifetimes than this (some seven weeks, in milliseconds) count as this long.
 const LONGEST_LIFETIME: u64 = 1 << 32;
 
+/// A site at which nothing was spawned for this long may not be in use any more.
+const LATELY: Duration = Duration::from_secs(60);
+
 /// The tasks of one spawn site.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -57,6 +61,8 @@ pub struct Site {
     pub last_end: Option<Timestamp>,
     /// What happened lately.
     pub history: History,
+    /// How its tasks ended lately, one by one.
+    pub ends: Ends,
     lifetimes: Option<Box<Histogram<u32>>>,
     /// Whether it is on the list of sites changed by the present update.
     pub(super) touched: bool,
@@ -75,6 +81,7 @@ impl Site {
             cancelled: 0,
             last_end: None,
             history,
+            ends: Ends::default(),
             lifetimes: None,
             touched: false,
         }
@@ -83,6 +90,11 @@ impl Site {
     /// How many tasks ran to an end that is not known to be a cancellation.
     pub fn completed(&self) -> u64 {
         self.ended - self.cancelled
+    }
+
+    /// Whether tasks of it are alive or were spawned lately.
+    pub fn is_in_use(&self, now: Timestamp) -> bool {
+        !self.live.is_empty() || self.history.since(now.minus(LATELY)).any(|second| second.born > 0)
     }
 
     /// The lifetime that this share of the completed tasks did not exceed, if any completed.

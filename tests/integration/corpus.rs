@@ -1,7 +1,5 @@
 //! Recorded feeds of sick and healthy programs, judged through the real path: the labelled finding at its place, and no alarm besides.
 
-#![expect(clippy::unwrap_used, reason = "a failed test says enough")]
-
 #[path = "../patients/labels.rs"]
 mod labels;
 

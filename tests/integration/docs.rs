@@ -36,6 +36,19 @@ fn the_readme_lists_every_detector() {
     assert!(readme.contains(&table), "the table of the README should be:\n{table}");
 }
 
+/// The README shows what the score says, as the command that writes both left it.
+#[test]
+fn the_readme_shows_the_score() {
+    let (readme, score) = ("README.md", "docs/reference/score.md");
+    let [shown, scored] = [readme, score].map(|page| {
+        let text = read(&in_repository(page));
+        let block = text.split_once("<!-- score -->").and_then(|(_, rest)| rest.split_once("<!-- end of score -->"));
+        block.map(|(block, _)| block.trim().to_owned()).unwrap_or_else(|| panic!("{page} has no score"))
+    });
+    assert!(scored.lines().count() > 2, "{score} has no totals");
+    assert_eq!(shown, scored, "{readme} (left) and {score} (right): `cargo test --test patients -- --score {score}`");
+}
+
 #[test]
 fn detectors_named_in_docs_exist() {
     let known: BTreeSet<String> =

@@ -80,11 +80,12 @@ fn wakes_itself(task: &Task, _: &SiteId, _: Timestamp) -> bool {
     !matches!(task.kind, TaskKind::BlockOn | TaskKind::Blocking) && wakes > 0 && 100 * own / wakes > 50
 }
 
-/// It waits, and no waker exists.
+/// It waits, and no waker exists. The console says so of `main` as well; but the programs here let it rest in `pending()`, as few others do.
 fn lost_its_waker(task: &Task, _: &SiteId, _: Timestamp) -> bool {
     let stats = &task.stats;
-    let waits = !stats.poll.is_running() && !stats.is_scheduled();
-    task.kind != TaskKind::Blocking && stats.dropped.is_none() && waits && stats.waker_clones == stats.waker_drops
+    let is_task = !matches!(task.kind, TaskKind::BlockOn | TaskKind::Blocking);
+    let waits = stats.dropped.is_none() && !stats.poll.is_running() && !stats.is_scheduled();
+    is_task && waits && stats.waker_clones == stats.waker_drops
 }
 
 /// Its first poll has run for a second.

@@ -186,7 +186,7 @@ fn list(patients: &[Patient]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Examines the patients, the longest first, prints a row for each as it is done, and in the end what failed.
+/// Examines the patients, the longest first, prints a row for each as it is done with what is wrong with it, and in the end which failed.
 fn examine_all(patients: &[Patient], arguments: &Arguments, folder: Option<&Path>) -> io::Result<Vec<Verdict>> {
     let total = patients.len();
     let mut waiting: Vec<_> = patients.iter().collect();
@@ -212,6 +212,7 @@ fn examine_all(patients: &[Patient], arguments: &Arguments, folder: Option<&Path
         drop(sender);
         for verdict in verdicts {
             writeln!(io::stdout(), "{verdict}")?;
+            verdict.faults.iter().try_for_each(|fault| writeln!(io::stdout(), "  - {fault}"))?;
             judged.push(verdict);
         }
         Ok(())
@@ -222,13 +223,7 @@ fn examine_all(patients: &[Patient], arguments: &Arguments, folder: Option<&Path
 
 fn report_failures(verdicts: &[Verdict]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let failed = || verdicts.iter().filter(|verdict| !verdict.faults.is_empty());
-    for verdict in failed() {
-        writeln!(out, "\n{} failed:", verdict.name)?;
-        for fault in &verdict.faults {
-            writeln!(out, "  - {fault}")?;
-        }
-    }
-    let failed = failed().count();
-    writeln!(out, "\n{} passed, {failed} failed", verdicts.len() - failed)
+    let failed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.faults.is_empty()).collect();
+    writeln!(out, "\n{} passed, {} failed", verdicts.len() - failed.len(), failed.len())?;
+    failed.iter().try_for_each(|verdict| writeln!(out, "- {}", verdict.name))
 }

@@ -132,8 +132,8 @@ watched for {healthy_for}, sick ones for {sick_for} or as long as their label al
   runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool.
 - *Console* is what the five warnings of stock tokio-console, with its thresholds, say about the same feed
   ([`baseline.rs`](../../tests/patients/baseline.rs)). A warning about a task that was spawned at a labelled line counts as found,
-  whatever it says; a warning about any other task as a false alarm, once for each place. Its two warnings about the size of futures
-  count for neither: they were given in {sizes} of the {count} programs.
+  whatever it says; a warning about any other task as a false alarm, once for each place. Not counted are `lost-waker` of `main`,
+  which rests in `pending()` here, and the two warnings about the size of futures, which {sizes} of the {count} programs had.
 
 ## Programs
 
@@ -148,13 +148,11 @@ fn row(verdict: &Verdict) -> String {
     let delay = verdict.delay.map_or_else(|| "-".to_owned(), |delay| format!("{:.1}", delay.as_secs_f64()));
     let detector =
         verdict.detector.map_or_else(|| "nothing".to_owned(), |id| format!("[`{id}`](../detectors/{id}.md)"));
-    let (mut found_by, mut elsewhere) = ("-".to_owned(), 0);
-    if let Some(console) = &verdict.console {
-        elsewhere = console.alarms.len();
-        if !console.found_by.is_empty() {
-            found_by = console.found_by.iter().copied().collect::<Vec<_>>().join(", ");
-        }
-    }
+    let list = |lints: Vec<&str>| if lints.is_empty() { "-".to_owned() } else { lints.join(", ") };
+    let console = verdict.console.as_ref();
+    let found_by = list(console.map(|console| console.found_by.iter().copied().collect()).unwrap_or_default());
+    let elsewhere = console.map(|console| console.alarms.iter().map(|warning| warning.lint).collect());
+    let elsewhere = list(elsewhere.unwrap_or_default());
     let (name, found, place, alarms) = (&verdict.name, word(verdict.found), word(verdict.place), verdict.alarms);
     format!("| `{name}` | {detector} | {found} | {place} | {delay} | {alarms} | {found_by} | {elsewhere} |\n")
 }

@@ -78,12 +78,23 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
     } else {
         format!("; {} woken meanwhile and not polled since", wording::tasks_were(hurt.len()))
     };
+    let longest =
+        hurt.iter().filter_map(|key| model.task(*key)).map(|task| model.running_since(polls::told_to_run(task))).max();
+    // The future of `block_on` runs on the thread that called it, which no worker's tasks need.
+    let (thread, advice) = match task.kind {
+        TaskKind::BlockOn => (
+            "the thread that called block_on, and on a current-thread runtime all other tasks with it",
+            " What is given to block_on should only start tasks and wait: spawn the rest.",
+        ),
+        TaskKind::Local => ("the thread of its LocalSet, and all tasks of that with it", ""),
+        _ => ("its worker thread", ""),
+    };
     Some(Symptom {
         severity,
         grade: doubtful.then_some(Grade::Risk),
         subject: wording::site_subject(model, site, &keys, polls.len()),
         summary: format!(
-            "{} has {}been inside one poll for {} (critical from {}){others}: it blocks its worker thread{victims}.",
+            "{} has {}been inside one poll for {} (critical from {}){others}: it blocks {thread}{victims}.",
             wording::task(model, task),
             if doubtful { "possibly " } else { "" },
             wording::duration(age),
@@ -93,12 +104,13 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
             Evidence::time("age of the running poll", age, Some(critical)),
             Evidence::count("polls running too long", "polls", polls.len(), None),
             Evidence::count("tasks woken since and not polled", "tasks", hurt.len(), None),
+            Evidence::time("longest wait of one of them", longest.unwrap_or_default(), None),
         ],
         related: hurt.iter().take(3).filter_map(|key| wording::related_task(model, *key, Role::Victim)).collect(),
         cause: None,
         recommendation: format!(
             "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
-             computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.{}",
+             computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.{advice}{}",
             wording::library_hint(&site.id.location),
         ),
         class: Vec::new(),

@@ -45,8 +45,8 @@ const TURNOVER: Duration = Duration::from_secs(3);
 const RECENT: usize = 5;
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
-/// A holder that makes a timer this soon after it got in holds the lock while it sleeps.
-const AT_ONCE: Duration = Duration::from_micros(500);
+/// So many of the last known holders are looked at.
+const HOLDERS: usize = 20;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, lock) in model.contested() {
@@ -106,18 +106,33 @@ fn mean_waiters(waits: &WaitWindow, window: Duration) -> f64 {
     waits.waited.as_secs_f64() / window.as_secs_f64().max(1.0)
 }
 
-/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and the one that got in
-/// does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
+#[expect(clippy::cast_precision_loss, reason = "counts of one window")]
+fn mean_rate(waits: &WaitWindow, window: Duration) -> f64 {
+    waits.granted as f64 / window.as_secs_f64().max(1.0)
+}
+
+/// The median time from one grant to the next: as long as there are waiters, that is how long one that got in keeps the lock.
+fn between_grants(lock: &Resource, from: Timestamp) -> Duration {
+    let at: Vec<Timestamp> =
+        lock.grants.newest_first().take_while(|grant| grant.at >= from).map(|grant| grant.at).collect();
+    let mut gaps: Vec<Duration> = at.windows(2).map(|pair| pair[0].since(pair[1])).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied().unwrap_or_default()
+}
+
+/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and who holds the lock
+/// mostly does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
 fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
-    let recent: Vec<_> = lock.grants.newest_first().take_while(|grant| grant.at >= start).collect();
-    let sites: BTreeSet<Option<SiteKey>> = recent.iter().map(|grant| grant.site).collect();
+    let recent = lock.grants.newest_first().take_while(|grant| grant.at >= start);
+    let sites: BTreeSet<Option<SiteKey>> = recent.map(|grant| grant.site).collect();
     let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
         return false;
     };
     let lately = model.now().minus(TURNOVER);
     let spawned = model.site(*site).is_some_and(|site| site.history.since(lately).any(|second| second.born > 0));
-    let sleeping = recent.iter().filter(|grant| model.sleep_born_within(grant.at, AT_ONCE)).count();
-    lock.kind == ResourceKind::Mutex && !spawned && 2 * sleeping < recent.len()
+    let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_sleeps).collect();
+    let sleeping = holders.iter().filter(|sleeps| **sleeps).count();
+    lock.kind == ResourceKind::Mutex && !spawned && 3 * sleeping <= 2 * holders.len()
 }
 
 fn symptom(
@@ -130,7 +145,7 @@ fn symptom(
     (strength, pool): (f64, bool),
 ) -> Symptom {
     let (critical, long) = (settings.duration(&CRITICAL), settings.duration(&LONG));
-    let (p50, p99) = (waits.quantile(0.5).unwrap_or_default(), waits.quantile(0.99).unwrap_or_default());
+    let [p50, p90, longest] = [0.5, 0.9, 1.0].map(|share| waits.quantile(share).unwrap_or_default());
     let (share, mean) = (waits.share_over(long), mean_waiters(waits, window));
     let severity = match () {
         () if pool => Severity::Info,
@@ -139,6 +154,8 @@ fn symptom(
     };
     let (related, sites) = parties(model, key);
     let waiting = model.waiters(key).count();
+    let turnover = mean_rate(waits, window);
+    let hold = model.resource(key).map(|lock| between_grants(lock, model.now().minus(window))).unwrap_or_default();
     let last_progress = model.resource(key).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
     Symptom {
         severity,
@@ -158,8 +175,11 @@ fn symptom(
         evidence: vec![
             Evidence::number("share of long waits", "ratio", share, Some(settings.number(&SHARE))).over(window),
             Evidence::time("median wait", p50, Some(long)).over(window),
-            Evidence::time("99th percentile of waits", p99, None).over(window),
+            Evidence::time("90th percentile of waits", p90, None).over(window),
+            Evidence::time("longest wait", longest, None).over(window),
             Evidence::number("mean number of waiters", "tasks", mean, Some(settings.number(&WAITERS))).over(window),
+            Evidence::number("turnover", "grants/s", turnover, None).over(window),
+            Evidence::time("median time from one grant to the next", hold, None).over(window),
         ],
         related,
         cause: pool.then(|| "It looks like idle workers taking turns at one receiver, which is harmless.".to_owned()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
 use crate::model::history::Second;
@@ -42,6 +42,9 @@ const APART: Duration = Duration::from_millis(2_500);
 const SINGLE_SIGHTINGS: usize = 3;
 /// So many timers and ops made in one poll are enough for their tracing to take long by itself.
 const MANY_OPS: usize = 50;
+
+/// Tasks that waited so long for a worker were hurt.
+const HURT: Duration = Duration::from_millis(2);
 
 /// What was measured of a site.
 struct Measured {
@@ -101,6 +104,23 @@ fn are_apart<'a>(seconds: impl Iterator<Item = &'a Second>, least: usize) -> boo
     times.len() >= least && span >= APART
 }
 
+/// How long tasks of other sites waited for a worker meanwhile, and those that waited longest.
+fn victims(model: &Model, culprit: SiteKey, window: Duration) -> (Option<Duration>, Vec<Related>) {
+    let from = model.now().minus(window);
+    let others = model.delays().since(from).filter(|delay| delay.site != culprit);
+    let mut delays: Vec<(Duration, SiteKey)> = others.map(|delay| (delay.mean, delay.site)).collect();
+    delays.sort_unstable();
+    let p90 = delays.get(delays.len() * 9 / 10).map(|(delay, _)| *delay);
+    let mut worst: Vec<SiteKey> = Vec::new();
+    for (_, site) in delays.iter().rev().take_while(|(delay, _)| *delay >= HURT) {
+        if worst.len() < 3 && !worst.contains(site) {
+            worst.push(*site);
+        }
+    }
+    let sites = worst.into_iter().filter_map(|site| model.site(site));
+    (p90, sites.map(|site| wording::related_site(site, Role::Victim)).collect())
+}
+
 fn symptom(
     model: &Model,
     settings: Scoped<'_>,
@@ -129,6 +149,11 @@ fn symptom(
         evidence.push(Evidence::time("99th percentile of the polls of one suspect", polls.quantile(0.99), None));
         evidence.push(Evidence::time("its longest poll", polls.longest(), None));
     }
+    let (delay, related) = victims(model, key, measured.window);
+    if let Some(delay) = delay {
+        let metric = "90th percentile of the time that tasks of other sites waited to be polled";
+        evidence.push(Evidence::time(metric, delay, None).over(measured.window));
+    }
     Symptom {
         severity: if traced { Severity::Info } else { Severity::Warning },
         grade: None,
@@ -141,7 +166,7 @@ fn symptom(
             wording::percent(share(measured)),
         ),
         evidence,
-        related: Vec::new(),
+        related,
         cause: traced.then(|| {
             "It makes so many timers or ops in one poll that tracing them may take most of the time.".to_owned()
         }),

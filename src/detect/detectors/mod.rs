@@ -2,17 +2,22 @@
 
 mod blocked_worker;
 mod blocking_pool_backlog;
+mod boxed_future;
 mod busy_loop;
+mod cancelled_work;
 mod contended_lock;
+mod costly_retention;
 mod deadlock;
 mod full_channel;
 mod futurelock;
 mod growing_queue;
 mod growing_waiters;
 mod held_across_await;
+mod large_future;
 mod long_polls;
 mod lost_turn;
 mod lost_waker;
+mod needless_spawn_blocking;
 mod never_completes;
 mod not_instrumented;
 mod partial_feed;
@@ -22,6 +27,7 @@ mod quiet_feed;
 mod runtime_stalled;
 mod scheduling_delay;
 mod task_pileup;
+mod waker_growth;
 
 use std::time::Duration;
 
@@ -79,9 +85,15 @@ pub enum Needs {
 }
 
 impl Detector {
-    /// Its own settings and the one that all have.
+    /// Whether it runs at all: the one setting that all have. A detector that is off unless asked for has it among its own.
+    pub fn enabled(&self) -> &Setting {
+        self.settings.iter().find(|setting| setting.key == ENABLED.key).unwrap_or(&ENABLED)
+    }
+
+    /// Its own settings and the one that all have, which comes first.
     pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
-        std::iter::once(&ENABLED).chain(self.settings)
+        let own = self.settings.iter().filter(|setting| setting.key != ENABLED.key);
+        std::iter::once(self.enabled()).chain(own)
     }
 }
 
@@ -92,6 +104,7 @@ pub static DETECTORS: &[&Detector] = &[
     &runtime_stalled::DETECTOR,
     &scheduling_delay::DETECTOR,
     &busy_loop::DETECTOR,
+    &needless_spawn_blocking::DETECTOR,
     &full_channel::DETECTOR,
     &growing_queue::DETECTOR,
     &growing_waiters::DETECTOR,
@@ -102,13 +115,18 @@ pub static DETECTORS: &[&Detector] = &[
     &permit_leak::DETECTOR,
     &lost_waker::DETECTOR,
     &never_completes::DETECTOR,
+    &waker_growth::DETECTOR,
     &contended_lock::DETECTOR,
     &held_across_await::DETECTOR,
+    &cancelled_work::DETECTOR,
     &lost_turn::DETECTOR,
+    &large_future::DETECTOR,
+    &boxed_future::DETECTOR,
     &partial_feed::DETECTOR,
     &not_instrumented::DETECTOR,
     &quiet_feed::DETECTOR,
     &process_paused::DETECTOR,
+    &costly_retention::DETECTOR,
 ];
 
 /// The detector of this id.

@@ -7,6 +7,7 @@ use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{trend, wording};
+use crate::model::history::Second;
 use crate::model::resource::ResourceKind;
 use crate::model::site::Site;
 use crate::model::task::TaskKind;
@@ -56,6 +57,8 @@ const AGE_RISES: f64 = 2.3;
 /// A median age that rises by at least this many seconds a second belongs to tasks of which few end; where none does and the growth is
 /// even, it rises by a half.
 const NO_TURNOVER: f64 = 0.3;
+/// Where counts were doubtful for more than this share of the time, no growth is told.
+const UNKNOWN: f64 = 0.4;
 /// So many of the tasks alive are asked what they wait for.
 const SAMPLE: usize = 64;
 /// This share of them must wait for the same kind of thing for it to be what they all wait for.
@@ -112,11 +115,13 @@ struct Series {
     window: Duration,
 }
 
-/// The last so many seconds of a site, if they can all be relied on. Where nothing changed, the same tasks got older.
+/// The last so many seconds of a site, if most of them can be relied on. Where nothing changed, or what did was not told in time, the same
+/// tasks got older.
 fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
     let start = model.now().minus(Duration::from_secs(seconds));
-    let history: Vec<_> = site.history.all().collect();
-    if history.first()?.to > start || history.iter().any(|second| second.to >= start && second.unreliable) {
+    let (doubtful, history): (Vec<&Second>, Vec<&Second>) = site.history.all().partition(|second| second.unreliable);
+    let unknown: Duration = doubtful.iter().map(|second| second.to.since(second.from.max(start))).sum();
+    if history.first()?.to > start || unknown > Duration::from_secs(seconds).mul_f64(UNKNOWN) {
         return None;
     }
     let (mut live, mut ages) = (Vec::new(), Vec::new());

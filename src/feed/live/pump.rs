@@ -38,6 +38,10 @@ const MAX_CALLS: usize = 4096;
 /// The share of an interval that calls may take, for each turn costs the target CPU.
 const BUDGET: f64 = 0.08;
 
+/// The same while the feed is so late that much cannot be judged, and yet not so late that no pumping helps.
+const BUDGET_LATE: f64 = 0.2;
+const LATE: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(20);
+
 /// Assumed of a target before two of its updates have been seen.
 const USUAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -210,7 +214,8 @@ struct Plan {
 impl Plan {
     fn new(seen: &Observation, calls: usize, cost: Duration) -> Self {
         let interval = seen.interval.unwrap_or(USUAL_INTERVAL).min(LONGEST_INTERVAL);
-        let budget = interval.mul_f64(BUDGET);
+        let late = seen.lag.is_some_and(|lag| LATE.contains(&lag));
+        let budget = interval.mul_f64(if late { BUDGET_LATE } else { BUDGET });
         // What cannot be afforded is left out evenly: a budget that is used up early leaves the lag at its largest when the update comes.
         let affordable = budget.as_nanos() / cost.as_nanos().max(1);
         let calls = calls.min(usize::try_from(affordable).unwrap_or(usize::MAX).max(1));
@@ -250,6 +255,13 @@ mod tests {
         assert_eq!(first, CALLS_ON_ATTACH);
         assert_eq!(calls_needed(first, &seen(2, 40, None)), 0);
         assert_eq!(calls_needed(0, &seen(3, 99, None)), 0);
+    }
+
+    #[test]
+    fn a_feed_that_is_late_but_not_hopeless_may_cost_more() {
+        let budget = |lag| Plan::new(&seen(5, 5_000, Some(lag)), 4_096, USUAL_COST).budget;
+        assert!(budget(3_000) > budget(500));
+        assert_eq!(budget(60_000), budget(500));
     }
 
     #[test]

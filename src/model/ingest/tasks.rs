@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use crate::model::delays::Delay;
+use crate::model::ends::Cut;
 use crate::model::history::Pace;
 use crate::model::site::{End, Site, SiteId};
 use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
 use crate::model::{Entity, Id, Model, SiteKey, TaskKey};
+
+/// Fewer wakers of one task than this are never worth a note.
+const MANY_WAKERS: u64 = 256;
 
 /// A task as it was introduced.
 #[derive(Debug)]
@@ -94,6 +98,7 @@ impl Model {
             sighting: Default::default(),
         });
         self.ids.insert(Id::Task(id), Entity::Task(key));
+        self.target_retention.note_birth(id);
         self.join_site(key);
         key
     }
@@ -194,6 +199,9 @@ impl Model {
         }
         if let (Some(dropped), false) = (stats.dropped, was_ended) {
             let end = if cancelled { End::Cancelled } else { End::Completed };
+            if cancelled && countable {
+                self.cuts.push(Cut::new(key, site, &before, stats));
+            }
             self.end_task(key, dropped, end, countable);
         }
         self.index_task(key);
@@ -252,5 +260,9 @@ fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskSt
         && second.longest.is_none_or(|(longest, _)| mean > longest)
     {
         second.longest = Some((mean, key));
+    }
+    let wakers = after.wakers();
+    if after.dropped.is_none() && wakers >= MANY_WAKERS && second.wakers.is_none_or(|(most, _)| wakers > most) {
+        second.wakers = Some((wakers, key));
     }
 }

@@ -57,7 +57,7 @@ async fn upload(slots: Arc<Semaphore>) {
 
 fn spawn_before_permit() {
     service::workers(2).block_on(async {
-        let slots = Arc::new(Semaphore::new(4));
+        let slots = Arc::new(Semaphore::new(4)); // <- also task-pileup
         let mut arrival = interval(Duration::from_millis(50));
         loop {
             arrival.tick().await;

@@ -1,11 +1,15 @@
 //! Illnesses of Tokio services, each a small program with the fault that its label names.
 
+mod actors;
 mod bank;
 mod blocking;
 mod catalogue;
+mod compute;
 mod contention;
+mod dropping;
 mod leaks;
 mod queues;
+mod requests;
 mod spinning;
 mod turns;
 mod wakers;
@@ -109,6 +113,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         contention::ILLNESSES,
         spinning::ILLNESSES,
         turns::ILLNESSES,
+        actors::ILLNESSES,
+        compute::ILLNESSES,
+        requests::ILLNESSES,
+        dropping::ILLNESSES,
     ];
     families.into_iter().flatten()
 }

@@ -31,6 +31,7 @@ enum Due {
     LeaveSpan(usize),
     Answer(usize),
     Abort(String),
+    AbortTask(usize),
 }
 
 #[derive(Debug, Default)]
@@ -235,6 +236,10 @@ impl Process {
                 self.wake(task, now);
             }
             Due::Answer(task) => self.end_job(task, now),
+            Due::AbortTask(task) if matches!(self.tasks[task].state, State::Idle | State::Queued) => {
+                self.abort_task(task, now);
+            }
+            Due::AbortTask(_) => {}
             Due::Abort(name) => {
                 for task in 0..self.tasks.len() {
                     if self.tasks[task].name == name && matches!(self.tasks[task].state, State::Idle | State::Queued) {
@@ -255,6 +260,7 @@ impl Process {
                 kind: spawn.kind.word(),
                 place: spawn.place.clone(),
                 size: spawn.size,
+                original_size: spawn.original_size,
                 function: spawn.function.clone(),
                 ..TaskSpan::default()
             };
@@ -282,6 +288,9 @@ impl Process {
             };
             self.tasks.push(task);
             self.enqueue(self.tasks.len() - 1, at);
+            if let Some(limit) = spawn.within {
+                self.plan(now + limit.nanos() + member * 5_000, Due::AbortTask(self.tasks.len() - 1));
+            }
         }
     }
 
@@ -448,6 +457,11 @@ impl Process {
             }
             Statement::Depth { of, by } => {
                 self.change_depth(of, *by);
+                return None;
+            }
+            Statement::Hoard(wakers) => {
+                let span = self.tasks[task].span;
+                self.seen.task(span).clones += wakers;
                 return None;
             }
             Statement::SpawnBlocking(span) => {

@@ -119,6 +119,8 @@ pub(crate) enum Statement {
     Wait(Until),
     /// Returns pending without having kept a waker.
     Forget,
+    /// Gives away so many wakers that nobody will ever use or drop.
+    Hoard(u64),
     /// `yield_now`.
     Yield,
     /// `Mutex::lock`.

@@ -88,6 +88,10 @@ pub(crate) struct Spawn {
     pub(crate) runtime: String,
     #[serde(default)]
     pub(crate) size: u64,
+    /// The size of the future before it was boxed, if it was.
+    pub(crate) original_size: Option<u64>,
+    /// They are aborted if they have not ended after so long.
+    pub(crate) within: Option<Span>,
     /// The closure of a blocking task.
     pub(crate) function: Option<String>,
     /// How many are spawned at a time.

@@ -66,6 +66,7 @@ pub(crate) struct TaskSpan {
     pub(crate) place: String,
     pub(crate) number: u64,
     pub(crate) size: u64,
+    pub(crate) original_size: Option<u64>,
     pub(crate) function: Option<String>,
     pub(crate) wakes: u64,
     pub(crate) self_wakes: u64,
@@ -419,6 +420,7 @@ fn introduce_task(task: &TaskSpan) -> tasks::Task {
         field("task.id", Value::U64Val(task.number)),
         field("size.bytes", Value::U64Val(task.size)),
     ];
+    fields.extend(task.original_size.map(|size| field("original_size.bytes", Value::U64Val(size))));
     fields.extend(task.function.as_ref().map(|function| field("fn", Value::DebugVal(function.clone()))));
     tasks::Task {
         id: Some(Id { id: task.id }),

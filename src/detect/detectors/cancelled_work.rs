@@ -1,0 +1,222 @@
+//! Cancelled work: tasks are dropped at an await, again and again, before they finish.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::ends::{Ended, LastWait};
+use crate::model::resource::ResourceKind;
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::time::Timestamp;
+use crate::model::{Model, SiteKey};
+
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(30), "the ends of so long a time are judged");
+const ENDS: Setting = Setting::count("ends", 20, "so many tasks of the site must have ended in it");
+const CANCELLED: Setting = Setting::count("cancelled", 5, "so many of them must have been dropped for certain");
+const SHARE: Setting = Setting::number("share", 0.2, "and this share of them");
+const MANY: Setting =
+    Setting::count("many", 20, "so many make a warning, if at least half of them were dropped in groups");
+const RATE: Setting =
+    Setting::number("warn-rate", 0.0, "so many a second make a warning however they were dropped; 0 for never");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "cancelled-work",
+    family: Family::Cancellation,
+    grade: Grade::Risk,
+    title: "tasks are dropped before they finish",
+    explain: include_str!("../../../docs/detectors/cancelled-work.md"),
+    settings: &[WINDOW, ENDS, CANCELLED, SHARE, MANY, RATE],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(3),
+        keep_firing: Duration::from_secs(15),
+        window: Duration::from_secs(15),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// Tasks that one owner drops die this soon after each other.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// One that completes this soon before them has won a race, and the others were dropped because of that.
+const WON_BEFORE: Duration = Duration::from_millis(10);
+/// Groups that die within this time of each other are one event, such as the end of a connection or of the process.
+const MOMENT: Duration = Duration::from_secs(1);
+/// So many moments are a habit,
+const MOMENTS: usize = 3;
+/// if they are spread over this share of the window.
+const SPREAD: f64 = 0.3;
+/// Tasks of which fewer complete than this share of those that are dropped are made to be dropped,
+const COMPLETE: f64 = 0.1;
+/// unless all die at about the same age, as a timeout does it,
+const SAME_AGE: f64 = 1.5;
+/// and were polled less often than a task that works in a loop.
+const LOOPS: u64 = 8;
+
+/// Those that were dropped in groups none of whose members had completed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Groups {
+    members: usize,
+    moments: usize,
+    looks_endless: bool,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let from = model.now().minus(settings.duration(&WINDOW));
+    let ours = |site: &Site| matches!(site.id.kind, TaskKind::Task | TaskKind::Local) && site.cancelled > 0;
+    for (key, site) in model.sites().filter(|(_, site)| ours(site)) {
+        let (mut ended, mut cancelled) = (0, 0);
+        for second in site.history.since(from) {
+            ended += second.ended as usize;
+            cancelled += second.cancelled as usize;
+        }
+        let share = as_number(cancelled) / as_number(ended.max(1));
+        if ended >= settings.count(&ENDS) && cancelled >= settings.count(&CANCELLED) && share >= settings.number(&SHARE)
+        {
+            found.push(symptom(model, settings, (key, site), (ended, cancelled), from));
+        }
+    }
+}
+
+/// The groups in which tasks of a site were dropped.
+fn groups(model: &Model, settings: Scoped<'_>, site: &Site, from: Timestamp) -> Groups {
+    // A function that spawns for others makes several sites of one place: the winner of a race may be of another one.
+    let of_place =
+        model.sites().filter(|(_, other)| other.id.location == site.id.location && other.id.name == site.id.name);
+    let completed: Vec<Timestamp> =
+        of_place.flat_map(|(_, it)| it.ends.since(from)).filter(|it| !it.cancelled).map(|it| it.at).collect();
+    // The waits of tickers end with those who wanted to be reminded.
+    let is_work = |it: &&Ended| it.cancelled && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval);
+    let mut dropped: Vec<&Ended> = site.ends.since(from).filter(is_work).collect();
+    dropped.sort_by_key(|it| it.at);
+    // One that ends after the first of them may have been woken by what that gave back, and been dropped as well.
+    let won = |group: &[&Ended]| {
+        let first = group[0].at;
+        completed.iter().any(|at| *at < first && first.since(*at) <= WON_BEFORE)
+    };
+    let sick: Vec<&[&Ended]> = dropped
+        .chunk_by(|one, next| next.at.since(one.at) <= TOGETHER)
+        .filter(|group| group.len() > 1 && !won(group))
+        .collect();
+    let mut moments: Vec<Timestamp> = Vec::new();
+    for group in &sick {
+        if moments.last().is_none_or(|last| group[0].at.since(*last) >= MOMENT) {
+            moments.push(group[0].at);
+        }
+    }
+    let spread = moments.last().zip(moments.first()).map_or(Duration::ZERO, |(last, first)| last.since(*first));
+    if spread < settings.duration(&WINDOW).mul_f64(SPREAD) {
+        return Groups::default();
+    }
+    let members: Vec<&Ended> = sick.concat();
+    Groups { members: members.len(), moments: moments.len(), looks_endless: looks_endless(site, &members, from) }
+}
+
+/// Whether tasks that were dropped may have been made for no other end, such as those that forward events for as long as a connection
+/// lasts.
+fn looks_endless(site: &Site, dropped: &[&Ended], from: Timestamp) -> bool {
+    let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
+    ages.sort_unstable();
+    let mut polls: Vec<u64> = dropped.iter().map(|it| it.polls).collect();
+    polls.sort_unstable();
+    let uniform = ages.last().zip(ages.first()).is_some_and(|(oldest, youngest)| *oldest <= youngest.mul_f64(SAME_AGE));
+    let loops = polls.get(polls.len() / 2).is_some_and(|polls| *polls > LOOPS);
+    let completed = site.ends.since(from).filter(|it| it.looks_completed).count();
+    as_number(completed) < COMPLETE * as_number(dropped.len()) && (!uniform || loops)
+}
+
+/// What most of those that were dropped waited for, and how many did.
+fn usual_wait(site: &Site, from: Timestamp) -> Option<(LastWait, usize)> {
+    let mut waits: BTreeMap<(ResourceKind, &str), (usize, &LastWait)> = BTreeMap::new();
+    for wait in site.ends.since(from).filter_map(|it| it.wait.as_ref()) {
+        let known = waits.entry((wait.kind, &wait.location)).or_insert((0, wait));
+        *known = (known.0 + 1, wait);
+    }
+    waits.into_values().max_by_key(|(times, _)| *times).map(|(times, wait)| (wait.clone(), times))
+}
+
+fn wait_text(model: &Model, wait: &LastWait) -> String {
+    match model.resource(wait.resource) {
+        _ if wait.kind.is_timer() && wait.location.is_empty() => "slept".to_owned(),
+        _ if wait.kind.is_timer() => format!("slept at {}", wait.location),
+        Some(_) => format!("waited for the {}", wording::resource(model, wait.resource)),
+        None if wait.location.is_empty() => format!("waited for a {}", wait.kind.as_str()),
+        None => format!("waited for a {} made at {}", wait.kind.as_str(), wait.location),
+    }
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    (key, site): (SiteKey, &Site),
+    (ended, cancelled): (usize, usize),
+    from: Timestamp,
+) -> Symptom {
+    let window = settings.duration(&WINDOW).min(model.now().since(model.clock().began()));
+    let groups = groups(model, settings, site, from);
+    let rate = as_number(cancelled) / window.as_secs_f64().max(1.0);
+    let told = site.ends.since(from).filter(|it| it.cancelled).count();
+    let in_groups = cancelled >= settings.count(&MANY)
+        && groups.moments >= MOMENTS
+        && 2 * groups.members >= told
+        && !groups.looks_endless;
+    let often = settings.number(&RATE) > 0.0 && rate >= settings.number(&RATE);
+    let wait = usual_wait(site, from);
+    let waited = wait.as_ref().map(|(wait, times)| format!(" {times} of the last {told} {}.", wait_text(model, wait)));
+    let together = if in_groups {
+        format!(
+            ", {} of them together with siblings none of which had finished, at {} moments",
+            groups.members, groups.moments
+        )
+    } else {
+        String::new()
+    };
+    let locks = wait.iter().filter(|(wait, _)| wait.kind.is_fair_queue() && model.resource(wait.resource).is_some());
+    Symptom {
+        severity: if in_groups || often { Severity::Warning } else { Severity::Info },
+        grade: None,
+        subject: wording::site_subject(model, site, &[], cancelled),
+        summary: format!(
+            "{cancelled} of the {ended} tasks that ended in the last {}, of {}, were dropped at an await before they finished (reported from \
+             {}){together}.{}",
+            wording::duration(window),
+            wording::site(site),
+            wording::percent(settings.number(&SHARE)),
+            waited.unwrap_or_default(),
+        ),
+        evidence: vec![
+            Evidence::count("tasks dropped before they finished", "tasks", cancelled, Some(settings.count(&CANCELLED))).over(window),
+            Evidence::count("tasks that ended", "tasks", ended, Some(settings.count(&ENDS))).over(window),
+            Evidence::number("share of them", "ratio", as_number(cancelled) / as_number(ended.max(1)), Some(settings.number(&SHARE)))
+                .over(window),
+            Evidence::count("dropped together with siblings", "tasks", groups.members, Some(settings.count(&MANY))).over(window),
+            Evidence::count("moments of that", "moments", groups.moments, Some(MOMENTS)).over(window),
+        ],
+        related: locks.clone().map(|(wait, _)| wording::related_resource(model, wait.resource)).collect(),
+        cause: in_groups.then(|| {
+            "Whoever owns them (a JoinSet, or a future that aborts what it spawned) is dropped or gives up while they work, again and again."
+                .to_owned()
+        }),
+        recommendation: if in_groups {
+            "Find out who gives up: a timeout that is shorter than the work, a select! whose other branch wins, a client that goes away, an \
+             early return that drops a JoinSet. Await what was spawned (JoinSet::join_next) before the owner returns, or ask it to end with a \
+             CancellationToken; and make sure that what it does in two steps is not left after the first."
+        } else {
+            "Nothing has to be done where it is meant: hedged requests, races and helpers of a request end like this. Otherwise look for \
+             abort(), a JoinSet that is dropped, or a timeout around the owner; a dropped JoinHandle alone does not end its task."
+        }
+        .to_owned(),
+        class: Vec::new(),
+        scope: Scope { resources: locks.map(|(wait, _)| wait.resource).collect(), sites: vec![key], ..Scope::default() },
+        sustains_only: false,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one window")]
+fn as_number(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,75 @@
+//! Large futures: every task of a site is a block of memory of this size.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::{DISABLED, Scoped, Setting};
+use crate::detect::wording;
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::{Model, SiteKey};
+
+const BYTES: Setting = Setting::count("bytes", 1_024, "futures of this size are reported");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "large-future",
+    family: Family::Size,
+    grade: Grade::Proof,
+    title: "the futures of tasks are large",
+    explain: include_str!("../../../docs/detectors/large-future.md"),
+    settings: &[DISABLED, BYTES],
+    timing: Timing {
+        updates: 2,
+        hold: Duration::ZERO,
+        keep_firing: Duration::from_secs(60),
+        window: Duration::from_secs(2),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, site) in
+        model.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking && site.is_in_use(model.now()))
+    {
+        // What was moved to the heap for its size is as large as before.
+        let bytes = usize::try_from(site.id.sizes.0.max(site.id.sizes.1)).unwrap_or(usize::MAX);
+        if bytes >= settings.count(&BYTES) {
+            found.push(symptom(model, settings, (key, site), bytes));
+        }
+    }
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
+    let (limit, live) = (settings.count(&BYTES), site.live.len());
+    let total = bytes.saturating_mul(live);
+    Symptom {
+        severity: Severity::Info,
+        grade: None,
+        subject: wording::site_subject(model, site, &[], live),
+        summary: format!(
+            "The futures of {} take {} each (reported from {}); {} alive, which makes {}.",
+            wording::site(site),
+            wording::bytes(bytes),
+            wording::bytes(limit),
+            wording::tasks_are(live),
+            wording::bytes(total),
+        ),
+        evidence: vec![
+            Evidence::count("size of a future", "bytes", bytes, Some(limit)),
+            Evidence::count("tasks alive", "tasks", live, None),
+            Evidence::count("memory of all of them", "bytes", total, None),
+        ],
+        related: Vec::new(),
+        cause: None,
+        recommendation: format!(
+            "Look for what lives across an await: arrays and buffers (use a Vec), a large value that could be dropped before, and calls of \
+             large async functions (put Box::pin around them).{}",
+            wording::library_hint(&site.id.location),
+        ),
+        class: Vec::new(),
+        scope: Scope { sites: vec![key], ..Scope::default() },
+        sustains_only: false,
+    }
+}

@@ -1,0 +1,105 @@
+//! Blocking jobs so short that handing them to another thread costs more than doing them.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::history::Second;
+use crate::model::site::Site;
+use crate::model::task::TaskKind;
+use crate::model::{Model, SiteKey};
+
+const RATE: Setting = Setting::number("rate", 200.0, "so many blocking jobs of a site a second");
+const MEAN: Setting = Setting::duration("mean", Duration::from_micros(50), "that take less than this on average");
+const WINDOW: Setting = Setting::duration("window", Duration::from_secs(10), "over so long a time");
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "needless-spawn-blocking",
+    family: Family::Spin,
+    grade: Grade::Trend,
+    title: "blocking jobs are too short to be worth a thread",
+    explain: include_str!("../../../docs/detectors/needless-spawn-blocking.md"),
+    settings: &[RATE, MEAN, WINDOW],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(3),
+        keep_firing: Duration::from_secs(15),
+        window: Duration::from_secs(13),
+    },
+    needs: Needs::Everything,
+    scan,
+};
+
+/// The jobs must be so many in this share of the seconds, or they are bursts.
+const STEADY: f64 = 0.8;
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, site) in model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking) {
+        found.extend(judge(model, settings, key, site));
+    }
+}
+
+/// The jobs of a site within the window, if they are many and short.
+fn judge(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<Symptom> {
+    let window = settings.duration(&WINDOW);
+    let seconds: Vec<&Second> = site.history.since(model.now().minus(window)).filter(|it| it.to > it.from).collect();
+    let known: Duration = seconds.iter().map(|second| second.to.since(second.from)).sum();
+    if known < window.mul_f64(STEADY) || seconds.iter().any(|second| second.unreliable) {
+        return None;
+    }
+    let rate = |second: &&&Second| per_second(second.polls, second.to.since(second.from)) >= settings.number(&RATE);
+    let busy_seconds = seconds.iter().filter(rate).count();
+    let jobs: u64 = seconds.iter().map(|second| second.polls).sum();
+    let busy: Duration = seconds.iter().map(|second| second.busy).sum();
+    let mean = u32::try_from(jobs).ok().and_then(|jobs| busy.checked_div(jobs))?;
+    let steady = as_number(busy_seconds) >= STEADY * as_number(seconds.len());
+    let many = per_second(jobs, known) >= settings.number(&RATE);
+    (many && steady && mean < settings.duration(&MEAN))
+        .then(|| symptom(model, settings, (key, site), per_second(jobs, known), mean))
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), rate: f64, mean: Duration) -> Symptom {
+    let window = settings.duration(&WINDOW);
+    let advice = if site.id.location.contains("/src/fs/") {
+        "They are calls of tokio::fs, each of which is a job of its own. Do several steps in one spawn_blocking with std::fs, read whole files \
+         at once, and put a BufReader or BufWriter around a file."
+    } else {
+        "Do work of microseconds where it is: a poll may take up to some 100 us. Where a call may block now and then, give a job many items \
+         at once, or keep one thread that takes them from a channel."
+    };
+    Symptom {
+        severity: Severity::Info,
+        grade: None,
+        subject: wording::site_subject(model, site, &[], site.live.len()),
+        summary: format!(
+            "{rate:.0} blocking jobs a second (reported from {}) of {} take {} on average (reported below {}): handing each to another thread \
+             and back costs more than doing it.",
+            settings.number(&RATE),
+            wording::site(site),
+            wording::duration(mean),
+            wording::duration(settings.duration(&MEAN)),
+        ),
+        evidence: vec![
+            Evidence::number("blocking jobs a second", "jobs/s", rate, Some(settings.number(&RATE))).over(window),
+            Evidence::time("mean duration of a job", mean, Some(settings.duration(&MEAN))).over(window),
+        ],
+        related: Vec::new(),
+        cause: None,
+        recommendation: format!("{advice}{}", wording::library_hint(&site.id.location)),
+        class: Vec::new(),
+        scope: Scope { sites: vec![key], ..Scope::default() },
+        sustains_only: false,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of some seconds")]
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(0.001)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of one window")]
+fn as_number(count: usize) -> f64 {
+    count as f64
+}
