@@ -23,7 +23,8 @@ const OLDER: &str = "older.toml";
 
 /// The labels of all recordings.
 fn labels(folder: &Path) -> Vec<Recording> {
-    let files = [FILE, OLDER].map(|file| Labels::read(folder, file).unwrap().recording);
+    let read = |file| Labels::read(folder, file).unwrap_or_else(|error| panic!("{file} cannot be read: {error}"));
+    let files = [FILE, OLDER].map(|file| read(file).recording);
     assert!(files.iter().all(|labels| !labels.is_empty()), "there are no recordings: {COMMAND}");
     files.concat()
 }
