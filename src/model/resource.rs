@@ -9,6 +9,9 @@ use super::time::Timestamp;
 use super::waits::{GivenUp, Grants, WaitLog};
 use super::{OpKey, ResourceKey};
 
+/// The time of an update and the counters in it are read one after the other: so much disorder is allowed.
+const SAME_REPORT: Duration = Duration::from_millis(10);
+
 /// What kind of thing a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
@@ -153,6 +156,8 @@ pub struct Crowd {
 pub struct Permits {
     /// Permits at birth, if they were reported before anybody took one.
     pub capacity: Option<u64>,
+    /// When that was.
+    pub(super) counted: Option<Timestamp>,
     /// The most that were ever reported.
     pub most: Option<u64>,
     /// Permits as reported last. Drifts: what `try_acquire` takes is not reported, what is given back always is.
@@ -169,10 +174,18 @@ impl Permits {
         Some(most.saturating_sub(self.now?))
     }
 
-    /// Takes over a reported number; `fresh` if nobody can have taken any yet.
-    fn note(&mut self, permits: u64, fresh: bool) {
+    /// Somebody has been there since a time. News of that may come late, after permits were counted which he had taken from already.
+    pub(super) fn used(&mut self, since: Timestamp) {
+        if self.counted.is_some_and(|counted| since <= counted.plus(SAME_REPORT)) {
+            self.capacity = None;
+        }
+    }
+
+    /// Takes over a reported number; `fresh` if nobody can have taken any yet, as far as is known now.
+    fn note(&mut self, permits: u64, fresh: bool, now: Timestamp) {
         if fresh {
             self.capacity = Some(permits);
+            self.counted = Some(now);
         }
         if self.capacity.is_some_and(|capacity| permits > capacity) {
             self.capacity = None;
@@ -261,7 +274,7 @@ impl Resource {
         if let Some(permits) = self.number("permits") {
             // No channel is made without room: one that has none has been used already.
             let fresh = fresh && (permits > 0 || self.kind != ResourceKind::Channel);
-            self.permits.note(permits, fresh);
+            self.permits.note(permits, fresh, now);
         }
         if let Some(depth) = self.depth() {
             self.note_depth(now, depth);

@@ -13,19 +13,27 @@ use tokio_canary::diagnosis::{Diagnosis, Ended};
 use tokio_canary::feed::recording::{Speed, open};
 use tokio_canary::model::DEFAULT_RETENTION;
 
-use self::labels::{Labels, Recording};
+use self::labels::{FILE, Labels, Recording};
 use crate::source::in_repository;
 
 /// How to make the recordings anew.
 const COMMAND: &str = "see tests/recordings/README.md";
+/// Labels of recordings of the programs in `tests/older`.
+const OLDER: &str = "older.toml";
+
+/// The labels of all recordings.
+fn labels(folder: &Path) -> Vec<Recording> {
+    let read = |file| Labels::read(folder, file).unwrap_or_else(|error| panic!("{file} cannot be read: {error}"));
+    let files = [FILE, OLDER].map(|file| read(file).recording);
+    assert!(files.iter().all(|labels| !labels.is_empty()), "there are no recordings: {COMMAND}");
+    files.concat()
+}
 
 #[tokio::test]
 async fn every_recording_is_judged_as_its_label_says() {
     let folder = in_repository("tests/recordings");
-    let labels = Labels::read(&folder).unwrap();
-    assert!(labels.recording.len() > 1, "there are no recordings: {COMMAND}");
     let mut faults = Vec::new();
-    for label in &labels.recording {
+    for label in &labels(&folder) {
         let found = judge(&folder.join(&label.file), label).await;
         faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", label.file)));
     }
@@ -35,19 +43,19 @@ async fn every_recording_is_judged_as_its_label_says() {
 #[test]
 fn every_recording_has_a_label() {
     let folder = in_repository("tests/recordings");
-    let labels = Labels::read(&folder).unwrap();
-    let labelled: BTreeSet<_> = labels.recording.iter().map(|label| label.file.clone()).collect();
+    let labels = labels(&folder);
+    let labelled: BTreeSet<_> = labels.iter().map(|label| label.file.clone()).collect();
     let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let recorded: BTreeSet<_> = names.filter(|name| name.ends_with(".mcap")).collect();
     assert_eq!(labelled, recorded, "{COMMAND}");
-    assert_eq!(labelled.len(), labels.recording.len(), "a recording has two labels");
+    assert_eq!(labelled.len(), labels.len(), "a recording has two labels");
 }
 
 /// A label that is not met must not pass.
 #[tokio::test]
 async fn a_wrong_label_is_found() {
     let folder = in_repository("tests/recordings");
-    let labels = Labels::read(&folder).unwrap().recording;
+    let labels = labels(&folder);
     let sick = labels.iter().find(|label| label.detector == "deadlock" && label.also.is_empty()).unwrap();
     let healthy = Recording { detector: String::new(), places: Vec::new(), ..sick.clone() };
     let elsewhere = Recording { places: vec!["elsewhere.rs:1".to_owned()], ..sick.clone() };

@@ -348,6 +348,29 @@ body = [{{ repeat = {{ times = 2, body = [{{ receive = "jobs" }}] }} }}, {{ wait
     assert_eq!(drifted.depth(), Some(0), "four are in it, but none of them was seen to go in");
 }
 
+/// Counters are told at once, births in their turn: two of three permits were gone when the semaphore was first heard of.
+#[test]
+fn news_that_comes_late_takes_back_what_a_semaphore_was_thought_to_have() {
+    let timeline = played(
+        r#"
+about = "Two jobs have a permit each before it is told that they have begun."
+run = "12s"
+drain = 3
+shared = [{ name = "slots", kind = "semaphore", place = "src/a.rs:1:1", permits = 3, at = "1200ms" }]
+[[spawn]]
+at = "1300ms"
+name = "job"
+place = "src/a.rs:2:2"
+count = 2
+body = [{ acquire = "slots" }, { wait = "never" }]
+"#,
+    );
+    let model = timeline.diagnosis.model();
+    let (_, slots) = model.resources().find(|(_, it)| it.kind == ResourceKind::Semaphore).expect("the semaphore");
+    assert_eq!((slots.ops.len(), slots.grants.total()), (0, 2), "both jobs were heard of in the end");
+    assert_eq!((slots.permits.now, slots.permits.capacity), (Some(1), None));
+}
+
 #[test]
 fn a_stop_is_a_gap_and_what_ended_is_forgotten() {
     let timeline = played(

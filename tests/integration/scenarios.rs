@@ -209,6 +209,10 @@ fn an_older_tokio_changes_nothing() {
     let mut wrong = Vec::new();
     for path in folders().iter().flat_map(|folder| scenarios(folder)) {
         let scenario = Scenario::read(&path);
+        // More to tell is told later where only so much is told in a turn.
+        if scenario.drain < usize::MAX {
+            continue;
+        }
         let older = Scenario { older_tokio: true, ..Scenario::read(&path) };
         let [today, before] = [scenario, older].map(|scenario| conclusions(&play(&scenario, Told::Once)));
         if today != before {

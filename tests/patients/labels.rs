@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Name of the file.
+/// Name of the file for the programs in this folder.
 pub(crate) const FILE: &str = "labels.toml";
 
 /// The file.
@@ -37,13 +37,13 @@ pub(crate) struct Recording {
 }
 
 impl Labels {
-    /// The labels in a folder; none if it has no such file.
+    /// The labels in a file of a folder; none if there is no such file.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or is no such file.
-    pub(crate) fn read(folder: &Path) -> io::Result<Self> {
-        match std::fs::read_to_string(folder.join(FILE)) {
+    pub(crate) fn read(folder: &Path, file: &str) -> io::Result<Self> {
+        match std::fs::read_to_string(folder.join(file)) {
             Ok(text) => toml::from_str(&text).map_err(io::Error::other),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),

@@ -32,7 +32,7 @@ pub(crate) fn make_room(folder: &Path, patients: &[Patient]) -> io::Result<()> {
 pub(crate) fn label(folder: &Path, patients: &[Patient]) -> io::Result<()> {
     let new: Vec<_> = patients.iter().map(labelled).collect();
     let files: BTreeSet<_> = new.iter().map(|row| row.file.as_str()).collect();
-    let mut labels = Labels::read(folder)?;
+    let mut labels = Labels::read(folder, FILE)?;
     labels.recording.retain(|row| !files.contains(row.file.as_str()) && folder.join(&row.file).exists());
     labels.recording.extend(new);
     labels.recording.sort_by(|one, other| one.file.cmp(&other.file));

@@ -69,8 +69,14 @@ impl Model {
         if let Some(outer) = parent.and_then(|parent| self.ops.get_mut(parent)) {
             outer.inner = Some(key);
         } else if let Some(lock) = resource.and_then(|resource| self.lock(resource)).filter(|_| !sleeps) {
+            let mut inner = None;
             if let Some(lock) = self.resources.get_mut(lock) {
                 lock.ops.push(key);
+                lock.permits.used(created);
+                inner = lock.inner;
+            }
+            if let Some(inner) = inner.and_then(|inner| self.resources.get_mut(inner)) {
+                inner.permits.used(created);
             }
             self.active.insert(lock, self.now());
         }

@@ -12,10 +12,10 @@ use tokio::time::{interval, sleep};
 use super::{Program, workers};
 
 pub(super) const PROGRAMS: &[Program] = &[
-    Program { name: "idle-service", finding: "", also: "", seconds: 40, run: idle_service },
-    Program { name: "moving-pipeline", finding: "", also: "", seconds: 40, run: moving_pipeline },
-    Program { name: "limited-requests", finding: "", also: "", seconds: 40, run: limited_requests },
-    Program { name: "kept-connections", finding: "", also: "", seconds: 40, run: kept_connections },
+    Program { name: "idle-service", finding: "", also: "", seconds: 30, run: idle_service },
+    Program { name: "moving-pipeline", finding: "", also: "", seconds: 30, run: moving_pipeline },
+    Program { name: "limited-requests", finding: "", also: "", seconds: 30, run: limited_requests },
+    Program { name: "kept-connections", finding: "", also: "", seconds: 30, run: kept_connections },
 ];
 
 async fn tick(period: Duration) {
@@ -67,7 +67,7 @@ async fn read_lines(lines: mpsc::Sender<u64>) {
 
 async fn parse(mut lines: mpsc::Receiver<u64>, parsed: mpsc::Sender<u64>) {
     while let Some(line) = lines.recv().await {
-        sleep(Duration::from_millis(12)).await;
+        sleep(Duration::from_millis(55)).await;
         if parsed.send(line / 2).await.is_err() {
             break;
         }
@@ -106,7 +106,7 @@ fn limited_requests() {
     workers(2).block_on(async {
         let limits = Limits { queries: Semaphore::new(3), cache: RwLock::new(0), log: Mutex::new(0) };
         let limits = Arc::new(limits);
-        let mut due = interval(Duration::from_millis(200));
+        let mut due = interval(Duration::from_millis(900));
         for burst in 0.. {
             due.tick().await;
             for request in 0..5 {

@@ -15,7 +15,7 @@ use super::{Program, compute, workers};
 
 pub(super) const PROGRAMS: &[Program] = &[
     Program { name: "crossed-mutexes", finding: "deadlock", also: "", seconds: 10, run: crossed_mutexes },
-    Program { name: "upgraded-read", finding: "deadlock", also: "", seconds: 12, run: upgraded_read },
+    Program { name: "upgraded-read", finding: "deadlock", also: "", seconds: 10, run: upgraded_read },
     Program {
         name: "blocking-import",
         finding: "blocked-worker",
@@ -29,14 +29,14 @@ pub(super) const PROGRAMS: &[Program] = &[
         name: "unbounded-jobs",
         finding: "task-pileup",
         also: "growing-waiters",
-        seconds: 30,
+        seconds: 26,
         run: unbounded_jobs,
     },
     Program {
         name: "shared-counter",
         finding: "contended-lock",
         also: "held-across-await",
-        seconds: 25,
+        seconds: 20,
         run: shared_counter,
     },
     Program { name: "dropped-waker", finding: "lost-waker", also: "", seconds: 8, run: dropped_waker },
@@ -185,18 +185,18 @@ fn unbounded_jobs() {
 async fn count(visits: Arc<Mutex<u64>>, number: u64) {
     loop {
         let mut visits = visits.lock().await;
-        sleep(Duration::from_millis(40)).await;
+        sleep(Duration::from_millis(90)).await;
         *visits += 1;
         drop(visits);
         sleep(Duration::from_millis(80 + number * 19 % 70)).await;
     }
 }
 
-/// Twenty tasks go through one mutex, which each keeps for 40 ms.
+/// Twelve tasks go through one mutex, which each keeps for 90 ms.
 fn shared_counter() {
     workers(2).block_on(async {
         let visits = Arc::new(Mutex::new(0)); // <- shared-counter
-        for number in 0..20 {
+        for number in 0..12 {
             tokio::spawn(count(visits.clone(), number));
         }
         pending::<()>().await;
