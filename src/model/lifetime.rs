@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::history::push_bounded;
-use super::resource::{Crowd, Resource, ResourceKind};
+use super::resource::{Resource, ResourceKind};
 use super::site::End;
 use super::task::Task;
 use super::time::Timestamp;
@@ -198,11 +198,7 @@ impl Model {
         let keys: Vec<ResourceKey> =
             self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
         for key in keys {
-            let mut crowd = Crowd { at: now, waiting: 0, oldest: Duration::ZERO };
-            for (_, op) in self.waiters(key) {
-                crowd.waiting += 1;
-                crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
-            }
+            let crowd = self.crowd(key);
             if let Some(lock) = self.resources.get_mut(key) {
                 if reliable {
                     push_bounded(&mut lock.crowds, crowd, CROWDS);

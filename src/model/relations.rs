@@ -207,7 +207,7 @@ impl Model {
     }
 
     /// How many readers are inside an `RwLock` at whose head a writer waits for them.
-    fn readers_inside(&self, lock: ResourceKey) -> Option<usize> {
+    pub(super) fn readers_inside(&self, lock: ResourceKey) -> Option<usize> {
         let lacking = |op: OpKey| {
             let stats = self.acquisition(op);
             let (requested, obtained) = (stats.requested?, stats.obtained?);

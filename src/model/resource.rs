@@ -7,7 +7,7 @@ use super::history::push_bounded;
 use super::text::Text;
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grants, WaitLog};
-use super::{OpKey, ResourceKey};
+use super::{OpKey, ResourceKey, SiteKey};
 
 /// What kind of thing a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,12 @@ pub struct Crowd {
     pub waiting: usize,
     /// How long the first of them had waited.
     pub oldest: Duration,
+    /// How many of them wanted little: less than the one at their head, or, where there is none, to read or any number of permits.
+    pub small: usize,
+    /// How many of those would have got in at once without the one at their head, which wants much and has some of it already.
+    pub held_up: usize,
+    /// The spawn site of whoever most probably had what the one at the head lacked.
+    pub kept_by: Option<SiteKey>,
 }
 
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.

@@ -1,5 +1,6 @@
 //! The registry: every detector is one file here and one row in [`DETECTORS`].
 
+mod abandoned_wait;
 mod blocked_worker;
 mod blocking_pool_backlog;
 mod busy_loop;
@@ -19,6 +20,7 @@ mod partial_feed;
 mod permit_leak;
 mod process_paused;
 mod quiet_feed;
+mod reader_convoy;
 mod runtime_stalled;
 mod scheduling_delay;
 mod task_pileup;
@@ -102,8 +104,10 @@ pub static DETECTORS: &[&Detector] = &[
     &permit_leak::DETECTOR,
     &lost_waker::DETECTOR,
     &never_completes::DETECTOR,
+    &abandoned_wait::DETECTOR,
     &contended_lock::DETECTOR,
     &held_across_await::DETECTOR,
+    &reader_convoy::DETECTOR,
     &lost_turn::DETECTOR,
     &partial_feed::DETECTOR,
     &not_instrumented::DETECTOR,

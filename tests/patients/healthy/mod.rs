@@ -1,5 +1,6 @@
 //! Healthy habits of Tokio services, among them those that look like faults at first sight.
 
+mod meetings;
 mod queues;
 mod servers;
 mod sharing;
@@ -34,6 +35,7 @@ pub(crate) const FAMILIES: &[(&str, &[Pattern])] = &[
     ("queues", queues::PATTERNS),
     ("threads", threads::PATTERNS),
     ("spawning", spawning::PATTERNS),
+    ("meetings", meetings::PATTERNS),
 ];
 
 fn all() -> impl Iterator<Item = &'static Pattern> {

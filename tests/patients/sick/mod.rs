@@ -9,6 +9,7 @@ mod contention;
 mod leaks;
 mod queues;
 mod requests;
+mod rounds;
 mod spinning;
 mod turns;
 mod wakers;
@@ -115,6 +116,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         actors::ILLNESSES,
         compute::ILLNESSES,
         requests::ILLNESSES,
+        rounds::ILLNESSES,
     ];
     families.into_iter().flatten()
 }
