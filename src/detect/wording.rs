@@ -80,15 +80,21 @@ fn place(thing: &str, name: &str, location: &str) -> String {
 /// What to add to advice about a task whose spawn site is in a library, where the user's own code cannot be told from the place.
 pub fn library_hint(location: &str) -> String {
     let package = location.split('/').next().unwrap_or_default();
+    if !is_in_library(location) {
+        return String::new();
+    }
+    format!(
+        " The task is spawned inside {package}, so its place does not tell which of your code it runs: perhaps it is a connection that runs \
+         all your handlers. What it waits for and holds tells more, and its name, where you can give it one (tokio::task::Builder)."
+    )
+}
+
+/// Whether a place is in the source of a library, such as `axum-0.8.9/src/serve/mod.rs:389:5`. All kinds of work may be spawned there.
+pub fn is_in_library(location: &str) -> bool {
+    let package = location.split('/').next().unwrap_or_default();
     let has_version =
         package.rsplit_once('-').is_some_and(|(_, version)| version.starts_with(|it: char| it.is_ascii_digit()));
-    if has_version && location.contains('/') {
-        format!(
-            " The task is spawned inside {package}: name your tasks (tokio::task::Builder) to tell which of your code it runs."
-        )
-    } else {
-        String::new()
-    }
+    has_version && location.contains('/')
 }
 
 /// Where a resource was made, as far as that tells the user anything: one made by `Default` has Tokio's own source as its place, and a

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::ends::Ended;
 use super::history::push_bounded;
-use super::resource::{Crowd, Resource, ResourceKind};
+use super::resource::{Resource, ResourceKind};
 use super::site::End;
-use super::task::{Task, TaskState};
+use super::task::Task;
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
@@ -212,17 +212,7 @@ impl Model {
         let keys: Vec<ResourceKey> =
             self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
         for key in keys {
-            let mut crowd = Crowd {
-                at: now,
-                waiting: 0,
-                oldest: Duration::ZERO,
-                holder_sleeps: self.holder_sleeps(key),
-                closed: self.nobody_can_release(key),
-            };
-            for (_, op) in self.waiters(key) {
-                crowd.waiting += 1;
-                crowd.oldest = crowd.oldest.max(self.running_since(self.waiting_since(op)));
-            }
+            let crowd = self.crowd(key);
             if let Some(lock) = self.resources.get_mut(key) {
                 let closed = lock.crowds.back().filter(|last| last.closed && last.waiting > 0).map(|last| last.at);
                 lock.is_fed |= closed.is_some_and(|at| lock.grants.last().is_some_and(|grant| grant.at > at));
@@ -233,13 +223,6 @@ impl Model {
                 }
             }
         }
-    }
-
-    /// Whether who holds a lock sleeps on a timer; nothing where that is not known, or it does not wait at all.
-    fn holder_sleeps(&self, lock: ResourceKey) -> Option<bool> {
-        let holder = self.holders(lock).into_iter().next()?;
-        let task = self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
-        Some(self.timer(task).is_some())
     }
 
     fn forget(&mut self) {

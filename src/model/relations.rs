@@ -181,11 +181,13 @@ impl Model {
     pub fn nobody_can_release(&self, lock: ResourceKey) -> bool {
         let Some(resource) = self.resource(lock) else { return false };
         let waits_here = |task: TaskKey| self.waits(task).any(|(op, _)| self.lock_of(op) == Some(lock));
-        let cannot = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive) || waits_here(task);
+        let is_gone = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive);
+        let cannot = |task: TaskKey| is_gone(task) || waits_here(task);
         let grants = &resource.grants;
         let of_grant = |grant: &Grant| !grant.owned && grant.task.is_some_and(cannot);
         let ended = match resource.kind {
-            ResourceKind::Mutex => grants.last().is_some_and(of_grant),
+            // One that asks again for what it holds is in a deadlock of its own.
+            ResourceKind::Mutex => grants.last().is_some_and(|last| !last.owned && last.task.is_some_and(is_gone)),
             _ => grants.newest_first().all(of_grant) && grants.elders().all(cannot) && !grants.has_unknown_elder(),
         };
         // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
@@ -224,7 +226,7 @@ impl Model {
     }
 
     /// How many readers are inside an `RwLock` at whose head a writer waits for them.
-    fn readers_inside(&self, lock: ResourceKey) -> Option<usize> {
+    pub(super) fn readers_inside(&self, lock: ResourceKey) -> Option<usize> {
         let lacking = |op: OpKey| {
             let stats = self.acquisition(op);
             let (requested, obtained) = (stats.requested?, stats.obtained?);

@@ -7,7 +7,7 @@ use super::history::push_bounded;
 use super::text::Text;
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grants, WaitLog};
-use super::{OpKey, ResourceKey};
+use super::{OpKey, ResourceKey, SiteKey};
 
 /// The time of an update and the counters in it are read one after the other: so much disorder is allowed.
 const SAME_REPORT: Duration = Duration::from_millis(10);
@@ -145,10 +145,16 @@ pub struct Crowd {
     pub waiting: usize,
     /// How long the first of them had waited.
     pub oldest: Duration,
-    /// Whether who held it slept on a timer; nothing where that is not known.
-    pub holder_sleeps: Option<bool>,
+    /// Whether who held it waited for something that is seen, such as a timer; nothing where that is not known.
+    pub holder_waits: Option<bool>,
     /// Whether nobody was known who could let one of them in.
     pub closed: bool,
+    /// How many of them wanted little: less than the one at their head, or, where there is none, to read or any number of permits.
+    pub small: usize,
+    /// How many of those would have got in at once without the one at their head, which wants much and has some of it already.
+    pub held_up: usize,
+    /// The spawn site of whoever most probably had what the one at the head lacked.
+    pub kept_by: Option<SiteKey>,
 }
 
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.

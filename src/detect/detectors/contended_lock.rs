@@ -120,8 +120,8 @@ fn between_grants(lock: &Resource, from: Timestamp) -> Duration {
     gaps.get(gaps.len() / 2).copied().unwrap_or_default()
 }
 
-/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site, none spawned lately, and who holds the lock
-/// mostly does not sleep but waits for something unseen. A convoy behind a slow call that is not a timer looks the same, so it is still told.
+/// Whether the queue is the usual crowd of idle workers around one receiver: all of one site of the user's, none spawned lately, and who
+/// holds the lock mostly waits for nothing that is seen. A convoy behind a slow call that is not seen looks the same, so it is still told.
 fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     let recent = lock.grants.newest_first().take_while(|grant| grant.at >= start);
     let sites: BTreeSet<Option<SiteKey>> = recent.map(|grant| grant.site).collect();
@@ -129,10 +129,11 @@ fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
         return false;
     };
     let lately = model.now().minus(TURNOVER);
-    let spawned = model.site(*site).is_some_and(|site| site.history.since(lately).any(|second| second.born > 0));
-    let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_sleeps).collect();
-    let sleeping = holders.iter().filter(|sleeps| **sleeps).count();
-    lock.kind == ResourceKind::Mutex && !spawned && 3 * sleeping <= 2 * holders.len()
+    let Some(site) = model.site(*site) else { return false };
+    let fixed = !wording::is_in_library(&site.id.location) && !site.history.since(lately).any(|second| second.born > 0);
+    let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_waits).collect();
+    let seen = holders.iter().filter(|waits| **waits).count();
+    lock.kind == ResourceKind::Mutex && fixed && 3 * seen <= 2 * holders.len()
 }
 
 fn symptom(

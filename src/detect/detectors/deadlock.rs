@@ -18,6 +18,11 @@ const HOLD: Setting =
     Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
 const HOLD_ALONE: Setting =
     Setting::duration("hold-alone", Duration::from_secs(3), "the same for a task that waits for itself");
+const HOLD_PERMITS: Setting = Setting::duration(
+    "hold-permits",
+    Duration::from_secs(12),
+    "the same for tasks that hold all permits of a semaphore, as far as is known, and wait for more",
+);
 const HOLD_SEVERAL: Setting = Setting::duration(
     "hold-several",
     Duration::from_secs(3),
@@ -35,7 +40,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "tasks wait for each other and none can go on",
     explain: include_str!("../../../docs/detectors/deadlock.md"),
-    settings: &[HOLD, HOLD_ALONE, HOLD_SEVERAL, HOLD_DOUBTFUL],
+    settings: &[HOLD, HOLD_ALONE, HOLD_SEVERAL, HOLD_PERMITS, HOLD_DOUBTFUL],
     timing: Timing {
         updates: 2,
         hold: Duration::ZERO,
@@ -72,15 +77,17 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let mut stuck = candidates(model);
     release(&mut stuck);
     for core in groups(&stuck) {
-        if is_permit_leak(model, &core, &stuck) {
+        let of_permits = waits_for_permits(model, &core, &stuck);
+        if of_permits && !holds_all_permits(model, &core, &stuck) {
             continue;
         }
         let several = core.iter().any(|task| does_several_things(model, *task, &stuck));
         let shared = core.len() == 1 && several;
         // Where events were lost, somebody else may have got in last.
         let unsure = core.iter().filter_map(|task| stuck.get(task)).flatten().any(|wait| wait.doubtful);
-        let doubtful = shared || unsure || model.quality().is_lossy(model.now());
+        let doubtful = shared || unsure || of_permits || model.quality().is_lossy(model.now());
         let hold = settings.duration(match core.len() {
+            _ if of_permits => &HOLD_PERMITS,
             _ if doubtful => &HOLD_DOUBTFUL,
             1 => &HOLD_ALONE,
             _ if several => &HOLD_SEVERAL,
@@ -92,13 +99,22 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-/// Whether the tasks wait for nothing but permits of one semaphore, and it is not known that they hold all of them. Who got one in the past
-/// may have forgotten it instead of holding it, so that it is a finding of its own and no proof.
-fn is_permit_leak(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
-    let locks: BTreeSet<ResourceKey> =
-        core.iter().filter_map(|task| stuck.get(task)).flatten().map(|wait| wait.lock).collect();
+/// Whether the tasks wait for nothing but permits of one semaphore. Unlike a guard, what it gives out can be forgotten, and made anew by
+/// anybody.
+fn waits_for_permits(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
+    let locks = locks_of(core, stuck);
     let semaphore = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
-    locks.len() == 1 && locks.iter().all(|lock| semaphore(lock) && !model.knows_all_permits(*lock))
+    locks.len() == 1 && locks.iter().all(semaphore)
+}
+
+/// Whether it is known that they hold all the permits there are. Otherwise it is a leak, which is a finding of its own.
+fn holds_all_permits(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
+    let fed = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.is_fed);
+    locks_of(core, stuck).iter().all(|lock| model.knows_all_permits(*lock) && !fed(lock))
+}
+
+fn locks_of(core: &BTreeSet<TaskKey>, stuck: &Waits) -> BTreeSet<ResourceKey> {
+    core.iter().filter_map(|task| stuck.get(task)).flatten().map(|wait| wait.lock).collect()
 }
 
 /// Whether a task seems to run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket):

@@ -72,10 +72,11 @@ fn idle_holder(model: &Model, key: ResourceKey, limit: Duration) -> Option<Holde
 }
 
 /// Whether holder and waiters are one crowd of idle workers around one receiver, of which the holder waits for something unseen. It does
-/// no harm as long as no more of them come.
+/// no harm as long as no more of them come. Tasks that a library spawns, such as connections, are no such crowd.
 fn is_idle_pool(model: &Model, key: ResourceKey, lock: &Resource, holder: &Holder) -> bool {
     let Some(task) = model.task(holder.task) else { return true };
-    let own = waiter_sites(model, key).into_iter().eq([task.site]);
+    let own = waiter_sites(model, key).into_iter().eq([task.site])
+        && model.site(task.site).is_some_and(|site| !wording::is_in_library(&site.id.location));
     let known_wait = awaited(model, holder.task, task).is_some();
     own && !known_wait && !trend::more_wait(&lock.crowds)
 }

@@ -1,5 +1,6 @@
 //! The registry: every detector is one file here and one row in [`DETECTORS`].
 
+mod abandoned_wait;
 mod blocked_worker;
 mod blocking_pool_backlog;
 mod boxed_future;
@@ -24,6 +25,7 @@ mod partial_feed;
 mod permit_leak;
 mod process_paused;
 mod quiet_feed;
+mod reader_convoy;
 mod runtime_stalled;
 mod scheduling_delay;
 mod task_pileup;
@@ -116,8 +118,10 @@ pub static DETECTORS: &[&Detector] = &[
     &lost_waker::DETECTOR,
     &never_completes::DETECTOR,
     &waker_growth::DETECTOR,
+    &abandoned_wait::DETECTOR,
     &contended_lock::DETECTOR,
     &held_across_await::DETECTOR,
+    &reader_convoy::DETECTOR,
     &cancelled_work::DETECTOR,
     &lost_turn::DETECTOR,
     &large_future::DETECTOR,

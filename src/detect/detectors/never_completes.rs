@@ -105,7 +105,12 @@ fn symptom(
         worst.waits_for.map(|resource| wording::related_resource(model, resource)).into_iter().collect();
     let oneshot = worst.waits_for.and_then(|it| model.resource(it)).is_some_and(|it| it.kind == ResourceKind::Oneshot);
     Some(Symptom {
-        severity: if worst.waits_for.is_some() { Severity::Warning } else { Severity::Info },
+        // What a library spawns, such as connections, does many kinds of work: siblings by place are none by nature.
+        severity: if worst.waits_for.is_some() && !wording::is_in_library(&site.id.location) {
+            Severity::Warning
+        } else {
+            Severity::Info
+        },
         grade: None,
         subject: wording::site_subject(model, site, &keys, stragglers.len()),
         summary: format!(

@@ -15,13 +15,19 @@ const STANDSTILL: Setting = Setting::duration(
     "nobody has got a permit and somebody has waited for so long",
 );
 
+const WARNING: Setting = Setting::duration(
+    "warning",
+    Duration::from_secs(15),
+    "from then on it is a warning: pools of connections that are lent to other tasks look the same for a while",
+);
+
 pub(super) static DETECTOR: Detector = Detector {
     id: "permit-leak",
     family: Family::Stuck,
     grade: Grade::Risk,
     title: "permits of a semaphore are gone for good",
     explain: include_str!("../../../docs/detectors/permit-leak.md"),
-    settings: &[STANDSTILL],
+    settings: &[STANDSTILL, WARNING],
     timing: Timing {
         updates: 2,
         hold: Duration::from_secs(1),
@@ -32,10 +38,10 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-/// Where no permit was ever given back, it takes so many times longer to tell a leak from permits that are meant to be used up;
+/// Where no permit was ever given back, it takes so many times longer to tell a leak from permits that are meant to be used up.
 const CONSUMED: u32 = 6;
-/// and so many where the number of permits is not known.
-const UNKNOWN: u32 = 3;
+/// A standstill is longer than so many times the longest wait that ended well.
+const PAST: u32 = 3;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let kinds = [ResourceKind::Semaphore, ResourceKind::Mutex];
@@ -53,7 +59,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 
 /// After how long a standstill permits are taken for lost; never where they come from elsewhere, as those of a signal or a rate limit do.
 fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
-    let standstill = settings.duration(&STANDSTILL);
+    // Who has waited long before and got in at last may have to wait longer still.
+    let standstill = settings.duration(&STANDSTILL).max(lock.waits.longest() * PAST);
     if lock.is_fed || lock.permits.capacity == Some(0) {
         return None;
     }
@@ -63,7 +70,7 @@ fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
         Some(capacity) if lock.grants.total() > capacity => standstill,
         // Each of them was taken once: that may be what they are for.
         Some(_) => CONSUMED * standstill,
-        None => UNKNOWN * standstill,
+        None => standstill,
     })
 }
 
@@ -80,7 +87,7 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration)
     let what = if semaphore.kind == ResourceKind::Mutex { "into" } else { "a permit of" };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
     Some(Symptom {
-        severity: Severity::Warning,
+        severity: if age >= settings.duration(&WARNING) { Severity::Warning } else { Severity::Info },
         grade: None,
         subject: wording::resource_subject(model, key, waiting.len()),
         summary: format!(

@@ -1,6 +1,7 @@
 //! Healthy habits of Tokio services, among them those that look like faults at first sight.
 
 mod dropping;
+mod meetings;
 mod queues;
 mod servers;
 mod sharing;
@@ -36,6 +37,7 @@ pub(crate) const FAMILIES: &[(&str, &[Pattern])] = &[
     ("threads", threads::PATTERNS),
     ("spawning", spawning::PATTERNS),
     ("dropping", dropping::PATTERNS),
+    ("meetings", meetings::PATTERNS),
 ];
 
 fn all() -> impl Iterator<Item = &'static Pattern> {

@@ -10,6 +10,7 @@ mod dropping;
 mod leaks;
 mod queues;
 mod requests;
+mod rounds;
 mod spinning;
 mod turns;
 mod wakers;
@@ -117,6 +118,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         compute::ILLNESSES,
         requests::ILLNESSES,
         dropping::ILLNESSES,
+        rounds::ILLNESSES,
     ];
     families.into_iter().flatten()
 }

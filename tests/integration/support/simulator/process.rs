@@ -57,6 +57,7 @@ enum Wait {
     Yielded,
     Acquiring(Acquisition),
     Receiving(String),
+    Arrived { of: String, op: usize, round: u64 },
     Answer { resource: usize, op: usize, polled_as: &'static str, due: Option<Nanos> },
     Job(usize),
     Entered,
@@ -497,6 +498,10 @@ impl Process {
             Statement::Forget => Wait::Forgotten,
             Statement::Yield => Wait::Yielded,
             Statement::Receive(of) => Wait::Receiving(of.clone()),
+            Statement::Arrive(of) => {
+                let (op, round) = self.arrival(of, *now);
+                Wait::Arrived { of: of.clone(), op, round }
+            }
             Statement::Answer(until) => self.oneshot(task, *until, *now),
             Statement::Tick(span) => self.tick(task, *span, *now),
             Statement::Blocking(span) => Wait::Job(self.start_job(task, *span, *now)),
@@ -708,6 +713,21 @@ impl Process {
                 let of = of.clone();
                 self.receive(task, &of, *now)
             }
+            Wait::Arrived { of, op, round } => {
+                let (of, op, round) = (of.clone(), *op, *round);
+                if first {
+                    self.arrive(task, &of, *now);
+                }
+                let ready = self.is_over(&of, round);
+                self.seen.op(op).polls.start(*now);
+                self.seen.op(op).polls.end(*now + 500);
+                let span = self.tasks[task].span;
+                self.seen.poll_op("poll", op, span, ready);
+                if ready {
+                    self.seen.close_op(op, *now + 700);
+                }
+                ready
+            }
             Wait::Answer { resource, op, polled_as, due } => {
                 let ready = due.is_some_and(|due| *now >= due);
                 let (resource, op, polled_as) = (*resource, *op, *polled_as);
@@ -842,6 +862,7 @@ impl Process {
             }
             match waiting.wait {
                 Wait::Timer { resource, .. } => self.close_timer(resource, at),
+                Wait::Arrived { op, .. } => self.seen.close_op(op, at),
                 Wait::Answer { resource, op, .. } => {
                     self.seen.close_op(op, at);
                     self.seen.close_resource(resource, at);

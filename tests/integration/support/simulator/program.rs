@@ -149,6 +149,8 @@ pub(crate) enum Statement {
     Shelve(Want),
     /// Forgets the guard that was acquired last of this lock, so that it is never given back.
     Leak(String),
+    /// `Barrier::wait`.
+    Arrive(String),
     /// Waits for the answer on a oneshot channel of its own.
     Answer(Until),
     /// The first tick of an interval of its own, after a while.

@@ -64,7 +64,7 @@ pub(crate) struct Thing {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) place: Option<String>,
-    /// Permits of a semaphore, places of a channel or of a queue.
+    /// Permits of a semaphore, places of a channel or of a queue, parties of a barrier.
     #[serde(default)]
     pub(crate) permits: u64,
     /// When it is made.

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Channel,
     /// Something that reports its depth.
     Queue,
+    Barrier,
 }
 
 /// A shared thing of the process.
@@ -41,6 +42,12 @@ pub(crate) struct Shared {
     /// Tasks that wait for a message.
     receivers: Vec<usize>,
     depth: u64,
+    /// Tasks that have come to a barrier in this round.
+    arrived: Vec<usize>,
+    /// Everybody who ever came to it, which is what it reports.
+    arrivals: i64,
+    /// Rounds that are over.
+    rounds: u64,
 }
 
 #[derive(Debug)]
@@ -76,6 +83,7 @@ impl Shared {
             Kind::RwLock => "RwLock",
             Kind::Semaphore => "Semaphore",
             Kind::Queue => "JobQueue",
+            Kind::Barrier => "Barrier",
             Kind::Channel => "",
         };
         let own = (kind != Kind::Channel).then(|| {
@@ -83,7 +91,7 @@ impl Shared {
             seen.add_resource(ResourceSpan { created: at, concrete_type, place, ..ResourceSpan::default() })
         });
         let parent = own.map(|own| seen.resource_id(own));
-        let semaphore = (kind != Kind::Queue).then(|| {
+        let semaphore = (!matches!(kind, Kind::Queue | Kind::Barrier)).then(|| {
             let inner = ResourceSpan {
                 created: at + 1_000,
                 concrete_type: "Semaphore",
@@ -104,6 +112,9 @@ impl Shared {
             messages: 0,
             receivers: Vec::new(),
             depth: 0,
+            arrived: Vec::new(),
+            arrivals: 0,
+            rounds: 0,
         };
         match kind {
             Kind::Mutex => shared.say(seen, "locked", Value::BoolVal(false)),
@@ -113,6 +124,10 @@ impl Shared {
                 if permits > 0 {
                     shared.say(seen, "capacity", Value::U64Val(permits));
                 }
+            }
+            Kind::Barrier => {
+                shared.say(seen, "size", Value::U64Val(permits));
+                shared.say(seen, "arrived", Value::I64Val(0));
             }
             Kind::Semaphore | Kind::Channel => {}
         }
@@ -331,6 +346,36 @@ impl Process {
         shared.messages -= 1;
         self.give_back(name, 1, now);
         true
+    }
+
+    /// The op of a wait at a barrier, and the round in which it will be ready.
+    pub(super) fn arrival(&mut self, name: &str, now: Nanos) -> (usize, u64) {
+        let shared = self.thing(name);
+        let (own, round) = (shared.own.expect("a barrier"), shared.rounds + 1);
+        (self.op("Barrier::wait", own, None, now), round)
+    }
+
+    /// Comes to a barrier. The last one to come ends the round, and wakes the others.
+    pub(super) fn arrive(&mut self, task: usize, name: &str, now: Nanos) {
+        let shared = self.shared.get_mut(name).unwrap_or_else(|| panic!("nothing is shared under the name {name}"));
+        shared.arrivals += 1;
+        shared.arrived.push(task);
+        shared.say(&mut self.seen, "arrived", Value::I64Val(shared.arrivals));
+        let size = usize::try_from(shared.permits).expect("few parties");
+        if shared.arrived.len() < size {
+            return;
+        }
+        shared.rounds += 1;
+        for party in std::mem::take(&mut shared.arrived) {
+            if party != task {
+                self.wake(party, now);
+            }
+        }
+    }
+
+    /// Whether a round of a barrier is over.
+    pub(super) fn is_over(&self, name: &str, round: u64) -> bool {
+        self.shared[name].rounds >= round
     }
 
     pub(super) fn change_depth(&mut self, name: &str, by: i64) {
