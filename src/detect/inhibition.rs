@@ -42,6 +42,7 @@ const RULES: &[Rule] = &[
             "permit-leak",
             "abandoned-wait",
             "reader-convoy",
+            "lock-order",
         ],
         reach: Reach::Involved,
     },

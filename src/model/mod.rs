@@ -11,6 +11,7 @@ pub mod details;
 pub mod history;
 mod ingest;
 mod lifetime;
+pub mod orders;
 pub mod quality;
 pub mod relations;
 pub mod resource;
@@ -32,6 +33,7 @@ use self::clock::Clock;
 use self::decode::Metadata;
 use self::delays::Delays;
 use self::details::Details;
+use self::orders::Orders;
 use self::quality::Quality;
 use self::resource::Resource;
 use self::site::{Site, SiteId};
@@ -113,6 +115,7 @@ pub struct Model {
     touched: Vec<SiteKey>,
     /// Ops that ended in the present update.
     ended_ops: Vec<OpKey>,
+    orders: Orders,
     /// What has ended, and when that was seen; forgotten after `retention`.
     graveyard: VecDeque<(Timestamp, Entity)>,
     retention: Duration,
@@ -168,6 +171,7 @@ impl Model {
             ever_seen: (0, 0),
             touched: Vec::new(),
             ended_ops: Vec::new(),
+            orders: Orders::default(),
             graveyard: VecDeque::new(),
             retention,
             next_sweep: Timestamp::default(),

@@ -40,6 +40,19 @@ pub(super) enum End {
 /// Longer lifetimes than this (some seven weeks, in milliseconds) count as this long.
 const LONGEST_LIFETIME: u64 = 1 << 32;
 
+/// The life of a task that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was spawned.
+    pub born: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How often it was polled.
+    pub polls: u64,
+    /// Whether it is certain that it was dropped before it finished.
+    pub cancelled: bool,
+}
+
 /// The tasks of one spawn site.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -55,6 +68,10 @@ pub struct Site {
     pub cancelled: u64,
     /// When the last one ended.
     pub last_end: Option<Timestamp>,
+    /// The life of the one that ended last, if its end was told.
+    pub last_life: Option<Life>,
+    /// When the first one was seen.
+    pub first_seen: Timestamp,
     /// What happened lately.
     pub history: History,
     lifetimes: Option<Box<Histogram<u32>>>,
@@ -74,6 +91,8 @@ impl Site {
             ended: 0,
             cancelled: 0,
             last_end: None,
+            last_life: None,
+            first_seen: now,
             history,
             lifetimes: None,
             touched: false,

@@ -11,6 +11,7 @@ mod futurelock;
 mod growing_queue;
 mod growing_waiters;
 mod held_across_await;
+mod lock_order;
 mod long_polls;
 mod lost_turn;
 mod lost_waker;
@@ -24,6 +25,7 @@ mod reader_convoy;
 mod runtime_stalled;
 mod scheduling_delay;
 mod task_pileup;
+mod vanished_singleton;
 
 use std::time::Duration;
 
@@ -105,6 +107,8 @@ pub static DETECTORS: &[&Detector] = &[
     &lost_waker::DETECTOR,
     &never_completes::DETECTOR,
     &abandoned_wait::DETECTOR,
+    &lock_order::DETECTOR,
+    &vanished_singleton::DETECTOR,
     &contended_lock::DETECTOR,
     &held_across_await::DETECTOR,
     &reader_convoy::DETECTOR,

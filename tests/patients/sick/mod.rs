@@ -12,6 +12,7 @@ mod requests;
 mod rounds;
 mod spinning;
 mod turns;
+mod vital;
 mod wakers;
 
 use std::ffi::OsString;
@@ -117,6 +118,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         compute::ILLNESSES,
         requests::ILLNESSES,
         rounds::ILLNESSES,
+        vital::ILLNESSES,
     ];
     families.into_iter().flatten()
 }
