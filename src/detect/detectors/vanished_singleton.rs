@@ -49,10 +49,6 @@ const OTHERS: usize = 2;
 const NEWS: Duration = Duration::from_secs(600);
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    // A task whose birth is told late would seem not to be there.
-    if model.quality().is_lagging() {
-        return;
-    }
     let expected = settings.names(&EXPECT);
     for name in expected {
         found.extend(missing(model, settings, name));
@@ -78,11 +74,16 @@ fn has_vanished(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site, 
         && watched
         // Somebody aborted it on purpose.
         && !life.cancelled
-        && gone >= settings.duration(&GRACE)
+        && gone >= patience(model, settings, &GRACE)
         && gone <= NEWS
         && !ended_together(model, key, life.ended)
         && !is_followed(model, key, site, life.ended)
         && others_live(model, key)
+}
+
+/// How long to wait for a task: news of its birth may come late.
+fn patience(model: &Model, settings: Scoped<'_>, setting: &Setting) -> Duration {
+    settings.duration(setting) + model.quality().lag.unwrap_or_default()
 }
 
 fn is_async(site: &Site) -> bool {
@@ -140,10 +141,10 @@ fn missing(model: &Model, settings: Scoped<'_>, name: &str) -> Option<Symptom> {
         return None;
     }
     let last = sites.iter().filter_map(|(key, site)| Some((*key, *site, site.last_end?))).max_by_key(|it| it.2);
-    let appear = settings.duration(&APPEAR);
+    let appear = patience(model, settings, &APPEAR);
     match last {
         Some((key, site, ended)) => {
-            let grace = settings.duration(&GRACE);
+            let grace = patience(model, settings, &GRACE);
             let gone = model.running_since(ended);
             let needed = if ended_together(model, key, ended) { grace.max(appear) } else { grace };
             (gone >= needed).then(|| expected_gone(name, key, site, gone, needed))
@@ -207,6 +208,9 @@ fn never_there(name: &str, watched: Duration, appear: Duration) -> Symptom {
              subscriber was installed does not show."
                 .to_owned(),
         ),
+        recommendation: "Check the name against the list of tasks. If it is right, look into the log for an error at the start of the task, and \
+                         for a condition under which it is not spawned at all."
+            .to_owned(),
         class: vec![name.to_owned()],
         ..alarm(Severity::Warning, subject(name, ""))
     }
