@@ -165,6 +165,9 @@ pub struct Common {
     /// Change a threshold, as in blocked-worker.critical=2s; `explain DETECTOR` lists them.
     #[arg(long = "set", global = true, value_name = "ID.KEY=VALUE")]
     pub settings: Vec<String>,
+    /// A task that has to be there, by its name or as file:line of its spawn; may be given several times.
+    #[arg(long = "expect", global = true, value_name = "NAME")]
+    pub expected: Vec<String>,
     /// Do not make a target that lags hand over its events faster.
     #[arg(long, global = true)]
     pub no_pump: bool,
@@ -191,6 +194,9 @@ impl Common {
         let mut settings = Settings::default();
         for assignment in &self.settings {
             settings.set(assignment)?;
+        }
+        if !self.expected.is_empty() {
+            settings.set(&format!("vanished-singleton.expect={}", self.expected.join(",")))?;
         }
         Ok(settings)
     }
@@ -221,6 +227,14 @@ mod tests {
             Cli::try_parse_from(["tokio-canary", "check", "localhost:1", "localhost:2", "--for", "5s"]).expect("two");
         assert!(matches!(cli.command, Some(Command::Check(check)) if check.targets.targets.len() == 2));
         assert!(Cli::try_parse_from(["tokio-canary", "check", "--for", "0s"]).is_err());
+        for command in [vec!["tokio-canary"], vec!["tokio-canary", "watch"], vec!["tokio-canary", "check"]] {
+            let words = command.iter().copied().chain(["--expect", "listener", "--expect", "src/main.rs:7"]);
+            let cli = Cli::try_parse_from(words).expect("a flag of every command");
+            let settings = cli.common.detector_settings().expect("names");
+            let detector = crate::detect::detectors::detector("vanished-singleton").expect("it exists");
+            let expect = detector.settings.iter().find(|setting| setting.key == "expect").expect("it has it");
+            assert_eq!(settings.of(detector).names(expect), ["listener", "src/main.rs:7"]);
+        }
         assert!(Cli::try_parse_from(["tokio-canary", "6669"]).is_err());
     }
 }

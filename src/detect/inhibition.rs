@@ -43,6 +43,7 @@ const RULES: &[Rule] = &[
             "cancelled-work",
             "abandoned-wait",
             "reader-convoy",
+            "lock-order",
         ],
         reach: Reach::Involved,
     },

@@ -17,6 +17,8 @@ pub enum Value {
     Number(f64),
     /// Yes or no.
     Switch(bool),
+    /// Names, in a list with commas: none here, those that were set are kept apart.
+    Names,
 }
 
 impl fmt::Display for Value {
@@ -26,6 +28,7 @@ impl fmt::Display for Value {
             Self::Count(count) => count.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Switch(on) => on.fmt(f),
+            Self::Names => Ok(()),
         }
     }
 }
@@ -57,6 +60,11 @@ impl Setting {
         Self { key, default: Value::Number(default), help }
     }
 
+    /// A list of names, which is empty unless set.
+    pub const fn names(key: &'static str, help: &'static str) -> Self {
+        Self { key, default: Value::Names, help }
+    }
+
     /// Reads a value of this setting's type.
     fn parse(&self, text: &str) -> Result<Value, String> {
         match self.default {
@@ -76,6 +84,7 @@ impl Setting {
             Value::Switch(_) => {
                 text.parse().map(Value::Switch).map_err(|_| format!("`{text}` is neither true nor false"))
             }
+            Value::Names => Ok(Value::Names),
         }
     }
 }
@@ -91,6 +100,7 @@ pub const ENABLED: Setting =
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     changed: BTreeMap<(&'static str, &'static str), Value>,
+    names: BTreeMap<(&'static str, &'static str), Vec<String>>,
 }
 
 impl Settings {
@@ -101,7 +111,7 @@ impl Settings {
     pub fn set(&mut self, assignment: &str) -> Result<(), String> {
         let form =
             || format!("`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s");
-        let (name, value) = assignment.split_once('=').ok_or_else(form)?;
+        let (name, text) = assignment.split_once('=').ok_or_else(form)?;
         let (id, key) = name.split_once('.').ok_or_else(form)?;
         let detector = DETECTORS.iter().find(|detector| detector.id == id).ok_or_else(|| {
             let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
@@ -111,7 +121,11 @@ impl Settings {
             let keys: Vec<_> = detector.all_settings().map(|setting| setting.key).collect();
             format!("detector {id} has no setting `{key}`; it has {}", keys.join(", "))
         })?;
-        let value = setting.parse(value.trim()).map_err(|error| format!("{id}.{key}: {error}"))?;
+        let value = setting.parse(text.trim()).map_err(|error| format!("{id}.{key}: {error}"))?;
+        if value == Value::Names {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+            self.names.insert((detector.id, setting.key), names.collect());
+        }
         self.changed.insert((detector.id, setting.key), value);
         Ok(())
     }
@@ -129,7 +143,7 @@ pub struct Scoped<'a> {
     detector: &'static str,
 }
 
-impl Scoped<'_> {
+impl<'a> Scoped<'a> {
     fn get(&self, setting: &Setting) -> Value {
         self.settings.changed.get(&(self.detector, setting.key)).copied().unwrap_or(setting.default)
     }
@@ -156,6 +170,11 @@ impl Scoped<'_> {
             Value::Number(number) => number,
             _ => 0.0,
         }
+    }
+
+    /// The names of a list; none for a setting of another type.
+    pub fn names(&self, setting: &Setting) -> &'a [String] {
+        self.settings.names.get(&(self.detector, setting.key)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a switch is on.

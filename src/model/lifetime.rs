@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ends::Ended;
 use super::history::push_bounded;
 use super::resource::{Resource, ResourceKind};
-use super::site::End;
+use super::site::{End, Life};
 use super::task::Task;
 use super::time::Timestamp;
 use super::waits::{GivenUp, Grant};
@@ -62,9 +62,12 @@ impl Model {
             return;
         };
         let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
+        let polls = stats.completed_polls();
         if let Some(site) = self.touch(site) {
             site.live.remove(created, key);
             site.note_end(at, at.since(created), end);
+            let life = Life { born: created, ended: at, polls, cancelled: end == End::Cancelled };
+            site.last_life = (end != End::Unknown).then_some(life);
             let second = site.history.current();
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
@@ -113,6 +116,7 @@ impl Model {
         self.ended_ops = ended;
         self.close_seconds();
         self.count_waiters();
+        self.note_orders();
         self.forget();
         if self.now() >= self.next_sweep {
             self.next_sweep = self.now().plus(SWEEP);

@@ -12,6 +12,7 @@ pub mod ends;
 pub mod history;
 mod ingest;
 mod lifetime;
+pub mod orders;
 pub mod quality;
 pub mod relations;
 pub mod resource;
@@ -35,6 +36,7 @@ use self::decode::Metadata;
 use self::delays::Delays;
 use self::details::Details;
 use self::ends::Cut;
+use self::orders::Orders;
 use self::quality::Quality;
 use self::resource::Resource;
 use self::retention::Retention;
@@ -120,6 +122,7 @@ pub struct Model {
     /// Tasks that the present update tells to have been dropped before they finished.
     cuts: Vec<Cut>,
     target_retention: Retention,
+    orders: Orders,
     /// What has ended, and when that was seen; forgotten after `retention`.
     graveyard: VecDeque<(Timestamp, Entity)>,
     retention: Duration,
@@ -177,6 +180,7 @@ impl Model {
             ended_ops: Vec::new(),
             cuts: Vec::new(),
             target_retention: Retention::default(),
+            orders: Orders::default(),
             graveyard: VecDeque::new(),
             retention,
             next_sweep: Timestamp::default(),

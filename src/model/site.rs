@@ -44,6 +44,19 @@ const LONGEST_LIFETIME: u64 = 1 << 32;
 /// A site at which nothing was spawned for this long may not be in use any more.
 const LATELY: Duration = Duration::from_secs(60);
 
+/// The life of a task that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was spawned.
+    pub born: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How often it was polled.
+    pub polls: u64,
+    /// Whether it is certain that it was dropped before it finished.
+    pub cancelled: bool,
+}
+
 /// The tasks of one spawn site.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -59,6 +72,10 @@ pub struct Site {
     pub cancelled: u64,
     /// When the last one ended.
     pub last_end: Option<Timestamp>,
+    /// The life of the one that ended last, if its end was told.
+    pub last_life: Option<Life>,
+    /// When the first one was seen.
+    pub first_seen: Timestamp,
     /// What happened lately.
     pub history: History,
     /// How its tasks ended lately, one by one.
@@ -80,6 +97,8 @@ impl Site {
             ended: 0,
             cancelled: 0,
             last_end: None,
+            last_life: None,
+            first_seen: now,
             history,
             ends: Ends::default(),
             lifetimes: None,

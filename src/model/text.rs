@@ -61,7 +61,7 @@ pub(super) fn short_path(mut file: &str) -> &str {
 }
 
 /// A name with every run of digits replaced by `#`: tasks that are numbered one by one are still of one kind.
-pub(super) fn without_numbers(name: &str) -> String {
+pub fn without_numbers(name: &str) -> String {
     let mut pattern = String::with_capacity(name.len());
     let mut in_number = false;
     for character in name.chars() {

@@ -41,7 +41,8 @@ pub(super) static DETECTOR: Detector = Detector {
 const HABIT: usize = 10;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let limit = settings.duration(&WAIT) + model.quality().lag.unwrap_or_default();
+    // Late news change nothing: who waited first is known by now, and so is everybody who came before, while nobody passes it.
+    let limit = settings.duration(&WAIT);
     for (key, resource) in model.contested().filter(|(_, it)| it.dropped.is_none()) {
         let oldest = model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).max();
         let Some(oldest) = oldest.filter(|oldest| *oldest >= limit) else { continue };
@@ -195,7 +196,7 @@ fn semaphore(model: &Model, settings: Scoped<'_>, key: ResourceKey, oldest: Dura
     let last = semaphore.grants.last().map(|grant| model.running_since(grant.at))?;
     let holders = idle_holders(model, key, semaphore, limit)?;
     let still = oldest.min(last);
-    if still < limit + model.quality().lag.unwrap_or_default() {
+    if still < limit {
         return None;
     }
     let times = settings.number(&TIMES);

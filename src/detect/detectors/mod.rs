@@ -15,6 +15,7 @@ mod growing_queue;
 mod growing_waiters;
 mod held_across_await;
 mod large_future;
+mod lock_order;
 mod long_polls;
 mod lost_turn;
 mod lost_waker;
@@ -29,6 +30,7 @@ mod reader_convoy;
 mod runtime_stalled;
 mod scheduling_delay;
 mod task_pileup;
+mod vanished_singleton;
 mod waker_growth;
 
 use std::time::Duration;
@@ -119,6 +121,8 @@ pub static DETECTORS: &[&Detector] = &[
     &never_completes::DETECTOR,
     &waker_growth::DETECTOR,
     &abandoned_wait::DETECTOR,
+    &lock_order::DETECTOR,
+    &vanished_singleton::DETECTOR,
     &contended_lock::DETECTOR,
     &held_across_await::DETECTOR,
     &reader_convoy::DETECTOR,

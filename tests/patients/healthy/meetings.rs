@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Barrier, RwLock, Semaphore};
+use tokio::sync::{Barrier, Mutex, RwLock, Semaphore};
 use tokio::time::{interval, sleep};
 
 use super::Pattern;
@@ -30,6 +30,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "read-mostly",
         about: "A table that is read all the time, written now and then, and rarely read for 300 ms.",
         run: read_mostly,
+    },
+    Pattern {
+        id: "two-locks",
+        about: "Two locks in opposite order, but one at a time; and two others inside a third.",
+        run: two_locks,
     },
 ];
 
@@ -116,5 +121,43 @@ fn read_mostly() {
             }
             *table.write().await += 1;
         }
+    });
+}
+
+async fn one_after_the_other(locks: [Arc<Mutex<u64>>; 2], pause: Duration) {
+    loop {
+        for lock in &locks {
+            let mut count = lock.lock().await;
+            sleep(Duration::from_millis(30)).await;
+            *count += 1;
+        }
+        sleep(pause).await;
+    }
+}
+
+async fn both_inside_a_third(gate: Arc<Mutex<()>>, locks: [Arc<Mutex<u64>>; 2], pause: Duration) {
+    loop {
+        let gate = gate.lock().await;
+        let mut first = locks[0].lock().await;
+        sleep(Duration::from_millis(20)).await;
+        let mut second = locks[1].lock().await;
+        sleep(Duration::from_millis(30)).await;
+        (*first, *second) = (*second, *first);
+        drop((first, second, gate));
+        sleep(pause).await;
+    }
+}
+
+fn two_locks() {
+    service::workers(2).block_on(async {
+        let (left, right) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+        let (front, back) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+        let gate = Arc::new(Mutex::new(()));
+        let millis = Duration::from_millis;
+        tokio::spawn(one_after_the_other([left.clone(), right.clone()], millis(170)));
+        tokio::spawn(one_after_the_other([right, left], millis(230)));
+        tokio::spawn(both_inside_a_third(gate.clone(), [front.clone(), back.clone()], millis(290)));
+        tokio::spawn(both_inside_a_third(gate, [back, front], millis(310)));
+        pending::<()>().await;
     });
 }

@@ -13,6 +13,7 @@ mod requests;
 mod rounds;
 mod spinning;
 mod turns;
+mod vital;
 mod wakers;
 
 use std::ffi::OsString;
@@ -119,6 +120,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         requests::ILLNESSES,
         dropping::ILLNESSES,
         rounds::ILLNESSES,
+        vital::ILLNESSES,
     ];
     families.into_iter().flatten()
 }

@@ -1,0 +1,89 @@
+//! Parts of a service that are missing, and locks that have not met yet.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, interval_at, sleep};
+
+use super::{Illness, Source};
+use crate::service;
+
+pub(super) const ILLNESSES: &[Illness] = &[
+    Illness {
+        id: "vanished-singleton",
+        about: "The only consumer of a service panics after 65 seconds, and requests go on being served.",
+        finding: "vanished-singleton",
+        also: &[],
+        onset: Duration::from_secs(65),
+        within: Duration::from_secs(20),
+        under: &[],
+        source: SOURCE,
+        run: a_consumer_that_panics,
+    },
+    Illness {
+        id: "lock-order",
+        about: "Orders and price changes take the same two locks in opposite order, in turns that have not met so far.",
+        finding: "lock-order",
+        also: &["deadlock"],
+        onset: Duration::ZERO,
+        within: Duration::from_secs(90),
+        under: &[],
+        source: SOURCE,
+        run: opposite_orders,
+    },
+];
+
+const SOURCE: Source = Source { file: "sick/vital.rs", text: include_str!("vital.rs") };
+
+async fn consume(mut left: u32) {
+    let mut due = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        due.tick().await;
+        // The message that nobody has thought of.
+        left = left.checked_sub(1).unwrap_or_else(|| std::panic::resume_unwind(Box::new("no such message")));
+    }
+}
+
+async fn serve_requests() {
+    let mut due = tokio::time::interval(Duration::from_millis(150));
+    loop {
+        due.tick().await;
+        tokio::spawn(sleep(Duration::from_millis(20)));
+    }
+}
+
+fn a_consumer_that_panics() {
+    service::workers(2).block_on(async {
+        tokio::spawn(consume(130)); // <- vanished-singleton
+        tokio::spawn(serve_requests());
+        pending::<()>().await;
+    });
+}
+
+type Shelf = Arc<Mutex<HashMap<u32, u32>>>;
+
+async fn take_both(first: Shelf, second: Shelf, start: Instant) {
+    let mut due = interval_at(start, Duration::from_millis(1_370));
+    loop {
+        due.tick().await;
+        let first = first.lock().await;
+        sleep(Duration::from_millis(100)).await;
+        let second = second.lock().await;
+        sleep(Duration::from_millis(250)).await;
+        drop((first, second));
+    }
+}
+
+fn opposite_orders() {
+    service::workers(2).block_on(async {
+        let stock = Arc::new(Mutex::new(HashMap::new())); // <- lock-order
+        let prices = Arc::new(Mutex::new(HashMap::new())); // <- lock-order
+        let start = Instant::now() + Duration::from_millis(200);
+        tokio::spawn(take_both(stock.clone(), prices.clone(), start)); // <- also lock-order
+        tokio::spawn(take_both(prices, stock, start + Duration::from_millis(685))); // <- also lock-order
+        pending::<()>().await;
+    });
+}
