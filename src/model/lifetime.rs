@@ -111,6 +111,7 @@ impl Model {
             self.end_op(key);
         }
         self.ended_ops = ended;
+        self.look();
         self.close_seconds();
         self.count_waiters();
         self.forget();

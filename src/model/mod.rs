@@ -11,6 +11,7 @@ pub mod ends;
 pub mod history;
 mod ingest;
 mod lifetime;
+pub mod looks;
 pub mod quality;
 pub mod relations;
 pub mod resource;
@@ -34,6 +35,7 @@ use self::decode::Metadata;
 use self::delays::Delays;
 use self::details::Details;
 use self::ends::Cut;
+use self::looks::Unconfirmed;
 use self::quality::Quality;
 use self::resource::Resource;
 use self::retention::Retention;
@@ -98,6 +100,9 @@ pub struct Model {
     handovers: BTreeSet<Timestamp>,
     uses_block_in_place: bool,
     delays: Delays,
+    /// When it was looked what runs, and what of that has still to prove long.
+    looks: VecDeque<Timestamp>,
+    unconfirmed: Vec<Unconfirmed>,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -165,6 +170,8 @@ impl Model {
             handovers: BTreeSet::new(),
             uses_block_in_place: false,
             delays: Delays::default(),
+            looks: VecDeque::new(),
+            unconfirmed: Vec::new(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
