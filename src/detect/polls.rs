@@ -93,7 +93,7 @@ pub(super) fn are_starting_up(model: &Model, polls: &[LongPoll], limit: Duration
 
 fn is_contradicted(task: &Task) -> bool {
     let (wakes, clones) = task.stirred_while_running();
-    wakes >= STIRRED && clones >= STIRRED
+    task.is_entered_elsewhere() || (wakes >= STIRRED && clones >= STIRRED)
 }
 
 /// Running polls that handed their worker's other tasks to a new thread first: each `block_in_place` belongs to the poll that began

@@ -114,6 +114,7 @@ impl Model {
             self.end_op(key);
         }
         self.ended_ops = ended;
+        self.look();
         self.close_seconds();
         self.count_waiters();
         self.note_orders();

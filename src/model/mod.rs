@@ -12,6 +12,7 @@ pub mod ends;
 pub mod history;
 mod ingest;
 mod lifetime;
+pub mod looks;
 pub mod orders;
 pub mod quality;
 pub mod relations;
@@ -36,6 +37,7 @@ use self::decode::Metadata;
 use self::delays::Delays;
 use self::details::Details;
 use self::ends::Cut;
+use self::looks::Unconfirmed;
 use self::orders::Orders;
 use self::quality::Quality;
 use self::resource::Resource;
@@ -101,6 +103,9 @@ pub struct Model {
     handovers: BTreeSet<Timestamp>,
     uses_block_in_place: bool,
     delays: Delays,
+    /// When it was looked what runs, and what of that has still to prove long.
+    looks: VecDeque<Timestamp>,
+    unconfirmed: Vec<Unconfirmed>,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -169,6 +174,8 @@ impl Model {
             handovers: BTreeSet::new(),
             uses_block_in_place: false,
             delays: Delays::default(),
+            looks: VecDeque::new(),
+            unconfirmed: Vec::new(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),

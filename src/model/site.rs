@@ -1,11 +1,13 @@
 //! A spawn site: the tasks of one name, kind, place and future size, and what they have done together.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::ends::Ends;
 use super::history::History;
+use super::looks::Caught;
 use super::roster::Roster;
 use super::task::TaskKind;
 use super::text::Text;
@@ -80,6 +82,8 @@ pub struct Site {
     pub history: History,
     /// How its tasks ended lately, one by one.
     pub ends: Ends,
+    /// Long polls that looks met, one a look at most, oldest first.
+    pub caught: VecDeque<Caught>,
     lifetimes: Option<Box<Histogram<u32>>>,
     /// Whether it is on the list of sites changed by the present update.
     pub(super) touched: bool,
@@ -101,6 +105,7 @@ impl Site {
             first_seen: now,
             history,
             ends: Ends::default(),
+            caught: VecDeque::new(),
             lifetimes: None,
             touched: false,
         }

@@ -185,6 +185,7 @@ pub struct Task {
     /// Live operations it was the last to poll, outermost ones only.
     pub ops: Vec<OpKey>,
     pub(super) sighting: PollSighting,
+    pub(super) entered_elsewhere: bool,
 }
 
 impl Task {
@@ -232,6 +233,20 @@ impl Task {
         (wakes, self.stats.waker_clones.saturating_sub(self.sighting.clones))
     }
 
+    /// Whether something other than its runtime was seen inside its span, as a library does that enters the span on a thread of its own:
+    /// its polls are not what they seem. Every real poll but the first is preceded by a wake.
+    pub fn is_entered_elsewhere(&self) -> bool {
+        self.entered_elsewhere || self.is_in_unexplained_poll()
+    }
+
+    /// The counters of wakes are read after those of polls, so they cannot be behind by chance.
+    fn is_in_unexplained_poll(&self) -> bool {
+        self.kind == TaskKind::Task
+            && self.stats.dropped.is_none()
+            && self.stats.poll.is_running()
+            && self.stats.poll.polls > self.stats.wakes + 1
+    }
+
     /// Takes over new counters, and keeps what the difference to the old ones proves.
     pub(super) fn change(&mut self, stats: TaskStats, now: Timestamp) {
         let was_idle = self.state() == TaskState::Idle;
@@ -244,6 +259,7 @@ impl Task {
             self.sighting =
                 PollSighting { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
         }
+        self.entered_elsewhere |= self.is_in_unexplained_poll();
         self.changed = now;
     }
 }

@@ -17,6 +17,12 @@ const SINGLE: Setting =
     Setting::duration("single", Duration::from_millis(50), "or those of one task do, in three seconds out of thirty");
 const POLLS: Setting = Setting::count("polls", 3, "so many polls must have ended in the window");
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the polls of so long a time are judged");
+const CAUGHT: Setting = Setting::duration(
+    "caught",
+    Duration::from_millis(25),
+    "or a poll has been running so long when one looks what runs",
+);
+const SIGHTINGS: Setting = Setting::count("sightings", 4, "in so many of the last twenty looks, one a second at most");
 const SHARE: Setting = Setting::number("share", 0.02, "they must keep this share of one core busy");
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -25,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "polls take long again and again",
     explain: include_str!("../../../docs/detectors/long-polls.md"),
-    settings: &[MEAN, SINGLE, POLLS, WINDOW, SHARE],
+    settings: &[MEAN, SINGLE, POLLS, WINDOW, CAUGHT, SIGHTINGS, SHARE],
     timing: Timing {
         updates: 2,
         hold: Duration::from_secs(1),
@@ -46,6 +52,14 @@ const CLONES: f64 = 5_000.0;
 /// So many timers and ops made in one poll are enough for their tracing to take long by itself.
 const MANY_OPS: usize = 50;
 
+/// So many looks are judged,
+const LOOKS: usize = 20;
+/// of which this share has to meet a long poll,
+/// while polls take half of it at least (or looks and polls only keep the same time),
+const MET: f64 = 0.2;
+/// and the first and the last of those lie so far apart, or it is one piece of work.
+const SPREAD: Duration = Duration::from_secs(5);
+
 /// Tasks that waited so long for a worker were hurt.
 const HURT: Duration = Duration::from_millis(2);
 
@@ -56,6 +70,20 @@ struct Measured {
     mean: Duration,
     longest: Option<(Duration, TaskKey)>,
     window: Duration,
+}
+
+/// How often looks met a long poll.
+struct Sightings {
+    met: usize,
+    looks: usize,
+    longest: (Duration, TaskKey),
+}
+
+/// What tells that polls are long.
+enum Proof {
+    Site,
+    Task,
+    Looks(Sightings),
 }
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
@@ -72,13 +100,16 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         if turns_round(site) {
             continue;
         }
-        let measured = match (site_is_slow, task_is_slow) {
-            (true, _) => by_site,
-            (false, true) => by_task,
-            (false, false) => continue,
+        let (measured, proof) = match (site_is_slow, task_is_slow) {
+            (true, _) => (by_site, Proof::Site),
+            (false, true) => (by_task, Proof::Task),
+            (false, false) => match sightings(model, site, settings) {
+                Some(sightings) if share(&by_site) >= MET / 2.0 => (by_site, Proof::Looks(sightings)),
+                _ => continue,
+            },
         };
         if share(&measured) >= settings.number(&SHARE) {
-            found.push(symptom(model, settings, key, site, &measured, site_is_slow));
+            found.push(symptom(model, settings, key, site, &measured, &proof));
         }
     }
 }
@@ -87,6 +118,24 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 fn turns_round(site: &Site) -> bool {
     let last: Vec<_> = site.history.all().rev().filter_map(|second| second.fastest).take(TURNING).collect();
     last.len() == TURNING && last.iter().all(|pace| polls::turns(pace, CLONES))
+}
+
+/// How often the last looks met a long poll of the site, if that is often: as often as such polls take time, however many short ones
+/// make the mean small.
+fn sightings(model: &Model, site: &Site, settings: Scoped<'_>) -> Option<Sightings> {
+    let last: Vec<Timestamp> = model.looks().rev().take(LOOKS).collect();
+    let from = *last.last()?;
+    let long = site.caught.iter().filter(|caught| caught.at >= from && caught.age >= settings.duration(&CAUGHT));
+    let met: Vec<_> = long.collect();
+    let longest = met.iter().map(|caught| (caught.age, caught.task)).max()?;
+    let spread = met.last()?.at.since(met.first()?.at);
+    let often = met.len() >= settings.count(&SIGHTINGS) && ratio(met.len(), last.len()) >= MET;
+    (often && spread >= SPREAD).then_some(Sightings { met: met.len(), looks: last.len(), longest })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
+fn ratio(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
 }
 
 fn measure(model: &Model, site: &Site, window: Duration) -> Measured {
@@ -139,15 +188,13 @@ fn symptom(
     key: SiteKey,
     site: &Site,
     measured: &Measured,
-    by_site: bool,
+    proof: &Proof,
 ) -> Symptom {
-    let worst = measured.longest.map(|(_, task)| task);
-    let traced = worst.and_then(|task| model.task(task)).is_some_and(|task| model.made_in_last_poll(task) >= MANY_OPS);
-    let (value, limit) = match measured.longest {
-        Some((longest, _)) if !by_site => (longest, settings.duration(&SINGLE)),
-        _ => (measured.mean, settings.duration(&MEAN)),
+    let worst = match proof {
+        Proof::Looks(sightings) => Some(sightings.longest.1),
+        Proof::Site | Proof::Task => measured.longest.map(|(_, task)| task),
     };
-    let what = if by_site { "on average" } else { "in one task" };
+    let traced = worst.and_then(|task| model.task(task)).is_some_and(|task| model.made_in_last_poll(task) >= MANY_OPS);
     let mut evidence = vec![
         Evidence::time("mean duration of polls", measured.mean, Some(settings.duration(&MEAN))).over(measured.window),
         Evidence::number("share of one core", "ratio", share(measured), Some(settings.number(&SHARE)))
@@ -156,6 +203,12 @@ fn symptom(
     if let Some((longest, _)) = measured.longest {
         let metric = "longest mean of one task between two updates";
         evidence.push(Evidence::time(metric, longest, Some(settings.duration(&SINGLE))).over(measured.window));
+    }
+    if let Proof::Looks(sightings) = proof {
+        let metric = "share of looks that met a long poll";
+        evidence.push(Evidence::number(metric, "ratio", ratio(sightings.met, sightings.looks), Some(MET)));
+        let metric = "age of the oldest poll that was met";
+        evidence.push(Evidence::time(metric, sightings.longest.0, Some(settings.duration(&CAUGHT))));
     }
     if let Some(polls) = worst.and_then(|task| model.details(task)).and_then(|details| details.polls.as_ref()) {
         evidence.push(Evidence::time("99th percentile of the polls of one suspect", polls.quantile(0.99), None));
@@ -170,13 +223,7 @@ fn symptom(
         severity: if traced { Severity::Info } else { Severity::Warning },
         grade: None,
         subject: wording::site_subject(model, site, worst.as_slice(), site.live.len()),
-        summary: format!(
-            "Polls of {} take {} {what} (warning from {}) and occupy a worker thread for {} of the time: whatever else it has to do waits as long.",
-            wording::site(site),
-            wording::duration(value),
-            wording::duration(limit),
-            wording::percent(share(measured)),
-        ),
+        summary: summary(settings, site, measured, proof),
         evidence,
         related,
         cause: traced.then(|| {
@@ -191,4 +238,30 @@ fn symptom(
         scope: Scope { sites: vec![key], tasks: worst.into_iter().collect(), ..Scope::default() },
         sustains_only: false,
     }
+}
+
+fn summary(settings: Scoped<'_>, site: &Site, measured: &Measured, proof: &Proof) -> String {
+    let (value, limit, what) = match (proof, measured.longest) {
+        (Proof::Looks(sightings), _) => {
+            return format!(
+                "In {} of the last {} looks a poll of {} had been running for up to {} (warning from {} looks and {}), among short ones: \
+                 whatever else its worker thread has to do waits as long.",
+                sightings.met,
+                sightings.looks,
+                wording::site(site),
+                wording::duration(sightings.longest.0),
+                settings.count(&SIGHTINGS),
+                wording::duration(settings.duration(&CAUGHT)),
+            );
+        }
+        (Proof::Task, Some((longest, _))) => (longest, &SINGLE, "in one task"),
+        _ => (measured.mean, &MEAN, "on average"),
+    };
+    format!(
+        "Polls of {} take {} {what} (warning from {}) and occupy a worker thread for {} of the time: whatever else it has to do waits as long.",
+        wording::site(site),
+        wording::duration(value),
+        wording::duration(settings.duration(limit)),
+        wording::percent(share(measured)),
+    )
 }

@@ -98,6 +98,7 @@ impl Model {
             cancelled: false,
             ops: Vec::new(),
             sighting: Default::default(),
+            entered_elsewhere: false,
         });
         self.ids.insert(Id::Task(id), Entity::Task(key));
         self.target_retention.note_birth(id);
@@ -177,7 +178,7 @@ impl Model {
         let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
         let time = now.since(task.changed.max(stats.created));
         task.change(stats, now);
-        let (cancelled, state) = (task.cancelled, task.state());
+        let (cancelled, state, entered) = (task.cancelled, task.state(), task.is_entered_elsewhere());
         let pace = pace(key, time, &before, &stats);
         if task.kind.is_async() {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
@@ -202,7 +203,9 @@ impl Model {
             && !unsure
             && let Some(site) = self.touch(site)
         {
-            count_polls(site, key, &before, &stats, stopped);
+            if !entered {
+                count_polls(site, key, &before, &stats, stopped);
+            }
             if state != TaskState::Done {
                 Pace::note(&mut site.history.current().fastest, pace);
             }

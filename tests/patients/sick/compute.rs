@@ -38,6 +38,17 @@ pub(super) const ILLNESSES: &[Illness] = &[
         run: every_session_a_little,
     },
     Illness {
+        id: "diluted-computation",
+        about: "Six connections answer many light requests, and hash for 100 ms inside every eighth.",
+        finding: "long-polls",
+        also: &["scheduling-delay"],
+        onset: Duration::ZERO,
+        within: Duration::from_secs(25),
+        under: &[Late],
+        source: SOURCE,
+        run: every_eighth_request_hashes,
+    },
+    Illness {
         id: "endless-computation",
         about: "A task searches without an await, and does not end when it is aborted.",
         finding: "blocked-worker",
@@ -115,6 +126,25 @@ fn every_session_a_little() {
     service::workers(2).block_on(async {
         for number in 0..50 {
             tokio::spawn(session(number)); // <- shared-computation
+        }
+        pending::<()>().await;
+    });
+}
+
+async fn connection(number: u64) {
+    sleep(Duration::from_millis(53 * number)).await;
+    for request in 1_u64.. {
+        sleep(Duration::from_millis(60 + 7 * number)).await;
+        if request.is_multiple_of(8) {
+            service::compute(Duration::from_millis(100));
+        }
+    }
+}
+
+fn every_eighth_request_hashes() {
+    service::workers(2).block_on(async {
+        for number in 0..6 {
+            tokio::spawn(connection(number)); // <- diluted-computation
         }
         pending::<()>().await;
     });

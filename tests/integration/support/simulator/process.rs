@@ -434,7 +434,11 @@ impl Process {
                 self.hand_over_worker(task, *now);
                 return self.work(task, *span, *now);
             }
-            Statement::Entered { during, wakes } => return self.enter(task, *during, *wakes, *now),
+            Statement::Entered { during, wakes, entries } => {
+                let span = self.tasks[task].span;
+                self.seen.task(span).polls.polls += entries;
+                return self.enter(task, *during, *wakes, *now);
+            }
             Statement::Release(of) => {
                 self.release(task, of, *now);
                 return None;

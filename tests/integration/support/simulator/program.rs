@@ -161,8 +161,14 @@ pub(crate) enum Statement {
     Blocking(Span),
     /// Blocks, after having handed the worker's other tasks to another thread.
     BlockInPlace(Span),
-    /// A library keeps the task's span entered on a thread of its own, while the task is woken and polled so many times.
-    Entered { during: Span, wakes: u64 },
+    /// A library keeps the task's span entered on a thread of its own, while the task is woken and polled so many times. It has entered the
+    /// span so often before, which counts as polls without wakes.
+    Entered {
+        during: Span,
+        wakes: u64,
+        #[serde(default)]
+        entries: u64,
+    },
     /// More or less is queued in something that reports its depth.
     Depth { of: String, by: i64 },
     /// Does the same again, so many times.
