@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::detect::detectors::{DETECTORS, Detector};
 use crate::detect::engine::Engine;
-use crate::detect::finding::{Family, Finding, Severity, Transition};
+use crate::detect::finding::{Family, Finding, Severity, State, Transition};
 use crate::detect::settings::Settings;
 pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
@@ -29,6 +29,30 @@ pub struct Diagnosis {
     arrived: Option<SystemTime>,
     /// Everything that fired, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
+    coverage: Coverage,
+}
+
+/// For how much of the time the feed told everything in time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Coverage {
+    last: Option<Timestamp>,
+    watched: Duration,
+    late: Duration,
+    is_late: bool,
+}
+
+impl Coverage {
+    fn note(&mut self, now: Timestamp, is_late: bool) {
+        let step = self.last.map_or(Duration::ZERO, |last| now.since(last));
+        self.watched += step;
+        self.late += if is_late { step } else { Duration::ZERO };
+        (self.last, self.is_late) = (Some(now), is_late);
+    }
+
+    /// Whether so much came in time that what was late does not matter: all but a while, such as the first one, which is over.
+    fn suffices(&self) -> bool {
+        !self.is_late && 2 * self.late <= self.watched
+    }
 }
 
 /// What a diagnosis comes to.
@@ -77,6 +101,7 @@ impl Diagnosis {
             wire_bytes: 0,
             arrived: None,
             fired: BTreeMap::new(),
+            coverage: Coverage::default(),
         }
     }
 
@@ -166,6 +191,8 @@ impl Diagnosis {
             let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
             known.1 = known.1.max(finding.severity());
         }
+        let is_late = self.engine.findings().any(|it| it.detector.id == "partial-feed" && it.state == State::Firing);
+        self.coverage.note(self.model.now(), is_late);
         transitions
     }
 
@@ -214,6 +241,8 @@ impl Diagnosis {
         let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
         let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
+        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
+        let whole = !lost_some && self.coverage.suffices();
         let checks = [
             (never, "never_connected"),
             (lost && !never, "connection_lost"),
@@ -221,7 +250,7 @@ impl Diagnosis {
             (quality.paused, "paused"),
             (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
             (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed", Severity::Info) && !bar.partial_passes, "partial"),
+            (has_fired("partial-feed", Severity::Info) && !whole && !bar.partial_passes, "partial"),
             (!never && self.updates < bar.min_updates, "too_few_updates"),
         ];
         checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
@@ -242,5 +271,30 @@ impl Diagnosis {
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let observed = self.engine.observed();
         DETECTORS.iter().filter(|detector| detector.timing.window > observed).map(|detector| detector.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_was_late_for_a_while_has_told_enough() {
+        let mut coverage = Coverage::default();
+        let mut second = 0;
+        let mut watch = |coverage: &mut Coverage, seconds: u64, is_late: bool| {
+            for _ in 0..seconds {
+                second += 1;
+                coverage.note(Timestamp::from_nanos(second * 1_000_000_000), is_late);
+            }
+        };
+        watch(&mut coverage, 10, true);
+        assert!(!coverage.suffices(), "it has only been late so far");
+        watch(&mut coverage, 8, false);
+        assert!(!coverage.suffices(), "it has been late for most of the time");
+        watch(&mut coverage, 12, false);
+        assert!(coverage.suffices());
+        watch(&mut coverage, 1, true);
+        assert!(!coverage.suffices(), "it is late at the end");
     }
 }

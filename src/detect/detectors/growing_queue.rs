@@ -35,6 +35,13 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// A queue that is emptied at times grows only when it is deeper than its highest peak, times this.
+const PEAK: f64 = 1.5;
+/// It is emptied when no more than this share of a peak is left.
+const EMPTIED: f64 = 0.3;
+/// A queue that is not full within this time is no warning before it has grown for twice the window.
+const SOON: Duration = Duration::from_secs(300);
+
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.number(&FLOOR);
     for (key, queue) in model.queues().filter(|(_, queue)| deep(queue)) {
@@ -43,9 +50,12 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let floor = settings.number(&FLOOR) + 5.0 * last.sqrt();
         let grows = trend::growth(&depths) >= floor
             && trend::mann_kendall(&depths) >= settings.number(&CERTAINTY)
-            && trend::still_grows(&depths);
+            && trend::still_grows(&depths)
+            && last >= PEAK * earlier_peak(queue);
         if grows {
-            found.extend(symptom(model, settings, key, queue, &depths));
+            let long = series(model, 2 * settings.duration(&WINDOW), queue);
+            let lasts = long.is_some_and(|long| trend::growth(&long) >= floor && trend::still_grows(&long));
+            found.extend(symptom(model, settings, key, queue, &depths, lasts));
         }
     }
 }
@@ -65,7 +75,27 @@ fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>>
     (0..=seconds).map(at).collect()
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resource, depths: &[f64]) -> Option<Symptom> {
+/// The highest depth from which the queue has fallen again, by most of it: it is emptied at times, and rises in between.
+fn earlier_peak(queue: &Resource) -> f64 {
+    let (mut peak, mut rise) = (0.0_f64, 0.0_f64);
+    for depth in &queue.depths {
+        let depth = as_number(depth.depth);
+        rise = rise.max(depth);
+        if depth <= EMPTIED * rise {
+            (peak, rise) = (peak.max(rise), depth);
+        }
+    }
+    peak
+}
+
+fn symptom(
+    model: &Model,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    queue: &Resource,
+    depths: &[f64],
+    lasts: bool,
+) -> Option<Symptom> {
     let (first, last) = (*depths.first()?, *depths.last()?);
     let window = Duration::from_secs(u64::try_from(depths.len() - 1).ok()?);
     let rate = (last - first) / window.as_secs_f64();
@@ -98,7 +128,13 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resour
         evidence.push(Evidence::time("time until full", time, Some(critical)));
     }
     Some(Symptom {
-        severity: if until_full.is_some_and(|time| time < critical) { Severity::Critical } else { Severity::Warning },
+        severity: match until_full {
+            Some(time) if time < critical => Severity::Critical,
+            Some(time) if time < SOON => Severity::Warning,
+            _ if lasts => Severity::Warning,
+            // What is worked off in batches rises for a while, too.
+            _ => Severity::Info,
+        },
         grade: None,
         class: vec![wording::type_name(queue), subject.location.clone()],
         subject,
