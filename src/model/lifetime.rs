@@ -184,6 +184,18 @@ impl Model {
         }
     }
 
+    /// Writes down whose a granted turn was that ended before that was told: who polled an op is reported by itself, and may come later
+    /// than its end.
+    pub(super) fn name_turn(&mut self, key: OpKey) {
+        let Some(op) = self.ops.get(key) else { return };
+        let Some((task, dropped)) = op.task.zip(op.stats.dropped) else { return };
+        let at = op.stats.poll.ended.map_or(dropped, |last| last.min(dropped));
+        let site = self.tasks.get(task).map(|task| task.site);
+        if let Some(lock) = self.lock_of(key).and_then(|lock| self.resources.get_mut(lock)) {
+            lock.grants.name(at, task, site);
+        }
+    }
+
     fn close_seconds(&mut self) {
         let now = self.now();
         let unreliable = self.quality.is_lossy(now) || self.quality.is_lagging();

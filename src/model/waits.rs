@@ -76,6 +76,14 @@ impl Grants {
         self.has_unknown_elder
     }
 
+    /// Says whose a grant at this time was, if that was not known.
+    pub(super) fn name(&mut self, at: Timestamp, task: TaskKey, site: Option<SiteKey>) {
+        let unnamed = self.ring.iter_mut().rev().take_while(|grant| grant.at >= at);
+        if let Some(grant) = unnamed.filter(|grant| grant.at == at).find(|grant| grant.task.is_none()) {
+            (grant.task, grant.site) = (Some(task), site);
+        }
+    }
+
     /// Writes down a grant; `lives` tells whether a task may still hold something.
     pub(super) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
         self.total += 1;
@@ -252,5 +260,9 @@ mod tests {
         }
         assert_eq!(grants.newest_first().map(|grant| grant.at).collect::<Vec<_>>(), [at(30), at(20), at(10)]);
         assert_eq!(grants.total(), 3);
+        grants.name(at(20), TaskKey::default(), None);
+        grants.name(at(25), TaskKey::default(), None);
+        let named = grants.newest_first().map(|grant| grant.task.is_some());
+        assert_eq!(named.collect::<Vec<_>>(), [false, true, false]);
     }
 }

@@ -1,6 +1,6 @@
 //! Tasks that pile up: more of one spawn site begin than end, and they get older.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
@@ -68,10 +68,17 @@ const FEW: u32 = 5;
 /// Sleepers that wake this soon are no leak: a session that lasts minutes reaches a plateau.
 const SOON: Duration = Duration::from_secs(300);
 
+/// Resources of one kind.
+struct Several {
+    place: Text,
+    /// How many they are; nothing where each task has one of its own.
+    shared: Option<usize>,
+}
+
 /// What most tasks of a site wait for.
 enum WaitsFor {
-    /// One resource, or one each made at the same place.
-    Resource(ResourceKey, Option<Text>),
+    /// One resource, or several made at the same place.
+    Resource(ResourceKey, Option<Several>),
     /// Nothing that the feed shows.
     Unseen,
     /// The next tick of an interval, each of its own: a heartbeat or a stream, which ends when somebody ends it.
@@ -173,9 +180,12 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
     let most = waits.into_values().max_by_key(Vec::len);
     match most {
         Some(locks) if share(locks.len()) >= MOST => {
-            let shared = locks.iter().all(|lock| *lock == locks[0]);
-            let place = (!shared).then(|| model.resource(locks[0]).map(|lock| lock.location.clone())).flatten();
-            (WaitsFor::Resource(locks[0], place), share(locks.len()))
+            let distinct = locks.iter().collect::<BTreeSet<_>>().len();
+            let several = model.resource(locks[0]).filter(|_| distinct > 1).map(|lock| Several {
+                place: lock.location.clone(),
+                shared: (2 * distinct <= locks.len()).then_some(distinct),
+            });
+            (WaitsFor::Resource(locks[0], several), share(locks.len()))
         }
         _ if share(sleeping) > 0.5 => (WaitsFor::Timer, share(sleeping)),
         _ if share(ticking) > 0.5 => (WaitsFor::Tick, share(ticking)),
@@ -262,10 +272,14 @@ fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (Stri
                 .to_owned(),
             vec![*lock],
         ),
-        WaitsFor::Resource(lock, Some(place)) => {
+        WaitsFor::Resource(lock, Some(Several { place, shared })) => {
             let kind = model.resource(*lock).map(wording::type_name).unwrap_or_default();
+            let what = match shared {
+                Some(count) => format!("for one of {count} resources ({kind})"),
+                None => format!("each for a {kind} of its own"),
+            };
             (
-                format!("{} of them wait, each for a {kind} of its own made at {place}.", wording::percent(share)),
+                format!("{} of them wait, {what} made at {place}.", wording::percent(share)),
                 "Find out who should answer or release these, and put a timeout around the wait.".to_owned(),
                 vec![*lock],
             )

@@ -3,7 +3,7 @@
 use crate::model::async_op::{AsyncOp, OpStats};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
-use crate::model::{Entity, Id, Model, OpKey, TaskKey};
+use crate::model::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
 
 /// An async op as it was introduced.
 #[derive(Debug)]
@@ -78,7 +78,23 @@ impl Model {
             if let Some(inner) = inner.and_then(|inner| self.resources.get_mut(inner)) {
                 inner.permits.used(created);
             }
+            self.doubt_capacity(lock, created);
             self.active.insert(lock, self.now());
+        }
+    }
+
+    /// Takes back what the first report of a lock's permits was taken for, when an op turns out to be older than that report: it may have
+    /// taken some before, and was only introduced late.
+    fn doubt_capacity(&mut self, lock: ResourceKey, created: Timestamp) {
+        let now = self.now();
+        let inner = self.resources.get(lock).and_then(|lock| lock.inner);
+        for key in [Some(lock), inner].into_iter().flatten() {
+            if let Some(resource) = self.resources.get_mut(key)
+                && created <= resource.first_seen
+                && resource.first_seen < now
+            {
+                resource.permits.capacity = None;
+            }
         }
     }
 
@@ -99,9 +115,13 @@ impl Model {
         let (was_alive, waits, before) = (op.is_alive(), op.parent.is_none() && !op.is_sleep(), op.task);
         op.stats = stats;
         op.task = task.or(op.task);
-        if waits && op.task != before {
-            let after = op.task;
-            self.move_op(key, before, after);
+        let after = op.task;
+        if waits && after != before {
+            if was_alive {
+                self.move_op(key, before, after);
+            } else {
+                self.name_turn(key);
+            }
         }
         if was_alive && stats.dropped.is_some() {
             self.ended_ops.push(key);
