@@ -13,6 +13,9 @@ use crate::model::{Model, TaskKey};
 /// thread of its own, which hides the real polls.
 const STIRRED: u64 = 2;
 
+/// News may be this late without any sign of it, where few things are born.
+const UNTOLD_LAG: Duration = Duration::from_secs(2);
+
 /// A poll of an async task that has been running for long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LongPoll {
@@ -28,8 +31,8 @@ pub(super) struct LongPoll {
 pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
     let handed_over = polls_in_block_in_place(model);
     // News of a `block_in_place` may be on their way still, where there are any.
-    let lag = model.quality().lag.unwrap_or_default();
-    let blind = if model.uses_block_in_place() { lag } else { Duration::ZERO };
+    let late = model.quality().lag.unwrap_or_default() + UNTOLD_LAG;
+    let blind = if model.uses_block_in_place() { late } else { Duration::ZERO };
     let mut polls: Vec<LongPoll> = model
         .running()
         .filter(|(key, task)| !handed_over.contains(key) && !is_contradicted(task))

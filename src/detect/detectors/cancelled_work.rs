@@ -20,6 +20,11 @@ const CANCELLED: Setting = Setting::count("cancelled", 5, "so many of them must 
 const SHARE: Setting = Setting::number("share", 0.2, "and this share of them");
 const MANY: Setting =
     Setting::count("many", 20, "so many make a warning, if at least half of them were dropped in groups");
+const MANY_SHARE: Setting = Setting::number(
+    "many-share",
+    0.4,
+    "and this share of all ends: how the others ended is not sure, so that a few of many say little",
+);
 const RATE: Setting =
     Setting::number("warn-rate", 0.0, "so many a second make a warning however they were dropped; 0 for never");
 
@@ -29,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "tasks are dropped before they finish",
     explain: include_str!("../../../docs/detectors/cancelled-work.md"),
-    settings: &[WINDOW, ENDS, CANCELLED, SHARE, MANY, RATE],
+    settings: &[WINDOW, ENDS, CANCELLED, SHARE, MANY, MANY_SHARE, RATE],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(3),
@@ -43,7 +48,7 @@ pub(super) static DETECTOR: Detector = Detector {
 /// Tasks that one owner drops die this soon after each other.
 const TOGETHER: Duration = Duration::from_millis(2);
 /// One that completes this soon before them has won a race, and the others were dropped because of that.
-const WON_BEFORE: Duration = Duration::from_millis(10);
+const WON_BEFORE: Duration = Duration::from_millis(30);
 /// Groups that die within this time of each other are one event, such as the end of a connection or of the process.
 const MOMENT: Duration = Duration::from_secs(1);
 /// So many moments are a habit,
@@ -161,6 +166,7 @@ fn symptom(
     let rate = as_number(cancelled) / window.as_secs_f64().max(1.0);
     let told = site.ends.since(from).filter(|it| it.cancelled).count();
     let in_groups = cancelled >= settings.count(&MANY)
+        && as_number(cancelled) >= settings.number(&MANY_SHARE) * as_number(ended)
         && groups.moments >= MOMENTS
         && 2 * groups.members >= told
         && !groups.looks_endless;
