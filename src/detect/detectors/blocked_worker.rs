@@ -49,8 +49,16 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (site, polls) in sites {
         // A process that has just begun does not serve anybody yet.
         let early = polls::are_starting_up(model, &polls, start_up);
-        found.extend(symptom(model, site, &polls, critical, crowded || early));
+        let doubtful = crowded || early || may_be_handed_over(model, &polls, critical);
+        found.extend(symptom(model, site, &polls, critical, doubtful));
     }
+}
+
+/// Whether the news that the polls handed their thread's other tasks over (`block_in_place`) may have been lost, and no task waits for long.
+fn may_be_handed_over(model: &Model, polls: &[LongPoll], critical: Duration) -> bool {
+    let lost = |poll: &LongPoll| model.quality().last_dropped >= Some(poll.since);
+    let hurts = |poll: &LongPoll| !polls::waiting_since(model, poll.since, critical).is_empty();
+    polls.iter().all(|poll| lost(poll) && !hurts(poll))
 }
 
 /// Whether more polls go on than there are threads to run them, so that some of them only seem to.
