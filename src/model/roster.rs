@@ -25,7 +25,7 @@ impl Roster {
     }
 
     /// Births and tasks, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &(Timestamp, TaskKey)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(Timestamp, TaskKey)> {
         self.older.iter().chain(&self.younger)
     }
 

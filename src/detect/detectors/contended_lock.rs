@@ -130,7 +130,9 @@ fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     };
     let lately = model.now().minus(TURNOVER);
     let Some(site) = model.site(*site) else { return false };
-    let fixed = !wording::is_in_library(&site.id.location) && !site.history.since(lately).any(|second| second.born > 0);
+    // By their own time of birth: when we attach, all are news.
+    let grows = site.live.iter().next_back().is_some_and(|(born, _)| *born >= lately);
+    let fixed = !wording::is_in_library(&site.id.location) && !grows;
     let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_waits).collect();
     let seen = holders.iter().filter(|waits| **waits).count();
     lock.kind == ResourceKind::Mutex && fixed && 3 * seen <= 2 * holders.len()
