@@ -51,6 +51,23 @@ fn every_recording_has_a_label() {
     assert_eq!(labelled.len(), labels.len(), "a recording has two labels");
 }
 
+/// What the sources call their programs is what was recorded.
+#[test]
+fn every_program_was_recorded() {
+    let labels = labels(&in_repository("tests/recordings"));
+    let recorded: BTreeSet<_> = labels.iter().map(|label| label.program.as_str()).collect();
+    let mut programs = Vec::new();
+    for folder in ["tests/patients/sick", "tests/patients/healthy"] {
+        for source in fs::read_dir(in_repository(folder)).expect("the folder is there") {
+            let text = fs::read_to_string(source.expect("it can be listed").path()).expect("it can be read");
+            programs.extend(text.split("id: \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    assert!(programs.len() > 50, "the programs were not found: {programs:?}");
+    let missing: Vec<_> = programs.iter().filter(|program| !recorded.contains(program.as_str())).collect();
+    assert!(missing.is_empty(), "not recorded: {missing:?}; {COMMAND}");
+}
+
 /// A label that is not met must not pass.
 #[tokio::test]
 async fn a_wrong_label_is_found() {
