@@ -57,6 +57,9 @@ const BUSY: f64 = 0.4;
 /// and registers for a wake-up so many times in each poll.
 const TURNS: f64 = 10.0;
 
+/// So many registrations for a wake-up a second are no ordinary waiting.
+pub(super) const CLONES: f64 = 5_000.0;
+
 /// Whether a task turns around something that is always ready: its polls are long because of that, and registers for a wake-up so many
 /// times a second or more.
 pub(super) fn turns(pace: &Pace, clones: f64) -> bool {

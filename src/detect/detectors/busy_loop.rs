@@ -24,8 +24,11 @@ const SLICE: Setting = Setting::duration(
     Duration::from_micros(50),
     "up to this length they are worth knowing, as small slices of work",
 );
-const CLONES: Setting =
-    Setting::number("clones", 5_000.0, "or so many registrations for a wake-up a second, in polls that fill a core");
+const CLONES: Setting = Setting::number(
+    "clones",
+    polls::CLONES,
+    "or so many registrations for a wake-up a second, in polls that fill a core",
+);
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "busy-loop",

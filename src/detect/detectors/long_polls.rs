@@ -46,9 +46,8 @@ pub(super) static DETECTOR: Detector = Detector {
 const APART: Duration = Duration::from_millis(2_500);
 /// So many seconds with a long poll of a single task are needed.
 const SINGLE_SIGHTINGS: usize = 3;
-/// So many seconds of so many registrations for a wake-up each are a loop without rest.
+/// So many seconds of turning round are a loop without rest.
 const TURNING: usize = 3;
-const CLONES: f64 = 5_000.0;
 /// So many timers and ops made in one poll are enough for their tracing to take long by itself.
 const MANY_OPS: usize = 50;
 
@@ -117,7 +116,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 /// Whether its busiest task turns around something that is always ready, which is a fault of another kind.
 fn turns_round(site: &Site) -> bool {
     let last: Vec<_> = site.history.all().rev().filter_map(|second| second.fastest).take(TURNING).collect();
-    last.len() == TURNING && last.iter().all(|pace| polls::turns(pace, CLONES))
+    last.len() == TURNING && last.iter().all(|pace| polls::turns(pace, polls::CLONES))
 }
 
 /// How often the last looks met a long poll of the site, if that is often: as often as such polls take time, however many short ones
