@@ -4,6 +4,7 @@
 //! the details of a task that cannot exist is such a call, and changes nothing. When to ask matters more than how often: the last calls
 //! come just before the expected tick, so that the update has what they drained.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use console_api::Id;
@@ -38,9 +39,15 @@ const MAX_CALLS: usize = 4096;
 /// The share of an interval that calls may take, for each turn costs the target CPU.
 const BUDGET: f64 = 0.08;
 
-/// The same while the feed is so late that much cannot be judged, and yet not so late that no pumping helps.
+/// The same while the feed is so late that much cannot be judged, unless no pumping helps.
 const BUDGET_LATE: f64 = 0.2;
-const LATE: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(120);
+
+/// From this lag on it is late.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Above this lag no pumping helps where the lag grows all the same. A target that kept much when it was attached to begins so late, too,
+/// but catches up.
+const HOPELESS: Duration = Duration::from_secs(20);
 
 /// Assumed of a target before two of its updates have been seen.
 const USUAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,8 +68,11 @@ const LAST_UNTIL: Duration = Duration::from_millis(10);
 /// How many calls are kept for that moment at least.
 const LAST_CALLS: usize = 3;
 
-/// Calls by which the network's part in the time of a call is measured.
+/// Calls by which the part of network and scheduling in the time of a call is measured at first.
 const ROUND_TRIPS: usize = 3;
+
+/// The last ones of these calls that count: a machine may get busy later.
+const ROUND_TRIPS_KEPT: usize = 5;
 
 /// How long an answer is waited for.
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -102,13 +112,18 @@ impl Pump {
 }
 
 async fn run(mut client: InstrumentClient<Channel>, mut observations: watch::Receiver<Option<Observation>>) {
-    let mut costs = Costs { round_trip: round_trip(&mut client).await, of_call: USUAL_COST };
-    let mut calls = 0;
+    let mut costs = Costs::default();
+    for _ in 0..ROUND_TRIPS {
+        costs.measure_round_trip(&mut client).await;
+    }
+    let (mut calls, mut last_lag) = (0, None);
     loop {
         let seen = *observations.borrow_and_update();
         let plan = seen.map(|seen| {
             calls = calls_needed(calls, &seen);
-            Plan::new(&seen, calls, costs.of_call)
+            let plan = Plan::new(&seen, last_lag, calls, costs.of_call);
+            last_lag = seen.lag.or(last_lag);
+            plan
         });
         // The next update ends what is left of the plan for this interval.
         tokio::select! {
@@ -130,8 +145,11 @@ async fn run(mut client: InstrumentClient<Channel>, mut observations: watch::Rec
 async fn carry_out(plan: Option<Plan>, client: &mut InstrumentClient<Channel>, costs: &mut Costs) -> bool {
     let Some(plan) = plan else { return true };
     let mut spent = Duration::ZERO;
-    for at in plan.calls {
+    for (nth, at) in plan.calls.into_iter().enumerate() {
         sleep_until(at).await;
+        if nth == 0 {
+            costs.measure_round_trip(client).await;
+        }
         let began = Instant::now();
         if !call(client, Some(Id { id: NO_TASK })).await {
             return false;
@@ -153,35 +171,50 @@ async fn call(client: &mut InstrumentClient<Channel>, id: Option<Id>) -> bool {
     }
 }
 
-/// The shortest time in which the target answers at all. A request without an id is refused before it reaches the aggregator.
-async fn round_trip(client: &mut InstrumentClient<Channel>) -> Duration {
-    let mut shortest = Duration::MAX;
-    for _ in 0..ROUND_TRIPS {
-        let began = Instant::now();
-        if !call(client, None).await {
-            return Duration::ZERO;
-        }
-        shortest = shortest.min(began.elapsed());
-    }
-    shortest
-}
-
 /// What calls have cost so far.
 struct Costs {
-    /// Of an answer that takes no work: the network's part, not the target's.
-    round_trip: Duration,
+    /// Of the last answers that took no work: the part of network and scheduling, not the target's.
+    round_trips: VecDeque<Duration>,
     /// Running mean of the rest.
     of_call: Duration,
+}
+
+impl Default for Costs {
+    fn default() -> Self {
+        Self { round_trips: VecDeque::new(), of_call: USUAL_COST }
+    }
 }
 
 impl Costs {
     /// The target's part of a call that took so long.
     fn account(&mut self, took: Duration) -> Duration {
-        let cost = took.saturating_sub(self.round_trip);
+        let cost = took.saturating_sub(self.round_trip());
         // One call that met a stopped process says nothing about the next: the mean follows it by a bounded step only.
         let usual = cost.min(self.of_call.max(USUAL_COST) * OUTLIER);
         self.of_call = (self.of_call * 7 + usual) / 8;
         cost
+    }
+
+    /// Measures the time in which the target answers at all. A request without an id is refused before it reaches the aggregator.
+    async fn measure_round_trip(&mut self, client: &mut InstrumentClient<Channel>) {
+        let began = Instant::now();
+        if call(client, None).await {
+            self.note_round_trip(began.elapsed());
+        }
+    }
+
+    fn note_round_trip(&mut self, took: Duration) {
+        if self.round_trips.len() == ROUND_TRIPS_KEPT {
+            self.round_trips.pop_front();
+        }
+        self.round_trips.push_back(took);
+    }
+
+    /// The median of the last ones, which one that met a stopped process does not move.
+    fn round_trip(&self) -> Duration {
+        let mut sorted: Vec<Duration> = self.round_trips.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or_default()
     }
 }
 
@@ -212,9 +245,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(seen: &Observation, calls: usize, cost: Duration) -> Self {
+    /// `last_lag` is the lag that was told before.
+    fn new(seen: &Observation, last_lag: Option<Duration>, calls: usize, cost: Duration) -> Self {
         let interval = seen.interval.unwrap_or(USUAL_INTERVAL).min(LONGEST_INTERVAL);
-        let late = seen.lag.is_some_and(|lag| LATE.contains(&lag));
+        let helps = |lag| lag < HOPELESS || last_lag.is_none_or(|last| lag <= last);
+        let late = seen.lag.is_some_and(|lag| lag >= LATE && helps(lag));
         let budget = interval.mul_f64(if late { BUDGET_LATE } else { BUDGET });
         // What cannot be afforded is left out evenly: a budget that is used up early leaves the lag at its largest when the update comes.
         let affordable = budget.as_nanos() / cost.as_nanos().max(1);
@@ -259,9 +294,26 @@ mod tests {
 
     #[test]
     fn a_feed_that_is_late_but_not_hopeless_may_cost_more() {
-        let budget = |lag| Plan::new(&seen(5, 5_000, Some(lag)), 4_096, USUAL_COST).budget;
-        assert!(budget(3_000) > budget(500));
-        assert_eq!(budget(600_000), budget(500));
+        let budget = |last: Option<u64>, lag| {
+            Plan::new(&seen(5, 5_000, Some(lag)), last.map(Duration::from_millis), 4_096, USUAL_COST).budget
+        };
+        let usual = budget(None, 500);
+        assert!(budget(Some(2_000), 3_000) > usual);
+        assert!(budget(None, 60_000) > usual, "it may still catch up");
+        assert!(budget(Some(60_000), 59_000) > usual, "it catches up");
+        assert!(budget(Some(60_000), 60_000) > usual, "it does not fall back");
+        assert_eq!(budget(Some(60_000), 61_000), usual, "no pumping helps");
+    }
+
+    #[test]
+    fn a_machine_that_got_busy_is_not_charged_to_the_target() {
+        let mut costs = Costs::default();
+        (0..ROUND_TRIPS).for_each(|_| costs.note_round_trip(Duration::from_micros(300)));
+        assert_eq!(costs.account(Duration::from_millis(9)), Duration::from_micros(8_700));
+        (0..ROUND_TRIPS_KEPT).for_each(|_| costs.note_round_trip(Duration::from_millis(8)));
+        assert_eq!(costs.account(Duration::from_millis(9)), Duration::from_millis(1));
+        costs.note_round_trip(CALL_TIMEOUT);
+        assert_eq!(costs.round_trip(), Duration::from_millis(8), "one stop is no busy machine");
     }
 
     #[test]
@@ -320,23 +372,24 @@ mod tests {
     #[test]
     fn the_calls_fit_the_budget() {
         let cost = Duration::from_millis(8);
-        let plan = Plan::new(&seen(5, 0, None), 400, cost);
+        let plan = Plan::new(&seen(5, 0, None), None, 400, cost);
         assert_eq!(plan.budget, Duration::from_millis(80));
         assert_eq!(plan.calls.len(), 10);
         let endless = Observation { interval: Some(Duration::MAX), ..seen(5, 0, None) };
-        assert!(Plan::new(&endless, MAX_CALLS, Duration::ZERO).calls.len() == MAX_CALLS);
+        assert!(Plan::new(&endless, None, MAX_CALLS, Duration::ZERO).calls.len() == MAX_CALLS);
     }
 
     #[test]
     fn a_process_that_stood_still_does_not_stop_the_pump() {
-        let mut costs = Costs { round_trip: Duration::ZERO, of_call: Duration::from_millis(1) };
+        let mut costs = Costs { of_call: Duration::from_millis(1), ..Costs::default() };
         costs.account(CALL_TIMEOUT);
-        assert!(Plan::new(&seen(5, 0, None), 400, costs.of_call).calls.len() > 50);
+        assert!(Plan::new(&seen(5, 0, None), None, 400, costs.of_call).calls.len() > 50);
     }
 
     #[test]
     fn the_network_is_not_charged_to_the_target() {
-        let mut costs = Costs { round_trip: Duration::from_millis(20), of_call: USUAL_COST };
+        let mut costs = Costs::default();
+        costs.note_round_trip(Duration::from_millis(20));
         assert_eq!(costs.account(Duration::from_millis(21)), Duration::from_millis(1));
         assert_eq!(costs.account(Duration::from_millis(3)), Duration::ZERO);
     }
