@@ -17,7 +17,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Two transfers lock the same two accounts in opposite order.",
         finding: "deadlock",
         also: &[],
-        onset: Duration::from_millis(50),
+        onset: FRAUD_CHECK,
         within: Duration::from_secs(10),
         under: EVERYWHERE,
         source: SOURCE,
@@ -28,7 +28,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "Three transfers go round in a circle, each holding the account that the one before it needs.",
         finding: "deadlock",
         also: &[],
-        onset: Duration::from_millis(50),
+        onset: FRAUD_CHECK,
         within: Duration::from_secs(10),
         under: &[Late, CurrentThread],
         source: SOURCE,
@@ -49,6 +49,8 @@ pub(super) const ILLNESSES: &[Illness] = &[
 
 const SOURCE: Source = Source { file: "sick/bank.rs", text: include_str!("bank.rs") };
 
+const FRAUD_CHECK: Duration = Duration::from_millis(300);
+
 struct Account {
     balance: i64,
 }
@@ -57,8 +59,8 @@ type Shared = Arc<Mutex<Account>>;
 
 async fn transfer(from: Shared, to: Shared, amount: i64) {
     let mut from = from.lock().await;
-    // Asks the fraud check while it holds the first account.
-    sleep(Duration::from_millis(20)).await;
+    // Asks the fraud check while it holds the first account: for longer than a starved machine puts transfers out of step.
+    sleep(FRAUD_CHECK).await;
     let mut to = to.lock().await;
     from.balance -= amount;
     to.balance += amount;
