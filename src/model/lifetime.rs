@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ends::Ended;
-use super::history::push_bounded;
+use super::history::{Second, push_bounded};
 use super::resource::{Resource, ResourceKind};
 use super::site::{End, Life};
 use super::task::Task;
@@ -204,14 +204,10 @@ impl Model {
                 continue;
             };
             site.touched = false;
-            let median_age = if site.history.is_due(now) { Some(site.median_age(now)) } else { None };
-            let live = site.live.len();
+            let (live, median_age) = (site.live.len(), site.median_age(now));
             let second = site.history.current();
-            second.to = now;
-            second.live = live;
-            second.unreliable |= unreliable;
-            if let Some(age) = median_age {
-                second.median_age = age;
+            *second = Second { to: now, live, median_age, unreliable: second.unreliable || unreliable, ..*second };
+            if site.history.is_due(now) {
                 site.history.close(now);
             }
         }

@@ -30,7 +30,7 @@ const WINDOW_CROWD: Setting = Setting::duration(
     "after so long even a crowd of which hardly anybody has left is none that connects",
 );
 const FLOOR: Setting =
-    Setting::number("floor", 10.0, "growth below this, plus five times the root of the number alive, is noise");
+    Setting::number("floor", 10.0, "growth below this, plus five times the root of the births and ends meanwhile, is noise");
 const CERTAINTY: Setting =
     Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
 const AGE: Setting = Setting::duration("age", Duration::from_secs(1), "the median age of the tasks alive");
@@ -54,9 +54,6 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// The age of the tasks alive must rise too, with this certainty.
 const AGE_RISES: f64 = 2.3;
-/// A median age that rises by at least this many seconds a second belongs to tasks of which few end; where none does and the growth is
-/// even, it rises by a half.
-const NO_TURNOVER: f64 = 0.3;
 /// Where counts were doubtful for more than this share of the time, no growth is told.
 const UNKNOWN: f64 = 0.4;
 /// So many of the tasks alive are asked what they wait for.
@@ -119,6 +116,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 struct Series {
     live: Vec<f64>,
     ages: Vec<f64>,
+    /// Births and ends meanwhile.
+    changes: f64,
     window: Duration,
 }
 
@@ -138,7 +137,8 @@ fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
         live.push(as_number(known.live));
         ages.push((known.median_age + time.since(known.to)).as_secs_f64());
     }
-    Some(Series { live, ages, window: Duration::from_secs(seconds) })
+    let changes = site.history.since(start).map(|second| f64::from(second.born) + f64::from(second.ended)).sum();
+    Some(Series { live, ages, changes, window: Duration::from_secs(seconds) })
 }
 
 fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
@@ -148,14 +148,11 @@ fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
         && trend::still_grows(&series.live)
 }
 
-/// Growth below this may be chance. A population that turns over varies by the root of its size; one that only gets older varies no
-/// more than its arrivals do, so that a leak does not vanish in the crowd that it has made.
+/// Growth below this may be chance: a count of independent arrivals and departures varies by the root of their number in the window, and
+/// where nearly all turn over within it, by the root of the count itself.
 fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
-    let last = series.live.last().copied().unwrap_or_default();
-    let aged = series.ages.last().copied().unwrap_or_default() - series.ages.first().copied().unwrap_or_default();
-    let turns_over = aged < NO_TURNOVER * series.window.as_secs_f64();
-    let varies_by = if turns_over { last } else { trend::growth(&series.live).clamp(0.0, last) };
-    settings.number(&FLOOR) + 5.0 * varies_by.sqrt()
+    let alive = series.live.last().copied().unwrap_or_default();
+    settings.number(&FLOOR) + 5.0 * series.changes.min(alive).sqrt()
 }
 
 /// What most of the tasks alive wait for, and how many of those asked do.
