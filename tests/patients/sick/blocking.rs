@@ -96,7 +96,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "scheduling-delay",
         about: "Forty tasks compute for a millisecond at a time, more than their only thread can do.",
         finding: "scheduling-delay",
-        also: &[],
+        also: &["long-polls"],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
         under: &[Late],
