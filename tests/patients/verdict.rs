@@ -227,7 +227,10 @@ fn contract_faults(patient: &Patient, report: &Report) -> Vec<String> {
     if !report.exit_code.is_some_and(|code| patient.exit_codes.contains(&code)) {
         let complaints = report.complaints.trim();
         let expected = patient.exit_codes;
-        faults.push(format!("The exit code is {:?}, expected {expected:?}; {complaints}", report.exit_code));
+        let doubts = report.lines.last().map_or(&Value::Null, |(_, line)| &line["inconclusive_because"]);
+        let code = report.exit_code;
+        faults
+            .push(format!("The exit code is {code:?}, expected {expected:?}, with the doubts {doubts}; {complaints}"));
     }
     faults
 }

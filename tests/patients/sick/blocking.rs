@@ -96,7 +96,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "scheduling-delay",
         about: "Forty tasks compute for a millisecond at a time, more than their only thread can do.",
         finding: "scheduling-delay",
-        also: &[],
+        also: &["long-polls"],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
         under: &[Late],
@@ -167,7 +167,7 @@ async fn move_goods(from: Shelf, to: Shelf) {
     loop {
         sleep(Duration::from_millis(10)).await;
         let mut from = from.lock().unwrap_or_else(PoisonError::into_inner);
-        thread::sleep(Duration::from_millis(30));
+        thread::sleep(Duration::from_millis(300));
         let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
         *from = from.saturating_sub(1);
         *to += 1;

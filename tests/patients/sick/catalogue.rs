@@ -29,7 +29,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         finding: "deadlock",
         also: &[],
         onset: Duration::from_millis(150),
-        within: Duration::from_secs(10),
+        within: Duration::from_secs(20),
         under: EVERYWHERE,
         source: SOURCE,
         run: read_inside_read,

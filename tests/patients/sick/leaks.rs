@@ -17,7 +17,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         finding: "task-pileup",
         also: &["growing-waiters"],
         onset: Duration::ZERO,
-        within: Duration::from_secs(25),
+        within: Duration::from_secs(35),
         under: EVERYWHERE,
         source: SOURCE,
         run: spawn_before_permit,

@@ -40,7 +40,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         finding: "growing-queue",
         also: &["full-channel"],
         onset: Duration::ZERO,
-        within: Duration::from_secs(25),
+        within: Duration::from_secs(40),
         under: &[Late, Load],
         source: SOURCE,
         run: filling_channel,

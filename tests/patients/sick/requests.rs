@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore, futures::OwnedNotified};
 use tokio::time::{interval, sleep};
 
 use super::Condition::{CurrentThread, Late, Load};
@@ -26,10 +26,10 @@ pub(super) const ILLNESSES: &[Illness] = &[
     },
     Illness {
         id: "lost-signal",
-        about: "One request in thirty begins to wait for a signal just after it was given.",
+        about: "One request in thirty begins to wait for a signal when it has been given already.",
         finding: "never-completes",
         also: &[],
-        onset: Duration::from_millis(3500),
+        onset: Duration::from_millis(4500),
         within: Duration::from_secs(60),
         under: &[Load],
         source: SOURCE,
@@ -81,9 +81,9 @@ fn one_lock_for_all_sessions() {
     });
 }
 
-async fn wait_until_stored(stored: Arc<Notify>, delay: Duration) {
-    sleep(delay).await;
-    stored.notified().await;
+async fn wait_until_stored(stored: Arc<Notify>, early: Option<OwnedNotified>) {
+    sleep(Duration::from_millis(if early.is_some() { 10 } else { 1_000 })).await;
+    early.unwrap_or_else(|| stored.notified_owned()).await;
 }
 
 fn a_signal_before_the_wait() {
@@ -92,8 +92,8 @@ fn a_signal_before_the_wait() {
         for number in 0_u64.. {
             arrival.tick().await;
             let stored = Arc::new(Notify::new());
-            let delay = Duration::from_millis(if number % 30 == 29 { 60 } else { 10 });
-            tokio::spawn(wait_until_stored(stored.clone(), delay)); // <- lost-signal
+            let early = (number % 30 != 29).then(|| stored.clone().notified_owned());
+            tokio::spawn(wait_until_stored(stored.clone(), early)); // <- lost-signal
             sleep(Duration::from_millis(40)).await;
             stored.notify_waiters();
         }
@@ -122,7 +122,7 @@ fn the_slower_half_stays() {
         for number in 0_u64.. {
             arrival.tick().await;
             let done = Arc::new(Notify::new());
-            let length = Duration::from_millis(if number.is_multiple_of(2) { 150 } else { 250 });
+            let length = Duration::from_millis(if number.is_multiple_of(2) { 150 } else { 2_000 });
             let upload = tokio::spawn(upload(done.clone(), Duration::from_millis(200)));
             let relay = tokio::spawn(relay(done, length)); // <- detached-half
             tokio::spawn(async move {

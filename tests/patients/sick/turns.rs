@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::time::{interval, sleep};
 
 use super::Condition::{CurrentThread, Late, Load};
@@ -66,17 +66,17 @@ async fn add(register: Register, amount: u64) {
     *register.lock().await += amount;
 }
 
-async fn hold_for_a_while(register: Register) {
+async fn hold_until_asked(register: Register, asked: Arc<Notify>) {
     let _all = register.lock().await;
-    sleep(Duration::from_millis(800)).await;
+    asked.notified().await;
 }
 
-async fn add_with_a_limit(register: Register) {
-    sleep(Duration::from_millis(300)).await;
+async fn add_with_a_limit(register: Register, holder: Arc<Notify>) {
+    sleep(Duration::from_secs(1)).await;
     let mut adding = Box::pin(add(register.clone(), 1));
     tokio::select! {
         () = &mut adding => {}
-        () = sleep(Duration::from_millis(200)) => add(register, 2).await,
+        () = sleep(Duration::from_millis(200)) => { holder.notify_one(); add(register, 2).await }
     }
 }
 
@@ -90,9 +90,9 @@ async fn audit(register: Register) {
 
 fn put_aside_in_the_queue() {
     service::workers(2).block_on(async {
-        let register = Arc::new(Mutex::new(0));
-        tokio::spawn(hold_for_a_while(register.clone()));
-        tokio::spawn(add_with_a_limit(register.clone())); // <- futurelock
+        let (register, asked) = (Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
+        tokio::spawn(hold_until_asked(register.clone(), asked.clone()));
+        tokio::spawn(add_with_a_limit(register.clone(), asked)); // <- futurelock
         sleep(Duration::from_secs(2)).await;
         tokio::spawn(audit(register));
         pending::<()>().await;

@@ -5,8 +5,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::sleep;
 
 use super::{Illness, Source};
 use crate::service;
@@ -18,7 +18,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         finding: "vanished-singleton",
         also: &[],
         onset: Duration::from_secs(65),
-        within: Duration::from_secs(20),
+        within: Duration::from_secs(30),
         under: &[],
         source: SOURCE,
         run: a_consumer_that_panics,
@@ -27,7 +27,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "lock-order",
         about: "Orders and price changes take the same two locks in opposite order, in turns that have not met so far.",
         finding: "lock-order",
-        also: &["deadlock"],
+        also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(90),
         under: &[],
@@ -65,15 +65,15 @@ fn a_consumer_that_panics() {
 
 type Shelf = Arc<Mutex<HashMap<u32, u32>>>;
 
-async fn take_both(first: Shelf, second: Shelf, start: Instant) {
-    let mut due = interval_at(start, Duration::from_millis(1_370));
+async fn take_both(first: Shelf, second: Shelf, turn: Arc<Notify>, next: Arc<Notify>) {
     loop {
-        due.tick().await;
-        let first = first.lock().await;
+        turn.notified().await;
+        sleep(Duration::from_millis(335)).await;
+        let _first = first.lock().await;
         sleep(Duration::from_millis(100)).await;
-        let second = second.lock().await;
+        let _second = second.lock().await;
         sleep(Duration::from_millis(250)).await;
-        drop((first, second));
+        next.notify_one();
     }
 }
 
@@ -81,9 +81,10 @@ fn opposite_orders() {
     service::workers(2).block_on(async {
         let stock = Arc::new(Mutex::new(HashMap::new())); // <- lock-order
         let prices = Arc::new(Mutex::new(HashMap::new())); // <- lock-order
-        let start = Instant::now() + Duration::from_millis(200);
-        tokio::spawn(take_both(stock.clone(), prices.clone(), start)); // <- also lock-order
-        tokio::spawn(take_both(prices, stock, start + Duration::from_millis(685))); // <- also lock-order
+        let [orders, changes] = [Notify::new(), Notify::new()].map(Arc::new);
+        tokio::spawn(take_both(stock.clone(), prices.clone(), orders.clone(), changes.clone())); // <- also lock-order
+        tokio::spawn(take_both(prices, stock, changes, orders.clone())); // <- also lock-order
+        orders.notify_one();
         pending::<()>().await;
     });
 }

@@ -44,15 +44,15 @@ async fn refresh_certificate(renewed: Arc<AtomicBool>) {
 
 async fn renew(renewed: Arc<AtomicBool>) {
     let mut due = interval(Duration::from_secs(1));
-    loop {
+    for second in 1_u32.. {
         due.tick().await;
-        renewed.fetch_not(Ordering::AcqRel);
+        renewed.store(second.is_multiple_of(30), Ordering::Release);
     }
 }
 
 fn forgotten_waker() {
     service::workers(2).block_on(async {
-        let renewed = Arc::new(AtomicBool::new(true));
+        let renewed = Arc::new(AtomicBool::new(false));
         tokio::spawn(renew(renewed.clone()));
         tokio::spawn(refresh_certificate(renewed)); // <- lost-waker
         pending::<()>().await;
