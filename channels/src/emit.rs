@@ -118,14 +118,18 @@ pub(crate) struct Operation {
 impl Operation {
     /// One that has just been polled for the first time.
     pub(crate) fn new(resource: Span, source: &'static str, name: &'static str, ready: bool) -> Self {
-        let (operation, poll) = resource.in_scope(|| {
-            let operation =
-                trace_span!(target: TARGET, "runtime.resource.async_op", source, inherits_child_attrs = false);
-            let poll = operation.in_scope(|| trace_span!(target: TARGET, "runtime.resource.async_op.poll"));
-            (operation, poll)
+        let operation = resource.in_scope(|| {
+            trace_span!(target: TARGET, "runtime.resource.async_op", source, inherits_child_attrs = false)
         });
-        let new = Self { resource, operation, poll, name };
-        new.polled(|| new.tell(ready));
+        let mut new = Self { resource, operation, poll: Span::none(), name };
+        // To enter the operation a second time would be a second poll.
+        new.poll = new.resource.in_scope(|| {
+            new.operation.in_scope(|| {
+                let poll = trace_span!(target: TARGET, "runtime.resource.async_op.poll");
+                poll.in_scope(|| new.tell(ready));
+                poll
+            })
+        });
         new
     }
 

@@ -176,7 +176,9 @@ impl Queue {
         let description = &self.description;
         let span = dispatcher::with_default(&listener, || {
             let span = emit::resource(description.concrete_type, description.kind, description.place);
-            span.in_scope(|| self.describe());
+            if !span.is_disabled() {
+                span.in_scope(|| self.describe());
+            }
             span
         });
         let stage = if span.is_disabled() { Stage::Off } else { Stage::Shown { listener, span } };
