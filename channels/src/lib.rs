@@ -11,6 +11,8 @@ mod probe;
 mod queue;
 mod roster;
 mod sampler;
+#[cfg(test)]
+mod side_by_side;
 mod tap;
 pub mod watch;
 

@@ -148,6 +148,14 @@ impl Queue {
         self.high_water.fetch_max(depth, Relaxed);
     }
 
+    /// What was counted as inside. A message is counted when it is in and when it is out: in its place may be another one before that.
+    pub(crate) fn inside(&self, counted: usize) -> usize {
+        match self.capacity.load(Relaxed) {
+            0 => counted,
+            capacity => counted.min(capacity),
+        }
+    }
+
     /// What the sampler has to do with it now.
     pub(crate) fn look(&self) -> Look {
         match &mut self.face().stage {
@@ -258,7 +266,7 @@ impl Queue {
                 let (sent, received) = counter::between(|| self.sending.count(), || self.receiving.count());
                 numbers.set(Number::Sent, sent);
                 numbers.set(Number::Received, received);
-                Some(counter::difference(sent, received))
+                Some(self.inside(counter::difference(sent, received)))
             }
             Source::Broadcast(broadcast) => Some(self.furthest_behind(broadcast, &mut numbers)),
             Source::Watch(receivers) => {
@@ -298,7 +306,7 @@ impl Queue {
         numbers.set(Number::Receivers, seats.len());
         numbers.set(Number::Lag, behind);
         numbers.set(Number::Missed, broadcast.missed.load(Relaxed));
-        behind.min(self.capacity.load(Relaxed))
+        self.inside(behind)
     }
 
     fn face(&self) -> MutexGuard<'_, Face> {

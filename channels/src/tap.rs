@@ -44,7 +44,7 @@ impl Tap {
         let count = queue.receiving.add_alone(number);
         // Between two receives a queue only grows: it is deepest right before one.
         if count % LOOK_EVERY < number {
-            queue.note_depth(left().saturating_add(number));
+            queue.note_depth(queue.inside(left().saturating_add(number)));
         }
         if queue.receiving.is_asked() {
             queue.show_done(&queue.receiving, source, "recv");

@@ -1,5 +1,5 @@
 //! Channels that live for one request.
-#![expect(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code, reason = "a test that fails must say so")]
+#![expect(clippy::unwrap_used, unreachable_pub, dead_code, reason = "a test that fails must say so")]
 
 mod recorder;
 
