@@ -76,9 +76,15 @@ impl<T> Sender<T> {
     ///
     /// If the receiver is closed or dropped; the value is in the error.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.inner.send(value).await?;
-        self.tap.sent("Sender::send");
-        Ok(())
+        // This is what tokio's method does, too. To wrap that one would put a future around a future.
+        match self.inner.reserve().await {
+            Ok(permit) => {
+                permit.send(value);
+                self.tap.sent("Sender::send");
+                Ok(())
+            }
+            Err(_) => Err(SendError(value)),
+        }
     }
 
     /// Completes when the receiver is closed or dropped.
