@@ -118,9 +118,9 @@ pub(crate) struct Operation {
 impl Operation {
     /// One that has just been polled for the first time.
     pub(crate) fn new(resource: Span, source: &'static str, name: &'static str, ready: bool) -> Self {
-        let operation = resource.in_scope(|| {
-            trace_span!(target: TARGET, "runtime.resource.async_op", source, inherits_child_attrs = false)
-        });
+        let operation = resource.in_scope(
+            || trace_span!(target: TARGET, "runtime.resource.async_op", source, inherits_child_attrs = false),
+        );
         let mut new = Self { resource, operation, poll: Span::none(), name };
         // To enter the operation a second time would be a second poll.
         new.poll = new.resource.in_scope(|| {

@@ -192,7 +192,8 @@ impl Queue {
         let stage = if span.is_disabled() { Stage::Off } else { Stage::Shown { listener, span } };
         let mut face = self.face();
         // It may have ended in the meantime.
-        let unused = if matches!(face.stage, Stage::New { .. }) { std::mem::replace(&mut face.stage, stage) } else { stage };
+        let unused =
+            if matches!(face.stage, Stage::New { .. }) { std::mem::replace(&mut face.stage, stage) } else { stage };
         drop(face);
         drop(unused);
     }

@@ -19,19 +19,22 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Queues that are shown when they are made: all those of a starting service, but not one for each request. A console feed hands on a
 /// hundred new things a second, and tasks, locks and timers want some of that, too.
-pub(crate) static SHOWN_AT_BIRTH: Budget = if cfg!(test) { NO_LIMIT } else { Budget::new(128, 8) };
+pub(crate) static SHOWN_AT_BIRTH: Budget = limit(128, 8);
 /// Queues that are shown because they have lasted.
 static SHOWN_LATER: Budget = Budget::new(64, 32);
 /// Sends, receives and waits that are shown.
-pub(crate) static OPERATIONS: Budget = if cfg!(test) { NO_LIMIT } else { Budget::new(32, 16) };
-/// For tests of what is shown, not of how much.
-const NO_LIMIT: Budget = Budget::new(usize::MAX, 0);
+pub(crate) static OPERATIONS: Budget = limit(32, 16);
 /// So many queues are asked each time who uses them.
 const ASKED_AT_ONCE: usize = 4;
 
 static QUEUES: Roster<Queue> = Roster::new();
 static RUNS: AtomicBool = AtomicBool::new(false);
 static ALARM: Alarm = Alarm { interval: Mutex::new(DEFAULT_INTERVAL), rings: Condvar::new() };
+
+/// A limit, but for the tests of this crate, which are of what is shown, not of how much.
+const fn limit(most: usize, per_second: usize) -> Budget {
+    if cfg!(test) { Budget::new(usize::MAX, 0) } else { Budget::new(most, per_second) }
+}
 
 /// What the sampler sleeps on.
 struct Alarm {

@@ -1,5 +1,5 @@
 //! What a client of the real console-subscriber gets to know.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails must say so")]
+#![expect(clippy::unwrap_used, reason = "a test that fails must say so")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
@@ -28,7 +28,9 @@ impl Told {
     fn take(&mut self, update: Update) {
         for task in update.task_update.unwrap_or_default().new_tasks {
             let name = task.fields.iter().find_map(|field| match (&field.name, &field.value) {
-                (Some(Name::StrName(name)), Some(Value::DebugVal(value) | Value::StrVal(value))) if name == "task.name" => {
+                (Some(Name::StrName(name)), Some(Value::DebugVal(value) | Value::StrVal(value)))
+                    if name == "task.name" =>
+                {
                     Some(value.clone())
                 }
                 _ => None,

@@ -83,7 +83,9 @@ fn at_rest_what_was_sent_and_not_received_is_inside() {
     assert_eq!(received + depth, PRODUCERS * EACH);
     recorder.until("all of it", |seen| {
         let number = |attribute| number(seen, "mpsc::unbounded_channel", attribute);
-        number("sent") == Some(PRODUCERS * EACH) && number("received") == Some(received) && number("depth") == Some(depth)
+        number("sent") == Some(PRODUCERS * EACH)
+            && number("received") == Some(received)
+            && number("depth") == Some(depth)
     });
     assert!(recorder.with(|seen| number(seen, "mpsc::unbounded_channel", "high_water").unwrap()) >= depth);
     drop(bounded);

@@ -52,8 +52,14 @@ fn an_unbounded_channel_tells_all_there_is_to_know() {
         assert_eq!(resource.fields["kind"], "channel");
         assert_eq!(resource.fields["is_internal"], "false");
         let last = resource.told.iter().map(|(name, values)| (name.clone(), values.last().unwrap().clone()));
-        let expected =
-            [("depth", "6"), ("high_water", "7"), ("message_size", "48"), ("name", "orders"), ("received", "1"), ("sent", "7")];
+        let expected = [
+            ("depth", "6"),
+            ("high_water", "7"),
+            ("message_size", "48"),
+            ("name", "orders"),
+            ("received", "1"),
+            ("sent", "7"),
+        ];
         assert_eq!(last.collect::<BTreeMap<_, _>>(), texts(&expected));
         assert!(resource.ways.values().all(|way| way == "override"), "{:?}", resource.ways);
     });
@@ -127,7 +133,10 @@ fn a_receiver_that_waits_is_seen_in_its_task_as_long_as_it_waits() {
             recorder.with(|seen| {
                 let waits = seen.operations("UnboundedReceiver::recv");
                 let [wait] = &waits[..] else { panic!("one wait: {waits:?}") };
-                assert_eq!((wait.ended, wait.task.as_deref(), &wait.polls[..]), (false, Some("consumer"), &[false][..]));
+                assert_eq!(
+                    (wait.ended, wait.task.as_deref(), &wait.polls[..]),
+                    (false, Some("consumer"), &[false][..])
+                );
                 assert_eq!(wait.entered, 1, "one poll");
                 assert!(seen.resources.contains_key(&wait.resource.unwrap()));
             });
@@ -143,7 +152,10 @@ fn a_receiver_that_waits_is_seen_in_its_task_as_long_as_it_waits() {
         assert_eq!(waits[0].polls, [false, true]);
         let sends = seen.operations("UnboundedSender::send");
         assert_eq!(sends.len(), 1);
-        assert_eq!((sends[0].task.as_deref(), &sends[0].polls[..], sends[0].ended), (Some("producer"), &[true][..], true));
+        assert_eq!(
+            (sends[0].task.as_deref(), &sends[0].polls[..], sends[0].ended),
+            (Some("producer"), &[true][..], true)
+        );
     });
 }
 
@@ -335,5 +347,6 @@ fn without_a_subscriber_nothing_is_asked_and_nothing_told() {
         recorder.until("the other one", |seen| is_last(seen.resource("Gauge"), "depth", &depth.to_string()));
     }
     assert_eq!(calls.load(SeqCst), 0);
-    recorder.with(|seen| assert!(seen.resource("Probe").is_none() && seen.resource("mpsc::unbounded_channel").is_none()));
+    recorder
+        .with(|seen| assert!(seen.resource("Probe").is_none() && seen.resource("mpsc::unbounded_channel").is_none()));
 }

@@ -48,7 +48,9 @@ fn a_million_channels_of_requests_do_not_flood_the_feed() {
     late.send(1).unwrap();
     set_interval(Duration::from_millis(10));
     recorder.until("the late one", |seen| {
-        seen.resources.values().any(|resource| resource.last("name") == Some("late") && resource.last("depth") == Some("1"))
+        seen.resources
+            .values()
+            .any(|resource| resource.last("name") == Some("late") && resource.last("depth") == Some("1"))
     });
     recorder.with(|seen| {
         let late = seen.resources.values().find(|resource| resource.last("name") == Some("late")).unwrap();

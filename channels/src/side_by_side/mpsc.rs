@@ -198,6 +198,7 @@ fn a_value_that_cannot_be_sent_comes_back() {
     assert_eq!(sender.send("f"), Err(SendError("f")));
 }
 
+#[cfg(feature = "time")]
 #[test]
 fn a_send_waits_no_longer_than_its_timeout() {
     let _listening = listen();

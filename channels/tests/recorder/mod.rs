@@ -193,9 +193,8 @@ where
         let name = ctx.span(id).unwrap().name();
         ENTERED.with_borrow_mut(|entered| entered.push((id.into_u64(), name)));
         let mut seen = self.seen();
-        if let Some(number) = seen.live.get(&id.into_u64()).copied()
-            && let Some(operation) = seen.operations.get_mut(&number)
-        {
+        let number = seen.live.get(&id.into_u64()).copied();
+        if let Some(operation) = number.and_then(|number| seen.operations.get_mut(&number)) {
             operation.entered += 1;
         }
     }
