@@ -57,3 +57,25 @@ impl<T> Entries<T> {
         self.all.shrink_to(self.full);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_come_and_go_do_not_fill_the_list() {
+        let roster = Roster::new();
+        let kept: Vec<_> = (0..10).map(Arc::new).collect();
+        assert!(roster.is_empty() && roster.add(&kept[0]) && !roster.add(&kept[1]));
+        kept[2..].iter().for_each(|entry| _ = roster.add(entry));
+        let mut longest = 0;
+        for number in 0..10_000 {
+            roster.add(&Arc::new(number));
+            longest = longest.max(roster.entries().all.len());
+        }
+        assert!(longest <= SMALL, "{longest}");
+        assert!(roster.living().iter().map(|entry| **entry).eq(0..10));
+        drop(kept);
+        assert!(roster.living().is_empty() && roster.is_empty());
+    }
+}

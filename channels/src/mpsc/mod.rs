@@ -5,10 +5,12 @@
 
 mod bounded;
 mod permit;
+mod receiver;
 mod unbounded;
 
-pub use bounded::{Receiver, Sender, WeakSender, channel, channel_named};
+pub use bounded::{Sender, WeakSender, channel, channel_named};
 pub use permit::{OwnedPermit, Permit, PermitIterator};
+pub use receiver::Receiver;
 pub use tokio::sync::mpsc::error;
 pub use unbounded::{
     UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel, unbounded_channel_named,
