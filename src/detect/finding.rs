@@ -162,6 +162,10 @@ pub enum Role {
     Culprit,
     /// What it waits for.
     Resource,
+    /// Puts something into the queue.
+    Sender,
+    /// Takes something out of the queue.
+    Receiver,
 }
 
 impl Role {
@@ -173,6 +177,8 @@ impl Role {
             Self::Victim => "victim",
             Self::Culprit => "culprit",
             Self::Resource => "resource",
+            Self::Sender => "sender",
+            Self::Receiver => "receiver",
         }
     }
 }

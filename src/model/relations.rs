@@ -1,5 +1,6 @@
 //! How things depend on each other: what a task waits for, who holds that, and what the holder in turn waits for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::async_op::{AsyncOp, OpStats};
@@ -7,7 +8,7 @@ use super::resource::{Resource, ResourceKind};
 use super::task::{Task, TaskState};
 use super::time::Timestamp;
 use super::waits::Grant;
-use super::{Model, OpKey, ResourceKey, TaskKey};
+use super::{Model, OpKey, ResourceKey, SiteKey, TaskKey};
 
 /// Most levels of resources or ops inside each other that are followed.
 const NESTING: usize = 8;
@@ -17,6 +18,8 @@ pub(super) const SAME_POLL: Duration = Duration::from_micros(100);
 const MOST_READERS: u64 = 1_000;
 /// A grant and the permits left after it are reported one after the other: so much disorder is allowed.
 const SAME_REPORT: Duration = Duration::from_millis(10);
+/// So many of the last users of a queue, and of those that wait, are looked at.
+const USERS: usize = 64;
 /// Most steps of a wait chain that are followed.
 const CHAIN: usize = 16;
 
@@ -53,16 +56,40 @@ pub struct Step {
     pub holders: Vec<Holder>,
 }
 
+/// Whether an op of this source, such as `Sender::try_send`, puts something into a queue.
+fn is_send(source: &str) -> bool {
+    source.rsplit("::").next().is_some_and(|method| method.contains("send"))
+}
+
 impl Model {
     /// The lock, semaphore or channel that a resource is (part of).
     pub fn lock(&self, mut resource: ResourceKey) -> Option<ResourceKey> {
         for _ in 0..NESTING {
-            match self.resource(resource)?.parent {
-                Some(parent) => resource = parent,
-                None => return Some(resource),
+            let it = self.resource(resource)?;
+            match it.parent {
+                Some(parent) if it.kind != ResourceKind::Channel => resource = parent,
+                _ => return Some(resource),
             }
         }
         None
+    }
+
+    /// The spawn sites of tasks that put something into a queue, waited for room in it or are about to, as far as the feed tells.
+    pub fn senders(&self, queue: ResourceKey) -> BTreeSet<SiteKey> {
+        self.users(queue, |kind, source| kind == ResourceKind::Channel || is_send(source))
+    }
+
+    /// The spawn sites of tasks that took something out of a queue or wait for it, as far as the feed tells.
+    pub fn receivers(&self, queue: ResourceKey) -> BTreeSet<SiteKey> {
+        self.users(queue, |kind, source| kind != ResourceKind::Channel && !is_send(source))
+    }
+
+    fn users(&self, queue: ResourceKey, takes_part: impl Fn(ResourceKind, &str) -> bool) -> BTreeSet<SiteKey> {
+        let Some(it) = self.resource(queue) else { return BTreeSet::new() };
+        let granted = it.grants.newest_first().take(USERS).filter(|grant| takes_part(it.kind, &grant.source));
+        let waiting = self.waiters(queue).take(USERS).filter(|(_, op)| takes_part(it.kind, &op.source));
+        let waiting = waiting.filter_map(|(_, op)| Some(self.task(op.task?)?.site));
+        waiting.chain(granted.filter_map(|grant| grant.site)).collect()
     }
 
     /// The lock, semaphore or channel that an op wants.

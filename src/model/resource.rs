@@ -21,7 +21,7 @@ pub enum ResourceKind {
     RwLock,
     /// `tokio::sync::Semaphore`.
     Semaphore,
-    /// A bounded `mpsc` channel: it shows only as the semaphore that counts its free slots.
+    /// A bounded `mpsc` channel: the semaphore that counts its free slots, which is all that shows of it, or part of a queue that tells more.
     Channel,
     /// The semaphore inside a lock or semaphore.
     Inner,
@@ -134,6 +134,8 @@ pub struct Depth {
     pub at: Timestamp,
     /// How many things were in it.
     pub depth: u64,
+    /// How many had been taken out by then in total, where the queue tells.
+    pub received: Option<u64>,
 }
 
 /// Those who wait for a lock at a time.
@@ -288,13 +290,14 @@ impl Resource {
     }
 
     fn note_depth(&mut self, at: Timestamp, depth: u64) {
+        let received = self.number("received");
         if self.depths.len() > 1
             && let Some(last) = self.depths.back_mut()
             && at.since(last.at).as_millis() < 1_000
         {
-            last.depth = depth;
+            (last.depth, last.received) = (depth, received);
             return;
         }
-        push_bounded(&mut self.depths, Depth { at, depth }, DEPTHS);
+        push_bounded(&mut self.depths, Depth { at, depth, received }, DEPTHS);
     }
 }

@@ -131,52 +131,72 @@ fn symptom(
 ) -> Option<Symptom> {
     let senders = senders(model, key, channel);
     let first = model.site(*senders.first()?)?;
+    let queue = channel.parent.and_then(|queue| model.resource(queue));
+    let receivers = channel.parent.map(|queue| model.receivers(queue)).unwrap_or_default();
+    let receiver = receivers.first().and_then(|site| model.site(*site));
     let places = senders.iter().filter_map(|site| model.site(*site));
     let class = places.clone().map(|site| format!("{} {}", site.id.name, site.id.location)).collect();
     let critical = stands && measured.standstill >= settings.duration(&CRITICAL);
-    let size = channel.permits.capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
+    let capacity = queue.and_then(Resource::capacity).or(channel.permits.capacity);
+    let size = capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
     let tasks: Vec<_> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
+    let made_at = queue.map_or_else(String::new, |queue| format!(" made at {}", queue.location));
+    let consumer = match receiver {
+        Some(site) => format!("Look at {}, which receives from this channel:", wording::site(site)),
+        None => "Look at the task that receives from this channel (the feed does not tell which one it is):".to_owned(),
+    };
     Some(Symptom {
         severity: if critical { Severity::Critical } else { Severity::Warning },
         grade: None,
         subject: Subject {
             kind: SubjectKind::Resource,
             name: "bounded channel".to_owned(),
-            location: first.id.location.to_string(),
+            location: queue.map_or(&first.id.location, |queue| &queue.location).to_string(),
             ids: wording::task_ids(model, &tasks),
             count: measured.waiting,
         },
         summary: format!(
-            "The bounded channel{size} that {} sends to is full: {}{}.",
+            "The bounded channel{size}{made_at} that {} sends to is full: {}{}.",
             wording::site(first),
             waits(measured.waiting),
             state(settings, measured, stands),
         ),
         evidence: vec![
             Evidence::count("senders waiting", "tasks", measured.waiting, None),
-            Evidence::number("mean number of waiting senders", "tasks", measured.mean_waiters, Some(settings.number(&WAITERS)))
+            Evidence::number(
+                "mean number of waiting senders",
+                "tasks",
+                measured.mean_waiters,
+                Some(settings.number(&WAITERS)),
+            )
+            .over(measured.window),
+            Evidence::time("median wait of a sender", measured.median, Some(settings.duration(&WAIT)))
                 .over(measured.window),
-            Evidence::time("median wait of a sender", measured.median, Some(settings.duration(&WAIT))).over(measured.window),
             Evidence::time("time since anybody got in", measured.standstill, Some(settings.duration(&STANDSTILL))),
         ],
-        related: places.take(4).map(|site| wording::related_site(site, Role::Waiter)).collect(),
+        related: places
+            .take(4)
+            .map(|site| wording::related_site(site, Role::Waiter))
+            .chain(receiver.map(|site| wording::related_site(site, Role::Receiver)))
+            .collect(),
         cause: Some(match other_full(model, key) {
             Some(other) => format!(
                 "Its consumer receives too slowly or not at all; possibly because it sends to another full channel itself, on which {other} \
                  waits: begin there."
             ),
             None if stands => {
-                "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself.".to_owned()
+                "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself."
+                    .to_owned()
             }
             None => "Its consumer receives more slowly than its producers send.".to_owned(),
         }),
-        recommendation: "Look at the task that receives from this channel (the feed does not tell which one it is): what does it await \
-                         between two receives? Make it faster or run several, or let producers shed load with try_send or a timeout. A \
-                         larger channel only delays the same."
-            .to_owned(),
+        recommendation: format!(
+            "{consumer} what does it await between two receives? Make it faster or run several, or let producers shed load with try_send or \
+             a timeout. A larger channel only delays the same."
+        ),
         class,
         scope: Scope {
-            resources: vec![key],
+            resources: [Some(key), channel.parent].into_iter().flatten().collect(),
             sites: senders.into_iter().collect(),
             tasks,
             last_progress: channel.grants.last().map(|grant| grant.at),

@@ -8,9 +8,17 @@ use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Seve
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{trend, wording};
 use crate::model::resource::{Resource, ResourceKind};
+use crate::model::time::Timestamp;
 use crate::model::{Model, ResourceKey, SiteKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the depth must have grown for so long");
+const WINDOW_AT_WORK: Setting = Setting::duration(
+    "window-at-work",
+    Duration::from_secs(10),
+    "and only for so long where the queue tells that it is being worked off meanwhile",
+);
+const WINDOW_SLOW: Setting =
+    Setting::duration("window-slow", Duration::from_secs(60), "a slow leak must have grown for so long");
 const CERTAINTY: Setting =
     Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
 const FLOOR: Setting =
@@ -24,7 +32,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Trend,
     title: "a queue grows without end",
     explain: include_str!("../../../docs/detectors/growing-queue.md"),
-    settings: &[WINDOW, CERTAINTY, FLOOR, CRITICAL],
+    settings: &[WINDOW, WINDOW_AT_WORK, WINDOW_SLOW, CERTAINTY, FLOOR, CRITICAL],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -44,20 +52,51 @@ const SOON: Duration = Duration::from_secs(300);
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.number(&FLOOR);
-    for (key, queue) in model.queues().filter(|(_, queue)| deep(queue)) {
-        let Some(depths) = series(model, settings.duration(&WINDOW), queue) else { continue };
-        let last = depths.last().copied().unwrap_or_default();
-        let floor = settings.number(&FLOOR) + 5.0 * last.sqrt();
-        let grows = trend::growth(&depths) >= floor
-            && trend::mann_kendall(&depths) >= settings.number(&CERTAINTY)
-            && trend::still_grows(&depths)
-            && last >= PEAK * earlier_peak(queue);
-        if grows {
-            let long = series(model, 2 * settings.duration(&WINDOW), queue);
-            let lasts = long.is_some_and(|long| trend::growth(&long) >= floor && trend::still_grows(&long));
-            found.extend(symptom(model, settings, key, queue, &depths, lasts));
+    // A semaphore that is part of a queue only repeats what that tells.
+    let queues = model.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
+    for (key, queue) in queues.filter(|(_, queue)| deep(queue)) {
+        let quick = settings.duration(&WINDOW_AT_WORK);
+        let at_work = is_worked_off(model, quick, queue);
+        let quick = quick.min(settings.duration(&WINDOW));
+        let windows =
+            [at_work.then_some(quick), Some(settings.duration(&WINDOW)), Some(settings.duration(&WINDOW_SLOW))];
+        let mut series = windows.into_iter().flatten().filter_map(|window| series(model, window, queue));
+        if let Some(depths) = series.find(|depths| grows(settings, queue, depths)) {
+            let long = self::series(model, 2 * settings.duration(&WINDOW), queue);
+            let lasts = long
+                .is_some_and(|long| trend::growth(&long) >= least_growth(settings, &long) && trend::still_grows(&long));
+            found.extend(symptom(model, settings, key, queue, &depths, at_work || lasts));
         }
     }
+}
+
+fn grows(settings: Scoped<'_>, queue: &Resource, depths: &[f64]) -> bool {
+    trend::growth(depths) >= least_growth(settings, depths)
+        && trend::mann_kendall(depths) >= settings.number(&CERTAINTY)
+        && trend::still_grows(depths)
+        && depths.last().is_some_and(|last| *last >= PEAK * earlier_peak(queue))
+}
+
+fn least_growth(settings: Scoped<'_>, depths: &[f64]) -> f64 {
+    settings.number(&FLOOR) + 5.0 * depths.last().copied().unwrap_or_default().sqrt()
+}
+
+/// Whether something was taken out in each third of the window, as the queue tells: then it grows because that is too little. What is worked
+/// off in batches grows for a while, too, but nothing is taken out meanwhile.
+fn is_worked_off(model: &Model, window: Duration, queue: &Resource) -> bool {
+    let taken = |ago: Duration| {
+        let known = queue.depths.partition_point(|depth| depth.at <= model.now().minus(ago));
+        queue.depths.get(known.checked_sub(1)?)?.received
+    };
+    let taken: Vec<Option<u64>> = (0..4).rev().map(|thirds| taken(window * thirds / 3)).collect();
+    taken.iter().all(Option::is_some) && taken.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+/// Since when a queue has been growing: when at most a tenth of what is in it now was, as far back as is known.
+fn growing_since(queue: &Resource) -> Option<Timestamp> {
+    let now = queue.depths.back()?.depth;
+    let shallow = queue.depths.iter().rev().find(|depth| depth.depth <= now / 10);
+    shallow.or(queue.depths.front()).map(|depth| depth.at)
 }
 
 /// The depth at each second of the window, if it is known for all of it. Between two reports it did not change.
@@ -108,7 +147,7 @@ fn symptom(
         }
         _ => String::new(),
     };
-    let (related, sites) = users(model, queue);
+    let (related, sites) = users(model, key);
     let mut subject = wording::resource_subject(model, key, 1);
     if queue.kind == ResourceKind::Channel && subject.location.is_empty() {
         subject.location = related.first().map(|site| site.location.clone()).unwrap_or_default();
@@ -127,6 +166,16 @@ fn symptom(
     if let Some(time) = until_full {
         evidence.push(Evidence::time("time until full", time, Some(critical)));
     }
+    if let Some(since) = growing_since(queue) {
+        evidence.push(Evidence::time("time since it was nearly empty, at least", model.now().since(since), None));
+    }
+    let memory = queue.number("message_size").map_or_else(String::new, |bytes| {
+        let growth = as_number(bytes) * rate;
+        evidence.push(
+            Evidence::number("memory growth without what messages point to", "bytes/s", growth, None).over(window),
+        );
+        format!(" Its messages take {growth:.0} bytes more every second, and what they point to.")
+    });
     Some(Symptom {
         severity: match until_full {
             Some(time) if time < critical => Severity::Critical,
@@ -139,7 +188,7 @@ fn symptom(
         class: vec![wording::type_name(queue), subject.location.clone()],
         subject,
         summary: format!(
-            "The {} has grown from {first:.0} to {last:.0} entries in {} ({rate:.1} a second), and still grows.{full}",
+            "The {} has grown from {first:.0} to {last:.0} entries in {} ({rate:.1} a second), and still grows.{full}{memory}",
             wording::resource(model, key),
             wording::duration(window),
         ),
@@ -154,11 +203,15 @@ fn symptom(
     })
 }
 
-/// The sites that put something in, as far as the feed tells.
-fn users(model: &Model, queue: &Resource) -> (Vec<Related>, Vec<SiteKey>) {
-    let sites: BTreeSet<SiteKey> = queue.grants.newest_first().take(64).filter_map(|grant| grant.site).collect();
-    let related = sites.iter().filter_map(|site| model.site(*site)).take(4);
-    (related.map(|site| wording::related_site(site, Role::Culprit)).collect(), sites.iter().copied().collect())
+/// The sites that put something in, and those that take it out, as far as the feed tells.
+fn users(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
+    let (senders, receivers) = (model.senders(key), model.receivers(key));
+    let related = |sites: &BTreeSet<SiteKey>, role| {
+        let sites = sites.iter().filter_map(|site| model.site(*site)).take(4);
+        sites.map(move |site| wording::related_site(site, role)).collect::<Vec<_>>()
+    };
+    let all = [related(&senders, Role::Sender), related(&receivers, Role::Receiver)].concat();
+    (all, senders.union(&receivers).copied().collect())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]

@@ -29,8 +29,11 @@ const WINDOW_CROWD: Setting = Setting::duration(
     Duration::from_secs(150),
     "after so long even a crowd of which hardly anybody has left is none that connects",
 );
-const FLOOR: Setting =
-    Setting::number("floor", 10.0, "growth below this, plus five times the root of the births and ends meanwhile, is noise");
+const FLOOR: Setting = Setting::number(
+    "floor",
+    10.0,
+    "growth below this, plus five times the root of the births and ends meanwhile, is noise",
+);
 const CERTAINTY: Setting =
     Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
 const AGE: Setting = Setting::duration("age", Duration::from_secs(1), "the median age of the tasks alive");
@@ -166,6 +169,10 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
         if let Some((lock, resource)) = lock.and_then(|lock| Some((lock, model.resource(lock)?))) {
             if resource.kind.is_timer() {
                 ticking += 1;
+                continue;
+            }
+            // Who waits for what is in a queue may be a session that nobody has sent anything.
+            if resource.kind == ResourceKind::Other && resource.depth().is_some() {
                 continue;
             }
             waits.entry((resource.kind, resource.location.clone())).or_default().push(lock);

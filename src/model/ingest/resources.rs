@@ -72,10 +72,15 @@ impl Model {
             return;
         };
         let parent = self.resource_or_placeholder(parent);
+        let in_queue = self.resource(parent).is_some_and(|it| it.kind == ResourceKind::Other && !it.placeholder);
         let Some(inner) = self.resources.get_mut(child).filter(|_| child != parent) else {
             return;
         };
         inner.parent = Some(parent);
+        if in_queue && inner.kind == ResourceKind::Inner {
+            // Those who wait for a place in a queue are none of those who wait for what is in it.
+            inner.kind = ResourceKind::Channel;
+        }
         if inner.kind == ResourceKind::Inner
             && let Some(parent) = self.resources.get_mut(parent)
         {
