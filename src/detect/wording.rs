@@ -98,12 +98,12 @@ pub fn is_in_library(location: &str) -> bool {
 }
 
 /// Where a resource was made, as far as that tells the user anything: one made by `Default` has Tokio's own source as its place, and a
-/// channel has none, so those are known by who waits for them.
+/// channel has none unless it is part of a queue that tells, so those are known by who waits for them.
 pub fn resource_location(model: &Model, key: ResourceKey) -> String {
     let Some(resource) = model.resource(key) else {
         return String::new();
     };
-    let own = &resource.location;
+    let own = made_at(model, resource);
     let in_tokio = own.starts_with("tokio-") && own.contains("/src/sync/");
     if !own.is_empty() && !in_tokio {
         return own.to_string();
@@ -112,6 +112,12 @@ pub fn resource_location(model: &Model, key: ResourceKey) -> String {
     let granted =
         || resource.grants.last().and_then(|grant| model.site(grant.site?)).map(|site| site.id.location.to_string());
     waiting.into_iter().next().map(|(_, location)| location).or_else(granted).unwrap_or_else(|| own.to_string())
+}
+
+/// The line that made a resource or, for the semaphore of a channel, the queue that it is part of; empty if the feed does not tell.
+fn made_at<'a>(model: &'a Model, resource: &'a Resource) -> &'a str {
+    let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel);
+    &queue.and_then(|queue| model.resource(queue)).unwrap_or(resource).location
 }
 
 /// Name and place of the spawn sites of the tasks that wait for a resource, sorted.
@@ -135,8 +141,8 @@ pub fn resource(model: &Model, key: ResourceKey) -> String {
     let what = type_name(resource);
     match resource.kind {
         _ if location.is_empty() => what,
+        _ if location == made_at(model, resource) => format!("{what} made at {location}"),
         ResourceKind::Channel => format!("{what} that tasks spawned at {location} send to"),
-        _ if *location == *resource.location => format!("{what} made at {location}"),
         _ => format!("{what} that tasks spawned at {location} use"),
     }
 }

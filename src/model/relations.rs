@@ -56,11 +56,6 @@ pub struct Step {
     pub holders: Vec<Holder>,
 }
 
-/// Whether an op of this source, such as `Sender::try_send`, puts something into a queue.
-fn is_send(source: &str) -> bool {
-    source.rsplit("::").next().is_some_and(|method| method.contains("send"))
-}
-
 impl Model {
     /// The lock, semaphore or channel that a resource is (part of).
     pub fn lock(&self, mut resource: ResourceKey) -> Option<ResourceKey> {
@@ -74,7 +69,7 @@ impl Model {
         None
     }
 
-    /// The spawn sites of tasks that put something into a queue, waited for room in it or are about to, as far as the feed tells.
+    /// The spawn sites of tasks that put something into a queue or wait for room in it, as far as the feed tells.
     pub fn senders(&self, queue: ResourceKey) -> BTreeSet<SiteKey> {
         self.users(queue, |kind, source| kind == ResourceKind::Channel || is_send(source))
     }
@@ -354,4 +349,9 @@ impl Model {
 
 fn is_read(source: &str) -> bool {
     source.contains("read")
+}
+
+/// Whether an op of this source, such as `Sender::try_send`, puts something into a queue.
+fn is_send(source: &str) -> bool {
+    source.rsplit("::").next().is_some_and(|method| method.contains("send"))
 }

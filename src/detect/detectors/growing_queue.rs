@@ -55,30 +55,28 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     // A semaphore that is part of a queue only repeats what that tells.
     let queues = model.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
     for (key, queue) in queues.filter(|(_, queue)| deep(queue)) {
-        let quick = settings.duration(&WINDOW_AT_WORK);
+        let (quick, usual) = (settings.duration(&WINDOW_AT_WORK), settings.duration(&WINDOW));
         let at_work = is_worked_off(model, quick, queue);
-        let quick = quick.min(settings.duration(&WINDOW));
-        let windows =
-            [at_work.then_some(quick), Some(settings.duration(&WINDOW)), Some(settings.duration(&WINDOW_SLOW))];
+        let windows = [at_work.then_some(quick), Some(usual), Some(settings.duration(&WINDOW_SLOW))];
         let mut series = windows.into_iter().flatten().filter_map(|window| series(model, window, queue));
         if let Some(depths) = series.find(|depths| grows(settings, queue, depths)) {
-            let long = self::series(model, 2 * settings.duration(&WINDOW), queue);
-            let lasts = long
-                .is_some_and(|long| trend::growth(&long) >= least_growth(settings, &long) && trend::still_grows(&long));
+            let long = self::series(model, 2 * usual, queue);
+            let lasts = depths.len() > usize::try_from(2 * usual.as_secs()).unwrap_or(usize::MAX)
+                || long.is_some_and(|long| still_grows_much(settings, &long));
             found.extend(symptom(model, settings, key, queue, &depths, at_work || lasts));
         }
     }
 }
 
 fn grows(settings: Scoped<'_>, queue: &Resource, depths: &[f64]) -> bool {
-    trend::growth(depths) >= least_growth(settings, depths)
+    still_grows_much(settings, depths)
         && trend::mann_kendall(depths) >= settings.number(&CERTAINTY)
-        && trend::still_grows(depths)
         && depths.last().is_some_and(|last| *last >= PEAK * earlier_peak(queue))
 }
 
-fn least_growth(settings: Scoped<'_>, depths: &[f64]) -> f64 {
-    settings.number(&FLOOR) + 5.0 * depths.last().copied().unwrap_or_default().sqrt()
+fn still_grows_much(settings: Scoped<'_>, depths: &[f64]) -> bool {
+    let noise = settings.number(&FLOOR) + 5.0 * depths.last().copied().unwrap_or_default().sqrt();
+    trend::growth(depths) >= noise && trend::still_grows(depths)
 }
 
 /// Whether something was taken out in each third of the window, as the queue tells: then it grows because that is too little. What is worked

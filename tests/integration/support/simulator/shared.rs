@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Channel,
     /// Something that reports its depth.
     Queue,
+    /// Something that also reports how much was taken out of it.
+    CountedQueue,
     Barrier,
 }
 
@@ -29,7 +31,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Shared {
     kind: Kind,
-    /// Its own resource; a channel has none.
+    /// Its own resource; a channel has one only if it tells where it was made.
     own: Option<usize>,
     /// The resource of the semaphore in it.
     semaphore: Option<usize>,
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     /// Tasks that wait for a message.
     receivers: Vec<usize>,
     depth: u64,
+    /// How much was ever taken out of a queue.
+    received: u64,
     /// Tasks that have come to a barrier in this round.
     arrived: Vec<usize>,
     /// Everybody who ever came to it, which is what it reports.
@@ -82,16 +86,16 @@ impl Shared {
             Kind::Mutex => "Mutex",
             Kind::RwLock => "RwLock",
             Kind::Semaphore => "Semaphore",
-            Kind::Queue => "JobQueue",
+            Kind::Queue | Kind::CountedQueue => "JobQueue",
             Kind::Barrier => "Barrier",
-            Kind::Channel => "",
+            Kind::Channel => "mpsc::channel",
         };
-        let own = (kind != Kind::Channel).then(|| {
+        let own = (kind != Kind::Channel || place.is_some()).then(|| {
             let place = place.map(str::to_owned);
             seen.add_resource(ResourceSpan { created: at, concrete_type, place, ..ResourceSpan::default() })
         });
         let parent = own.map(|own| seen.resource_id(own));
-        let semaphore = (!matches!(kind, Kind::Queue | Kind::Barrier)).then(|| {
+        let semaphore = (!matches!(kind, Kind::Queue | Kind::CountedQueue | Kind::Barrier)).then(|| {
             let inner = ResourceSpan {
                 created: at + 1_000,
                 concrete_type: "Semaphore",
@@ -112,6 +116,7 @@ impl Shared {
             messages: 0,
             receivers: Vec::new(),
             depth: 0,
+            received: 0,
             arrived: Vec::new(),
             arrivals: 0,
             rounds: 0,
@@ -119,7 +124,7 @@ impl Shared {
         match kind {
             Kind::Mutex => shared.say(seen, "locked", Value::BoolVal(false)),
             Kind::RwLock => shared.say(seen, "max_readers", Value::U64Val(MAX_READERS)),
-            Kind::Queue => {
+            Kind::Queue | Kind::CountedQueue => {
                 shared.say(seen, "depth", Value::U64Val(0));
                 if permits > 0 {
                     shared.say(seen, "capacity", Value::U64Val(permits));
@@ -129,7 +134,8 @@ impl Shared {
                 shared.say(seen, "size", Value::U64Val(permits));
                 shared.say(seen, "arrived", Value::I64Val(0));
             }
-            Kind::Semaphore | Kind::Channel => {}
+            Kind::Channel => shared.say(seen, "capacity", Value::U64Val(permits)),
+            Kind::Semaphore => {}
         }
         shared.say_permits(seen, |_| permits);
         shared
@@ -382,6 +388,10 @@ impl Process {
         let shared = self.shared.get_mut(name).unwrap_or_else(|| panic!("nothing is shared under the name {name}"));
         shared.depth = shared.depth.saturating_add_signed(by);
         shared.say(&mut self.seen, "depth", Value::U64Val(shared.depth));
+        if shared.kind == Kind::CountedQueue && by < 0 {
+            shared.received += by.unsigned_abs();
+            shared.say(&mut self.seen, "received", Value::U64Val(shared.received));
+        }
     }
 
     /// All permits of a lock that a guard of it stands for.
