@@ -251,6 +251,9 @@ pub struct Resource {
     pub crowds: VecDeque<Crowd>,
 }
 
+/// Updates come a second apart, give or take: depths closer than this are one.
+const A_SECOND: Duration = Duration::from_millis(900);
+
 /// Seconds of depths that are kept.
 const DEPTHS: usize = 180;
 
@@ -293,7 +296,7 @@ impl Resource {
         let received = self.number("received");
         if self.depths.len() > 1
             && let Some(last) = self.depths.back_mut()
-            && at.since(last.at).as_millis() < 1_000
+            && at.since(last.at) < A_SECOND
         {
             (last.depth, last.received) = (depth, received);
             return;

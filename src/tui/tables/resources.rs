@@ -82,7 +82,7 @@ impl Listing for Resources {
                 let parent = resource.parent.and_then(|parent| model.resource(parent));
                 parent.map_or_else(|| "-".to_owned(), |parent| parent.id.to_string()).into()
             }
-            ResourceColumn::Kind => resource.kind.as_str().to_owned().into(),
+            ResourceColumn::Kind => wording::type_name(resource).into(),
             ResourceColumn::Type => resource.concrete_type.to_string().into(),
             ResourceColumn::Visibility => (if resource.internal { "internal" } else { "public" }).to_owned().into(),
             ResourceColumn::Total => short(age(resource, look.diagnosis.now())).into(),
