@@ -6,6 +6,7 @@ pub mod finding;
 mod fingerprint;
 mod inhibition;
 mod polls;
+mod queues;
 pub mod settings;
 pub mod trend;
 pub mod wording;

@@ -132,13 +132,13 @@ pub fn waiting_sites(model: &Model, key: ResourceKey) -> Vec<(String, String)> {
     sites
 }
 
-/// A resource in a sentence: `Mutex made at src/bank.rs:12:5`, `bounded channel that tasks spawned at src/x.rs:3:9 send to`.
+/// A resource in a sentence: `Mutex made at src/bank.rs:12:5`, `mpsc::unbounded_channel "orders" made at src/web.rs:7:30`, `bounded channel that tasks spawned at src/x.rs:3:9 send to`.
 pub fn resource(model: &Model, key: ResourceKey) -> String {
     let Some(resource) = model.resource(key) else {
         return "a resource that is gone".to_owned();
     };
     let location = resource_location(model, key);
-    let what = type_name(resource);
+    let what = type_name(resource) + &quoted_name(resource);
     match resource.kind {
         _ if location.is_empty() => what,
         _ if location == made_at(model, resource) => format!("{what} made at {location}"),
@@ -153,6 +153,11 @@ pub fn type_name(resource: &Resource) -> String {
         ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
         kind => kind.as_str().to_owned(),
     }
+}
+
+/// The name that the program has given to a resource, to be put behind what it is: ` "orders"`; nothing if it has none.
+pub fn quoted_name(resource: &Resource) -> String {
+    resource.name().map_or_else(String::new, |name| format!(" \"{name}\""))
 }
 
 /// Tasks of one site as the subject of a finding; the worst come first.

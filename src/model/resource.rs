@@ -134,8 +134,21 @@ pub struct Depth {
     pub at: Timestamp,
     /// How many things were in it.
     pub depth: u64,
-    /// How many had been taken out by then in total, where the queue tells.
+    /// How many had been taken out by then in total, where the queue tells; of a broadcast by the receiver that was furthest behind.
     pub received: Option<u64>,
+    /// How far behind receivers were, where each of them gets everything.
+    pub lag: Option<Lag>,
+}
+
+/// How far the receivers of a broadcast are behind, each of which gets everything that is sent unless it is overwritten before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// How many messages had been sent in total.
+    pub sent: u64,
+    /// By how many messages the receiver is behind that is furthest behind.
+    pub behind: u64,
+    /// How many messages receivers have missed in total, counted when they come to them.
+    pub missed: u64,
 }
 
 /// Those who wait for a lock at a time.
@@ -263,6 +276,20 @@ impl Resource {
         self.attributes.iter().find(|attribute| &*attribute.name == name)?.value.number()
     }
 
+    /// What its program calls it.
+    pub fn name(&self) -> Option<&str> {
+        match &self.attributes.iter().find(|attribute| &*attribute.name == "name")?.value {
+            Value::Text(name) if !name.is_empty() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it had told last at a time; nothing if that is not known any more.
+    pub fn depth_at(&self, at: Timestamp) -> Option<&Depth> {
+        let known = self.depths.partition_point(|depth| depth.at <= at);
+        self.depths.get(known.checked_sub(1)?)
+    }
+
     /// How much is queued in it: a reported depth or length, or the slots taken in a bounded channel.
     pub fn depth(&self) -> Option<u64> {
         if self.kind == ResourceKind::Channel {
@@ -293,14 +320,20 @@ impl Resource {
     }
 
     fn note_depth(&mut self, at: Timestamp, depth: u64) {
-        let received = self.number("received");
+        let lag = self.lag();
+        let received = self.number("received").or(lag.map(|lag| lag.sent.saturating_sub(lag.behind)));
+        let told = Depth { at, depth, received, lag };
         if self.depths.len() > 1
             && let Some(last) = self.depths.back_mut()
             && at.since(last.at) < A_SECOND
         {
-            (last.depth, last.received) = (depth, received);
+            *last = Depth { at: last.at, ..told };
             return;
         }
-        push_bounded(&mut self.depths, Depth { at, depth, received }, DEPTHS);
+        push_bounded(&mut self.depths, told, DEPTHS);
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        Some(Lag { sent: self.number("sent")?, behind: self.number("lag")?, missed: self.number("missed")? })
     }
 }

@@ -140,6 +140,7 @@ fn symptom(
     let capacity = queue.and_then(Resource::capacity).or(channel.permits.capacity);
     let size = capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
     let tasks: Vec<_> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
+    let name = queue.map_or_else(String::new, wording::quoted_name);
     let made_at = queue.map_or_else(String::new, |queue| format!(" made at {}", queue.location));
     let consumer = match receiver {
         Some(site) => format!("Look at {}, which receives from this channel:", wording::site(site)),
@@ -156,7 +157,7 @@ fn symptom(
             count: measured.waiting,
         },
         summary: format!(
-            "The bounded channel{size}{made_at} that {} sends to is full: {}{}.",
+            "The bounded channel{name}{size}{made_at} that {} sends to is full: {}{}.",
             wording::site(first),
             waits(measured.waiting),
             state(settings, measured, stands),

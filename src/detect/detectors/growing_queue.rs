@@ -1,15 +1,15 @@
 //! A queue that gets longer and longer: a resource that tells its depth, or a bounded channel that fills up.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::queues::{self, as_number};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{trend, wording};
 use crate::model::resource::{Resource, ResourceKind};
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::model::{Model, ResourceKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the depth must have grown for so long");
 const WINDOW_AT_WORK: Setting = Setting::duration(
@@ -56,7 +56,12 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let queues = model.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
     for (key, queue) in queues.filter(|(_, queue)| deep(queue)) {
         let (quick, usual) = (settings.duration(&WINDOW_AT_WORK), settings.duration(&WINDOW));
-        let at_work = is_worked_off(model, quick, queue);
+        // What is worked off in batches grows for a while, too, but nothing is taken out meanwhile.
+        let at_work = queues::risen_by(model, quick, queue, |depth| depth.received).is_some();
+        if is_broadcast(queue) && !at_work {
+            // It fills up behind a receiver that is only kept to hold it open, and no sender ever waits for that one.
+            continue;
+        }
         let windows = [at_work.then_some(quick), Some(usual), Some(settings.duration(&WINDOW_SLOW))];
         let mut series = windows.into_iter().flatten().filter_map(|window| series(model, window, queue));
         if let Some(depths) = series.find(|depths| grows(settings, queue, depths)) {
@@ -79,15 +84,9 @@ fn still_grows_much(settings: Scoped<'_>, depths: &[f64]) -> bool {
     trend::growth(depths) >= noise && trend::still_grows(depths)
 }
 
-/// Whether something was taken out in each third of the window, as the queue tells: then it grows because that is too little. What is worked
-/// off in batches grows for a while, too, but nothing is taken out meanwhile.
-fn is_worked_off(model: &Model, window: Duration, queue: &Resource) -> bool {
-    let taken = |ago: Duration| {
-        let known = queue.depths.partition_point(|depth| depth.at <= model.now().minus(ago));
-        queue.depths.get(known.checked_sub(1)?)?.received
-    };
-    let taken: Vec<Option<u64>> = (0..4).rev().map(|thirds| taken(window * thirds / 3)).collect();
-    taken.iter().all(Option::is_some) && taken.windows(2).all(|pair| pair[0] < pair[1])
+/// Whether each of its receivers gets everything.
+fn is_broadcast(queue: &Resource) -> bool {
+    queue.depths.back().is_some_and(|depth| depth.lag.is_some())
 }
 
 /// Since when a queue has been growing: when at most a tenth of what is in it now was, as far back as is known.
@@ -106,8 +105,7 @@ fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>>
     }
     let at = |second| {
         let time = start.plus(Duration::from_secs(second));
-        let index = queue.depths.partition_point(|depth| depth.at <= time);
-        queue.depths.get(index.checked_sub(1)?).map(|depth| as_number(depth.depth))
+        queue.depth_at(time).map(|depth| as_number(depth.depth))
     };
     (0..=seconds).map(at).collect()
 }
@@ -140,12 +138,14 @@ fn symptom(
     let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let critical = settings.duration(&CRITICAL);
     let full = match (until_full, queue.capacity()) {
+        (Some(Duration::ZERO), Some(capacity)) => format!(" All {capacity} places are taken."),
         (Some(time), Some(capacity)) => {
-            format!(" At this rate all {capacity} places are taken in {}.", wording::duration(time))
+            let then = if is_broadcast(queue) { ", and then messages get lost" } else { "" };
+            format!(" At this rate all {capacity} places are taken in {}{then}.", wording::duration(time))
         }
         _ => String::new(),
     };
-    let (related, sites) = users(model, key);
+    let (related, sites) = queues::users(model, key);
     let mut subject = wording::resource_subject(model, key, 1);
     if queue.kind == ResourceKind::Channel && subject.location.is_empty() {
         subject.location = related.first().map(|site| site.location.clone()).unwrap_or_default();
@@ -199,20 +199,4 @@ fn symptom(
         scope: Scope { resources: vec![key], sites, last_progress: queue.grants.last().map(|it| it.at), ..Scope::default() },
         sustains_only: false,
     })
-}
-
-/// The sites that put something in, and those that take it out, as far as the feed tells.
-fn users(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
-    let (senders, receivers) = (model.senders(key), model.receivers(key));
-    let related = |sites: &BTreeSet<SiteKey>, role| {
-        let sites = sites.iter().filter_map(|site| model.site(*site)).take(4);
-        sites.map(move |site| wording::related_site(site, role)).collect::<Vec<_>>()
-    };
-    let all = [related(&senders, Role::Sender), related(&receivers, Role::Receiver)].concat();
-    (all, senders.union(&receivers).copied().collect())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
-fn as_number(count: u64) -> f64 {
-    count as f64
 }

@@ -14,6 +14,7 @@ mod futurelock;
 mod growing_queue;
 mod growing_waiters;
 mod held_across_await;
+mod lagging_receiver;
 mod large_future;
 mod lock_order;
 mod long_polls;
@@ -111,6 +112,7 @@ pub static DETECTORS: &[&Detector] = &[
     &needless_spawn_blocking::DETECTOR,
     &full_channel::DETECTOR,
     &growing_queue::DETECTOR,
+    &lagging_receiver::DETECTOR,
     &growing_waiters::DETECTOR,
     &task_pileup::DETECTOR,
     &blocking_pool_backlog::DETECTOR,

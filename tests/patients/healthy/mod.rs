@@ -1,5 +1,6 @@
 //! Healthy habits of Tokio services, among them those that look like faults at first sight.
 
+mod backlogs;
 mod dropping;
 mod meetings;
 mod queues;
@@ -34,6 +35,7 @@ pub(crate) const FAMILIES: &[(&str, &[Pattern])] = &[
     ("timers", timers::PATTERNS),
     ("sharing", sharing::PATTERNS),
     ("queues", queues::PATTERNS),
+    ("backlogs", backlogs::PATTERNS),
     ("threads", threads::PATTERNS),
     ("spawning", spawning::PATTERNS),
     ("dropping", dropping::PATTERNS),

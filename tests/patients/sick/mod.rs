@@ -1,6 +1,7 @@
 //! Illnesses of Tokio services, each a small program with the fault that its label names.
 
 mod actors;
+mod backlogs;
 mod bank;
 mod blocking;
 mod catalogue;
@@ -110,6 +111,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         catalogue::ILLNESSES,
         blocking::ILLNESSES,
         queues::ILLNESSES,
+        backlogs::ILLNESSES,
         leaks::ILLNESSES,
         wakers::ILLNESSES,
         contention::ILLNESSES,

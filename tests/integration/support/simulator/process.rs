@@ -52,13 +52,30 @@ enum State {
 /// What a task waits for.
 #[derive(Debug)]
 enum Wait {
-    Timer { resource: usize, due: Nanos },
+    Timer {
+        resource: usize,
+        due: Nanos,
+    },
     Unseen(Option<Nanos>),
     Yielded,
     Acquiring(Acquisition),
     Receiving(String),
-    Arrived { of: String, op: usize, round: u64 },
-    Answer { resource: usize, op: usize, polled_as: &'static str, due: Option<Nanos> },
+    Arrived {
+        of: String,
+        op: usize,
+        round: u64,
+    },
+    /// What comes next in a queue that reports its depth.
+    Taking {
+        of: String,
+        op: usize,
+    },
+    Answer {
+        resource: usize,
+        op: usize,
+        polled_as: &'static str,
+        due: Option<Nanos>,
+    },
     Job(usize),
     Entered,
     Forgotten,
@@ -461,7 +478,7 @@ impl Process {
                 return None;
             }
             Statement::Depth { of, by } => {
-                self.change_depth(of, *by);
+                self.change_depth(of, *by, *now);
                 return None;
             }
             Statement::Hoard(wakers) => {
@@ -506,6 +523,7 @@ impl Process {
                 let (op, round) = self.arrival(of, *now);
                 Wait::Arrived { of: of.clone(), op, round }
             }
+            Statement::Take(of) => Wait::Taking { of: of.clone(), op: self.wait_for_more(of, *now) },
             Statement::Answer(until) => self.oneshot(task, *until, *now),
             Statement::Tick(span) => self.tick(task, *span, *now),
             Statement::Blocking(span) => Wait::Job(self.start_job(task, *span, *now)),
@@ -723,13 +741,13 @@ impl Process {
                     self.arrive(task, &of, *now);
                 }
                 let ready = self.is_over(&of, round);
-                self.seen.op(op).polls.start(*now);
-                self.seen.op(op).polls.end(*now + 500);
-                let span = self.tasks[task].span;
-                self.seen.poll_op("poll", op, span, ready);
-                if ready {
-                    self.seen.close_op(op, *now + 700);
-                }
+                self.poll_lone_op(task, op, "poll", ready, *now);
+                ready
+            }
+            Wait::Taking { of, op } => {
+                let (of, op) = (of.clone(), *op);
+                let ready = self.take(task, &of, *now);
+                self.poll_lone_op(task, op, "recv", ready, *now);
                 ready
             }
             Wait::Answer { resource, op, polled_as, due } => {
@@ -769,6 +787,17 @@ impl Process {
         }
         self.stay(task, waiting, first, *now);
         false
+    }
+
+    /// Polls an op that is all there is of a wait, and closes it if that is over.
+    fn poll_lone_op(&mut self, task: usize, op: usize, name: &'static str, ready: bool, now: Nanos) {
+        self.seen.op(op).polls.start(now);
+        self.seen.op(op).polls.end(now + 500);
+        let span = self.tasks[task].span;
+        self.seen.poll_op(name, op, span, ready);
+        if ready {
+            self.seen.close_op(op, now + 700);
+        }
     }
 
     fn end_wait(&mut self, task: usize, waiting: &Waiting, now: &mut Nanos) {
@@ -866,7 +895,7 @@ impl Process {
             }
             match waiting.wait {
                 Wait::Timer { resource, .. } => self.close_timer(resource, at),
-                Wait::Arrived { op, .. } => self.seen.close_op(op, at),
+                Wait::Arrived { op, .. } | Wait::Taking { op, .. } => self.seen.close_op(op, at),
                 Wait::Answer { resource, op, .. } => {
                     self.seen.close_op(op, at);
                     self.seen.close_resource(resource, at);

@@ -171,6 +171,8 @@ pub(crate) enum Statement {
     },
     /// More or less is queued in something that reports its depth.
     Depth { of: String, by: i64 },
+    /// Takes something out of such a queue, or waits for it, which is reported.
+    Take(String),
     /// Does the same again, so many times.
     Repeat { times: u64, body: Vec<Statement> },
     /// Does the same again and again.

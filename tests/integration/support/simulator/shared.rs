@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Queue,
     /// Something that also reports how much was taken out of it.
     CountedQueue,
+    /// A broadcast channel with one receiver, which reports how far that is behind.
+    Broadcast,
     Barrier,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     depth: u64,
     /// How much was ever taken out of a queue.
     received: u64,
+    /// How much was overwritten before it was taken out.
+    missed: u64,
     /// Tasks that have come to a barrier in this round.
     arrived: Vec<usize>,
     /// Everybody who ever came to it, which is what it reports.
@@ -87,6 +91,7 @@ impl Shared {
             Kind::RwLock => "RwLock",
             Kind::Semaphore => "Semaphore",
             Kind::Queue | Kind::CountedQueue => "JobQueue",
+            Kind::Broadcast => "broadcast::channel",
             Kind::Barrier => "Barrier",
             Kind::Channel => "mpsc::channel",
         };
@@ -95,16 +100,17 @@ impl Shared {
             seen.add_resource(ResourceSpan { created: at, concrete_type, place, ..ResourceSpan::default() })
         });
         let parent = own.map(|own| seen.resource_id(own));
-        let semaphore = (!matches!(kind, Kind::Queue | Kind::CountedQueue | Kind::Barrier)).then(|| {
-            let inner = ResourceSpan {
-                created: at + 1_000,
-                concrete_type: "Semaphore",
-                is_internal: true,
-                parent,
-                ..ResourceSpan::default()
-            };
-            seen.add_resource(inner)
-        });
+        let semaphore =
+            (!matches!(kind, Kind::Queue | Kind::CountedQueue | Kind::Broadcast | Kind::Barrier)).then(|| {
+                let inner = ResourceSpan {
+                    created: at + 1_000,
+                    concrete_type: "Semaphore",
+                    is_internal: true,
+                    parent,
+                    ..ResourceSpan::default()
+                };
+                seen.add_resource(inner)
+            });
         let shared = Self {
             kind,
             own,
@@ -117,6 +123,7 @@ impl Shared {
             receivers: Vec::new(),
             depth: 0,
             received: 0,
+            missed: 0,
             arrived: Vec::new(),
             arrivals: 0,
             rounds: 0,
@@ -124,7 +131,7 @@ impl Shared {
         match kind {
             Kind::Mutex => shared.say(seen, "locked", Value::BoolVal(false)),
             Kind::RwLock => shared.say(seen, "max_readers", Value::U64Val(MAX_READERS)),
-            Kind::Queue | Kind::CountedQueue => {
+            Kind::Queue | Kind::CountedQueue | Kind::Broadcast => {
                 shared.say(seen, "depth", Value::U64Val(0));
                 if permits > 0 {
                     shared.say(seen, "capacity", Value::U64Val(permits));
@@ -144,6 +151,22 @@ impl Shared {
     fn say(&self, seen: &mut Aggregator, name: &'static str, value: Value) {
         if let Some(own) = self.own {
             say(&mut seen.resource(own).says, name, value);
+        }
+    }
+
+    /// What a broadcast tells whose receiver has `depth` messages before it, after some were sent or received.
+    fn say_lag(&mut self, seen: &mut Aggregator, by: i64) {
+        if by < 0 && self.depth > self.permits {
+            // It learns of what was overwritten.
+            self.missed += self.depth - self.permits;
+            self.depth = self.permits;
+        }
+        let sent = self.depth + self.received + self.missed;
+        let (lag, inside) = (self.depth, self.depth.min(self.permits));
+        for (name, number) in
+            [("sent", sent), ("lag", lag), ("missed", self.missed), ("depth", inside), ("receivers", 1)]
+        {
+            self.say(seen, name, Value::U64Val(number));
         }
     }
 
@@ -384,14 +407,43 @@ impl Process {
         self.shared[name].rounds >= round
     }
 
-    pub(super) fn change_depth(&mut self, name: &str, by: i64) {
+    pub(super) fn change_depth(&mut self, name: &str, by: i64, now: Nanos) {
         let shared = self.shared.get_mut(name).unwrap_or_else(|| panic!("nothing is shared under the name {name}"));
         shared.depth = shared.depth.saturating_add_signed(by);
-        shared.say(&mut self.seen, "depth", Value::U64Val(shared.depth));
-        if shared.kind == Kind::CountedQueue && by < 0 {
+        if by < 0 {
             shared.received += by.unsigned_abs();
-            shared.say(&mut self.seen, "received", Value::U64Val(shared.received));
         }
+        match shared.kind {
+            Kind::Broadcast => shared.say_lag(&mut self.seen, by),
+            kind => {
+                shared.say(&mut self.seen, "depth", Value::U64Val(shared.depth));
+                if kind == Kind::CountedQueue {
+                    shared.say(&mut self.seen, "received", Value::U64Val(shared.received));
+                }
+            }
+        }
+        if by > 0 {
+            for receiver in std::mem::take(&mut shared.receivers) {
+                self.wake(receiver, now);
+            }
+        }
+    }
+
+    /// The op of a wait for what is in a queue.
+    pub(super) fn wait_for_more(&mut self, name: &str, now: Nanos) -> usize {
+        let own = self.thing(name).own.expect("a queue");
+        self.op("Receiver::recv", own, None, now)
+    }
+
+    /// Takes something out of a queue, if there is something; otherwise the task is woken when there is.
+    pub(super) fn take(&mut self, task: usize, name: &str, now: Nanos) -> bool {
+        let shared = self.thing(name);
+        if shared.depth == 0 {
+            shared.receivers.push(task);
+            return false;
+        }
+        self.change_depth(name, -1, now);
+        true
     }
 
     /// All permits of a lock that a guard of it stands for.

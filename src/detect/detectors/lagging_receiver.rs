@@ -1,0 +1,166 @@
+//! Receivers of a broadcast that are too slow: what they have not received is overwritten.
+
+use std::time::Duration;
+
+use super::{Detector, Needs, Timing};
+use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::queues::{self, as_number};
+use crate::detect::settings::{Scoped, Setting};
+use crate::detect::wording;
+use crate::model::resource::{Depth, Lag, Resource};
+use crate::model::{Model, ResourceKey};
+
+const WINDOW: Setting =
+    Setting::duration("window", Duration::from_secs(10), "messages must be lost in each third of so long a time");
+const SHARE: Setting = Setting::number(
+    "share",
+    0.01,
+    "and so large a share of what all receivers should have got: less, or less often, is information",
+);
+
+pub(super) static DETECTOR: Detector = Detector {
+    id: "lagging-receiver",
+    family: Family::Queue,
+    grade: Grade::Proof,
+    title: "receivers of a broadcast are too slow and lose messages",
+    explain: include_str!("../../../docs/detectors/lagging-receiver.md"),
+    settings: &[WINDOW, SHARE],
+    timing: Timing {
+        updates: 2,
+        hold: Duration::from_secs(1),
+        keep_firing: Duration::from_secs(10),
+        window: Duration::from_secs(11),
+    },
+    needs: Needs::Counters,
+    scan,
+};
+
+/// What was lost in the window.
+struct Loss {
+    /// Messages that no receiver can get any more who should have.
+    messages: u64,
+    /// As a share of all that was sent, times the receivers there are.
+    share: f64,
+    /// Whether some were lost in each third of it.
+    steady: bool,
+    /// Whether a receiver has come and missed some.
+    missed: bool,
+    /// Whether the slowest receiver takes nothing at all any more, after it has.
+    stopped: bool,
+}
+
+fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, queue) in model.queues().filter(|(_, queue)| queue.dropped.is_none()) {
+        let lag = queue.depths.back().and_then(|depth| depth.lag);
+        let window = settings.duration(&WINDOW);
+        if let Some((lag, loss)) = lag.and_then(|lag| Some((lag, measure(model, window, queue)?))) {
+            found.push(symptom(model, settings, key, queue, lag, &loss));
+        }
+    }
+}
+
+/// What was lost in the window; nothing if it was not seen for so long, or nothing was.
+fn measure(model: &Model, window: Duration, queue: &Resource) -> Option<Loss> {
+    let capacity = queue.capacity()?;
+    let (then, now) = (queue.depth_at(model.now().minus(window))?, queue.depths.back()?);
+    let at_work = then.received < now.received;
+    // What is overwritten is lost to a receiver that has ever taken anything; one that never does is only kept to hold the channel open.
+    let first = queue.depths.iter().find_map(|depth| depth.received)?;
+    let has_worked = then.received.is_some_and(|received| first < received);
+    let lost = |depth: &Depth| {
+        let Lag { behind, missed, .. } = depth.lag?;
+        let overwritten = if at_work || has_worked { behind.saturating_sub(capacity) } else { 0 };
+        Some(missed + overwritten)
+    };
+    let messages = lost(now)?.saturating_sub(lost(then)?);
+    let sent = now.lag?.sent.saturating_sub(then.lag?.sent);
+    let due = sent * queue.number("receivers").unwrap_or_default().max(1);
+    let missed = now.lag?.missed > then.lag?.missed;
+    (messages > 0).then(|| Loss {
+        messages,
+        share: as_number(messages) / as_number(due.max(messages)),
+        steady: queues::risen_by(model, window, queue, lost).is_some(),
+        missed,
+        stopped: !at_work && !missed,
+    })
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resource, lag: Lag, loss: &Loss) -> Symptom {
+    let window = settings.duration(&WINDOW);
+    let share = settings.number(&SHARE);
+    let (related, sites) = queues::users(model, key);
+    let subject = wording::resource_subject(model, key, 1);
+    let is_warning = loss.steady && loss.missed && loss.share >= share;
+    Symptom {
+        severity: if is_warning { Severity::Warning } else { Severity::Info },
+        grade: None,
+        class: vec![wording::type_name(queue), subject.location.clone()],
+        subject,
+        summary: summary(model, key, queue, (lag, loss), (window, share)),
+        evidence: vec![
+            Evidence::number("messages lost", "messages", as_number(loss.messages), None).over(window),
+            Evidence::number("share of what receivers should have got", "ratio", loss.share, Some(share)).over(window),
+            Evidence::number(
+                "lag of the slowest receiver",
+                "messages",
+                as_number(lag.behind),
+                queue.capacity().map(as_number),
+            ),
+        ],
+        related,
+        cause: Some(cause(loss).to_owned()),
+        recommendation: recommendation(loss).to_owned(),
+        scope: Scope { resources: vec![key], sites, ..Scope::default() },
+        sustains_only: false,
+    }
+}
+
+fn summary(
+    model: &Model,
+    key: ResourceKey,
+    queue: &Resource,
+    (lag, loss): (Lag, &Loss),
+    (window, share): (Duration, f64),
+) -> String {
+    let which = wording::resource(model, key);
+    let window = wording::duration(window);
+    let capacity = queue.capacity().unwrap_or_default();
+    let (lost, behind) = (loss.messages, lag.behind);
+    if loss.stopped {
+        return format!(
+            "A receiver of the {which} has received nothing for {window} or longer. It is {behind} messages behind, and the channel keeps \
+             {capacity}: {lost} more were overwritten meanwhile."
+        );
+    }
+    let slowest = match queue.number("receivers") {
+        Some(receivers) if receivers > 1 => format!("The slowest of its {receivers} receivers"),
+        _ => "Its receiver".to_owned(),
+    };
+    format!(
+        "The {which} loses messages: {lost} were overwritten in the last {window} before a receiver came to them, {} of what its receivers \
+         should have got (warning from {}). {slowest} is {behind} messages behind, and the channel keeps {capacity}.",
+        wording::percent(loss.share),
+        wording::percent(share),
+    )
+}
+
+fn cause(loss: &Loss) -> &'static str {
+    if loss.stopped {
+        "It is stuck, has gone on to something else, or is kept without being used."
+    } else if loss.steady {
+        "Messages are sent faster than the slowest receiver takes them: its recv returns Lagged, and goes on with what is left."
+    } else {
+        "More was sent in a short time than the channel keeps, before a receiver had its turn."
+    }
+}
+
+fn recommendation(loss: &Loss) -> &'static str {
+    if loss.stopped {
+        "If it is kept only to hold the channel open, drop it: Sender::subscribe makes a new one when somebody wants to listen. Otherwise look \
+         at what its task awaits instead of recv."
+    } else {
+        "Look at what the receiver awaits between two receives, and hand slow work to a task of its own over an mpsc channel. A larger channel \
+         helps only against bursts. Where only the latest value counts use watch; where all count handle RecvError::Lagged by loading \
+         the state anew, or use an mpsc channel for each receiver."
+    }
+}

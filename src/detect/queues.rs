@@ -1,0 +1,40 @@
+//! What detectors ask of a queue that tells of itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::finding::{Related, Role};
+use super::wording;
+use crate::model::resource::{Depth, Resource};
+use crate::model::{Model, ResourceKey, SiteKey};
+
+/// By how much a total has risen in a time until now, if it rose in each third of that: what happens all along, and not now and then.
+pub(super) fn risen_by(
+    model: &Model,
+    window: Duration,
+    queue: &Resource,
+    total: impl Fn(&Depth) -> Option<u64>,
+) -> Option<u64> {
+    let mut totals = [0; 4];
+    for (thirds, slot) in (0..4).rev().zip(&mut totals) {
+        *slot = total(queue.depth_at(model.now().minus(window * thirds / 3))?)?;
+    }
+    totals.windows(2).all(|pair| pair[0] < pair[1]).then(|| totals[3] - totals[0])
+}
+
+/// The sites that put something in, and those that take it out, as far as the feed tells.
+pub(super) fn users(model: &Model, queue: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
+    let (senders, receivers) = (model.senders(queue), model.receivers(queue));
+    let related = |sites: &BTreeSet<SiteKey>, role| {
+        let sites = sites.iter().filter_map(|site| model.site(*site)).take(4);
+        sites.map(move |site| wording::related_site(site, role)).collect::<Vec<_>>()
+    };
+    let all = [related(&senders, Role::Sender), related(&receivers, Role::Receiver)].concat();
+    (all, senders.union(&receivers).copied().collect())
+}
+
+/// A number of entries or messages to reckon with.
+#[expect(clippy::cast_precision_loss, reason = "queues stay far below 2^53 entries")]
+pub(super) fn as_number(count: u64) -> f64 {
+    count as f64
+}
