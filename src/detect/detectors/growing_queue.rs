@@ -14,7 +14,7 @@ use crate::model::{Model, ResourceKey};
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the depth must have grown for so long");
 const WINDOW_AT_WORK: Setting = Setting::duration(
     "window-at-work",
-    Duration::from_secs(10),
+    Duration::from_secs(8),
     "and only for so long where the queue tells that it is being worked off meanwhile",
 );
 const WINDOW_SLOW: Setting =
