@@ -74,6 +74,12 @@ fn word() -> impl Strategy<Value = String> {
         "depth",
         "len",
         "capacity",
+        "sent",
+        "received",
+        "lag",
+        "missed",
+        "receivers",
+        "name",
         "duration",
         "size",
         "locked",
@@ -290,6 +296,34 @@ fn all_dropped(diagnosis: &Diagnosis, now: u64) -> instrument::Update {
     update
 }
 
+/// Names of what a queue tells of itself in numbers.
+const NUMBERS: [&str; 8] = ["depth", "capacity", "sent", "received", "lag", "missed", "receivers", "message_size"];
+
+/// An update each second of the same queue, which tells these numbers.
+fn queue_tells(numbers: Vec<[u64; NUMBERS.len()]>) -> Vec<FeedEvent> {
+    let update = |(second, numbers): (u64, [u64; NUMBERS.len()])| {
+        let now = 1_000_000 + second * 1_000;
+        let field = |name: &str, number| {
+            let name = Some(Name::StrName(name.to_owned()));
+            let field = Some(Field { name, value: Some(Value::U64Val(number)), metadata_id: None });
+            Attribute { field, unit: None }
+        };
+        let attributes = NUMBERS.into_iter().zip(numbers).map(|(name, number)| field(name, number)).collect();
+        let stats = resources::Stats { created_at: Some(at(1_000_000)), dropped_at: None, attributes };
+        let new = resources::Resource {
+            id: Some(Id { id: 1 }),
+            concrete_type: "Queue".to_owned(),
+            ..resources::Resource::default()
+        };
+        let new_resources = if second == 0 { vec![new] } else { Vec::new() };
+        let stats_update = [(1, stats)].into();
+        let resource_update = resources::ResourceUpdate { new_resources, stats_update, ..Default::default() };
+        let message = instrument::Update { resource_update: Some(resource_update), ..idle(now) };
+        FeedEvent::Update(Box::new(Update::from(message)))
+    };
+    (0..).zip(numbers).map(update).collect()
+}
+
 fn tell(diagnosis: &mut Diagnosis, message: instrument::Update) {
     play(diagnosis, vec![FeedEvent::Update(Box::new(Update { message, ..Update::default() }))]);
 }
@@ -300,6 +334,19 @@ proptest! {
     #[test]
     fn no_sequence_of_events_panics(events in vec(event(), 1..12)) {
         play(&mut diagnosis(), events);
+    }
+
+    #[test]
+    fn a_queue_may_tell_any_numbers(mut numbers in vec(proptest::array::uniform8(count()), 70..90), ordered in any::<bool>()) {
+        if ordered {
+            // All rise, as totals do.
+            for index in 0..NUMBERS.len() {
+                let mut column: Vec<u64> = numbers.iter().map(|row| row[index]).collect();
+                column.sort_unstable();
+                numbers.iter_mut().zip(column).for_each(|(row, number)| row[index] = number);
+            }
+        }
+        play(&mut diagnosis(), queue_tells(numbers));
     }
 
     #[test]

@@ -70,11 +70,11 @@ fn measure(model: &Model, window: Duration, queue: &Resource) -> Option<Loss> {
     let lost = |depth: &Depth| {
         let Lag { behind, missed, .. } = depth.lag?;
         let overwritten = if at_work || has_worked { behind.saturating_sub(capacity) } else { 0 };
-        Some(missed + overwritten)
+        Some(missed.saturating_add(overwritten))
     };
     let messages = lost(now)?.saturating_sub(lost(then)?);
     let sent = now.lag?.sent.saturating_sub(then.lag?.sent);
-    let due = sent * queue.number("receivers").unwrap_or_default().max(1);
+    let due = sent.saturating_mul(queue.number("receivers").unwrap_or_default().max(1));
     let missed = now.lag?.missed > then.lag?.missed;
     (messages > 0).then(|| Loss {
         messages,
