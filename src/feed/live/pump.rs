@@ -40,7 +40,7 @@ const MAX_CALLS: usize = 4096;
 const BUDGET: f64 = 0.08;
 
 /// The same while the feed is so late that much cannot be judged, unless no pumping helps.
-const BUDGET_LATE: f64 = 0.2;
+const BUDGET_LATE: f64 = 0.33;
 
 /// From this lag on it is late.
 const LATE: Duration = Duration::from_secs(1);
