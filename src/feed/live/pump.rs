@@ -21,7 +21,7 @@ use crate::feed::lag::News;
 /// No `tracing` registry hands out this span id; 0 would be refused before it reaches the aggregator.
 const NO_TASK: u64 = u64::MAX;
 
-/// Above this the calls are doubled.
+/// Above this the feed is late: the calls are doubled, and may cost more. What needs to have seen everything is judged up to a second.
 const TOLERATED_LAG: Duration = Duration::from_millis(400);
 
 /// What one turn drains, with some reserve: the rule for the number of calls counts on less than the 127.
@@ -39,11 +39,8 @@ const MAX_CALLS: usize = 4096;
 /// The share of an interval that calls may take, for each turn costs the target CPU.
 const BUDGET: f64 = 0.08;
 
-/// The same while the feed is so late that much cannot be judged, unless no pumping helps.
+/// The same while the feed is late, unless no pumping helps.
 const BUDGET_LATE: f64 = 0.33;
-
-/// From this lag on it is late.
-const LATE: Duration = Duration::from_secs(1);
 
 /// Above this lag no pumping helps where the lag grows all the same. A target that kept much when it was attached to begins so late, too,
 /// but catches up.
@@ -249,7 +246,7 @@ impl Plan {
     fn new(seen: &Observation, last_lag: Option<Duration>, calls: usize, cost: Duration) -> Self {
         let interval = seen.interval.unwrap_or(USUAL_INTERVAL).min(LONGEST_INTERVAL);
         let helps = |lag| lag < HOPELESS || last_lag.is_none_or(|last| lag <= last);
-        let late = seen.lag.is_some_and(|lag| lag >= LATE && helps(lag));
+        let late = seen.lag.is_some_and(|lag| lag > TOLERATED_LAG && helps(lag));
         let budget = interval.mul_f64(if late { BUDGET_LATE } else { BUDGET });
         // What cannot be afforded is left out evenly: a budget that is used up early leaves the lag at its largest when the update comes.
         let affordable = budget.as_nanos() / cost.as_nanos().max(1);
@@ -297,7 +294,7 @@ mod tests {
         let budget = |last: Option<u64>, lag| {
             Plan::new(&seen(5, 5_000, Some(lag)), last.map(Duration::from_millis), 4_096, USUAL_COST).budget
         };
-        let usual = budget(None, 500);
+        let usual = budget(None, 300);
         assert!(budget(Some(2_000), 3_000) > usual);
         assert!(budget(None, 60_000) > usual, "it may still catch up");
         assert!(budget(Some(60_000), 59_000) > usual, "it catches up");
