@@ -27,7 +27,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "reply-channels",
-        about: "Every request makes a channel for its answers, forty times a second.",
+        about: "Every request makes a channel for its answers, twenty times a second.",
         run: reply_channels,
     },
 ];
@@ -123,7 +123,7 @@ async fn request() {
 
 fn reply_channels() {
     service::workers(2).block_on(async {
-        let mut due = interval(Duration::from_millis(25));
+        let mut due = interval(Duration::from_millis(50));
         loop {
             due.tick().await;
             tokio::spawn(request());
