@@ -11,7 +11,7 @@ use crate::model::resource::{Depth, Lag, Resource};
 use crate::model::{Model, ResourceKey};
 
 const WINDOW: Setting =
-    Setting::duration("window", Duration::from_secs(10), "messages must be lost in each third of so long a time");
+    Setting::duration("window", Duration::from_secs(8), "messages must be lost in each third of so long a time");
 const SHARE: Setting = Setting::number(
     "share",
     0.01,
@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
         updates: 2,
         hold: Duration::from_secs(1),
         keep_firing: Duration::from_secs(10),
-        window: Duration::from_secs(11),
+        window: Duration::from_secs(9),
     },
     needs: Needs::Counters,
     scan,
