@@ -8,18 +8,16 @@ use super::wording;
 use crate::model::resource::{Depth, Resource};
 use crate::model::{Model, ResourceKey, SiteKey};
 
-/// By how much a total has risen in a time until now, if it rose in each third of that: what happens all along, and not now and then.
-pub(super) fn risen_by(
+/// Whether a total has risen in each third of a time until now: what it counts happens all along, and not now and then.
+pub(super) fn rises_all_along(
     model: &Model,
     window: Duration,
     queue: &Resource,
     total: impl Fn(&Depth) -> Option<u64>,
-) -> Option<u64> {
-    let mut totals = [0; 4];
-    for (thirds, slot) in (0..4).rev().zip(&mut totals) {
-        *slot = total(queue.depth_at(model.now().minus(window * thirds / 3))?)?;
-    }
-    totals.windows(2).all(|pair| pair[0] < pair[1]).then(|| totals[3] - totals[0])
+) -> bool {
+    let told = |thirds| queue.depth_at(model.now().minus(window * thirds / 3)).and_then(&total);
+    let totals = [3, 2, 1, 0].map(told);
+    totals.iter().all(Option::is_some) && totals.windows(2).all(|pair| pair[0] < pair[1])
 }
 
 /// The sites that put something in, and those that take it out, as far as the feed tells.

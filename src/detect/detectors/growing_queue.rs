@@ -57,7 +57,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, queue) in queues.filter(|(_, queue)| deep(queue)) {
         let (quick, usual) = (settings.duration(&WINDOW_AT_WORK), settings.duration(&WINDOW));
         // What is worked off in batches grows for a while, too, but nothing is taken out meanwhile.
-        let at_work = queues::risen_by(model, quick, queue, |depth| depth.received).is_some();
+        let at_work = queues::rises_all_along(model, quick, queue, |depth| depth.received);
         if is_broadcast(queue) && !at_work {
             // It fills up behind a receiver that is only kept to hold it open, and no sender ever waits for that one.
             continue;

@@ -79,7 +79,7 @@ fn measure(model: &Model, window: Duration, queue: &Resource) -> Option<Loss> {
     (messages > 0).then(|| Loss {
         messages,
         share: as_number(messages) / as_number(due.max(messages)),
-        steady: queues::risen_by(model, window, queue, lost).is_some(),
+        steady: queues::rises_all_along(model, window, queue, lost),
         missed,
         stopped: !at_work && !missed,
     })
