@@ -327,7 +327,22 @@ fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victi
     )
 }
 
+/// What to do where all that is waited for are permits of semaphores.
+fn permit_remedy(semaphores: usize) -> &'static str {
+    if semaphores == 1 {
+        "Whoever has a permit here waits for one more, and there are none left. Take all permits that a task needs at once, with \
+         acquire_many, or give back the first before asking for the next. Restart the service to get it going again."
+    } else {
+        "Take permits of these semaphores in one order everywhere, or give back the first before asking for the next, also across an await. \
+         Restart the service to get it going again."
+    }
+}
+
 fn remedy(model: &Model, tasks: &[TaskKey], locks: &BTreeSet<ResourceKey>) -> String {
+    let are_permits = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
+    if locks.iter().all(are_permits) {
+        return permit_remedy(locks.len()).to_owned();
+    }
     let has_rwlock =
         locks.iter().filter_map(|lock| model.resource(*lock)).any(|lock| lock.kind == ResourceKind::RwLock);
     if tasks.len() == 1 && locks.len() == 1 {
