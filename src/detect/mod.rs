@@ -1,5 +1,6 @@
 //! What is wrong: detectors look at the model, the engine turns what they see into findings with an age.
 
+mod demand;
 pub mod detectors;
 pub mod engine;
 pub mod finding;

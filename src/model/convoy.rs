@@ -1,10 +1,24 @@
 //! A queue at a moment: who waits, who of them wants little, and whether one that wants much keeps those out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::resource::{Crowd, ResourceKind};
 use super::task::TaskState;
-use super::{Model, OpKey, ResourceKey, SiteKey};
+use super::time::Timestamp;
+use super::{Model, OpKey, ResourceKey, SiteKey, TaskKey};
+
+/// Shorter times than this in which nobody waits do not end a time in which somebody always did: who gives up tries again, or another comes.
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
+
+/// Waits for a lock or semaphore that have led to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InVain {
+    /// For how long somebody has waited all the time and nobody got in.
+    pub lasts: Duration,
+    /// How many gave up meanwhile.
+    pub given_up: u64,
+}
 
 /// One that waits for many permits and has been given some, which nobody else gets meanwhile.
 ///
@@ -23,6 +37,7 @@ impl Model {
         let mut crowd = Crowd {
             at: now,
             waiting: 0,
+            came: 0,
             oldest: Duration::ZERO,
             holder_waits: self.holder_waits(key),
             closed: self.nobody_can_release(key),
@@ -40,10 +55,39 @@ impl Model {
             crowd.small += usize::from(less);
             crowd.held_up += usize::from(less && hoard.is_some_and(|hoard| wanted <= hoard.obtained));
         }
+        let ended = self.resource(key).map_or(0, |lock| lock.waits.ended());
+        crowd.came = ended + u64::try_from(crowd.waiting).unwrap_or_default();
         if crowd.held_up > 0 {
             crowd.kept_by = self.keeper(key);
         }
         crowd
+    }
+
+    /// How long the first of those has waited who wait for a lock now.
+    pub fn longest_present_wait(&self, key: ResourceKey) -> Option<Duration> {
+        self.waiters(key).map(|(_, op)| self.running_since(self.waiting_since(op))).max()
+    }
+
+    /// For how long somebody has waited for a lock without anybody getting in, no matter whether the same one all the time: many put a
+    /// timeout around the wait, and then nobody waits for long. Nothing where nobody waits.
+    pub fn waits_in_vain(&self, key: ResourceKey) -> Option<InVain> {
+        let lock = self.resource(key)?;
+        let oldest = self.waiters(key).map(|(_, op)| self.waiting_since(op)).min();
+        let last = lock.grants.last().map_or(lock.created, |grant| grant.at);
+        let until = oldest.unwrap_or(self.now().minus(self.quality().lag.unwrap_or_default()));
+        match lock.futile.filter(|futile| futile.until > last && until <= futile.until.plus(PAUSE)) {
+            Some(futile) => {
+                let since = oldest.map_or(futile.since, |oldest| oldest.min(futile.since)).max(last);
+                Some(InVain { lasts: self.running_since(since), given_up: futile.waits })
+            }
+            None => Some(InVain { lasts: self.running_since(oldest?), given_up: 0 }),
+        }
+    }
+
+    /// The tasks that gave up a wait for a lock which they began after a time, each once.
+    pub fn gave_up_since(&self, key: ResourceKey, from: Timestamp) -> BTreeSet<TaskKey> {
+        let given_up = self.resource(key).into_iter().flat_map(|lock| lock.given_up.iter().rev());
+        given_up.take_while(|it| it.at >= from).filter(|it| it.since > from).map(|it| it.task).collect()
     }
 
     /// The waiting one that has some of the many permits it wants. A writer that a writer keeps out has next to none.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::convoy::PAUSE;
 use super::ends::Ended;
 use super::history::{Second, push_bounded};
 use super::resource::{Resource, ResourceKind};
 use super::site::{End, Life};
 use super::task::Task;
 use super::time::Timestamp;
-use super::waits::{GivenUp, Grant};
+use super::waits::{Futile, GivenUp, Grant};
 use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
 
 /// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
@@ -161,6 +162,7 @@ impl Model {
         let grant = granted.then(|| Grant {
             task: op.task,
             site: op.task.and_then(|task| self.tasks.get(task)).map(|task| task.site),
+            since: from,
             at: to,
             permits: self.acquisition(key).obtained.unwrap_or(1),
             source: op.source.clone(),
@@ -170,11 +172,15 @@ impl Model {
         let Some(lock) = self.resources.get_mut(lock) else {
             return;
         };
-        if !granted
-            && wait >= A_WAIT
-            && let Some(task) = task
-        {
-            push_bounded(&mut lock.given_up, GivenUp { task, at: to }, GIVEN_UP);
+        if granted {
+            if let Some(futile) = lock.futile.take().filter(|futile| from <= futile.until.plus(PAUSE)) {
+                lock.waits.note_relief(futile, to);
+            }
+        } else if wait >= A_WAIT {
+            lock.futile = Some(Futile::and(lock.futile, from, to, PAUSE));
+            if let Some(task) = task {
+                push_bounded(&mut lock.given_up, GivenUp { task, since: from, at: to }, GIVEN_UP);
+            }
         }
         if wait >= NO_WAIT || lock.waits.sources().next().is_some() {
             lock.waits.note(&source, to, wait, granted);

@@ -4,7 +4,7 @@
 
 pub mod async_op;
 pub mod clock;
-mod convoy;
+pub mod convoy;
 mod decode;
 pub mod delays;
 pub mod details;

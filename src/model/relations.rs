@@ -196,7 +196,7 @@ impl Model {
         self.readers_inside(lock).is_none() || self.possible_grants(resource, is_read).count() == inside
     }
 
-    /// Whether every task that may hold a lock or a permit, as far as was seen, is gone or waits here itself.
+    /// Whether every task that may hold a lock or a permit, as far as was seen, is gone, waits here itself or did so in vain since.
     ///
     /// A borrowed permit cannot outlive its task, so what a task that is gone had is either back, and then the first in the queue has it, or
     /// was forgotten. An owned one may have been passed on to anybody.
@@ -205,19 +205,43 @@ impl Model {
         let waits_here = |task: TaskKey| self.waits(task).any(|(op, _)| self.lock_of(op) == Some(lock));
         let is_gone = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive);
         let cannot = |task: TaskKey| is_gone(task) || waits_here(task);
+        // Who came again and gave up has let go of what it had got before.
+        let came_again = |task: TaskKey, from: Timestamp| {
+            resource.given_up.iter().any(|given_up| given_up.task == task && given_up.since > from)
+        };
         let grants = &resource.grants;
-        let of_grant = |grant: &Grant| !grant.owned && grant.task.is_some_and(cannot);
+        let of_grant =
+            |grant: &Grant| !grant.owned && grant.task.is_some_and(|task| cannot(task) || came_again(task, grant.at));
         let ended = match resource.kind {
             // One that asks again for what it holds is in a deadlock of its own.
             ResourceKind::Mutex => grants.last().is_some_and(|last| !last.owned && last.task.is_some_and(is_gone)),
-            _ => grants.newest_first().all(of_grant) && grants.elders().all(cannot) && !grants.has_unknown_elder(),
+            _ => {
+                let oldest = grants.newest_first().last().map(|grant| grant.at).unwrap_or_default();
+                let of_elder = |elder: TaskKey| cannot(elder) || came_again(elder, oldest);
+                grants.newest_first().all(of_grant) && grants.elders().all(of_elder) && !grants.has_unknown_elder()
+            }
         };
         // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
         let mut live = resource.ops.iter().filter_map(|op| Some((*op, self.op(*op)?)));
         let none_held = live.all(|(key, op)| self.is_waiting(key) && !op.is_owned());
         let permits =
             resource.inner.and_then(|inner| self.resource(inner)).map_or(resource.permits, |inner| inner.permits);
-        ended && none_held && permits.now.is_none_or(|permits| permits == 0) && !resource.permits.drifted
+        let none_left = permits.now.is_none_or(|permits| permits == 0) && !resource.permits.drifted;
+        ended && none_held && none_left && !self.some_do_several_things(resource)
+    }
+
+    /// Whether one of the live tasks that got in was seen to wait here twice at a time: what one of its futures waits for another may have,
+    /// and give back.
+    fn some_do_several_things(&self, lock: &Resource) -> bool {
+        let grants = || lock.grants.newest_first().filter_map(|grant| Some((grant.task?, grant.since, grant.at)));
+        let got_in: BTreeSet<TaskKey> = grants().map(|(task, ..)| task).chain(lock.grants.elders()).collect();
+        let given_up = lock.given_up.iter().map(|it| (it.task, it.since, it.at));
+        let ops = lock.ops.iter().filter_map(|key| self.op(*key));
+        let present = ops.filter_map(|op| Some((op.task?, self.waiting_since(op), self.now())));
+        let mut waits: Vec<_> = grants().chain(given_up).chain(present).collect();
+        waits.retain(|(task, ..)| got_in.contains(task) && self.task(*task).is_some_and(Task::is_alive));
+        waits.sort_unstable();
+        waits.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[1].1 < pair[0].2)
     }
 
     /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of

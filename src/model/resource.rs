@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::history::push_bounded;
 use super::text::Text;
 use super::time::Timestamp;
-use super::waits::{GivenUp, Grants, WaitLog};
+use super::waits::{Futile, GivenUp, Grants, WaitLog};
 use super::{OpKey, ResourceKey, SiteKey};
 
 /// The time of an update and the counters in it are read one after the other: so much disorder is allowed.
@@ -158,6 +158,8 @@ pub struct Crowd {
     pub at: Timestamp,
     /// How many they were.
     pub waiting: usize,
+    /// How many had ever come to wait by then: they, and those who had got in or given up.
+    pub came: u64,
     /// How long the first of them had waited.
     pub oldest: Duration,
     /// Whether who held it waited for something that is seen, such as a timer; nothing where that is not known.
@@ -258,6 +260,8 @@ pub struct Resource {
     pub waits: WaitLog,
     /// Who waited some time and gave up, newest last.
     pub given_up: VecDeque<GivenUp>,
+    /// The waits that were given up since anybody got in, as long as there was hardly a moment in which nobody waited.
+    pub futile: Option<Futile>,
     /// Whether somebody got in although nobody was known who could let go: then permits come from elsewhere, as those of a signal do.
     pub is_fed: bool,
     /// How many waited, second by second, of a lock that is contested.

@@ -22,7 +22,9 @@ pub struct Grant {
     pub task: Option<TaskKey>,
     /// Its spawn site.
     pub site: Option<SiteKey>,
-    /// When.
+    /// When it began to wait.
+    pub since: Timestamp,
+    /// When it got in.
     pub at: Timestamp,
     /// With how many permits.
     pub permits: u64,
@@ -37,8 +39,33 @@ pub struct Grant {
 pub struct GivenUp {
     /// The task that did.
     pub task: TaskKey,
-    /// When.
+    /// When it began to wait.
+    pub since: Timestamp,
+    /// When it gave up.
     pub at: Timestamp,
+}
+
+/// Waits that were given up, each before or soon after the one before it, while nobody got in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Futile {
+    /// When the first of them began.
+    pub since: Timestamp,
+    /// When the last of them ended.
+    pub until: Timestamp,
+    /// How many they are.
+    pub waits: u64,
+}
+
+impl Futile {
+    /// Those up to now, and one more; begins anew where nobody waited for longer than `pause`.
+    pub(super) fn and(before: Option<Self>, since: Timestamp, until: Timestamp, pause: Duration) -> Self {
+        match before {
+            Some(it) if since <= it.until.plus(pause) => {
+                Self { since: it.since.min(since), until: it.until.max(until), waits: it.waits + 1 }
+            }
+            _ => Self { since, until, waits: 1 },
+        }
+    }
 }
 
 /// The last grants of a resource.
@@ -118,13 +145,14 @@ struct Way {
     source: Text,
     seconds: VecDeque<WaitSecond>,
     recent: VecDeque<(Timestamp, Duration)>,
-    longest: Duration,
 }
 
 /// The ended waits of a resource, per way of entry (lock, read, write, acquire, send).
 #[derive(Debug, Clone, Default)]
 pub struct WaitLog {
     ways: Vec<Way>,
+    ended: u64,
+    longest: Duration,
 }
 
 /// The waits of one way of entry that ended within a window.
@@ -175,9 +203,14 @@ impl WaitLog {
         self.ways.iter().map(|way| &way.source)
     }
 
-    /// The longest wait after which anybody ever got in.
+    /// How many waits have ended, with or without success.
+    pub fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// The longest wait after which anybody ever got in, be it a wait of several that gave up one after the other before.
     pub fn longest(&self) -> Duration {
-        self.ways.iter().map(|way| way.longest).max().unwrap_or_default()
+        self.longest
     }
 
     /// The waits of one way of entry that ended at `from` or later.
@@ -198,14 +231,10 @@ impl WaitLog {
 
     pub(super) fn note(&mut self, source: &Text, at: Timestamp, wait: Duration, granted: bool) {
         let index = self.ways.iter().position(|way| way.source == *source).unwrap_or_else(|| {
-            self.ways.push(Way {
-                source: source.clone(),
-                seconds: VecDeque::new(),
-                recent: VecDeque::new(),
-                longest: Duration::ZERO,
-            });
+            self.ways.push(Way { source: source.clone(), seconds: VecDeque::new(), recent: VecDeque::new() });
             self.ways.len() - 1
         });
+        self.ended += 1;
         let way = &mut self.ways[index];
         if way.seconds.back().is_none_or(|second| at.since(second.at) >= Duration::from_secs(1)) {
             push_bounded(&mut way.seconds, WaitSecond { at, ..WaitSecond::default() }, SECONDS);
@@ -217,8 +246,13 @@ impl WaitLog {
         }
         if granted {
             push_bounded(&mut way.recent, (at, wait), WAITS);
-            way.longest = way.longest.max(wait);
+            self.longest = self.longest.max(wait);
         }
+    }
+
+    /// Writes down that somebody got in at last after others had waited in vain.
+    pub(super) fn note_relief(&mut self, futile: Futile, at: Timestamp) {
+        self.longest = self.longest.max(at.since(futile.since));
     }
 }
 
@@ -245,12 +279,30 @@ mod tests {
     }
 
     #[test]
+    fn waits_in_vain_that_follow_each_other_are_one() {
+        let pause = Duration::from_secs(2);
+        let first = Futile::and(None, at(1_000), at(2_000), pause);
+        let second = Futile::and(Some(first), at(1_500), at(3_000), pause);
+        let third = Futile::and(Some(second), at(4_900), at(6_000), pause);
+        assert_eq!(third, Futile { since: at(1_000), until: at(6_000), waits: 3 });
+        let anew = Futile { since: at(8_100), until: at(9_000), waits: 1 };
+        assert_eq!(Futile::and(Some(third), at(8_100), at(9_000), pause), anew);
+
+        let (mut log, acquire): (_, Text) = (WaitLog::default(), "Semaphore::acquire".into());
+        log.note(&acquire, at(9_500), Duration::from_millis(500), true);
+        assert_eq!(log.longest(), Duration::from_millis(500));
+        log.note_relief(anew, at(9_500));
+        assert_eq!(log.longest(), Duration::from_millis(1_400));
+    }
+
+    #[test]
     fn grants_are_kept_in_the_order_of_time() {
         let mut grants = Grants::default();
         for millis in [30, 10, 20] {
             let grant = Grant {
                 task: None,
                 site: None,
+                since: at(millis),
                 at: at(millis),
                 permits: 1,
                 source: "Mutex::lock".into(),

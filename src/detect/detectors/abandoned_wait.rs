@@ -44,7 +44,11 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     // Late news change nothing: who waited first is known by now, and so is everybody who came before, while nobody passes it.
     let limit = settings.duration(&WAIT);
     for (key, resource) in model.contested().filter(|(_, it)| it.dropped.is_none()) {
-        let oldest = model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).max();
+        let oldest = match resource.kind {
+            // Who waits with a timeout does not wait for long, but the next one does for him.
+            ResourceKind::Semaphore => model.waits_in_vain(key).map(|it| it.lasts),
+            _ => model.longest_present_wait(key),
+        };
         let Some(oldest) = oldest.filter(|oldest| *oldest >= limit) else { continue };
         match resource.kind {
             ResourceKind::Barrier => found.extend(barrier(model, settings, key, oldest)),

@@ -1,13 +1,15 @@
 //! Permits of a semaphore that nobody holds any more and nobody gave back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::wording;
+use crate::detect::{demand, wording};
+use crate::model::convoy::InVain;
 use crate::model::resource::{Resource, ResourceKind};
-use crate::model::{Model, ResourceKey, TaskKey};
+use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
 
 const STANDSTILL: Setting = Setting::duration(
     "standstill",
@@ -40,6 +42,10 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// Where no permit was ever given back, it takes so many times longer to tell a leak from permits that are meant to be used up.
 const CONSUMED: u32 = 6;
+/// So many different tasks have waited and given up, where none waits for as long as it takes.
+const SEVERAL: usize = 3;
+/// Who got in after less than this did not have to wait for somebody else.
+const A_WAIT: Duration = Duration::from_millis(2);
 /// A standstill is longer than so many times the longest wait that ended well.
 const PAST: u32 = 3;
 
@@ -48,11 +54,17 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, lock) in model.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
         let Some(limit) = limit(settings, lock) else { continue };
         let limit = limit + model.quality().lag.unwrap_or_default();
-        let oldest = model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).max();
-        let last = lock.grants.last().map(|grant| model.running_since(grant.at));
-        let (Some(oldest), Some(last)) = (oldest, last) else { continue };
-        if oldest >= limit && last >= limit && model.nobody_can_release(key) {
-            found.extend(symptom(model, settings, key, oldest.min(last)));
+        let last = lock.grants.last().map(|grant| (grant.at, model.running_since(grant.at)));
+        let (Some(in_vain), Some((at, last))) = (model.waits_in_vain(key), last) else { continue };
+        let age = in_vain.lasts.min(last);
+        if age < limit || !model.nobody_can_release(key) {
+            continue;
+        }
+        // One that waits with a timeout again and again may wait for a signal, or be a task of many futures that has what others of them want.
+        if model.longest_present_wait(key).is_some_and(|wait| wait >= limit)
+            || model.gave_up_since(key, at).len() >= SEVERAL
+        {
+            found.extend(symptom(model, settings, key, InVain { lasts: age, ..in_vain }));
         }
     }
 }
@@ -74,8 +86,24 @@ fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
     })
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration) -> Option<Symptom> {
+/// How sure a leak is that is known by its age and by those who gave up.
+fn severity(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) -> Severity {
+    let warning = settings.duration(&WARNING);
+    let Some(semaphore) = model.resource(key).filter(|_| it.lasts >= warning) else { return Severity::Info };
+    if semaphore.permits.capacity.is_some() || model.longest_present_wait(key).is_some_and(|wait| wait >= warning) {
+        return Severity::Warning;
+    }
+    // Where each waits for a moment only, a semaphore that was not seen new may be a signal for which some tasks look out again and again,
+    // or, as long as nobody has waited for a permit and got it, a quota that will be filled again.
+    let last = semaphore.grants.last().map_or(semaphore.created, |grant| grant.at);
+    let is_quota = semaphore.waits.longest() < A_WAIT && it.lasts < CONSUMED * settings.duration(&STANDSTILL);
+    let fails = demand::most_failed(model, semaphore, last, Duration::ZERO);
+    if fails && !is_quota { Severity::Warning } else { Severity::Info }
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) -> Option<Symptom> {
     let semaphore = model.resource(key)?;
+    let age = it.lasts;
     let waiting: Vec<TaskKey> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
     let sites = wording::waiting_sites(model, key).len();
     let last = semaphore.grants.last()?;
@@ -84,30 +112,47 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration)
     related.extend(waiting.iter().take(4).filter_map(|task| wording::related_task(model, *task, Role::Waiter)));
     related.dedup();
     let limit = settings.duration(&STANDSTILL);
+    let gave_up = semaphore.given_up.iter().rev().take_while(|given_up| given_up.at >= last.at).map(|it| it.task);
+    let concerned = waiting.iter().copied().chain(gave_up).filter_map(|task| Some(model.task(task)?.site));
+    let concerned: Vec<SiteKey> = concerned.collect::<BTreeSet<_>>().into_iter().collect();
     let what = if semaphore.kind == ResourceKind::Mutex { "into" } else { "a permit of" };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
     Some(Symptom {
-        severity: if age >= settings.duration(&WARNING) { Severity::Warning } else { Severity::Info },
+        severity: severity(model, settings, key, it),
         grade: None,
         subject: wording::resource_subject(model, key, waiting.len()),
         summary: format!(
-            "Nobody has got {what} the {}{capacity} for {} (warning from {}): {} for it, and none of the tasks that got in before can let \
+            "Nobody has got {what} the {}{capacity} for {} (warning from {}): {}{}, and none of the tasks that got in before can let \
              go of it.",
             wording::resource(model, key),
             wording::duration(age),
-            wording::duration(limit),
-            if waiting.len() == 1 { "1 task waits".to_owned() } else { format!("{} tasks wait", waiting.len()) },
+            wording::duration(settings.duration(&WARNING)),
+            match waiting.len() {
+                0 => "nobody waits for it at this moment".to_owned(),
+                1 => "1 task waits for it".to_owned(),
+                waiting => format!("{waiting} tasks wait for it"),
+            },
+            match it.given_up {
+                0 => String::new(),
+                1 => ", 1 wait was given up in that time".to_owned(),
+                given_up => format!(", {given_up} waits were given up in that time"),
+            },
         ),
         evidence: vec![
             Evidence::time("time without a grant", age, Some(limit)),
             Evidence::count("tasks waiting", "tasks", waiting.len(), Some(1)),
             Evidence::count("spawn sites waiting", "sites", sites, None),
+            Evidence::count("waits given up", "waits", usize::try_from(it.given_up).unwrap_or(usize::MAX), None),
         ],
         related,
-        cause: Some(
+        cause: Some(if it.given_up > 0 {
+            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or what was lent with them, such as a connection of a \
+             pool, is kept somewhere and not given back."
+                .to_owned()
+        } else {
             "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more."
-                .to_owned(),
-        ),
+                .to_owned()
+        }),
         recommendation: "Look for paths on which a permit is taken and forget() is called without add_permits() to follow, also on errors. \
                          Keep the guard in a variable that is dropped at the end of the work. A task that needs several permits must take \
                          them at once, with acquire_many."
@@ -115,7 +160,7 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, age: Duration)
         class: vec![wording::resource_location(model, key)],
         scope: Scope {
             resources: vec![key],
-            sites: waiting.iter().filter_map(|task| Some(model.task(*task)?.site)).collect(),
+            sites: concerned,
             tasks: waiting,
             last_progress: Some(last.at),
             ..Scope::default()

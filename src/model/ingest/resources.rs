@@ -61,6 +61,7 @@ impl Model {
             grants: Grants::default(),
             waits: WaitLog::default(),
             given_up: Default::default(),
+            futile: None,
             crowds: Default::default(),
         });
         self.ids.insert(Id::Resource(id), Entity::Resource(key));
