@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Detector, Needs, Timing};
 use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
+use crate::detect::{demand, trend, wording};
 use crate::model::resource::{Crowd, Resource, ResourceKind};
 use crate::model::time::Timestamp;
 use crate::model::waits::WaitWindow;
@@ -19,6 +19,13 @@ const WAITS: Setting = Setting::count("waits", 10, "so many must have got in");
 const WAITERS: Setting = Setting::number("waiters", 0.5, "so many must wait on average");
 const CRITICAL: Setting =
     Setting::duration("critical", Duration::from_secs(1), "a median wait of this length is critical");
+const PERMIT_WAIT: Setting = Setting::duration(
+    "permit-wait",
+    Duration::from_millis(250),
+    "the median wait for one of several permits is as long",
+);
+const PERMIT_SHARE: Setting =
+    Setting::number("permit-share", 0.95, "this share of the waits for one of them must be long");
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "contended-lock",
@@ -26,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
     grade: Grade::Trend,
     title: "tasks queue for one lock",
     explain: include_str!("../../../docs/detectors/contended-lock.md"),
-    settings: &[WINDOW, LONG, SHARE, WAITS, WAITERS, CRITICAL],
+    settings: &[WINDOW, LONG, SHARE, WAITS, WAITERS, CRITICAL, PERMIT_WAIT, PERMIT_SHARE],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -37,6 +44,10 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// What is said of a queue that is probably meant to be.
+const IDLE_POOL: &str = "It looks like idle workers taking turns at one receiver, which is harmless.";
+const LIMITER: &str =
+    "It may be meant to be so: the semaphore limits how many work at a time, and nobody has failed for it so far.";
 /// A shorter time than this says nothing.
 const SHORTEST: Duration = Duration::from_secs(2);
 /// A lock that let nobody in for this long is stuck rather than contended.
@@ -50,13 +61,14 @@ const HOLDERS: usize = 20;
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, lock) in model.contested() {
-        let exclusive = match lock.kind {
-            ResourceKind::Mutex | ResourceKind::RwLock => true,
-            ResourceKind::Semaphore => lock.permits.capacity == Some(1),
-            _ => false,
-        };
-        if exclusive {
-            scan_lock(model, settings, key, lock, found);
+        match lock.kind {
+            ResourceKind::Semaphore if lock.permits.capacity != Some(1) => {
+                scan_semaphore(model, settings, key, lock, found);
+            }
+            ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore => {
+                scan_lock(model, settings, key, lock, found);
+            }
+            _ => {}
         }
     }
 }
@@ -72,12 +84,49 @@ fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resou
     for source in lock.waits.sources() {
         let waits = lock.waits.window(source, start);
         if let Some(strength) = strength(settings, &waits, end.since(start)) {
-            let pool = is_idle_pool(model, lock, start);
+            let meant = is_idle_pool(model, lock, start).then_some(IDLE_POOL);
             // What grows without end is a pile-up, which is told a little later.
             let strength = if grows { strength.min(LEAVE) } else { strength };
-            found.push(symptom(model, settings, key, source, &waits, end.since(start), (strength, pool)));
+            let window = end.since(start);
+            let queue = Queue { source, waits: &waits, window, strength, meant, permits: None };
+            found.push(symptom(model, settings, key, &queue));
         }
     }
+}
+
+/// Too few permits: hardly anybody gets one at once, and as many wait as there are permits, or more, so that twice as many would be used.
+fn scan_semaphore(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
+    let length = settings.duration(&WINDOW);
+    let (start, end) = model.judged(length);
+    let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
+    if !turning || lock.created > start || end.since(start) < length {
+        return;
+    }
+    let grows = trend::more_wait(&lock.crowds) && crowd_has_grown(lock);
+    let Some(permits) = demand::permits(model, key, lock).filter(|_| demand::keeps_coming(lock, start)) else { return };
+    for source in lock.waits.sources() {
+        let waits = lock.waits.window(source, start);
+        if let Some(strength) = shortage(settings, &waits, length, permits) {
+            let fails = demand::fails(model, lock, source, (start, end), settings.duration(&LONG));
+            let meant = (!fails).then_some(LIMITER);
+            let strength = if grows { strength.min(LEAVE) } else { strength };
+            let queue = Queue { source, waits: &waits, window: length, strength, meant, permits: Some(permits) };
+            found.push(symptom(model, settings, key, &queue));
+        }
+    }
+}
+
+/// By how much the waits for one of several permits exceed every threshold: the least of the ratios, if it is worth a finding.
+fn shortage(settings: Scoped<'_>, waits: &WaitWindow, window: Duration, permits: usize) -> Option<f64> {
+    let median = waits.quantile(0.5)?;
+    let all_wait = waits.share_over(settings.duration(&LONG)) >= settings.number(&PERMIT_SHARE);
+    let enough = waits.waits.len() >= settings.count(&WAITS);
+    let ratios = [
+        median.as_secs_f64() / settings.duration(&PERMIT_WAIT).as_secs_f64().max(f64::EPSILON),
+        mean_waiters(waits, window) / as_number(permits),
+    ];
+    let least = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    (enough && all_wait && least >= LEAVE).then_some(least)
 }
 
 /// Whether many more wait than a few seconds ago.
@@ -138,60 +187,93 @@ fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     lock.kind == ResourceKind::Mutex && fixed && 3 * seen <= 2 * holders.len()
 }
 
-fn symptom(
-    model: &Model,
-    settings: Scoped<'_>,
-    key: ResourceKey,
-    source: &str,
-    waits: &WaitWindow,
+/// The queue at one way into a lock or semaphore, and what is thought of it.
+struct Queue<'a> {
+    source: &'a str,
+    waits: &'a WaitWindow,
     window: Duration,
-    (strength, pool): (f64, bool),
-) -> Symptom {
-    let (critical, long) = (settings.duration(&CRITICAL), settings.duration(&LONG));
+    /// By how much it exceeds the thresholds.
+    strength: f64,
+    /// Why it is probably meant to be, if it is.
+    meant: Option<&'static str>,
+    /// How many permits there are, or that number at most, where there are several.
+    permits: Option<usize>,
+}
+
+impl Queue<'_> {
+    fn severity(&self, settings: Scoped<'_>, median: Duration) -> Severity {
+        match self.permits {
+            _ if self.meant.is_some() => Severity::Info,
+            None if median >= settings.duration(&CRITICAL) => Severity::Critical,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// The thresholds for the share of long waits, the median wait and the mean number of those who wait.
+    fn limits(&self, settings: Scoped<'_>) -> (f64, Duration, f64) {
+        match self.permits {
+            Some(permits) => (settings.number(&PERMIT_SHARE), settings.duration(&PERMIT_WAIT), as_number(permits)),
+            None => (settings.number(&SHARE), settings.duration(&LONG), settings.number(&WAITERS)),
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        if self.permits.is_some() {
+            "Keep each permit, or what is lent with it, for less time: do not await anything else meanwhile, such as a call over the \
+             network. If what it guards can bear more at a time, make more permits; if not, turn requests away when the queue is long."
+        } else {
+            "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If that is not \
+             enough, split the data over several locks, or give it to one task that others send requests to."
+        }
+    }
+}
+
+fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Queue<'_>) -> Symptom {
+    let (waits, window, long) = (queue.waits, queue.window, settings.duration(&LONG));
     let [p50, p90, longest] = [0.5, 0.9, 1.0].map(|share| waits.quantile(share).unwrap_or_default());
     let (share, mean) = (waits.share_over(long), mean_waiters(waits, window));
-    let severity = match () {
-        () if pool => Severity::Info,
-        () if p50 >= critical => Severity::Critical,
-        () => Severity::Warning,
-    };
+    let (least_share, least_wait, least_waiters) = queue.limits(settings);
     let (related, sites) = parties(model, key);
-    let waiting = model.waiters(key).count();
     let turnover = mean_rate(waits, window);
     let hold = model.resource(key).map(|lock| between_grants(lock, model.now().minus(window))).unwrap_or_default();
     let last_progress = model.resource(key).and_then(|lock| lock.grants.last()).map(|grant| grant.at);
+    let capacity = model.resource(key).and_then(|lock| lock.permits.capacity).filter(|_| queue.permits.is_some());
     Symptom {
-        severity,
+        severity: queue.severity(settings, p50),
         grade: None,
-        subject: wording::resource_subject(model, key, waiting),
+        subject: wording::resource_subject(model, key, model.waiters(key).count()),
         summary: format!(
-            "Tasks queue for the {}: {} of {} waits ({source}) took {} or more in the last {} (warning from {}), half of them {} or more, \
-             with {mean:.1} waiting at a time.",
+            "Tasks queue for the {}{}: {} of {} waits ({}) took {} or more in the last {} (warning from {}), half of them {} or more, \
+             with {mean:.1} waiting at a time{}.",
             wording::resource(model, key),
+            capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits")),
             wording::percent(share),
             waits.granted,
+            queue.source,
             wording::duration(long),
             wording::duration(window),
-            wording::percent(settings.number(&SHARE)),
+            wording::percent(least_share),
             wording::duration(p50),
+            match waits.cancelled {
+                gave_up if gave_up > 0 && queue.permits.is_some() => format!("; {gave_up} more gave up"),
+                _ => String::new(),
+            },
         ),
         evidence: vec![
-            Evidence::number("share of long waits", "ratio", share, Some(settings.number(&SHARE))).over(window),
-            Evidence::time("median wait", p50, Some(long)).over(window),
+            Evidence::number("share of long waits", "ratio", share, Some(least_share)).over(window),
+            Evidence::time("median wait", p50, Some(least_wait)).over(window),
             Evidence::time("90th percentile of waits", p90, None).over(window),
             Evidence::time("longest wait", longest, None).over(window),
-            Evidence::number("mean number of waiters", "tasks", mean, Some(settings.number(&WAITERS))).over(window),
+            Evidence::number("mean number of waiters", "tasks", mean, Some(least_waiters)).over(window),
             Evidence::number("turnover", "grants/s", turnover, None).over(window),
             Evidence::time("median time from one grant to the next", hold, None).over(window),
         ],
         related,
-        cause: pool.then(|| "It looks like idle workers taking turns at one receiver, which is harmless.".to_owned()),
-        recommendation: "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If \
-                         that is not enough, split the data over several locks, or give it to one task that others send requests to."
-            .to_owned(),
-        class: vec![wording::resource_location(model, key), source.to_owned()],
+        cause: queue.meant.map(str::to_owned),
+        recommendation: queue.remedy().to_owned(),
+        class: vec![wording::resource_location(model, key), queue.source.to_owned()],
         scope: Scope { resources: vec![key], sites, tasks: Vec::new(), stalls_since: None, last_progress },
-        sustains_only: strength < 1.0,
+        sustains_only: queue.strength < 1.0,
     }
 }
 
@@ -213,4 +295,9 @@ fn parties(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
     };
     let related = name(&holders, Role::Holder).into_iter().chain(name(&waiters, Role::Waiter)).collect();
     (related, holders.union(&waiters).copied().collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 permits")]
+fn as_number(count: usize) -> f64 {
+    count as f64
 }
