@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, RwLock, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
+use tokio::{join, select};
 
 use super::Pattern;
 use crate::service;
@@ -36,6 +37,21 @@ pub(super) const PATTERNS: &[Pattern] = &[
         id: "batch-limiter",
         about: "Batches of 30 tasks, of which a semaphore lets six work at a time.",
         run: batch_limiter,
+    },
+    Pattern {
+        id: "limited-workers",
+        about: "Sixteen workers, of which a semaphore lets four call a peer at a time.",
+        run: limited_workers,
+    },
+    Pattern {
+        id: "impatient-downloads",
+        about: "Three tasks of four downloads each share three slots; who gets none for a while says so and tries again, for up to a minute.",
+        run: impatient_downloads,
+    },
+    Pattern {
+        id: "refilled-quota",
+        about: "Five calls are let through every twenty seconds, and whoever comes too late waits for a second and fails.",
+        run: refilled_quota,
     },
 ];
 
@@ -157,6 +173,70 @@ fn batch_limiter() {
                 batch.spawn(send_mail(slots.clone()));
             }
             while batch.join_next().await.is_some() {}
+        }
+    });
+}
+
+async fn crawl(calls: Arc<Semaphore>, worker: u64) {
+    for page in 0_u64.. {
+        let Ok(call) = calls.acquire().await else { return };
+        sleep(Duration::from_millis(250 + page * 37 % 100)).await;
+        drop(call);
+        sleep(Duration::from_millis(10 + worker)).await;
+    }
+}
+
+fn limited_workers() {
+    service::workers(2).block_on(async {
+        let calls = Arc::new(Semaphore::new(4));
+        for worker in 0..16 {
+            tokio::spawn(crawl(calls.clone(), worker));
+        }
+        pending::<()>().await;
+    });
+}
+
+async fn download(slots: &Semaphore, number: u64) {
+    for part in 0_u64.. {
+        let patience = Duration::from_millis(4_500 + 300 * number);
+        let Ok(slot) = timeout(patience, slots.acquire()).await else { continue };
+        sleep(Duration::from_millis(if part == 0 { 50 } else { 60_000 })).await;
+        drop(slot);
+    }
+}
+
+fn impatient_downloads() {
+    service::workers(2).block_on(async {
+        let slots = Arc::new(Semaphore::new(3));
+        // Whoever watches sees the slots before they are taken.
+        sleep(Duration::from_secs(2)).await;
+        for _mirror in 0..3 {
+            let slots = slots.clone();
+            tokio::spawn(async move {
+                join!(download(&slots, 1), download(&slots, 2), download(&slots, 3), download(&slots, 4));
+            });
+        }
+        pending::<()>().await;
+    });
+}
+
+async fn call_within(quota: Arc<Semaphore>) {
+    if let Ok(Ok(call)) = timeout(Duration::from_secs(1), quota.acquire()).await {
+        call.forget();
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn refilled_quota() {
+    service::workers(2).block_on(async {
+        let quota = Arc::new(Semaphore::new(5));
+        let (mut refill, mut arrival) = (interval(Duration::from_secs(20)), interval(Duration::from_millis(200)));
+        refill.tick().await;
+        loop {
+            select! {
+                _ = refill.tick() => quota.add_permits(5 - quota.available_permits()),
+                _ = arrival.tick() => drop(tokio::spawn(call_within(quota.clone()))),
+            }
         }
     });
 }

@@ -9,6 +9,7 @@ mod compute;
 mod contention;
 mod dropping;
 mod leaks;
+mod pools;
 mod queues;
 mod requests;
 mod rounds;
@@ -123,6 +124,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Illness> {
         dropping::ILLNESSES,
         rounds::ILLNESSES,
         vital::ILLNESSES,
+        pools::ILLNESSES,
     ];
     families.into_iter().flatten()
 }
