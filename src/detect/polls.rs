@@ -50,6 +50,12 @@ pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
     polls
 }
 
+/// Whether the process has threads of its own for its tasks, so that the future of a `block_on`, which runs on the thread that called it,
+/// keeps none of them. On a current-thread runtime it would.
+pub(super) fn has_workers(model: &Model) -> bool {
+    model.worker_threads().any(|(_, task)| task.is_worker_thread())
+}
+
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
 const FULL: f64 = 0.8;
 /// is polled for this share of it, where other threads want its core too,

@@ -64,8 +64,10 @@ fn bar(args: BarArgs, fail_on: FailOn) -> Bar {
 struct Watched {
     diagnosis: Diagnosis,
     wanted: watch::Sender<Wanted>,
-    begun: SystemTime,
+    begun: Instant,
     first_update: Option<SystemTime>,
+    /// The time of what came last, and when that was taken in.
+    latest: Option<(SystemTime, Instant)>,
     reporter: StatusReporter,
     gaps: Vec<&'static str>,
     over: bool,
@@ -97,7 +99,7 @@ pub(super) async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Resu
                 Some((index, arrived)) => targets[index].take(arrived, &out, plan),
                 None => break,
             },
-            _ = tick.tick() => targets.iter_mut().for_each(|target| target.check_time(SystemTime::now(), plan)),
+            _ = tick.tick() => targets.iter_mut().for_each(|target| target.check_time(plan)),
         }
         if Instant::now() >= next_heartbeat {
             next_heartbeat = Instant::now() + plan.heartbeat;
@@ -133,8 +135,9 @@ impl Watched {
         Self {
             diagnosis,
             wanted,
-            begun: SystemTime::now(),
+            begun: Instant::now(),
             first_update: None,
+            latest: None,
             reporter: StatusReporter::default(),
             gaps: Vec::new(),
             over: false,
@@ -153,6 +156,7 @@ impl Watched {
             return;
         }
         let at = arrived.at;
+        self.latest = Some((at, Instant::now()));
         let transitions = self.diagnosis.apply(arrived);
         for transition in &transitions {
             self.say(out, plan.format, &Event::Transition(transition));
@@ -175,17 +179,20 @@ impl Watched {
             self.first_update = Some(at);
         }
         self.over |= self.diagnosis.ended().is_some();
-        self.check_time(at, plan);
+        self.check_time(plan);
     }
 
     /// Ends the target's run when its time is up. A target that never answers gets as much time to begin.
-    fn check_time(&mut self, now: SystemTime, plan: Plan) {
-        let Some(duration) = plan.duration else { return };
-        let since = |start: SystemTime| now.duration_since(start).unwrap_or_default();
-        self.over |= match self.first_update {
-            Some(first) => since(first) >= duration,
-            None => since(self.begun) >= duration,
-        };
+    fn check_time(&mut self, plan: Plan) {
+        self.over |= plan.duration.is_some_and(|duration| self.watched() >= duration);
+    }
+
+    /// How long it has been watched, by the clock of what it told: a recording's times are long past, and go by faster.
+    fn watched(&self) -> Duration {
+        match (self.first_update, self.latest) {
+            (Some(first), Some((at, told))) => at.duration_since(first).unwrap_or_default() + told.elapsed(),
+            _ => self.begun.elapsed(),
+        }
     }
 }
 
@@ -216,5 +223,31 @@ impl StatusReporter {
             self.told = Some(sentence);
         }
         !again
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::model::DEFAULT_RETENTION;
+
+    #[test]
+    fn a_recording_of_long_ago_is_not_over_before_its_end() {
+        let diagnosis = Diagnosis::new("recording".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let mut target = Watched::new(diagnosis, watch::channel(Wanted::default()).0);
+        let minute = Duration::from_secs(60);
+        let bar = Bar { fail_on: crate::detect::finding::Severity::Warning, min_updates: 1, partial_passes: false };
+        let plan = Plan { format: Format::Text, duration: Some(minute), heartbeat: minute, bar, judged: true };
+        let mut tell = |seconds| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            target.first_update.get_or_insert(at);
+            target.latest = Some((at, Instant::now()));
+            target.check_time(plan);
+            target.over
+        };
+        assert!(!tell(1_000), "its first update");
+        assert!(!tell(1_030), "half of the time");
+        assert!(tell(1_060), "all of it");
     }
 }

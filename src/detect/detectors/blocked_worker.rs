@@ -76,8 +76,11 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
     let site = model.site(key)?;
     let worst = *polls.first()?;
     let (age, task) = (worst.age, model.task(worst.task)?);
+    let alone = task.kind == TaskKind::BlockOn
+        && polls::has_workers(model)
+        && polls::waiting_since(model, worst.since, critical).is_empty();
     let severity = match task.kind {
-        _ if doubtful => Severity::Info,
+        _ if doubtful || alone => Severity::Info,
         TaskKind::BlockOn => Severity::Warning,
         _ => Severity::Critical,
     };
@@ -94,6 +97,7 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
         hurt.iter().filter_map(|key| model.task(*key)).map(|task| model.running_since(polls::told_to_run(task))).max();
     // The future of `block_on` runs on the thread that called it, which no worker's tasks need.
     let (thread, advice) = match task.kind {
+        TaskKind::BlockOn if alone => ("the thread that called block_on, while the worker threads go on", ""),
         TaskKind::BlockOn => (
             "the thread that called block_on, and on a current-thread runtime all other tasks with it",
             " What is given to block_on should only start tasks and wait: spawn the rest.",

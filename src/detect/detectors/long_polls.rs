@@ -8,6 +8,7 @@ use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{polls, wording};
 use crate::model::history::Second;
 use crate::model::site::Site;
+use crate::model::task::TaskKind;
 use crate::model::time::Timestamp;
 use crate::model::{Model, SiteKey, TaskKey};
 
@@ -61,6 +62,11 @@ const SPREAD: Duration = Duration::from_secs(5);
 
 /// Tasks that waited so long for a worker were hurt.
 const HURT: Duration = Duration::from_millis(2);
+
+/// Why long polls may be nothing to worry about.
+const TRACED: &str = "It makes so many timers or ops in one poll that tracing them may take most of the time.";
+const APART_FROM_WORKERS: &str = "It was given to block_on and runs on the thread that called that, while the process has worker threads for \
+                                  other tasks. It hurts only if that thread is to drive a current-thread runtime or a LocalSet with more than it.";
 
 /// What was measured of a site.
 struct Measured {
@@ -218,16 +224,15 @@ fn symptom(
         let metric = "90th percentile of the time that tasks of other sites waited to be polled";
         evidence.push(Evidence::time(metric, delay, None).over(measured.window));
     }
+    let apart = site.id.kind == TaskKind::BlockOn && polls::has_workers(model);
     Symptom {
-        severity: if traced { Severity::Info } else { Severity::Warning },
+        severity: if traced || apart { Severity::Info } else { Severity::Warning },
         grade: None,
         subject: wording::site_subject(model, site, worst.as_slice(), site.live.len()),
         summary: summary(settings, site, measured, proof),
         evidence,
         related,
-        cause: traced.then(|| {
-            "It makes so many timers or ops in one poll that tracing them may take most of the time.".to_owned()
-        }),
+        cause: if traced { Some(TRACED.to_owned()) } else { apart.then(|| APART_FROM_WORKERS.to_owned()) },
         recommendation: format!(
             "Move the computation or the blocking call to tokio::task::spawn_blocking or a pool such as rayon's, or cut it into slices \
              with tokio::task::yield_now().await between them.{}",

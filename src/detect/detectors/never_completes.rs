@@ -55,9 +55,11 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             .take_while(|(created, _)| model.running_since(*created) > limit)
             .filter_map(|(_, task)| straggler(model, *task, limit))
             .collect();
-        // Many are a pile-up, and say nothing about a single one.
+        // Many are a pile-up, and say nothing about a single one; unless none of them has come to an end for as long, as where a few hang until
+        // nothing goes on any more.
         let few = 2 * stragglers.len() <= site.live.len().max(8);
-        if !stragglers.is_empty() && few {
+        let stands = site.last_end.is_some_and(|end| model.running_since(end) > limit);
+        if !stragglers.is_empty() && (few || stands) {
             found.extend(symptom(model, key, site, &stragglers, p99, limit));
         }
     }

@@ -7,6 +7,7 @@ use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Sub
 use crate::detect::polls::{self, LongPoll};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
+use crate::model::task::TaskKind;
 use crate::model::time::Timestamp;
 use crate::model::{Model, TaskKey};
 
@@ -50,7 +51,10 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         .filter(|victim| culprits.iter().all(|culprit| culprit.task != *victim))
         .collect();
     let still = model.running_since(model.last_poll().max(culprit.since));
-    let stands = still >= critical && polls_before(model, culprit) >= settings.count(&BUSY);
+    // The thread that called `block_on` is no worker, so that the others are only idle.
+    let is_apart = |culprit: &LongPoll| model.task(culprit.task).is_some_and(|it| it.kind == TaskKind::BlockOn);
+    let apart = polls::has_workers(model) && culprits.iter().all(is_apart);
+    let stands = !apart && still >= critical && polls_before(model, culprit) >= settings.count(&BUSY);
     if !victims.is_empty() || stands {
         found.extend(symptom(model, &culprits, &victims, stands.then_some(still), (critical, early)));
     }

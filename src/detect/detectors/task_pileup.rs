@@ -10,7 +10,7 @@ use crate::detect::{trend, wording};
 use crate::model::history::Second;
 use crate::model::resource::ResourceKind;
 use crate::model::site::Site;
-use crate::model::task::TaskKind;
+use crate::model::task::{Task, TaskKind};
 use crate::model::text::Text;
 use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
 
@@ -32,7 +32,7 @@ const WINDOW_CROWD: Setting = Setting::duration(
 const FLOOR: Setting = Setting::number(
     "floor",
     10.0,
-    "growth below this, plus five times the root of the births and ends meanwhile, is noise",
+    "growth below this, plus five times the root of those who came and stayed and of those who left meanwhile, is noise",
 );
 const CERTAINTY: Setting =
     Setting::number("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
@@ -68,6 +68,9 @@ const FEW: u32 = 5;
 /// Sleepers that wake this soon are no leak: a session that lasts minutes reaches a plateau.
 const SOON: Duration = Duration::from_secs(300);
 
+/// Who is older than so many times the sleep it is in sleeps again and again.
+const TURNS: u32 = 10;
+
 /// Resources of one kind.
 struct Several {
     place: Text,
@@ -85,6 +88,8 @@ enum WaitsFor {
     Tick,
     /// A timer that ends soon, so that they go on by themselves.
     Timer,
+    /// Such a timer for the umpteenth time: a loop, which goes on until somebody ends it.
+    Loop,
 }
 
 fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
@@ -105,6 +110,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let (waits_for, share) = waits_for(model, site);
         let series = match waits_for {
             WaitsFor::Timer => continue,
+            // Where they do come to an end, it may be that they have more steps than others.
+            WaitsFor::Loop if !nearly_all_stay(model, site, settings.duration(&WINDOW_UNSEEN)) => continue,
             WaitsFor::Resource(..) if grows(&short) => short,
             _ if grows(&long) => long,
             _ => continue,
@@ -119,8 +126,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 struct Series {
     live: Vec<f64>,
     ages: Vec<f64>,
-    /// Births and ends meanwhile.
-    changes: f64,
+    /// Those who came meanwhile and are still alive, and those who were alive before and have ended.
+    exchanged: f64,
     window: Duration,
 }
 
@@ -140,8 +147,9 @@ fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
         live.push(as_number(known.live));
         ages.push((known.median_age + time.since(known.to)).as_secs_f64());
     }
-    let changes = site.history.since(start).map(|second| f64::from(second.born) + f64::from(second.ended)).sum();
-    Some(Series { live, ages, changes, window: Duration::from_secs(seconds) })
+    let came = site.live.iter().rev().take_while(|(born, _)| *born > start).count();
+    let left = (live.first()? - as_number(site.live.len() - came)).max(0.0);
+    Some(Series { live, ages, exchanged: as_number(came) + left, window: Duration::from_secs(seconds) })
 }
 
 fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
@@ -151,18 +159,19 @@ fn is_pileup(series: &Series, settings: Scoped<'_>) -> bool {
         && trend::still_grows(&series.live)
 }
 
-/// Growth below this may be chance: a count of independent arrivals and departures varies by the root of their number in the window, and
-/// where nearly all turn over within it, by the root of the count itself.
+/// Growth below this may be chance. Where tasks come and leave independently, those who came and stayed and those who were there and left are
+/// two Poisson numbers, whose difference the growth is: it varies by the root of their sum. Those who stay all the time add nothing to that.
+/// Where nearly all turn over, it varies by the root of the count itself.
 fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
     let alive = series.live.last().copied().unwrap_or_default();
-    settings.number(&FLOOR) + 5.0 * series.changes.min(alive).sqrt()
+    settings.number(&FLOOR) + 5.0 * series.exchanged.min(alive).sqrt()
 }
 
 /// What most of the tasks alive wait for, and how many of those asked do.
 fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
     let step = site.live.len().div_ceil(SAMPLE).max(1);
     let asked: Vec<TaskKey> = site.live.iter().step_by(step).map(|(_, key)| *key).collect();
-    let (mut sleeping, mut ticking) = (0, 0);
+    let (mut sleeping, mut turning, mut ticking) = (0, 0, 0);
     let mut waits: BTreeMap<(ResourceKind, Text), Vec<ResourceKey>> = BTreeMap::new();
     for key in &asked {
         let lock = model.waits(*key).find_map(|(op, _)| model.lock_of(op));
@@ -176,8 +185,10 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
                 continue;
             }
             waits.entry((resource.kind, resource.location.clone())).or_default().push(lock);
-        } else if model.task(*key).and_then(|task| model.timer(task)).is_some_and(|timer| ends_soon(model, timer)) {
+        } else if let Some(length) = model.task(*key).and_then(|task| short_sleep(model, task)) {
             sleeping += 1;
+            let age = model.task(*key).map(|task| model.running_since(task.stats.created));
+            turning += usize::from(age >= Some(length * TURNS));
         }
     }
     let share = |count: usize| as_number(count) / as_number(asked.len().max(1));
@@ -191,14 +202,18 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
             });
             (WaitsFor::Resource(locks[0], several), share(locks.len()))
         }
+        _ if share(turning) > 0.5 => (WaitsFor::Loop, share(turning)),
         _ if share(sleeping) > 0.5 => (WaitsFor::Timer, share(sleeping)),
         _ if share(ticking) > 0.5 => (WaitsFor::Tick, share(ticking)),
         _ => (WaitsFor::Unseen, 0.0),
     }
 }
 
-fn ends_soon(model: &Model, timer: &crate::model::resource::Resource) -> bool {
-    model.due(timer).is_some_and(|due| due.since(model.now()) < SOON)
+/// The length of the sleep that a task is in, if that ends soon.
+fn short_sleep(model: &Model, task: &Task) -> Option<Duration> {
+    let timer = model.timer(task)?;
+    let due = model.due(timer).filter(|due| due.since(model.now()) < SOON)?;
+    Some(due.since(timer.created))
 }
 
 fn symptom(
@@ -213,7 +228,7 @@ fn symptom(
         (series.live.first().copied().unwrap_or_default(), series.live.last().copied().unwrap_or_default());
     let rate = (last - first) / series.window.as_secs_f64();
     let age = site.median_age(model.now());
-    let unseen = matches!(waits_for, WaitsFor::Unseen | WaitsFor::Tick);
+    let unseen = matches!(waits_for, WaitsFor::Unseen | WaitsFor::Tick | WaitsFor::Loop);
     let crowd = unseen && nearly_all_stay(model, site, series.window) && !has_grown_for_long(model, settings, site);
     let (cause, recommendation, resources) = advice(model, waits_for, *share, crowd);
     let oldest: Vec<TaskKey> = site.live.iter().take(wording::MOST_IDS).map(|(_, task)| *task).collect();
@@ -288,8 +303,12 @@ fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (Stri
                 vec![*lock],
             )
         }
-        WaitsFor::Tick => (
-            format!("{} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended.", wording::percent(share)),
+        WaitsFor::Tick | WaitsFor::Loop => (
+            format!(
+                "{} of them {}: heartbeats or streams that nobody has ended.",
+                wording::percent(share),
+                if matches!(waits_for, WaitsFor::Loop) { "sleep again and again" } else { "wait for the next tick of an interval" },
+            ),
             "Look at what should end the loop of these tasks: a client that leaves, a shutdown signal, an owner that is dropped. Mind that \
              dropping a JoinHandle does not end its task; a JoinSet or an abort does."
                 .to_owned(),
