@@ -151,6 +151,8 @@ pub fn resource(model: &Model, key: ResourceKey) -> String {
 pub fn type_name(resource: &Resource) -> String {
     match resource.kind {
         ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
+        // The one permit of the semaphore in it is to initialise it.
+        ResourceKind::Semaphore if resource.location.contains("/src/sync/once_cell.rs") => "OnceCell".to_owned(),
         kind => kind.as_str().to_owned(),
     }
 }

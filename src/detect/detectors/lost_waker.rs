@@ -65,7 +65,7 @@ fn symptom(model: &Model, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Du
     let keys: Vec<TaskKey> = tasks.iter().map(|(_, key)| *key).collect();
     let others = match tasks.len() {
         1 => String::new(),
-        many => format!(" So do {} more of its kind.", many - 1),
+        many => format!(" So have {} more of its kind.", many - 1),
     };
     Some(Symptom {
         severity: Severity::Warning,

@@ -150,7 +150,8 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) ->
              pool, is kept somewhere and not given back."
                 .to_owned()
         } else {
-            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more."
+            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more; or \
+             whoever hands them out with add_permits has stopped."
                 .to_owned()
         }),
         recommendation: "Look for paths on which a permit is taken and forget() is called without add_permits() to follow, also on errors. \
