@@ -67,40 +67,41 @@ pub(crate) fn resource(concrete_type: &'static str, kind: &'static str, place: &
     )
 }
 
-/// One attribute an event, because the console reads one from each; its name must be known when the program is built.
-macro_rules! state {
-    ($value:expr, $name:ident) => {
-        trace!(target: "runtime::resource::state_update", $name = $value, $name.op = "override")
-    };
-}
-
 /// Says the name of the resource whose span is entered.
 pub(crate) fn name(name: &str) {
-    state!(name, name);
+    state(Some(name), None, None);
 }
 
 /// Says what a message of the resource whose span is entered takes in memory, without what it points to.
 pub(crate) fn message_size(bytes: usize) {
-    trace!(
-        target: "runtime::resource::state_update",
-        message_size = bytes,
-        message_size.unit = "bytes",
-        message_size.op = "override",
-    );
+    state(None, Some(bytes), None);
 }
 
 /// Says a number of the resource whose span is entered.
 pub(crate) fn number(number: Number, value: usize) {
-    match number {
-        Number::Depth => state!(value, depth),
-        Number::Capacity => state!(value, capacity),
-        Number::HighWater => state!(value, high_water),
-        Number::Sent => state!(value, sent),
-        Number::Received => state!(value, received),
-        Number::Receivers => state!(value, receivers),
-        Number::Lag => state!(value, lag),
-        Number::Missed => state!(value, missed),
-    }
+    state(None, None, Some((number, value)));
+}
+
+/// Says one attribute, because the console reads one from each event. All are fields of the same event, of which only one has a value:
+/// console-subscriber has room for 32 places in a program that tell of the state of resources, more than that make it panic
+/// (<https://github.com/tokio-rs/console/pull/629>), and tokio itself has some fifty.
+fn state(name: Option<&str>, message_size: Option<usize>, number: Option<(Number, usize)>) {
+    let of = |which| number.filter(|(number, _)| *number == which).map(|(_, value)| value);
+    trace!(
+        target: "runtime::resource::state_update",
+        name,
+        message_size,
+        message_size.unit = message_size.map(|_| "bytes"),
+        depth = of(Number::Depth),
+        capacity = of(Number::Capacity),
+        high_water = of(Number::HighWater),
+        sent = of(Number::Sent),
+        received = of(Number::Received),
+        receivers = of(Number::Receivers),
+        lag = of(Number::Lag),
+        missed = of(Number::Missed),
+        state.op = "override",
+    );
 }
 
 /// Something that a task does with a queue, from its first look until it is done or given up.

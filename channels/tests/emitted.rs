@@ -66,6 +66,28 @@ fn an_unbounded_channel_tells_all_there_is_to_know() {
     drop(sender);
 }
 
+/// There is room for few such places in console-subscriber, which panics when there are more.
+#[test]
+fn all_attributes_are_told_from_one_place() {
+    let (recorder, _guard, _runtime) = listen();
+    let (orders, _received) = mpsc::channel_named::<u64>("orders", 8);
+    let (prices, _shown) = broadcast::channel::<u64>(8);
+    let (config, _watched) = watch::channel(0_u64);
+    let _jobs = Probe::new("jobs", || 3).with_capacity(4);
+    orders.try_send(1).unwrap();
+    prices.send(1).unwrap();
+    config.send(1).unwrap();
+    for (resource, attribute) in [
+        ("mpsc::channel", "received"),
+        ("broadcast::channel", "missed"),
+        ("watch::channel", "receivers"),
+        ("Probe", "depth"),
+    ] {
+        recorder.until(attribute, |seen| seen.resource(resource).is_some_and(|it| it.last(attribute).is_some()));
+    }
+    recorder.with(|seen| assert_eq!(seen.state_places.len(), 1));
+}
+
 #[test]
 fn only_what_has_changed_is_told() {
     let (recorder, _guard, _runtime) = listen();

@@ -1,11 +1,12 @@
 //! A subscriber that remembers what a console would be told.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
@@ -48,6 +49,8 @@ pub struct Operation {
 pub struct Seen {
     pub resources: BTreeMap<u64, Resource>,
     pub operations: BTreeMap<u64, Operation>,
+    /// Where in this crate events of states come from.
+    pub state_places: HashSet<Identifier>,
     pub spans: usize,
     pub events: usize,
     /// Names by the id that is used now; ids come back.
@@ -176,9 +179,15 @@ where
                 let Some(resource) = resource.and_then(|number| seen.resources.get_mut(&number)) else {
                     panic!("told outside of a resource: {fields:?}")
                 };
-                let name = fields.keys().find(|name| !name.contains('.')).unwrap().clone();
-                resource.told.entry(name.clone()).or_default().push(fields[&name].clone());
-                resource.ways.insert(name.clone(), fields[&format!("{name}.op")].clone());
+                let names: Vec<&String> = fields.keys().filter(|name| !name.contains('.')).collect();
+                let [name] = names[..] else { panic!("the console reads one attribute from each event: {fields:?}") };
+                resource.told.entry(name.clone()).or_default().push(fields[name].clone());
+                let way = fields.iter().find(|(name, _)| name.ends_with(".op")).map(|(_, way)| way.clone());
+                resource.ways.insert(name.clone(), way.unwrap());
+                // Tokio tells of the semaphore in a channel.
+                if event.metadata().module_path().is_some_and(|path| path.starts_with("tokio_canary_channels")) {
+                    seen.state_places.insert(event.metadata().callsite());
+                }
             }
             "runtime::resource::poll_op" => {
                 let Some(operation) = operation.and_then(|number| seen.operations.get_mut(&number)) else { return };
