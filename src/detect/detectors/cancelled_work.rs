@@ -130,8 +130,16 @@ fn looks_endless(site: &Site, dropped: &[&Ended], from: Timestamp) -> bool {
     polls.sort_unstable();
     let uniform = ages.last().zip(ages.first()).is_some_and(|(oldest, youngest)| *oldest <= youngest.mul_f64(SAME_AGE));
     let loops = polls.get(polls.len() / 2).is_some_and(|polls| *polls > LOOPS);
-    let completed = site.ends.since(from).filter(|it| it.looks_completed).count();
-    as_number(completed) < COMPLETE * as_number(dropped.len()) && (!uniform || loops)
+    as_number(completed_alone(site, from)) < COMPLETE * as_number(dropped.len()) && (!uniform || loops)
+}
+
+/// How many came to an end of their own, as far as can be told. Those that were woken by the same event, and dropped together before or after
+/// they were polled for it, look as if they had, too.
+fn completed_alone(site: &Site, from: Timestamp) -> usize {
+    let mut ends: Vec<&Ended> = site.ends.since(from).collect();
+    ends.sort_by_key(|it| it.at);
+    let together = ends.chunk_by(|one, next| next.at.since(one.at) <= TOGETHER);
+    together.filter(|group| group.len() == 1 && group[0].looks_completed).count()
 }
 
 /// What most of those that were dropped waited for, and how many did.
