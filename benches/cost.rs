@@ -20,6 +20,7 @@ use ratatui::backend::TestBackend;
 use tokio_canary::detect::engine::Engine;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Arrived, Diagnosis, Status};
+use tokio_canary::evidence::{Evidence, Memory};
 use tokio_canary::feed::{FeedEvent, Update};
 use tokio_canary::model::{DEFAULT_RETENTION, Model};
 use tokio_canary::tui::state::{Root, UiState};
@@ -45,17 +46,19 @@ fn main() {
 struct Watched {
     process: Process,
     model: Model,
+    memory: Memory,
     engine: Engine,
 }
 
 impl Watched {
     fn new(tasks: usize, changes: usize) -> Self {
         let process = Process::new(Plan::new(tasks, changes));
-        let mut watched = Self { process, model: Model::default(), engine: Engine::new(Settings::default()) };
+        let (model, memory, engine) = (Model::default(), Memory::default(), Engine::new(Settings::default()));
+        let mut watched = Self { process, model, memory, engine };
         watched.model.apply(&watched.process.state(), None);
         for _ in 0..WARM_UP {
             watched.live();
-            watched.engine.scan(&watched.model, watched.model.now());
+            watched.scan();
         }
         watched
     }
@@ -63,7 +66,17 @@ impl Watched {
     /// One more update.
     fn live(&mut self) {
         let update = self.process.step(INTERVAL);
-        self.model.apply(&update, Some(Duration::ZERO));
+        self.apply(&update);
+    }
+
+    fn apply(&mut self, update: &console_api::instrument::Update) {
+        let changes = self.model.apply(update, Some(Duration::ZERO));
+        self.memory.observe(&self.model, &changes);
+    }
+
+    fn scan(&mut self) {
+        let now = self.model.now();
+        self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
     }
 }
 
@@ -92,7 +105,7 @@ fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     bencher
         .counter(ItemsCount::new(changes))
         .with_inputs(|| watched.borrow_mut().process.step(INTERVAL))
-        .bench_local_values(|update| watched.borrow_mut().model.apply(&update, Some(Duration::ZERO)));
+        .bench_local_values(|update| watched.borrow_mut().apply(&update));
 }
 
 /// All detectors over the model, after each update: one at a time, for a second look at the same moment is skipped.
@@ -100,8 +113,7 @@ fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
 fn scan(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     let watched = RefCell::new(Watched::new(tasks, changes));
     bencher.counter(ItemsCount::new(changes)).with_inputs(|| watched.borrow_mut().live()).bench_local_refs(|()| {
-        let Watched { model, engine, .. } = &mut *watched.borrow_mut();
-        engine.scan(model, model.now())
+        watched.borrow_mut().scan();
     });
 }
 

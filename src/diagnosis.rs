@@ -9,6 +9,7 @@ use crate::detect::finding::{Family, Finding, Severity, State, Transition};
 use crate::detect::settings::Settings;
 pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
+use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
 use crate::model::Model;
 use crate::model::time::Timestamp;
@@ -21,6 +22,7 @@ const MOST_DETAILS: usize = 8;
 pub struct Diagnosis {
     target: String,
     model: Model,
+    memory: Memory,
     engine: Engine,
     status: Status,
     ended: Option<Ended>,
@@ -94,6 +96,7 @@ impl Diagnosis {
         Self {
             target,
             model: Model::new(retention),
+            memory: Memory::default(),
             engine: Engine::new(settings),
             status: Status::Resolving,
             ended: None,
@@ -113,6 +116,11 @@ impl Diagnosis {
     /// What is known of the target.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What that means.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence::new(&self.model, &self.memory)
     }
 
     /// What is wrong with it.
@@ -175,7 +183,8 @@ impl Diagnosis {
             FeedEvent::Update(update) => {
                 self.updates += 1;
                 self.wire_bytes += u64::try_from(update.wire_bytes).unwrap_or(u64::MAX);
-                self.model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
+                let changes = self.model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
+                self.memory.observe(&self.model, &changes);
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
             FeedEvent::Paused(paused) => {
@@ -185,7 +194,8 @@ impl Diagnosis {
             }
             FeedEvent::Quiet(silence) => self.model.quiet(silence),
         }
-        let transitions = self.engine.scan(&self.model, self.now().max(not_before));
+        let now = self.now().max(not_before);
+        let transitions = self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
             let finding = &transition.finding;
             let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod detect;
 pub mod diagnosis;
 pub mod escape;
+pub mod evidence;
 pub mod explain;
 pub mod feed;
 pub mod model;

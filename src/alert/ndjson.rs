@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Event, Summary, tally};
-use crate::detect::finding::{Evidence, Related, Subject, Transition};
+use crate::detect::finding::{Fact, Related, Subject, Transition};
 use crate::diagnosis::{Diagnosis, Status};
 
 /// The name of the schema, in the first line.
@@ -116,7 +116,7 @@ fn related(related: &Related) -> Value {
     })
 }
 
-fn evidence(evidence: &Evidence) -> Value {
+fn evidence(evidence: &Fact) -> Value {
     json!({
         "metric": evidence.metric,
         "observed": evidence.observed,

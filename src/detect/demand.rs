@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::wording;
-use crate::model::resource::{Crowd, Resource};
+use crate::evidence::Evidence;
+use crate::evidence::waiters::WaiterSnapshot;
+use crate::model::entity::resource::Resource;
+use crate::model::history::waits::GivenUp;
 use crate::model::time::Timestamp;
-use crate::model::waits::GivenUp;
-use crate::model::{Model, ResourceKey, TaskKey};
+use crate::model::tokio::AcquireKind;
+use crate::model::{ResourceKey, TaskKey};
 
 /// The time in which arrivals are counted is cut into so many parts.
 const PARTS: usize = 5;
@@ -22,7 +24,7 @@ const FAILED: u64 = 5;
 
 /// How many permits a semaphore has. Where it was not seen new: as many as there are tasks that got in and do not wait, or fewer; unknown where
 /// permits are of the kind that is passed on.
-pub(super) fn permits(model: &Model, key: ResourceKey, semaphore: &Resource) -> Option<usize> {
+pub(super) fn permits(model: &Evidence<'_>, key: ResourceKey, semaphore: &Resource) -> Option<usize> {
     if let Some(capacity) = semaphore.permits.capacity {
         return usize::try_from(capacity).ok();
     }
@@ -35,8 +37,8 @@ pub(super) fn permits(model: &Model, key: ResourceKey, semaphore: &Resource) -> 
 }
 
 /// Whether those who wait came one after the other from a time until now; those of a batch come at once.
-pub(super) fn keeps_coming(semaphore: &Resource, from: Timestamp) -> bool {
-    let counts: Vec<&Crowd> = semaphore.crowds.iter().filter(|crowd| crowd.at >= from).collect();
+pub(super) fn keeps_coming(model: &Evidence<'_>, key: ResourceKey, from: Timestamp) -> bool {
+    let counts: Vec<&WaiterSnapshot> = model.waiter_history(key).into_iter().flat_map(|it| it.since(from)).collect();
     let (Some(first), Some(last)) = (counts.first(), counts.last()) else { return false };
     let span = last.at.since(first.at);
     let come_by = |part: usize| {
@@ -52,9 +54,9 @@ pub(super) fn keeps_coming(semaphore: &Resource, from: Timestamp) -> bool {
 /// Whether those who wait do so against their will: again and again some gave up after a long wait and failed. Others may wait on purpose, as a
 /// limit to how many work at a time is meant to make them.
 pub(super) fn fails(
-    model: &Model,
+    model: &Evidence<'_>,
     semaphore: &Resource,
-    source: &str,
+    source: AcquireKind,
     (from, to): (Timestamp, Timestamp),
     long: Duration,
 ) -> bool {
@@ -66,10 +68,10 @@ pub(super) fn fails(
 
 /// Whether most of those who gave up a wait of some length since a time have failed: their task has ended, or it is a library's, such as the
 /// connection of a server. A task of the user's may try again.
-pub(super) fn most_failed(model: &Model, semaphore: &Resource, from: Timestamp, long: Duration) -> bool {
+pub(super) fn most_failed(model: &Evidence<'_>, semaphore: &Resource, from: Timestamp, long: Duration) -> bool {
     let has_failed = |it: &GivenUp| {
         let Some(task) = model.task(it.task).filter(|task| task.is_alive()) else { return true };
-        model.site(task.site).is_some_and(|site| wording::is_in_library(&site.id.location))
+        model.site(task.site).is_some_and(|site| site.id.location.is_library())
     };
     let given_up = semaphore.given_up.iter().filter(|it| it.at >= from && it.at.since(it.since) >= long);
     let (failed, tried): (Vec<bool>, Vec<bool>) = given_up.map(has_failed).partition(|failed| *failed);

@@ -7,7 +7,7 @@ use super::detectors::{DETECTORS, Detector, Needs};
 use super::finding::{Explained, Finding, State, Symptom, Transition};
 use super::settings::Settings;
 use super::{fingerprint, inhibition};
-use crate::model::Model;
+use crate::evidence::Evidence;
 use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// Looks at the model as of `now`, unless it has just done so, and returns what became of its findings.
-    pub fn scan(&mut self, model: &Model, now: Timestamp) -> Vec<Transition> {
+    pub fn scan(&mut self, model: &Evidence<'_>, now: Timestamp) -> Vec<Transition> {
         let mut transitions = Vec::new();
         if self.epoch != model.epoch() {
             self.epoch = model.epoch();
@@ -96,7 +96,7 @@ impl Engine {
     }
 
     /// Runs every detector that the state of the feed allows.
-    fn look(&self, model: &Model) -> Vec<(&'static Detector, Symptom)> {
+    fn look(&self, model: &Evidence<'_>) -> Vec<(&'static Detector, Symptom)> {
         let mut seen = Vec::new();
         let mut symptoms = Vec::new();
         for detector in DETECTORS {

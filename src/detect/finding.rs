@@ -198,7 +198,7 @@ pub struct Related {
 
 /// A number that speaks for a finding.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evidence {
+pub struct Fact {
     /// What was measured, in words.
     pub metric: &'static str,
     /// The value.
@@ -211,7 +211,7 @@ pub struct Evidence {
     pub window: Option<Duration>,
 }
 
-impl Evidence {
+impl Fact {
     /// A duration.
     pub fn time(metric: &'static str, observed: Duration, threshold: Option<Duration>) -> Self {
         let threshold = threshold.map(|limit| limit.as_secs_f64());
@@ -264,7 +264,7 @@ pub struct Symptom {
     /// One sentence with the number, the threshold and the place.
     pub summary: String,
     /// The numbers behind it.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Fact>,
     /// Who else is involved.
     pub related: Vec<Related>,
     /// What brings it about, as far as can be told.

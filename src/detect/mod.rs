@@ -9,5 +9,4 @@ mod inhibition;
 mod polls;
 mod queues;
 pub mod settings;
-pub mod trend;
 pub mod wording;

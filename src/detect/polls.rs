@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
-use crate::model::history::Pace;
-use crate::model::task::{Task, TaskKind};
+use crate::evidence::Evidence;
+use crate::model::TaskKey;
+use crate::model::entity::task::Task;
+use crate::model::history::seconds::Pace;
 use crate::model::time::Timestamp;
-use crate::model::{Model, TaskKey};
+use crate::model::tokio::TaskKind;
 
 /// So many wakes and clones of the waker of a task inside one poll mean that it is polled all the same: a library entered its span on a
 /// thread of its own, which hides the real polls.
@@ -28,7 +30,7 @@ pub(super) struct LongPoll {
 }
 
 /// Polls that have been running for at least so long and keep their thread from other tasks, longest first.
-pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
+pub(super) fn running_for(model: &Evidence<'_>, least: Duration) -> Vec<LongPoll> {
     let handed_over = polls_in_block_in_place(model);
     // News of a `block_in_place` may be on their way still, where there are any.
     let late = model.quality().lag.unwrap_or_default() + UNTOLD_LAG;
@@ -52,7 +54,7 @@ pub(super) fn running_for(model: &Model, least: Duration) -> Vec<LongPoll> {
 
 /// Whether the process has threads of its own for its tasks, so that the future of a `block_on`, which runs on the thread that called it,
 /// keeps none of them. On a current-thread runtime it would.
-pub(super) fn has_workers(model: &Model) -> bool {
+pub(super) fn has_workers(model: &Evidence<'_>) -> bool {
     model.worker_threads().any(|(_, task)| task.is_worker_thread())
 }
 
@@ -90,7 +92,7 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// Whether all of them may be waiting for a processor: they began together, at different sites, and have not lasted long yet. A process that
 /// is given no time looks like that.
-pub(super) fn may_be_starved(model: &Model, polls: &[LongPoll]) -> bool {
+pub(super) fn may_be_starved(model: &Evidence<'_>, polls: &[LongPoll]) -> bool {
     let site = |poll: &LongPoll| model.task(poll.task).map(|task| task.site);
     let (first, last) = (polls.iter().map(|poll| poll.since).min(), polls.iter().map(|poll| poll.since).max());
     let together = last.zip(first).is_some_and(|(last, first)| last.since(first) <= AT_ONCE);
@@ -99,18 +101,18 @@ pub(super) fn may_be_starved(model: &Model, polls: &[LongPoll]) -> bool {
 }
 
 /// Whether all of them began in the first moments of the process, so long, and have not lasted longer yet.
-pub(super) fn are_starting_up(model: &Model, polls: &[LongPoll], limit: Duration) -> bool {
+pub(super) fn are_starting_up(model: &Evidence<'_>, polls: &[LongPoll], limit: Duration) -> bool {
     polls.iter().all(|poll| poll.age < limit && poll.since.since(model.birth()) < limit)
 }
 
 fn is_contradicted(task: &Task) -> bool {
-    let (wakes, clones) = task.stirred_while_running();
-    task.is_entered_elsewhere() || (wakes >= STIRRED && clones >= STIRRED)
+    let (wakes, clones) = task.wakes_during_poll();
+    task.is_span_entered_off_task() || (wakes >= STIRRED && clones >= STIRRED)
 }
 
 /// Running polls that handed their worker's other tasks to a new thread first: each `block_in_place` belongs to the poll that began
 /// last before it.
-fn polls_in_block_in_place(model: &Model) -> FxHashSet<TaskKey> {
+fn polls_in_block_in_place(model: &Evidence<'_>) -> FxHashSet<TaskKey> {
     let mut sections: Vec<Timestamp> = model
         .worker_threads()
         .filter(|(_, task)| task.is_block_in_place())
@@ -134,7 +136,7 @@ pub(super) fn told_to_run(task: &Task) -> Timestamp {
 }
 
 /// Tasks that were woken after a time, at least so long ago, and have not been polled since.
-pub(super) fn waiting_since(model: &Model, start: Timestamp, least: Duration) -> Vec<TaskKey> {
+pub(super) fn waiting_since(model: &Evidence<'_>, start: Timestamp, least: Duration) -> Vec<TaskKey> {
     let hurt = model.woken().filter(|(_, task)| {
         let woken = told_to_run(task);
         woken > start && model.running_since(woken) >= least

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::finding::{Related, Role};
 use super::wording;
-use crate::model::resource::{Depth, Resource};
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::evidence::Evidence;
+use crate::model::entity::resource::{Depth, Resource};
+use crate::model::{ResourceKey, SiteKey};
 
 /// Whether a total has risen in each third of a time until now: what it counts happens all along, and not now and then.
 pub(super) fn rises_all_along(
-    model: &Model,
+    model: &Evidence<'_>,
     window: Duration,
     queue: &Resource,
     total: impl Fn(&Depth) -> Option<u64>,
@@ -21,7 +22,7 @@ pub(super) fn rises_all_along(
 }
 
 /// The sites that put something in, and those that take it out, as far as the feed tells.
-pub(super) fn users(model: &Model, queue: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
+pub(super) fn users(model: &Evidence<'_>, queue: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
     let (senders, receivers) = (model.senders(queue), model.receivers(queue));
     let related = |sites: &BTreeSet<SiteKey>, role| {
         let sites = sites.iter().filter_map(|site| model.site(*site)).take(4);

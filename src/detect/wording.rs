@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::finding::{Related, Role, Subject, SubjectKind};
-use crate::model::resource::{Resource, ResourceKind};
-use crate::model::site::Site;
-use crate::model::task::Task;
-use crate::model::{Model, ResourceKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::entity::resource::Resource;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::Task;
+use crate::model::location::{Location, Package};
+use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
+use crate::model::{ResourceKey, TaskKey};
 
 /// Most members of a class that are listed by their ids.
 pub(super) const MOST_IDS: usize = 8;
@@ -58,12 +61,12 @@ pub fn percent(share: f64) -> String {
 
 /// The tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
 pub fn site(site: &Site) -> String {
-    place("task", &site.id.name, &site.id.location)
+    place("task", &site.id.name, site.id.location.as_str())
 }
 
 /// A task in a sentence, with the number that its own process knows it by.
-pub fn task(model: &Model, task: &Task) -> String {
-    let location = model.site(task.site).map_or("", |site| &site.id.location);
+pub fn task(model: &Evidence<'_>, task: &Task) -> String {
+    let location = model.site(task.site).map_or("", |site| site.id.location.as_str());
     let thing = task.task_id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
     place(&thing, task.name.as_deref().unwrap_or_default(), location)
 }
@@ -78,34 +81,22 @@ fn place(thing: &str, name: &str, location: &str) -> String {
 }
 
 /// What to add to advice about a task whose spawn site is in a library, where the user's own code cannot be told from the place.
-pub fn library_hint(location: &str) -> String {
-    let package = location.split('/').next().unwrap_or_default();
-    if !is_in_library(location) {
-        return String::new();
-    }
+pub fn library_hint(location: &Location) -> String {
+    let Some(Package { name, version }) = location.package() else { return String::new() };
     format!(
-        " The task is spawned inside {package}, so its place does not tell which of your code it runs: perhaps it is a connection that runs \
+        " The task is spawned inside {name}-{version}, so its place does not tell which of your code it runs: perhaps it is a connection that runs \
          all your handlers. What it waits for and holds tells more, and its name, where you can give it one (tokio::task::Builder)."
     )
 }
 
-/// Whether a place is in the source of a library, such as `axum-0.8.9/src/serve/mod.rs:389:5`. All kinds of work may be spawned there.
-pub fn is_in_library(location: &str) -> bool {
-    let package = location.split('/').next().unwrap_or_default();
-    let has_version =
-        package.rsplit_once('-').is_some_and(|(_, version)| version.starts_with(|it: char| it.is_ascii_digit()));
-    has_version && location.contains('/')
-}
-
 /// Where a resource was made, as far as that tells the user anything: one made by `Default` has Tokio's own source as its place, and a
 /// channel has none unless it is part of a queue that tells, so those are known by who waits for them.
-pub fn resource_location(model: &Model, key: ResourceKey) -> String {
+pub fn resource_location(model: &Evidence<'_>, key: ResourceKey) -> String {
     let Some(resource) = model.resource(key) else {
         return String::new();
     };
     let own = made_at(model, resource);
-    let in_tokio = own.starts_with("tokio-") && own.contains("/src/sync/");
-    if !own.is_empty() && !in_tokio {
+    if !own.is_unknown() && !is_made_by_tokio(own) {
         return own.to_string();
     }
     let waiting = waiting_sites(model, key);
@@ -115,13 +106,13 @@ pub fn resource_location(model: &Model, key: ResourceKey) -> String {
 }
 
 /// The line that made a resource or, for the semaphore of a channel, the queue that it is part of; empty if the feed does not tell.
-fn made_at<'a>(model: &'a Model, resource: &'a Resource) -> &'a str {
+fn made_at<'a>(model: &'a Evidence<'_>, resource: &'a Resource) -> &'a Location {
     let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel);
     &queue.and_then(|queue| model.resource(queue)).unwrap_or(resource).location
 }
 
 /// Name and place of the spawn sites of the tasks that wait for a resource, sorted.
-pub fn waiting_sites(model: &Model, key: ResourceKey) -> Vec<(String, String)> {
+pub fn waiting_sites(model: &Evidence<'_>, key: ResourceKey) -> Vec<(String, String)> {
     let tasks = model.waiters(key).filter_map(|(_, op)| model.task(op.task?));
     let mut sites: Vec<_> = tasks
         .filter_map(|task| model.site(task.site))
@@ -133,7 +124,7 @@ pub fn waiting_sites(model: &Model, key: ResourceKey) -> Vec<(String, String)> {
 }
 
 /// A resource in a sentence: `Mutex made at src/bank.rs:12:5`, `mpsc::unbounded_channel "orders" made at src/web.rs:7:30`, `bounded channel that tasks spawned at src/x.rs:3:9 send to`.
-pub fn resource(model: &Model, key: ResourceKey) -> String {
+pub fn resource(model: &Evidence<'_>, key: ResourceKey) -> String {
     let Some(resource) = model.resource(key) else {
         return "a resource that is gone".to_owned();
     };
@@ -141,7 +132,7 @@ pub fn resource(model: &Model, key: ResourceKey) -> String {
     let what = type_name(resource) + &quoted_name(resource);
     match resource.kind {
         _ if location.is_empty() => what,
-        _ if location == made_at(model, resource) => format!("{what} made at {location}"),
+        _ if location == made_at(model, resource).as_str() => format!("{what} made at {location}"),
         ResourceKind::Channel => format!("{what} that tasks spawned at {location} send to"),
         _ => format!("{what} that tasks spawned at {location} use"),
     }
@@ -152,7 +143,7 @@ pub fn type_name(resource: &Resource) -> String {
     match resource.kind {
         ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
         // The one permit of the semaphore in it is to initialise it.
-        ResourceKind::Semaphore if resource.location.contains("/src/sync/once_cell.rs") => "OnceCell".to_owned(),
+        ResourceKind::Semaphore if is_once_cell(&resource.location) => "OnceCell".to_owned(),
         kind => kind.as_str().to_owned(),
     }
 }
@@ -163,7 +154,7 @@ pub fn quoted_name(resource: &Resource) -> String {
 }
 
 /// Tasks of one site as the subject of a finding; the worst come first.
-pub fn site_subject(model: &Model, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
+pub fn site_subject(model: &Evidence<'_>, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
     Subject {
         kind: SubjectKind::Site,
         name: site.id.name.to_string(),
@@ -174,7 +165,7 @@ pub fn site_subject(model: &Model, site: &Site, worst: &[TaskKey], count: usize)
 }
 
 /// A resource as the subject of a finding.
-pub fn resource_subject(model: &Model, key: ResourceKey, count: usize) -> Subject {
+pub fn resource_subject(model: &Evidence<'_>, key: ResourceKey, count: usize) -> Subject {
     let name = model.resource(key).map(type_name).unwrap_or_default();
     let ids = model.resource(key).map(|resource| resource.id).into_iter().collect();
     Subject { kind: SubjectKind::Resource, name, location: resource_location(model, key), ids, count }
@@ -186,12 +177,12 @@ pub fn feed_subject() -> Subject {
 }
 
 /// The numbers by which the target itself knows some tasks.
-pub fn task_ids(model: &Model, tasks: &[TaskKey]) -> Vec<u64> {
+pub fn task_ids(model: &Evidence<'_>, tasks: &[TaskKey]) -> Vec<u64> {
     tasks.iter().filter_map(|key| model.task(*key)?.task_id).take(MOST_IDS).collect()
 }
 
 /// A task with a part in a finding.
-pub fn related_task(model: &Model, key: TaskKey, role: Role) -> Option<Related> {
+pub fn related_task(model: &Evidence<'_>, key: TaskKey, role: Role) -> Option<Related> {
     let site = model.site(model.task(key)?.site)?;
     Some(related_site(site, role))
 }
@@ -202,7 +193,7 @@ pub fn related_site(site: &Site, role: Role) -> Related {
 }
 
 /// A resource with a part in a finding.
-pub fn related_resource(model: &Model, key: ResourceKey) -> Related {
+pub fn related_resource(model: &Evidence<'_>, key: ResourceKey) -> Related {
     let name = model.resource(key).map(type_name).unwrap_or_default();
     Related { kind: SubjectKind::Resource, name, location: resource_location(model, key), role: Role::Resource }
 }

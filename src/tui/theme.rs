@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::detect::finding::Severity;
 use crate::escape::plain;
-use crate::model::task::TaskState;
+use crate::model::entity::task::TaskState;
 
 /// Colours and glyphs of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

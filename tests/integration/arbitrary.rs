@@ -250,7 +250,7 @@ fn play(diagnosis: &mut Diagnosis, events: Vec<FeedEvent>) {
         }
         let _ = diagnosis.apply(Arrived { at: SystemTime::UNIX_EPOCH, event });
         let _ = (diagnosis.findings(), diagnosis.wanted_details(), diagnosis.gaps(), diagnosis.not_evaluated());
-        let model = diagnosis.model();
+        let model = diagnosis.evidence();
         for (key, task) in model.tasks() {
             let _ = (model.wait_chain(key), model.timer(task), model.waits(key).count(), model.made_in_last_poll(task));
             let polls = model.details(key).and_then(|details| details.polls.as_ref());

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use tokio_canary::evidence::Evidence;
+use tokio_canary::evidence::holders::Confidence;
 use tokio_canary::model::Model;
 use tokio_canary::model::TaskKey;
-use tokio_canary::model::relations::Confidence;
-use tokio_canary::model::resource::{Resource, ResourceKind};
-use tokio_canary::model::site::Site;
-use tokio_canary::model::task::{Task, TaskState};
+use tokio_canary::model::entity::resource::Resource;
+use tokio_canary::model::entity::site::Site;
+use tokio_canary::model::entity::task::{Task, TaskState};
+use tokio_canary::model::tokio::{AcquireKind, ResourceKind};
 
 use crate::support::simulator::{Scenario, Timeline, Told, play};
 
@@ -31,8 +33,8 @@ fn site_named<'a>(model: &'a Model, wanted: &str) -> &'a Site {
 }
 
 /// Names and confidences of those who hold the lock made at a place, sorted.
-fn holders(model: &Model, place: &str) -> Vec<(String, Confidence)> {
-    let (key, _) = model.resources().find(|(_, it)| &*it.location == place).expect("a lock made there");
+fn holders(model: &Evidence<'_>, place: &str) -> Vec<(String, Confidence)> {
+    let (key, _) = model.resources().find(|(_, it)| it.location.as_str() == place).expect("a lock made there");
     let holders = model.holders(key).into_iter();
     let mut holders: Vec<_> = holders.filter_map(|it| Some((name(model.task(it.task)?), it.confidence))).collect();
     holders.sort();
@@ -68,7 +70,7 @@ place = "src/a.rs:4:4"
 body = [{ lock = "state" }]
 "#,
     );
-    let model = timeline.diagnosis.model();
+    let model = &timeline.diagnosis.evidence();
     assert_eq!(holders(model, "src/a.rs:1:1"), likely(&["holding"]));
     let (waiting, _) = task_named(model, "waiting");
     let chain = model.wait_chain(waiting);
@@ -96,7 +98,7 @@ body = [{ lock = "state" }]
 "#,
     );
     let expected = vec![("giver".to_owned(), Confidence::Possible)];
-    assert_eq!(holders(timeline.diagnosis.model(), "src/a.rs:1:1"), expected);
+    assert_eq!(holders(&timeline.diagnosis.evidence(), "src/a.rs:1:1"), expected);
 }
 
 #[test]
@@ -129,7 +131,7 @@ place = "src/a.rs:5:5"
 body = [{ read = "map" }]
 "#,
     );
-    let model = timeline.diagnosis.model();
+    let model = &timeline.diagnosis.evidence();
     assert_eq!(holders(model, "src/a.rs:1:1"), likely(&["inside", "inside"]));
     for waiting in ["writer", "late"] {
         let chain = model.wait_chain(task_named(model, waiting).0);
@@ -162,7 +164,7 @@ count = 3
 body = [{ read = "map" }]
 "#,
     );
-    assert_eq!(holders(timeline.diagnosis.model(), "src/a.rs:1:1"), likely(&["writer"]));
+    assert_eq!(holders(&timeline.diagnosis.evidence(), "src/a.rs:1:1"), likely(&["writer"]));
 }
 
 #[test]
@@ -189,7 +191,7 @@ place = "src/a.rs:5:5"
 body = [{ lock = "one" }]
 "#,
     );
-    let model = timeline.diagnosis.model();
+    let model = &timeline.diagnosis.evidence();
     let chain = model.wait_chain(task_named(model, "behind").0);
     let names: Vec<String> = chain.iter().filter_map(|step| model.task(step.task)).map(name).collect();
     assert_eq!(names, ["behind", "up", "down"]);
@@ -215,10 +217,10 @@ body = [{ forever = [{ lock = { of = "state", within = "500ms" } }, { wait = "10
 "#,
     );
     let model = timeline.diagnosis.model();
-    assert_eq!(holders(model, "src/a.rs:1:1"), likely(&["holding"]));
-    let (_, lock) = model.resources().find(|(_, it)| &*it.location == "src/a.rs:1:1").expect("the lock");
+    assert_eq!(holders(&timeline.diagnosis.evidence(), "src/a.rs:1:1"), likely(&["holding"]));
+    let (_, lock) = model.resources().find(|(_, it)| it.location.as_str() == "src/a.rs:1:1").expect("the lock");
     assert_eq!(lock.grants.total(), 1);
-    let waits = lock.waits.window("Mutex::lock", model.now().minus(Duration::from_secs(60)));
+    let waits = lock.waits.window(AcquireKind::Lock, model.now().minus(Duration::from_secs(60)));
     assert!(waits.cancelled > 10 && waits.granted <= 1, "{waits:?}");
 }
 
@@ -306,7 +308,7 @@ place = "src/a.rs:3:3"
 body = [{ wait = "never" }]
 "#,
     );
-    let model = timeline.diagnosis.model();
+    let model = &timeline.diagnosis.evidence();
     let timer = model.timer(task_named(model, "sleeping").1).expect("its timer");
     let left = model.due(timer).expect("it is known when it ends").since(model.now());
     assert!(left > Duration::from_secs(55) && left < Duration::from_secs(57), "{left:?}");

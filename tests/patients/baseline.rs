@@ -11,9 +11,10 @@ use std::time::Duration;
 use tokio_canary::feed::FeedEvent;
 use tokio_canary::feed::recording::{self, Speed};
 use tokio_canary::model::Model;
-use tokio_canary::model::site::SiteId;
-use tokio_canary::model::task::{Task, TaskKind};
+use tokio_canary::model::entity::site::SiteId;
+use tokio_canary::model::entity::task::Task;
 use tokio_canary::model::time::Timestamp;
+use tokio_canary::model::tokio::TaskKind;
 
 /// A warning about the tasks of one place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

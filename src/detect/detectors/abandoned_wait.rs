@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::relations::Holder;
-use crate::model::resource::{Resource, ResourceKind};
-use crate::model::task::{Task, TaskState};
+use crate::evidence::Evidence;
+use crate::evidence::holders::Holder;
+use crate::model::entity::resource::Resource;
+use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const WAIT: Setting = Setting::duration(
     "wait",
@@ -40,13 +42,13 @@ pub(super) static DETECTOR: Detector = Detector {
 /// Lifetimes of ended tasks, or turns of live ones, that make a habit.
 const HABIT: usize = 10;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     // Late news change nothing: who waited first is known by now, and so is everybody who came before, while nobody passes it.
     let limit = settings.duration(&WAIT);
     for (key, resource) in model.contested().filter(|(_, it)| it.dropped.is_none()) {
         let oldest = match resource.kind {
             // Who waits with a timeout does not wait for long, but the next one does for him.
-            ResourceKind::Semaphore => model.waits_in_vain(key).map(|it| it.lasts),
+            ResourceKind::Semaphore => model.unanswered(key).map(|it| it.lasts),
             _ => model.longest_present_wait(key),
         };
         let Some(oldest) = oldest.filter(|oldest| *oldest >= limit) else { continue };
@@ -59,7 +61,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Whether a task goes on by itself before long, or went on lately.
-fn is_at_work(model: &Model, key: TaskKey, limit: Duration) -> bool {
+fn is_at_work(model: &Evidence<'_>, key: TaskKey, limit: Duration) -> bool {
     let Some(task) = model.task(key).filter(|task| task.is_alive()) else { return false };
     let mut awaited = model.waits(key).filter_map(|(op, _)| model.resource(model.lock_of(op)?));
     task.state() != TaskState::Idle
@@ -69,17 +71,17 @@ fn is_at_work(model: &Model, key: TaskKey, limit: Duration) -> bool {
 }
 
 /// Whether a task, or whoever it waits for in the end, is at work.
-fn goes_on(model: &Model, key: TaskKey, limit: Duration) -> bool {
+fn goes_on(model: &Evidence<'_>, key: TaskKey, limit: Duration) -> bool {
     let chain = model.wait_chain(key);
     let ends = chain.last().map(|step| step.holders.iter().map(|holder| holder.task).collect::<Vec<_>>());
     is_at_work(model, key, limit) || ends.into_iter().flatten().any(|holder| is_at_work(model, holder, limit))
 }
 
-fn waiting_tasks(model: &Model, key: ResourceKey) -> Vec<TaskKey> {
+fn waiting_tasks(model: &Evidence<'_>, key: ResourceKey) -> Vec<TaskKey> {
     model.waiters(key).filter_map(|(_, op)| op.task).collect()
 }
 
-fn sites_of(model: &Model, tasks: &[TaskKey]) -> BTreeSet<SiteKey> {
+fn sites_of(model: &Evidence<'_>, tasks: &[TaskKey]) -> BTreeSet<SiteKey> {
     tasks.iter().filter_map(|task| Some(model.task(*task)?.site)).collect()
 }
 
@@ -87,7 +89,7 @@ fn sites_of(model: &Model, tasks: &[TaskKey]) -> BTreeSet<SiteKey> {
 ///
 /// `arrived` counts everybody since the barrier was made (Tokio's `Barrier` starts each round from zero without saying so), and a party that
 /// gave up waiting stays counted, there as here.
-fn barrier(model: &Model, settings: Scoped<'_>, key: ResourceKey, oldest: Duration) -> Option<Symptom> {
+fn barrier(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, oldest: Duration) -> Option<Symptom> {
     let barrier = model.resource(key)?;
     let (size, arrived) = (barrier.number("size").filter(|size| *size > 1)?, barrier.number("arrived")?);
     let (rounds, here) = (arrived / size, arrived % size);
@@ -105,12 +107,16 @@ fn barrier(model: &Model, settings: Scoped<'_>, key: ResourceKey, oldest: Durati
 
 /// The longest wait at a resource that ended well, if any is known.
 fn longest_wait(resource: &Resource) -> Option<Duration> {
-    let ways = resource.waits.sources();
-    ways.filter_map(|source| resource.waits.window(source, Timestamp::default()).quantile(1.0)).max()
+    let kinds = resource.waits.kinds();
+    kinds.filter_map(|kind| resource.waits.window(kind, Timestamp::default()).quantile(1.0)).max()
 }
 
 /// Tasks that may be the missing parties: those that came in earlier rounds, and siblings of those that wait.
-fn parties<'a>(model: &'a Model, barrier: &'a Resource, waiting: &'a [TaskKey]) -> impl Iterator<Item = TaskKey> + 'a {
+fn parties<'a>(
+    model: &'a Evidence<'_>,
+    barrier: &'a Resource,
+    waiting: &'a [TaskKey],
+) -> impl Iterator<Item = TaskKey> + 'a {
     let earlier = barrier.grants.newest_first().filter_map(|grant| grant.task);
     let siblings = sites_of(model, waiting).into_iter().filter_map(|site| model.site(site));
     let siblings = siblings.flat_map(|site| site.live.iter().map(|(_, task)| *task));
@@ -128,7 +134,7 @@ struct Round {
     coming: bool,
 }
 
-fn short_of_parties(model: &Model, key: ResourceKey, waiting: &[TaskKey], round: Round) -> Symptom {
+fn short_of_parties(model: &Evidence<'_>, key: ResourceKey, waiting: &[TaskKey], round: Round) -> Symptom {
     let missing = count(round.size - round.here);
     let sites = sites_of(model, waiting);
     let past = match (round.rounds, round.usual) {
@@ -158,9 +164,9 @@ fn short_of_parties(model: &Model, key: ResourceKey, waiting: &[TaskKey], round:
             if missing == 1 { "is" } else { "are" },
         ),
         evidence: vec![
-            Evidence::time("longest present wait", round.oldest, Some(round.limit)),
-            Evidence::count("parties missing", "tasks", missing, Some(1)),
-            Evidence::count("parties of the barrier", "tasks", count(round.size), None),
+            Fact::time("longest present wait", round.oldest, Some(round.limit)),
+            Fact::count("parties missing", "tasks", missing, Some(1)),
+            Fact::count("parties of the barrier", "tasks", count(round.size), None),
         ],
         related: sites
             .iter()
@@ -194,7 +200,7 @@ fn waits_or_wait(tasks: usize) -> String {
 
 /// A semaphore that let people in and has stopped, because those who have its permits wait for something themselves and for far longer
 /// than they used to.
-fn semaphore(model: &Model, settings: Scoped<'_>, key: ResourceKey, oldest: Duration) -> Option<Symptom> {
+fn semaphore(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, oldest: Duration) -> Option<Symptom> {
     let limit = settings.duration(&WAIT);
     let semaphore = model.resource(key)?;
     let last = semaphore.grants.last().map(|grant| model.running_since(grant.at))?;
@@ -214,25 +220,25 @@ fn semaphore(model: &Model, settings: Scoped<'_>, key: ResourceKey, oldest: Dura
 
 /// The tasks that may have the permits of a semaphore, if all of them have been idle for so long and none of the permits can have been
 /// passed on or taken unseen.
-fn idle_holders(model: &Model, key: ResourceKey, semaphore: &Resource, limit: Duration) -> Option<Vec<Holder>> {
+fn idle_holders(model: &Evidence<'_>, key: ResourceKey, semaphore: &Resource, limit: Duration) -> Option<Vec<Holder>> {
     let waiting = waiting_tasks(model, key);
     let grants = &semaphore.grants;
     let is_borrowed = grants.newest_first().all(|grant| !grant.owned && grant.task.is_some());
     let permits_are_out = semaphore.permits.now.is_none_or(|permits| permits == 0) && !semaphore.permits.drifted;
-    let none_passed_on = model.waiters(key).all(|(_, op)| !op.is_owned());
-    if !is_borrowed || grants.has_unknown_elder() || !permits_are_out || !none_passed_on {
+    let none_passed_on = model.waiters(key).all(|(_, op)| !op.owned);
+    if !is_borrowed || grants.may_have_evicted_unknown_holder() || !permits_are_out || !none_passed_on {
         return None;
     }
     let holders = model.holders(key).into_iter().filter(|holder| !waiting.contains(&holder.task));
     let holders: Vec<Holder> = holders.collect();
-    let elders = grants.elders().filter(|task| !waiting.contains(task));
+    let elders = grants.evicted_holders().filter(|task| !waiting.contains(task));
     let mut possible = holders.iter().map(|holder| holder.task).chain(elders);
     let some_go_on = possible.any(|task| goes_on(model, task, limit));
     (!holders.is_empty() && !some_go_on).then_some(holders)
 }
 
 /// How long tasks of this one's site have a permit, at most: as long as they live, or until they take the next one.
-fn usual_turn(model: &Model, semaphore: &Resource, key: TaskKey) -> Option<Duration> {
+fn usual_turn(model: &Evidence<'_>, semaphore: &Resource, key: TaskKey) -> Option<Duration> {
     let site_key = model.task(key)?.site;
     let site = model.site(site_key)?;
     if site.completed() >= HABIT as u64 {
@@ -257,7 +263,7 @@ struct Standstill {
     overdue: bool,
 }
 
-fn standstill(model: &Model, key: ResourceKey, holders: &[Holder], it: Standstill) -> Option<Symptom> {
+fn standstill(model: &Evidence<'_>, key: ResourceKey, holders: &[Holder], it: Standstill) -> Option<Symptom> {
     let waiting = waiting_tasks(model, key);
     let waiters = sites_of(model, &waiting);
     let tasks: Vec<TaskKey> = holders.iter().map(|holder| holder.task).collect();
@@ -288,9 +294,9 @@ fn standstill(model: &Model, key: ResourceKey, holders: &[Holder], it: Standstil
             if others == 0 { " is".to_owned() } else { format!(" and {others} more are") },
         ),
         evidence: vec![
-            Evidence::time("time without a grant", it.still, Some(it.limit)),
-            Evidence::count("tasks waiting", "tasks", waiting.len(), Some(1)),
-            Evidence::count("tasks that may have permits", "tasks", tasks.len(), None),
+            Fact::time("time without a grant", it.still, Some(it.limit)),
+            Fact::count("tasks waiting", "tasks", waiting.len(), Some(1)),
+            Fact::count("tasks that may have permits", "tasks", tasks.len(), None),
         ],
         related,
         cause: Some(awaited(model, *tasks.first()?, first)),
@@ -309,7 +315,7 @@ fn standstill(model: &Model, key: ResourceKey, holders: &[Holder], it: Standstil
     })
 }
 
-fn awaited(model: &Model, key: TaskKey, task: &Task) -> String {
+fn awaited(model: &Evidence<'_>, key: TaskKey, task: &Task) -> String {
     let who = wording::task(model, task);
     let known = model.waits(key).find_map(|(op, _)| model.lock_of(op)).map(|it| wording::resource(model, it));
     known.map_or_else(

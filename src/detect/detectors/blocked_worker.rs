@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::polls::{self, LongPoll};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::task::TaskKind;
-use crate::model::{Model, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::tokio::TaskKind;
+use crate::model::{SiteKey, TaskKey};
 
 const CRITICAL: Setting =
     Setting::duration("critical", Duration::from_secs(1), "a running poll of this age is critical at first sight");
@@ -33,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (critical, start_up) = (settings.duration(&CRITICAL), settings.duration(&START_UP));
     let mut sites: BTreeMap<SiteKey, Vec<LongPoll>> = BTreeMap::new();
     let running = polls::running_for(model, critical);
@@ -55,14 +56,14 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Whether the news that the polls handed their thread's other tasks over (`block_in_place`) may have been lost, and no task waits for long.
-fn may_be_handed_over(model: &Model, polls: &[LongPoll], critical: Duration) -> bool {
+fn may_be_handed_over(model: &Evidence<'_>, polls: &[LongPoll], critical: Duration) -> bool {
     let lost = |poll: &LongPoll| model.quality().last_dropped >= Some(poll.since);
     let hurts = |poll: &LongPoll| !polls::waiting_since(model, poll.since, critical).is_empty();
     polls.iter().all(|poll| lost(poll) && !hurts(poll))
 }
 
 /// Whether more polls go on than there are threads to run them, so that some of them only seem to.
-fn more_than_threads(model: &Model, polls: usize) -> bool {
+fn more_than_threads(model: &Evidence<'_>, polls: usize) -> bool {
     let workers = model.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
     let others = model
         .sites()
@@ -72,7 +73,13 @@ fn more_than_threads(model: &Model, polls: usize) -> bool {
     workers > 0 && polls > workers + others + 1
 }
 
-fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, doubtful: bool) -> Option<Symptom> {
+fn symptom(
+    model: &Evidence<'_>,
+    key: SiteKey,
+    polls: &[LongPoll],
+    critical: Duration,
+    doubtful: bool,
+) -> Option<Symptom> {
     let site = model.site(key)?;
     let worst = *polls.first()?;
     let (age, task) = (worst.age, model.task(worst.task)?);
@@ -117,10 +124,10 @@ fn symptom(model: &Model, key: SiteKey, polls: &[LongPoll], critical: Duration, 
             wording::duration(critical),
         ),
         evidence: vec![
-            Evidence::time("age of the running poll", age, Some(critical)),
-            Evidence::count("polls running too long", "polls", polls.len(), None),
-            Evidence::count("tasks woken since and not polled", "tasks", hurt.len(), None),
-            Evidence::time("longest wait of one of them", longest.unwrap_or_default(), None),
+            Fact::time("age of the running poll", age, Some(critical)),
+            Fact::count("polls running too long", "polls", polls.len(), None),
+            Fact::count("tasks woken since and not polled", "tasks", hurt.len(), None),
+            Fact::time("longest wait of one of them", longest.unwrap_or_default(), None),
         ],
         related: hurt.iter().take(3).filter_map(|key| wording::related_task(model, *key, Role::Victim)).collect(),
         cause: None,

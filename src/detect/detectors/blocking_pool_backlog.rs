@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::task::{Task, TaskKind};
-use crate::model::{Model, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::entity::task::Task;
+use crate::model::tokio::TaskKind;
+use crate::model::{SiteKey, TaskKey};
 
 const WAIT: Setting = Setting::duration("wait", Duration::from_secs(1), "a job has waited for a thread for so long");
 const JOBS: Setting = Setting::count("jobs", 20, "or so many wait at a time");
@@ -32,7 +34,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
     for (key, job) in model.queued_jobs() {
         sites.entry(job.site).or_default().push((model.running_since(job.stats.created), key));
@@ -48,7 +50,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Blocking jobs that have a thread, by site, most first: they are what keeps the others waiting.
-fn running(model: &Model) -> Vec<(SiteKey, usize)> {
+fn running(model: &Evidence<'_>) -> Vec<(SiteKey, usize)> {
     let has_thread =
         |task: &Task| task.stats.poll.is_running() && !task.is_worker_thread() && !task.is_block_in_place();
     let sites = model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
@@ -61,7 +63,7 @@ fn running(model: &Model) -> Vec<(SiteKey, usize)> {
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: SiteKey,
     jobs: &[(Duration, TaskKey)],
@@ -87,9 +89,9 @@ fn symptom(
             if threads == 1 { "1 is".to_owned() } else { format!("{threads} are") },
         ),
         evidence: vec![
-            Evidence::count("jobs waiting for a thread", "jobs", jobs.len(), Some(settings.count(&JOBS))),
-            Evidence::time("wait of the first of them", oldest, Some(wait)),
-            Evidence::count("jobs at work", "jobs", threads, None),
+            Fact::count("jobs waiting for a thread", "jobs", jobs.len(), Some(settings.count(&JOBS))),
+            Fact::time("wait of the first of them", oldest, Some(wait)),
+            Fact::count("jobs at work", "jobs", threads, None),
         ],
         related: culprits.map(|site| wording::related_site(site, Role::Culprit)).collect(),
         cause: Some("All threads of the blocking pool are taken by jobs that are still at work.".to_owned()),

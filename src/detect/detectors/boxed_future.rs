@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{DISABLED, Scoped};
 use crate::detect::wording;
-use crate::model::site::Site;
-use crate::model::{Model, SiteKey};
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "boxed-future",
@@ -26,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, _settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, _settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in model.sites().filter(|(_, site)| site.is_in_use(model.now())) {
         let (size, original) = site.id.sizes;
         let original_bytes = usize::try_from(original).unwrap_or(usize::MAX);
@@ -36,7 +37,7 @@ fn scan(model: &Model, _settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn symptom(model: &Model, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
+fn symptom(model: &Evidence<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
     let live = site.live.len();
     let total = bytes.saturating_mul(live);
     Symptom {
@@ -51,9 +52,9 @@ fn symptom(model: &Model, (key, site): (SiteKey, &Site), bytes: usize) -> Sympto
             wording::bytes(total),
         ),
         evidence: vec![
-            Evidence::count("size of a future before it was boxed", "bytes", bytes, None),
-            Evidence::count("tasks alive", "tasks", live, None),
-            Evidence::count("memory of all of them", "bytes", total, None),
+            Fact::count("size of a future before it was boxed", "bytes", bytes, None),
+            Fact::count("tasks alive", "tasks", live, None),
+            Fact::count("memory of all of them", "bytes", total, None),
         ],
         related: Vec::new(),
         cause: None,

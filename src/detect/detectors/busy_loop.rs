@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{polls, wording};
-use crate::model::history::Pace;
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
-use crate::model::{Model, SiteKey};
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::history::seconds::Pace;
+use crate::model::tokio::TaskKind;
 
 const POLLS: Setting = Setting::number("polls", 5_000.0, "so many polls of one task a second");
 const SHARE: Setting = Setting::number(
@@ -67,7 +68,7 @@ enum Spin {
     Turning,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let spinning: Vec<_> = model
         .sites()
         // One whose introduction was lost in the flood that it causes is of no known kind.
@@ -85,7 +86,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// What the busiest task of a site did in the last second, if it span in each of the last ones.
-fn spin(model: &Model, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
+fn spin(model: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
     let recent = model.now().minus(2 * model.clock().interval().max(Duration::from_secs(1)));
     let last: Vec<_> = site
         .history
@@ -122,7 +123,7 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     pace: &Pace,
@@ -152,10 +153,10 @@ fn symptom(
         subject: wording::site_subject(model, site, &[pace.task], 1),
         summary: format!("{} {what}.", wording::task(model, task)),
         evidence: vec![
-            Evidence::number("polls of one task", "polls/s", polls, Some(settings.number(&POLLS))).over(pace.time),
-            Evidence::number("polled or about to be", "ratio", share, Some(settings.number(&SHARE))).over(pace.time),
-            Evidence::time("mean duration of a poll", mean, Some(settings.duration(&MEAN))).over(pace.time),
-            Evidence::number("registrations for a wake-up", "clones/s", clones, Some(settings.number(&CLONES)))
+            Fact::number("polls of one task", "polls/s", polls, Some(settings.number(&POLLS))).over(pace.time),
+            Fact::number("polled or about to be", "ratio", share, Some(settings.number(&SHARE))).over(pace.time),
+            Fact::time("mean duration of a poll", mean, Some(settings.duration(&MEAN))).over(pace.time),
+            Fact::number("registrations for a wake-up", "clones/s", clones, Some(settings.number(&CLONES)))
                 .over(pace.time),
         ],
         related: Vec::new(),

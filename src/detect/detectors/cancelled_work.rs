@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::ends::{Ended, LastWait};
-use crate::model::resource::ResourceKind;
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::history::completions::{Completion, LastWait};
+use crate::model::location::Location;
 use crate::model::time::Timestamp;
-use crate::model::{Model, SiteKey};
+use crate::model::tokio::ResourceKind;
+use crate::model::tokio::TaskKind;
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(30), "the ends of so long a time are judged");
 const ENDS: Setting = Setting::count("ends", 20, "so many tasks of the site must have ended in it");
@@ -70,7 +72,7 @@ struct Groups {
     looks_endless: bool,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let from = model.now().minus(settings.duration(&WINDOW));
     let ours = |site: &Site| matches!(site.id.kind, TaskKind::Task | TaskKind::Local) && site.cancelled > 0;
     for (key, site) in model.sites().filter(|(_, site)| ours(site)) {
@@ -88,22 +90,23 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// The groups in which tasks of a site were dropped.
-fn groups(model: &Model, settings: Scoped<'_>, site: &Site, from: Timestamp) -> Groups {
+fn groups(model: &Evidence<'_>, settings: Scoped<'_>, site: &Site, from: Timestamp) -> Groups {
     // A function that spawns for others makes several sites of one place: the winner of a race may be of another one.
     let of_place =
         model.sites().filter(|(_, other)| other.id.location == site.id.location && other.id.name == site.id.name);
     let completed: Vec<Timestamp> =
-        of_place.flat_map(|(_, it)| it.ends.since(from)).filter(|it| !it.cancelled).map(|it| it.at).collect();
+        of_place.flat_map(|(_, it)| it.completions.since(from)).filter(|it| !it.cancelled).map(|it| it.at).collect();
     // The waits of tickers end with those who wanted to be reminded.
-    let is_work = |it: &&Ended| it.cancelled && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval);
-    let mut dropped: Vec<&Ended> = site.ends.since(from).filter(is_work).collect();
+    let is_work =
+        |it: &&Completion| it.cancelled && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval);
+    let mut dropped: Vec<&Completion> = site.completions.since(from).filter(is_work).collect();
     dropped.sort_by_key(|it| it.at);
     // One that ends after the first of them may have been woken by what that gave back, and been dropped as well.
-    let won = |group: &[&Ended]| {
+    let won = |group: &[&Completion]| {
         let first = group[0].at;
         completed.iter().any(|at| *at < first && first.since(*at) <= WON_BEFORE)
     };
-    let sick: Vec<&[&Ended]> = dropped
+    let sick: Vec<&[&Completion]> = dropped
         .chunk_by(|one, next| next.at.since(one.at) <= TOGETHER)
         .filter(|group| group.len() > 1 && !won(group))
         .collect();
@@ -117,13 +120,13 @@ fn groups(model: &Model, settings: Scoped<'_>, site: &Site, from: Timestamp) -> 
     if spread < settings.duration(&WINDOW).mul_f64(SPREAD) {
         return Groups::default();
     }
-    let members: Vec<&Ended> = sick.concat();
+    let members: Vec<&Completion> = sick.concat();
     Groups { members: members.len(), moments: moments.len(), looks_endless: looks_endless(site, &members, from) }
 }
 
 /// Whether tasks that were dropped may have been made for no other end, such as those that forward events for as long as a connection
 /// lasts.
-fn looks_endless(site: &Site, dropped: &[&Ended], from: Timestamp) -> bool {
+fn looks_endless(site: &Site, dropped: &[&Completion], from: Timestamp) -> bool {
     let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
     ages.sort_unstable();
     let mut polls: Vec<u64> = dropped.iter().map(|it| it.polls).collect();
@@ -136,34 +139,34 @@ fn looks_endless(site: &Site, dropped: &[&Ended], from: Timestamp) -> bool {
 /// How many came to an end of their own, as far as can be told. Those that were woken by the same event, and dropped together before or after
 /// they were polled for it, look as if they had, too.
 fn completed_alone(site: &Site, from: Timestamp) -> usize {
-    let mut ends: Vec<&Ended> = site.ends.since(from).collect();
+    let mut ends: Vec<&Completion> = site.completions.since(from).collect();
     ends.sort_by_key(|it| it.at);
     let together = ends.chunk_by(|one, next| next.at.since(one.at) <= TOGETHER);
-    together.filter(|group| group.len() == 1 && group[0].looks_completed).count()
+    together.filter(|group| group.len() == 1 && group[0].ready_after_wake).count()
 }
 
 /// What most of those that were dropped waited for, and how many did.
 fn usual_wait(site: &Site, from: Timestamp) -> Option<(LastWait, usize)> {
-    let mut waits: BTreeMap<(ResourceKind, &str), (usize, &LastWait)> = BTreeMap::new();
-    for wait in site.ends.since(from).filter_map(|it| it.wait.as_ref()) {
+    let mut waits: BTreeMap<(ResourceKind, &Location), (usize, &LastWait)> = BTreeMap::new();
+    for wait in site.completions.since(from).filter_map(|it| it.wait.as_ref()) {
         let known = waits.entry((wait.kind, &wait.location)).or_insert((0, wait));
         *known = (known.0 + 1, wait);
     }
     waits.into_values().max_by_key(|(times, _)| *times).map(|(times, wait)| (wait.clone(), times))
 }
 
-fn wait_text(model: &Model, wait: &LastWait) -> String {
+fn wait_text(model: &Evidence<'_>, wait: &LastWait) -> String {
     match model.resource(wait.resource) {
-        _ if wait.kind.is_timer() && wait.location.is_empty() => "slept".to_owned(),
+        _ if wait.kind.is_timer() && wait.location.is_unknown() => "slept".to_owned(),
         _ if wait.kind.is_timer() => format!("slept at {}", wait.location),
         Some(_) => format!("waited for the {}", wording::resource(model, wait.resource)),
-        None if wait.location.is_empty() => format!("waited for a {}", wait.kind.as_str()),
+        None if wait.location.is_unknown() => format!("waited for a {}", wait.kind.as_str()),
         None => format!("waited for a {} made at {}", wait.kind.as_str(), wait.location),
     }
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     (ended, cancelled): (usize, usize),
@@ -172,7 +175,7 @@ fn symptom(
     let window = settings.duration(&WINDOW).min(model.now().since(model.clock().began()));
     let groups = groups(model, settings, site, from);
     let rate = as_number(cancelled) / window.as_secs_f64().max(1.0);
-    let told = site.ends.since(from).filter(|it| it.cancelled).count();
+    let told = site.completions.since(from).filter(|it| it.cancelled).count();
     let in_groups = cancelled >= settings.count(&MANY)
         && as_number(cancelled) >= settings.number(&MANY_SHARE) * as_number(ended)
         && groups.moments >= MOMENTS
@@ -203,12 +206,12 @@ fn symptom(
             waited.unwrap_or_default(),
         ),
         evidence: vec![
-            Evidence::count("tasks dropped before they finished", "tasks", cancelled, Some(settings.count(&CANCELLED))).over(window),
-            Evidence::count("tasks that ended", "tasks", ended, Some(settings.count(&ENDS))).over(window),
-            Evidence::number("share of them", "ratio", as_number(cancelled) / as_number(ended.max(1)), Some(settings.number(&SHARE)))
+            Fact::count("tasks dropped before they finished", "tasks", cancelled, Some(settings.count(&CANCELLED))).over(window),
+            Fact::count("tasks that ended", "tasks", ended, Some(settings.count(&ENDS))).over(window),
+            Fact::number("share of them", "ratio", as_number(cancelled) / as_number(ended.max(1)), Some(settings.number(&SHARE)))
                 .over(window),
-            Evidence::count("dropped together with siblings", "tasks", groups.members, Some(settings.count(&MANY))).over(window),
-            Evidence::count("moments of that", "moments", groups.moments, Some(MOMENTS)).over(window),
+            Fact::count("dropped together with siblings", "tasks", groups.members, Some(settings.count(&MANY))).over(window),
+            Fact::count("moments of that", "moments", groups.moments, Some(MOMENTS)).over(window),
         ],
         related: locks.clone().map(|(wait, _)| wording::related_resource(model, wait.resource)).collect(),
         cause: in_groups.then(|| {

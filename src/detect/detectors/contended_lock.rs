@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{demand, trend, wording};
-use crate::model::resource::{Crowd, Resource, ResourceKind};
+use crate::detect::{demand, wording};
+use crate::evidence::Evidence;
+use crate::model::entity::resource::Resource;
+use crate::model::history::waits::WaitWindow;
 use crate::model::time::Timestamp;
-use crate::model::waits::WaitWindow;
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::model::tokio::{AcquireKind, ResourceKind};
+use crate::model::{ResourceKey, SiteKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
 const LONG: Setting = Setting::duration("long", Duration::from_millis(50), "a wait of this length is long");
@@ -53,13 +55,13 @@ const SHORTEST: Duration = Duration::from_secs(2);
 /// A lock that let nobody in for this long is stuck rather than contended.
 const TURNOVER: Duration = Duration::from_secs(3);
 /// Crowds are compared with those of so many seconds ago.
-const RECENT: usize = 5;
+const RECENT: Duration = Duration::from_secs(5);
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 /// So many of the last known holders are looked at.
-const HOLDERS: usize = 20;
+const HOLDERS: Duration = Duration::from_secs(20);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, lock) in model.contested() {
         match lock.kind {
             ResourceKind::Semaphore if lock.permits.capacity != Some(1) => {
@@ -73,18 +75,18 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
+fn scan_lock(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
     let (start, end) = model.judged(settings.duration(&WINDOW));
     let start = start.max(lock.created);
     let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
     if !turning || end.since(start) < SHORTEST {
         return;
     }
-    let grows = trend::more_wait(&lock.crowds) && crowd_has_grown(lock);
-    for source in lock.waits.sources() {
+    let grows = model.more_wait(key) && crowd_has_grown(model, key);
+    for source in lock.waits.kinds() {
         let waits = lock.waits.window(source, start);
         if let Some(strength) = strength(settings, &waits, end.since(start)) {
-            let meant = is_idle_pool(model, lock, start).then_some(IDLE_POOL);
+            let meant = is_idle_pool(model, key, lock, start).then_some(IDLE_POOL);
             // What grows without end is a pile-up, which is told a little later.
             let strength = if grows { strength.min(LEAVE) } else { strength };
             let window = end.since(start);
@@ -95,16 +97,24 @@ fn scan_lock(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resou
 }
 
 /// Too few permits: hardly anybody gets one at once, and as many wait as there are permits, or more, so that twice as many would be used.
-fn scan_semaphore(model: &Model, settings: Scoped<'_>, key: ResourceKey, lock: &Resource, found: &mut Vec<Symptom>) {
+fn scan_semaphore(
+    model: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    lock: &Resource,
+    found: &mut Vec<Symptom>,
+) {
     let length = settings.duration(&WINDOW);
     let (start, end) = model.judged(length);
     let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
     if !turning || lock.created > start || end.since(start) < length {
         return;
     }
-    let grows = trend::more_wait(&lock.crowds) && crowd_has_grown(lock);
-    let Some(permits) = demand::permits(model, key, lock).filter(|_| demand::keeps_coming(lock, start)) else { return };
-    for source in lock.waits.sources() {
+    let grows = model.more_wait(key) && crowd_has_grown(model, key);
+    let Some(permits) = demand::permits(model, key, lock).filter(|_| demand::keeps_coming(model, key, start)) else {
+        return;
+    };
+    for source in lock.waits.kinds() {
         let waits = lock.waits.window(source, start);
         if let Some(strength) = shortage(settings, &waits, length, permits) {
             let fails = demand::fails(model, lock, source, (start, end), settings.duration(&LONG));
@@ -130,10 +140,11 @@ fn shortage(settings: Scoped<'_>, waits: &WaitWindow, window: Duration, permits:
 }
 
 /// Whether many more wait than a few seconds ago.
-fn crowd_has_grown(lock: &Resource) -> bool {
-    let counts = |crowd: &Crowd| crowd.waiting;
-    let last = lock.crowds.back().map_or(0, counts);
-    let first = lock.crowds.iter().rev().nth(RECENT).map_or(last, counts);
+fn crowd_has_grown(model: &Evidence<'_>, key: ResourceKey) -> bool {
+    let history = model.waiter_history(key);
+    let waiting = |at: Timestamp| history.and_then(|it| it.at(at)).map(|it| it.waiting);
+    let last = waiting(model.now()).unwrap_or(0);
+    let first = waiting(model.now().minus(RECENT)).unwrap_or(last);
     10 * last > 13 * first + 50
 }
 
@@ -171,7 +182,7 @@ fn between_grants(lock: &Resource, from: Timestamp) -> Duration {
 
 /// Whether the queue is the usual crowd of idle workers around one receiver: all of one site of the user's, none spawned lately, and who
 /// holds the lock mostly waits for nothing that is seen. A convoy behind a slow call that is not seen looks the same, so it is still told.
-fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
+fn is_idle_pool(model: &Evidence<'_>, key: ResourceKey, lock: &Resource, start: Timestamp) -> bool {
     let recent = lock.grants.newest_first().take_while(|grant| grant.at >= start);
     let sites: BTreeSet<Option<SiteKey>> = recent.map(|grant| grant.site).collect();
     let (Some(Some(site)), 1) = (sites.first(), sites.len()) else {
@@ -181,15 +192,16 @@ fn is_idle_pool(model: &Model, lock: &Resource, start: Timestamp) -> bool {
     let Some(site) = model.site(*site) else { return false };
     // By their own time of birth: when we attach, all are news.
     let grows = site.live.iter().next_back().is_some_and(|(born, _)| *born >= lately);
-    let fixed = !wording::is_in_library(&site.id.location) && !grows;
-    let holders: Vec<bool> = lock.crowds.iter().rev().take(HOLDERS).filter_map(|crowd| crowd.holder_waits).collect();
+    let fixed = !site.id.location.is_library() && !grows;
+    let snapshots = model.waiter_history(key).into_iter().flat_map(|it| it.since(model.now().minus(HOLDERS)));
+    let holders: Vec<bool> = snapshots.filter_map(|it| it.holder_waits).collect();
     let seen = holders.iter().filter(|waits| **waits).count();
     lock.kind == ResourceKind::Mutex && fixed && 3 * seen <= 2 * holders.len()
 }
 
 /// The queue at one way into a lock or semaphore, and what is thought of it.
 struct Queue<'a> {
-    source: &'a str,
+    source: AcquireKind,
     waits: &'a WaitWindow,
     window: Duration,
     /// By how much it exceeds the thresholds.
@@ -228,7 +240,7 @@ impl Queue<'_> {
     }
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Queue<'_>) -> Symptom {
+fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, queue: &Queue<'_>) -> Symptom {
     let (waits, window, long) = (queue.waits, queue.window, settings.duration(&LONG));
     let [p50, p90, longest] = [0.5, 0.9, 1.0].map(|share| waits.quantile(share).unwrap_or_default());
     let (share, mean) = (waits.share_over(long), mean_waiters(waits, window));
@@ -249,7 +261,7 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Queue<
             capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits")),
             wording::percent(share),
             waits.granted,
-            queue.source,
+            queue.source.as_str(),
             wording::duration(long),
             wording::duration(window),
             wording::percent(least_share),
@@ -260,25 +272,25 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Queue<
             },
         ),
         evidence: vec![
-            Evidence::number("share of long waits", "ratio", share, Some(least_share)).over(window),
-            Evidence::time("median wait", p50, Some(least_wait)).over(window),
-            Evidence::time("90th percentile of waits", p90, None).over(window),
-            Evidence::time("longest wait", longest, None).over(window),
-            Evidence::number("mean number of waiters", "tasks", mean, Some(least_waiters)).over(window),
-            Evidence::number("turnover", "grants/s", turnover, None).over(window),
-            Evidence::time("median time from one grant to the next", hold, None).over(window),
+            Fact::number("share of long waits", "ratio", share, Some(least_share)).over(window),
+            Fact::time("median wait", p50, Some(least_wait)).over(window),
+            Fact::time("90th percentile of waits", p90, None).over(window),
+            Fact::time("longest wait", longest, None).over(window),
+            Fact::number("mean number of waiters", "tasks", mean, Some(least_waiters)).over(window),
+            Fact::number("turnover", "grants/s", turnover, None).over(window),
+            Fact::time("median time from one grant to the next", hold, None).over(window),
         ],
         related,
         cause: queue.meant.map(str::to_owned),
         recommendation: queue.remedy().to_owned(),
-        class: vec![wording::resource_location(model, key), queue.source.to_owned()],
+        class: vec![wording::resource_location(model, key), queue.source.as_str().to_owned()],
         scope: Scope { resources: vec![key], sites, tasks: Vec::new(), stalls_since: None, last_progress },
         sustains_only: queue.strength < 1.0,
     }
 }
 
 /// Who holds the lock and who waits for it, by spawn site.
-fn parties(model: &Model, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
+fn parties(model: &Evidence<'_>, key: ResourceKey) -> (Vec<Related>, Vec<SiteKey>) {
     let holders: BTreeSet<SiteKey> = model
         .resource(key)
         .map(|lock| lock.grants.newest_first().take(64).filter_map(|grant| grant.site).collect())

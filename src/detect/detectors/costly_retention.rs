@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 const TASKS: Setting = Setting::count("tasks", 10_000, "so many finished tasks are kept");
 
@@ -30,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
 /// What console-subscriber 0.5 takes for a task that it keeps: two histograms of some 3,000 counters.
 const BYTES_EACH: usize = 50_000;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (retention, limit) = (model.target_retention(), settings.count(&TASKS));
     let kept = usize::try_from(retention.kept(model.now())).unwrap_or(usize::MAX);
     if kept < limit {
@@ -48,9 +48,9 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             wording::duration(reach),
         ),
         evidence: vec![
-            Evidence::count("finished tasks kept, at least", "tasks", kept, Some(limit)),
-            Evidence::time("how long they are kept, at least", reach, None),
-            Evidence::count("memory that they take, about", "bytes", kept.saturating_mul(BYTES_EACH), None),
+            Fact::count("finished tasks kept, at least", "tasks", kept, Some(limit)),
+            Fact::time("how long they are kept, at least", reach, None),
+            Fact::count("memory that they take, about", "bytes", kept.saturating_mul(BYTES_EACH), None),
         ],
         related: Vec::new(),
         cause: None,

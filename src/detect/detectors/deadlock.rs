@@ -6,13 +6,14 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::relations::Confidence;
-use crate::model::resource::ResourceKind;
+use crate::evidence::Evidence;
+use crate::evidence::holders::Confidence;
 use crate::model::time::Timestamp;
-use crate::model::{Model, OpKey, ResourceKey, TaskKey};
+use crate::model::tokio::ResourceKind;
+use crate::model::{OpKey, ResourceKey, TaskKey};
 
 const HOLD: Setting =
     Setting::duration("hold", Duration::from_secs(1), "the locks of a group have let nobody in for so long");
@@ -73,7 +74,7 @@ struct Wait {
 /// The waits of every task that may be stuck.
 type Waits = BTreeMap<TaskKey, Vec<Wait>>;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let mut stuck = candidates(model);
     release(&mut stuck);
     for core in groups(&stuck) {
@@ -101,15 +102,15 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 
 /// Whether the tasks wait for nothing but permits of one semaphore. Unlike a guard, what it gives out can be forgotten, and made anew by
 /// anybody.
-fn waits_for_permits(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
+fn waits_for_permits(model: &Evidence<'_>, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
     let locks = locks_of(core, stuck);
     let semaphore = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
     locks.len() == 1 && locks.iter().all(semaphore)
 }
 
 /// Whether it is known that they hold all the permits there are. Otherwise it is a leak, which is a finding of its own.
-fn holds_all_permits(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
-    let fed = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.is_fed);
+fn holds_all_permits(model: &Evidence<'_>, core: &BTreeSet<TaskKey>, stuck: &Waits) -> bool {
+    let fed = |lock: &ResourceKey| model.waiter_history(*lock).is_some_and(|it| it.is_replenished_externally());
     locks_of(core, stuck).iter().all(|lock| model.knows_all_permits(*lock) && !fed(lock))
 }
 
@@ -119,14 +120,14 @@ fn locks_of(core: &BTreeSet<TaskKey>, stuck: &Waits) -> BTreeSet<ResourceKey> {
 
 /// Whether a task seems to run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket):
 /// it waits in several places, or has given away more wakers than it has waits. One of them may hold what another waits for and go on.
-fn does_several_things(model: &Model, key: TaskKey, stuck: &Waits) -> bool {
+fn does_several_things(model: &Evidence<'_>, key: TaskKey, stuck: &Waits) -> bool {
     let waits = stuck.get(&key).map_or(0, Vec::len);
     waits > 1 || model.task(key).is_some_and(|task| task.stats.wakers() > 1)
 }
 
 /// Every idle task whose present waits are all for locks with holders known for sure. One that sleeps on a timer as well goes on by
 /// itself.
-fn candidates(model: &Model) -> Waits {
+fn candidates(model: &Evidence<'_>) -> Waits {
     let locks = model
         .contested()
         .filter(|(_, lock)| matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore));
@@ -156,13 +157,13 @@ impl Wait {
 /// Who may hold a lock, how many of them do, whether each of them does, and whether that is doubtful; nothing where it cannot be told.
 type Held = Option<(Vec<TaskKey>, usize, bool, bool)>;
 
-fn wait(model: &Model, op: OpKey, known: &mut FxHashMap<ResourceKey, Held>) -> Option<Wait> {
+fn wait(model: &Evidence<'_>, op: OpKey, known: &mut FxHashMap<ResourceKey, Held>) -> Option<Wait> {
     let lock = model.lock_of(op)?;
     let (holders, inside, each, doubtful) = known.entry(lock).or_insert_with(|| held(model, lock)).clone()?;
     Some(Wait { op, lock, holders, inside, any_frees: !each, doubtful })
 }
 
-fn held(model: &Model, lock: ResourceKey) -> Held {
+fn held(model: &Evidence<'_>, lock: ResourceKey) -> Held {
     let holders = model.holders(lock);
     let sure = holders.iter().all(|holder| holder.confidence >= Confidence::Likely);
     // Who has a permit that can be passed on usually does so; a guard is kept, as a rule.
@@ -220,7 +221,7 @@ fn groups(stuck: &Waits) -> Vec<BTreeSet<TaskKey>> {
 }
 
 /// For how long nothing has moved on the locks of a group.
-fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration {
+fn still_for(model: &Evidence<'_>, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration {
     let waits = core.iter().filter_map(|task| stuck.get(task)).flatten();
     let moved = waits.flat_map(|wait| {
         let began = model.op(wait.op).map(|op| model.waiting_since(op));
@@ -230,7 +231,13 @@ fn still_for(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits) -> Duration
     moved.max().map_or(Duration::ZERO, |last| model.running_since(last))
 }
 
-fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duration, doubtful: bool) -> Option<Symptom> {
+fn symptom(
+    model: &Evidence<'_>,
+    core: &BTreeSet<TaskKey>,
+    stuck: &Waits,
+    hold: Duration,
+    doubtful: bool,
+) -> Option<Symptom> {
     let age = still_for(model, core, stuck);
     // Whoever waits longest stands at the head of its queue: the others are behind it.
     let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
@@ -260,9 +267,9 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
         },
         summary: summary(model, &tasks, stuck, age, victims.len()),
         evidence: vec![
-            Evidence::time("time without progress", age, Some(hold)),
-            Evidence::count("tasks in the cycle", "tasks", tasks.len(), None),
-            Evidence::count("tasks waiting behind it", "tasks", victims.len(), None),
+            Fact::time("time without progress", age, Some(hold)),
+            Fact::count("tasks in the cycle", "tasks", tasks.len(), None),
+            Fact::count("tasks waiting behind it", "tasks", victims.len(), None),
         ],
         related,
         cause: None,
@@ -278,7 +285,7 @@ fn symptom(model: &Model, core: &BTreeSet<TaskKey>, stuck: &Waits, hold: Duratio
     })
 }
 
-fn waiting_since(model: &Model, stuck: &Waits, task: &TaskKey) -> Option<Timestamp> {
+fn waiting_since(model: &Evidence<'_>, stuck: &Waits, task: &TaskKey) -> Option<Timestamp> {
     let ops = stuck.get(task).into_iter().flatten().filter_map(|wait| model.op(wait.op));
     ops.map(|op| model.waiting_since(op)).min()
 }
@@ -287,7 +294,7 @@ fn waits_for_any(stuck: &Waits, task: &TaskKey, locks: &BTreeSet<ResourceKey>) -
     stuck.get(task).into_iter().flatten().any(|wait| locks.contains(&wait.lock))
 }
 
-fn summary(model: &Model, tasks: &[TaskKey], stuck: &Waits, age: Duration, victims: usize) -> String {
+fn summary(model: &Evidence<'_>, tasks: &[TaskKey], stuck: &Waits, age: Duration, victims: usize) -> String {
     let name = |key: &TaskKey| model.task(*key).map_or_else(String::new, |task| wording::task(model, task));
     let waits_for = |key: &TaskKey| {
         let wait = stuck.get(key).and_then(|waits| waits.first());
@@ -338,7 +345,7 @@ fn permit_remedy(semaphores: usize) -> &'static str {
     }
 }
 
-fn remedy(model: &Model, tasks: &[TaskKey], locks: &BTreeSet<ResourceKey>) -> String {
+fn remedy(model: &Evidence<'_>, tasks: &[TaskKey], locks: &BTreeSet<ResourceKey>) -> String {
     let are_permits = |lock: &ResourceKey| model.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
     if locks.iter().all(are_permits) {
         return permit_remedy(locks.len()).to_owned();

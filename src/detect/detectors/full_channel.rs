@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::{Resource, ResourceKind};
+use crate::evidence::Evidence;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
 const WAITERS: Setting = Setting::number("waiters", 2.0, "so many senders wait on average");
@@ -65,7 +67,7 @@ struct Measured {
     window: Duration,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, channel) in model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none()) {
         let measured = measure(model, settings.duration(&WINDOW), key, channel);
         let usual = measured.usual.mul_f64(settings.number(&TIMES)).max(channel.waits.longest().mul_f64(PAST));
@@ -88,7 +90,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource) -> Measured {
+fn measure(model: &Evidence<'_>, window: Duration, key: ResourceKey, channel: &Resource) -> Measured {
     let (start, end) = model.judged(window);
     let start = start.max(channel.created);
     let window = end.since(start);
@@ -96,7 +98,7 @@ fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource
         model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).collect();
     let mut waits = present.clone();
     let mut waited: Duration = present.iter().map(|wait| (*wait).min(window)).sum();
-    for source in channel.waits.sources() {
+    for source in channel.waits.kinds() {
         let ended = channel.waits.window(source, start);
         waited += ended.waited;
         waits.extend(ended.waits);
@@ -122,7 +124,7 @@ fn measure(model: &Model, window: Duration, key: ResourceKey, channel: &Resource
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: ResourceKey,
     channel: &Resource,
@@ -163,17 +165,17 @@ fn symptom(
             state(settings, measured, stands),
         ),
         evidence: vec![
-            Evidence::count("senders waiting", "tasks", measured.waiting, None),
-            Evidence::number(
+            Fact::count("senders waiting", "tasks", measured.waiting, None),
+            Fact::number(
                 "mean number of waiting senders",
                 "tasks",
                 measured.mean_waiters,
                 Some(settings.number(&WAITERS)),
             )
             .over(measured.window),
-            Evidence::time("median wait of a sender", measured.median, Some(settings.duration(&WAIT)))
+            Fact::time("median wait of a sender", measured.median, Some(settings.duration(&WAIT)))
                 .over(measured.window),
-            Evidence::time("time since anybody got in", measured.standstill, Some(settings.duration(&STANDSTILL))),
+            Fact::time("time since anybody got in", measured.standstill, Some(settings.duration(&STANDSTILL))),
         ],
         related: places
             .take(4)
@@ -236,7 +238,7 @@ fn waits(count: usize) -> String {
 }
 
 /// Who waits for room in another channel, and has for longer: a task may stand between the two.
-fn other_full(model: &Model, key: ResourceKey) -> Option<String> {
+fn other_full(model: &Evidence<'_>, key: ResourceKey) -> Option<String> {
     let longest = |channel| {
         let waits =
             model.waiters(channel).filter_map(|(_, op)| Some((model.waiting_since(op), model.task(op.task?)?.site)));
@@ -250,7 +252,7 @@ fn other_full(model: &Model, key: ResourceKey) -> Option<String> {
 }
 
 /// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.
-fn senders(model: &Model, key: ResourceKey, channel: &Resource) -> BTreeSet<SiteKey> {
+fn senders(model: &Evidence<'_>, key: ResourceKey, channel: &Resource) -> BTreeSet<SiteKey> {
     let waiting: BTreeSet<SiteKey> =
         model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
     if !waiting.is_empty() {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::ResourceKind;
-use crate::model::task::TaskState;
+use crate::evidence::Evidence;
+use crate::model::entity::task::TaskState;
 use crate::model::time::Timestamp;
-use crate::model::{Model, OpKey, ResourceKey, TaskKey};
+use crate::model::tokio::ResourceKind;
+use crate::model::{OpKey, ResourceKey, TaskKey};
 
 const UNPOLLED: Setting =
     Setting::duration("unpolled", Duration::from_secs(2), "the future has been granted and not polled for so long");
@@ -37,7 +38,7 @@ struct Unclaimed {
     since: Timestamp,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.duration(&UNPOLLED);
     let kinds = [ResourceKind::Mutex, ResourceKind::RwLock, ResourceKind::Semaphore];
     for (key, lock) in model.contested().filter(|(_, lock)| kinds.contains(&lock.kind)) {
@@ -54,7 +55,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 ///
 /// A lock that is handed over counts as a poll of the inner op only; one taken in a poll of its future ends the outer op's poll last. So
 /// a future that is kept after it was ready, its guard being in use, does not count.
-fn unclaimed(model: &Model, key: OpKey) -> Option<Unclaimed> {
+fn unclaimed(model: &Evidence<'_>, key: OpKey) -> Option<Unclaimed> {
     let outer = model.op(key)?;
     let inner = model.op(outer.inner?)?;
     let granted = outer.is_alive() && inner.is_alive() && inner.stats.is_granted() == Some(true);
@@ -65,7 +66,7 @@ fn unclaimed(model: &Model, key: OpKey) -> Option<Unclaimed> {
     (granted && after && lives_on && outer.ready != Some(true)).then_some(Unclaimed { task: key, since: handed_over })
 }
 
-fn symptom(model: &Model, key: ResourceKey, unclaimed: &Unclaimed, limit: Duration) -> Option<Symptom> {
+fn symptom(model: &Evidence<'_>, key: ResourceKey, unclaimed: &Unclaimed, limit: Duration) -> Option<Symptom> {
     let task = model.task(unclaimed.task)?;
     let age = model.running_since(unclaimed.since);
     let waiting: Vec<TaskKey> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
@@ -91,8 +92,8 @@ fn symptom(model: &Model, key: ResourceKey, unclaimed: &Unclaimed, limit: Durati
             },
         ),
         evidence: vec![
-            Evidence::time("granted and not polled", age, Some(limit)),
-            Evidence::count("tasks waiting", "tasks", waiting.len(), Some(1)),
+            Fact::time("granted and not polled", age, Some(limit)),
+            Fact::count("tasks waiting", "tasks", waiting.len(), Some(1)),
         ],
         related,
         cause: Some(

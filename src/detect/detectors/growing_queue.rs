@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::queues::{self, as_number};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
-use crate::model::resource::{Resource, ResourceKind};
+use crate::detect::wording;
+use crate::evidence::Evidence;
+use crate::evidence::growth as trend;
+use crate::model::ResourceKey;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey};
+use crate::model::tokio::ResourceKind;
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the depth must have grown for so long");
 const WINDOW_AT_WORK: Setting = Setting::duration(
@@ -50,7 +53,7 @@ const EMPTIED: f64 = 0.3;
 /// A queue that is not full within this time is no warning before it has grown for twice the window.
 const SOON: Duration = Duration::from_secs(300);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.number(&FLOOR);
     // A semaphore that is part of a queue only repeats what that tells.
     let queues = model.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
@@ -97,7 +100,7 @@ fn growing_since(queue: &Resource) -> Option<Timestamp> {
 }
 
 /// The depth at each second of the window, if it is known for all of it. Between two reports it did not change.
-fn series(model: &Model, window: Duration, queue: &Resource) -> Option<Vec<f64>> {
+fn series(model: &Evidence<'_>, window: Duration, queue: &Resource) -> Option<Vec<f64>> {
     let seconds = window.as_secs().max(4);
     let start = model.now().minus(Duration::from_secs(seconds));
     if queue.depths.front()?.at > start {
@@ -124,7 +127,7 @@ fn earlier_peak(queue: &Resource) -> f64 {
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: ResourceKey,
     queue: &Resource,
@@ -151,9 +154,9 @@ fn symptom(
         subject.location = related.first().map(|site| site.location.clone()).unwrap_or_default();
     }
     let mut evidence = vec![
-        Evidence::number("depth", "entries", last, None),
-        Evidence::number("growth", "entries/s", rate, Some(0.0)).over(window),
-        Evidence::number(
+        Fact::number("depth", "entries", last, None),
+        Fact::number("growth", "entries/s", rate, Some(0.0)).over(window),
+        Fact::number(
             "Mann-Kendall statistic",
             "deviates",
             trend::mann_kendall(depths),
@@ -162,16 +165,15 @@ fn symptom(
         .over(window),
     ];
     if let Some(time) = until_full {
-        evidence.push(Evidence::time("time until full", time, Some(critical)));
+        evidence.push(Fact::time("time until full", time, Some(critical)));
     }
     if let Some(since) = growing_since(queue) {
-        evidence.push(Evidence::time("time since it was nearly empty, at least", model.now().since(since), None));
+        evidence.push(Fact::time("time since it was nearly empty, at least", model.now().since(since), None));
     }
     let memory = queue.number("message_size").map_or_else(String::new, |bytes| {
         let growth = as_number(bytes) * rate;
-        evidence.push(
-            Evidence::number("memory growth without what messages point to", "bytes/s", growth, None).over(window),
-        );
+        evidence
+            .push(Fact::number("memory growth without what messages point to", "bytes/s", growth, None).over(window));
         format!(" Its messages take {growth:.0} bytes more every second, and what they point to.")
     });
     Some(Symptom {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
-use crate::model::resource::Resource;
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::detect::wording;
+use crate::evidence::Evidence;
+use crate::evidence::growth::{self as trend, WaiterSeries};
+use crate::model::{ResourceKey, SiteKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(20), "growth must last so long");
 const FLOOR: Setting =
@@ -35,47 +36,28 @@ pub(super) static DETECTOR: Detector = Detector {
 
 /// The longest wait must rise too, with this certainty: where it does not, more come and more get in.
 const WAIT_RISES: f64 = 2.3;
-/// Counts further apart than this are no series.
-const APART: Duration = Duration::from_secs(15);
-
-/// How many waited, and the first of them for how long.
-struct Series {
-    waiting: Vec<f64>,
-    oldest: Vec<f64>,
-    window: Duration,
-}
-
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, lock) in model.contested().filter(|(_, lock)| lock.dropped.is_none()) {
-        let Some(series) = series(model, settings.duration(&WINDOW), lock) else { continue };
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, _) in model.contested().filter(|(_, lock)| lock.dropped.is_none()) {
+        let window = settings.duration(&WINDOW);
+        let Some(series) = model.waiter_series(key, window) else { continue };
         let last = series.waiting.last().copied().unwrap_or_default();
         let grows = trend::growth(&series.waiting) >= settings.number(&FLOOR) + 5.0 * last.sqrt()
             && trend::mann_kendall(&series.waiting) >= settings.number(&CERTAINTY)
             && trend::mann_kendall(&series.oldest) >= WAIT_RISES
             && trend::still_grows(&series.waiting);
         if grows {
-            found.extend(symptom(model, settings, key, &series));
+            found.extend(symptom(model, settings, key, &series, window));
         }
     }
 }
 
-/// The counts of the last window, if they were made all through it.
-fn series(model: &Model, window: Duration, lock: &Resource) -> Option<Series> {
-    let start = model.now().minus(window);
-    if lock.crowds.front()?.at > start {
-        return None;
-    }
-    let crowds: Vec<_> = lock.crowds.iter().filter(|crowd| crowd.at >= start).collect();
-    let whole = crowds.windows(2).all(|pair| pair[1].at.since(pair[0].at) <= APART);
-    let recent = crowds.last().is_some_and(|last| model.now().since(last.at) <= APART);
-    (crowds.len() >= 4 && whole && recent).then(|| Series {
-        waiting: crowds.iter().map(|crowd| as_number(crowd.waiting)).collect(),
-        oldest: crowds.iter().map(|crowd| crowd.oldest.as_secs_f64()).collect(),
-        window,
-    })
-}
-
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, series: &Series) -> Option<Symptom> {
+fn symptom(
+    model: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    series: &WaiterSeries,
+    window: Duration,
+) -> Option<Symptom> {
     let (first, last) = (*series.waiting.first()?, *series.waiting.last()?);
     let oldest = Duration::try_from_secs_f64(*series.oldest.last()?).ok()?;
     let sites: BTreeSet<SiteKey> = model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
@@ -89,15 +71,15 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, series: &Serie
             "The number of tasks that wait for the {} has grown from {first:.0} to {last:.0} in {}, and the first of them has waited for {}: \
              more come than get in.",
             wording::resource(model, key),
-            wording::duration(series.window),
+            wording::duration(window),
             wording::duration(oldest),
         ),
         evidence: vec![
-            Evidence::number("tasks waiting", "tasks", last, None),
-            Evidence::number("growth", "tasks/s", (last - first) / series.window.as_secs_f64(), Some(0.0)).over(series.window),
-            Evidence::time("longest present wait", oldest, None),
-            Evidence::number("Mann-Kendall statistic", "deviates", certainty, Some(settings.number(&CERTAINTY)))
-                .over(series.window),
+            Fact::number("tasks waiting", "tasks", last, None),
+            Fact::number("growth", "tasks/s", (last - first) / window.as_secs_f64(), Some(0.0)).over(window),
+            Fact::time("longest present wait", oldest, None),
+            Fact::number("Mann-Kendall statistic", "deviates", certainty, Some(settings.number(&CERTAINTY)))
+                .over(window),
         ],
         related: related.map(|site| wording::related_site(site, Role::Waiter)).collect(),
         cause: Some("What it guards is done more slowly than it is asked for.".to_owned()),
@@ -113,9 +95,4 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, series: &Serie
         },
         sustains_only: false,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 tasks wait")]
-fn as_number(count: usize) -> f64 {
-    count as f64
 }

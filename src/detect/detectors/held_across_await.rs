@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
-use crate::model::relations::{Confidence, Holder};
-use crate::model::resource::{Resource, ResourceKind};
-use crate::model::task::{Task, TaskState};
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::detect::wording;
+use crate::evidence::Evidence;
+use crate::evidence::holders::{Confidence, Holder};
+use crate::model::entity::resource::Resource;
+use crate::model::entity::task::{Task, TaskState};
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const WAIT: Setting = Setting::duration(
     "wait",
@@ -41,22 +43,22 @@ const ACTIVE: Duration = Duration::from_secs(10);
 /// if that was so long after it had got the lock.
 const SETTLED: Duration = Duration::from_secs(1);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.duration(&WAIT);
     let locks = model.contested().filter(|(_, it)| matches!(it.kind, ResourceKind::Mutex | ResourceKind::RwLock));
     for (key, lock) in locks.filter(|(_, lock)| lock.dropped.is_none()) {
         let waits = model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op)));
         let Some(oldest) = waits.max().filter(|oldest| *oldest >= limit) else { continue };
         let Some(holder) = idle_holder(model, key, limit) else { continue };
-        if !is_idle_pool(model, key, lock, &holder) {
+        if !is_idle_pool(model, key, &holder) {
             let found_one = symptom(model, settings, key, &holder, oldest);
-            found.extend(found_one.map(|it| if is_leader(model, lock, &holder) { of_leader(it) } else { it }));
+            found.extend(found_one.map(|it| if is_leader(model, key, lock, &holder) { of_leader(it) } else { it }));
         }
     }
 }
 
 /// The holder of a lock, if it is known, has let nobody in for so long, and has only been waiting itself meanwhile.
-fn idle_holder(model: &Model, key: ResourceKey, limit: Duration) -> Option<Holder> {
+fn idle_holder(model: &Evidence<'_>, key: ResourceKey, limit: Duration) -> Option<Holder> {
     let holders = model.holders(key);
     let holder = *holders.first()?;
     let lag = model.quality().lag.unwrap_or_default();
@@ -73,20 +75,20 @@ fn idle_holder(model: &Model, key: ResourceKey, limit: Duration) -> Option<Holde
 
 /// Whether holder and waiters are one crowd of idle workers around one receiver, of which the holder waits for something unseen. It does
 /// no harm as long as no more of them come. Tasks that a library spawns, such as connections, are no such crowd.
-fn is_idle_pool(model: &Model, key: ResourceKey, lock: &Resource, holder: &Holder) -> bool {
+fn is_idle_pool(model: &Evidence<'_>, key: ResourceKey, holder: &Holder) -> bool {
     let Some(task) = model.task(holder.task) else { return true };
     let own = waiter_sites(model, key).into_iter().eq([task.site])
-        && model.site(task.site).is_some_and(|site| !wording::is_in_library(&site.id.location));
+        && model.site(task.site).is_some_and(|site| !site.id.location.is_library());
     let known_wait = awaited(model, holder.task, task).is_some();
-    own && !known_wait && !trend::more_wait(&lock.crowds)
+    own && !known_wait && !model.more_wait(key)
 }
 
 /// Whether the first to get the lock has kept it ever since and is at work all the time, while no more come: standbys wait for a leader to
 /// go like that. One that is stuck does not work, and a lock that has changed hands before is no office for life.
-fn is_leader(model: &Model, lock: &Resource, holder: &Holder) -> bool {
+fn is_leader(model: &Evidence<'_>, key: ResourceKey, lock: &Resource, holder: &Holder) -> bool {
     let at_work = model.now().minus(ACTIVE).max(holder.since.plus(SETTLED));
     let works = model.task(holder.task).is_some_and(|task| task.stats.poll.started > Some(at_work));
-    lock.grants.total() == 1 && works && !trend::more_wait(&lock.crowds)
+    lock.grants.total() == 1 && works && !model.more_wait(key)
 }
 
 fn of_leader(symptom: Symptom) -> Symptom {
@@ -96,19 +98,19 @@ fn of_leader(symptom: Symptom) -> Symptom {
     Symptom { severity: Severity::Info, cause: Some(cause), ..symptom }
 }
 
-fn waiter_sites(model: &Model, key: ResourceKey) -> BTreeSet<SiteKey> {
+fn waiter_sites(model: &Evidence<'_>, key: ResourceKey) -> BTreeSet<SiteKey> {
     model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect()
 }
 
 /// What the holder itself waits for, as far as that can be seen.
-fn awaited(model: &Model, key: TaskKey, task: &Task) -> Option<String> {
+fn awaited(model: &Evidence<'_>, key: TaskKey, task: &Task) -> Option<String> {
     let resource = model.waits(key).find_map(|(op, _)| model.lock_of(op));
     let named = resource.map(|resource| wording::resource(model, resource));
     named.or_else(|| model.timer(task).map(|timer| format!("timer made at {}", timer.location)))
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: ResourceKey,
     holder: &Holder,
@@ -140,9 +142,9 @@ fn symptom(
             wording::duration(limit),
         ),
         evidence: vec![
-            Evidence::time("longest present wait", oldest, Some(limit)),
-            Evidence::time("time since anybody got in", held, Some(limit)),
-            Evidence::count("tasks waiting", "tasks", waiting.len(), Some(1)),
+            Fact::time("longest present wait", oldest, Some(limit)),
+            Fact::time("time since anybody got in", held, Some(limit)),
+            Fact::count("tasks waiting", "tasks", waiting.len(), Some(1)),
         ],
         related,
         cause: Some(cause),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::queues::{self, as_number};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::{Depth, Lag, Resource};
-use crate::model::{Model, ResourceKey};
+use crate::evidence::Evidence;
+use crate::model::ResourceKey;
+use crate::model::entity::resource::{Depth, Lag, Resource};
 
 const WINDOW: Setting =
     Setting::duration("window", Duration::from_secs(8), "messages must be lost in each third of so long a time");
@@ -49,7 +50,7 @@ struct Loss {
     stopped: bool,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, queue) in model.queues().filter(|(_, queue)| queue.dropped.is_none()) {
         let lag = queue.depths.back().and_then(|depth| depth.lag);
         let window = settings.duration(&WINDOW);
@@ -60,7 +61,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// What was lost in the window; nothing if it was not seen for so long, or nothing was.
-fn measure(model: &Model, window: Duration, queue: &Resource) -> Option<Loss> {
+fn measure(model: &Evidence<'_>, window: Duration, queue: &Resource) -> Option<Loss> {
     let capacity = queue.capacity()?;
     let (then, now) = (queue.depth_at(model.now().minus(window))?, queue.depths.back()?);
     let at_work = then.received < now.received;
@@ -85,7 +86,14 @@ fn measure(model: &Model, window: Duration, queue: &Resource) -> Option<Loss> {
     })
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resource, lag: Lag, loss: &Loss) -> Symptom {
+fn symptom(
+    model: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    queue: &Resource,
+    lag: Lag,
+    loss: &Loss,
+) -> Symptom {
     let window = settings.duration(&WINDOW);
     let share = settings.number(&SHARE);
     let (related, sites) = queues::users(model, key);
@@ -98,9 +106,9 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resour
         subject,
         summary: summary(model, key, queue, (lag, loss), (window, share)),
         evidence: vec![
-            Evidence::number("messages lost", "messages", as_number(loss.messages), None).over(window),
-            Evidence::number("share of what receivers should have got", "ratio", loss.share, Some(share)).over(window),
-            Evidence::number(
+            Fact::number("messages lost", "messages", as_number(loss.messages), None).over(window),
+            Fact::number("share of what receivers should have got", "ratio", loss.share, Some(share)).over(window),
+            Fact::number(
                 "lag of the slowest receiver",
                 "messages",
                 as_number(lag.behind),
@@ -116,7 +124,7 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, queue: &Resour
 }
 
 fn summary(
-    model: &Model,
+    model: &Evidence<'_>,
     key: ResourceKey,
     queue: &Resource,
     (lag, loss): (Lag, &Loss),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{DISABLED, Scoped, Setting};
 use crate::detect::wording;
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
-use crate::model::{Model, SiteKey};
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::tokio::TaskKind;
 
 const BYTES: Setting = Setting::count("bytes", 1_024, "futures of this size are reported");
 
@@ -29,7 +30,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in
         model.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking && site.is_in_use(model.now()))
     {
@@ -41,7 +42,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
+fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
     let (limit, live) = (settings.count(&BYTES), site.live.len());
     let total = bytes.saturating_mul(live);
     Symptom {
@@ -57,9 +58,9 @@ fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), b
             wording::bytes(total),
         ),
         evidence: vec![
-            Evidence::count("size of a future", "bytes", bytes, Some(limit)),
-            Evidence::count("tasks alive", "tasks", live, None),
-            Evidence::count("memory of all of them", "bytes", total, None),
+            Fact::count("size of a future", "bytes", bytes, Some(limit)),
+            Fact::count("tasks alive", "tasks", live, None),
+            Fact::count("memory of all of them", "bytes", total, None),
         ],
         related: Vec::new(),
         cause: None,

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::orders::{LockId, LockOrder};
-use crate::model::{Model, ResourceKey, SiteKey};
+use crate::evidence::Evidence;
+use crate::evidence::lock_order::{LockId, LockOrder};
+use crate::model::{ResourceKey, SiteKey};
 
 const TIMES: Setting = Setting::count("times", 2, "each order must have been seen so often");
 
@@ -32,7 +33,7 @@ pub(super) static DETECTOR: Detector = Detector {
 /// One spawn site's order of two locks.
 type Way<'a> = (SiteKey, &'a LockOrder);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let orders = model.lock_orders();
     let mut told: BTreeSet<(&LockId, &LockId)> = BTreeSet::new();
     for ((outer, inner, site), one) in orders {
@@ -56,7 +57,7 @@ fn are_apart(settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) -> bool {
     one.1.times >= enough && other.1.times >= enough && !one.1.shares_a_gate_with(other.1)
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) -> Option<Symptom> {
+fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) -> Option<Symptom> {
     let (first, second) = (model.site(one.0)?, model.site(other.0)?);
     let (outer, inner) = one.1.locks;
     let enough = settings.count(&TIMES);
@@ -80,8 +81,8 @@ fn symptom(model: &Model, settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) ->
             other.1.times,
         ),
         evidence: vec![
-            Evidence::count("sightings of the one order", "sightings", one.1.times, Some(enough)),
-            Evidence::count("sightings of the other order", "sightings", other.1.times, Some(enough)),
+            Fact::count("sightings of the one order", "sightings", one.1.times, Some(enough)),
+            Fact::count("sightings of the other order", "sightings", other.1.times, Some(enough)),
         ],
         related: vec![
             wording::related_site(first, Role::Holder),

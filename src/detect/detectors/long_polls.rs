@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{polls, wording};
-use crate::model::history::Second;
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
+use crate::evidence::Evidence;
+use crate::model::entity::site::Site;
+use crate::model::history::seconds::Second;
 use crate::model::time::Timestamp;
-use crate::model::{Model, SiteKey, TaskKey};
+use crate::model::tokio::TaskKind;
+use crate::model::{SiteKey, TaskKey};
 
 const MEAN: Setting =
     Setting::duration("mean", Duration::from_millis(10), "the polls of a site take this long on average");
@@ -91,7 +92,7 @@ enum Proof {
     Looks(Sightings),
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in model.sites().filter(|(_, site)| site.id.kind.is_async()) {
         let window = settings.duration(&WINDOW);
         let by_site = measure(model, site, window);
@@ -108,7 +109,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let (measured, proof) = match (site_is_slow, task_is_slow) {
             (true, _) => (by_site, Proof::Site),
             (false, true) => (by_task, Proof::Task),
-            (false, false) => match sightings(model, site, settings) {
+            (false, false) => match sightings(model, key, settings) {
                 Some(sightings) if share(&by_site) >= MET / 2.0 => (by_site, Proof::Looks(sightings)),
                 _ => continue,
             },
@@ -127,10 +128,13 @@ fn turns_round(site: &Site) -> bool {
 
 /// How often the last looks met a long poll of the site, if that is often: as often as such polls take time, however many short ones
 /// make the mean small.
-fn sightings(model: &Model, site: &Site, settings: Scoped<'_>) -> Option<Sightings> {
-    let last: Vec<Timestamp> = model.looks().rev().take(LOOKS).collect();
+fn sightings(model: &Evidence<'_>, key: SiteKey, settings: Scoped<'_>) -> Option<Sightings> {
+    let last: Vec<Timestamp> = model.poll_samples().times().rev().take(LOOKS).collect();
     let from = *last.last()?;
-    let long = site.caught.iter().filter(|caught| caught.at >= from && caught.age >= settings.duration(&CAUGHT));
+    let long = model
+        .poll_samples()
+        .of_site(key)
+        .filter(|caught| caught.at >= from && caught.age >= settings.duration(&CAUGHT));
     let met: Vec<_> = long.collect();
     let longest = met.iter().map(|caught| (caught.age, caught.task)).max()?;
     let spread = met.last()?.at.since(met.first()?.at);
@@ -143,7 +147,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-fn measure(model: &Model, site: &Site, window: Duration) -> Measured {
+fn measure(model: &Evidence<'_>, site: &Site, window: Duration) -> Measured {
     let from = model.now().minus(window);
     let (mut polls, mut busy, mut longest) = (0, Duration::ZERO, None);
     for second in site.history.since(from) {
@@ -171,7 +175,7 @@ fn are_apart<'a>(seconds: impl Iterator<Item = &'a Second>, least: usize) -> boo
 }
 
 /// How long tasks of other sites waited for a worker meanwhile, and those that waited longest.
-fn victims(model: &Model, culprit: SiteKey, window: Duration) -> (Option<Duration>, Vec<Related>) {
+fn victims(model: &Evidence<'_>, culprit: SiteKey, window: Duration) -> (Option<Duration>, Vec<Related>) {
     let from = model.now().minus(window);
     let others = model.delays().since(from).filter(|delay| delay.site != culprit);
     let mut delays: Vec<(Duration, SiteKey)> = others.map(|delay| (delay.mean, delay.site)).collect();
@@ -188,7 +192,7 @@ fn victims(model: &Model, culprit: SiteKey, window: Duration) -> (Option<Duratio
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: SiteKey,
     site: &Site,
@@ -201,28 +205,28 @@ fn symptom(
     };
     let traced = worst.and_then(|task| model.task(task)).is_some_and(|task| model.made_in_last_poll(task) >= MANY_OPS);
     let mut evidence = vec![
-        Evidence::time("mean duration of polls", measured.mean, Some(settings.duration(&MEAN))).over(measured.window),
-        Evidence::number("share of one core", "ratio", share(measured), Some(settings.number(&SHARE)))
+        Fact::time("mean duration of polls", measured.mean, Some(settings.duration(&MEAN))).over(measured.window),
+        Fact::number("share of one core", "ratio", share(measured), Some(settings.number(&SHARE)))
             .over(measured.window),
     ];
     if let Some((longest, _)) = measured.longest {
         let metric = "longest mean of one task between two updates";
-        evidence.push(Evidence::time(metric, longest, Some(settings.duration(&SINGLE))).over(measured.window));
+        evidence.push(Fact::time(metric, longest, Some(settings.duration(&SINGLE))).over(measured.window));
     }
     if let Proof::Looks(sightings) = proof {
         let metric = "share of looks that met a long poll";
-        evidence.push(Evidence::number(metric, "ratio", ratio(sightings.met, sightings.looks), Some(MET)));
+        evidence.push(Fact::number(metric, "ratio", ratio(sightings.met, sightings.looks), Some(MET)));
         let metric = "age of the oldest poll that was met";
-        evidence.push(Evidence::time(metric, sightings.longest.0, Some(settings.duration(&CAUGHT))));
+        evidence.push(Fact::time(metric, sightings.longest.0, Some(settings.duration(&CAUGHT))));
     }
     if let Some(polls) = worst.and_then(|task| model.details(task)).and_then(|details| details.polls.as_ref()) {
-        evidence.push(Evidence::time("99th percentile of the polls of one suspect", polls.quantile(0.99), None));
-        evidence.push(Evidence::time("its longest poll", polls.longest(), None));
+        evidence.push(Fact::time("99th percentile of the polls of one suspect", polls.quantile(0.99), None));
+        evidence.push(Fact::time("its longest poll", polls.longest(), None));
     }
     let (delay, related) = victims(model, key, measured.window);
     if let Some(delay) = delay {
         let metric = "90th percentile of the time that tasks of other sites waited to be polled";
-        evidence.push(Evidence::time(metric, delay, None).over(measured.window));
+        evidence.push(Fact::time(metric, delay, None).over(measured.window));
     }
     let apart = site.id.kind == TaskKind::BlockOn && polls::has_workers(model);
     Symptom {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::Resource;
+use crate::evidence::Evidence;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey, TaskKey};
+use crate::model::{ResourceKey, TaskKey};
 
 const TIMES: Setting = Setting::count("times", 10, "a task has given up its place so often");
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(10), "within so long");
@@ -51,7 +52,7 @@ impl Turns {
     }
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (start, end) = model.judged(settings.duration(&WINDOW));
     for (key, queue) in model.contested().filter(|(_, it)| it.kind.is_fair_queue() && !it.given_up.is_empty()) {
         let (turns, others) = turns(queue, start);
@@ -92,7 +93,7 @@ fn turns(queue: &Resource, start: Timestamp) -> (BTreeMap<TaskKey, Turns>, usize
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, starved): (ResourceKey, TaskKey),
     turns: Turns,
@@ -116,9 +117,9 @@ fn symptom(
             turns.granted,
         ),
         evidence: vec![
-            Evidence::count("places given up", "waits", turns.given_up, Some(settings.count(&TIMES))).over(window),
-            Evidence::count("times it got in", "waits", turns.granted, None).over(window),
-            Evidence::count("times others got in", "waits", others, Some(settings.count(&OTHERS))).over(window),
+            Fact::count("places given up", "waits", turns.given_up, Some(settings.count(&TIMES))).over(window),
+            Fact::count("times it got in", "waits", turns.granted, None).over(window),
+            Fact::count("times others got in", "waits", others, Some(settings.count(&OTHERS))).over(window),
         ],
         related: vec![wording::related_resource(model, key)],
         cause: Some(

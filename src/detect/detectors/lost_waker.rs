@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::task::{Task, TaskKind};
-use crate::model::{Model, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::entity::task::Task;
+use crate::model::tokio::TaskKind;
+use crate::model::{SiteKey, TaskKey};
 
 const IDLE: Setting = Setting::duration("idle", Duration::from_secs(1), "the task has been idle for so long");
 
@@ -29,7 +31,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.duration(&IDLE);
     let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
     for (key, task) in model.unwakeable() {
@@ -47,7 +49,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 
 /// Whether the task may be done and only listed because a blocking job that it started still runs, which keeps its span open. Usually
 /// the counters tell; a wake too many hides it from them.
-fn may_have_finished(model: &Model, task: &Task) -> bool {
+fn may_have_finished(model: &Evidence<'_>, task: &Task) -> bool {
     let last_poll = task.stats.poll.started.unwrap_or(task.stats.created);
     let blocking = model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
     let mut jobs = blocking.flat_map(|(_, site)| site.live.iter());
@@ -58,7 +60,7 @@ fn may_have_finished(model: &Model, task: &Task) -> bool {
     })
 }
 
-fn symptom(model: &Model, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Duration) -> Option<Symptom> {
+fn symptom(model: &Evidence<'_>, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Duration) -> Option<Symptom> {
     let site = model.site(key)?;
     let (idle, worst) = *tasks.first()?;
     let task = model.task(worst)?;
@@ -78,9 +80,9 @@ fn symptom(model: &Model, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Du
             wording::duration(limit),
         ),
         evidence: vec![
-            Evidence::time("idle", idle, Some(limit)),
-            Evidence::count("wakers that exist", "wakers", 0, Some(0)),
-            Evidence::count("tasks without a waker", "tasks", tasks.len(), Some(1)),
+            Fact::time("idle", idle, Some(limit)),
+            Fact::count("wakers that exist", "wakers", 0, Some(0)),
+            Fact::count("tasks without a waker", "tasks", tasks.len(), Some(1)),
         ],
         related: Vec::new(),
         cause: None,

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use super::finding::{Family, Grade, Symptom};
 use super::settings::{ENABLED, Scoped, Setting};
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 /// Everything there is to know about a detector.
 ///
@@ -61,8 +61,8 @@ pub struct Detector {
     pub timing: Timing,
     /// What it needs of the feed.
     pub needs: Needs,
-    /// Looks at the model and reports symptoms.
-    pub scan: fn(&Model, Scoped<'_>, &mut Vec<Symptom>),
+    /// Looks at the evidence and reports symptoms.
+    pub scan: fn(&Evidence<'_>, Scoped<'_>, &mut Vec<Symptom>),
 }
 
 /// How long symptoms must last to become findings, and findings to go away.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::history::Second;
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
-use crate::model::{Model, SiteKey};
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::history::seconds::Second;
+use crate::model::tokio::{TaskKind, is_file_call};
 
 const RATE: Setting = Setting::number("rate", 200.0, "so many blocking jobs of a site a second");
 const MEAN: Setting = Setting::duration("mean", Duration::from_micros(50), "that take less than this on average");
@@ -35,14 +36,14 @@ pub(super) static DETECTOR: Detector = Detector {
 /// The jobs must be so many in this share of the seconds, or they are bursts.
 const STEADY: f64 = 0.8;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking) {
         found.extend(judge(model, settings, key, site));
     }
 }
 
 /// The jobs of a site within the window, if they are many and short.
-fn judge(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<Symptom> {
+fn judge(model: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<Symptom> {
     let window = settings.duration(&WINDOW);
     let seconds: Vec<&Second> = site.history.since(model.now().minus(window)).filter(|it| it.to > it.from).collect();
     let known: Duration = seconds.iter().map(|second| second.to.since(second.from)).sum();
@@ -60,9 +61,15 @@ fn judge(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Opti
         .then(|| symptom(model, settings, (key, site), per_second(jobs, known), mean))
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), rate: f64, mean: Duration) -> Symptom {
+fn symptom(
+    model: &Evidence<'_>,
+    settings: Scoped<'_>,
+    (key, site): (SiteKey, &Site),
+    rate: f64,
+    mean: Duration,
+) -> Symptom {
     let window = settings.duration(&WINDOW);
-    let advice = if site.id.location.contains("/src/fs/") {
+    let advice = if is_file_call(&site.id.location) {
         "They are calls of tokio::fs, each of which is a job of its own. Do several steps in one spawn_blocking with std::fs, read whole files \
          at once, and put a BufReader or BufWriter around a file."
     } else {
@@ -82,8 +89,8 @@ fn symptom(model: &Model, settings: Scoped<'_>, (key, site): (SiteKey, &Site), r
             wording::duration(settings.duration(&MEAN)),
         ),
         evidence: vec![
-            Evidence::number("blocking jobs a second", "jobs/s", rate, Some(settings.number(&RATE))).over(window),
-            Evidence::time("mean duration of a job", mean, Some(settings.duration(&MEAN))).over(window),
+            Fact::number("blocking jobs a second", "jobs/s", rate, Some(settings.number(&RATE))).over(window),
+            Fact::time("mean duration of a job", mean, Some(settings.duration(&MEAN))).over(window),
         ],
         related: Vec::new(),
         cause: None,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Related, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::ResourceKind;
-use crate::model::site::Site;
-use crate::model::task::TaskState;
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::TaskState;
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const SIBLINGS: Setting = Setting::count("siblings", 20, "so many tasks of the site must have completed");
 const TIMES: Setting =
@@ -43,7 +44,7 @@ struct Straggler {
     waits_for: Option<ResourceKey>,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let enough = u64::try_from(settings.count(&SIBLINGS)).unwrap_or(u64::MAX);
     let sites = model.sites().filter(|(_, site)| site.id.kind.is_async() && site.completed() >= enough);
     for (key, site) in sites {
@@ -65,7 +66,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     }
 }
 
-fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> {
+fn straggler(model: &Evidence<'_>, key: TaskKey, limit: Duration) -> Option<Straggler> {
     let task = model.task(key)?;
     let idle = task.state() == TaskState::Idle && model.running_since(task.stats.idle_from()) > limit;
     let due = model.timer(task).and_then(|timer| model.due(timer));
@@ -81,14 +82,14 @@ fn straggler(model: &Model, key: TaskKey, limit: Duration) -> Option<Straggler> 
 }
 
 /// Whether the task stands in a queue that lets somebody in now and then: Tokio's are fair, so its turn will come.
-fn in_a_moving_queue(model: &Model, key: TaskKey, limit: Duration) -> bool {
+fn in_a_moving_queue(model: &Evidence<'_>, key: TaskKey, limit: Duration) -> bool {
     let queues = model.waits(key).filter_map(|(op, _)| model.resource(model.lock_of(op)?));
     let mut fair = queues.filter(|queue| queue.kind.is_fair_queue());
     fair.any(|queue| queue.grants.last().is_some_and(|grant| model.running_since(grant.at) < limit))
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     key: SiteKey,
     site: &Site,
     stragglers: &[Straggler],
@@ -108,7 +109,7 @@ fn symptom(
     let oneshot = worst.waits_for.and_then(|it| model.resource(it)).is_some_and(|it| it.kind == ResourceKind::Oneshot);
     Some(Symptom {
         // What a library spawns, such as connections, does many kinds of work: siblings by place are none by nature.
-        severity: if worst.waits_for.is_some() && !wording::is_in_library(&site.id.location) {
+        severity: if worst.waits_for.is_some() && !site.id.location.is_library() {
             Severity::Warning
         } else {
             Severity::Info
@@ -125,9 +126,9 @@ fn symptom(
             if stragglers.len() > 1 { format!(" {} more are like it.", stragglers.len() - 1) } else { String::new() },
         ),
         evidence: vec![
-            Evidence::time("age", worst.age, Some(limit)),
-            Evidence::time("99th percentile of its siblings' lifetimes", p99, None),
-            Evidence::count("tasks like it", "tasks", stragglers.len(), Some(1)),
+            Fact::time("age", worst.age, Some(limit)),
+            Fact::time("99th percentile of its siblings' lifetimes", p99, None),
+            Fact::count("tasks like it", "tasks", stragglers.len(), Some(1)),
         ],
         related,
         cause: None,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::Scoped;
 use crate::detect::wording;
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 pub(super) static DETECTOR: Detector = Detector {
     id: "not-instrumented",
@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, _: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, _: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (tasks, resources) = model.ever_seen();
     let (severity, summary, recommendation) = if tasks == 0 {
         (
@@ -50,8 +50,8 @@ fn scan(model: &Model, _: Scoped<'_>, found: &mut Vec<Symptom>) {
         subject: wording::feed_subject(),
         summary: summary.to_owned(),
         evidence: vec![
-            Evidence::count("tasks seen", "tasks", tasks, Some(1)),
-            Evidence::count("resources seen", "resources", resources, Some(1)),
+            Fact::count("tasks seen", "tasks", tasks, Some(1)),
+            Fact::count("resources seen", "resources", resources, Some(1)),
         ],
         related: Vec::new(),
         cause: None,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 const LAG: Setting = Setting::duration("lag", Duration::from_secs(2), "news of births may be this late");
 
@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     // Where updates are rare, news of a burst in between wait for the next one.
     let (quality, limit) = (model.quality(), settings.duration(&LAG).max(2 * model.clock().interval()));
     let lag = quality.lag.filter(|lag| *lag >= limit);
@@ -58,9 +58,9 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             reasons.join(", and ")
         ),
         evidence: vec![
-            Evidence::number("events dropped by the target", "events", as_number(quality.dropped()), Some(0.0)),
-            Evidence::time("lag of births", lag.unwrap_or_default(), Some(limit)),
-            Evidence::number("never introduced", "entities", as_number(quality.never_introduced), Some(0.0)),
+            Fact::number("events dropped by the target", "events", as_number(quality.dropped()), Some(0.0)),
+            Fact::time("lag of births", lag.unwrap_or_default(), Some(limit)),
+            Fact::number("never introduced", "entities", as_number(quality.never_introduced), Some(0.0)),
         ],
         related: Vec::new(),
         cause: None,

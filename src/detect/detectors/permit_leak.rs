@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{demand, wording};
-use crate::model::convoy::InVain;
-use crate::model::resource::{Resource, ResourceKind};
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::evidence::waiters::Unanswered;
+use crate::model::entity::resource::Resource;
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const STANDSTILL: Setting = Setting::duration(
     "standstill",
@@ -49,13 +51,13 @@ const A_WAIT: Duration = Duration::from_millis(2);
 /// A standstill is longer than so many times the longest wait that ended well.
 const PAST: u32 = 3;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let kinds = [ResourceKind::Semaphore, ResourceKind::Mutex];
     for (key, lock) in model.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
-        let Some(limit) = limit(settings, lock) else { continue };
+        let Some(limit) = limit(model, settings, key, lock) else { continue };
         let limit = limit + model.quality().lag.unwrap_or_default();
         let last = lock.grants.last().map(|grant| (grant.at, model.running_since(grant.at)));
-        let (Some(in_vain), Some((at, last))) = (model.waits_in_vain(key), last) else { continue };
+        let (Some(in_vain), Some((at, last))) = (model.unanswered(key), last) else { continue };
         let age = in_vain.lasts.min(last);
         if age < limit || !model.nobody_can_release(key) {
             continue;
@@ -64,16 +66,17 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         if model.longest_present_wait(key).is_some_and(|wait| wait >= limit)
             || model.gave_up_since(key, at).len() >= SEVERAL
         {
-            found.extend(symptom(model, settings, key, InVain { lasts: age, ..in_vain }));
+            found.extend(symptom(model, settings, key, Unanswered { lasts: age, ..in_vain }));
         }
     }
 }
 
 /// After how long a standstill permits are taken for lost; never where they come from elsewhere, as those of a signal or a rate limit do.
-fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
+fn limit(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, lock: &Resource) -> Option<Duration> {
     // Who has waited long before and got in at last may have to wait longer still.
     let standstill = settings.duration(&STANDSTILL).max(lock.waits.longest() * PAST);
-    if lock.is_fed || lock.permits.capacity == Some(0) {
+    let fed = model.waiter_history(key).is_some_and(|it| it.is_replenished_externally());
+    if fed || lock.permits.capacity == Some(0) {
         return None;
     }
     Some(match lock.permits.capacity {
@@ -87,7 +90,7 @@ fn limit(settings: Scoped<'_>, lock: &Resource) -> Option<Duration> {
 }
 
 /// How sure a leak is that is known by its age and by those who gave up.
-fn severity(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) -> Severity {
+fn severity(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, it: Unanswered) -> Severity {
     let warning = settings.duration(&WARNING);
     let Some(semaphore) = model.resource(key).filter(|_| it.lasts >= warning) else { return Severity::Info };
     if semaphore.permits.capacity.is_some() || model.longest_present_wait(key).is_some_and(|wait| wait >= warning) {
@@ -101,7 +104,7 @@ fn severity(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) -
     if fails && !is_quota { Severity::Warning } else { Severity::Info }
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) -> Option<Symptom> {
+fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, it: Unanswered) -> Option<Symptom> {
     let semaphore = model.resource(key)?;
     let age = it.lasts;
     let waiting: Vec<TaskKey> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
@@ -139,10 +142,10 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, it: InVain) ->
             },
         ),
         evidence: vec![
-            Evidence::time("time without a grant", age, Some(limit)),
-            Evidence::count("tasks waiting", "tasks", waiting.len(), Some(1)),
-            Evidence::count("spawn sites waiting", "sites", sites, None),
-            Evidence::count("waits given up", "waits", usize::try_from(it.given_up).unwrap_or(usize::MAX), None),
+            Fact::time("time without a grant", age, Some(limit)),
+            Fact::count("tasks waiting", "tasks", waiting.len(), Some(1)),
+            Fact::count("spawn sites waiting", "sites", sites, None),
+            Fact::count("waits given up", "waits", usize::try_from(it.given_up).unwrap_or(usize::MAX), None),
         ],
         related,
         cause: Some(if it.given_up > 0 {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 const GAP: Setting = Setting::duration("gap", Duration::from_secs(1), "a stop of this length is worth telling");
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(60), "stops of so long a time are added up");
@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (least, window) = (settings.duration(&GAP), settings.duration(&WINDOW));
     let from = model.now().minus(window);
     let gaps: Vec<_> = model.clock().gaps().filter(|gap| gap.to >= from && gap.length() >= least).collect();
@@ -50,8 +50,8 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             wording::duration(window),
         ),
         evidence: vec![
-            Evidence::time("last stop", last.length(), Some(least)),
-            Evidence::number("share of time stopped", "ratio", share, Some(limit)).over(window),
+            Fact::time("last stop", last.length(), Some(least)),
+            Fact::number("share of time stopped", "ratio", share, Some(limit)).over(window),
         ],
         related: Vec::new(),
         cause: None,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::Model;
+use crate::evidence::Evidence;
 
 const WARNING: Setting = Setting::duration("warning", Duration::from_secs(5), "silence of this length is a warning");
 
@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
     scan,
 };
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (quality, limit) = (model.quality(), settings.duration(&WARNING));
     let silence = quality.quiet.unwrap_or_default();
     let (summary, recommendation) = if quality.paused {
@@ -49,7 +49,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         grade: None,
         subject: wording::feed_subject(),
         summary,
-        evidence: vec![Evidence::time("silence", silence, Some(limit))],
+        evidence: vec![Fact::time("silence", silence, Some(limit))],
         related: Vec::new(),
         cause: None,
         recommendation: recommendation.to_owned(),

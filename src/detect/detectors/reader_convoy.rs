@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Related, Role, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::resource::{Crowd, Resource, ResourceKind};
-use crate::model::waits::WaitWindow;
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::evidence::Evidence;
+use crate::evidence::waiters::WaiterSnapshot;
+use crate::model::entity::resource::Resource;
+use crate::model::history::waits::WaitWindow;
+use crate::model::tokio::{AcquireKind, ResourceKind};
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const WINDOW: Setting = Setting::duration("window", Duration::from_secs(15), "the waits of so long a time are judged");
 const LONG: Setting = Setting::duration("long", Duration::from_millis(50), "a wait of this length is long");
@@ -48,15 +51,15 @@ const SIGHTINGS: usize = 2;
 /// A finding stays while the numbers are this share of what began it.
 const LEAVE: f64 = 0.7;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (start, end) = model.judged(settings.duration(&WINDOW));
     let locks = model.contested().filter(|(_, it)| matches!(it.kind, ResourceKind::RwLock | ResourceKind::Semaphore));
     for (key, lock) in locks.filter(|(_, lock)| lock.dropped.is_none()) {
         let start = start.max(lock.created);
         let turning = lock.grants.last().is_some_and(|grant| end.since(grant.at) < TURNOVER);
-        let seen: Vec<&Crowd> =
-            lock.crowds.iter().rev().take_while(|crowd| crowd.at >= start).filter(|crowd| crowd.small > 0).collect();
-        let behind: Vec<&Crowd> = seen.iter().filter(|crowd| crowd.held_up > 0).copied().collect();
+        let seen: Vec<&WaiterSnapshot> =
+            model.waiter_history(key).into_iter().flat_map(|it| it.since(start)).filter(|it| it.small > 0).collect();
+        let behind: Vec<&WaiterSnapshot> = seen.iter().filter(|crowd| crowd.blocked > 0).copied().collect();
         if !turning || end.since(start) < SHORTEST || behind.len() < SIGHTINGS {
             continue;
         }
@@ -66,7 +69,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
             let waits = lock.waits.window(source, start);
             let strength = strength(settings, &waits, window).min(behind_share / settings.number(&BEHIND));
             let enough = strength >= LEAVE && waits.waits.len() >= settings.count(&WAITS);
-            enough.then(|| Convoy { source: source.to_string(), waits, window, behind_share, strength })
+            enough.then_some(Convoy { source, waits, window, behind_share, strength })
         });
         if let Some(worst) = ways.max_by(|one, other| one.strength.total_cmp(&other.strength)) {
             found.push(symptom(model, settings, key, &behind, &worst));
@@ -75,14 +78,14 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Those who want little at a time, all of them ways into one lock.
-fn ways(lock: &Resource) -> impl Iterator<Item = &str> {
-    let is_small = |source: &&str| lock.kind != ResourceKind::RwLock || source.contains("read");
-    lock.waits.sources().map(|source| &**source).filter(is_small)
+fn ways(lock: &Resource) -> impl Iterator<Item = AcquireKind> {
+    let is_small = |kind: &AcquireKind| lock.kind != ResourceKind::RwLock || *kind == AcquireKind::Read;
+    lock.waits.kinds().filter(is_small)
 }
 
 /// The waits of those who want little, and how often one that wants much stood before them.
 struct Convoy {
-    source: String,
+    source: AcquireKind,
     waits: WaitWindow,
     window: Duration,
     behind_share: f64,
@@ -106,9 +109,9 @@ fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 /// The site that most sightings name as the one inside, if more than half of them do.
-fn keeper(behind: &[&Crowd]) -> Option<SiteKey> {
+fn keeper(behind: &[&WaiterSnapshot]) -> Option<SiteKey> {
     let mut votes: BTreeMap<SiteKey, usize> = BTreeMap::new();
-    for site in behind.iter().filter_map(|crowd| crowd.kept_by) {
+    for site in behind.iter().filter_map(|crowd| crowd.blocked_behind) {
         *votes.entry(site).or_default() += 1;
     }
     votes
@@ -118,7 +121,13 @@ fn keeper(behind: &[&Crowd]) -> Option<SiteKey> {
         .map(|(site, _)| site)
 }
 
-fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, behind: &[&Crowd], convoy: &Convoy) -> Symptom {
+fn symptom(
+    model: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    behind: &[&WaiterSnapshot],
+    convoy: &Convoy,
+) -> Symptom {
     let Convoy { source, waits, window, behind_share, .. } = convoy;
     let long = settings.duration(&LONG);
     let is_rwlock = model.resource(key).is_some_and(|lock| lock.kind == ResourceKind::RwLock);
@@ -142,21 +151,22 @@ fn symptom(model: &Model, settings: Scoped<'_>, key: ResourceKey, behind: &[&Cro
         grade: None,
         subject: wording::resource_subject(model, key, waiting.len()),
         summary: format!(
-            "Tasks that want little of the {} wait behind {head}, which itself waits for those inside: {} of {} waits ({source}) took {} or \
+            "Tasks that want little of the {} wait behind {head}, which itself waits for those inside: {} of {} waits ({}) took {} or \
              more in the last {} (warning from {}), half of them {} or more, with {mean:.1} waiting at a time.",
             wording::resource(model, key),
             wording::percent(share),
             waits.granted,
+            source.as_str(),
             wording::duration(long),
             wording::duration(*window),
             wording::percent(settings.number(&SHARE)),
             wording::duration(p50),
         ),
         evidence: vec![
-            Evidence::number("share of long waits", "ratio", share, Some(settings.number(&SHARE))).over(*window),
-            Evidence::time("median wait", p50, Some(long)).over(*window),
-            Evidence::number("mean number of waiters", "tasks", mean, Some(settings.number(&WAITERS))).over(*window),
-            Evidence::number(
+            Fact::number("share of long waits", "ratio", share, Some(settings.number(&SHARE))).over(*window),
+            Fact::time("median wait", p50, Some(long)).over(*window),
+            Fact::number("mean number of waiters", "tasks", mean, Some(settings.number(&WAITERS))).over(*window),
+            Fact::number(
                 "share of sightings behind a large request",
                 "ratio",
                 *behind_share,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::polls::{self, LongPoll};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::task::TaskKind;
+use crate::evidence::Evidence;
+use crate::model::TaskKey;
 use crate::model::time::Timestamp;
-use crate::model::{Model, TaskKey};
+use crate::model::tokio::TaskKind;
 
 const CRITICAL: Setting = Setting::duration(
     "critical",
@@ -41,7 +42,7 @@ pub(super) static DETECTOR: Detector = Detector {
 /// How long before the stall other tasks must have been busy.
 const BEFORE: Duration = Duration::from_secs(5);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let critical = settings.duration(&CRITICAL);
     let culprits = polls::running_for(model, critical);
     let Some(culprit) = culprits.first().filter(|_| !polls::may_be_starved(model, &culprits)) else { return };
@@ -61,7 +62,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Polls of other tasks shortly before a poll began.
-fn polls_before(model: &Model, culprit: &LongPoll) -> usize {
+fn polls_before(model: &Evidence<'_>, culprit: &LongPoll) -> usize {
     let own = model.task(culprit.task).map(|task| task.site);
     let from = culprit.since.minus(BEFORE);
     let others = model.sites().filter(|(key, site)| Some(*key) != own && site.id.kind.is_async());
@@ -70,7 +71,7 @@ fn polls_before(model: &Model, culprit: &LongPoll) -> usize {
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     culprits: &[LongPoll],
     victims: &[TaskKey],
     still: Option<Duration>,
@@ -114,10 +115,10 @@ fn symptom(
             wording::duration(worst.age),
         ),
         evidence: vec![
-            Evidence::time("age of the running poll", worst.age, Some(critical)),
-            Evidence::count("tasks woken and not polled", "tasks", victims.len(), Some(1)),
-            Evidence::time("longest wait of a woken task", longest, Some(critical)),
-            Evidence::time("time without any poll", still.unwrap_or_default(), Some(critical)),
+            Fact::time("age of the running poll", worst.age, Some(critical)),
+            Fact::count("tasks woken and not polled", "tasks", victims.len(), Some(1)),
+            Fact::time("longest wait of a woken task", longest, Some(critical)),
+            Fact::time("time without any poll", still.unwrap_or_default(), Some(critical)),
         ],
         related,
         cause: Some(format!("The poll of {} blocks the thread that these tasks need.", wording::task(model, task))),

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Related, Role, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Related, Role, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::{polls, wording};
-use crate::model::site::Site;
-use crate::model::task::TaskKind;
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
-use crate::model::{Model, SiteKey};
+use crate::model::tokio::TaskKind;
 
 const DELAY: Setting =
     Setting::duration("delay", Duration::from_millis(5), "half of the woken tasks wait for so long or longer");
@@ -43,7 +44,7 @@ const WORTH_NAMING: f64 = 0.01;
 /// nor any beyond so many.
 const NAMED: usize = 3;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let (start, _) = model.judged(settings.duration(&WINDOW));
     // A poll that keeps its worker is a finding of its own, and what waits behind it is no sign of too much work.
     if !polls::running_for(model, Duration::from_secs(1)).is_empty() {
@@ -65,7 +66,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Sites of async tasks with the time that their polls took, most first.
-fn busiest(model: &Model, start: Timestamp) -> Vec<(SiteKey, Duration)> {
+fn busiest(model: &Evidence<'_>, start: Timestamp) -> Vec<(SiteKey, Duration)> {
     let sites = model.sites().filter(|(_, site)| site.id.kind.is_async());
     let busy = |site: &Site| site.history.since(start).map(|second| second.busy).sum();
     let mut all: Vec<(SiteKey, Duration)> = sites.map(|(key, site)| (key, busy(site))).collect();
@@ -74,7 +75,7 @@ fn busiest(model: &Model, start: Timestamp) -> Vec<(SiteKey, Duration)> {
 }
 
 /// How much of the time of all threads that run tasks went into polls.
-fn busy_share(model: &Model, sites: &[(SiteKey, Duration)], window: Duration) -> f64 {
+fn busy_share(model: &Evidence<'_>, sites: &[(SiteKey, Duration)], window: Duration) -> f64 {
     let workers = model.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
     let total: Duration = sites.iter().map(|(_, busy)| *busy).sum();
     let threads = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
@@ -82,7 +83,7 @@ fn busy_share(model: &Model, sites: &[(SiteKey, Duration)], window: Duration) ->
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     sites: &[(SiteKey, Duration)],
     median: Duration,
@@ -120,8 +121,8 @@ fn symptom(
             shares.join(", "),
         ),
         evidence: vec![
-            Evidence::time("median wait for a worker", median, Some(limit)).over(window),
-            Evidence::number("share of the workers' time in polls", "ratio", busy, Some(settings.number(&BUSY))).over(window),
+            Fact::time("median wait for a worker", median, Some(limit)).over(window),
+            Fact::number("share of the workers' time in polls", "ratio", busy, Some(settings.number(&BUSY))).over(window),
         ],
         related,
         cause: Some("Polls are short but too many: together they need more time than the workers have.".to_owned()),
@@ -137,7 +138,7 @@ fn symptom(
 }
 
 /// How many spawn sites of tasks wait so long.
-fn affected(model: &Model, settings: Scoped<'_>) -> usize {
+fn affected(model: &Evidence<'_>, settings: Scoped<'_>) -> usize {
     let (start, _) = model.judged(settings.duration(&WINDOW));
     let mut sites: BTreeMap<SiteKey, (usize, usize)> = BTreeMap::new();
     for delay in model.delays().since(start) {

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
-use crate::model::history::Second;
-use crate::model::resource::ResourceKind;
-use crate::model::site::Site;
-use crate::model::task::{Task, TaskKind};
-use crate::model::text::Text;
-use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
+use crate::detect::wording;
+use crate::evidence::Evidence;
+use crate::evidence::growth as trend;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::Task;
+use crate::model::history::seconds::Second;
+use crate::model::location::Location;
+use crate::model::tokio::ResourceKind;
+use crate::model::tokio::TaskKind;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 const WINDOW: Setting = Setting::duration(
     "window",
@@ -73,7 +76,7 @@ const TURNS: u32 = 10;
 
 /// Resources of one kind.
 struct Several {
-    place: Text,
+    place: Location,
     /// How many they are; nothing where each task has one of its own.
     shared: Option<usize>,
 }
@@ -92,7 +95,7 @@ enum WaitsFor {
     Loop,
 }
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let kinds = [TaskKind::Task, TaskKind::Local];
     let sites = model.sites().filter(|(_, site)| kinds.contains(&site.id.kind));
     for (key, site) in sites {
@@ -133,7 +136,7 @@ struct Series {
 
 /// The last so many seconds of a site, if most of them can be relied on. Where nothing changed, or what did was not told in time, the same
 /// tasks got older.
-fn series(model: &Model, site: &Site, seconds: u64) -> Option<Series> {
+fn series(model: &Evidence<'_>, site: &Site, seconds: u64) -> Option<Series> {
     let start = model.now().minus(Duration::from_secs(seconds));
     let (doubtful, history): (Vec<&Second>, Vec<&Second>) = site.history.all().partition(|second| second.unreliable);
     let unknown: Duration = doubtful.iter().map(|second| second.to.since(second.from.max(start))).sum();
@@ -168,11 +171,11 @@ fn least_growth(series: &Series, settings: Scoped<'_>) -> f64 {
 }
 
 /// What most of the tasks alive wait for, and how many of those asked do.
-fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
+fn waits_for(model: &Evidence<'_>, site: &Site) -> (WaitsFor, f64) {
     let step = site.live.len().div_ceil(SAMPLE).max(1);
     let asked: Vec<TaskKey> = site.live.iter().step_by(step).map(|(_, key)| *key).collect();
     let (mut sleeping, mut turning, mut ticking) = (0, 0, 0);
-    let mut waits: BTreeMap<(ResourceKind, Text), Vec<ResourceKey>> = BTreeMap::new();
+    let mut waits: BTreeMap<(ResourceKind, Location), Vec<ResourceKey>> = BTreeMap::new();
     for key in &asked {
         let lock = model.waits(*key).find_map(|(op, _)| model.lock_of(op));
         if let Some((lock, resource)) = lock.and_then(|lock| Some((lock, model.resource(lock)?))) {
@@ -210,14 +213,14 @@ fn waits_for(model: &Model, site: &Site) -> (WaitsFor, f64) {
 }
 
 /// The length of the sleep that a task is in, if that ends soon.
-fn short_sleep(model: &Model, task: &Task) -> Option<Duration> {
+fn short_sleep(model: &Evidence<'_>, task: &Task) -> Option<Duration> {
     let timer = model.timer(task)?;
     let due = model.due(timer).filter(|due| due.since(model.now()) < SOON)?;
     Some(due.since(timer.created))
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     key: SiteKey,
     site: &Site,
@@ -246,17 +249,17 @@ fn symptom(
             wording::duration(age),
         ),
         evidence: vec![
-            Evidence::count("tasks alive", "tasks", site.live.len(), None),
-            Evidence::number("growth", "tasks", trend::growth(&series.live), Some(least_growth(series, settings)))
+            Fact::count("tasks alive", "tasks", site.live.len(), None),
+            Fact::number("growth", "tasks", trend::growth(&series.live), Some(least_growth(series, settings)))
                 .over(series.window),
-            Evidence::number(
+            Fact::number(
                 "Mann-Kendall statistic",
                 "deviates",
                 trend::mann_kendall(&series.live),
                 Some(settings.number(&CERTAINTY)),
             )
             .over(series.window),
-            Evidence::time("median age", age, Some(settings.duration(&AGE))),
+            Fact::time("median age", age, Some(settings.duration(&AGE))),
         ],
         related,
         cause: Some(cause),
@@ -268,7 +271,7 @@ fn symptom(
 }
 
 /// Whether hardly any of the tasks that were spawned in the window have ended: clients that connect and stay look like that, too.
-fn nearly_all_stay(model: &Model, site: &Site, window: Duration) -> bool {
+fn nearly_all_stay(model: &Evidence<'_>, site: &Site, window: Duration) -> bool {
     let seconds = site.history.since(model.now().minus(window));
     let (born, ended) = seconds.fold((0_u32, 0_u32), |(born, ended), second| {
         (born.saturating_add(second.born), ended.saturating_add(second.ended))
@@ -276,13 +279,13 @@ fn nearly_all_stay(model: &Model, site: &Site, window: Duration) -> bool {
     ended < born / FEW
 }
 
-fn has_grown_for_long(model: &Model, settings: Scoped<'_>, site: &Site) -> bool {
+fn has_grown_for_long(model: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> bool {
     let long = series(model, site, settings.duration(&WINDOW_CROWD).as_secs());
     long.is_some_and(|series| is_pileup(&series, settings))
 }
 
 /// What brings the pile-up about, what to do, and the resource behind it.
-fn advice(model: &Model, waits_for: &WaitsFor, share: f64, crowd: bool) -> (String, String, Vec<ResourceKey>) {
+fn advice(model: &Evidence<'_>, waits_for: &WaitsFor, share: f64, crowd: bool) -> (String, String, Vec<ResourceKey>) {
     match waits_for {
         WaitsFor::Resource(lock, None) => (
             format!("{} of them wait for the {}: the tasks are its queue.", wording::percent(share), wording::resource(model, *lock)),

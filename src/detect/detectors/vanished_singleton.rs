@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Subject, SubjectKind, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Subject, SubjectKind, Symptom};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::wording;
-use crate::model::site::{Life, Site};
-use crate::model::task::TaskKind;
+use crate::evidence::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::{Life, Site};
 use crate::model::text;
 use crate::model::time::Timestamp;
-use crate::model::{Model, SiteKey};
+use crate::model::tokio::TaskKind;
 
 const AGE: Setting =
     Setting::duration("age", Duration::from_secs(60), "the only task of its site has lived for so long");
@@ -48,7 +49,7 @@ const OTHERS: usize = 2;
 /// It was news for so long.
 const NEWS: Duration = Duration::from_secs(600);
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let expected = settings.names(&EXPECT);
     for name in expected {
         found.extend(missing(model, settings, name));
@@ -62,13 +63,12 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// Whether the only task of a site lived long, was at work, and has ended alone, in our presence, without anything in its place.
-fn has_vanished(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site, life: Life) -> bool {
+fn has_vanished(model: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site, life: Life) -> bool {
     let lived = life.ended.since(life.born);
     let gone = model.running_since(life.ended);
     let at_work = life.polls >= POLLS && lived.as_secs_f64() <= PACE.as_secs_f64() * as_number(life.polls);
     let watched = life.ended > model.clock().began();
-    let own =
-        matches!(site.id.kind, TaskKind::Task | TaskKind::Local) && wording::library_hint(&site.id.location).is_empty();
+    let own = matches!(site.id.kind, TaskKind::Task | TaskKind::Local) && !site.id.location.is_library();
     own && lived >= settings.duration(&AGE)
         && at_work
         && watched
@@ -82,7 +82,7 @@ fn has_vanished(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site, 
 }
 
 /// How long to wait for a task: news of its birth may come late.
-fn patience(model: &Model, settings: Scoped<'_>, setting: &Setting) -> Duration {
+fn patience(model: &Evidence<'_>, settings: Scoped<'_>, setting: &Setting) -> Duration {
     settings.duration(setting) + model.quality().lag.unwrap_or_default()
 }
 
@@ -90,12 +90,12 @@ fn is_async(site: &Site) -> bool {
     matches!(site.id.kind, TaskKind::Task | TaskKind::Local | TaskKind::BlockOn)
 }
 
-fn others_live(model: &Model, key: SiteKey) -> bool {
+fn others_live(model: &Evidence<'_>, key: SiteKey) -> bool {
     model.sites().any(|(other, site)| other != key && is_async(site) && !site.live.is_empty())
 }
 
 /// Whether several sites lost their last task at about the same time, as when the process or a part of it is shut down.
-fn ended_together(model: &Model, key: SiteKey, at: Timestamp) -> bool {
+fn ended_together(model: &Evidence<'_>, key: SiteKey, at: Timestamp) -> bool {
     let near = |other: Timestamp| other.since(at) <= TOGETHER && at.since(other) <= TOGETHER;
     let others = model.sites().filter(|(other, site)| *other != key && is_async(site) && site.live.is_empty());
     others.filter(|(_, site)| site.last_end.is_some_and(near)).count() >= OTHERS
@@ -103,7 +103,7 @@ fn ended_together(model: &Model, key: SiteKey, at: Timestamp) -> bool {
 
 /// Whether something came after a task that may take its place or go on with its work: one of the same name or the same future, or of a
 /// site that had not been there before.
-fn is_followed(model: &Model, key: SiteKey, site: &Site, ended: Timestamp) -> bool {
+fn is_followed(model: &Evidence<'_>, key: SiteKey, site: &Site, ended: Timestamp) -> bool {
     let from = ended.minus(Duration::from_secs(1));
     model.sites().filter(|(other, it)| *other != key && is_async(it)).any(|(_, it)| {
         let alike = (!it.id.name.is_empty() && it.id.name == site.id.name)
@@ -116,7 +116,7 @@ fn is_followed(model: &Model, key: SiteKey, site: &Site, ended: Timestamp) -> bo
 /// Whether a user means the tasks of this site by a name.
 fn is_called(site: &Site, name: &str) -> bool {
     let named = !site.id.name.is_empty() && (*site.id.name == *name || *site.id.name == *text::without_numbers(name));
-    named || is_place(&site.id.location, name)
+    named || is_place(site.id.location.as_str(), name)
 }
 
 /// Whether a place is meant by its end, with or without the column: `main.rs:7` for `src/main.rs:7:5`.
@@ -128,12 +128,12 @@ fn is_place(location: &str, name: &str) -> bool {
 }
 
 /// An expected task that is not there.
-fn missing(model: &Model, settings: Scoped<'_>, name: &str) -> Option<Symptom> {
+fn missing(model: &Evidence<'_>, settings: Scoped<'_>, name: &str) -> Option<Symptom> {
     let sites: Vec<(SiteKey, &Site)> = model.sites().filter(|(_, site)| is_called(site, name)).collect();
     let is_numbered = text::without_numbers(name) != *name;
     let is_meant = |site: &Site, task| {
         let own_name = model.task(task).and_then(|task| task.name.as_deref());
-        !is_numbered || is_place(&site.id.location, name) || own_name == Some(name)
+        !is_numbered || is_place(site.id.location.as_str(), name) || own_name == Some(name)
     };
     let there = sites.iter().any(|(_, site)| site.live.iter().any(|(_, task)| is_meant(site, *task)));
     let process_lives = model.sites().any(|(_, site)| is_async(site) && !site.live.is_empty());
@@ -156,7 +156,7 @@ fn missing(model: &Model, settings: Scoped<'_>, name: &str) -> Option<Symptom> {
     }
 }
 
-fn vanished(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site, life: Life) -> Symptom {
+fn vanished(model: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site, life: Life) -> Symptom {
     let (lived, gone) = (life.ended.since(life.born), model.running_since(life.ended));
     let (age, grace) = (settings.duration(&AGE), settings.duration(&GRACE));
     Symptom {
@@ -171,12 +171,12 @@ fn vanished(model: &Model, settings: Scoped<'_>, key: SiteKey, site: &Site, life
             wording::duration(grace),
         ),
         evidence: vec![
-            Evidence::time("time since it ended", gone, Some(grace)),
-            Evidence::time("time it lived", lived, Some(age)),
-            Evidence::number("its polls", "polls", as_number(life.polls), Some(as_number(POLLS))),
+            Fact::time("time since it ended", gone, Some(grace)),
+            Fact::time("time it lived", lived, Some(age)),
+            Fact::number("its polls", "polls", as_number(life.polls), Some(as_number(POLLS))),
         ],
         scope: Scope { sites: vec![key], ..Scope::default() },
-        ..alarm(Severity::Info, subject(&site.id.name, &site.id.location))
+        ..alarm(Severity::Info, subject(&site.id.name, site.id.location.as_str()))
     }
 }
 
@@ -188,10 +188,10 @@ fn expected_gone(name: &str, key: SiteKey, site: &Site, gone: Duration, grace: D
             wording::site(site),
             wording::duration(grace),
         ),
-        evidence: vec![Evidence::time("time since it ended", gone, Some(grace))],
+        evidence: vec![Fact::time("time since it ended", gone, Some(grace))],
         class: vec![name.to_owned()],
         scope: Scope { sites: vec![key], ..Scope::default() },
-        ..alarm(Severity::Warning, subject(name, &site.id.location))
+        ..alarm(Severity::Warning, subject(name, site.id.location.as_str()))
     }
 }
 
@@ -202,7 +202,7 @@ fn never_there(name: &str, watched: Duration, appear: Duration) -> Symptom {
             wording::duration(watched),
             wording::duration(appear),
         ),
-        evidence: vec![Evidence::time("time without it", watched, Some(appear))],
+        evidence: vec![Fact::time("time without it", watched, Some(appear))],
         cause: Some(
             "It was never spawned, ended before we attached, or has another name: `tokio::spawn` gives none, and a task spawned before the \
              subscriber was installed does not show."

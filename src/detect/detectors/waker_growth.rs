@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::{Detector, Needs, Timing};
-use crate::detect::finding::{Evidence, Family, Grade, Scope, Severity, Symptom};
+use crate::detect::finding::{Fact, Family, Grade, Scope, Severity, Symptom};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::{trend, wording};
-use crate::model::site::Site;
-use crate::model::task::Task;
+use crate::detect::wording;
+use crate::evidence::Evidence;
+use crate::evidence::growth as trend;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::Task;
 use crate::model::time::Timestamp;
-use crate::model::{Model, SiteKey, TaskKey};
+use crate::model::{SiteKey, TaskKey};
 
 const WAKERS: Setting = Setting::count("wakers", 1_000, "so many wakers of one task exist");
 const WARN: Setting = Setting::count("warn", 100_000, "so many are a warning");
@@ -42,7 +44,7 @@ const CLEARED: f64 = 0.9;
 /// They must have grown by this share within the window: what hardly grows has a bound.
 const GROWTH: f64 = 0.2;
 
-fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in model.sites().filter(|(_, site)| site.id.kind.is_async()) {
         let Some((task, readings)) = readings(model, settings, site) else { continue };
         let alive = model.task(task).filter(|task| task.is_alive());
@@ -53,7 +55,7 @@ fn scan(model: &Model, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
 }
 
 /// When the task with most wakers had how many, oldest first; as far back as it has been the one with most.
-fn readings(model: &Model, settings: Scoped<'_>, site: &Site) -> Option<(TaskKey, Vec<(Timestamp, f64)>)> {
+fn readings(model: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(TaskKey, Vec<(Timestamp, f64)>)> {
     let from = model.now().minus(settings.duration(&WINDOW));
     let mut newest_first = site.history.since(from).rev().filter_map(|second| Some((second.to, second.wakers?)));
     let (at, (most, task)) = newest_first.next()?;
@@ -80,7 +82,7 @@ fn grows(settings: Scoped<'_>, readings: &[(Timestamp, f64)]) -> bool {
 }
 
 fn symptom(
-    model: &Model,
+    model: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     (task, alive): (TaskKey, &Task),
@@ -102,8 +104,8 @@ fn symptom(
             wording::duration(window),
         ),
         evidence: vec![
-            Evidence::count("wakers of the task", "wakers", wakers, Some(limit)),
-            Evidence::number("growth", "wakers/s", pace, None).over(window),
+            Fact::count("wakers of the task", "wakers", wakers, Some(limit)),
+            Fact::number("growth", "wakers/s", pace, None).over(window),
         ],
         related: Vec::new(),
         cause: Some(

@@ -1,28 +1,36 @@
 //! Async ops: introduced, tied to their resource and their task, and changed.
 
-use crate::model::async_op::{AsyncOp, OpStats};
+use super::changes::Changes;
+use crate::model::entity::async_op::{AsyncOp, OpStats};
+use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
+use crate::model::store::Model;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
-use crate::model::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
+use crate::model::tokio::{AcquireKind, is_owned};
+
+/// Spawn sites that are remembered as the first users of a lock.
+const USERS: usize = 8;
 
 /// An async op as it was introduced.
 #[derive(Debug)]
-pub(in crate::model) struct NewOp {
-    pub(in crate::model) source: Text,
+pub(super) struct NewOp {
+    pub(super) source: Text,
 }
 
 impl Model {
-    pub(in crate::model) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp) {
+    pub(super) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp, changes: &mut Changes) {
         let known = matches!(self.ids.get(&Id::Op(id)), Some(Entity::Op(_)))
             && (created.is_none() || self.created(Id::Op(id)) == created);
         if !known {
-            self.retire(Id::Op(id), self.now());
+            self.retire(Id::Op(id), self.now(), changes);
             self.insert_op(id, created);
         }
         let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)) else {
             return;
         };
         if let Some(op) = self.ops.get_mut(*key) {
+            op.kind = AcquireKind::parse(&new.source);
+            op.owned = is_owned(&new.source);
             op.source = new.source;
         }
     }
@@ -33,6 +41,8 @@ impl Model {
         let key = self.ops.insert(AsyncOp {
             id,
             source,
+            kind: AcquireKind::Other,
+            owned: false,
             resource: None,
             parent: None,
             inner: None,
@@ -45,7 +55,7 @@ impl Model {
     }
 
     /// Ties an op to its resource and to the op that it is part of, both of which may have been introduced after it.
-    pub(in crate::model) fn link_op(&mut self, id: u64, resource: Option<u64>, parent: Option<u64>) {
+    pub(super) fn link_op(&mut self, id: u64, resource: Option<u64>, parent: Option<u64>, changes: &mut Changes) {
         let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)).copied() else {
             return;
         };
@@ -54,7 +64,7 @@ impl Model {
         };
         let (created, sleeps) = (op.stats.created, op.is_sleep());
         // What is younger than the op has only inherited the id: an op that ended long ago may have outlived what it waited for.
-        let resource = resource.map(|id| self.resource_or_placeholder(id)).filter(|resource| {
+        let resource = resource.map(|id| self.resource_or_placeholder(id, changes)).filter(|resource| {
             self.resources.get(*resource).is_some_and(|resource| resource.placeholder || resource.created <= created)
         });
         let parent = match parent.and_then(|id| self.ids.get(&Id::Op(id))) {
@@ -98,11 +108,11 @@ impl Model {
         }
     }
 
-    pub(in crate::model) fn op_changed(&mut self, id: u64, stats: OpStats) {
+    pub(super) fn op_changed(&mut self, id: u64, stats: OpStats, changes: &mut Changes) {
         let key = match self.ids.get(&Id::Op(id)) {
             Some(Entity::Op(key)) if self.created(Id::Op(id)) == Some(stats.created) => *key,
             _ => {
-                self.retire(Id::Op(id), self.now());
+                self.retire(Id::Op(id), self.now(), changes);
                 self.quality.never_introduced += 1;
                 self.insert_op(id, Some(stats.created))
             }
@@ -124,12 +134,15 @@ impl Model {
             }
         }
         if was_alive && stats.dropped.is_some() {
-            self.ended_ops.push(key);
+            changes.ended_ops.push(key);
         }
         if let Some(lock) = self.lock_of(key)
             && let Some(seen) = self.active.get_mut(&lock)
         {
             *seen = now;
+            changes.locks.insert(lock);
+            changes.ops.push(key);
+            self.note_user(lock, key);
         }
     }
 
@@ -145,6 +158,17 @@ impl Model {
         }
     }
 
+    /// Writes down the spawn site of a task that uses a lock, as one of the first that did.
+    fn note_user(&mut self, lock: ResourceKey, op: OpKey) {
+        let site = self.ops.get(op).and_then(|op| Some(self.tasks.get(op.task?)?.site));
+        if let (Some(site), Some(lock)) = (site, self.resources.get_mut(lock))
+            && lock.users.len() < USERS
+            && !lock.users.contains(&site)
+        {
+            lock.users.push(site);
+        }
+    }
+
     fn move_op(&mut self, key: OpKey, from: Option<TaskKey>, to: Option<TaskKey>) {
         if let Some(task) = from.and_then(|from| self.tasks.get_mut(from)) {
             task.ops.retain(|op| *op != key);
@@ -154,7 +178,7 @@ impl Model {
         }
     }
 
-    pub(in crate::model) fn op_polled(&mut self, id: u64, ready: bool) {
+    pub(super) fn op_polled(&mut self, id: u64, ready: bool) {
         if let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id))
             && let Some(op) = self.ops.get_mut(*key)
         {

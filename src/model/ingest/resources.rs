@@ -1,26 +1,36 @@
 //! Resources: introduced, tied to what they are part of, and changed.
 
-use crate::model::resource::{Attribute, Permits, Resource, ResourceKind};
+use super::changes::Changes;
+use crate::model::entity::resource::{Attribute, Permits, Resource};
+use crate::model::history::waits::{Grants, WaitLog};
+use crate::model::keys::{Entity, Id, ResourceKey};
+use crate::model::location::Location;
+use crate::model::store::Model;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
-use crate::model::waits::{Grants, WaitLog};
-use crate::model::{Entity, Id, Model, ResourceKey};
+use crate::model::tokio::{ResourceKind, is_inside_interval};
 
 /// A resource as it was introduced.
 #[derive(Debug)]
-pub(in crate::model) struct NewResource {
-    pub(in crate::model) concrete_type: Text,
-    pub(in crate::model) location: Text,
-    pub(in crate::model) internal: bool,
-    pub(in crate::model) has_parent: bool,
+pub(super) struct NewResource {
+    pub(super) concrete_type: Text,
+    pub(super) location: Location,
+    pub(super) internal: bool,
+    pub(super) has_parent: bool,
 }
 
 impl Model {
-    pub(in crate::model) fn new_resource(&mut self, id: u64, created: Option<Timestamp>, new: NewResource) {
+    pub(super) fn new_resource(
+        &mut self,
+        id: u64,
+        created: Option<Timestamp>,
+        new: NewResource,
+        changes: &mut Changes,
+    ) {
         let key = match self.ids.get(&Id::Resource(id)) {
             Some(Entity::Resource(key)) if created.is_none() || self.created(Id::Resource(id)) == created => *key,
             _ => {
-                self.retire(Id::Resource(id), self.now());
+                self.retire(Id::Resource(id), self.now(), changes);
                 self.insert_resource(id, created)
             }
         };
@@ -32,7 +42,7 @@ impl Model {
         resource.concrete_type = new.concrete_type;
         resource.internal = new.internal;
         resource.location = new.location;
-        if resource.kind == ResourceKind::Sleep && !resource.location.contains("interval.rs") {
+        if resource.kind == ResourceKind::Sleep && !is_inside_interval(&resource.location) {
             self.sleeps.insert((resource.created, key));
         }
     }
@@ -44,12 +54,11 @@ impl Model {
             id,
             kind: ResourceKind::Other,
             concrete_type: nothing.clone(),
-            location: nothing,
+            location: Location::new(nothing),
             parent: None,
             internal: false,
             inner: None,
             free_at: None,
-            is_fed: false,
             created: created.unwrap_or(self.now()),
             first_seen: self.now(),
             dropped: None,
@@ -61,18 +70,18 @@ impl Model {
             grants: Grants::default(),
             waits: WaitLog::default(),
             given_up: Default::default(),
-            futile: None,
-            crowds: Default::default(),
+            unserved: None,
+            users: Vec::new(),
         });
         self.ids.insert(Id::Resource(id), Entity::Resource(key));
         key
     }
 
-    pub(in crate::model) fn link_resource(&mut self, child: u64, parent: u64) {
+    pub(super) fn link_resource(&mut self, child: u64, parent: u64, changes: &mut Changes) {
         let Some(Entity::Resource(child)) = self.ids.get(&Id::Resource(child)).copied() else {
             return;
         };
-        let parent = self.resource_or_placeholder(parent);
+        let parent = self.resource_or_placeholder(parent, changes);
         let in_queue = self.resource(parent).is_some_and(|it| it.kind == ResourceKind::Other && !it.placeholder);
         let Some(inner) = self.resources.get_mut(child).filter(|_| child != parent) else {
             return;
@@ -89,35 +98,37 @@ impl Model {
         }
     }
 
-    pub(super) fn resource_or_placeholder(&mut self, id: u64) -> ResourceKey {
+    pub(super) fn resource_or_placeholder(&mut self, id: u64, changes: &mut Changes) -> ResourceKey {
         match self.ids.get(&Id::Resource(id)) {
             Some(Entity::Resource(key)) => *key,
             _ => {
-                self.retire(Id::Resource(id), self.now());
+                self.retire(Id::Resource(id), self.now(), changes);
                 self.quality.never_introduced += 1;
                 self.insert_resource(id, None)
             }
         }
     }
 
-    pub(in crate::model) fn resource_changed(
+    pub(super) fn resource_changed(
         &mut self,
         id: u64,
         created: Timestamp,
         dropped: Option<Timestamp>,
         attributes: Vec<Attribute>,
+        changes: &mut Changes,
     ) {
         let key = match self.ids.get(&Id::Resource(id)) {
             Some(Entity::Resource(key)) if self.created(Id::Resource(id)) == Some(created) => *key,
             _ => {
-                self.retire(Id::Resource(id), self.now());
+                self.retire(Id::Resource(id), self.now(), changes);
                 self.quality.never_introduced += 1;
                 self.insert_resource(id, Some(created))
             }
         };
         let (now, newborn) = (self.now(), self.is_newborn(created));
-        let lock = self.lock(key).and_then(|lock| self.resources.get(lock));
-        let used = lock.is_some_and(|lock| !lock.ops.is_empty());
+        let lock = self.lock(key);
+        let used = lock.and_then(|lock| self.resources.get(lock)).is_some_and(|lock| !lock.ops.is_empty());
+        changes.locks.extend(lock.filter(|lock| self.active.contains_key(lock)));
         let Some(resource) = self.resources.get_mut(key) else {
             return;
         };

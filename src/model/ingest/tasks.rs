@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use crate::model::delays::Delay;
-use crate::model::ends::Cut;
-use crate::model::history::Pace;
-use crate::model::site::{End, Site, SiteId};
-use crate::model::task::{Task, TaskKind, TaskState, TaskStats};
+use super::cancellations::Cancellation;
+use super::changes::Changes;
+use crate::model::entity::site::{End, Site, SiteId};
+use crate::model::entity::task::{Task, TaskState, TaskStats};
+use crate::model::history::delays::Delay;
+use crate::model::history::seconds::Pace;
+use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
+use crate::model::location::Location;
+use crate::model::store::Model;
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
-use crate::model::{Entity, Id, Model, SiteKey, TaskKey};
+use crate::model::tokio::TaskKind;
 
 /// So long after a stop of the process its news are in no order.
 const AFTER_STOP: Duration = Duration::from_secs(4);
@@ -18,14 +22,14 @@ const MANY_WAKERS: u64 = 256;
 
 /// A task as it was introduced.
 #[derive(Debug)]
-pub(in crate::model) struct NewTask {
-    pub(in crate::model) name: Option<Text>,
-    pub(in crate::model) kind: TaskKind,
-    pub(in crate::model) task_id: Option<u64>,
-    pub(in crate::model) location: Text,
-    pub(in crate::model) sizes: (u64, u64),
-    pub(in crate::model) function: Option<Text>,
-    pub(in crate::model) fields: Box<[(Text, Text)]>,
+pub(super) struct NewTask {
+    pub(super) name: Option<Text>,
+    pub(super) kind: TaskKind,
+    pub(super) task_id: Option<u64>,
+    pub(super) location: Location,
+    pub(super) sizes: (u64, u64),
+    pub(super) function: Option<Text>,
+    pub(super) fields: Box<[(Text, Text)]>,
 }
 
 impl Default for NewTask {
@@ -34,7 +38,7 @@ impl Default for NewTask {
             name: None,
             kind: TaskKind::Other,
             task_id: None,
-            location: "".into(),
+            location: Location::new("".into()),
             sizes: (0, 0),
             function: None,
             fields: Box::default(),
@@ -43,18 +47,18 @@ impl Default for NewTask {
 }
 
 impl Model {
-    pub(in crate::model) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask) {
+    pub(super) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask, changes: &mut Changes) {
         let key = match self.ids.get(&Id::Task(id)) {
             Some(Entity::Task(key)) if created.is_none() || self.created(Id::Task(id)) == created => *key,
             _ => {
-                self.retire(Id::Task(id), self.now());
-                self.insert_task(id, created)
+                self.retire(Id::Task(id), self.now(), changes);
+                self.insert_task(id, created, changes)
             }
         };
         if !self.tasks.get(key).is_some_and(|task| task.placeholder) {
             return;
         }
-        self.leave_site(key);
+        self.leave_site(key, changes);
         let name = text::without_numbers(new.name.as_deref().unwrap_or_default());
         let name = self.strings.intern(&name);
         let site = self.site_of(SiteId { name, kind: new.kind, location: new.location, sizes: new.sizes });
@@ -72,16 +76,17 @@ impl Model {
             self.handovers.insert(task.stats.created);
             self.uses_block_in_place = true;
         }
-        self.join_site(key);
+        self.join_site(key, changes);
         self.index_task(key);
     }
 
     /// Adds a task of which nothing but the id and perhaps the time of birth is known yet.
-    fn insert_task(&mut self, id: u64, created: Option<Timestamp>) -> TaskKey {
+    fn insert_task(&mut self, id: u64, created: Option<Timestamp>, changes: &mut Changes) -> TaskKey {
         let now = self.now();
         self.ever_seen.0 += 1;
         let nowhere = self.strings.intern("");
-        let site = SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: nowhere, sizes: (0, 0) };
+        let site =
+            SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: Location::new(nowhere), sizes: (0, 0) };
         let site = self.site_of(site);
         let key = self.tasks.insert(Task {
             id,
@@ -97,12 +102,12 @@ impl Model {
             placeholder: true,
             cancelled: false,
             ops: Vec::new(),
-            sighting: Default::default(),
-            entered_elsewhere: false,
+            first_seen_running: Default::default(),
+            span_entered_off_task: false,
         });
         self.ids.insert(Id::Task(id), Entity::Task(key));
         self.target_retention.note_birth(id);
-        self.join_site(key);
+        self.join_site(key, changes);
         key
     }
 
@@ -115,14 +120,14 @@ impl Model {
         key
     }
 
-    fn join_site(&mut self, key: TaskKey) {
+    fn join_site(&mut self, key: TaskKey, changes: &mut Changes) {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
         let (site, created, alive) = (task.site, task.stats.created, task.stats.dropped.is_none());
         let newborn = self.is_newborn(created);
         self.birth = Some(self.birth.map_or(created, |birth| birth.min(created)));
-        let Some(site) = self.touch(site) else { return };
+        let Some(site) = changes.touch(self, site) else { return };
         site.born += 1;
         site.history.current().born += u32::from(newborn);
         if alive {
@@ -130,13 +135,13 @@ impl Model {
         }
     }
 
-    fn leave_site(&mut self, key: TaskKey) {
+    fn leave_site(&mut self, key: TaskKey, changes: &mut Changes) {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
         let created = task.stats.created;
         let newborn = self.is_newborn(created);
-        let Some(site) = self.touch(task.site) else {
+        let Some(site) = changes.touch(self, task.site) else {
             return;
         };
         site.live.remove(created, key);
@@ -145,40 +150,26 @@ impl Model {
         *born = born.saturating_sub(u32::from(newborn));
     }
 
-    /// The site of this key, put on the list of those that the present update changes.
-    pub(in crate::model) fn touch(&mut self, key: SiteKey) -> Option<&mut Site> {
-        let site = self.sites.get_mut(key)?;
-        if !std::mem::replace(&mut site.touched, true) {
-            self.touched.push(key);
-        }
-        Some(site)
-    }
-
-    pub(in crate::model) fn task_changed(&mut self, id: u64, stats: TaskStats) {
+    pub(super) fn task_changed(&mut self, id: u64, stats: TaskStats, changes: &mut Changes) {
         let key = match self.ids.get(&Id::Task(id)) {
             Some(Entity::Task(key)) if self.created(Id::Task(id)) == Some(stats.created) => *key,
             _ => {
-                self.retire(Id::Task(id), self.now());
+                self.retire(Id::Task(id), self.now(), changes);
                 self.quality.never_introduced += 1;
-                self.insert_task(id, Some(stats.created))
+                self.insert_task(id, Some(stats.created), changes)
             }
         };
         let (now, newborn) = (self.now(), self.is_newborn(stats.created));
+        let handed_over = stats.poll.started.zip(stats.poll.ended).is_some_and(|(from, to)| self.handed_over(from, to));
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
         // A late introduction brings counters of a whole life: they are a starting point, not something that happened just now.
         let countable = newborn || task.first_seen < now;
-        let handed_over = stats.poll.started <= stats.poll.ended
-            && self
-                .handovers
-                .range(stats.poll.started.unwrap_or_default()..=stats.poll.ended.unwrap_or_default())
-                .next()
-                .is_some();
         let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
         let time = now.since(task.changed.max(stats.created));
         task.change(stats, now);
-        let (cancelled, state, entered) = (task.cancelled, task.state(), task.is_entered_elsewhere());
+        let (cancelled, state, entered) = (task.cancelled, task.state(), task.is_span_entered_off_task());
         let pace = pace(key, time, &before, &stats);
         if task.kind.is_async() {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
@@ -201,7 +192,7 @@ impl Model {
         if countable
             && !handed_over
             && !unsure
-            && let Some(site) = self.touch(site)
+            && let Some(site) = changes.touch(self, site)
         {
             if !entered {
                 count_polls(site, key, &before, &stats, stopped);
@@ -213,9 +204,9 @@ impl Model {
         if let (Some(dropped), false) = (stats.dropped, was_ended) {
             let end = if cancelled { End::Cancelled } else { End::Completed };
             if cancelled && countable {
-                self.cuts.push(Cut::new(key, site, &before, stats));
+                changes.cancellations.push(Cancellation::new(key, site, &before, stats));
             }
-            self.end_task(key, dropped, end, countable);
+            self.end_task(key, dropped, end, countable, changes);
         }
         self.index_task(key);
     }
@@ -262,7 +253,6 @@ fn pace(task: TaskKey, time: Duration, before: &TaskStats, after: &TaskStats) ->
     }
 }
 
-/// Adds the polls that ended between two reports of a task to its site's history.
 /// Counts the polls that ended, in whose time the process stood still for so long.
 fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskStats, stopped: Duration) {
     let polls = after.completed_polls().saturating_sub(before.completed_polls());

@@ -7,9 +7,11 @@ use ratatui::style::Style;
 use super::{Filter, Listing, Look, Sort, SortKey, descending, sorted};
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
-use crate::model::resource::{Resource, ResourceKind};
+use crate::evidence::Evidence;
+use crate::model::ResourceKey;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey};
+use crate::model::tokio::ResourceKind;
 use crate::tui::format::{grouped, short};
 use crate::tui::widgets::table::{Cell, Column, Width};
 
@@ -65,7 +67,7 @@ impl Listing for Resources {
     const SORTED_BY: ResourceColumn = ResourceColumn::Waiters;
 
     fn order(diagnosis: &Diagnosis, sort: Sort<ResourceColumn>, filter: &Filter) -> Vec<ResourceKey> {
-        let (model, now) = (diagnosis.model(), diagnosis.now());
+        let (model, now) = (&diagnosis.evidence(), diagnosis.now());
         let rows = model
             .resources()
             .filter(|(_, resource)| filter.is_empty() || matches(resource, filter))
@@ -74,7 +76,7 @@ impl Listing for Resources {
     }
 
     fn cell(look: &Look<'_>, key: &ResourceKey, column: ResourceColumn) -> Cell {
-        let model = look.diagnosis.model();
+        let model = &look.diagnosis.evidence();
         let Some(resource) = model.resource(*key) else { return Cell::default() };
         match column {
             ResourceColumn::Id => resource.id.to_string().into(),
@@ -109,7 +111,7 @@ pub fn age(resource: &Resource, now: Timestamp) -> Duration {
 }
 
 /// For how long the op has waited that has waited for longest.
-pub fn longest_wait(model: &Model, key: ResourceKey) -> Option<Duration> {
+pub fn longest_wait(model: &Evidence<'_>, key: ResourceKey) -> Option<Duration> {
     model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).max()
 }
 
@@ -134,7 +136,7 @@ pub fn fill(resource: &Resource) -> String {
 
 /// What a resource says about itself, in one line.
 pub fn attributes(resource: &Resource) -> String {
-    let attribute = |it: &crate::model::resource::Attribute| {
+    let attribute = |it: &crate::model::entity::resource::Attribute| {
         let unit = it.unit.as_deref().unwrap_or_default();
         format!("{}={}{unit}", it.name, it.value)
     };
@@ -144,12 +146,18 @@ pub fn attributes(resource: &Resource) -> String {
 fn matches(resource: &Resource, filter: &Filter) -> bool {
     filter.finds(resource.kind.as_str())
         || filter.finds(&resource.concrete_type)
-        || filter.finds(&resource.location)
+        || filter.finds(resource.location.as_str())
         || filter.finds(&resource.id.to_string())
         || filter.finds(&attributes(resource))
 }
 
-fn sort_key(model: &Model, now: Timestamp, key: ResourceKey, resource: &Resource, column: ResourceColumn) -> SortKey {
+fn sort_key(
+    model: &Evidence<'_>,
+    now: Timestamp,
+    key: ResourceKey,
+    resource: &Resource,
+    column: ResourceColumn,
+) -> SortKey {
     let number = |number: Option<u64>| number.map_or(SortKey::Nothing, |number| SortKey::Number(number.into()));
     let id = |key: ResourceKey| model.resource(key).map(|resource| resource.id);
     match column {
@@ -168,6 +176,6 @@ fn sort_key(model: &Model, now: Timestamp, key: ResourceKey, resource: &Resource
             longest_wait(model, key).map_or(SortKey::Nothing, |wait| SortKey::Number(wait.as_nanos()))
         }
         ResourceColumn::Attributes => SortKey::Text(attributes(resource).into()),
-        ResourceColumn::Location => SortKey::Text(resource.location.clone()),
+        ResourceColumn::Location => SortKey::Text(resource.location.as_str().into()),
     }
 }

@@ -7,9 +7,10 @@ use ratatui::style::Style;
 use super::{Filter, Listing, Look, Sort, SortKey, descending, sorted};
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
-use crate::model::task::{Task, TaskState};
+use crate::evidence::Evidence;
+use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
-use crate::model::{Model, OpKey, TaskKey};
+use crate::model::{OpKey, TaskKey};
 use crate::tui::format::{grouped, short};
 use crate::tui::widgets::table::{Cell, Column, Width};
 
@@ -64,7 +65,7 @@ impl Listing for Tasks {
     const SORTED_BY: TaskColumn = TaskColumn::Total;
 
     fn order(diagnosis: &Diagnosis, sort: Sort<TaskColumn>, filter: &Filter) -> Vec<TaskKey> {
-        let (model, now) = (diagnosis.model(), diagnosis.now());
+        let (model, now) = (&diagnosis.evidence(), diagnosis.now());
         let rows = model
             .tasks()
             .filter(|(_, task)| filter.is_empty() || matches(model, task, filter))
@@ -73,7 +74,7 @@ impl Listing for Tasks {
     }
 
     fn cell(look: &Look<'_>, key: &TaskKey, column: TaskColumn) -> Cell {
-        let model = look.diagnosis.model();
+        let model = &look.diagnosis.evidence();
         let Some(task) = model.task(*key) else { return Cell::default() };
         let times = Times::of(task, look.diagnosis.now());
         match column {
@@ -140,16 +141,16 @@ pub fn name(task: &Task) -> &str {
 }
 
 /// Where a task was spawned.
-pub fn location<'a>(model: &'a Model, task: &Task) -> &'a str {
-    model.site(task.site).map_or("", |site| &site.id.location)
+pub fn location<'a>(model: &'a Evidence<'_>, task: &Task) -> &'a str {
+    model.site(task.site).map_or("", |site| site.id.location.as_str())
 }
 
 /// The op in which a task has waited for longest, and since when.
-fn longest_wait(model: &Model, key: TaskKey) -> Option<(Timestamp, OpKey)> {
+fn longest_wait(model: &Evidence<'_>, key: TaskKey) -> Option<(Timestamp, OpKey)> {
     model.waits(key).map(|(op, wait)| (model.waiting_since(wait), op)).min()
 }
 
-fn waits_for(model: &Model, key: TaskKey, task: &Task) -> String {
+fn waits_for(model: &Evidence<'_>, key: TaskKey, task: &Task) -> String {
     let Some((since, op)) = longest_wait(model, key) else {
         return model.timer(task).map(|timer| timer.kind.as_str().to_owned()).unwrap_or_default();
     };
@@ -165,7 +166,7 @@ fn waits_for(model: &Model, key: TaskKey, task: &Task) -> String {
     format!("{} {age}{more} {file}", wording::type_name(resource))
 }
 
-fn matches(model: &Model, task: &Task, filter: &Filter) -> bool {
+fn matches(model: &Evidence<'_>, task: &Task, filter: &Filter) -> bool {
     let id = || task.task_id.is_some_and(|id| filter.finds(&id.to_string()));
     let fields = || task.fields.iter().any(|(name, value)| filter.finds(name) || filter.finds(value));
     filter.finds(name(task))
@@ -176,7 +177,7 @@ fn matches(model: &Model, task: &Task, filter: &Filter) -> bool {
         || fields()
 }
 
-fn sort_key(model: &Model, now: Timestamp, key: TaskKey, task: &Task, column: TaskColumn) -> SortKey {
+fn sort_key(model: &Evidence<'_>, now: Timestamp, key: TaskKey, task: &Task, column: TaskColumn) -> SortKey {
     let time = |duration: Duration| SortKey::Number(duration.as_nanos());
     match column {
         TaskColumn::State => SortKey::Number(task.state() as u128),
@@ -189,8 +190,6 @@ fn sort_key(model: &Model, now: Timestamp, key: TaskKey, task: &Task, column: Ta
         TaskColumn::Idle => time(Times::of(task, now).idle),
         TaskColumn::Polls => SortKey::Number(task.stats.poll.polls.into()),
         TaskColumn::Waits => longest_wait(model, key).map_or(SortKey::Nothing, |(since, _)| time(now.since(since))),
-        TaskColumn::Location => {
-            SortKey::Text(model.site(task.site).map(|site| site.id.location.clone()).unwrap_or_default())
-        }
+        TaskColumn::Location => SortKey::Text(location(model, task).into()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::style::Style;
 
-use crate::detect::finding::{Evidence, Finding, Related, State};
+use crate::detect::finding::{Fact, Finding, Related, State};
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
 use crate::tui::format::number;
@@ -56,12 +56,12 @@ fn standing(finding: &Finding, diagnosis: &Diagnosis) -> String {
     }
 }
 
-fn evidence(page: &mut Page<About>, evidence: &[Evidence]) {
+fn evidence(page: &mut Page<About>, evidence: &[Fact]) {
     if evidence.is_empty() {
         return;
     }
-    page.heading("Evidence");
-    let row = |it: &Evidence| {
+    page.heading("Fact");
+    let row = |it: &Fact| {
         let threshold = it.threshold.map_or_else(|| "-".to_owned(), |limit| value(limit, it.unit));
         let window = it.window.map_or_else(|| "now".to_owned(), wording::duration);
         vec![it.metric.to_owned(), value(it.observed, it.unit), threshold, window]
@@ -93,7 +93,7 @@ fn involved(page: &mut Page<About>, finding: &Finding, diagnosis: &Diagnosis) {
     if finding.state == State::Resolved {
         return;
     }
-    let model = diagnosis.model();
+    let model = &diagnosis.evidence();
     for key in symptom.scope.tasks.iter().take(MOST) {
         if let Some(task) = model.task(*key) {
             page.item("-", &wording::task(model, task), Some(About::Task(*key)));

@@ -7,8 +7,9 @@ use ratatui::style::Style;
 use super::wait;
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
-use crate::model::resource::Resource;
-use crate::model::{Model, OpKey, ResourceKey};
+use crate::evidence::Evidence;
+use crate::model::entity::resource::Resource;
+use crate::model::{OpKey, ResourceKey};
 use crate::tui::format::{count, grouped, short, whole};
 use crate::tui::state::About;
 use crate::tui::tables::resources::{age, fill};
@@ -22,7 +23,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: ResourceKey) {
     let theme = page.theme();
-    let model = diagnosis.model();
+    let model = &diagnosis.evidence();
     let Some(resource) = model.resource(key) else {
         return page.text("This resource was dropped, and was forgotten.", theme.dim());
     };
@@ -34,11 +35,11 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: Resource
 }
 
 fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
-    let model = diagnosis.model();
+    let model = &diagnosis.evidence();
     let visibility = if resource.internal { "internal" } else { "public" };
     page.field("id", &format!("{} ({visibility})", resource.id));
     page.field("type", &resource.concrete_type);
-    page.field("made at", if resource.location.is_empty() { "unknown" } else { &resource.location });
+    page.field("made at", if resource.location.is_unknown() { "unknown" } else { resource.location.as_str() });
     let ended = if resource.dropped.is_some() { ", then dropped" } else { "" };
     page.field("existed for", &format!("{}{ended}", wording::duration(age(resource, diagnosis.now()))));
     let fill = fill(resource);
@@ -63,7 +64,7 @@ fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
     }
 }
 
-fn holders(page: &mut Page<About>, model: &Model, key: ResourceKey) {
+fn holders(page: &mut Page<About>, model: &Evidence<'_>, key: ResourceKey) {
     let holders = model.holders(key);
     if holders.is_empty() {
         return;
@@ -75,7 +76,7 @@ fn holders(page: &mut Page<About>, model: &Model, key: ResourceKey) {
 }
 
 /// Everybody who wants something of it, those that wait first, the longest first.
-fn ops(page: &mut Page<About>, model: &Model, key: ResourceKey) {
+fn ops(page: &mut Page<About>, model: &Evidence<'_>, key: ResourceKey) {
     let Some(resource) = model.resource(key) else { return };
     let mut ops: Vec<(bool, Duration, OpKey)> = resource
         .ops
@@ -107,7 +108,7 @@ fn ops(page: &mut Page<About>, model: &Model, key: ResourceKey) {
     }
 }
 
-fn turnover(page: &mut Page<About>, model: &Model, resource: &Resource) {
+fn turnover(page: &mut Page<About>, model: &Evidence<'_>, resource: &Resource) {
     if resource.grants.total() == 0 {
         return;
     }
@@ -118,11 +119,11 @@ fn turnover(page: &mut Page<About>, model: &Model, resource: &Resource) {
     page.text(&format!("It changed hands {}{last}.", count(resource.grants.total(), "time")), Style::new());
     let from = model.now().minus(WINDOW);
     let mut rows = Vec::new();
-    for source in resource.waits.sources() {
-        let window = resource.waits.window(source, from);
+    for kind in resource.waits.kinds() {
+        let window = resource.waits.window(kind, from);
         let at = |share| window.quantile(share).map_or_else(|| "-".to_owned(), wording::duration);
         rows.push(vec![
-            source.to_string(),
+            kind.as_str().to_owned(),
             grouped(window.granted),
             grouped(window.cancelled),
             at(0.5),

@@ -5,9 +5,10 @@ use ratatui::style::Style;
 use super::wait;
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
-use crate::model::details::Durations;
-use crate::model::task::{Task, TaskState};
-use crate::model::{Model, TaskKey};
+use crate::evidence::Evidence;
+use crate::model::TaskKey;
+use crate::model::entity::details::Durations;
+use crate::model::entity::task::{Task, TaskState};
 use crate::tui::format::{count, grouped, whole};
 use crate::tui::state::About;
 use crate::tui::tables::tasks::{Times, location};
@@ -19,7 +20,7 @@ const BARS: usize = 40;
 
 pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey) {
     let theme = page.theme();
-    let model = diagnosis.model();
+    let model = &diagnosis.evidence();
     let Some(task) = model.task(key) else {
         return page.text("This task has ended, and was forgotten.", theme.dim());
     };
@@ -100,7 +101,7 @@ fn wakers(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
 }
 
 /// Percentiles and shape of poll times, where the target has sent them.
-fn distributions(page: &mut Page<About>, model: &Model, key: TaskKey) {
+fn distributions(page: &mut Page<About>, model: &Evidence<'_>, key: TaskKey) {
     let Some(details) = model.details(key) else { return };
     let all = [("Poll times", &details.polls), ("Scheduled times", &details.scheduled)];
     for (heading, durations) in all.into_iter().filter_map(|(heading, it)| Some((heading, it.as_ref()?))) {

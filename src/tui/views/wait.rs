@@ -2,9 +2,11 @@
 
 use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
-use crate::model::relations::{Confidence, Holder, Step};
-use crate::model::task::{Task, TaskState};
-use crate::model::{Model, TaskKey};
+use crate::evidence::Evidence;
+use crate::evidence::holders::{Confidence, Holder};
+use crate::evidence::wait_chain::Step;
+use crate::model::TaskKey;
+use crate::model::entity::task::{Task, TaskState};
 use crate::tui::state::About;
 use crate::tui::widgets::page::Page;
 
@@ -14,7 +16,7 @@ const MOST: usize = 4;
 /// Writes the wait chain of a task, with links to everything in it.
 pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey, task: &Task) {
     let theme = page.theme();
-    let model = diagnosis.model();
+    let model = &diagnosis.evidence();
     page.heading("Waits for");
     if task.state() != TaskState::Idle {
         let why = match task.state() {
@@ -44,7 +46,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey,
     }
 }
 
-fn write_step(page: &mut Page<About>, model: &Model, chain: &[Step], index: usize, step: &Step) {
+fn write_step(page: &mut Page<About>, model: &Evidence<'_>, chain: &[Step], index: usize, step: &Step) {
     let Some(op) = model.op(step.op) else { return };
     let age = wording::duration(model.running_since(model.waiting_since(op)));
     let who = match model.task(step.task) {
@@ -69,7 +71,7 @@ fn write_step(page: &mut Page<About>, model: &Model, chain: &[Step], index: usiz
 }
 
 /// A holder, for how long it has held, and how sure that is.
-pub(super) fn held(model: &Model, holder: &Holder) -> String {
+pub(super) fn held(model: &Evidence<'_>, holder: &Holder) -> String {
     let who =
         model.task(holder.task).map_or_else(|| "a task that is gone".to_owned(), |task| wording::task(model, task));
     let sure = match holder.confidence {

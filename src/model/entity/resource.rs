@@ -3,83 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::history::push_bounded;
-use super::text::Text;
-use super::time::Timestamp;
-use super::waits::{Futile, GivenUp, Grants, WaitLog};
-use super::{OpKey, ResourceKey, SiteKey};
+use crate::model::history::push_bounded;
+use crate::model::history::waits::{GivenUp, Grants, Unserved, WaitLog};
+use crate::model::keys::{OpKey, ResourceKey, SiteKey};
+use crate::model::location::Location;
+use crate::model::text::Text;
+use crate::model::time::Timestamp;
+use crate::model::tokio::{ResourceKind, attribute};
 
 /// The time of an update and the counters in it are read one after the other: so much disorder is allowed.
 const SAME_REPORT: Duration = Duration::from_millis(10);
-
-/// What kind of thing a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResourceKind {
-    /// `tokio::sync::Mutex`.
-    Mutex,
-    /// `tokio::sync::RwLock`.
-    RwLock,
-    /// `tokio::sync::Semaphore`.
-    Semaphore,
-    /// A bounded `mpsc` channel: the semaphore that counts its free slots, which is all that shows of it, or part of a queue that tells more.
-    Channel,
-    /// The semaphore inside a lock or semaphore.
-    Inner,
-    /// `tokio::sync::Barrier`.
-    Barrier,
-    /// `tokio::sync::oneshot`.
-    Oneshot,
-    /// A `Sleep`.
-    Sleep,
-    /// An `Interval`.
-    Interval,
-    /// Anything else that reports itself, such as a queue of a library.
-    Other,
-}
-
-impl ResourceKind {
-    /// The kind of a resource of this type.
-    pub(super) fn of(concrete_type: &str, internal: bool, has_parent: bool) -> Self {
-        match concrete_type {
-            "Semaphore" if internal && has_parent => Self::Inner,
-            "Semaphore" if internal => Self::Channel,
-            "Mutex" => Self::Mutex,
-            "RwLock" => Self::RwLock,
-            "Semaphore" => Self::Semaphore,
-            "Barrier" => Self::Barrier,
-            "Sender|Receiver" => Self::Oneshot,
-            "Sleep" => Self::Sleep,
-            "Interval" => Self::Interval,
-            _ => Self::Other,
-        }
-    }
-
-    /// The word for it in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mutex => "Mutex",
-            Self::RwLock => "RwLock",
-            Self::Semaphore => "Semaphore",
-            Self::Channel => "bounded channel",
-            Self::Inner => "inner semaphore",
-            Self::Barrier => "Barrier",
-            Self::Oneshot => "oneshot channel",
-            Self::Sleep => "Sleep",
-            Self::Interval => "Interval",
-            Self::Other => "resource",
-        }
-    }
-
-    /// Whether it gives out permits in the order in which they were asked for.
-    pub fn is_fair_queue(self) -> bool {
-        matches!(self, Self::Mutex | Self::RwLock | Self::Semaphore | Self::Channel)
-    }
-
-    /// Whether it is a timer.
-    pub fn is_timer(self) -> bool {
-        matches!(self, Self::Sleep | Self::Interval)
-    }
-}
 
 /// Something that a resource says about itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,36 +84,13 @@ pub struct Lag {
     pub missed: u64,
 }
 
-/// Those who wait for a lock at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crowd {
-    /// When they were counted.
-    pub at: Timestamp,
-    /// How many they were.
-    pub waiting: usize,
-    /// How many had ever come to wait by then: they, and those who had got in or given up.
-    pub came: u64,
-    /// How long the first of them had waited.
-    pub oldest: Duration,
-    /// Whether who held it waited for something that is seen, such as a timer; nothing where that is not known.
-    pub holder_waits: Option<bool>,
-    /// Whether nobody was known who could let one of them in.
-    pub closed: bool,
-    /// How many of them wanted little: less than the one at their head, or, where there is none, to read or any number of permits.
-    pub small: usize,
-    /// How many of those would have got in at once without the one at their head, which wants much and has some of it already.
-    pub held_up: usize,
-    /// The spawn site of whoever most probably had what the one at the head lacked.
-    pub kept_by: Option<SiteKey>,
-}
-
 /// What is known of a bounded channel's capacity, or of a semaphore's permits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Permits {
     /// Permits at birth, if they were reported before anybody took one.
     pub capacity: Option<u64>,
     /// When that was.
-    pub(super) counted: Option<Timestamp>,
+    pub(in crate::model) counted: Option<Timestamp>,
     /// The most that were ever reported.
     pub most: Option<u64>,
     /// Permits as reported last. Drifts: what `try_acquire` takes is not reported, what is given back always is.
@@ -198,7 +108,7 @@ impl Permits {
     }
 
     /// Somebody has been there since a time. News of that may come late, after permits were counted which he had taken from already.
-    pub(super) fn used(&mut self, since: Timestamp) {
+    pub(in crate::model) fn used(&mut self, since: Timestamp) {
         if self.counted.is_some_and(|counted| since <= counted.plus(SAME_REPORT)) {
             self.capacity = None;
         }
@@ -228,8 +138,8 @@ pub struct Resource {
     pub kind: ResourceKind,
     /// Its type as the target names it.
     pub concrete_type: Text,
-    /// Where it was made; empty for what has no place of its own.
-    pub location: Text,
+    /// Where it was made; unknown for what has no place of its own.
+    pub location: Location,
     /// The resource that this one is part of.
     pub parent: Option<ResourceKey>,
     /// Whether it is an internal part of another.
@@ -260,12 +170,10 @@ pub struct Resource {
     pub waits: WaitLog,
     /// Who waited some time and gave up, newest last.
     pub given_up: VecDeque<GivenUp>,
-    /// The waits that were given up since anybody got in, as long as there was hardly a moment in which nobody waited.
-    pub futile: Option<Futile>,
-    /// Whether somebody got in although nobody was known who could let go: then permits come from elsewhere, as those of a signal do.
-    pub is_fed: bool,
-    /// How many waited, second by second, of a lock that is contested.
-    pub crowds: VecDeque<Crowd>,
+    /// The waits that were given up since anybody acquired it, as long as there was hardly a moment in which nobody waited.
+    pub unserved: Option<Unserved>,
+    /// The spawn sites of the first tasks that used it, in the order of their names and places.
+    pub users: Vec<SiteKey>,
 }
 
 /// Updates come a second apart, give or take: depths closer than this are one.
@@ -282,7 +190,7 @@ impl Resource {
 
     /// What its program calls it.
     pub fn name(&self) -> Option<&str> {
-        match &self.attributes.iter().find(|attribute| &*attribute.name == "name")?.value {
+        match &self.attributes.iter().find(|attribute| &*attribute.name == attribute::NAME)?.value {
             Value::Text(name) if !name.is_empty() => Some(name),
             _ => None,
         }
@@ -299,21 +207,21 @@ impl Resource {
         if self.kind == ResourceKind::Channel {
             return self.permits.taken();
         }
-        self.number("depth").or_else(|| self.number("len"))
+        self.number(attribute::DEPTH).or_else(|| self.number(attribute::LEN))
     }
 
     /// How much fits in it, where that is known.
     pub fn capacity(&self) -> Option<u64> {
         match self.kind {
             ResourceKind::Channel => self.permits.capacity,
-            _ => self.number("capacity"),
+            _ => self.number(attribute::CAPACITY),
         }
     }
 
     /// Takes over newly reported attributes; `fresh` if they are those of its birth.
-    pub(super) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
+    pub(in crate::model) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
         self.attributes = attributes;
-        if let Some(permits) = self.number("permits") {
+        if let Some(permits) = self.number(attribute::PERMITS) {
             // No channel is made without room: one that has none has been used already.
             let fresh = fresh && (permits > 0 || self.kind != ResourceKind::Channel);
             self.permits.note(permits, fresh, now);
@@ -325,7 +233,7 @@ impl Resource {
 
     fn note_depth(&mut self, at: Timestamp, depth: u64) {
         let lag = self.lag();
-        let received = self.number("received").or(lag.map(|lag| lag.sent.saturating_sub(lag.behind)));
+        let received = self.number(attribute::RECEIVED).or(lag.map(|lag| lag.sent.saturating_sub(lag.behind)));
         let told = Depth { at, depth, received, lag };
         if self.depths.len() > 1
             && let Some(last) = self.depths.back_mut()
@@ -338,6 +246,10 @@ impl Resource {
     }
 
     fn lag(&self) -> Option<Lag> {
-        Some(Lag { sent: self.number("sent")?, behind: self.number("lag")?, missed: self.number("missed")? })
+        Some(Lag {
+            sent: self.number(attribute::SENT)?,
+            behind: self.number(attribute::LAG)?,
+            missed: self.number(attribute::MISSED)?,
+        })
     }
 }

@@ -2,53 +2,10 @@
 
 use std::time::Duration;
 
-use super::text::Text;
-use super::time::Timestamp;
-use super::{OpKey, SiteKey};
-
-/// What kind of thing runs as a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TaskKind {
-    /// `tokio::spawn` and the like.
-    Task,
-    /// `spawn_local`.
-    Local,
-    /// `spawn_blocking`, `block_in_place`, and the runtime's own worker threads: may keep their thread.
-    Blocking,
-    /// The future given to `Runtime::block_on`; `main` is one.
-    BlockOn,
-    /// A kind that this version does not know, or a task whose introduction was lost.
-    Other,
-}
-
-impl TaskKind {
-    /// The kind as the `kind` field of a task names it.
-    pub(super) fn parse(kind: &str) -> Self {
-        match kind {
-            "task" => Self::Task,
-            "local" => Self::Local,
-            "blocking" => Self::Blocking,
-            "block_on" => Self::BlockOn,
-            _ => Self::Other,
-        }
-    }
-
-    /// The word for it in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Task => "task",
-            Self::Local => "local",
-            Self::Blocking => "blocking",
-            Self::BlockOn => "block_on",
-            Self::Other => "other",
-        }
-    }
-
-    /// Whether its polls run on a thread that other tasks need, so that they have to be short.
-    pub fn is_async(self) -> bool {
-        matches!(self, Self::Task | Self::Local | Self::BlockOn)
-    }
-}
+use crate::model::keys::{OpKey, SiteKey};
+use crate::model::text::Text;
+use crate::model::time::Timestamp;
+use crate::model::tokio::{TaskKind, is_block_in_place, is_worker_thread};
 
 /// Counters and times of the polls of a task or an async op.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -149,10 +106,10 @@ impl TaskState {
 
 /// The counters of a task when a poll was first seen running: whatever rises since then contradicts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct PollSighting {
-    pub(super) started: Option<Timestamp>,
-    pub(super) wakes: u64,
-    pub(super) clones: u64,
+pub(in crate::model) struct PollStart {
+    pub(in crate::model) started: Option<Timestamp>,
+    pub(in crate::model) wakes: u64,
+    pub(in crate::model) clones: u64,
 }
 
 /// A task of the target.
@@ -184,8 +141,8 @@ pub struct Task {
     pub cancelled: bool,
     /// Live operations it was the last to poll, outermost ones only.
     pub ops: Vec<OpKey>,
-    pub(super) sighting: PollSighting,
-    pub(super) entered_elsewhere: bool,
+    pub(in crate::model) first_seen_running: PollStart,
+    pub(in crate::model) span_entered_off_task: bool,
 }
 
 impl Task {
@@ -213,30 +170,28 @@ impl Task {
 
     /// Whether it is one of the runtime's own worker threads, which look like blocking jobs that never end.
     pub fn is_worker_thread(&self) -> bool {
-        self.kind == TaskKind::Blocking
-            && self.function.as_deref().is_some_and(|function| function.contains("Launch::launch"))
+        self.kind == TaskKind::Blocking && self.function.as_deref().is_some_and(is_worker_thread)
     }
 
     /// Whether it stands for a `block_in_place`, which hands its worker's other tasks to a new thread.
     pub fn is_block_in_place(&self) -> bool {
-        self.kind == TaskKind::Blocking
-            && self.function.as_deref().is_some_and(|function| function.contains("maybe_move_runtime"))
+        self.kind == TaskKind::Blocking && self.function.as_deref().is_some_and(is_block_in_place)
     }
 
     /// Wakes and clones of its waker since its present poll was first seen running. A task that is really inside one poll hardly
     /// gains any: its waker was taken by the first wake and is not handed out again.
-    pub fn stirred_while_running(&self) -> (u64, u64) {
-        if self.sighting.started != self.stats.poll.started {
+    pub fn wakes_during_poll(&self) -> (u64, u64) {
+        if self.first_seen_running.started != self.stats.poll.started {
             return (0, 0);
         }
-        let wakes = self.stats.wakes.saturating_sub(self.sighting.wakes);
-        (wakes, self.stats.waker_clones.saturating_sub(self.sighting.clones))
+        let wakes = self.stats.wakes.saturating_sub(self.first_seen_running.wakes);
+        (wakes, self.stats.waker_clones.saturating_sub(self.first_seen_running.clones))
     }
 
     /// Whether something other than its runtime was seen inside its span, as a library does that enters the span on a thread of its own:
     /// its polls are not what they seem. Every real poll but the first is preceded by a wake.
-    pub fn is_entered_elsewhere(&self) -> bool {
-        self.entered_elsewhere || self.is_in_unexplained_poll()
+    pub fn is_span_entered_off_task(&self) -> bool {
+        self.span_entered_off_task || self.is_in_unexplained_poll()
     }
 
     /// The counters of wakes are read after those of polls, so they cannot be behind by chance.
@@ -248,18 +203,18 @@ impl Task {
     }
 
     /// Takes over new counters, and keeps what the difference to the old ones proves.
-    pub(super) fn change(&mut self, stats: TaskStats, now: Timestamp) {
+    pub(in crate::model) fn change(&mut self, stats: TaskStats, now: Timestamp) {
         let was_idle = self.state() == TaskState::Idle;
         let before = std::mem::replace(&mut self.stats, stats);
         if stats.dropped.is_some() && before.dropped.is_none() {
             self.cancelled = stats.was_dropped_at_first_await()
                 || (was_idle && stats.poll.polls == before.poll.polls + 1 && stats.wakes == before.wakes);
         }
-        if stats.poll.is_running() && self.sighting.started != stats.poll.started {
-            self.sighting =
-                PollSighting { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
+        if stats.poll.is_running() && self.first_seen_running.started != stats.poll.started {
+            self.first_seen_running =
+                PollStart { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
         }
-        self.entered_elsewhere |= self.is_in_unexplained_poll();
+        self.span_entered_off_task |= self.is_in_unexplained_poll();
         self.changed = now;
     }
 }

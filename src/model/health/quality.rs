@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::Timestamp;
+use crate::model::time::Timestamp;
 
 /// How long a loss makes conclusions doubtful that need to have seen everything.
 const LOSS_LASTS: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::history::push_bounded;
-use super::time::Timestamp;
+use crate::model::history::push_bounded;
+use crate::model::time::Timestamp;
 
 /// How many steps between updates the interval is learned from.
 const STEPS: usize = 9;
@@ -80,12 +80,12 @@ impl Clock {
     }
 
     /// Says that the next step may be long for a reason of ours: a lost connection or a pause of the feed.
-    pub(super) fn interrupt(&mut self) {
+    pub(in crate::model) fn interrupt(&mut self) {
         self.interrupted = true;
     }
 
     /// Moves on to the time of an update.
-    pub(super) fn advance(&mut self, now: Timestamp) {
+    pub(in crate::model) fn advance(&mut self, now: Timestamp) {
         let step = now.since(self.now);
         // The first update after a subscription comes at once and the second at the next tick: neither step is an interval.
         if self.updates > 1 && !self.interrupted && !step.is_zero() {

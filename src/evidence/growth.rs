@@ -1,8 +1,9 @@
 //! Whether a series of numbers grows, told without being fooled by noise, steps and bursts.
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
-use crate::model::resource::Crowd;
+use super::view::Evidence;
+use crate::model::ResourceKey;
 
 /// The Mann-Kendall statistic of a series, as a standard normal deviate: above 2.3 a rise by chance is less likely than 1 in 100,
 /// above 3 less likely than 1 in 700. Zero for fewer than four values.
@@ -61,16 +62,47 @@ pub fn still_grows(values: &[f64]) -> bool {
 }
 
 /// Counts of waiters from which growth is told.
-const COUNTS: usize = 6;
+const COUNTS: u32 = 6;
 /// Their number rises with this certainty (a normal deviate).
 const RISES: f64 = 2.2;
+/// A series is not told where it was not known who waits for longer than this.
+const BLIND: usize = 15;
 
-/// Whether more and more have come to wait in the last seconds: the earliest sign of a pile-up.
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 tasks wait")]
-pub fn more_wait(crowds: &VecDeque<Crowd>) -> bool {
-    let newest = crowds.iter().rev().take(COUNTS).rev();
-    let counts: Vec<f64> = newest.map(|crowd| crowd.waiting as f64).collect();
-    counts.len() == COUNTS && mann_kendall(&counts) >= RISES
+/// How many waited for a lock, and since when the first of them did, second by second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaiterSeries {
+    /// How many waited.
+    pub waiting: Vec<f64>,
+    /// How long the first of them had waited, in seconds.
+    pub oldest: Vec<f64>,
+}
+
+impl Evidence<'_> {
+    /// How many waited for a lock at each second of the last `window`, if that is known for nearly all of it.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 tasks wait")]
+    pub fn waiter_series(&self, key: ResourceKey, window: Duration) -> Option<WaiterSeries> {
+        let start = self.now().minus(window);
+        let blind = self.memory.blind.iter().rev().take_while(|at| **at >= start).count();
+        if blind > BLIND {
+            return None;
+        }
+        let history = self.waiter_history(key)?;
+        let mut series = WaiterSeries { waiting: Vec::new(), oldest: Vec::new() };
+        for second in 0..=window.as_secs() {
+            let time = start.plus(Duration::from_secs(second));
+            let known = history.at(time)?;
+            let oldest = known.oldest_since.map_or(Duration::ZERO, |since| self.clock().running_between(since, time));
+            series.waiting.push(known.waiting as f64);
+            series.oldest.push(oldest.as_secs_f64());
+        }
+        Some(series)
+    }
+
+    /// Whether more and more have come to wait for a lock in the last seconds: the earliest sign of a pile-up.
+    pub fn more_wait(&self, key: ResourceKey) -> bool {
+        let series = self.waiter_series(key, Duration::from_secs(u64::from(COUNTS) - 1));
+        series.is_some_and(|series| mann_kendall(&series.waiting) >= RISES)
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! An async op: one wait of one future for one resource.
 
-use super::task::PollStats;
-use super::text::Text;
-use super::time::Timestamp;
-use super::{OpKey, ResourceKey, TaskKey};
+use crate::model::entity::task::PollStats;
+use crate::model::keys::{OpKey, ResourceKey, TaskKey};
+use crate::model::text::Text;
+use crate::model::time::Timestamp;
+use crate::model::tokio::AcquireKind;
 
 /// The counters of an async op.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct AsyncOp {
     pub id: u64,
     /// What made it, such as `Mutex::lock` or, for a send on a bounded channel, `Acquire::new`.
     pub source: Text,
+    /// How it acquires what it waits for.
+    pub kind: AcquireKind,
+    /// Whether what it acquires can be sent to another task, so that the task that acquired it need not be the one that holds it.
+    pub owned: bool,
     /// The resource it waits for; for the inner op of a lock, the lock's inner semaphore.
     pub resource: Option<ResourceKey>,
     /// The op that this one is part of.
@@ -51,15 +56,10 @@ pub struct AsyncOp {
 }
 
 impl AsyncOp {
-    /// Whether what it acquires can be sent to another task, so that the task that acquired it need not be the one that holds it.
-    pub fn is_owned(&self) -> bool {
-        self.source.ends_with("_owned")
-    }
-
-    /// Whether it is a `Sleep`, which reports an op in Tokio 1.42 and none in 1.54. It is no wait: it stays when the time is up, as long as
-    /// the timer is kept. What is known of a timer is in its resource.
+    /// Whether it is a `Sleep`, which is not a wait: it stays when the time is up, as long as the timer is kept. What is known of a timer is in
+    /// its resource.
     pub fn is_sleep(&self) -> bool {
-        self.source.starts_with("Sleep::")
+        self.kind == AcquireKind::Sleep
     }
 
     /// Whether its future exists.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::convoy::PAUSE;
-use super::ends::Ended;
-use super::history::{Second, push_bounded};
-use super::resource::{Resource, ResourceKind};
-use super::site::{End, Life};
-use super::task::Task;
-use super::time::Timestamp;
-use super::waits::{Futile, GivenUp, Grant};
-use super::{Entity, Id, Model, OpKey, ResourceKey, TaskKey};
+use super::changes::Changes;
+use crate::model::entity::site::{End, Life};
+use crate::model::entity::task::Task;
+use crate::model::history::completions::Completion;
+use crate::model::history::push_bounded;
+use crate::model::history::seconds::Second;
+use crate::model::history::waits::{GivenUp, Grant, Unserved};
+use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
+use crate::model::store::Model;
+use crate::model::time::Timestamp;
 
 /// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
 /// thread that loses its core in between.
@@ -21,8 +22,6 @@ const NO_WAIT: Duration = Duration::from_micros(100);
 const A_WAIT: Duration = Duration::from_millis(2);
 /// Waits that were given up and are kept, per lock.
 const GIVEN_UP: usize = 256;
-/// Seconds of the number of waiters that are kept, per lock.
-const CROWDS: usize = 180;
 /// How long a lock stays on the list of contested ones after the last op on it.
 const CALM: Duration = Duration::from_secs(120);
 /// How long a spawn site without tasks is remembered.
@@ -32,7 +31,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 impl Model {
     /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
-    pub(super) fn retire(&mut self, id: Id, now: Timestamp) {
+    pub(super) fn retire(&mut self, id: Id, now: Timestamp, changes: &mut Changes) {
         match self.ids.remove(&id) {
             Some(Entity::Task(key)) => {
                 if let Some(task) = self.tasks.get_mut(key)
@@ -40,7 +39,7 @@ impl Model {
                 {
                     task.stats.dropped = Some(now);
                     // How it ended is not known, so its lifetime must not count among those that completed.
-                    self.end_task(key, now, End::Unknown, false);
+                    self.end_task(key, now, End::Unknown, false, changes);
                 }
             }
             Some(Entity::Resource(key)) if self.resources.get(key).is_some_and(|it| it.dropped.is_none()) => {
@@ -51,20 +50,20 @@ impl Model {
                     && op.is_alive()
                 {
                     op.stats.dropped = Some(now);
-                    self.ended_ops.push(key);
+                    changes.ended_ops.push(key);
                 }
             }
             Some(Entity::Resource(_)) | None => {}
         }
     }
 
-    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, end: End, counts: bool) {
+    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, end: End, counts: bool, changes: &mut Changes) {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
         let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
         let polls = stats.completed_polls();
-        if let Some(site) = self.touch(site) {
+        if let Some(site) = changes.touch(self, site) {
             site.live.remove(created, key);
             site.note_end(at, at.since(created), end);
             let life = Life { born: created, ended: at, polls, cancelled: end == End::Cancelled };
@@ -73,7 +72,7 @@ impl Model {
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
             if counts && end == End::Completed && site.cancelled > 0 {
-                site.ends.note(Ended::by_itself(at, &stats));
+                site.completions.note(Completion::by_itself(at, &stats));
             }
         }
         if end != End::Unknown {
@@ -100,25 +99,21 @@ impl Model {
         self.graveyard.push_back((self.now(), entity));
     }
 
-    /// Draws the conclusions that need the whole update to have been read.
-    pub(super) fn finish_update(&mut self) {
-        self.note_cuts();
+    /// Works off what needs the whole update to have been read.
+    pub(super) fn finish_update(&mut self, changes: &mut Changes) {
+        self.note_cancellations(changes);
         if self.clock.updates() == 1
             && let Some(earliest) = self.earliest_end
         {
             // What the first message still lists has not been forgotten since its end.
             self.target_retention.reaches(self.now().since(earliest));
         }
-        let mut ended = std::mem::take(&mut self.ended_ops);
+        let mut ended = std::mem::take(&mut changes.ended_ops);
         ended.sort_by_key(|key| self.ops.get(*key).and_then(|op| op.stats.dropped));
-        for key in ended.drain(..) {
+        for key in ended {
             self.end_op(key);
         }
-        self.ended_ops = ended;
-        self.look();
-        self.close_seconds();
-        self.count_waiters();
-        self.note_orders();
+        self.close_seconds(changes);
         self.forget();
         if self.now() >= self.next_sweep {
             self.next_sweep = self.now().plus(SWEEP);
@@ -165,25 +160,25 @@ impl Model {
             since: from,
             at: to,
             permits: self.acquisition(key).obtained.unwrap_or(1),
-            source: op.source.clone(),
-            owned: op.is_owned(),
+            kind: op.kind,
+            owned: op.owned,
         });
-        let (source, task) = (op.source.clone(), op.task);
+        let (kind, task) = (op.kind, op.task);
         let Some(lock) = self.resources.get_mut(lock) else {
             return;
         };
         if granted {
-            if let Some(futile) = lock.futile.take().filter(|futile| from <= futile.until.plus(PAUSE)) {
-                lock.waits.note_relief(futile, to);
+            if let Some(unserved) = lock.unserved.take().filter(|it| from <= it.until.plus(Unserved::PAUSE)) {
+                lock.waits.note_relief(unserved, to);
             }
         } else if wait >= A_WAIT {
-            lock.futile = Some(Futile::and(lock.futile, from, to, PAUSE));
+            lock.unserved = Some(Unserved::and(lock.unserved, from, to));
             if let Some(task) = task {
                 push_bounded(&mut lock.given_up, GivenUp { task, since: from, at: to }, GIVEN_UP);
             }
         }
-        if wait >= NO_WAIT || lock.waits.sources().next().is_some() {
-            lock.waits.note(&source, to, wait, granted);
+        if wait >= NO_WAIT || lock.waits.kinds().next().is_some() {
+            lock.waits.note(kind, to, wait, granted);
         }
         if let Some(grant) = grant {
             lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));
@@ -202,44 +197,18 @@ impl Model {
         }
     }
 
-    fn close_seconds(&mut self) {
+    fn close_seconds(&mut self, changes: &mut Changes) {
         let now = self.now();
         let unreliable = self.quality.is_lossy(now) || self.quality.is_lagging();
-        for key in std::mem::take(&mut self.touched) {
-            let Some(site) = self.sites.get_mut(key) else {
+        for key in &changes.sites {
+            let Some(site) = self.sites.get_mut(*key) else {
                 continue;
             };
-            site.touched = false;
             let (live, median_age) = (site.live.len(), site.median_age(now));
             let second = site.history.current();
             *second = Second { to: now, live, median_age, unreliable: second.unreliable || unreliable, ..*second };
             if site.history.is_due(now) {
                 site.history.close(now);
-            }
-        }
-    }
-
-    /// Writes down once a second how many wait for each contested lock; not while news of births come late, for then they are not known.
-    fn count_waiters(&mut self) {
-        let now = self.now();
-        let (lossy, lagging) = (self.quality.is_lossy(now), self.quality.is_lagging());
-        let due = |lock: &Resource| {
-            let last = lock.crowds.back().map(|crowd| crowd.at);
-            matches!(lock.kind, ResourceKind::Mutex | ResourceKind::RwLock | ResourceKind::Semaphore)
-                && last.is_none_or(|last| now.since(last) >= Duration::from_secs(1))
-        };
-        let keys: Vec<ResourceKey> =
-            self.active.keys().filter(|key| self.resources.get(**key).is_some_and(due)).copied().collect();
-        for key in keys {
-            let crowd = self.crowd(key);
-            if let Some(lock) = self.resources.get_mut(key) {
-                let closed = lock.crowds.back().filter(|last| last.closed && last.waiting > 0).map(|last| last.at);
-                lock.is_fed |= closed.is_some_and(|at| lock.grants.last().is_some_and(|grant| grant.at > at));
-                if lossy {
-                    lock.crowds.clear();
-                } else if !lagging {
-                    push_bounded(&mut lock.crowds, crowd, CROWDS);
-                }
             }
         }
     }
@@ -283,7 +252,7 @@ impl Model {
         let site_keys = &mut self.site_keys;
         self.sites.retain(|_, site| {
             let last = site.history.all().next_back().map_or(now, |second| second.to);
-            let keep = !site.live.is_empty() || site.touched || now.since(last) < FORGET_SITE;
+            let keep = !site.live.is_empty() || now.since(last) < FORGET_SITE;
             if !keep {
                 site_keys.remove(&site.id);
             }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::SiteKey;
-use super::history::push_bounded;
-use super::time::Timestamp;
+use crate::model::history::push_bounded;
+use crate::model::keys::SiteKey;
+use crate::model::time::Timestamp;
 
 /// Samples that are taken in a second; more would tell no more.
 const EACH_SECOND: usize = 128;
@@ -37,7 +37,7 @@ impl Delays {
         self.ring.iter().rev().take_while(move |delay| delay.at >= from)
     }
 
-    pub(super) fn note(&mut self, delay: Delay) {
+    pub(in crate::model) fn note(&mut self, delay: Delay) {
         if delay.at.since(self.second) >= Duration::from_secs(1) {
             self.second = delay.at;
             self.taken = 0;

@@ -1,43 +1,43 @@
-//! Who got into a lock, semaphore or channel, and how long those who wanted to had to wait.
+//! Who acquired a lock, semaphore or place in a channel, and how long those who wanted to had to wait.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::history::push_bounded;
-use super::text::Text;
-use super::time::Timestamp;
-use super::{SiteKey, TaskKey};
+use crate::model::history::push_bounded;
+use crate::model::keys::{SiteKey, TaskKey};
+use crate::model::time::Timestamp;
+use crate::model::tokio::AcquireKind;
 
 /// Grants that are kept of a resource: enough for the readers of one lock that a writer waits for.
 const GRANTS: usize = 256;
-/// Waits that are kept one by one, per way of entry.
+/// Waits that are kept one by one, per kind of acquisition.
 const WAITS: usize = 512;
-/// Seconds of sums that are kept, per way of entry.
+/// Seconds of sums that are kept, per kind of acquisition.
 const SECONDS: usize = 64;
 
-/// Somebody got in.
+/// A task acquired it.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// The task that did, if known.
+    /// The task, if known.
     pub task: Option<TaskKey>,
     /// Its spawn site.
     pub site: Option<SiteKey>,
     /// When it began to wait.
     pub since: Timestamp,
-    /// When it got in.
+    /// When it acquired it.
     pub at: Timestamp,
-    /// With how many permits.
+    /// How many permits it got.
     pub permits: u64,
-    /// How, such as `RwLock::read`.
-    pub source: Text,
+    /// How.
+    pub kind: AcquireKind,
     /// Whether what was acquired can be passed to another task.
     pub owned: bool,
 }
 
-/// Somebody gave up waiting.
+/// A task gave up waiting.
 #[derive(Debug, Clone, Copy)]
 pub struct GivenUp {
-    /// The task that did.
+    /// The task.
     pub task: TaskKey,
     /// When it began to wait.
     pub since: Timestamp,
@@ -45,9 +45,9 @@ pub struct GivenUp {
     pub at: Timestamp,
 }
 
-/// Waits that were given up, each before or soon after the one before it, while nobody got in.
+/// An interval without a grant: waits that were given up, each before or soon after the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Futile {
+pub struct Unserved {
     /// When the first of them began.
     pub since: Timestamp,
     /// When the last of them ended.
@@ -56,11 +56,14 @@ pub struct Futile {
     pub waits: u64,
 }
 
-impl Futile {
-    /// Those up to now, and one more; begins anew where nobody waited for longer than `pause`.
-    pub(super) fn and(before: Option<Self>, since: Timestamp, until: Timestamp, pause: Duration) -> Self {
+impl Unserved {
+    /// Shorter times than this in which nobody waits do not end an interval: who gives up tries again, or another comes.
+    pub const PAUSE: Duration = Duration::from_secs(2);
+
+    /// Those up to now, and one more; begins anew where nobody waited for longer than [`PAUSE`](Self::PAUSE).
+    pub(in crate::model) fn and(before: Option<Self>, since: Timestamp, until: Timestamp) -> Self {
         match before {
-            Some(it) if since <= it.until.plus(pause) => {
+            Some(it) if since <= it.until.plus(Self::PAUSE) => {
                 Self { since: it.since.min(since), until: it.until.max(until), waits: it.waits + 1 }
             }
             _ => Self { since, until, waits: 1 },
@@ -73,8 +76,8 @@ impl Futile {
 pub struct Grants {
     ring: VecDeque<Grant>,
     total: u64,
-    elders: BTreeSet<TaskKey>,
-    has_unknown_elder: bool,
+    evicted_holders: BTreeSet<TaskKey>,
+    may_have_evicted_unknown_holder: bool,
 }
 
 impl Grants {
@@ -93,18 +96,18 @@ impl Grants {
         self.total
     }
 
-    /// Tasks whose grants are no longer kept; some may have ended meanwhile.
-    pub fn elders(&self) -> impl Iterator<Item = TaskKey> {
-        self.elders.iter().copied()
+    /// Tasks whose grants have been dropped from the ring; some may have ended meanwhile.
+    pub fn evicted_holders(&self) -> impl Iterator<Item = TaskKey> {
+        self.evicted_holders.iter().copied()
     }
 
-    /// Whether a grant that is no longer kept may still be held by somebody who is not among the elders.
-    pub fn has_unknown_elder(&self) -> bool {
-        self.has_unknown_elder
+    /// Whether a grant that has been dropped from the ring may still be held by a task that is not among the evicted holders.
+    pub fn may_have_evicted_unknown_holder(&self) -> bool {
+        self.may_have_evicted_unknown_holder
     }
 
     /// Says whose a grant at this time was, if that was not known.
-    pub(super) fn name(&mut self, at: Timestamp, task: TaskKey, site: Option<SiteKey>) {
+    pub(in crate::model) fn name(&mut self, at: Timestamp, task: TaskKey, site: Option<SiteKey>) {
         let unnamed = self.ring.iter_mut().rev().take_while(|grant| grant.at >= at);
         if let Some(grant) = unnamed.filter(|grant| grant.at == at).find(|grant| grant.task.is_none()) {
             (grant.task, grant.site) = (Some(task), site);
@@ -112,16 +115,16 @@ impl Grants {
     }
 
     /// Writes down a grant; `lives` tells whether a task may still hold something.
-    pub(super) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
+    pub(in crate::model) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
         self.total += 1;
         if self.ring.len() == GRANTS
             && let Some(old) = self.ring.pop_front()
         {
-            self.has_unknown_elder |= old.owned || old.task.is_none();
-            self.elders.extend(old.task.filter(|task| lives(*task)));
+            self.may_have_evicted_unknown_holder |= old.owned || old.task.is_none();
+            self.evicted_holders.extend(old.task.filter(|task| lives(*task)));
             // Once in so many grants is rare enough to look at all of them.
             if self.total.is_multiple_of(GRANTS as u64) {
-                self.elders.retain(|task| lives(*task));
+                self.evicted_holders.retain(|task| lives(*task));
             }
         }
         // Ends are reported in no order within an update, and a late introduction reports an old one.
@@ -139,37 +142,37 @@ struct WaitSecond {
     waited: Duration,
 }
 
-/// The waits of one way of entry.
+/// The waits of one kind of acquisition.
 #[derive(Debug, Clone)]
-struct Way {
-    source: Text,
+struct KindLog {
+    kind: AcquireKind,
     seconds: VecDeque<WaitSecond>,
     recent: VecDeque<(Timestamp, Duration)>,
 }
 
-/// The ended waits of a resource, per way of entry (lock, read, write, acquire, send).
+/// The ended waits of a resource, per kind of acquisition.
 #[derive(Debug, Clone, Default)]
 pub struct WaitLog {
-    ways: Vec<Way>,
+    kinds: Vec<KindLog>,
     ended: u64,
     longest: Duration,
 }
 
-/// The waits of one way of entry that ended within a window.
+/// The waits of one kind of acquisition that ended within a window.
 #[derive(Debug, Clone, Default)]
 pub struct WaitWindow {
-    /// How many got in.
+    /// How many acquired it.
     pub granted: u64,
     /// How many gave up.
     pub cancelled: u64,
     /// The sum of the waits of both.
     pub waited: Duration,
-    /// The waits of those who got in, shortest first; the newest ones only, where there are very many.
+    /// The waits of those who acquired it, shortest first; the newest ones only, where there are very many.
     pub waits: Vec<Duration>,
 }
 
 impl WaitWindow {
-    /// The wait that this share of those who got in did not exceed.
+    /// The wait that this share of those who acquired it did not exceed.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         if self.waits.is_empty() {
             return None;
@@ -185,7 +188,7 @@ impl WaitWindow {
         self.waits.get(rank.min(last)).copied()
     }
 
-    /// The share of those who got in that waited at least this long.
+    /// The share of those who acquired it that waited at least this long.
     pub fn share_over(&self, limit: Duration) -> f64 {
         let below = self.waits.partition_point(|wait| *wait < limit);
         ratio(self.waits.len() - below, self.waits.len())
@@ -198,9 +201,9 @@ fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 impl WaitLog {
-    /// The ways of entry that were used.
-    pub fn sources(&self) -> impl Iterator<Item = &Text> {
-        self.ways.iter().map(|way| &way.source)
+    /// The kinds of acquisition that were used.
+    pub fn kinds(&self) -> impl Iterator<Item = AcquireKind> {
+        self.kinds.iter().map(|log| log.kind)
     }
 
     /// How many waits have ended, with or without success.
@@ -208,51 +211,51 @@ impl WaitLog {
         self.ended
     }
 
-    /// The longest wait after which anybody ever got in, be it a wait of several that gave up one after the other before.
+    /// The longest wait that ever ended with a grant, be it a wait of several that gave up one after the other before.
     pub fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// The waits of one way of entry that ended at `from` or later.
-    pub fn window(&self, source: &str, from: Timestamp) -> WaitWindow {
+    /// The waits of one kind of acquisition that ended at `from` or later.
+    pub fn window(&self, kind: AcquireKind, from: Timestamp) -> WaitWindow {
         let mut window = WaitWindow::default();
-        let Some(way) = self.ways.iter().find(|way| &*way.source == source) else {
+        let Some(log) = self.kinds.iter().find(|log| log.kind == kind) else {
             return window;
         };
-        for second in way.seconds.iter().rev().take_while(|second| second.at >= from) {
+        for second in log.seconds.iter().rev().take_while(|second| second.at >= from) {
             window.granted += second.granted;
             window.cancelled += second.cancelled;
             window.waited += second.waited;
         }
-        window.waits = way.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
+        window.waits = log.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
         window.waits.sort_unstable();
         window
     }
 
-    pub(super) fn note(&mut self, source: &Text, at: Timestamp, wait: Duration, granted: bool) {
-        let index = self.ways.iter().position(|way| way.source == *source).unwrap_or_else(|| {
-            self.ways.push(Way { source: source.clone(), seconds: VecDeque::new(), recent: VecDeque::new() });
-            self.ways.len() - 1
+    pub(in crate::model) fn note(&mut self, kind: AcquireKind, at: Timestamp, wait: Duration, granted: bool) {
+        let index = self.kinds.iter().position(|log| log.kind == kind).unwrap_or_else(|| {
+            self.kinds.push(KindLog { kind, seconds: VecDeque::new(), recent: VecDeque::new() });
+            self.kinds.len() - 1
         });
         self.ended += 1;
-        let way = &mut self.ways[index];
-        if way.seconds.back().is_none_or(|second| at.since(second.at) >= Duration::from_secs(1)) {
-            push_bounded(&mut way.seconds, WaitSecond { at, ..WaitSecond::default() }, SECONDS);
+        let log = &mut self.kinds[index];
+        if log.seconds.back().is_none_or(|second| at.since(second.at) >= Duration::from_secs(1)) {
+            push_bounded(&mut log.seconds, WaitSecond { at, ..WaitSecond::default() }, SECONDS);
         }
-        if let Some(second) = way.seconds.back_mut() {
+        if let Some(second) = log.seconds.back_mut() {
             second.granted += u64::from(granted);
             second.cancelled += u64::from(!granted);
             second.waited += wait;
         }
         if granted {
-            push_bounded(&mut way.recent, (at, wait), WAITS);
+            push_bounded(&mut log.recent, (at, wait), WAITS);
             self.longest = self.longest.max(wait);
         }
     }
 
-    /// Writes down that somebody got in at last after others had waited in vain.
-    pub(super) fn note_relief(&mut self, futile: Futile, at: Timestamp) {
-        self.longest = self.longest.max(at.since(futile.since));
+    /// Writes down that a task acquired it at last, after an interval without a grant.
+    pub(in crate::model) fn note_relief(&mut self, unserved: Unserved, at: Timestamp) {
+        self.longest = self.longest.max(at.since(unserved.since));
     }
 }
 
@@ -266,30 +269,29 @@ mod tests {
 
     #[test]
     fn a_window_counts_what_ended_in_it() {
-        let (mut log, lock): (_, Text) = (WaitLog::default(), "Mutex::lock".into());
+        let mut log = WaitLog::default();
         for second in 1..=10 {
-            log.note(&lock, at(second * 1_000), Duration::from_millis(second * 10), second % 5 != 0);
+            log.note(AcquireKind::Lock, at(second * 1_000), Duration::from_millis(second * 10), second % 5 != 0);
         }
-        let window = log.window("Mutex::lock", at(6_000));
+        let window = log.window(AcquireKind::Lock, at(6_000));
         assert_eq!((window.granted, window.cancelled), (4, 1));
         assert_eq!(window.waited, Duration::from_millis(60 + 70 + 80 + 90 + 100));
         assert_eq!(window.quantile(0.5), Some(Duration::from_millis(80)));
         assert!((window.share_over(Duration::from_millis(80)) - 0.5).abs() < 1e-9);
-        assert_eq!(log.window("RwLock::read", at(0)).quantile(0.5), None);
+        assert_eq!(log.window(AcquireKind::Read, at(0)).quantile(0.5), None);
     }
 
     #[test]
-    fn waits_in_vain_that_follow_each_other_are_one() {
-        let pause = Duration::from_secs(2);
-        let first = Futile::and(None, at(1_000), at(2_000), pause);
-        let second = Futile::and(Some(first), at(1_500), at(3_000), pause);
-        let third = Futile::and(Some(second), at(4_900), at(6_000), pause);
-        assert_eq!(third, Futile { since: at(1_000), until: at(6_000), waits: 3 });
-        let anew = Futile { since: at(8_100), until: at(9_000), waits: 1 };
-        assert_eq!(Futile::and(Some(third), at(8_100), at(9_000), pause), anew);
+    fn waits_given_up_one_after_the_other_are_one_interval() {
+        let first = Unserved::and(None, at(1_000), at(2_000));
+        let second = Unserved::and(Some(first), at(1_500), at(3_000));
+        let third = Unserved::and(Some(second), at(4_900), at(6_000));
+        assert_eq!(third, Unserved { since: at(1_000), until: at(6_000), waits: 3 });
+        let anew = Unserved { since: at(8_100), until: at(9_000), waits: 1 };
+        assert_eq!(Unserved::and(Some(third), at(8_100), at(9_000)), anew);
 
-        let (mut log, acquire): (_, Text) = (WaitLog::default(), "Semaphore::acquire".into());
-        log.note(&acquire, at(9_500), Duration::from_millis(500), true);
+        let mut log = WaitLog::default();
+        log.note(AcquireKind::Acquire, at(9_500), Duration::from_millis(500), true);
         assert_eq!(log.longest(), Duration::from_millis(500));
         log.note_relief(anew, at(9_500));
         assert_eq!(log.longest(), Duration::from_millis(1_400));
@@ -305,7 +307,7 @@ mod tests {
                 since: at(millis),
                 at: at(millis),
                 permits: 1,
-                source: "Mutex::lock".into(),
+                kind: AcquireKind::Lock,
                 owned: false,
             };
             grants.note(grant, |_| true);

@@ -1,17 +1,16 @@
 //! A spawn site: the tasks of one name, kind, place and future size, and what they have done together.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::ends::Ends;
-use super::history::History;
-use super::looks::Caught;
-use super::roster::Roster;
-use super::task::TaskKind;
-use super::text::Text;
-use super::time::Timestamp;
+use crate::model::history::completions::Completions;
+use crate::model::history::live_tasks::TasksByAge;
+use crate::model::history::seconds::History;
+use crate::model::location::Location;
+use crate::model::text::Text;
+use crate::model::time::Timestamp;
+use crate::model::tokio::TaskKind;
 
 /// What makes tasks siblings.
 ///
@@ -23,15 +22,15 @@ pub struct SiteId {
     pub name: Text,
     /// Their kind.
     pub kind: TaskKind,
-    /// Where they were spawned; empty if not known.
-    pub location: Text,
+    /// Where they were spawned.
+    pub location: Location,
     /// Size of the future in bytes, and its size before it was boxed.
     pub sizes: (u64, u64),
 }
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::model) enum End {
     /// By itself, as far as is known.
     Completed,
     /// Dropped before it finished, for certain.
@@ -65,7 +64,7 @@ pub struct Site {
     /// What makes them siblings.
     pub id: SiteId,
     /// The tasks alive, oldest first.
-    pub live: Roster,
+    pub live: TasksByAge,
     /// How many were ever seen.
     pub born: u64,
     /// How many of them have ended.
@@ -81,22 +80,18 @@ pub struct Site {
     /// What happened lately.
     pub history: History,
     /// How its tasks ended lately, one by one.
-    pub ends: Ends,
-    /// Long polls that looks met, one a look at most, oldest first.
-    pub caught: VecDeque<Caught>,
+    pub completions: Completions,
     lifetimes: Option<Box<Histogram<u32>>>,
-    /// Whether it is on the list of sites changed by the present update.
-    pub(super) touched: bool,
 }
 
 impl Site {
     /// A site at which nothing has happened yet.
-    pub(super) fn new(id: SiteId, now: Timestamp) -> Self {
+    pub(in crate::model) fn new(id: SiteId, now: Timestamp) -> Self {
         let mut history = History::default();
         history.current().from = now;
         Self {
             id,
-            live: Roster::default(),
+            live: TasksByAge::default(),
             born: 0,
             ended: 0,
             cancelled: 0,
@@ -104,10 +99,8 @@ impl Site {
             last_life: None,
             first_seen: now,
             history,
-            ends: Ends::default(),
-            caught: VecDeque::new(),
+            completions: Completions::default(),
             lifetimes: None,
-            touched: false,
         }
     }
 
@@ -133,7 +126,7 @@ impl Site {
     }
 
     /// Notes that one of its tasks ended after so long.
-    pub(super) fn note_end(&mut self, at: Timestamp, lifetime: Duration, end: End) {
+    pub(in crate::model) fn note_end(&mut self, at: Timestamp, lifetime: Duration, end: End) {
         self.ended += 1;
         self.last_end = self.last_end.max(Some(at));
         if end != End::Completed {
@@ -156,7 +149,7 @@ mod tests {
 
     #[test]
     fn lifetimes_of_all_lengths_are_told_apart() {
-        let place = SiteId { name: "".into(), kind: TaskKind::Task, location: "".into(), sizes: (0, 0) };
+        let place = SiteId { name: "".into(), kind: TaskKind::Task, location: Location::new("".into()), sizes: (0, 0) };
         let mut site = Site::new(place, Timestamp::default());
         for seconds in [1, 20, 20, 20, 20, 20, 20, 20, 20, 3_000_000_000] {
             site.note_end(Timestamp::from_nanos(1), Duration::from_secs(seconds), End::Completed);

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::TaskKey;
-use super::time::Timestamp;
+use crate::model::history::push_bounded;
+use crate::model::keys::TaskKey;
+use crate::model::time::Timestamp;
 
 /// Seconds of history that are kept.
 const SECONDS: usize = 180;
@@ -28,7 +29,7 @@ pub struct Pace {
 
 impl Pace {
     /// Adds more of the same task, or gives way to another that did more.
-    pub(super) fn note(known: &mut Option<Self>, new: Self) {
+    pub(in crate::model) fn note(known: &mut Option<Self>, new: Self) {
         match known {
             Some(known) if known.task == new.task => {
                 known.time += new.time;
@@ -93,27 +94,19 @@ impl History {
     }
 
     /// The second that is still running, for counting in it.
-    pub(super) fn current(&mut self) -> &mut Second {
+    pub(in crate::model) fn current(&mut self) -> &mut Second {
         &mut self.current
     }
 
     /// Whether the running second is over at `now`, so that it is worth measuring the tasks alive.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    pub(in crate::model) fn is_due(&self, now: Timestamp) -> bool {
         now.since(self.current.from) >= Duration::from_secs(1)
     }
 
     /// Closes the running second and begins the next.
-    pub(super) fn close(&mut self, now: Timestamp) {
+    pub(in crate::model) fn close(&mut self, now: Timestamp) {
         self.current.to = now;
         push_bounded(&mut self.closed, self.current, SECONDS);
         self.current = Second { from: now, ..Second::default() };
     }
-}
-
-/// Adds to a ring that holds so many, at the cost of its oldest.
-pub(super) fn push_bounded<T>(ring: &mut VecDeque<T>, value: T, most: usize) {
-    if ring.len() == most {
-        ring.pop_front();
-    }
-    ring.push_back(value);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::time::Timestamp;
+use crate::model::time::Timestamp;
 
 /// Ends are counted in steps of this many seconds.
 const STEP: u64 = 10;
@@ -48,12 +48,12 @@ impl Retention {
     }
 
     /// Says that what ended so long ago is still kept.
-    pub(super) fn reaches(&mut self, reach: Duration) {
+    pub(in crate::model) fn reaches(&mut self, reach: Duration) {
         self.reach = self.reach.max(reach);
     }
 
     /// Notes the end of a task.
-    pub(super) fn note_end(&mut self, id: u64, at: Timestamp, now: Timestamp) {
+    pub(in crate::model) fn note_end(&mut self, id: u64, at: Timestamp, now: Timestamp) {
         self.told += 1;
         if self.told >= WORTH_ASKING {
             self.witness.get_or_insert(Witness { id, ended: at });
@@ -66,12 +66,12 @@ impl Retention {
     }
 
     /// Notes that an id stands for a new task: whoever had it before can no longer be asked for.
-    pub(super) fn note_birth(&mut self, id: u64) {
+    pub(in crate::model) fn note_birth(&mut self, id: u64) {
         self.witness = self.witness.filter(|witness| witness.id != id);
     }
 
     /// Notes that the target knows about a task at a time.
-    pub(super) fn hear(&mut self, id: u64, at: Timestamp) {
+    pub(in crate::model) fn hear(&mut self, id: u64, at: Timestamp) {
         if let Some(witness) = self.witness.filter(|witness| witness.id == id) {
             self.reaches(at.since(witness.ended));
         }

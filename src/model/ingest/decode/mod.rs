@@ -1,39 +1,35 @@
 //! The only reader of the feed's protobuf: walks a message and tells the model, in its own terms, what is in it.
 
+mod values;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use console_api::{Attribute as WireAttribute, Field, Location};
+use console_api::{Attribute as WireAttribute, Field, Location as WireLocation};
 use console_api::{async_ops, field, instrument, register_metadata, resources, tasks};
 use rustc_hash::FxHashSet;
 
-use super::async_op::OpStats;
-use super::details::{Details, Durations};
-use super::ingest::{NewOp, NewResource, NewTask};
-use super::resource::{Attribute, Value};
-use super::task::{PollStats, TaskKind, TaskStats};
-use super::text::{self, Text};
-use super::time::Timestamp;
-use super::{Entity, Id, Model};
+use self::values::{count, durations, number, op_stats, task_stats, timestamp, with_text};
+use super::changes::Changes;
+use super::ops::NewOp;
+use super::resources::NewResource;
+use super::tasks::NewTask;
+use crate::model::entity::details::{Details, Durations};
+use crate::model::entity::resource::{Attribute, Value};
+use crate::model::keys::{Entity, Id};
+use crate::model::location::{self, Location};
+use crate::model::store::{Metadata, Model};
+use crate::model::text::{self, Text};
+use crate::model::time::Timestamp;
+use crate::model::tokio::{TaskKind, field as task_field};
 
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
 
-/// No counter of a real process gets further: cut off here, sums over any number of tasks stay in range.
-const HIGHEST: u64 = 1 << 40;
-/// No poll lasts longer, which is three hundred years.
-const LONGEST: Duration = Duration::from_secs(10_000_000_000);
-
-/// What a span's metadata contributes to the fields of the spans made from it.
-#[derive(Debug, Clone)]
-pub(super) struct Metadata {
-    field_names: Vec<Text>,
-}
-
 impl Model {
     /// Takes in one update of the feed, with the lag that was measured on its arrival.
-    pub fn apply(&mut self, update: &instrument::Update, lag: Option<Duration>) {
-        self.apply_with(update, std::iter::empty(), lag);
+    pub fn apply(&mut self, update: &instrument::Update, lag: Option<Duration>) -> Changes {
+        self.apply_with(update, std::iter::empty(), lag)
     }
 
     /// Takes in one update of which some new tasks come apart from it, one by one.
@@ -42,22 +38,24 @@ impl Model {
         update: &instrument::Update,
         more_tasks: impl Iterator<Item = tasks::Task> + Clone,
         lag: Option<Duration>,
-    ) {
+    ) -> Changes {
+        let mut changes = Changes::default();
         let Some(now) = update.now.as_ref().and_then(timestamp) else {
             self.quality.malformed += 1;
-            return;
+            return changes;
         };
         if std::mem::take(&mut self.reconnected) {
-            self.identify(update, more_tasks.clone(), now);
+            self.identify(update, more_tasks.clone(), now, &mut changes);
         }
         self.clock.advance(now);
         self.note_quality(update, lag);
         for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
             self.register(metadata);
         }
-        self.introduce(update, more_tasks);
-        self.change(update);
-        self.finish_update();
+        self.introduce(update, more_tasks, &mut changes);
+        self.change(update, &mut changes);
+        self.finish_update(&mut changes);
+        changes
     }
 
     /// Takes in one message of a details stream.
@@ -98,13 +96,20 @@ impl Model {
 
     /// Decides after a reconnect whether the process is the one known from before, by ids whose time of birth is the same to the
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
-    fn identify(&mut self, update: &instrument::Update, more_tasks: impl Iterator<Item = tasks::Task>, now: Timestamp) {
+    fn identify(
+        &mut self,
+        update: &instrument::Update,
+        more_tasks: impl Iterator<Item = tasks::Task>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         let births = births(update);
         let known = |id: &Id, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
         let same = births.iter().any(|(id, created)| known(id, *created));
         if !same && !births.is_empty() {
             let epoch = self.epoch + 1;
             *self = Self { epoch, ..Self::new(self.retention) };
+            changes.restarted = true;
             return;
         }
         let mut introduced = introduced(update);
@@ -112,7 +117,7 @@ impl Model {
         if introduced.iter().any(|id| self.ids.contains_key(id)) {
             let gone: Vec<Id> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
             for id in gone {
-                self.retire(id, now);
+                self.retire(id, now, changes);
             }
         }
     }
@@ -127,38 +132,49 @@ impl Model {
     }
 
     /// Resources come first, then ops, then tasks: each refers to those before it.
-    fn introduce(&mut self, update: &instrument::Update, more_tasks: impl Iterator<Item = tasks::Task>) {
+    fn introduce(
+        &mut self,
+        update: &instrument::Update,
+        more_tasks: impl Iterator<Item = tasks::Task>,
+        changes: &mut Changes,
+    ) {
         if let Some(part) = &update.resource_update {
             for resource in &part.new_resources {
-                self.introduce_resource(resource, &part.stats_update);
+                self.introduce_resource(resource, &part.stats_update, changes);
             }
             for resource in &part.new_resources {
                 if let (Some(child), Some(parent)) = (resource.id, resource.parent_resource_id) {
-                    self.link_resource(child.id, parent.id);
+                    self.link_resource(child.id, parent.id, changes);
                 }
             }
         }
         if let Some(part) = &update.task_update {
             for task in &part.new_tasks {
-                self.introduce_task(task, &part.stats_update);
+                self.introduce_task(task, &part.stats_update, changes);
             }
             for task in more_tasks {
-                self.introduce_task(&task, &part.stats_update);
+                self.introduce_task(&task, &part.stats_update, changes);
             }
         }
         if let Some(part) = &update.async_op_update {
             for op in &part.new_async_ops {
-                self.introduce_op(op, &part.stats_update);
+                self.introduce_op(op, &part.stats_update, changes);
             }
             for op in &part.new_async_ops {
                 if let Some(id) = op.id {
-                    self.link_op(id.id, op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
+                    let (resource, parent) = (op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
+                    self.link_op(id.id, resource, parent, changes);
                 }
             }
         }
     }
 
-    fn introduce_resource(&mut self, resource: &resources::Resource, stats: &HashMap<u64, resources::Stats>) {
+    fn introduce_resource(
+        &mut self,
+        resource: &resources::Resource,
+        stats: &HashMap<u64, resources::Stats>,
+        changes: &mut Changes,
+    ) {
         let Some(id) = resource.id else {
             self.quality.malformed += 1;
             return;
@@ -170,10 +186,10 @@ impl Model {
             has_parent: resource.parent_resource_id.is_some(),
         };
         let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_resource(id.id, created, new);
+        self.new_resource(id.id, created, new, changes);
     }
 
-    fn introduce_task(&mut self, task: &tasks::Task, stats: &HashMap<u64, tasks::Stats>) {
+    fn introduce_task(&mut self, task: &tasks::Task, stats: &HashMap<u64, tasks::Stats>, changes: &mut Changes) {
         let Some(id) = task.id else {
             self.quality.malformed += 1;
             return;
@@ -186,34 +202,36 @@ impl Model {
                 continue;
             };
             match (&*name, &field.value) {
-                ("kind", Some(value)) => new.kind = with_text(value, TaskKind::parse),
-                ("task.name", Some(value)) => {
+                (task_field::KIND, Some(value)) => new.kind = with_text(value, TaskKind::parse),
+                (task_field::NAME, Some(value)) => {
                     new.name = with_text(value, |name| (!name.is_empty()).then(|| self.strings.intern(name)));
                 }
-                ("task.id", Some(value)) => new.task_id = number(value),
-                ("size.bytes", Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
-                ("original_size.bytes", Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
-                ("fn", Some(value)) => new.function = Some(with_text(value, |name| self.strings.intern(name))),
+                (task_field::ID, Some(value)) => new.task_id = number(value),
+                (task_field::SIZE, Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
+                (task_field::ORIGINAL_SIZE, Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
+                (task_field::FUNCTION, Some(value)) => {
+                    new.function = Some(with_text(value, |name| self.strings.intern(name)))
+                }
                 (_, Some(value)) => others.push((name, with_text(value, |text| self.strings.intern(text)))),
                 (_, None) => {}
             }
         }
         new.fields = others.into();
         let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_task(id.id, created, new);
+        self.new_task(id.id, created, new, changes);
     }
 
-    fn introduce_op(&mut self, op: &async_ops::AsyncOp, stats: &HashMap<u64, async_ops::Stats>) {
+    fn introduce_op(&mut self, op: &async_ops::AsyncOp, stats: &HashMap<u64, async_ops::Stats>, changes: &mut Changes) {
         let Some(id) = op.id else {
             self.quality.malformed += 1;
             return;
         };
         let new = NewOp { source: self.strings.intern(&op.source) };
         let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_op(id.id, created, new);
+        self.new_op(id.id, created, new, changes);
     }
 
-    fn change(&mut self, update: &instrument::Update) {
+    fn change(&mut self, update: &instrument::Update, changes: &mut Changes) {
         for (id, stats) in update.resource_update.iter().flat_map(|part| &part.stats_update) {
             let created = stats.created_at.as_ref().and_then(timestamp);
             let Some(created) = created else {
@@ -221,17 +239,18 @@ impl Model {
                 continue;
             };
             let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
-            self.resource_changed(*id, created, stats.dropped_at.as_ref().and_then(timestamp), attributes);
+            let dropped = stats.dropped_at.as_ref().and_then(timestamp);
+            self.resource_changed(*id, created, dropped, attributes, changes);
         }
         for (id, stats) in update.task_update.iter().flat_map(|part| &part.stats_update) {
             match task_stats(stats) {
-                Some(stats) => self.task_changed(*id, stats),
+                Some(stats) => self.task_changed(*id, stats, changes),
                 None => self.quality.malformed += 1,
             }
         }
         for (id, stats) in update.async_op_update.iter().flat_map(|part| &part.stats_update) {
             match op_stats(stats) {
-                Some(stats) => self.op_changed(*id, stats),
+                Some(stats) => self.op_changed(*id, stats, changes),
                 None => self.quality.malformed += 1,
             }
         }
@@ -265,16 +284,16 @@ impl Model {
         }
     }
 
-    fn location(&mut self, location: Option<&Location>) -> Text {
+    fn location(&mut self, location: Option<&WireLocation>) -> Location {
         let Some(location) = location else {
-            return self.strings.intern("");
+            return Location::new(self.strings.intern(""));
         };
         let file = location.file.as_deref().or(location.module_path.as_deref()).unwrap_or_default();
-        let mut place = text::cut(text::short_path(file)).to_owned();
+        let mut place = text::cut(location::short_path(file)).to_owned();
         for part in [location.line, location.column].into_iter().flatten().filter(|_| !file.is_empty()) {
             place = format!("{place}:{part}");
         }
-        self.strings.intern(&place)
+        Location::new(self.strings.intern(&place))
     }
 }
 
@@ -298,81 +317,4 @@ fn introduced(update: &instrument::Update) -> FxHashSet<Id> {
     let tasks = tasks.map(|id| Id::Task(id.id));
     let resources = resources.map(|id| Id::Resource(id.id));
     tasks.chain(resources).chain(ops.map(|id| Id::Op(id.id))).collect()
-}
-
-fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
-    let (seconds, nanos) = (u64::try_from(wire.seconds).ok()?, u64::try_from(wire.nanos).ok()?);
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
-}
-
-fn count(wire: u64) -> u64 {
-    wire.min(HIGHEST)
-}
-
-fn duration(wire: Option<&prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default().min(LONGEST)
-}
-
-fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
-    let Some(wire) = wire else {
-        return PollStats::default();
-    };
-    PollStats {
-        polls: count(wire.polls),
-        first: wire.first_poll.as_ref().and_then(timestamp),
-        started: wire.last_poll_started.as_ref().and_then(timestamp),
-        ended: wire.last_poll_ended.as_ref().and_then(timestamp),
-        busy: duration(wire.busy_time.as_ref()),
-    }
-}
-
-fn task_stats(wire: &tasks::Stats) -> Option<TaskStats> {
-    Some(TaskStats {
-        created: wire.created_at.as_ref().and_then(timestamp)?,
-        dropped: wire.dropped_at.as_ref().and_then(timestamp),
-        wakes: count(wire.wakes),
-        self_wakes: count(wire.self_wakes),
-        waker_clones: count(wire.waker_clones),
-        waker_drops: count(wire.waker_drops),
-        last_wake: wire.last_wake.as_ref().and_then(timestamp),
-        poll: poll_stats(wire.poll_stats.as_ref()),
-        scheduled: duration(wire.scheduled_time.as_ref()),
-    })
-}
-
-fn op_stats(wire: &async_ops::Stats) -> Option<OpStats> {
-    let permits = |wanted: &str| {
-        let named = |it: &&WireAttribute| matches!(&it.field, Some(Field { name: Some(field::Name::StrName(name)), .. }) if name == wanted);
-        wire.attributes.iter().find(named)?.field.as_ref()?.value.as_ref().and_then(number)
-    };
-    Some(OpStats {
-        created: wire.created_at.as_ref().and_then(timestamp)?,
-        dropped: wire.dropped_at.as_ref().and_then(timestamp),
-        poll: poll_stats(wire.poll_stats.as_ref()),
-        task: wire.task_id.map(|id| id.id),
-        requested: permits("permits_requested"),
-        obtained: permits("permits_obtained"),
-    })
-}
-
-fn durations(wire: &tasks::DurationHistogram) -> Option<Durations> {
-    Durations::decode(&wire.raw_histogram, count(wire.high_outliers), wire.highest_outlier)
-}
-
-fn number(value: &field::Value) -> Option<u64> {
-    match value {
-        field::Value::U64Val(number) => Some(*number),
-        field::Value::I64Val(number) => u64::try_from(*number).ok(),
-        field::Value::DebugVal(text) | field::Value::StrVal(text) => text.parse().ok(),
-        field::Value::BoolVal(_) => None,
-    }
-}
-
-fn with_text<T>(value: &field::Value, read: impl FnOnce(&str) -> T) -> T {
-    match value {
-        field::Value::DebugVal(text) | field::Value::StrVal(text) => read(text),
-        field::Value::U64Val(number) => read(&number.to_string()),
-        field::Value::I64Val(number) => read(&number.to_string()),
-        field::Value::BoolVal(yes) => read(&yes.to_string()),
-    }
 }

@@ -1,0 +1,84 @@
+//! What evidence saw at earlier updates: bounded rings of conclusions that can only be drawn at their moment.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::lock_order::{LockOrders, Orders};
+use super::poll_samples::PollSamples;
+use super::schedule::Schedule;
+use super::view::Evidence;
+use super::waiters::WaiterHistory;
+use crate::model::time::Timestamp;
+use crate::model::{Changes, Model, ResourceKey};
+
+/// Updates without knowledge of waiters that are remembered.
+const BLIND: usize = 256;
+/// How often what is gone from the model is swept out.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What evidence saw at earlier updates of one target.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    pub(super) waiters: FxHashMap<ResourceKey, WaiterHistory>,
+    /// Updates at which it was not known who waits, because births were reported late or events were lost.
+    pub(super) blind: VecDeque<Timestamp>,
+    pub(super) samples: PollSamples,
+    schedule: Schedule,
+    orders: Orders,
+    next_sweep: Timestamp,
+}
+
+impl Memory {
+    /// Looks at the model after an update that changed this much of it. Costs what changed, not what lives.
+    pub fn observe(&mut self, model: &Model, changes: &Changes) {
+        if changes.restarted {
+            *self = Self::default();
+        }
+        self.samples.take(model);
+        self.take_snapshots(model, changes);
+        let mut orders = std::mem::take(&mut self.orders);
+        orders.observe(&Evidence::new(model, self), changes);
+        self.orders = orders;
+        if model.now() >= self.next_sweep {
+            self.next_sweep = model.now().plus(SWEEP);
+            self.waiters.retain(|key, _| model.resource(*key).is_some());
+            self.samples.sweep(model);
+        }
+    }
+
+    /// In which order tasks were seen to take locks, by spawn site.
+    pub fn lock_orders(&self) -> &LockOrders {
+        self.orders.seen()
+    }
+
+    /// Writes down who waits for each lock that has changed or is due; not while births are reported late, for then it is not known.
+    fn take_snapshots(&mut self, model: &Model, changes: &Changes) {
+        let now = model.now();
+        for key in &changes.locks {
+            self.schedule.changed(*key, now);
+        }
+        let (lossy, lagging) = (model.quality().is_lossy(now), model.quality().is_lagging());
+        if lossy || lagging {
+            if self.blind.len() == BLIND {
+                self.blind.pop_front();
+            }
+            self.blind.push_back(now);
+        }
+        for key in self.schedule.take_due(now) {
+            let Some(lock) = model.resource(key).filter(|lock| lock.kind.is_held()) else {
+                self.schedule.forget(key);
+                continue;
+            };
+            let snapshot = Evidence::new(model, self).waiter_snapshot(key);
+            self.schedule.looked_at(key, now, snapshot.waiting > 0);
+            let history = self.waiters.entry(key).or_default();
+            if lossy {
+                history.clear();
+            } else if !lagging {
+                history.note(snapshot, lock.grants.last().map(|grant| grant.at));
+            }
+        }
+    }
+}

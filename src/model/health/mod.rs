@@ -1,0 +1,5 @@
+//! How far the feed can be relied on: the target's clock, what was lost or late, what the target still remembers.
+
+pub mod clock;
+pub mod quality;
+pub mod retention;

@@ -1,0 +1,10 @@
+//! What happened lately, in bounded rings: facts, no inference.
+
+pub mod completions;
+pub mod delays;
+pub mod live_tasks;
+mod ring;
+pub mod seconds;
+pub mod waits;
+
+pub(in crate::model) use self::ring::push_bounded;
