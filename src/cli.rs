@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::alert::Format;
-use crate::detect::finding::Severity;
+use crate::detect::detectors::configure;
 use crate::detect::settings::Settings;
+use crate::detect::severity::Severity;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::Speed;
 
@@ -193,10 +194,10 @@ impl Common {
     pub fn detector_settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::default();
         for assignment in &self.settings {
-            settings.set(assignment)?;
+            configure(&mut settings, assignment)?;
         }
         if !self.expected.is_empty() {
-            settings.set(&format!("vanished-singleton.expect={}", self.expected.join(",")))?;
+            configure(&mut settings, &format!("vanished-singleton.expect={}", self.expected.join(",")))?;
         }
         Ok(settings)
     }
@@ -232,8 +233,8 @@ mod tests {
             let cli = Cli::try_parse_from(words).expect("a flag of every command");
             let settings = cli.common.detector_settings().expect("names");
             let detector = crate::detect::detectors::detector("vanished-singleton").expect("it exists");
-            let expect = detector.settings.iter().find(|setting| setting.key == "expect").expect("it has it");
-            assert_eq!(settings.of(detector).names(expect), ["listener", "src/main.rs:7"]);
+            let expect = detector.setting("expect").expect("it has it");
+            assert_eq!(expect.written(&settings.value(detector.id, expect)), "listener,src/main.rs:7");
         }
         assert!(Cli::try_parse_from(["tokio-canary", "6669"]).is_err());
     }

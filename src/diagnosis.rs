@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::detect::detectors::{DETECTORS, Detector};
+use crate::detect::detector::Detector;
+use crate::detect::detectors::DETECTORS;
 use crate::detect::engine::Engine;
-use crate::detect::finding::{Family, Finding, Severity, State, Transition};
+use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
+use crate::detect::severity::{Family, Severity, State};
 pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
@@ -153,14 +155,10 @@ impl Diagnosis {
         self.arrived
     }
 
-    /// Findings to be shown: confirmed, not explained by others; worst first, then oldest first.
+    /// Findings to be shown: confirmed, not explained by others; in the order in which they are read.
     pub fn findings(&self) -> Vec<&Finding> {
         let mut shown: Vec<&Finding> = self.engine.findings().filter(|finding| finding.is_shown()).collect();
-        shown.sort_by(|one, other| {
-            let rank =
-                |it: &Finding| (std::cmp::Reverse(it.severity()), it.detector.family == Family::Feed, it.first_seen);
-            rank(one).cmp(&rank(other)).then_with(|| one.fingerprint.cmp(&other.fingerprint))
-        });
+        shown.sort_by_key(|finding| finding.rank());
         shown
     }
 
@@ -277,10 +275,13 @@ impl Diagnosis {
         }
     }
 
-    /// Detectors that look further back than there was anything to see.
+    /// Detectors that look further back than there was anything to see, and have not fired all the same.
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let observed = self.engine.observed();
-        DETECTORS.iter().filter(|detector| detector.timing.window > observed).map(|detector| detector.id).collect()
+        let has_fired = |id: &str| self.fired.values().any(|(detector, _)| detector.id == id);
+        let too_short =
+            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !has_fired(detector.id));
+        too_short.map(|detector| detector.id).collect()
     }
 }
 

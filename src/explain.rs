@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::detect::detectors::{DETECTORS, Detector, detector};
+use crate::detect::detector::Detector;
+use crate::detect::detectors::{DETECTORS, detector};
 
 /// The text for a detector, or the list of all.
 ///
@@ -28,7 +29,14 @@ fn page(detector: &Detector) -> String {
     let mut text = detector.explain.trim_end().to_owned();
     let _ = writeln!(text, "\n\n## Settings\n");
     for setting in detector.all_settings() {
-        let _ = writeln!(text, "--set {}.{}={}\n    {}", detector.id, setting.key, setting.default, setting.help);
+        let _ = writeln!(
+            text,
+            "--set {}.{}={}\n    {}",
+            detector.id,
+            setting.key(),
+            setting.written(&setting.default()),
+            setting.help()
+        );
     }
     text
 }

@@ -15,3 +15,4 @@ pub mod feed;
 pub mod model;
 pub mod run;
 pub mod tui;
+pub mod words;

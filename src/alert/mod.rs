@@ -7,7 +7,8 @@ mod text;
 use std::time::SystemTime;
 
 pub use self::stdout::Stdout;
-use crate::detect::finding::{Severity, Transition};
+use crate::detect::finding::Transition;
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Bar, Diagnosis, Verdict};
 
 /// How the lines look.

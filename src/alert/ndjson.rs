@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Event, Summary, tally};
-use crate::detect::finding::{Fact, Related, Subject, Transition};
+use crate::detect::finding::Transition;
+use crate::detect::subject::{Related, Subject};
+use crate::detect::symptom::Fact;
 use crate::diagnosis::{Diagnosis, Status};
 
 /// The name of the schema, in the first line.
@@ -83,7 +85,7 @@ fn finding(transition: &Transition) -> Value {
         subject: subject(&symptom.subject),
         related: symptom.related.iter().map(related).collect(),
         summary: &symptom.summary,
-        evidence: symptom.evidence.iter().map(evidence).collect(),
+        evidence: symptom.facts.iter().map(evidence).collect(),
         cause: symptom.cause.as_deref(),
         caused_by: finding.hidden_by.as_deref(),
         explains: finding.explains.iter().map(|it| json!({"detector": it.detector, "summary": it.summary})).collect(),
@@ -121,6 +123,7 @@ fn evidence(evidence: &Fact) -> Value {
         "metric": evidence.metric,
         "observed": evidence.observed,
         "threshold": evidence.threshold,
+        "fired": evidence.fired(),
         "unit": evidence.unit,
         "window_s": evidence.window.map(|window| window.as_secs_f64()),
     })

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use super::{Event, Summary, tally};
-use crate::detect::finding::{State, Transition};
+use crate::detect::finding::Transition;
+use crate::detect::severity::State;
 use crate::diagnosis::Diagnosis;
 use crate::escape::plain;
 

@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::detectors::{DETECTORS, Detector, Needs};
-use super::finding::{Explained, Finding, State, Symptom, Transition};
-use super::settings::Settings;
-use super::{fingerprint, inhibition};
+use super::causes::CauseIndex;
+use super::detector::{Detector, Needs};
+use super::detectors::DETECTORS;
+use super::finding::{Explained, Finding, Transition};
+use super::fingerprint;
+use super::settings::{Settings, Value};
+use super::severity::State;
+use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::model::time::Timestamp;
 
@@ -16,6 +20,8 @@ const WARM_UP: u64 = 2;
 const CATCH_UP: Duration = Duration::from_secs(30);
 /// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
 const LOOK: Duration = Duration::from_millis(200);
+/// Links of a chain of causes that are followed.
+const CHAIN: usize = 8;
 /// Resolved findings that are kept to be looked at.
 const RESOLVED: usize = 100;
 
@@ -100,13 +106,14 @@ impl Engine {
         let mut seen = Vec::new();
         let mut symptoms = Vec::new();
         for detector in DETECTORS {
-            let settings = self.settings.of(detector);
+            let settings = self.settings.of(detector.id);
             let ready = match detector.needs {
                 Needs::Nothing => true,
                 Needs::Counters => model.clock().updates() >= WARM_UP,
                 Needs::Everything => self.caught_up && !model.quality().is_lossy(model.now()),
             };
-            if ready && settings.switch(detector.enabled()) {
+            let enabled = self.settings.value(detector.id, detector.enabled()) == Value::Switch(true);
+            if ready && enabled {
                 (detector.scan)(model, settings, &mut symptoms);
             }
             seen.extend(symptoms.drain(..).map(|symptom| (*detector, symptom)));
@@ -118,23 +125,27 @@ impl Engine {
     /// the worst of them.
     fn note(&mut self, detector: &'static Detector, symptom: Symptom, now: Timestamp) {
         let fingerprint = fingerprint::of(detector, &symptom);
+        let since = symptom.since.unwrap_or(now).min(now);
+        let begins = symptom.strength >= 1.0;
         match self.findings.get_mut(&fingerprint) {
-            Some(known) if known.last_seen == now => merge(&mut known.symptom, symptom),
-            Some(known) => {
-                if symptom.sustains_only && known.state != State::Firing {
-                    return;
-                }
+            Some(known) if known.last_seen == now => {
+                known.since = known.since.min(since);
+                merge(&mut known.symptom, symptom);
+            }
+            Some(known) if begins || known.state == State::Firing => {
+                known.since = known.since.min(since);
                 known.symptom = symptom;
                 known.last_seen = now;
                 known.count += 1;
             }
-            None if symptom.sustains_only => {}
-            None => {
+            Some(_) => {}
+            None if begins => {
                 let finding = Finding {
                     fingerprint: fingerprint.clone(),
                     detector,
                     state: State::Pending,
                     symptom,
+                    since,
                     first_seen: now,
                     last_seen: now,
                     count: 1,
@@ -144,30 +155,62 @@ impl Engine {
                 };
                 self.findings.insert(fingerprint, finding);
             }
+            None => {}
         }
     }
 
     /// Hides findings behind those that explain them. A cause hides from its first sighting on, or the symptom with the shorter hold
     /// time would speak first; but one that is not confirmed yet does not silence what was.
     fn explain(&mut self, now: Timestamp) {
-        let mut hidden: BTreeMap<String, String> = BTreeMap::new();
-        let mut explained: BTreeMap<String, Vec<Explained>> = BTreeMap::new();
-        for effect in self.findings.values() {
-            let cause = self.findings.values().find(|cause| {
-                let strong_enough = cause.state == State::Firing || (cause.last_seen == now && !effect.is_shown());
-                let pair = ((cause.detector.id, &cause.symptom.scope), (effect.detector.id, &effect.symptom.scope));
-                strong_enough && inhibition::explains(pair.0, pair.1)
-            });
-            if let Some(cause) = cause {
-                hidden.insert(effect.fingerprint.clone(), cause.fingerprint.clone());
+        let hidden = self.hidden(now);
+        let mut explained: BTreeMap<&str, Vec<Explained>> = BTreeMap::new();
+        for (fingerprint, cause) in &hidden {
+            if let Some(effect) = self.findings.get(fingerprint) {
                 let item = Explained { detector: effect.detector.id, summary: effect.symptom.summary.clone() };
-                explained.entry(cause.fingerprint.clone()).or_default().push(item);
+                explained.entry(cause).or_default().push(item);
             }
         }
         for (fingerprint, finding) in &mut self.findings {
-            finding.hidden_by = hidden.remove(fingerprint);
-            finding.explains = explained.remove(fingerprint).unwrap_or_default();
+            finding.explains = explained.remove(fingerprint.as_str()).unwrap_or_default();
         }
+        for (fingerprint, finding) in &mut self.findings {
+            finding.hidden_by = hidden.get(fingerprint).cloned();
+        }
+    }
+
+    /// Which finding is explained by which, in the end: what is explained itself passes on to what explains it.
+    fn hidden(&self, now: Timestamp) -> BTreeMap<String, String> {
+        let (mut firing, mut seen_now) = (CauseIndex::default(), CauseIndex::default());
+        for finding in self.findings.values() {
+            let scope = &finding.symptom.scope;
+            if finding.state == State::Firing {
+                firing.add(finding.detector.id, &finding.fingerprint, scope);
+            }
+            if finding.last_seen == now {
+                seen_now.add(finding.detector.id, &finding.fingerprint, scope);
+            }
+        }
+        let direct: BTreeMap<&str, &str> = self
+            .findings
+            .values()
+            .filter_map(|effect| {
+                let (causes, scope) = (effect.detector.explained_by, &effect.symptom.scope);
+                let pending = || (!effect.is_shown()).then(|| seen_now.explaining(causes, scope)).flatten();
+                let cause = firing.explaining(causes, scope).or_else(pending)?;
+                Some((effect.fingerprint.as_str(), cause))
+            })
+            .collect();
+        let mut hidden = BTreeMap::new();
+        for (effect, mut cause) in &direct {
+            for _ in 0..CHAIN {
+                match direct.get(cause) {
+                    Some(next) => cause = next,
+                    None => break,
+                }
+            }
+            hidden.insert((*effect).to_owned(), (*cause).to_owned());
+        }
+        hidden
     }
 
     /// Confirms, resolves and drops findings, and says so.
@@ -237,8 +280,8 @@ fn merge(known: &mut Symptom, other: Symptom) {
     }
     known.subject.count = count;
     known.subject.ids.extend(other.subject.ids);
-    known.subject.ids.truncate(super::wording::MOST_IDS);
-    known.sustains_only &= other.sustains_only;
+    known.subject.ids.truncate(super::describe::MOST_IDS);
+    known.strength = known.strength.max(other.strength);
     known.scope.resources.extend(other.scope.resources);
     known.scope.sites.extend(other.scope.sites);
     known.scope.tasks.extend(other.scope.tasks);

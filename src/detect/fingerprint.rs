@@ -1,7 +1,7 @@
 //! A short name for a class of findings that is the same in every run.
 
-use super::detectors::Detector;
-use super::finding::Symptom;
+use super::detector::Detector;
+use super::symptom::Symptom;
 
 /// The detector's id and 16 hexadecimal digits of what the symptom is about: names and places, never ids.
 pub(super) fn of(detector: &Detector, symptom: &Symptom) -> String {

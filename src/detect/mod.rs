@@ -1,12 +1,16 @@
-//! What is wrong: detectors look at the model, the engine turns what they see into findings with an age.
+//! What is wrong: detectors look at the evidence, the engine turns what they see into findings with an age.
 
+pub mod causes;
 mod demand;
+pub mod describe;
+pub mod detector;
 pub mod detectors;
 pub mod engine;
 pub mod finding;
 mod fingerprint;
-mod inhibition;
 mod polls;
 mod queues;
 pub mod settings;
-pub mod wording;
+pub mod severity;
+pub mod subject;
+pub mod symptom;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::finding::{Related, Role};
-use super::wording;
+use super::describe;
+use super::subject::{Related, Role};
 use crate::evidence::Evidence;
 use crate::model::entity::resource::{Depth, Resource};
 use crate::model::{ResourceKey, SiteKey};
@@ -26,7 +26,7 @@ pub(super) fn users(model: &Evidence<'_>, queue: ResourceKey) -> (Vec<Related>, 
     let (senders, receivers) = (model.senders(queue), model.receivers(queue));
     let related = |sites: &BTreeSet<SiteKey>, role| {
         let sites = sites.iter().filter_map(|site| model.site(*site)).take(4);
-        sites.map(move |site| wording::related_site(site, role)).collect::<Vec<_>>()
+        sites.map(move |site| describe::related_site(site, role)).collect::<Vec<_>>()
     };
     let all = [related(&senders, Role::Sender), related(&receivers, Role::Receiver)].concat();
     (all, senders.union(&receivers).copied().collect())

@@ -1,138 +1,144 @@
-//! The thresholds of detectors, and how a user changes them.
+//! The thresholds of detectors: typed, each with a default, and changed by whoever runs the tool.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::Debug;
 use std::time::Duration;
 
-use super::detectors::{DETECTORS, Detector};
+use crate::words;
 
-/// The value of a setting.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A share of something, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+/// Names, of which there are none unless set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+/// The value of a setting, whatever its type.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A length of time, such as `500ms`.
+    /// A length of time.
     Duration(Duration),
     /// A number of things.
-    Count(u64),
-    /// A share from 0 to 1, or a rate.
+    Count(usize),
+    /// A rate, or a multiple of something.
     Number(f64),
+    /// A share from 0 to 1.
+    Share(f64),
     /// Yes or no.
     Switch(bool),
-    /// Names, in a list with commas: none here, those that were set are kept apart.
-    Names,
+    /// Names.
+    Names(Vec<String>),
 }
 
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Duration(duration) => humantime::format_duration(*duration).fmt(f),
-            Self::Count(count) => count.fmt(f),
-            Self::Number(number) => number.fmt(f),
-            Self::Switch(on) => on.fmt(f),
-            Self::Names => Ok(()),
-        }
+/// A type that a setting can have.
+pub trait Type: Clone + Debug + PartialEq + Sync + 'static {
+    /// Reads a value as a user writes it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it is written.
+    fn parse(text: &str) -> Result<Self, String>;
+    /// The value as its user would write it.
+    fn written(&self) -> String;
+    /// The value in a sentence.
+    fn in_words(&self) -> String {
+        self.written()
     }
+    /// The value without its type.
+    fn erase(self) -> Value;
+    /// The value of this type, if it is one.
+    fn from_value(value: &Value) -> Option<Self>;
 }
 
 /// One threshold of a detector.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Setting {
+#[derive(Debug)]
+pub struct Setting<T: 'static> {
     /// Its name, in kebab case.
     pub key: &'static str,
     /// Its value unless set.
-    pub default: Value,
-    /// What it does.
+    pub default: T,
+    /// What it is: a noun phrase that stands alone.
     pub help: &'static str,
 }
 
-impl Setting {
-    /// A length of time.
-    pub const fn duration(key: &'static str, default: Duration, help: &'static str) -> Self {
-        Self { key, default: Value::Duration(default), help }
-    }
-
-    /// A number of things.
-    pub const fn count(key: &'static str, default: u64, help: &'static str) -> Self {
-        Self { key, default: Value::Count(default), help }
-    }
-
-    /// A share or a rate.
-    pub const fn number(key: &'static str, default: f64, help: &'static str) -> Self {
-        Self { key, default: Value::Number(default), help }
-    }
-
-    /// A list of names, which is empty unless set.
-    pub const fn names(key: &'static str, help: &'static str) -> Self {
-        Self { key, default: Value::Names, help }
-    }
-
-    /// Reads a value of this setting's type.
-    fn parse(&self, text: &str) -> Result<Value, String> {
-        match self.default {
-            Value::Duration(_) => {
-                let parsed = humantime::parse_duration(text);
-                parsed
-                    .map(Value::Duration)
-                    .map_err(|_| format!("`{text}` is not a duration; write it like 500ms, 10s or 2m"))
-            }
-            Value::Count(_) => {
-                text.parse().map(Value::Count).map_err(|_| format!("`{text}` is not a whole number of zero or more"))
-            }
-            Value::Number(_) => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() && number >= 0.0 => Ok(Value::Number(number)),
-                _ => Err(format!("`{text}` is not a number of zero or more")),
-            },
-            Value::Switch(_) => {
-                text.parse().map(Value::Switch).map_err(|_| format!("`{text}` is neither true nor false"))
-            }
-            Value::Names => Ok(Value::Names),
-        }
+impl<T> Setting<T> {
+    /// A setting.
+    pub const fn new(key: &'static str, default: T, help: &'static str) -> Self {
+        Self { key, default, help }
     }
 }
 
-/// The same for a detector that says what is true of most programs: it is off unless it is asked for.
-pub const DISABLED: Setting = Setting { default: Value::Switch(false), ..ENABLED };
+/// A setting of any type, as a registry holds it.
+pub trait AnySetting: Debug + Sync {
+    /// Its name.
+    fn key(&self) -> &'static str;
+    /// What it is.
+    fn help(&self) -> &'static str;
+    /// Its value unless set.
+    fn default(&self) -> Value;
+    /// Reads a value of its type.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it is written.
+    fn parse(&self, text: &str) -> Result<Value, String>;
+    /// A value as its user would write it.
+    fn written(&self, value: &Value) -> String;
+    /// A value in a sentence.
+    fn in_words(&self, value: &Value) -> String;
+}
 
-/// Every detector has this one: whether it runs at all.
-pub const ENABLED: Setting =
-    Setting { key: "enabled", default: Value::Switch(true), help: "whether this detector runs" };
+impl<T: Type> AnySetting for Setting<T> {
+    fn key(&self) -> &'static str {
+        self.key
+    }
 
-/// All settings that are not at their defaults.
+    fn help(&self) -> &'static str {
+        self.help
+    }
+
+    fn default(&self) -> Value {
+        self.default.clone().erase()
+    }
+
+    fn parse(&self, text: &str) -> Result<Value, String> {
+        T::parse(text.trim()).map(T::erase)
+    }
+
+    fn written(&self, value: &Value) -> String {
+        T::from_value(value).map_or_else(String::new, |value| value.written())
+    }
+
+    fn in_words(&self, value: &Value) -> String {
+        T::from_value(value).map_or_else(String::new, |value| value.in_words())
+    }
+}
+
+/// Whether a detector runs: every detector has this setting.
+pub static ENABLED: Setting<bool> = Setting::new("enabled", true, "whether the detector runs");
+
+/// The same for a detector that reports what is true of most programs: it is off unless asked for.
+pub static DISABLED: Setting<bool> = Setting::new("enabled", false, "whether the detector runs");
+
+/// All settings that are not at their defaults, by detector and key.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     changed: BTreeMap<(&'static str, &'static str), Value>,
-    names: BTreeMap<(&'static str, &'static str), Vec<String>>,
 }
 
 impl Settings {
-    /// Applies one `DETECTOR.KEY=VALUE`.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong and what the right ones are.
-    pub fn set(&mut self, assignment: &str) -> Result<(), String> {
-        let form =
-            || format!("`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s");
-        let (name, text) = assignment.split_once('=').ok_or_else(form)?;
-        let (id, key) = name.split_once('.').ok_or_else(form)?;
-        let detector = DETECTORS.iter().find(|detector| detector.id == id).ok_or_else(|| {
-            let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
-            format!("there is no detector `{id}`; the detectors are {}", ids.join(", "))
-        })?;
-        let setting = detector.all_settings().find(|setting| setting.key == key).ok_or_else(|| {
-            let keys: Vec<_> = detector.all_settings().map(|setting| setting.key).collect();
-            format!("detector {id} has no setting `{key}`; it has {}", keys.join(", "))
-        })?;
-        let value = setting.parse(text.trim()).map_err(|error| format!("{id}.{key}: {error}"))?;
-        if value == Value::Names {
-            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-            self.names.insert((detector.id, setting.key), names.collect());
-        }
-        self.changed.insert((detector.id, setting.key), value);
-        Ok(())
+    /// Changes a setting of a detector.
+    pub fn change(&mut self, detector: &'static str, setting: &'static dyn AnySetting, value: Value) {
+        self.changed.insert((detector, setting.key()), value);
+    }
+
+    /// The value in force of a setting of a detector.
+    pub fn value(&self, detector: &'static str, setting: &dyn AnySetting) -> Value {
+        self.changed.get(&(detector, setting.key())).cloned().unwrap_or_else(|| setting.default())
     }
 
     /// The settings as one detector sees them.
-    pub fn of(&self, detector: &Detector) -> Scoped<'_> {
-        Scoped { settings: self, detector: detector.id }
+    pub fn of(&self, detector: &'static str) -> Scoped<'_> {
+        Scoped { settings: self, detector }
     }
 }
 
@@ -143,43 +149,150 @@ pub struct Scoped<'a> {
     detector: &'static str,
 }
 
-impl<'a> Scoped<'a> {
-    fn get(&self, setting: &Setting) -> Value {
-        self.settings.changed.get(&(self.detector, setting.key)).copied().unwrap_or(setting.default)
+impl Scoped<'_> {
+    /// The value in force.
+    pub fn get<T: Type>(&self, setting: &Setting<T>) -> T {
+        let changed = self.settings.changed.get(&(self.detector, setting.key));
+        changed.and_then(T::from_value).unwrap_or_else(|| setting.default.clone())
+    }
+}
+
+impl Type for Duration {
+    fn parse(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map_err(|_| format!("`{text}` is not a duration; write it like 500ms, 10s or 2m"))
     }
 
-    /// A length of time; zero for a setting of another type.
-    pub fn duration(&self, setting: &Setting) -> Duration {
-        match self.get(setting) {
-            Value::Duration(duration) => duration,
-            _ => Duration::ZERO,
+    fn written(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+
+    fn in_words(&self) -> String {
+        words::limit(*self)
+    }
+
+    fn erase(self) -> Value {
+        Value::Duration(self)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Duration(duration) => Some(*duration),
+            _ => None,
         }
     }
+}
 
-    /// A number of things; zero for a setting of another type.
-    pub fn count(&self, setting: &Setting) -> usize {
-        match self.get(setting) {
-            Value::Count(count) => usize::try_from(count).unwrap_or(usize::MAX),
-            _ => 0,
+impl Type for usize {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.replace('_', "").parse().map_err(|_| format!("`{text}` is not a whole number of zero or more"))
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+
+    fn erase(self) -> Value {
+        Value::Count(self)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Count(count) => Some(*count),
+            _ => None,
         }
     }
+}
 
-    /// A share or rate; zero for a setting of another type.
-    pub fn number(&self, setting: &Setting) -> f64 {
-        match self.get(setting) {
-            Value::Number(number) => number,
-            _ => 0.0,
+impl Type for f64 {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number: &Self| number.is_finite() && *number >= 0.0);
+        number.ok_or_else(|| format!("`{text}` is not a number of zero or more"))
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+
+    fn erase(self) -> Value {
+        Value::Number(self)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => Some(*number),
+            _ => None,
         }
     }
+}
 
-    /// The names of a list; none for a setting of another type.
-    pub fn names(&self, setting: &Setting) -> &'a [String] {
-        self.settings.names.get(&(self.detector, setting.key)).map_or(&[], Vec::as_slice)
+impl Type for Share {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent.trim_end(), 100.0));
+        let share = number.parse().ok().map(|number: f64| number / unit).filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| format!("`{text}` is not a share; write it like 0.3 or 30%"))
     }
 
-    /// Whether a switch is on.
-    pub fn switch(&self, setting: &Setting) -> bool {
-        self.get(setting) == Value::Switch(true)
+    fn written(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn in_words(&self) -> String {
+        words::percent(self.0)
+    }
+
+    fn erase(self) -> Value {
+        Value::Share(self.0)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Share(share) => Some(Self(*share)),
+            _ => None,
+        }
+    }
+}
+
+impl Type for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+
+    fn erase(self) -> Value {
+        Value::Switch(self)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Switch(on) => Some(*on),
+            _ => None,
+        }
+    }
+}
+
+impl Type for Names {
+    fn parse(text: &str) -> Result<Self, String> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(Self(names.map(str::to_owned).collect()))
+    }
+
+    fn written(&self) -> String {
+        self.0.join(",")
+    }
+
+    fn erase(self) -> Value {
+        Value::Names(self.0)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Names(names) => Some(Self(names.clone())),
+            _ => None,
+        }
     }
 }
 
@@ -188,35 +301,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_validated() {
-        let mut settings = Settings::default();
-        assert_eq!(settings.set("blocked-worker.critical=250ms"), Ok(()));
-        for (wrong, says) in [
-            ("blocked-worker", "DETECTOR.KEY=VALUE"),
-            ("blocked.critical=1s", "there is no detector `blocked`; the detectors are"),
-            ("blocked-worker.criticl=1s", "it has"),
-            ("blocked-worker.critical=fast", "not a duration"),
-            ("deadlock.enabled=maybe", "neither true nor false"),
-        ] {
-            let error = settings.set(wrong).expect_err(wrong);
+    fn every_type_reads_what_it_writes_and_says_what_is_wrong() {
+        fn round_trip<T: Type>(value: T, wrong: &str, says: &str) {
+            assert_eq!(T::parse(&value.written()), Ok(value.clone()));
+            assert_eq!(T::from_value(&value.clone().erase()), Some(value));
+            let error = T::parse(wrong).expect_err(wrong);
             assert!(error.contains(says), "{error}");
         }
+        round_trip(Duration::from_millis(90_500), "fast", "not a duration");
+        round_trip(7_usize, "-1", "whole number");
+        round_trip(2.5, "inf", "zero or more");
+        round_trip(Share(0.3), "30", "like 0.3 or 30%");
+        round_trip(true, "maybe", "neither true nor false");
+        assert_eq!((Share::parse("30 %"), usize::parse("10_000")), (Ok(Share(0.3)), Ok(10_000)));
+        assert_eq!(
+            Names::parse("listener, src/main.rs:7,"),
+            Ok(Names(vec!["listener".into(), "src/main.rs:7".into()]))
+        );
     }
 
     #[test]
-    fn every_setting_reads_its_own_default_back() {
-        for detector in DETECTORS {
-            for setting in detector.all_settings() {
-                assert_eq!(
-                    setting.parse(&setting.default.to_string()),
-                    Ok(setting.default),
-                    "{}.{}",
-                    detector.id,
-                    setting.key
-                );
-                assert!(setting.key.chars().all(|it| it.is_ascii_lowercase() || it == '-'), "{}", setting.key);
-                assert!(!setting.help.is_empty());
-            }
-        }
+    fn a_changed_setting_is_seen_by_its_detector_alone() {
+        static LIMIT: Setting<Duration> = Setting::new("limit", Duration::from_secs(1), "a limit");
+        let mut settings = Settings::default();
+        settings.change("one", &LIMIT, Value::Duration(Duration::from_secs(2)));
+        assert_eq!(settings.of("one").get(&LIMIT), Duration::from_secs(2));
+        assert_eq!(settings.of("other").get(&LIMIT), Duration::from_secs(1));
     }
 }

@@ -5,6 +5,7 @@
 pub mod growth;
 pub mod holders;
 pub mod lock_order;
+pub mod look_alike;
 mod memory;
 pub mod poll_samples;
 mod schedule;

@@ -237,7 +237,7 @@ mod tests {
         let diagnosis = Diagnosis::new("recording".to_owned(), Settings::default(), DEFAULT_RETENTION);
         let mut target = Watched::new(diagnosis, watch::channel(Wanted::default()).0);
         let minute = Duration::from_secs(60);
-        let bar = Bar { fail_on: crate::detect::finding::Severity::Warning, min_updates: 1, partial_passes: false };
+        let bar = Bar { fail_on: crate::detect::severity::Severity::Warning, min_updates: 1, partial_passes: false };
         let plan = Plan { format: Format::Text, duration: Some(minute), heartbeat: minute, bar, judged: true };
         let mut tell = |seconds| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);

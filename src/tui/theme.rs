@@ -4,7 +4,7 @@ use std::env;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::detect::finding::Severity;
+use crate::detect::severity::Severity;
 use crate::escape::plain;
 use crate::model::entity::task::TaskState;
 

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use tokio_canary::detect::finding::{Finding, Role, Severity, State};
+use tokio_canary::detect::finding::Finding;
 use tokio_canary::detect::settings::Settings;
+use tokio_canary::detect::severity::{Severity, State};
+use tokio_canary::detect::subject::Role;
 use tokio_canary::diagnosis::{Diagnosis, Ended};
 use tokio_canary::feed::recording::{Speed, open};
 use tokio_canary::model::DEFAULT_RETENTION;

@@ -38,10 +38,11 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&[]),
         crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
     },
+    Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
     Layer {
         name: "detect",
-        modules: Modules::Only(&["evidence", "model"]),
+        modules: Modules::Only(&["evidence", "model", "words"]),
         crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror"]),
     },
     Layer {
@@ -52,7 +53,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "escape", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer {
         name: "tui",
-        modules: Modules::Only(&["detect", "diagnosis", "escape", "evidence", "model"]),
+        modules: Modules::Only(&["detect", "diagnosis", "escape", "evidence", "model", "words"]),
         crates: Crates::AllBut(WIRE),
     },
     Layer {
@@ -157,9 +158,10 @@ fn check_modules(layer: &Layer, source: &Source, all: &[Source], segments: &[Str
     }
     // A detector is a file or a folder of this name, and the registry beside them is the one that knows them all.
     let own = source.module();
-    if let (["detect", "detectors", detector, ..], ["detect", "detectors", other, ..]) = (own.as_slice(), &names[1..])
-        && detector != other
-        && all.iter().any(|source| source.module().get(..3) == Some(&["detect", "detectors", *other]))
+    if let (["detect", "detectors", family, detector], ["detect", "detectors", its, other, ..]) =
+        (own.as_slice(), &names[1..])
+        && (family, detector) != (its, other)
+        && all.iter().any(|source| source.module().get(..4) == Some(&["detect", "detectors", *its, *other]))
     {
         report(format!("the detector `{detector}` may not name the detector `{other}`"));
     }
@@ -232,8 +234,8 @@ fn each_rule_finds_its_violation() {
         ("detect/engine.rs", "//! S.\nuse ::tonic::Status;", "`detect` may not use the crate `tonic`"),
         ("detect/engine.rs", "//! S.\nuse crate::*;", "`detect` may not name the root item `*`"),
         (
-            "detect/detectors/deadlock.rs",
-            "//! S.\nuse super::long_polls::scan;",
+            "detect/detectors/stuck/deadlock.rs",
+            "//! S.\nuse crate::detect::detectors::blocking::long_polls::scan;",
             "may not name the detector `long_polls`",
         ),
         ("diagnosis.rs", "//! S.\nuse crate::feed::live;", "may name the events of `feed`, not its `live`"),
@@ -268,8 +270,14 @@ fn allowed_sources_pass() {
             "model/site.rs",
             "//! S.\n/// Not `crate::feed`, says tonic::Status.\nfn f() -> &'static str { \"crate::tui::x.unwrap()\" }",
         ),
-        ("detect/detectors/mod.rs", "//! S.\nstatic ALL: &[&D] = &[&deadlock::DETECTOR, &self::long_polls::DETECTOR];"),
-        ("detect/detectors/deadlock.rs", "//! S.\nuse crate::model::Model;\nuse super::Detector;"),
+        (
+            "detect/detectors/mod.rs",
+            "//! S.\nstatic ALL: &[&D] = &[&stuck::deadlock::DETECTOR, &self::blocking::long_polls::DETECTOR];",
+        ),
+        (
+            "detect/detectors/stuck/deadlock.rs",
+            "//! S.\nuse crate::evidence::Evidence;\nuse crate::detect::detector::Detector;",
+        ),
         ("diagnosis.rs", "//! S.\nuse crate::feed::{FeedEvent, Status};\nuse crate::{detect, model};"),
         ("alert/text.rs", "//! S.\nfn f() { println!(); }"),
         ("tui/mod.rs", tests.as_str()),
@@ -285,8 +293,8 @@ fn allowed_sources_pass() {
 fn check_one(path: &str, text: &str) -> Vec<String> {
     let others = [
         "alert/mod.rs",
-        "detect/detectors/deadlock.rs",
-        "detect/detectors/long_polls.rs",
+        "detect/detectors/stuck/deadlock.rs",
+        "detect/detectors/blocking/long_polls.rs",
         "feed/mod.rs",
         "model/mod.rs",
         "tui/mod.rs",

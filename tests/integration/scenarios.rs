@@ -11,9 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use tokio_canary::detect::detectors::DETECTORS;
-use tokio_canary::detect::finding::{Severity, State};
+use tokio_canary::detect::severity::{Severity, State};
 
-use crate::source::in_repository;
+use crate::source::{in_repository, read_sources};
 use crate::support::simulator::{Entry, Expectation, Scenario, Timeline, Told, play, seconds, worst};
 
 /// Updates come a little after the full second.
@@ -184,9 +184,17 @@ fn detectors_are_named_like_their_files() {
     let ids: BTreeSet<&str> = DETECTORS.iter().map(|detector| detector.id).collect();
     assert_eq!(ids.len(), DETECTORS.len(), "two detectors share an id");
     let folder = in_repository("src/detect/detectors");
-    let files = fs::read_dir(folder).expect("the detectors").map(|entry| entry.expect("a directory entry").path());
-    let files: BTreeSet<String> = files.map(|path| name(&path).replace('_', "-")).filter(|it| it != "mod").collect();
-    assert_eq!(files, ids.iter().map(|id| (*id).to_owned()).collect());
+    let files = read_sources(&folder).into_iter().filter_map(|source| {
+        let module = source.module();
+        let [family, detector] = module.as_slice() else { return None };
+        Some((detector.replace('_', "-"), (*family).to_owned()))
+    });
+    let rows = DETECTORS.iter().map(|row| (row.id.to_owned(), row.family.as_str().to_owned()));
+    assert_eq!(
+        files.collect::<BTreeSet<_>>(),
+        rows.collect(),
+        "a detector is called otherwise, or in another family's folder"
+    );
     for id in ids {
         let words_are_lower_case =
             id.split('-').all(|word| !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase()));

@@ -1,145 +1,124 @@
 //! The registry: every detector is one file here and one row in [`DETECTORS`].
 
-mod abandoned_wait;
-mod blocked_worker;
-mod blocking_pool_backlog;
-mod boxed_future;
-mod busy_loop;
-mod cancelled_work;
-mod contended_lock;
-mod costly_retention;
-mod deadlock;
-mod full_channel;
-mod futurelock;
-mod growing_queue;
-mod growing_waiters;
-mod held_across_await;
-mod lagging_receiver;
-mod large_future;
-mod lock_order;
-mod long_polls;
-mod lost_turn;
-mod lost_waker;
-mod needless_spawn_blocking;
-mod never_completes;
-mod not_instrumented;
-mod partial_feed;
-mod permit_leak;
-mod process_paused;
-mod quiet_feed;
-mod reader_convoy;
-mod runtime_stalled;
-mod scheduling_delay;
-mod task_pileup;
-mod vanished_singleton;
-mod waker_growth;
+mod blocking;
+mod cancellation;
+mod contention;
+mod feed;
+mod queue;
+mod size;
+mod spin;
+mod stuck;
 
-use std::time::Duration;
-
-use super::finding::{Family, Grade, Symptom};
-use super::settings::{ENABLED, Scoped, Setting};
-use crate::evidence::Evidence;
-
-/// Everything there is to know about a detector.
-///
-/// A detector keeps no state: history lives in the model, ages live in the engine.
-#[derive(Debug)]
-pub struct Detector {
-    /// Its name: command line value, settings prefix, JSON id and name of its docs page.
-    pub id: &'static str,
-    /// What it is about.
-    pub family: Family,
-    /// What kind of statement it makes.
-    pub grade: Grade,
-    /// What it finds, in a few words.
-    pub title: &'static str,
-    /// Its docs page: what it means, why it hurts, what the evidence says, what to do, when it is wrong.
-    pub explain: &'static str,
-    /// Its own thresholds.
-    pub settings: &'static [Setting],
-    /// How long a symptom must last.
-    pub timing: Timing,
-    /// What it needs of the feed.
-    pub needs: Needs,
-    /// Looks at the evidence and reports symptoms.
-    pub scan: fn(&Evidence<'_>, Scoped<'_>, &mut Vec<Symptom>),
-}
-
-/// How long symptoms must last to become findings, and findings to go away.
-#[derive(Debug, Clone, Copy)]
-pub struct Timing {
-    /// In so many scans in a row.
-    pub updates: u64,
-    /// And for so long.
-    pub hold: Duration,
-    /// So long after the last sighting it is resolved.
-    pub keep_firing: Duration,
-    /// How far back it looks: a run shorter than this has not evaluated it.
-    pub window: Duration,
-}
-
-/// How complete the feed has to be for a detector to be right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// It judges the feed itself.
-    Nothing,
-    /// It judges counters of known things, which are exact whatever else is lost.
-    Counters,
-    /// It compares counts of things over time, which losses and late news distort.
-    Everything,
-}
-
-impl Detector {
-    /// Whether it runs at all: the one setting that all have. A detector that is off unless asked for has it among its own.
-    pub fn enabled(&self) -> &Setting {
-        self.settings.iter().find(|setting| setting.key == ENABLED.key).unwrap_or(&ENABLED)
-    }
-
-    /// Its own settings and the one that all have, which comes first.
-    pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
-        let own = self.settings.iter().filter(|setting| setting.key != ENABLED.key);
-        std::iter::once(self.enabled()).chain(own)
-    }
-}
+use super::detector::Detector;
+use super::settings::Settings;
 
 /// Every detector there is, in the order of the documentation.
 pub static DETECTORS: &[&Detector] = &[
-    &blocked_worker::DETECTOR,
-    &long_polls::DETECTOR,
-    &runtime_stalled::DETECTOR,
-    &scheduling_delay::DETECTOR,
-    &busy_loop::DETECTOR,
-    &needless_spawn_blocking::DETECTOR,
-    &full_channel::DETECTOR,
-    &growing_queue::DETECTOR,
-    &lagging_receiver::DETECTOR,
-    &growing_waiters::DETECTOR,
-    &task_pileup::DETECTOR,
-    &blocking_pool_backlog::DETECTOR,
-    &deadlock::DETECTOR,
-    &futurelock::DETECTOR,
-    &permit_leak::DETECTOR,
-    &lost_waker::DETECTOR,
-    &never_completes::DETECTOR,
-    &waker_growth::DETECTOR,
-    &abandoned_wait::DETECTOR,
-    &lock_order::DETECTOR,
-    &vanished_singleton::DETECTOR,
-    &contended_lock::DETECTOR,
-    &held_across_await::DETECTOR,
-    &reader_convoy::DETECTOR,
-    &cancelled_work::DETECTOR,
-    &lost_turn::DETECTOR,
-    &large_future::DETECTOR,
-    &boxed_future::DETECTOR,
-    &partial_feed::DETECTOR,
-    &not_instrumented::DETECTOR,
-    &quiet_feed::DETECTOR,
-    &process_paused::DETECTOR,
-    &costly_retention::DETECTOR,
+    &blocking::blocked_worker::DETECTOR,
+    &blocking::long_polls::DETECTOR,
+    &blocking::runtime_stalled::DETECTOR,
+    &blocking::scheduling_delay::DETECTOR,
+    &spin::busy_loop::DETECTOR,
+    &spin::needless_spawn_blocking::DETECTOR,
+    &queue::full_channel::DETECTOR,
+    &queue::growing_queue::DETECTOR,
+    &queue::lagging_receiver::DETECTOR,
+    &queue::growing_waiters::DETECTOR,
+    &queue::task_pileup::DETECTOR,
+    &queue::blocking_pool_backlog::DETECTOR,
+    &stuck::deadlock::DETECTOR,
+    &stuck::futurelock::DETECTOR,
+    &stuck::permit_leak::DETECTOR,
+    &stuck::lost_waker::DETECTOR,
+    &stuck::never_completes::DETECTOR,
+    &stuck::waker_growth::DETECTOR,
+    &stuck::abandoned_wait::DETECTOR,
+    &stuck::lock_order::DETECTOR,
+    &stuck::vanished_singleton::DETECTOR,
+    &contention::contended_lock::DETECTOR,
+    &contention::held_across_await::DETECTOR,
+    &contention::reader_convoy::DETECTOR,
+    &cancellation::cancelled_work::DETECTOR,
+    &cancellation::lost_turn::DETECTOR,
+    &size::large_future::DETECTOR,
+    &size::boxed_future::DETECTOR,
+    &feed::partial_feed::DETECTOR,
+    &feed::not_instrumented::DETECTOR,
+    &feed::quiet_feed::DETECTOR,
+    &feed::process_paused::DETECTOR,
+    &feed::costly_retention::DETECTOR,
 ];
 
 /// The detector of this id.
 pub fn detector(id: &str) -> Option<&'static Detector> {
     DETECTORS.iter().copied().find(|detector| detector.id == id)
+}
+
+/// Changes one setting, as in `DETECTOR.KEY=VALUE`.
+///
+/// # Errors
+/// A sentence that says what is wrong and what the right ones are.
+pub fn configure(settings: &mut Settings, assignment: &str) -> Result<(), String> {
+    let form =
+        || format!("`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s");
+    let (name, text) = assignment.split_once('=').ok_or_else(form)?;
+    let (id, key) = name.split_once('.').ok_or_else(form)?;
+    let detector = detector(id).ok_or_else(|| {
+        let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
+        format!("there is no detector `{id}`; the detectors are {}", ids.join(", "))
+    })?;
+    let setting = detector.setting(key).ok_or_else(|| {
+        let keys: Vec<_> = detector.all_settings().map(|setting| setting.key()).collect();
+        format!("detector {id} has no setting `{key}`; it has {}", keys.join(", "))
+    })?;
+    let value = setting.parse(text).map_err(|error| format!("{id}.{key}: {error}"))?;
+    settings.change(detector.id, setting, value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn settings_are_validated() {
+        let mut settings = Settings::default();
+        assert_eq!(configure(&mut settings, "blocked-worker.critical=250ms"), Ok(()));
+        for (wrong, says) in [
+            ("blocked-worker", "DETECTOR.KEY=VALUE"),
+            ("blocked.critical=1s", "there is no detector `blocked`; the detectors are"),
+            ("blocked-worker.criticl=1s", "it has"),
+            ("blocked-worker.critical=fast", "not a duration"),
+            ("deadlock.enabled=maybe", "neither true nor false"),
+        ] {
+            let error = configure(&mut settings, wrong).expect_err(wrong);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_setting_reads_its_own_default_back() {
+        for detector in DETECTORS {
+            for setting in detector.all_settings() {
+                let (key, default) = (setting.key(), setting.default());
+                assert_eq!(setting.parse(&setting.written(&default)), Ok(default), "{}.{key}", detector.id);
+                assert!(key.chars().all(|it| it.is_ascii_lowercase() || it == '-'), "{key}");
+                assert!(!setting.help().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn every_cause_is_a_detector_and_none_explains_what_explains_it() {
+        let explains: BTreeSet<(&str, &str)> = DETECTORS
+            .iter()
+            .flat_map(|effect| effect.explained_by.iter().map(|cause| (cause.detector, effect.id)))
+            .collect();
+        for (cause, effect) in &explains {
+            assert!(detector(cause).is_some(), "{effect} is explained by {cause}, which does not exist");
+            assert!(!explains.contains(&(*effect, *cause)), "{cause} and {effect} explain each other");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use ratatui::style::Style;
 
 use super::{Filter, Listing, Look, Sort, descending};
-use crate::detect::finding::{Finding, State};
+use crate::detect::finding::Finding;
+use crate::detect::severity::State;
 use crate::diagnosis::Diagnosis;
 use crate::model::time::Timestamp;
 use crate::tui::format::{grouped, short};

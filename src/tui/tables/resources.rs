@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::style::Style;
 
 use super::{Filter, Listing, Look, Sort, SortKey, descending, sorted};
-use crate::detect::wording;
+use crate::detect::describe;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::model::ResourceKey;
@@ -84,7 +84,7 @@ impl Listing for Resources {
                 let parent = resource.parent.and_then(|parent| model.resource(parent));
                 parent.map_or_else(|| "-".to_owned(), |parent| parent.id.to_string()).into()
             }
-            ResourceColumn::Kind => wording::type_name(resource).into(),
+            ResourceColumn::Kind => describe::type_name(resource).into(),
             ResourceColumn::Type => resource.concrete_type.to_string().into(),
             ResourceColumn::Visibility => (if resource.internal { "internal" } else { "public" }).to_owned().into(),
             ResourceColumn::Total => short(age(resource, look.diagnosis.now())).into(),
@@ -95,7 +95,7 @@ impl Listing for Resources {
             ResourceColumn::Fill => fill(resource).into(),
             ResourceColumn::Wait => longest_wait(model, *key).map(short).unwrap_or_default().into(),
             ResourceColumn::Attributes => attributes(resource).into(),
-            ResourceColumn::Location => wording::resource_location(model, *key).into(),
+            ResourceColumn::Location => describe::resource_location(model, *key).into(),
         }
     }
 

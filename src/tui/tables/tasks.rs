@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::style::Style;
 
 use super::{Filter, Listing, Look, Sort, SortKey, descending, sorted};
-use crate::detect::wording;
+use crate::detect::describe;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::model::entity::task::{Task, TaskState};
@@ -161,9 +161,9 @@ fn waits_for(model: &Evidence<'_>, key: TaskKey, task: &Task) -> String {
     let Some((lock, resource)) = lock else {
         return model.op(op).map(|op| format!("{} {age}{more}", op.source)).unwrap_or_default();
     };
-    let place = wording::resource_location(model, lock);
+    let place = describe::resource_location(model, lock);
     let file = place.rsplit('/').next().unwrap_or_default();
-    format!("{} {age}{more} {file}", wording::type_name(resource))
+    format!("{} {age}{more} {file}", describe::type_name(resource))
 }
 
 fn matches(model: &Evidence<'_>, task: &Task, filter: &Filter) -> bool {

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use ratatui::style::Style;
 
-use crate::detect::finding::{Fact, Finding, Related, State};
-use crate::detect::wording;
+use crate::detect::describe;
+use crate::detect::finding::Finding;
+use crate::detect::severity::State;
+use crate::detect::subject::Related;
+use crate::detect::symptom::Fact;
 use crate::diagnosis::Diagnosis;
 use crate::tui::format::number;
 use crate::tui::state::About;
 use crate::tui::tables::findings::FindingKey;
 use crate::tui::widgets::page::Page;
+use crate::words;
 
 /// Most tasks, resources or other findings that are listed.
 const MOST: usize = 12;
@@ -32,7 +36,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: &Finding
     page.text(&symptom.recommendation, Style::new());
     let explain = format!("More about it: tokio-canary explain {}", finding.detector.id);
     page.text(&explain, theme.dim());
-    evidence(page, &symptom.evidence);
+    evidence(page, &symptom.facts);
     involved(page, finding, diagnosis);
     if !finding.explains.is_empty() {
         page.heading("It explains");
@@ -44,8 +48,8 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: &Finding
 
 /// Severity, grade, age and how often seen, in one sentence.
 fn standing(finding: &Finding, diagnosis: &Diagnosis) -> String {
-    let ago = |at| wording::duration(diagnosis.now().since(at));
-    let times = wording::count(usize::try_from(finding.count).unwrap_or(usize::MAX), "time");
+    let ago = |at| words::duration(diagnosis.now().since(at));
+    let times = words::count(usize::try_from(finding.count).unwrap_or(usize::MAX), "time");
     let kind = format!("{} ({})", finding.severity().as_str(), finding.grade().as_str());
     let first = ago(finding.first_seen);
     match finding.state {
@@ -63,7 +67,7 @@ fn evidence(page: &mut Page<About>, evidence: &[Fact]) {
     page.heading("Fact");
     let row = |it: &Fact| {
         let threshold = it.threshold.map_or_else(|| "-".to_owned(), |limit| value(limit, it.unit));
-        let window = it.window.map_or_else(|| "now".to_owned(), wording::duration);
+        let window = it.window.map_or_else(|| "now".to_owned(), words::duration);
         vec![it.metric.to_owned(), value(it.observed, it.unit), threshold, window]
     };
     page.grid(&["measured", "value", "threshold", "over"], &evidence.iter().map(row).collect::<Vec<_>>());
@@ -72,8 +76,8 @@ fn evidence(page: &mut Page<About>, evidence: &[Fact]) {
 /// A number with its unit; seconds as durations are written everywhere else.
 fn value(observed: f64, unit: &str) -> String {
     match (unit, Duration::try_from_secs_f64(observed)) {
-        ("s", Ok(duration)) => wording::duration(duration),
-        ("ratio", _) => wording::percent(observed),
+        ("s", Ok(duration)) => words::duration(duration),
+        ("ratio", _) => words::percent(observed),
         ("", _) => number(observed),
         _ => format!("{} {unit}", number(observed)),
     }
@@ -96,12 +100,12 @@ fn involved(page: &mut Page<About>, finding: &Finding, diagnosis: &Diagnosis) {
     let model = &diagnosis.evidence();
     for key in symptom.scope.tasks.iter().take(MOST) {
         if let Some(task) = model.task(*key) {
-            page.item("-", &wording::task(model, task), Some(About::Task(*key)));
+            page.item("-", &describe::task(model, task), Some(About::Task(*key)));
         }
     }
     for key in symptom.scope.resources.iter().take(MOST) {
         if model.resource(*key).is_some() {
-            page.item("-", &wording::resource(model, *key), Some(About::Resource(*key)));
+            page.item("-", &describe::resource(model, *key), Some(About::Resource(*key)));
         }
     }
 }

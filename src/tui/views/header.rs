@@ -9,13 +9,13 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-use crate::detect::finding::Severity;
-use crate::detect::wording;
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Diagnosis, Ended, Status};
 use crate::tui::format::{count, grouped, short, whole};
 use crate::tui::state::{Pane, Root, UiState};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::text::{Cut, cut};
+use crate::words;
 
 /// A part of a line: its long and its short form, and how soon it is left out where both are too long; zero never.
 struct Part {
@@ -75,7 +75,7 @@ fn connection_line(pane: &Pane, theme: &Theme, now: SystemTime, width: usize) ->
     parts.push(Part::new(count(updates, "update"), format!("{}u", grouped(updates)), Style::new(), 3));
     let quality = live.model().quality();
     if let Some(lag) = quality.lag.filter(|_| quality.is_lagging()) {
-        parts.push(Part::new(format!("lags by {}", wording::duration(lag)), "LAG", theme.bad(), 1));
+        parts.push(Part::new(format!("lags by {}", words::duration(lag)), "LAG", theme.bad(), 1));
     }
     let missing: Vec<&str> =
         live.gaps().into_iter().filter(|gap| !matches!(*gap, "paused" | "quiet" | "lagging")).collect();

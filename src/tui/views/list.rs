@@ -7,7 +7,6 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::{finding, notice};
-use crate::detect::wording;
 use crate::tui::format::{cells, count, grouped, whole};
 use crate::tui::state::Pane;
 use crate::tui::tables::{Listing, Look, Table};
@@ -15,6 +14,7 @@ use crate::tui::theme::Theme;
 use crate::tui::widgets::page::Page;
 use crate::tui::widgets::table::{self, TableRow, fit};
 use crate::tui::widgets::text::{Cut, cut};
+use crate::words;
 
 /// A list of findings leaves room for a page below it from this height on.
 const ROOM_FOR_PAGE: u16 = 16;
@@ -42,7 +42,7 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
     let more = lines.len().saturating_sub(usize::from(below.height));
     frame.render_widget(Paragraph::new(lines), below);
     if more > 0 && below.height > 0 {
-        let text = format!("{} more: Enter", wording::count(more + 1, "line"));
+        let text = format!("{} more: Enter", words::count(more + 1, "line"));
         let last = Rect::new(below.x, below.bottom() - 1, below.width, 1);
         frame.render_widget(ratatui::widgets::Clear, last);
         frame.render_widget(Paragraph::new(Line::styled(text, theme.dim())), last);

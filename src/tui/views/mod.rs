@@ -21,7 +21,7 @@ use super::state::{About, Pane, Root, UiState};
 use super::tables::Look;
 use super::theme::Theme;
 use super::widgets::page::{Finished, Page, Reader};
-use crate::detect::wording;
+use crate::words;
 
 /// Nothing of use fits into less.
 const LEAST: (u16, u16) = (20, 6);
@@ -99,7 +99,7 @@ fn draw_reader<L: Clone + PartialEq>(frame: &mut Frame<'_>, area: Rect, theme: &
     let (above, below) = reader.hidden();
     let more = match (above, below) {
         (0, 0) => return,
-        (0, below) => format!(" {} more ", wording::count(below, "line")),
+        (0, below) => format!(" {} more ", words::count(below, "line")),
         (_, 0) => " end ".to_owned(),
         (above, below) => format!(" {above} above, {below} below "),
     };

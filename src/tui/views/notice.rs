@@ -4,12 +4,12 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::detect::detectors::DETECTORS;
-use crate::detect::wording;
 use crate::diagnosis::{Diagnosis, Ended, Status};
 use crate::tui::format::{count, whole};
 use crate::tui::state::About;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::page::Page;
+use crate::words;
 
 /// Lines over every view about a connection that is not as it should be; none if all is well.
 pub(super) fn banner(diagnosis: &Diagnosis, theme: &Theme, width: u16) -> Vec<Line<'static>> {
@@ -48,7 +48,7 @@ pub(super) fn no_findings(page: &mut Page<About>, diagnosis: &Diagnosis) {
             "{} and {} have been watched for {}, in {}, by {} detectors.",
             count(whole(model.tasks().len()), "task"),
             count(whole(model.resources().len()), "resource"),
-            wording::duration(observed),
+            words::duration(observed),
             count(diagnosis.updates(), "update"),
             DETECTORS.len(),
         ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::style::Style;
 
 use super::wait;
-use crate::detect::wording;
+use crate::detect::describe;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::model::entity::resource::Resource;
@@ -15,6 +15,7 @@ use crate::tui::state::About;
 use crate::tui::tables::resources::{age, fill};
 use crate::tui::widgets::page::Page;
 use crate::tui::widgets::sparkline::sparkline;
+use crate::words;
 
 /// Most ops, holders or parts that are listed.
 const MOST: usize = 50;
@@ -27,7 +28,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: Resource
     let Some(resource) = model.resource(key) else {
         return page.text("This resource was dropped, and was forgotten.", theme.dim());
     };
-    page.text(&wording::resource(model, key), theme.strong());
+    page.text(&describe::resource(model, key), theme.strong());
     about(page, diagnosis, resource);
     holders(page, model, key);
     ops(page, model, key);
@@ -41,7 +42,7 @@ fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
     page.field("type", &resource.concrete_type);
     page.field("made at", if resource.location.is_unknown() { "unknown" } else { resource.location.as_str() });
     let ended = if resource.dropped.is_some() { ", then dropped" } else { "" };
-    page.field("existed for", &format!("{}{ended}", wording::duration(age(resource, diagnosis.now()))));
+    page.field("existed for", &format!("{}{ended}", words::duration(age(resource, diagnosis.now()))));
     let fill = fill(resource);
     if !fill.is_empty() {
         page.field("fill", &fill);
@@ -53,7 +54,7 @@ fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
         page.field("depth", &format!("|{}|", sparkline(&theme, &depths[last..])));
     }
     if let Some(parent) = resource.parent {
-        page.item("-", &format!("part of {}", wording::resource(model, parent)), Some(About::Resource(parent)));
+        page.item("-", &format!("part of {}", describe::resource(model, parent)), Some(About::Resource(parent)));
     }
     if !resource.attributes.is_empty() {
         page.heading("Attributes");
@@ -92,7 +93,7 @@ fn ops(page: &mut Page<About>, model: &Evidence<'_>, key: ResourceKey) {
     for (done, age, key) in ops.iter().take(MOST) {
         let Some(op) = model.op(*key) else { continue };
         let who = op.task.and_then(|task| model.task(task));
-        let who = who.map_or_else(|| "an unknown task".to_owned(), |task| wording::task(model, task));
+        let who = who.map_or_else(|| "an unknown task".to_owned(), |task| describe::task(model, task));
         let permits = match (op.stats.obtained, op.stats.requested) {
             (Some(obtained), Some(requested)) => format!(", {obtained} of {requested} permits"),
             _ => String::new(),
@@ -114,14 +115,14 @@ fn turnover(page: &mut Page<About>, model: &Evidence<'_>, resource: &Resource) {
     }
     page.heading("Turnover");
     let last = resource.grants.last().map_or_else(String::new, |grant| {
-        format!(", the last one {} ago", wording::duration(model.running_since(grant.at)))
+        format!(", the last one {} ago", words::duration(model.running_since(grant.at)))
     });
     page.text(&format!("It changed hands {}{last}.", count(resource.grants.total(), "time")), Style::new());
     let from = model.now().minus(WINDOW);
     let mut rows = Vec::new();
     for kind in resource.waits.kinds() {
         let window = resource.waits.window(kind, from);
-        let at = |share| window.quantile(share).map_or_else(|| "-".to_owned(), wording::duration);
+        let at = |share| window.quantile(share).map_or_else(|| "-".to_owned(), words::duration);
         rows.push(vec![
             kind.as_str().to_owned(),
             grouped(window.granted),

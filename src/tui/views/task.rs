@@ -3,7 +3,6 @@
 use ratatui::style::Style;
 
 use super::wait;
-use crate::detect::wording;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::model::TaskKey;
@@ -14,6 +13,7 @@ use crate::tui::state::About;
 use crate::tui::tables::tasks::{Times, location};
 use crate::tui::widgets::page::Page;
 use crate::tui::widgets::sparkline::sparkline;
+use crate::words;
 
 /// Columns of a distribution.
 const BARS: usize = 40;
@@ -71,15 +71,15 @@ fn times(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     let times = Times::of(task, diagnosis.now());
     let share = |part: std::time::Duration| {
         let share = part.as_secs_f64() / times.total.as_secs_f64().max(f64::MIN_POSITIVE);
-        format!("{} ({})", wording::duration(part), wording::percent(share.min(1.0)))
+        format!("{} ({})", words::duration(part), words::percent(share.min(1.0)))
     };
     page.heading("Time");
-    page.field("total", &wording::duration(times.total));
+    page.field("total", &words::duration(times.total));
     page.field("busy", &format!("{}, in {}", share(times.busy), count(task.stats.poll.polls, "poll")));
     page.field("scheduled", &share(times.scheduled));
     page.field("idle", &share(times.idle));
     if let (TaskState::Running, Some(started)) = (task.state(), task.stats.poll.started) {
-        page.field("present poll", &format!("for {}", wording::duration(diagnosis.now().since(started))));
+        page.field("present poll", &format!("for {}", words::duration(diagnosis.now().since(started))));
     }
 }
 
@@ -95,7 +95,7 @@ fn wakers(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     page.field("wakers", &wakers);
     let last = stats
         .last_wake
-        .map_or_else(String::new, |at| format!(", last {} ago", wording::duration(diagnosis.now().since(at))));
+        .map_or_else(String::new, |at| format!(", last {} ago", words::duration(diagnosis.now().since(at))));
     page.field("woken", &format!("{}{last}", count(stats.wakes, "time")));
     page.field("by itself", &count(stats.self_wakes, "time"));
 }
@@ -118,8 +118,8 @@ fn distributions(page: &mut Page<About>, model: &Evidence<'_>, key: TaskKey) {
         let mut names: Vec<&str> = shares.iter().map(|(name, _)| *name).collect();
         names.push("longest");
         let mut row: Vec<String> =
-            shares.iter().map(|(_, share)| wording::duration(durations.quantile(*share))).collect();
-        row.push(wording::duration(durations.longest()));
+            shares.iter().map(|(_, share)| words::duration(durations.quantile(*share))).collect();
+        row.push(words::duration(durations.longest()));
         page.grid(&names, &[row]);
         shape(page, durations);
     }
@@ -139,7 +139,7 @@ fn shape(page: &mut Page<About>, durations: &Durations) {
 fn siblings(page: &mut Page<About>, diagnosis: &Diagnosis, task: &Task) {
     let Some(site) = diagnosis.model().site(task.site) else { return };
     page.heading("Tasks of this spawn site");
-    let median = wording::duration(site.median_age(diagnosis.now()));
+    let median = words::duration(site.median_age(diagnosis.now()));
     page.text(
         &format!(
             "{} alive (median age {median}), {} seen, {} completed, {} cancelled.",

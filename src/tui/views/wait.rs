@@ -1,6 +1,6 @@
 //! Why a task does not go on, step by step.
 
-use crate::detect::wording;
+use crate::detect::describe;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::evidence::holders::{Confidence, Holder};
@@ -9,6 +9,7 @@ use crate::model::TaskKey;
 use crate::model::entity::task::{Task, TaskState};
 use crate::tui::state::About;
 use crate::tui::widgets::page::Page;
+use crate::words;
 
 /// Most holders of one resource that are listed.
 const MOST: usize = 4;
@@ -35,7 +36,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey,
         let due = model.due(timer).map(|due| due.since(diagnosis.now()));
         let rest = due
             .filter(|left| !left.is_zero())
-            .map_or_else(String::new, |left| format!(", which ends in {} unless it is reset", wording::duration(left)));
+            .map_or_else(String::new, |left| format!(", which ends in {} unless it is reset", words::duration(left)));
         page.item("-", &format!("a {} that it made in its last poll{rest}", timer.kind.as_str()), None);
     }
     if chain.is_empty() && timer.is_none() {
@@ -48,12 +49,12 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey,
 
 fn write_step(page: &mut Page<About>, model: &Evidence<'_>, chain: &[Step], index: usize, step: &Step) {
     let Some(op) = model.op(step.op) else { return };
-    let age = wording::duration(model.running_since(model.waiting_since(op)));
+    let age = words::duration(model.running_since(model.waiting_since(op)));
     let who = match model.task(step.task) {
-        Some(task) if index > 0 => format!("{} ", wording::task(model, task)),
+        Some(task) if index > 0 => format!("{} ", describe::task(model, task)),
         _ => String::new(),
     };
-    let what = wording::resource(model, step.resource);
+    let what = describe::resource(model, step.resource);
     let sentence = format!("{who}waits {age} for {what} ({})", op.source);
     page.item(&format!("{}.", index + 1), &sentence, Some(About::Resource(step.resource)));
     if step.holders.is_empty() {
@@ -66,17 +67,17 @@ fn write_step(page: &mut Page<About>, model: &Evidence<'_>, chain: &[Step], inde
     }
     let more = step.holders.len().saturating_sub(MOST);
     if more > 0 {
-        page.item("  ", &format!("and {}", wording::count(more, "other task")), None);
+        page.item("  ", &format!("and {}", words::count(more, "other task")), None);
     }
 }
 
 /// A holder, for how long it has held, and how sure that is.
 pub(super) fn held(model: &Evidence<'_>, holder: &Holder) -> String {
     let who =
-        model.task(holder.task).map_or_else(|| "a task that is gone".to_owned(), |task| wording::task(model, task));
+        model.task(holder.task).map_or_else(|| "a task that is gone".to_owned(), |task| describe::task(model, task));
     let sure = match holder.confidence {
         Confidence::Likely => "likely",
         Confidence::Possible => "possibly",
     };
-    format!("{who} for {} ({sure})", wording::duration(model.running_since(holder.since)))
+    format!("{who} for {} ({sure})", words::duration(model.running_since(holder.since)))
 }

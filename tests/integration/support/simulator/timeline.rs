@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use prost::Message;
-use tokio_canary::detect::finding::{Severity, State, Transition};
+use tokio_canary::detect::detectors::configure;
+use tokio_canary::detect::finding::Transition;
 use tokio_canary::detect::settings::Settings;
+use tokio_canary::detect::severity::{Severity, State};
 use tokio_canary::diagnosis::Diagnosis;
 use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
@@ -97,7 +99,7 @@ pub(crate) enum Told {
 pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
     let mut settings = Settings::default();
     for assignment in &scenario.set {
-        settings.set(assignment).unwrap_or_else(|error| panic!("{error}"));
+        configure(&mut settings, assignment).unwrap_or_else(|error| panic!("{error}"));
     }
     let mut player = Player {
         scenario,

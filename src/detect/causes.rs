@@ -1,0 +1,152 @@
+//! What explains what: a cause hides the symptoms that follow from it. Each detector's row says by what it is explained.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::symptom::Scope;
+use crate::model::time::Timestamp;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
+
+/// What had made no progress for longer than this when a cause began is not explained by it.
+const SHORTLY_BEFORE: Duration = Duration::from_secs(5);
+
+/// How far a cause reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// What shares a lock, a channel or a task with it.
+    Involved,
+    /// What shares a spawn site with it.
+    Site,
+    /// What has made no progress since the cause began to stall others, but did shortly before.
+    Stalled,
+    /// Everything.
+    All,
+}
+
+/// A detector whose findings explain those of another, and how far they reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// The id of the detector.
+    pub detector: &'static str,
+    /// How far its findings reach.
+    pub reach: Reach,
+}
+
+impl Cause {
+    /// It explains what shares a lock, a channel or a task with it.
+    pub const fn involved(detector: &'static str) -> Self {
+        Self { detector, reach: Reach::Involved }
+    }
+
+    /// It explains what shares a spawn site with it.
+    pub const fn at_site(detector: &'static str) -> Self {
+        Self { detector, reach: Reach::Site }
+    }
+
+    /// It explains what stopped when it began to stall others.
+    pub const fn stalling(detector: &'static str) -> Self {
+        Self { detector, reach: Reach::Stalled }
+    }
+
+    /// It explains everything.
+    pub const fn of_all(detector: &'static str) -> Self {
+        Self { detector, reach: Reach::All }
+    }
+}
+
+/// What a finding touches, as a key to look it up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Touched {
+    Resource(ResourceKey),
+    Task(TaskKey),
+    Site(SiteKey),
+}
+
+/// The findings that may explain others, by detector and by what they touch: looking one up costs what it touches, not how many there are.
+#[derive(Debug, Default)]
+pub(super) struct CauseIndex<'a> {
+    touched: FxHashMap<(&'static str, Touched), &'a str>,
+    stalls: BTreeMap<&'static str, Vec<(Timestamp, &'a str)>>,
+    any: BTreeMap<&'static str, &'a str>,
+}
+
+impl<'a> CauseIndex<'a> {
+    /// Adds a finding. Of several that touch the same thing, the first counts.
+    pub(super) fn add(&mut self, detector: &'static str, fingerprint: &'a str, scope: &Scope) {
+        for touched in touched(scope) {
+            self.touched.entry((detector, touched)).or_insert(fingerprint);
+        }
+        if let Some(since) = scope.stalls_since {
+            self.stalls.entry(detector).or_default().push((since, fingerprint));
+        }
+        self.any.entry(detector).or_insert(fingerprint);
+    }
+
+    /// The fingerprint of a finding that explains one that touches this and is explained by these.
+    pub(super) fn explaining(&self, causes: &[Cause], scope: &Scope) -> Option<&'a str> {
+        causes.iter().find_map(|cause| self.by(*cause, scope))
+    }
+
+    fn by(&self, cause: Cause, scope: &Scope) -> Option<&'a str> {
+        let sharing = |touched: Touched| self.touched.get(&(cause.detector, touched)).copied();
+        match cause.reach {
+            Reach::Involved => {
+                let involved = touched(scope).filter(|it| !matches!(it, Touched::Site(_)));
+                involved.filter_map(sharing).min()
+            }
+            Reach::Site => scope.sites.iter().map(|site| Touched::Site(*site)).filter_map(sharing).min(),
+            Reach::Stalled => {
+                let stalls = self.stalls.get(cause.detector)?;
+                stalls.iter().find(|(since, _)| stopped_with(*since, scope)).map(|(_, fingerprint)| *fingerprint)
+            }
+            Reach::All => self.any.get(cause.detector).copied(),
+        }
+    }
+}
+
+fn touched(scope: &Scope) -> impl Iterator<Item = Touched> + '_ {
+    let resources = scope.resources.iter().map(|key| Touched::Resource(*key));
+    let tasks = scope.tasks.iter().map(|key| Touched::Task(*key));
+    resources.chain(tasks).chain(scope.sites.iter().map(|key| Touched::Site(*key)))
+}
+
+/// Whether what a symptom complains of made no progress since a time, but did shortly before.
+fn stopped_with(since: Timestamp, scope: &Scope) -> bool {
+    scope.last_progress.is_none_or(|last| last <= since && since.since(last) <= SHORTLY_BEFORE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_blocked_worker_explains_only_what_stopped_with_it() {
+        let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
+        let mut index = CauseIndex::default();
+        index.add("blocked-worker", "the cause", &cause);
+        for (last, explained) in [(200, false), (99, true), (40, false)] {
+            let effect = Scope { last_progress: Some(at(last)), ..Scope::default() };
+            let found = index.explaining(&[Cause::stalling("blocked-worker")], &effect);
+            assert_eq!(found.is_some(), explained, "{last}");
+        }
+    }
+
+    #[test]
+    fn what_shares_nothing_is_not_explained() {
+        let mut keys = slotmap::SlotMap::<TaskKey, ()>::with_key();
+        let (one, other) = (keys.insert(()), keys.insert(()));
+        let mut index = CauseIndex::default();
+        index.add("deadlock", "the cause", &Scope { tasks: vec![one], ..Scope::default() });
+        let of = |task| Scope { tasks: vec![task], ..Scope::default() };
+        assert_eq!(index.explaining(&[Cause::involved("deadlock")], &of(one)), Some("the cause"));
+        assert_eq!(index.explaining(&[Cause::involved("deadlock")], &of(other)), None);
+        assert_eq!(index.explaining(&[Cause::at_site("deadlock")], &of(one)), None);
+        assert_eq!(index.explaining(&[Cause::of_all("deadlock")], &of(other)), Some("the cause"));
+    }
+}

@@ -1,0 +1,4 @@
+//! Large tasks.
+
+pub(super) mod boxed_future;
+pub(super) mod large_future;

@@ -1,0 +1,4 @@
+//! Tasks that never rest.
+
+pub(super) mod busy_loop;
+pub(super) mod needless_spawn_blocking;

@@ -1,0 +1,88 @@
+//! Harmless explanations that a finding could also have, each with its sentence. A finding that one of them fits is information.
+
+/// A harmless explanation of what a detector sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LookAlike {
+    /// Idle workers that take turns at one receiver behind a lock.
+    IdlePool,
+    /// A semaphore that limits on purpose how many work at a time.
+    Limiter,
+    /// The first to acquire a lock keeps it for good and works, as a leader whose standbys wait.
+    Leader,
+    /// Clients that connect and stay.
+    ConnectingCrowd,
+    /// A missing party of a barrier that is still at work.
+    LateParty,
+    /// Polls that are long because of the tracing of what they make.
+    Tracing,
+    /// The thread that called `block_on`, which runs nothing else.
+    ThreadOfItsOwn,
+    /// A process in its first seconds.
+    StartingUp,
+    /// A span that a library enters on a thread of its own, so that its task only seems to be inside a poll.
+    SpanEnteredElsewhere,
+    /// A `block_in_place` that was not reported.
+    HandedOver,
+    /// Real work that is cut into small slices.
+    SlicedWork,
+    /// Two tasks that pass messages to and fro.
+    PingPong,
+    /// A queue that is worked off in batches and rises in between.
+    Batches,
+    /// Permits that are meant to be used up, or a signal that several look out for.
+    Quota,
+    /// Tasks that are dropped by design: hedged requests, races, tickers.
+    DroppedByDesign,
+    /// A library's task, of a place that says nothing of the work it does.
+    LibraryTask,
+    /// More polls seem to run than there are threads.
+    MorePollsThanThreads,
+    /// An acceptor that waits at its limit of connections with an owned permit.
+    AcceptorAtLimit,
+    /// A gate that has never let anybody through.
+    ClosedGate,
+    /// A semaphore whose holders have no known usual time.
+    UnknownHabit,
+}
+
+impl LookAlike {
+    /// The explanation as a sentence.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::IdlePool => "Possibly a pool of idle workers that take turns at one receiver, which is harmless.",
+            Self::Limiter => {
+                "Possibly a limiter: the semaphore bounds on purpose how many work at a time, and no wait has failed."
+            }
+            Self::Leader => {
+                "Possibly a leader: the first task to acquire the lock keeps it for good while its standbys wait."
+            }
+            Self::ConnectingCrowd => "Possibly clients that connect and stay: hardly any of these tasks has ended.",
+            Self::LateParty => "Possibly only late: a task that may be the missing party is at work.",
+            Self::Tracing => "Possibly the cost of tracing: the task makes many timers or async ops in one poll.",
+            Self::ThreadOfItsOwn => {
+                "Possibly harmless: block_on runs on the thread that called it, and worker threads run the other tasks."
+            }
+            Self::StartingUp => "Possibly start-up work: the process has only just begun.",
+            Self::SpanEnteredElsewhere => {
+                "Possibly not inside a poll: a library may have entered the span of this task on another thread."
+            }
+            Self::HandedOver => "Possibly inside block_in_place: the event that says so may have been dropped.",
+            Self::SlicedWork => "Possibly real work, cut into very small slices.",
+            Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",
+            Self::Batches => "Possibly a queue that is drained in batches and rises in between.",
+            Self::Quota => "Possibly a quota that is refilled later, or a signal that tasks check for repeatedly.",
+            Self::DroppedByDesign => {
+                "Possibly by design: hedged requests, races and tickers are dropped before they finish."
+            }
+            Self::LibraryTask => "Possibly different work: a library spawns all kinds of tasks at this place.",
+            Self::MorePollsThanThreads => {
+                "Possibly not all inside a poll: more polls seem to run than there are threads."
+            }
+            Self::AcceptorAtLimit => {
+                "Possibly an acceptor at its connection limit: it acquires an owned permit for each connection."
+            }
+            Self::ClosedGate => "Possibly a gate that has not been opened yet: no task has ever acquired a permit.",
+            Self::UnknownHabit => "Possibly usual: how long the holders keep a permit is not known.",
+        }
+    }
+}
