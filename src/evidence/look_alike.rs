@@ -29,6 +29,8 @@ pub enum LookAlike {
     PingPong,
     /// A queue that is worked off in batches and rises in between.
     Batches,
+    /// Connections of a pool that are lent to other tasks for a while.
+    LentElsewhere,
     /// Permits that are meant to be used up, or a signal that several look out for.
     Quota,
     /// Tasks that are dropped by design: hedged requests, races, tickers.
@@ -70,6 +72,9 @@ impl LookAlike {
             Self::SlicedWork => "Possibly real work, cut into very small slices.",
             Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",
             Self::Batches => "Possibly a queue that is drained in batches and rises in between.",
+            Self::LentElsewhere => {
+                "Possibly lent: what the permits stand for may be in use by tasks that will release it."
+            }
             Self::Quota => "Possibly a quota that is refilled later, or a signal that tasks check for repeatedly.",
             Self::DroppedByDesign => {
                 "Possibly by design: hedged requests, races and tickers are dropped before they finish."
