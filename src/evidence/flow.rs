@@ -73,6 +73,15 @@ impl Evidence<'_> {
         }
     }
 
+    /// The median time from one grant to the next since a time: as long as somebody waits, that is how long a task holds a lock.
+    pub fn between_grants(&self, key: ResourceKey, from: Timestamp) -> Duration {
+        let grants = self.resource(key).into_iter().flat_map(|lock| lock.grants.newest_first());
+        let at: Vec<Timestamp> = grants.map(|grant| grant.at).take_while(|at| *at >= from).collect();
+        let mut gaps: Vec<Duration> = at.windows(2).map(|pair| pair[0].since(pair[1])).collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied().unwrap_or_default()
+    }
+
     /// Since when somebody has always waited without a grant, and how many gave up meanwhile.
     fn always_waited_since(&self, key: ResourceKey, first: Option<Timestamp>) -> (Option<Timestamp>, u64) {
         let Some(lock) = self.resource(key) else { return (None, 0) };

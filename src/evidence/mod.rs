@@ -4,6 +4,7 @@
 
 pub mod attachment;
 pub mod barrier;
+pub mod cancellations;
 mod demand;
 pub mod flow;
 pub mod growth;
@@ -18,10 +19,13 @@ pub mod pace;
 mod permit_habits;
 pub mod places;
 pub mod poll_samples;
+pub mod poll_time;
 pub mod population;
 pub mod running_polls;
 mod schedule;
+pub mod senders;
 pub mod stuck;
+pub mod succession;
 pub mod task_wait;
 mod users;
 mod view;

@@ -11,6 +11,10 @@ use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};
 
 /// Snapshots that are kept, per lock.
 const SNAPSHOTS: usize = 180;
+/// Crowds are compared with those of this long ago,
+const RECENT: Duration = Duration::from_secs(5);
+/// and this many more are only a few.
+const A_FEW: usize = 5;
 /// Snapshots come a second apart, give or take: one that is this much too late still tells of its second.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -122,6 +126,14 @@ impl Evidence<'_> {
             snapshot.blocked_behind = self.head_waits_for(key);
         }
         snapshot
+    }
+
+    /// Whether a third more wait for a lock than a few seconds ago, and not only a few more.
+    pub fn crowd_has_grown(&self, key: ResourceKey) -> bool {
+        let waiting = |at: Timestamp| self.waiter_history(key).and_then(|it| it.at(at)).map(|it| it.waiting);
+        let last = waiting(self.now()).unwrap_or(0);
+        let first = waiting(self.now().minus(RECENT)).unwrap_or(last);
+        last > first + first / 3 + A_FEW
     }
 
     /// The tasks that gave up a wait for a lock which they began after a time, each once.

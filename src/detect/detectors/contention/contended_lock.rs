@@ -1,6 +1,5 @@
 //! Contention: those who want a lock wait long for it, many at a time, although it does move.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
@@ -13,11 +12,11 @@ use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
 use crate::evidence::numbers::number;
+use crate::model::ResourceKey;
 use crate::model::entity::resource::Resource;
 use crate::model::history::waits::WaitWindow;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, ResourceKind};
-use crate::model::{ResourceKey, SiteKey};
 use crate::words;
 
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
@@ -68,10 +67,13 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
+const ADVICE: &str = "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If that is not \
+                      enough, split the data over several locks, or give it to one task that others send requests to.";
+const ADVICE_PERMITS: &str = "Keep each permit, or what is lent with it, for less time: do not await anything else meanwhile, such as a call over the \
+                              network. If what it guards can bear more at a time, add permits; if not, reject requests while the queue is long.";
+
 /// A shorter time than this says nothing: two updates.
 const SHORTEST: Duration = Duration::from_secs(2);
-/// Crowds are compared with those of this long ago: one that has grown by a third is a pile-up, which is reported a little later.
-const RECENT: Duration = Duration::from_secs(5);
 
 /// A queue at a lock or semaphore, by kind of acquisition, and what is thought of it.
 struct Queue<'a> {
@@ -79,6 +81,7 @@ struct Queue<'a> {
     kind: AcquireKind,
     waits: &'a WaitWindow,
     window: Duration,
+    limits: Limits,
     strength: f64,
     look_alike: Option<LookAlike>,
     /// How many permits there are, or that number at most, where there are several.
@@ -108,13 +111,9 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         }
         for kind in lock.waits.kinds() {
             let waits = lock.waits.window(kind, start);
-            let queue = Queue { key, kind, waits: &waits, window, strength: 0.0, look_alike: None, permits: None };
-            let judged = if is_pool {
-                judge_semaphore(evidence, settings, queue, start)
-            } else {
-                judge_lock(evidence, settings, lock, queue)
-            };
-            found.extend(judged.map(|queue| symptom(evidence, settings, &queue)));
+            let judge = if is_pool { judge_semaphore } else { judge_lock };
+            let queue = judge(evidence, settings, (key, lock), (kind, &waits), (start, window));
+            found.extend(queue.and_then(|queue| symptom(evidence, settings, &queue)));
         }
     }
 }
@@ -122,130 +121,81 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 fn judge_lock<'a>(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
-    lock: &Resource,
-    queue: Queue<'a>,
+    (key, lock): (ResourceKey, &Resource),
+    (kind, waits): (AcquireKind, &'a WaitWindow),
+    (_, window): (Timestamp, Duration),
 ) -> Option<Queue<'a>> {
-    let (waits, least) = (queue.waits, settings.get(&WAITS));
+    let limits = Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) };
     let ratios = [
-        waits.share_over(settings.get(&LONG)) / settings.get(&SHARE).0,
-        waits.mean_waiters(queue.window) / settings.get(&WAITERS),
-        number(waits.granted) / number(least),
+        waits.share_over(limits.wait) / limits.share.0,
+        waits.mean_waiters(window) / limits.waiters,
+        number(waits.granted) / number(settings.get(&WAITS)),
     ];
-    let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(queue.key);
-    let judged = Queue { look_alike: is_pool.then_some(LookAlike::IdlePool), ..queue };
-    with_strength(evidence, settings, judged, ratios.into_iter().fold(f64::INFINITY, f64::min))
+    let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
+    let look_alike = is_pool.then_some(LookAlike::IdlePool);
+    let strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    Some(Queue { key, kind, waits, window, limits, strength, look_alike, permits: None })
 }
 
 /// Too few permits: hardly any wait is short, and as many wait as there are permits, or more, so that twice as many would be used.
 fn judge_semaphore<'a>(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
-    queue: Queue<'a>,
-    start: Timestamp,
+    (key, _): (ResourceKey, &Resource),
+    (kind, waits): (AcquireKind, &'a WaitWindow),
+    (start, window): (Timestamp, Duration),
 ) -> Option<Queue<'a>> {
-    let waits = queue.waits;
-    let median = waits.quantile(0.5)?;
-    if waits.share_over(settings.get(&LONG)) < settings.get(&PERMIT_SHARE).0 || !evidence.keeps_coming(queue.key, start)
-    {
+    let share = settings.get(&PERMIT_SHARE);
+    if waits.share_over(settings.get(&LONG)) < share.0 || !evidence.keeps_coming(key, start) {
         return None;
     }
-    let permits = evidence.count_permits(queue.key)?;
-    let wait = median.as_secs_f64() / settings.get(&PERMIT_WAIT).as_secs_f64().max(f64::EPSILON);
-    let least = wait.min(waits.mean_waiters(queue.window) / number(permits));
-    let fails = evidence.waits_fail(queue.key, queue.kind, start, settings.get(&LONG));
-    let judged = Queue { look_alike: (!fails).then_some(LookAlike::Limiter), permits: Some(permits), ..queue };
-    with_strength(evidence, settings, judged, least)
+    let permits = evidence.count_permits(key)?;
+    let limits = Limits { share, wait: settings.get(&PERMIT_WAIT), waiters: number(permits) };
+    let wait = waits.quantile(0.5)?.as_secs_f64() / limits.wait.as_secs_f64().max(f64::EPSILON);
+    let strength = wait.min(waits.mean_waiters(window) / limits.waiters);
+    let fails = evidence.waits_fail(key, kind, start, settings.get(&LONG));
+    let look_alike = (!fails).then_some(LookAlike::Limiter);
+    Some(Queue { key, kind, waits, window, limits, strength, look_alike, permits: Some(permits) })
 }
 
-/// The queue with its strength, if it is worth a finding. What grows without end is a pile-up, which is reported a little later.
-fn with_strength<'a>(
-    evidence: &Evidence<'_>,
-    settings: Scoped<'_>,
-    queue: Queue<'a>,
-    strength: f64,
-) -> Option<Queue<'a>> {
-    let leave = DETECTOR.timing.leave;
-    if strength < leave || queue.waits.waits.len() < settings.get(&WAITS) {
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> Option<Symptom> {
+    // What grows without end is a pile-up, which is reported a little later.
+    let grows = evidence.more_wait(queue.key) && evidence.crowd_has_grown(queue.key);
+    let strength = if grows { queue.strength.min(DETECTOR.timing.leave) } else { queue.strength };
+    if strength < DETECTOR.timing.leave || queue.waits.waits.len() < settings.get(&WAITS) {
         return None;
     }
-    let grows = evidence.more_wait(queue.key) && crowd_has_grown(evidence, queue.key);
-    Some(Queue { strength: if grows { strength.min(leave) } else { strength }, ..queue })
-}
-
-/// Whether many more wait than a few seconds ago.
-fn crowd_has_grown(evidence: &Evidence<'_>, key: ResourceKey) -> bool {
-    let history = evidence.waiter_history(key);
-    let waiting = |at: Timestamp| history.and_then(|it| it.at(at)).map(|it| it.waiting);
-    let last = waiting(evidence.now()).unwrap_or(0);
-    let first = waiting(evidence.now().minus(RECENT)).unwrap_or(last);
-    10 * last > 13 * first + 50
-}
-
-/// The median time from one grant to the next: as long as there are waiters, that is how long a task holds the lock.
-fn between_grants(lock: &Resource, from: Timestamp) -> Duration {
-    let at: Vec<Timestamp> =
-        lock.grants.newest_first().take_while(|grant| grant.at >= from).map(|grant| grant.at).collect();
-    let mut gaps: Vec<Duration> = at.windows(2).map(|pair| pair[0].since(pair[1])).collect();
-    gaps.sort_unstable();
-    gaps.get(gaps.len() / 2).copied().unwrap_or_default()
-}
-
-impl Queue<'_> {
-    fn limits(&self, settings: Scoped<'_>) -> Limits {
-        match self.permits {
-            Some(permits) => Limits {
-                share: settings.get(&PERMIT_SHARE),
-                wait: settings.get(&PERMIT_WAIT),
-                waiters: number(permits),
-            },
-            None => Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) },
-        }
-    }
-
-    fn advice(&self) -> &'static str {
-        if self.permits.is_some() {
-            "Keep each permit, or what is lent with it, for less time: do not await anything else meanwhile, such as a call over the network. If \
-             what it guards can bear more at a time, add permits; if not, reject requests while the queue is long."
-        } else {
-            "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If that is not \
-             enough, split the data over several locks, or give it to one task that others send requests to."
-        }
-    }
-}
-
-fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> Symptom {
-    let (key, waits, window, limits) = (queue.key, queue.waits, queue.window, queue.limits(settings));
+    let (key, waits, window, limits) = (queue.key, queue.waits, queue.window, &queue.limits);
     let [p50, p90, longest] = [0.5, 0.9, 1.0].map(|share| waits.quantile(share).unwrap_or_default());
     let (share, mean) = (waits.share_over(settings.get(&LONG)), waits.mean_waiters(window));
-    let lock = evidence.resource(key);
-    let held = lock.map(|lock| between_grants(lock, evidence.now().minus(window))).unwrap_or_default();
+    let turnover = number(waits.granted) / window.as_secs_f64().max(1.0);
+    let held = evidence.between_grants(key, evidence.now().minus(window));
     let is_critical = queue.permits.is_none() && p50 >= settings.get(&CRITICAL);
-    let holders: BTreeSet<SiteKey> =
-        lock.into_iter().flat_map(|lock| lock.grants.newest_first().take(64)).filter_map(|grant| grant.site).collect();
+    let holders = evidence.recent_holders(key);
     let waiting = describe::waiting_tasks(evidence, key);
-    Symptom::of_resource(evidence, key, waiting.len())
+    let advice = if queue.permits.is_some() { ADVICE_PERMITS } else { ADVICE };
+    let symptom = Symptom::of_resource(evidence, key, waiting.len())
         .severity(if is_critical { Severity::Critical } else { Severity::Warning })
         .unless(queue.look_alike)
         .class([evidence.resource_class(key), queue.kind.as_str().to_owned()])
-        .summary(summary(evidence, settings, queue, &limits, p50))
+        .summary(summary(evidence, settings, queue, p50))
         .because(Fact::share("share of long waits", share).from(limits.share).over(window))
         .because(Fact::time("median wait", p50).from(limits.wait).over(window))
         .because(Fact::time("90th percentile of waits", p90).over(window))
         .because(Fact::time("longest wait", longest).over(window))
         .because(Fact::number("mean number of waiters", "tasks", mean).from(limits.waiters).over(window))
-        .because(
-            Fact::number("turnover", "grants/s", number(waits.granted) / window.as_secs_f64().max(1.0)).over(window),
-        )
+        .because(Fact::number("turnover", "grants/s", turnover).over(window))
         .because(Fact::time("median time from one grant to the next", held).over(window))
         .involving(describe::related_sites(evidence, &holders, Role::Holder))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
-        .advice(queue.advice().to_owned() + &describe::place_hint(evidence, key))
+        .advice(advice.to_owned() + &describe::place_hint(evidence, key))
         .touching_sites(holders)
         .touching_sites(describe::sites_of(evidence, waiting))
-        .strength(queue.strength)
+        .strength(strength);
+    Some(symptom)
 }
 
-fn summary(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>, limits: &Limits, p50: Duration) -> String {
+fn summary(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>, p50: Duration) -> String {
     let (waits, window, long) = (queue.waits, queue.window, settings.get(&LONG));
     let capacity = evidence.resource(queue.key).and_then(|lock| lock.permits.capacity);
     let permits = capacity.filter(|_| queue.permits.is_some());
@@ -263,7 +213,7 @@ fn summary(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>, lim
         waits.waits.len(),
         queue.kind.as_str(),
         words::limit(long),
-        words::percent(limits.share.0),
+        words::percent(queue.limits.share.0),
         words::duration(p50),
         waits.mean_waiters(window),
     )

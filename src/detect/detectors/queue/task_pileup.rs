@@ -139,7 +139,7 @@ fn symptom(
         .unless(is_crowd.then_some(LookAlike::ConnectingCrowd))
         .summary(format!(
             "{} pile up: from {:.0} to {:.0} alive in {} ({} more a second), median age {}. {cause}",
-            capital(&describe::tasks(site)),
+            describe::tasks(site),
             live.first(),
             live.last(),
             words::limit(window),
@@ -216,9 +216,4 @@ fn advice(evidence: &Evidence<'_>, wait: &CommonWait, resource: Option<ResourceK
         }
     };
     advice.to_owned() + &resource.map_or_else(String::new, |lock| describe::place_hint(evidence, lock))
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

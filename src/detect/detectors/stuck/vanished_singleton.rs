@@ -10,9 +10,9 @@ use crate::detect::subject::{Subject, SubjectKind};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::numbers::number;
+use crate::evidence::succession::is_called;
 use crate::model::SiteKey;
 use crate::model::entity::site::{Life, Site};
-use crate::model::text;
 use crate::model::time::Timestamp;
 use crate::words;
 
@@ -52,10 +52,6 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
-/// What ends within this time of each other ends together,
-const TOGETHER: Duration = Duration::from_secs(2);
-/// and this many more sites that end together are a part of the process that is shut down.
-const OTHERS: usize = 2;
 /// It is worth a finding for this long; later it is history.
 const NEWS: Duration = Duration::from_secs(600);
 
@@ -87,9 +83,9 @@ fn has_vanished(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, sit
         && !life.cancelled
         && gone >= patience(evidence, settings, &GRACE)
         && gone <= NEWS
-        && !ended_together(evidence, key, life.ended)
-        && !is_followed(evidence, key, site, life.ended)
-        && others_live(evidence, key)
+        && !evidence.ended_together(key, life.ended)
+        && !evidence.is_followed(key, site, life.ended)
+        && evidence.others_live(key)
 }
 
 /// How long to wait for a task: its birth may be reported late.
@@ -97,67 +93,19 @@ fn patience(evidence: &Evidence<'_>, settings: Scoped<'_>, setting: &Setting<Dur
     settings.get(setting) + evidence.quality().lag.unwrap_or_default()
 }
 
-fn is_async(site: &Site) -> bool {
-    site.id.kind.is_async()
-}
-
-fn others_live(evidence: &Evidence<'_>, key: SiteKey) -> bool {
-    evidence.sites().any(|(other, site)| other != key && is_async(site) && !site.live.is_empty())
-}
-
-/// Whether several sites lost their last task at about the same time, as when the process or a part of it is shut down.
-fn ended_together(evidence: &Evidence<'_>, key: SiteKey, at: Timestamp) -> bool {
-    let near = |other: Timestamp| other.since(at) <= TOGETHER && at.since(other) <= TOGETHER;
-    let others = evidence.sites().filter(|(other, site)| *other != key && is_async(site) && site.live.is_empty());
-    others.filter(|(_, site)| site.last_end.is_some_and(near)).count() >= OTHERS
-}
-
-/// Whether something came after a task that may take its place or go on with its work: one of the same name or the same future, or of a
-/// site that had not been there before.
-fn is_followed(evidence: &Evidence<'_>, key: SiteKey, site: &Site, ended: Timestamp) -> bool {
-    let from = ended.minus(Duration::from_secs(1));
-    evidence.sites().filter(|(other, it)| *other != key && is_async(it)).any(|(_, it)| {
-        let alike = (!it.id.name.is_empty() && it.id.name == site.id.name)
-            || (it.id.sizes.0 > 0 && it.id.sizes == site.id.sizes);
-        let came_after = it.live.iter().any(|(born, _)| *born >= from);
-        (alike && came_after) || it.first_seen >= from
-    })
-}
-
-/// Whether a user means the tasks of this site by a name.
-fn is_called(site: &Site, name: &str) -> bool {
-    let named = !site.id.name.is_empty() && (*site.id.name == *name || *site.id.name == *text::without_numbers(name));
-    named || is_place(site, name)
-}
-
-/// Whether a place is meant by its end, with or without the column: `main.rs:7` for `src/main.rs:7:5`.
-fn is_place(site: &Site, name: &str) -> bool {
-    let location = &site.id.location;
-    let ends =
-        |place: &str| place.strip_suffix(name).is_some_and(|folders| folders.is_empty() || folders.ends_with('/'));
-    name.contains(':') && (ends(location.as_str()) || ends(location.without_column()))
-}
-
 /// An expected task that is not there.
 fn missing(evidence: &Evidence<'_>, settings: Scoped<'_>, name: &str) -> Option<Symptom> {
-    let sites: Vec<(SiteKey, &Site)> = evidence.sites().filter(|(_, site)| is_called(site, name)).collect();
-    let is_numbered = text::without_numbers(name) != *name;
-    let is_meant = |site: &Site, task| {
-        let own_name = evidence.task(task).and_then(|task| task.name.as_deref());
-        !is_numbered || is_place(site, name) || own_name == Some(name)
-    };
-    let there = sites.iter().any(|(_, site)| site.live.iter().any(|(_, task)| is_meant(site, *task)));
-    let process_lives = evidence.sites().any(|(_, site)| is_async(site) && !site.live.is_empty());
-    if there || !process_lives {
+    if evidence.is_there(name) || !evidence.process_lives() {
         return None;
     }
-    let last = sites.iter().filter_map(|(key, site)| Some((*key, *site, site.last_end?))).max_by_key(|it| it.2);
+    let meant = evidence.sites().filter(|(_, site)| is_called(site, name));
+    let last = meant.filter_map(|(key, site)| Some((key, site, site.last_end?))).max_by_key(|it| it.2);
     let appear = patience(evidence, settings, &APPEAR);
     match last {
         Some((key, site, ended)) => {
             let grace = patience(evidence, settings, &GRACE);
             let gone = evidence.running_since(ended);
-            let needed = if ended_together(evidence, key, ended) { grace.max(appear) } else { grace };
+            let needed = if evidence.ended_together(key, ended) { grace.max(appear) } else { grace };
             (gone >= needed).then(|| expected_gone(evidence, name, (key, site), (ended, gone), needed))
         }
         None => {
@@ -235,34 +183,4 @@ fn alarm(symptom: Symptom) -> Symptom {
             "Look in the log for a panic or an error of this task. Keep its JoinHandle and await it, in a select! of main or in a supervisor, so \
              that its end is noticed: a dropped handle lets the task run on, and its panic is not seen.",
         )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::entity::site::SiteId;
-    use crate::model::location::Location;
-    use crate::model::tokio::TaskKind;
-
-    #[test]
-    fn places_are_known_by_their_ends() {
-        let id = SiteId {
-            name: "".into(),
-            kind: TaskKind::Task,
-            location: Location::parse("src/main.rs:7:5"),
-            sizes: (0, 0),
-        };
-        let site = Site::new(id, Timestamp::default());
-        for (name, meant) in [
-            ("src/main.rs:7:5", true),
-            ("src/main.rs:7", true),
-            ("main.rs:7", true),
-            ("ain.rs:7", false),
-            ("main.rs", false),
-            ("main.rs:70", false),
-            ("7", false),
-        ] {
-            assert_eq!(is_place(&site, name), meant, "{name}");
-        }
-    }
 }
