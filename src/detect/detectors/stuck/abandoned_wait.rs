@@ -167,10 +167,10 @@ fn semaphore(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) ->
 fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: UnexplainedStall) -> Symptom {
     let (key, attachment) = (stall.lock, evidence.attachment());
     let kind = evidence.resource(key).map(|lock| lock.kind);
-    let (verb, holder, unseen) = match kind {
-        Some(ResourceKind::Channel) => ("sent on", "its receiver", ""),
-        Some(ResourceKind::Semaphore) => ("acquired a permit of", "the holders", " (try_acquire)"),
-        _ => ("acquired", "the holder", " (try_lock, blocking_lock)"),
+    let (verb, unknown, unseen) = match kind {
+        Some(ResourceKind::Channel) => ("sent on", "Why its receiver does not receive", ""),
+        Some(ResourceKind::Semaphore) => ("acquired a permit of", "Who holds the permits", " (try_acquire)"),
+        _ => ("acquired", "Who holds it", " (try_lock, blocking_lock)"),
     };
     let cause = match kind {
         Some(ResourceKind::Channel) => "The receiver is stuck, or kept and not polled.".to_owned(),
@@ -184,7 +184,7 @@ fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: Unexplained
     symptom
         .unless(stall.look_alike)
         .summary(format!(
-            "No task has {verb} the {} for at least {} (warning from {}) and {waiting}. Why {holder} does not make progress is not known.",
+            "No task has {verb} the {} for at least {} (warning from {}) and {waiting}. {unknown} is not known.",
             describe::resource(evidence, key),
             words::duration(stall.lasts),
             words::limit(settings.get(&WAIT)),
