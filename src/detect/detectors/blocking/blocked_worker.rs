@@ -41,6 +41,12 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[
+        LookAlike::StartingUp,
+        LookAlike::MorePollsThanThreads,
+        LookAlike::HandedOver,
+        LookAlike::ThreadOfItsOwn,
+    ],
     doubt: None,
     scan,
 };

@@ -82,6 +82,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[Cause::at_site("blocked-worker")],
+    look_alikes: &[LookAlike::Tracing, LookAlike::ThreadOfItsOwn],
     doubt: None,
     scan,
 };

@@ -50,6 +50,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[LookAlike::StartingUp],
     doubt: None,
     scan,
 };

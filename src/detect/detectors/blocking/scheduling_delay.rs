@@ -51,6 +51,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::of_all("runtime-stalled"),
         Cause::of_all("busy-loop"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

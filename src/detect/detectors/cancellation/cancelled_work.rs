@@ -59,6 +59,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("held-across-await"),
         Cause::involved("full-channel"),
     ],
+    look_alikes: &[LookAlike::DroppedByDesign],
     doubt: None,
     scan,
 };

@@ -52,6 +52,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("abandoned-wait"),
         Cause::involved("reader-convoy"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

@@ -63,6 +63,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("runtime-stalled"),
         Cause::at_site("long-polls"),
     ],
+    look_alikes: &[LookAlike::IdlePool, LookAlike::Limiter],
     doubt: None,
     scan,
 };

@@ -26,6 +26,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Nothing,
     recovers: true,
     explained_by: &[Cause::of_all("quiet-feed")],
+    look_alikes: &[],
     doubt: Some("not_instrumented"),
     scan,
 };

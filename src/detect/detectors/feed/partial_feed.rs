@@ -34,6 +34,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[Cause::of_all("quiet-feed")],
+    look_alikes: &[],
     doubt: Some("partial"),
     scan,
 };

@@ -28,6 +28,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Nothing,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: Some("quiet"),
     scan,
 };

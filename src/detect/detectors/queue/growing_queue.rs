@@ -68,6 +68,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("runtime-stalled"),
         Cause::involved("lagging-receiver"),
     ],
+    look_alikes: &[LookAlike::Batches],
     doubt: None,
     scan,
 };

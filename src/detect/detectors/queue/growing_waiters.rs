@@ -51,6 +51,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

@@ -45,6 +45,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("runtime-stalled"),
         Cause::at_site("long-polls"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

@@ -67,6 +67,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
+    look_alikes: &[LookAlike::ConnectingCrowd],
     doubt: None,
     scan,
 };

@@ -29,6 +29,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

@@ -57,6 +57,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[LookAlike::PingPong, LookAlike::SlicedWork],
     doubt: None,
     scan,
 };

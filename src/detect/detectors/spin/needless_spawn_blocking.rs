@@ -40,6 +40,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: true,
     explained_by: &[Cause::at_site("blocking-pool-backlog")],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

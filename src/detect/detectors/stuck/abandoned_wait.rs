@@ -52,6 +52,13 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
+    look_alikes: &[
+        LookAlike::LateParty,
+        LookAlike::UnknownHabit,
+        LookAlike::AcceptorAtLimit,
+        LookAlike::ClosedGate,
+        LookAlike::IdlePool,
+    ],
     doubt: None,
     scan,
 };

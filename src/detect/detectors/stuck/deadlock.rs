@@ -56,6 +56,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: false,
     explained_by: &[Cause::involved("futurelock")],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

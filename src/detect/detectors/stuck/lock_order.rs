@@ -34,6 +34,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: false,
     explained_by: &[Cause::involved("deadlock")],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

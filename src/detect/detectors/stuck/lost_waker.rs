@@ -34,6 +34,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: false,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

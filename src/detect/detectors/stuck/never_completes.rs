@@ -52,6 +52,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::at_site("task-pileup"),
         Cause::involved("lost-waker"),
     ],
+    look_alikes: &[LookAlike::LibraryTask],
     doubt: None,
     scan,
 };

@@ -54,6 +54,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: false,
     explained_by: &[Cause::involved("deadlock"), Cause::involved("futurelock")],
+    look_alikes: &[LookAlike::LentElsewhere, LookAlike::Quota],
     doubt: None,
     scan,
 };

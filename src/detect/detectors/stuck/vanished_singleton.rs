@@ -48,6 +48,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: false,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };

@@ -44,6 +44,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: false,
     explained_by: &[Cause::involved("busy-loop")],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
