@@ -19,6 +19,8 @@ pub enum LookAlike {
     ThreadOfItsOwn,
     /// A process in its first seconds.
     StartingUp,
+    /// A span that a library enters on a thread of its own, so that its task only seems to be inside a poll.
+    SpanEnteredElsewhere,
     /// A `block_in_place` that was not reported.
     HandedOver,
     /// Real work that is cut into small slices.
@@ -63,6 +65,9 @@ impl LookAlike {
                 "Possibly harmless: block_on runs on the thread that called it, and worker threads run the other tasks."
             }
             Self::StartingUp => "Possibly start-up work: the process has only just begun.",
+            Self::SpanEnteredElsewhere => {
+                "Possibly not inside a poll: a library may enter the spans of these tasks on a thread of its own."
+            }
             Self::HandedOver => "Possibly inside block_in_place: the event that says so may have been dropped.",
             Self::SlicedWork => "Possibly real work, cut into very small slices.",
             Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",

@@ -7,14 +7,11 @@ use rustc_hash::FxHashSet;
 
 use super::look_alike::LookAlike;
 use super::view::Evidence;
-use crate::model::entity::task::Task;
+use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
 use crate::model::tokio::TaskKind;
-use crate::model::{SiteKey, TaskKey};
+use crate::model::{OpKey, SiteKey, TaskKey};
 
-/// This many wakes and clones of the waker of a task inside one poll mean that it is polled all the same: a library entered its span on a
-/// thread of its own, which hides the real polls.
-const STIRRED: u64 = 2;
 /// Reports may be this late without any sign of it, where little is born.
 const SILENT_LAG: Duration = Duration::from_secs(2);
 /// Polls that are younger than this are not sure to block while all threads of the process seem to stand still,
@@ -52,7 +49,8 @@ impl Evidence<'_> {
         // A `block_in_place` may not have been reported yet, where there are any.
         let late = self.quality().lag.unwrap_or_default() + SILENT_LAG;
         let blind = if self.uses_block_in_place() { late } else { Duration::ZERO };
-        let running = self.running().filter(|(key, task)| !handed_over.contains(key) && !is_contradicted(task));
+        let real = |task: &Task| !task.is_span_entered_off_task() && !task.may_live_on_during_poll(self.now());
+        let running = self.running().filter(|(key, task)| !handed_over.contains(key) && real(task));
         let mut polls: Vec<RunningPoll> = running
             .filter_map(|(key, task)| {
                 let since = task.stats.poll.started?;
@@ -85,6 +83,19 @@ impl Evidence<'_> {
         harmless
     }
 
+    /// Whether a task is inside a poll only by its counters: something other than its runtime enters its span, or does so to its siblings, as a
+    /// library does that works for them on a thread of its own. Or it waits for a lock in this very poll: hardly any code blocks after that.
+    pub fn only_seems_to_run(&self, key: TaskKey) -> bool {
+        let Some(task) = self.task(key).filter(|task| task.state() == TaskState::Running) else { return false };
+        let waits_for_lock = |op: &OpKey| {
+            let lock = self.lock_of(*op).and_then(|lock| self.resource(lock));
+            self.is_waiting(*op) && lock.is_some_and(|lock| lock.kind.is_held())
+        };
+        task.is_span_entered_off_task()
+            || self.site(task.site).is_some_and(|site| site.spans_entered_off_task)
+            || task.ops.iter().any(waits_for_lock)
+    }
+
     /// Whether the process has threads of its own for its tasks, so that the future of a `block_on`, which runs on the thread that called it,
     /// keeps none of them. On a current-thread runtime it would.
     pub fn has_workers(&self) -> bool {
@@ -96,6 +107,9 @@ impl Evidence<'_> {
         let is_early = |poll: &RunningPoll| poll.age < start_up && poll.since.since(self.birth()) < start_up;
         if polls.iter().all(is_early) {
             return Some(LookAlike::StartingUp);
+        }
+        if polls.iter().all(|poll| self.only_seems_to_run(poll.task)) {
+            return Some(LookAlike::SpanEnteredElsewhere);
         }
         self.more_polls_than_threads(polls.len()).then_some(LookAlike::MorePollsThanThreads)
     }
@@ -136,9 +150,4 @@ impl Evidence<'_> {
 /// When a task was last told to run: woken, or spawned.
 fn told_to_run(task: &Task) -> Timestamp {
     task.stats.last_wake.map_or(task.stats.created, |wake| wake.max(task.stats.created))
-}
-
-fn is_contradicted(task: &Task) -> bool {
-    let (wakes, clones) = task.wakes_during_poll();
-    task.is_span_entered_off_task() || (wakes >= STIRRED && clones >= STIRRED)
 }

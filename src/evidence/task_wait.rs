@@ -78,17 +78,19 @@ impl TaskWait {
 impl Evidence<'_> {
     /// What a task waits for at present.
     pub fn task_wait(&self, key: TaskKey) -> Rc<TaskWait> {
-        self.waits.get(key, || Rc::new(self.task(key).map(|task| self.find_wait(task)).unwrap_or_default()))
+        self.waits.get(key, || Rc::new(self.task(key).map(|task| self.find_wait(key, task)).unwrap_or_default()))
     }
 
-    fn find_wait(&self, task: &Task) -> TaskWait {
-        if task.state() != TaskState::Idle {
+    fn find_wait(&self, key: TaskKey, task: &Task) -> TaskWait {
+        let only_seems_to_run = self.only_seems_to_run(key);
+        if task.state() != TaskState::Idle && !only_seems_to_run {
             return TaskWait::default();
         }
         let mut wait = TaskWait { idle: true, sleeping: self.sleeping(task), ..TaskWait::default() };
         let last_poll = task.stats.poll.started.unwrap_or_default();
         // An op that it holds but did not poll does not keep it from making progress.
-        let in_last_poll = |polled: Option<Timestamp>| polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
+        let in_last_poll =
+            |polled: Option<Timestamp>| only_seems_to_run || polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
         for op in task.ops.iter().copied().filter(|op| self.is_waiting(*op)) {
             let Some(it) = self.op(op).filter(|it| in_last_poll(it.stats.poll.started)) else { continue };
             let Some(resource) = self.lock_of(op) else { continue };

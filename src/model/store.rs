@@ -14,6 +14,7 @@ use super::entity::task::Task;
 use super::health::clock::Clock;
 use super::health::quality::Quality;
 use super::health::retention::Retention;
+use super::history::answers::AnswersByLine;
 use super::history::delays::Delays;
 use super::keys::{Entity, Id, OpKey, ResourceKey, SiteKey, TaskKey};
 use super::text::{Interner, Text};
@@ -53,6 +54,7 @@ pub struct Model {
     pub(in crate::model) handovers: BTreeSet<Timestamp>,
     pub(in crate::model) uses_block_in_place: bool,
     pub(in crate::model) delays: Delays,
+    pub(in crate::model) answers: AnswersByLine,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     pub(in crate::model) active: FxHashMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -114,6 +116,7 @@ impl Model {
             handovers: BTreeSet::new(),
             uses_block_in_place: false,
             delays: Delays::default(),
+            answers: AnswersByLine::default(),
             active: FxHashMap::default(),
             queues: FxHashSet::default(),
             sleeps: BTreeSet::new(),
@@ -225,6 +228,11 @@ impl Model {
     /// How long woken tasks waited for a worker lately.
     pub fn delays(&self) -> &Delays {
         &self.delays
+    }
+
+    /// How fast oneshot channels are answered, by the line that creates them.
+    pub fn answers(&self) -> &AnswersByLine {
+        &self.answers
     }
 
     /// Worker threads of multi-thread runtimes and `block_in_place` sections, as far as they were introduced.

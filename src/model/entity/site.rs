@@ -81,6 +81,9 @@ pub struct Site {
     pub history: History,
     /// How its tasks ended lately, one by one.
     pub completions: Completions,
+    /// Whether the span of one of its tasks was seen to be entered by something other than its runtime, so that polls of the others may not be
+    /// what they seem either.
+    pub spans_entered_off_task: bool,
     lifetimes: Option<Box<Histogram<u32>>>,
 }
 
@@ -100,6 +103,7 @@ impl Site {
             first_seen: now,
             history,
             completions: Completions::default(),
+            spans_entered_off_task: false,
             lifetimes: None,
         }
     }

@@ -63,9 +63,9 @@ impl TaskStats {
         !self.poll.is_running() && (self.poll.polls == 0 || self.last_wake > self.poll.started)
     }
 
-    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains.
-    pub fn is_finished_but_listed(&self) -> bool {
-        self.poll.polls > self.wakes + 1
+    /// Polls that no wake explains, the first one aside.
+    pub fn unexplained_polls(&self) -> u64 {
+        self.poll.polls.saturating_sub(self.wakes + 1)
     }
 
     /// Polls that have ended, without the one that dropping the future counts as.
@@ -104,12 +104,22 @@ impl TaskState {
     }
 }
 
-/// The counters of a task when a poll was first seen running: whatever rises since then contradicts it.
+/// The counters of a task when a poll was first seen running, and at how many updates since then it had been woken again: whatever rises
+/// contradicts the poll.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::model) struct PollStart {
-    pub(in crate::model) started: Option<Timestamp>,
-    pub(in crate::model) wakes: u64,
-    pub(in crate::model) clones: u64,
+    started: Option<Timestamp>,
+    wakes: u64,
+    clones: u64,
+    wakers: u64,
+    rises: u32,
+}
+
+impl PollStart {
+    fn of(stats: &TaskStats) -> Self {
+        let (wakes, clones, wakers) = (stats.wakes, stats.waker_clones, stats.wakers());
+        Self { started: stats.poll.started, wakes, clones, wakers, rises: 0 }
+    }
 }
 
 /// A task of the target.
@@ -154,13 +164,19 @@ impl Task {
             TaskState::Done
         } else if self.stats.poll.is_running() {
             TaskState::Running
-        } else if self.kind != TaskKind::BlockOn && self.stats.is_finished_but_listed() {
+        } else if self.is_finished_but_listed() {
             TaskState::Done
         } else if self.stats.is_scheduled() {
             TaskState::Scheduled
         } else {
             TaskState::Idle
         }
+    }
+
+    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains. Where the span is
+    /// entered off the task, polls say nothing of that.
+    pub fn is_finished_but_listed(&self) -> bool {
+        self.kind != TaskKind::BlockOn && self.stats.unexplained_polls() > 0 && !self.span_entered_off_task
     }
 
     /// Whether its future still exists.
@@ -178,14 +194,27 @@ impl Task {
         self.kind == TaskKind::Blocking && self.function.as_deref().is_some_and(is_block_in_place)
     }
 
-    /// Wakes and clones of its waker since its present poll was first seen running. A task that is really inside one poll hardly
-    /// gains any: its waker was taken by the first wake and is not handed out again.
-    pub fn wakes_during_poll(&self) -> (u64, u64) {
-        if self.first_seen_running.started != self.stats.poll.started {
-            return (0, 0);
-        }
-        let wakes = self.stats.wakes.saturating_sub(self.first_seen_running.wakes);
-        (wakes, self.stats.waker_clones.saturating_sub(self.first_seen_running.clones))
+    /// Whether it was woken several times between the last two updates, although it seems to be inside one poll, and gave away new wakers: the next
+    /// update tells whether it lives on.
+    pub fn may_live_on_during_poll(&self, now: Timestamp) -> bool {
+        let (first, stats) = (self.first_seen_running, &self.stats);
+        let gained = |now: u64, first: u64| now.saturating_sub(first) >= 2;
+        self.changed == now
+            && first.started == stats.poll.started
+            && first.rises >= 1
+            && gained(stats.wakes, first.wakes)
+            && gained(stats.waker_clones, first.clones)
+    }
+
+    /// Whether it was woken again and again, at more than one update, since its present poll was first seen running, and more often than others
+    /// had wakers of it then, which they cannot have got from inside that poll: its real polls are hidden by the one that only seems to run.
+    fn lives_on_during_poll(&self) -> bool {
+        let (first, now) = (self.first_seen_running, &self.stats);
+        let wakes = now.wakes.saturating_sub(first.wakes);
+        first.started == now.poll.started
+            && first.rises >= 2
+            && wakes > first.wakers + 1
+            && now.waker_clones.saturating_sub(first.clones) >= 2
     }
 
     /// Whether something other than its runtime was seen inside its span, as a library does that enters the span on a thread of its own:
@@ -199,22 +228,30 @@ impl Task {
         self.kind == TaskKind::Task
             && self.stats.dropped.is_none()
             && self.stats.poll.is_running()
-            && self.stats.poll.polls > self.stats.wakes + 1
+            && self.stats.unexplained_polls() > 0
     }
 
     /// Takes over new counters, and keeps what the difference to the old ones proves.
     pub(in crate::model) fn change(&mut self, stats: TaskStats, now: Timestamp) {
-        let was_idle = self.state() == TaskState::Idle;
+        let (was_idle, was_over) = (self.state() == TaskState::Idle, self.is_finished_but_listed());
         let before = std::mem::replace(&mut self.stats, stats);
+        // What is over is polled no more, and a future is dropped once.
+        let lives_on = was_over && stats.poll.polls > before.poll.polls;
+        let listed = self.kind == TaskKind::Task && stats.dropped.is_none();
+        self.span_entered_off_task |= listed && (lives_on || stats.unexplained_polls() > 1);
         if stats.dropped.is_some() && before.dropped.is_none() {
             self.cancelled = stats.was_dropped_at_first_await()
-                || (was_idle && stats.poll.polls == before.poll.polls + 1 && stats.wakes == before.wakes);
+                || (was_idle
+                    && !self.span_entered_off_task
+                    && stats.poll.polls == before.poll.polls + 1
+                    && stats.wakes == before.wakes);
         }
         if stats.poll.is_running() && self.first_seen_running.started != stats.poll.started {
-            self.first_seen_running =
-                PollStart { started: stats.poll.started, wakes: stats.wakes, clones: stats.waker_clones };
+            self.first_seen_running = PollStart::of(&stats);
+        } else if stats.poll.is_running() && stats.wakes > before.wakes {
+            self.first_seen_running.rises += 1;
         }
-        self.span_entered_off_task |= self.is_in_unexplained_poll();
+        self.span_entered_off_task |= self.is_in_unexplained_poll() || (listed && self.lives_on_during_poll());
         self.changed = now;
     }
 }

@@ -33,6 +33,10 @@ pub struct Completion {
     pub age: Duration,
     /// How often it had been polled, the drop included.
     pub polls: u64,
+    /// How long it had rested when it was polled for the last time; zero where it was polled more than once since the update before.
+    pub rested: Duration,
+    /// The time that it spent between being woken and being polled. After a drop before its end it includes the whole last wait.
+    pub scheduled: Duration,
     /// Whether it is certain that it was dropped before it finished.
     pub cancelled: bool,
     /// Whether it ended as one does that was woken, polled and ready: so soon after a wake that it was hardly dropped by chance.
@@ -41,8 +45,7 @@ pub struct Completion {
     pub wait: Option<LastWait>,
 }
 
-/// The last ends at a site. Those that are not known to be cancellations are kept from the first cancellation on: there is nothing
-/// to compare them with before.
+/// The last ends at a site.
 #[derive(Debug, Clone, Default)]
 pub struct Completions {
     ring: VecDeque<Completion>,
@@ -63,11 +66,36 @@ impl Completions {
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 impl Completion {
-    /// The end of a task that is not known to have been dropped before it finished.
-    pub(in crate::model) fn by_itself(at: Timestamp, stats: &TaskStats) -> Self {
+    /// The end of a task whose counters were these before and are those now, and that is not known to have been dropped before it finished.
+    pub(in crate::model) fn by_itself(at: Timestamp, before: &TaskStats, stats: &TaskStats) -> Self {
         let dropped = stats.poll.started.unwrap_or(at);
         let ready_after_wake = stats.last_wake.is_some_and(|wake| dropped.since(wake) <= AT_ONCE);
-        let (age, polls) = (at.since(stats.created), stats.poll.polls);
-        Self { at, age, polls, cancelled: false, ready_after_wake, wait: None }
+        Self { cancelled: false, ready_after_wake, wait: None, ..Self::of(at, before, stats) }
+    }
+
+    /// The end of a task that is known to have been dropped before it finished, and what it waited for.
+    pub(in crate::model) fn cancelled(
+        at: Timestamp,
+        before: &TaskStats,
+        stats: &TaskStats,
+        wait: Option<LastWait>,
+    ) -> Self {
+        Self { cancelled: true, ready_after_wake: false, wait, ..Self::of(at, before, stats) }
+    }
+
+    fn of(at: Timestamp, before: &TaskStats, stats: &TaskStats) -> Self {
+        // The last poll, and the one that dropping the future counts as.
+        let only_ended = stats.poll.polls.saturating_sub(before.poll.polls) <= 2;
+        let rested = before.poll.ended.zip(stats.poll.started).filter(|_| only_ended);
+        Self {
+            at,
+            age: at.since(stats.created),
+            polls: stats.poll.polls,
+            rested: rested.map_or(Duration::ZERO, |(from, to)| to.since(from)),
+            scheduled: stats.scheduled,
+            cancelled: false,
+            ready_after_wake: false,
+            wait: None,
+        }
     }
 }

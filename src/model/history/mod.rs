@@ -1,5 +1,6 @@
 //! What happened lately, in bounded rings: facts, no inference.
 
+pub mod answers;
 pub mod completions;
 pub mod delays;
 pub mod live_tasks;

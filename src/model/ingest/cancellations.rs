@@ -19,6 +19,7 @@ pub(in crate::model) struct Cancellation {
     site: SiteKey,
     /// Its last poll but the one that dropping it counts as.
     last_poll: (Timestamp, Timestamp),
+    before: TaskStats,
     stats: TaskStats,
 }
 
@@ -29,7 +30,7 @@ impl Cancellation {
         // Polled once and never woken: all the time between that poll and the drop counts as scheduled.
         let dropped = stats.poll.started.unwrap_or(stats.created);
         let first = (stats.poll.first.unwrap_or(stats.created), dropped.minus(stats.scheduled));
-        Self { task, site, last_poll: seen.unwrap_or(first), stats }
+        Self { task, site, last_poll: seen.unwrap_or(first), before: *before, stats }
     }
 }
 
@@ -41,8 +42,7 @@ impl Model {
             let stats = &cancellation.stats;
             let at = stats.dropped.unwrap_or(self.now());
             if let Some(site) = self.sites.get_mut(cancellation.site) {
-                let (age, polls) = (at.since(stats.created), stats.poll.polls);
-                site.completions.note(Completion { at, age, polls, cancelled: true, ready_after_wake: false, wait });
+                site.completions.note(Completion::cancelled(at, &cancellation.before, stats, wait));
             }
         }
     }

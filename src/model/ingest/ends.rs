@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::changes::Changes;
 use crate::model::entity::site::{End, Life};
-use crate::model::entity::task::Task;
+use crate::model::entity::task::{Task, TaskStats};
 use crate::model::history::completions::Completion;
 use crate::model::history::push_bounded;
 use crate::model::history::seconds::Second;
@@ -12,6 +12,7 @@ use crate::model::history::waits::{A_WAIT, GivenUp, Grant, Unserved};
 use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
+use crate::model::tokio::ResourceKind;
 
 /// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
 /// thread that loses its core in between.
@@ -37,7 +38,8 @@ impl Model {
                 {
                     task.stats.dropped = Some(now);
                     // How it ended is not known, so its lifetime must not count among those that completed.
-                    self.end_task(key, now, End::Unknown, false, changes);
+                    let before = task.stats;
+                    self.end_task(key, &before, End::Unknown, false, changes);
                 }
             }
             Some(Entity::Resource(key)) if self.resources.get(key).is_some_and(|it| it.dropped.is_none()) => {
@@ -55,11 +57,12 @@ impl Model {
         }
     }
 
-    pub(super) fn end_task(&mut self, key: TaskKey, at: Timestamp, end: End, counts: bool, changes: &mut Changes) {
+    pub(super) fn end_task(&mut self, key: TaskKey, before: &TaskStats, end: End, counts: bool, changes: &mut Changes) {
         let Some(task) = self.tasks.get(key) else {
             return;
         };
         let (site, created, stats, task_id) = (task.site, task.stats.created, task.stats, task.id);
+        let at = stats.dropped.unwrap_or(self.now());
         let polls = stats.completed_polls();
         if let Some(site) = changes.touch(self, site) {
             site.live.remove(created, key);
@@ -69,8 +72,8 @@ impl Model {
             let second = site.history.current();
             second.ended += u32::from(counts);
             second.cancelled += u32::from(counts && end == End::Cancelled);
-            if counts && end == End::Completed && site.cancelled > 0 {
-                site.completions.note(Completion::by_itself(at, &stats));
+            if counts && end == End::Completed {
+                site.completions.note(Completion::by_itself(at, before, &stats));
             }
         }
         if end != End::Unknown {
@@ -177,6 +180,9 @@ impl Model {
         }
         if wait >= NO_WAIT || lock.waits.kinds().next().is_some() {
             lock.waits.note(kind, to, wait, granted);
+        }
+        if granted && lock.kind == ResourceKind::Oneshot {
+            self.answers.note(&lock.location, to, wait);
         }
         if let Some(grant) = grant {
             lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));

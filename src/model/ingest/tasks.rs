@@ -170,6 +170,9 @@ impl Model {
         let time = now.since(task.changed.max(stats.created));
         task.change(stats, now);
         let (cancelled, state, entered) = (task.cancelled, task.state(), task.is_span_entered_off_task());
+        if entered && let Some(site) = self.sites.get_mut(site) {
+            site.spans_entered_off_task = true;
+        }
         let pace = pace(key, time, &before, &stats);
         if task.kind.is_async() {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
@@ -201,12 +204,12 @@ impl Model {
                 Pace::note(&mut site.history.current().fastest, pace);
             }
         }
-        if let (Some(dropped), false) = (stats.dropped, was_ended) {
+        if stats.dropped.is_some() && !was_ended {
             let end = if cancelled { End::Cancelled } else { End::Completed };
             if cancelled && countable {
                 changes.cancellations.push(Cancellation::new(key, site, &before, stats));
             }
-            self.end_task(key, dropped, end, countable, changes);
+            self.end_task(key, &before, end, countable, changes);
         }
         self.index_task(key);
     }

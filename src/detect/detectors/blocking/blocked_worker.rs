@@ -43,6 +43,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     explained_by: &[],
     look_alikes: &[
         LookAlike::StartingUp,
+        LookAlike::SpanEnteredElsewhere,
         LookAlike::MorePollsThanThreads,
         LookAlike::HandedOver,
         LookAlike::ThreadOfItsOwn,
@@ -102,7 +103,7 @@ fn symptom(
     };
     let symptom = Symptom::of_site(evidence, key, &keys, polls.len())
         .severity(severity)
-        .grade(doubt.map(|_| Grade::Risk))
+        .grade((doubt.is_some() || hurt.is_empty()).then_some(Grade::Risk))
         .unless(doubt)
         .unless(thread_of_its_own(evidence, &worst, critical))
         .summary(summary(evidence, &worst, polls.len(), &hurt, critical))

@@ -486,6 +486,13 @@ impl Process {
                 self.seen.task(span).clones += wakers;
                 return None;
             }
+            Statement::Wake(name) => {
+                let named = (0..self.tasks.len()).filter(|task| self.tasks[*task].name == *name);
+                for task in named.collect::<Vec<_>>() {
+                    self.wake(task, *now);
+                }
+                return None;
+            }
             Statement::SpawnBlocking(span) => {
                 self.start_job(task, *span, *now);
                 return None;
