@@ -7,6 +7,8 @@ pub enum LookAlike {
     IdlePool,
     /// A semaphore that limits on purpose how many work at a time.
     Limiter,
+    /// A fixed set of workers, or a batch, that shares the connections of a pool.
+    FixedWorkers,
     /// The first to acquire a lock keeps it for good and works, as a leader whose standbys wait.
     Leader,
     /// Clients that connect and stay.
@@ -54,6 +56,9 @@ impl LookAlike {
             Self::IdlePool => "Possibly a pool of idle workers that take turns at one receiver, which is harmless.",
             Self::Limiter => {
                 "Possibly a limiter: the semaphore bounds on purpose how many work at a time, and no wait has failed."
+            }
+            Self::FixedWorkers => {
+                "Possibly a fixed set of workers or a batch that shares a pool: no wait was given up and no request waits."
             }
             Self::Leader => {
                 "Possibly a leader: the first task to acquire the lock keeps it for good while its standbys wait."

@@ -5,9 +5,10 @@
 pub mod attachment;
 pub mod barrier;
 pub mod cancellations;
-mod demand;
+pub mod demand;
 pub mod flow;
 pub mod growth;
+mod hold_and_wait;
 pub mod holders;
 mod identity;
 pub mod lock_order;

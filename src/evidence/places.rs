@@ -24,6 +24,8 @@ pub enum Part {
     Gate,
     /// A channel for the answer to one request.
     Reply,
+    /// The same for a request over HTTP.
+    HttpReply,
 }
 
 /// A well-known place.
@@ -98,7 +100,7 @@ static RESOURCES: &[(ResourceKind, Place)] = &[
         place("tower", "src/limit/concurrency/service.rs", "tower concurrency limit", Part::Limit, "0.5.3"),
     ),
     (ResourceKind::Semaphore, place("kameo", "src/actor/spawn.rs", "kameo start-up gate", Part::Gate, "0.17.2")),
-    (ResourceKind::Oneshot, place("hyper", "src/client/dispatch.rs", "hyper response", Part::Reply, "1.12.0")),
+    (ResourceKind::Oneshot, place("hyper", "src/client/dispatch.rs", "hyper response", Part::HttpReply, "1.12.0")),
     (ResourceKind::Oneshot, place("redis", "src/aio/multiplexed_connection.rs", "redis reply", Part::Reply, "0.32.7")),
     (ResourceKind::Oneshot, place("redis", "src/aio/pubsub.rs", "redis reply", Part::Reply, "0.32.7")),
     (ResourceKind::Oneshot, place("tower", "src/buffer/service.rs", "tower buffer response", Part::Reply, "0.5.3")),

@@ -12,6 +12,9 @@ use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{OpKey, ResourceKey, TaskKey};
 
+/// So many tasks that hold a permit and wait for another one of the same semaphore are no coincidence.
+const NESTED: usize = 2;
+
 /// One wait of a task, and who would have to release something for it to end.
 #[derive(Debug, Clone)]
 pub struct StuckWait {
@@ -88,7 +91,10 @@ impl Evidence<'_> {
         let mut waits = Waits::new();
         for key in tasks {
             let wait = self.task_wait(key);
-            if wait.ends_by_itself(self.now()) {
+            // A timeout around the wait for a permit ends that wait, and the next one is as long.
+            let is_permit = |key| self.resource(key).is_some_and(|it| it.kind == ResourceKind::Semaphore);
+            let for_permits = wait.awaited.iter().all(|it| is_permit(it.resource));
+            if wait.ends_by_itself(self.now()) && !for_permits {
                 continue;
             }
             let known = wait.awaited.iter().map(|it| self.stuck_wait(it.op, it.resource));
@@ -102,6 +108,17 @@ impl Evidence<'_> {
 
     /// A wait, and who would have to release what it is for; nothing where that cannot be told.
     fn stuck_wait(&self, op: OpKey, lock: ResourceKey) -> Option<StuckWait> {
+        let nested = self.hold_and_wait(lock);
+        if nested.len() >= NESTED {
+            return Some(StuckWait {
+                op,
+                lock,
+                holders: nested.to_vec(),
+                inside: usize::MAX,
+                any_frees: true,
+                doubtful: true,
+            });
+        }
         let holders = self.holders(lock);
         let sure = holders.are_sure();
         // Who has a permit that can be passed on usually does so; a guard is kept, as a rule.
@@ -136,7 +153,8 @@ impl Evidence<'_> {
         let mut of_permits = locks.iter().filter(|lock| is_semaphore(lock));
         if let (Some(semaphore), 1) = (of_permits.next(), locks.len()) {
             let replenished = self.waiter_history(*semaphore).is_some_and(|it| it.is_replenished_externally());
-            return (self.knows_all_permits(*semaphore) && !replenished).then_some(Certainty::Permits);
+            let nested = || self.hold_and_wait(*semaphore).len() >= NESTED;
+            return ((self.knows_all_permits(*semaphore) || nested()) && !replenished).then_some(Certainty::Permits);
         }
         let several = core.iter().any(|task| self.task(*task).is_some_and(|task| self.runs_several_futures(task)));
         let unsure = waits.values().flatten().any(|wait| wait.doubtful);

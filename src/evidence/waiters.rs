@@ -31,6 +31,8 @@ pub struct WaiterSnapshot {
     pub oldest_since: Option<Timestamp>,
     /// Whether who held it waited for something that is seen, such as a timer; nothing where that is not known.
     pub holder_waits: Option<bool>,
+    /// For a semaphore, how many of those who hold its permits waited for something else that is seen, and one such thing.
+    pub held_over: (usize, Option<ResourceKey>),
     /// Whether no task was known that could release it.
     pub sealed: bool,
     /// How many of them wanted little: less than the one at their head, or, where there is none, to read or any number of permits.
@@ -104,6 +106,7 @@ impl Evidence<'_> {
             came: 0,
             oldest_since: None,
             holder_waits: self.holder_waits(key),
+            held_over: self.held_over(key),
             sealed: self.nobody_can_release(key),
             small: 0,
             blocked: 0,

@@ -10,6 +10,7 @@ use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::subject::Role;
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::demand::Suffering;
 use crate::evidence::look_alike::LookAlike;
 use crate::evidence::numbers::number;
 use crate::model::ResourceKey;
@@ -63,7 +64,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("runtime-stalled"),
         Cause::at_site("long-polls"),
     ],
-    look_alikes: &[LookAlike::IdlePool, LookAlike::Limiter],
+    look_alikes: &[LookAlike::IdlePool, LookAlike::Limiter, LookAlike::FixedWorkers],
     doubt: None,
     scan,
 };
@@ -85,6 +86,8 @@ struct Queue<'a> {
     limits: Limits,
     strength: f64,
     look_alike: Option<LookAlike>,
+    /// Why a queue for permits is not meant to be, if anything shows it.
+    suffering: Option<Suffering>,
     /// How many permits there are, or that number at most, where there are several.
     permits: Option<usize>,
 }
@@ -135,7 +138,7 @@ fn judge_lock<'a>(
     let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
     let look_alike = is_pool.then_some(LookAlike::IdlePool);
     let strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
-    Some(Queue { key, kind, waits, window, limits, strength, look_alike, permits: None })
+    Some(Queue { key, kind, waits, window, limits, strength, look_alike, suffering: None, permits: None })
 }
 
 /// Too few permits: hardly any wait is short, and as many wait as there are permits, or more, so that twice as many would be used.
@@ -151,12 +154,15 @@ fn judge_semaphore<'a>(
         return None;
     }
     let permits = evidence.count_permits(key)?;
-    let limits = Limits { share, wait: settings.get(&PERMIT_WAIT), waiters: number(permits) };
+    let suffering = evidence.suffering(key, kind, start, settings.get(&LONG));
+    // Those who give up wait as long as their timeout, however few permits there are.
+    let wait = settings.get(if suffering == Some(Suffering::GivenUp) { &LONG } else { &PERMIT_WAIT });
+    let limits = Limits { share, wait, waiters: number(permits) };
     let wait = waits.quantile(0.5)?.as_secs_f64() / limits.wait.as_secs_f64().max(f64::EPSILON);
     let strength = wait.min(waits.mean_waiters(window) / limits.waiters);
-    let fails = evidence.waits_fail(key, kind, start, settings.get(&LONG));
-    let look_alike = (!fails).then_some(LookAlike::Limiter);
-    Some(Queue { key, kind, waits, window, limits, strength, look_alike, permits: Some(permits) })
+    let harmless = if evidence.is_pool(key) { LookAlike::FixedWorkers } else { LookAlike::Limiter };
+    let look_alike = suffering.is_none().then_some(harmless);
+    Some(Queue { key, kind, waits, window, limits, strength, look_alike, suffering, permits: Some(permits) })
 }
 
 fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> Option<Symptom> {
@@ -189,11 +195,26 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> 
         .because(Fact::time("median time from one grant to the next", held).over(window))
         .involving(describe::related_sites(evidence, &holders, Role::Holder))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
+        .cause(queue.suffering.map(|it| cause(evidence, queue, it)))
         .advice(advice.to_owned() + &describe::place_hint(evidence, key))
         .touching_sites(holders)
         .touching_sites(describe::sites_of(evidence, waiting))
         .strength(strength);
     Some(symptom)
+}
+
+/// Why those who wait for permits suffer from it.
+fn cause(evidence: &Evidence<'_>, queue: &Queue<'_>, suffering: Suffering) -> String {
+    match suffering {
+        Suffering::GivenUp => {
+            format!("{} waits were given up: those who waited failed or try again.", queue.waits.cancelled)
+        }
+        Suffering::HeldOver(other) => format!(
+            "Those who hold a permit keep it while they wait for something else: the {}.",
+            describe::resource(evidence, other)
+        ),
+        Suffering::Requests => "Requests come faster than permits are released.".to_owned(),
+    }
 }
 
 fn summary(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>, p50: Duration) -> String {
