@@ -9,7 +9,7 @@ use super::detectors::DETECTORS;
 use super::finding::{Explained, Finding, Transition};
 use super::fingerprint;
 use super::settings::{Settings, Value};
-use super::severity::State;
+use super::severity::{Severity, State};
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::model::time::Timestamp;
@@ -183,11 +183,12 @@ impl Engine {
         let (mut firing, mut seen_now) = (CauseIndex::default(), CauseIndex::default());
         for finding in self.findings.values() {
             let scope = &finding.symptom.scope;
+            let is_alarm = finding.severity() > Severity::Info;
             if finding.state == State::Firing {
-                firing.add(finding.detector.id, &finding.fingerprint, scope);
+                firing.add(finding.detector.id, is_alarm, &finding.fingerprint, scope);
             }
             if finding.last_seen == now {
-                seen_now.add(finding.detector.id, &finding.fingerprint, scope);
+                seen_now.add(finding.detector.id, is_alarm, &finding.fingerprint, scope);
             }
         }
         let direct: BTreeMap<&str, &str> = self

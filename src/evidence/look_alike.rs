@@ -13,6 +13,8 @@ pub enum LookAlike {
     Leader,
     /// Clients that connect and stay.
     ConnectingCrowd,
+    /// Clients that are connected and quiet, among others that come and leave at once, such as health probes.
+    QuietClients,
     /// A missing party of a barrier that is still at work.
     LateParty,
     /// Polls that are long because of the tracing of what they make.
@@ -64,6 +66,9 @@ impl LookAlike {
                 "Possibly a leader: the first task to acquire the lock keeps it for good while its standbys wait."
             }
             Self::ConnectingCrowd => "Possibly clients that connect and stay: hardly any of these tasks has ended.",
+            Self::QuietClients => {
+                "Possibly clients that are connected and quiet while others, such as health probes, leave at once."
+            }
             Self::LateParty => "Possibly only late: a task that may be the missing party is at work.",
             Self::Tracing => "Possibly the cost of tracing: the task makes many timers or async ops in one poll.",
             Self::ThreadOfItsOwn => {

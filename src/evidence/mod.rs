@@ -25,6 +25,7 @@ pub mod population;
 pub mod running_polls;
 mod schedule;
 pub mod senders;
+pub mod stragglers;
 pub mod stuck;
 pub mod succession;
 pub mod task_wait;

@@ -106,6 +106,12 @@ static RESOURCES: &[(ResourceKind, Place)] = &[
     (ResourceKind::Oneshot, place("tower", "src/buffer/service.rs", "tower buffer response", Part::Reply, "0.5.3")),
 ];
 
+/// Whether tasks that are spawned at a place may do any kind of work, so that siblings say nothing of each other: a library runs what its users
+/// give it there. Actors are siblings by their names.
+pub fn is_no_place_of_work(kind: TaskKind, location: &Location) -> bool {
+    location.is_library() && of_task(kind, location).is_none_or(|place| place.part != Part::Actor)
+}
+
 impl Place {
     fn is_at(&self, location: &Location) -> bool {
         let of_package = location.package().is_some_and(|package| package.name == self.package);

@@ -16,6 +16,8 @@ const SAMPLE: usize = 64;
 const MOST: f64 = 0.7;
 /// Fewer ends than one in this many births are hardly any.
 const FEW: u32 = 5;
+/// So many answers tell how soon they come.
+const ENOUGH: u64 = 20;
 /// A task that is older than this many times the sleep it is in sleeps again and again.
 const TURNS: u32 = 10;
 
@@ -83,6 +85,16 @@ impl Evidence<'_> {
             (born.saturating_add(second.born), ended.saturating_add(second.ended))
         });
         number(ended) * number(FEW) < number(born)
+    }
+
+    /// Whether waits for a resource, or for those that the same line creates, end soon as a rule: a lock, or answers of which enough have come. A
+    /// receiver that is kept for a shutdown has never been answered.
+    pub fn used_to_end(&self, key: ResourceKey) -> bool {
+        let Some(it) = self.resource(key) else { return false };
+        match it.kind {
+            ResourceKind::Oneshot => self.answers().at(&it.location).is_some_and(|answers| answers.count() >= ENOUGH),
+            kind => kind.is_fair_queue(),
+        }
     }
 
     /// Whether a task stands in a queue in which somebody's turn came within this time: Tokio's queues are fair, so its own will come.

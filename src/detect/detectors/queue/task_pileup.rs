@@ -64,6 +64,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::at_site("blocking-pool-backlog"),
         Cause::involved("full-channel"),
         Cause::at_site("lost-waker"),
+        Cause::at_site("never-completes").if_alarm(),
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],

@@ -1,0 +1,154 @@
+//! Tasks that should have ended long ago: their siblings were done at an age at which these stopped, and they have rested ever since.
+
+use std::time::Duration;
+
+use super::numbers::number;
+use super::view::Evidence;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::{Task, TaskState};
+use crate::model::time::Timestamp;
+use crate::model::{SiteKey, TaskKey};
+
+/// A task is no straggler that is younger than this many times the 95th percentile of its siblings' lifetimes,
+const TIMES: u32 = 20;
+/// this many times the longest of them,
+const LONGEST: u32 = 2;
+/// or this.
+const LEAST: Duration = Duration::from_secs(5);
+/// Tasks that are looked at from either end, the oldest and the youngest of those that are old enough.
+const MOST: usize = 128;
+/// The youngest of them, which tell whether more keep coming.
+const YOUNGEST: usize = MOST / 2;
+/// Stragglers are compared with those that ended in this time,
+const LATELY: Duration = Duration::from_secs(120);
+/// and fewer than this share of both are a few quiet ones,
+const FEW: f64 = 0.1;
+/// more than this are the rule.
+const MANY: f64 = 0.6;
+/// Births of which one gap is wider than this many times the mean gap do not follow one upon the other.
+const WIDEST: u32 = 6;
+/// The last birth is no longer ago, those that are too young left out, than this many times the mean gap,
+const SINCE: u32 = 3;
+/// or this.
+const SILENT: Duration = Duration::from_secs(2);
+/// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// The stragglers of a spawn site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stragglers {
+    /// How many there are; estimated where there are many.
+    pub count: usize,
+    /// Who they are, oldest first; of many the oldest and the youngest.
+    pub tasks: Vec<TaskKey>,
+    /// When they were born, in the same order.
+    births: Vec<Timestamp>,
+    /// The 95th percentile of the lifetimes of their siblings that have ended.
+    pub usual: Duration,
+    /// The longest of them.
+    pub longest: Duration,
+    /// The age from which on a task is a straggler.
+    pub limit: Duration,
+    /// How old the oldest one is.
+    pub oldest: Duration,
+    /// The number of polls after which all of them stopped, if it is the same.
+    pub stopped_at_poll: Option<u64>,
+    /// Tasks of the site that are as old and were polled lately: members of the site do live that long.
+    pub lively: usize,
+    /// The share of the tasks that were spawned lately and either ended or became stragglers that did the latter.
+    pub share: f64,
+    /// Whether new ones have come all the time: none of the gaps between their births is much longer than the others, up to now.
+    pub keep_coming: bool,
+}
+
+impl Stragglers {
+    /// The time from the birth of the first one to that of the last.
+    pub fn spread(&self) -> Duration {
+        self.births.last().zip(self.births.first()).map_or(Duration::ZERO, |(last, first)| last.since(*first))
+    }
+
+    /// Whether they are a part of what is spawned, and not the most of it: where nearly all stay, the site is one of clients that connect, and where
+    /// hardly any does, of those that a few quiet ones are among.
+    pub fn are_a_part(&self) -> bool {
+        (FEW..=MANY).contains(&self.share)
+    }
+
+    /// Whether most of these were born together with one of the others, so that both tell of the same fault.
+    pub fn born_with(&self, others: &Self) -> bool {
+        let near = |born: &Timestamp| {
+            let next = others.births.partition_point(|it| *it < born.minus(AT_ONCE));
+            others.births.get(next).is_some_and(|it| *it <= born.plus(AT_ONCE))
+        };
+        5 * self.births.iter().filter(|born| near(born)).count() >= 4 * self.births.len()
+    }
+}
+
+impl Evidence<'_> {
+    /// The stragglers of a site of which so many tasks have completed, if there are any.
+    pub fn stragglers(&self, key: SiteKey, siblings: u64) -> Option<Stragglers> {
+        let site = self.site(key).filter(|site| site.completed() >= siblings && !site.live.is_empty())?;
+        let (usual, longest) = (site.lifetime_at(0.95)?, site.lifetime_at(1.0)?);
+        let limit = LEAST.max(usual * TIMES).max(longest * LONGEST);
+        let is_old = |(born, _): &&(Timestamp, TaskKey)| self.running_since(*born) > limit;
+        let young = site.live.iter().rev().take_while(|it| !is_old(it)).count();
+        let old = site.live.len() - young;
+        let sample = old.min(2 * MOST);
+        let oldest = site.live.iter().take(sample.div_ceil(2));
+        let youngest = site.live.iter().rev().skip(young).take(sample / 2);
+        let mut sampled: Vec<(Timestamp, TaskKey)> = oldest.chain(youngest).copied().collect();
+        sampled.sort_unstable();
+        let (mut tasks, mut births, mut polls) = (Vec::new(), Vec::new(), Vec::new());
+        for (born, key) in sampled {
+            let Some(task) = self.task(key).filter(|task| self.is_straggler(key, task, limit)) else { continue };
+            tasks.push(key);
+            births.push(born);
+            polls.push(task.stats.poll.polls);
+        }
+        let (oldest, lively) = (self.running_since(*births.first()?), sample - tasks.len());
+        Some(Stragglers {
+            count: old * tasks.len() / sample,
+            stopped_at_poll: polls.first().copied().filter(|first| polls.iter().all(|it| it == first)),
+            share: self.share_of_stragglers(site, &births),
+            keep_coming: self.keep_being_born(&births, limit),
+            tasks,
+            births,
+            usual,
+            longest,
+            limit,
+            oldest,
+            lively,
+        })
+    }
+
+    /// Whether a task stopped at an age at which its siblings were done, has rested since for as long, and nothing wakes it before long.
+    fn is_straggler(&self, key: TaskKey, task: &Task, limit: Duration) -> bool {
+        let idle_from = task.stats.idle_from();
+        task.state() == TaskState::Idle
+            && idle_from.since(task.stats.created) <= limit
+            && self.running_since(idle_from) >= limit
+            && !self.task_wait(key).ends_by_itself(self.now())
+            && !self.is_in_moving_queue(key, limit)
+    }
+
+    /// The share of stragglers among the tasks that were born since one of them was, at most lately, and ended or became stragglers.
+    fn share_of_stragglers(&self, site: &Site, births: &[Timestamp]) -> f64 {
+        let births = &births[births.len().saturating_sub(YOUNGEST)..];
+        let known = self.clock().began().max(self.now().minus(LATELY));
+        let from = births.first().copied().unwrap_or_default().max(known);
+        let ended: u32 = site.history.since(from).map(|second| second.ended).sum();
+        let born = births.iter().filter(|born| **born >= from).count();
+        number(born) / (number(born) + number(ended)).max(1.0)
+    }
+
+    /// Whether births follow one upon the other until now. Those that are too young to be told apart yet do not count, nor do the oldest of many.
+    fn keep_being_born(&self, births: &[Timestamp], limit: Duration) -> bool {
+        let births = &births[births.len().saturating_sub(YOUNGEST)..];
+        let (Some(first), Some(last)) = (births.first(), births.last()) else { return false };
+        let steps = u32::try_from(births.len() - 1).unwrap_or(u32::MAX);
+        let mean = last.since(*first).checked_div(steps).unwrap_or_default();
+        let gaps = births.windows(2).map(|pair| pair[1].since(pair[0]));
+        let widest = gaps.max().unwrap_or_default();
+        let still = self.running_since(*last).saturating_sub(limit);
+        widest <= mean * WIDEST && still <= (mean * SINCE).max(SILENT)
+    }
+}
