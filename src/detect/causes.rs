@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
+use super::severity::Severity;
 use super::symptom::Scope;
 use crate::model::time::Timestamp;
 use crate::model::{ResourceKey, SiteKey, TaskKey};
@@ -32,34 +33,34 @@ pub struct Cause {
     pub detector: &'static str,
     /// How far its findings reach.
     pub reach: Reach,
-    /// Whether only its warnings explain anything.
-    pub only_alarms: bool,
+    /// Whether they explain only what is not more severe than they are.
+    pub if_as_severe: bool,
 }
 
 impl Cause {
     /// It explains what shares a lock, a channel or a task with it.
     pub const fn involved(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Involved, only_alarms: false }
+        Self { detector, reach: Reach::Involved, if_as_severe: false }
     }
 
     /// It explains what shares a spawn site with it.
     pub const fn at_site(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Site, only_alarms: false }
+        Self { detector, reach: Reach::Site, if_as_severe: false }
     }
 
     /// It explains what stopped when it began to stall others.
     pub const fn stalling(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Stalled, only_alarms: false }
+        Self { detector, reach: Reach::Stalled, if_as_severe: false }
     }
 
     /// It explains everything.
     pub const fn of_all(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::All, only_alarms: false }
+        Self { detector, reach: Reach::All, if_as_severe: false }
     }
 
-    /// Only its warnings do: what is only information hides nothing.
-    pub const fn if_alarm(self) -> Self {
-        Self { only_alarms: true, ..self }
+    /// It explains only what is not more severe than it is: information does not hide a warning.
+    pub const fn if_as_severe(self) -> Self {
+        Self { if_as_severe: true, ..self }
     }
 }
 
@@ -75,18 +76,15 @@ enum Touched {
 #[derive(Debug, Default)]
 pub(super) struct CauseIndex<'a> {
     touched: FxHashMap<(&'static str, Touched), &'a str>,
-    /// Those of what is touched that belong to warnings.
-    alarms: FxHashSet<&'a str>,
+    severities: FxHashMap<&'a str, Severity>,
     stalls: BTreeMap<&'static str, Vec<(Timestamp, &'a str)>>,
     any: BTreeMap<&'static str, &'a str>,
 }
 
 impl<'a> CauseIndex<'a> {
     /// Adds a finding. Of several that touch the same thing, the first counts.
-    pub(super) fn add(&mut self, detector: &'static str, is_alarm: bool, fingerprint: &'a str, scope: &Scope) {
-        if is_alarm {
-            self.alarms.insert(fingerprint);
-        }
+    pub(super) fn add(&mut self, detector: &'static str, severity: Severity, fingerprint: &'a str, scope: &Scope) {
+        self.severities.insert(fingerprint, severity);
         for touched in touched(scope) {
             self.touched.entry((detector, touched)).or_insert(fingerprint);
         }
@@ -97,8 +95,9 @@ impl<'a> CauseIndex<'a> {
     }
 
     /// The fingerprint of a finding that explains one that touches this and is explained by these.
-    pub(super) fn explaining(&self, causes: &[Cause], scope: &Scope) -> Option<&'a str> {
-        let counts = |cause: &Cause, found: &&str| !cause.only_alarms || self.alarms.contains(found);
+    pub(super) fn explaining(&self, causes: &[Cause], severity: Severity, scope: &Scope) -> Option<&'a str> {
+        let weighs = |found: &&str| self.severities.get(found) >= Some(&severity);
+        let counts = |cause: &Cause, found: &&str| !cause.if_as_severe || weighs(found);
         causes.iter().find_map(|cause| self.by(*cause, scope).filter(|found| counts(cause, found)))
     }
 
@@ -142,10 +141,10 @@ mod tests {
     fn a_blocked_worker_explains_only_what_stopped_with_it() {
         let cause = Scope { stalls_since: Some(at(100)), ..Scope::default() };
         let mut index = CauseIndex::default();
-        index.add("blocked-worker", true, "the cause", &cause);
+        index.add("blocked-worker", Severity::Critical, "the cause", &cause);
         for (last, explained) in [(200, false), (99, true), (40, false)] {
             let effect = Scope { last_progress: Some(at(last)), ..Scope::default() };
-            let found = index.explaining(&[Cause::stalling("blocked-worker")], &effect);
+            let found = index.explaining(&[Cause::stalling("blocked-worker")], Severity::Warning, &effect);
             assert_eq!(found.is_some(), explained, "{last}");
         }
     }
@@ -155,14 +154,17 @@ mod tests {
         let mut keys = slotmap::SlotMap::<TaskKey, ()>::with_key();
         let (one, other) = (keys.insert(()), keys.insert(()));
         let mut index = CauseIndex::default();
-        index.add("deadlock", true, "the cause", &Scope { tasks: vec![one], ..Scope::default() });
+        index.add("deadlock", Severity::Critical, "the cause", &Scope { tasks: vec![one], ..Scope::default() });
         let of = |task| Scope { tasks: vec![task], ..Scope::default() };
-        assert_eq!(index.explaining(&[Cause::involved("deadlock")], &of(one)), Some("the cause"));
-        assert_eq!(index.explaining(&[Cause::involved("deadlock")], &of(other)), None);
-        assert_eq!(index.explaining(&[Cause::at_site("deadlock")], &of(one)), None);
-        assert_eq!(index.explaining(&[Cause::of_all("deadlock")], &of(other)), Some("the cause"));
-        index.add("permit-leak", false, "a hint", &of(other).clone());
-        assert_eq!(index.explaining(&[Cause::involved("permit-leak")], &of(other)), Some("a hint"));
-        assert_eq!(index.explaining(&[Cause::involved("permit-leak").if_alarm()], &of(other)), None);
+        assert_eq!(index.explaining(&[Cause::involved("deadlock")], Severity::Warning, &of(one)), Some("the cause"));
+        assert_eq!(index.explaining(&[Cause::involved("deadlock")], Severity::Warning, &of(other)), None);
+        assert_eq!(index.explaining(&[Cause::at_site("deadlock")], Severity::Warning, &of(one)), None);
+        assert_eq!(index.explaining(&[Cause::of_all("deadlock")], Severity::Warning, &of(other)), Some("the cause"));
+        index.add("permit-leak", Severity::Info, "a hint", &of(other).clone());
+        assert_eq!(index.explaining(&[Cause::involved("permit-leak")], Severity::Warning, &of(other)), Some("a hint"));
+        assert_eq!(
+            index.explaining(&[Cause::involved("permit-leak").if_as_severe()], Severity::Warning, &of(other)),
+            None
+        );
     }
 }

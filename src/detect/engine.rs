@@ -9,7 +9,7 @@ use super::detectors::DETECTORS;
 use super::finding::{Explained, Finding, Transition};
 use super::fingerprint;
 use super::settings::{Settings, Value};
-use super::severity::{Severity, State};
+use super::severity::State;
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::model::time::Timestamp;
@@ -183,12 +183,12 @@ impl Engine {
         let (mut firing, mut seen_now) = (CauseIndex::default(), CauseIndex::default());
         for finding in self.findings.values() {
             let scope = &finding.symptom.scope;
-            let is_alarm = finding.severity() > Severity::Info;
+            let severity = finding.severity();
             if finding.state == State::Firing {
-                firing.add(finding.detector.id, is_alarm, &finding.fingerprint, scope);
+                firing.add(finding.detector.id, severity, &finding.fingerprint, scope);
             }
             if finding.last_seen == now {
-                seen_now.add(finding.detector.id, is_alarm, &finding.fingerprint, scope);
+                seen_now.add(finding.detector.id, severity, &finding.fingerprint, scope);
             }
         }
         let direct: BTreeMap<&str, &str> = self
@@ -196,8 +196,9 @@ impl Engine {
             .values()
             .filter_map(|effect| {
                 let (causes, scope) = (effect.detector.explained_by, &effect.symptom.scope);
-                let pending = || (!effect.is_shown()).then(|| seen_now.explaining(causes, scope)).flatten();
-                let cause = firing.explaining(causes, scope).or_else(pending)?;
+                let pending =
+                    || (!effect.is_shown()).then(|| seen_now.explaining(causes, effect.severity(), scope)).flatten();
+                let cause = firing.explaining(causes, effect.severity(), scope).or_else(pending)?;
                 Some((effect.fingerprint.as_str(), cause))
             })
             .collect();

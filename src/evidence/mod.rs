@@ -5,6 +5,7 @@
 pub mod attachment;
 pub mod barrier;
 pub mod cancellations;
+pub mod crowd;
 pub mod demand;
 pub mod flow;
 pub mod growth;

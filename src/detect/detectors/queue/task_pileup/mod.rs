@@ -1,5 +1,7 @@
 //! Tasks that pile up: more of one spawn site begin than end, and they get older.
 
+mod text;
+
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
@@ -14,7 +16,7 @@ use crate::evidence::look_alike::LookAlike;
 use crate::evidence::numbers::number;
 use crate::evidence::population::CommonWait;
 use crate::model::entity::site::Site;
-use crate::model::{ResourceKey, SiteKey, TaskKey};
+use crate::model::{SiteKey, TaskKey};
 use crate::words;
 
 static WINDOW: Setting<Duration> =
@@ -26,9 +28,20 @@ static WINDOW_UNSEEN: Setting<Duration> = Setting::new(
 );
 static WINDOW_CROWD: Setting<Duration> = Setting::new(
     "window-crowd",
-    Duration::from_secs(150),
-    "growth that is a warning also where hardly any of the tasks has ended",
+    Duration::from_secs(320),
+    "growth that is a warning also where hardly any of the tasks has ended, and none of the old ones is heard of any more",
 );
+static WINDOW_LOOPS: Setting<Duration> = Setting::new(
+    "window-loops",
+    Duration::from_secs(150),
+    "growth that is a warning also where hardly any of the tasks has ended, and all of them sleep again and again",
+);
+static WINDOW_STILL: Setting<Duration> = Setting::new(
+    "window-still",
+    Duration::from_secs(30),
+    "observation window where none of the old tasks is heard of any more, which is information",
+);
+static STILL: Setting<f64> = Setting::new("still", 15.0, "minimum growth in that window");
 static FLOOR: Setting<f64> = Setting::new(
     "floor",
     10.0,
@@ -45,8 +58,19 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     family: Family::Queue,
     grade: Grade::Trend,
     title: "tasks of one spawn site pile up",
-    explain: include_str!("../../../../docs/detectors/task-pileup.md"),
-    settings: &[&WINDOW, &WINDOW_UNSEEN, &WINDOW_CROWD, &FLOOR, &CERTAINTY, &AGE_CERTAINTY, &AGE],
+    explain: include_str!("../../../../../docs/detectors/task-pileup.md"),
+    settings: &[
+        &WINDOW,
+        &WINDOW_UNSEEN,
+        &WINDOW_CROWD,
+        &WINDOW_LOOPS,
+        &WINDOW_STILL,
+        &STILL,
+        &FLOOR,
+        &CERTAINTY,
+        &AGE_CERTAINTY,
+        &AGE,
+    ],
     timing: Timing {
         updates: 2,
         hold: Duration::from_secs(1),
@@ -64,7 +88,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::at_site("blocking-pool-backlog"),
         Cause::involved("full-channel"),
         Cause::at_site("lost-waker"),
-        Cause::at_site("never-completes").if_alarm(),
+        Cause::at_site("never-completes").if_as_severe(),
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
@@ -72,6 +96,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     doubt: None,
     scan,
 };
+
+/// So many old members tell whether a crowd is still heard of.
+const OLD_ONES: usize = 10;
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in evidence.sites().filter(|(_, site)| site.id.kind.is_spawned()) {
@@ -81,19 +108,22 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
             continue;
         }
         let [short, long] = [&WINDOW, &WINDOW_UNSEEN].map(|window| pileup(evidence, settings, site, window));
-        if short.is_none() && long.is_none() {
+        let still = long.is_none().then(|| still_crowd(evidence, settings, site)).flatten();
+        if short.is_none() && long.is_none() && still.is_none() {
             continue;
         }
         let (wait, share) = evidence.common_wait(site);
+        let early = long.is_none() && wait == CommonWait::Unseen;
         let series = match wait {
             CommonWait::Timer => None,
             // Where they do come to an end, it may be that they have more steps than others.
             CommonWait::Loop if !evidence.nearly_all_stay(site, settings.get(&WINDOW_UNSEEN)) => None,
             CommonWait::Resource { .. } if short.is_some() => short,
-            CommonWait::Resource { .. } | CommonWait::Loop | CommonWait::Tick | CommonWait::Unseen => long,
+            CommonWait::Unseen => long.or(still),
+            CommonWait::Resource { .. } | CommonWait::Loop | CommonWait::Tick => long,
         };
         if let Some(series) = series {
-            found.push(symptom(evidence, settings, (key, site), &series, (&wait, share)));
+            found.push(symptom(evidence, settings, (key, site), &series, (&wait, share), early));
         }
     }
 }
@@ -111,6 +141,27 @@ fn pileup(
     grows.then_some(series)
 }
 
+/// How the tasks of a site developed if they are a crowd that grows and whose old members are not heard of any more.
+fn still_crowd(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<LiveSeries> {
+    let series = evidence.live_series(site, settings.get(&WINDOW_STILL))?;
+    let crowd = evidence.crowd(site);
+    let grows = series.live.rises(settings.get(&STILL), settings.get(&CERTAINTY));
+    (grows && crowd.old >= OLD_ONES && crowd.is_still()).then_some(series)
+}
+
+/// Whether a growing site may be one of clients that connect and stay: hardly any task ends, and the old ones are heard of, or have not been
+/// silent for long enough.
+fn is_crowd(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site, wait: &CommonWait, window: Duration) -> bool {
+    let grown = match wait {
+        CommonWait::Resource { .. } => return false,
+        CommonWait::Tick | CommonWait::Loop => pileup(evidence, settings, site, &WINDOW_LOOPS).is_some(),
+        CommonWait::Unseen | CommonWait::Timer => {
+            evidence.crowd(site).is_still() && evidence.has_grown_for(site, settings.get(&WINDOW_CROWD))
+        }
+    };
+    !grown && evidence.nearly_all_stay(site, window)
+}
+
 /// Growth below this may be chance. Where tasks come and leave independently, those who came and stayed and those who were there and left are
 /// two Poisson numbers, whose difference the growth is: it varies by the root of their sum. Those who stay all the time add nothing to that.
 /// Where nearly all turn over, it varies by the root of the count itself.
@@ -124,11 +175,9 @@ fn symptom(
     (key, site): (SiteKey, &Site),
     series: &LiveSeries,
     (wait, share): (&CommonWait, f64),
+    early: bool,
 ) -> Symptom {
     let (live, window) = (&series.live, series.live.window());
-    let is_crowd = !matches!(wait, CommonWait::Resource { .. })
-        && evidence.nearly_all_stay(site, window)
-        && pileup(evidence, settings, site, &WINDOW_CROWD).is_none();
     let resource = match wait {
         CommonWait::Resource { key, .. } => Some(*key),
         CommonWait::Unseen | CommonWait::Tick | CommonWait::Timer | CommonWait::Loop => None,
@@ -136,9 +185,9 @@ fn symptom(
     let age = site.median_age(evidence.now());
     let oldest: Vec<TaskKey> = site.live.iter().take(describe::MOST_IDS).map(|(_, task)| *task).collect();
     let progress = resource.and_then(|lock| evidence.resource(lock)?.grants.last()).map(|grant| grant.at);
-    let cause = cause(evidence, wait, share);
+    let cause = text::cause(evidence, site, wait, share);
     Symptom::of_site(evidence, key, &oldest, site.live.len())
-        .unless(is_crowd.then_some(LookAlike::ConnectingCrowd))
+        .unless((early || is_crowd(evidence, settings, site, wait, window)).then_some(LookAlike::ConnectingCrowd))
         .summary(format!(
             "{} pile up: from {:.0} to {:.0} alive in {} ({} more a second), median age {}. {cause}",
             describe::tasks(site),
@@ -163,59 +212,8 @@ fn symptom(
         .because(Fact::time("median age", age).from(settings.get(&AGE)))
         .involving(resource.map(|lock| describe::related_resource(evidence, lock)))
         .cause(Some(cause))
-        .advice(advice(evidence, wait, resource) + &describe::library_hint(&site.id.location))
+        .advice(text::advice(evidence, wait, resource) + &describe::library_hint(&site.id.location))
         .touching(resource)
         .last_progress(progress.max(site.last_end))
         .since(site.live.iter().next().map(|(born, _)| *born))
-}
-
-/// What brings the pile-up about.
-fn cause(evidence: &Evidence<'_>, wait: &CommonWait, share: f64) -> String {
-    let share = words::percent(share);
-    match wait {
-        CommonWait::Resource { key, distinct: 1, .. } => {
-            format!("{share} of them wait for the {}: the tasks are its queue.", describe::resource(evidence, *key))
-        }
-        CommonWait::Resource { key, distinct, waiting } => {
-            let (kind, place) = evidence
-                .resource(*key)
-                .map(|it| (describe::type_name(it), it.location.to_string()))
-                .unwrap_or_default();
-            let what = if 2 * distinct <= *waiting {
-                format!("for one of {distinct} resources ({kind})")
-            } else {
-                format!("each for a {kind} of its own")
-            };
-            format!("{share} of them wait, {what} created at {place}.")
-        }
-        CommonWait::Loop => format!("{share} of them sleep again and again: heartbeats or streams that nobody has ended."),
-        CommonWait::Tick => {
-            format!("{share} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended.")
-        }
-        CommonWait::Unseen | CommonWait::Timer => {
-            "They wait for something that Tokio does not instrument: a socket, an unbounded channel, a Notify, a lock of another crate."
-                .to_owned()
-        }
-    }
-}
-
-fn advice(evidence: &Evidence<'_>, wait: &CommonWait, resource: Option<ResourceKey>) -> String {
-    let advice = match wait {
-        CommonWait::Resource { distinct: 1, .. } => {
-            "Acquire the permit or the lock before spawning, so that what arrives too fast waits where it comes from; or spawn a fixed number of \
-             workers behind a bounded channel. Then look at why it is released so slowly."
-        }
-        CommonWait::Resource { .. } => {
-            "Find out what should answer or release these, and put a timeout around the wait."
-        }
-        CommonWait::Tick | CommonWait::Loop => {
-            "Look at what should end the loop of these tasks: a client that leaves, a shutdown signal, an owner that is dropped. Dropping a \
-             JoinHandle does not end its task; a JoinSet or an abort does."
-        }
-        CommonWait::Unseen | CommonWait::Timer => {
-            "Look at what these tasks await last and give it a timeout. Bound how many are spawned, for example with a semaphore acquired before \
-             the spawn. Dropping a JoinHandle does not end its task."
-        }
-    };
-    advice.to_owned() + &resource.map_or_else(String::new, |lock| describe::place_hint(evidence, lock))
 }

@@ -1,0 +1,78 @@
+//! What is said of a pile-up: what its tasks wait for, what it looks like, and what to do about it.
+
+use crate::detect::describe;
+use crate::evidence::Evidence;
+use crate::evidence::crowd::Crowd;
+use crate::evidence::population::CommonWait;
+use crate::model::ResourceKey;
+use crate::model::entity::site::Site;
+use crate::words;
+
+/// What brings the pile-up about.
+pub(super) fn cause(evidence: &Evidence<'_>, site: &Site, wait: &CommonWait, share: f64) -> String {
+    let share = words::percent(share);
+    match wait {
+        CommonWait::Resource { key, distinct: 1, .. } => {
+            format!("{share} of them wait for the {}: the tasks are its queue.", describe::resource(evidence, *key))
+        }
+        CommonWait::Resource { key, distinct, waiting } => {
+            let (kind, place) = evidence
+                .resource(*key)
+                .map(|it| (describe::type_name(it), it.location.to_string()))
+                .unwrap_or_default();
+            let what = if 2 * distinct <= *waiting {
+                format!("for one of {distinct} resources ({kind})")
+            } else {
+                format!("each for a {kind} of its own")
+            };
+            format!("{share} of them wait, {what} created at {place}.")
+        }
+        CommonWait::Loop => format!("{share} of them sleep again and again: heartbeats or streams that nobody has ended."),
+        CommonWait::Tick => {
+            format!("{share} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended.")
+        }
+        CommonWait::Unseen | CommonWait::Timer => {
+            "They wait for something that Tokio does not instrument: a socket, an unbounded channel, a Notify, a lock of another crate."
+                .to_owned()
+                + &reading(&evidence.crowd(site))
+        }
+    }
+}
+
+/// Which of two things a crowd looks like: one that is forgotten, or clients that stay.
+fn reading(crowd: &Crowd) -> String {
+    let lively = crowd.old - crowd.still;
+    if crowd.is_still() {
+        " None of the old ones has been polled since the first seconds of its life or has ended: it looks like a leak."
+            .to_owned()
+    } else if lively > 0 {
+        format!(
+            " Of {} old ones {lively} {} polled later in life: it looks like clients that stay.",
+            crowd.old,
+            words::agree(lively, "was", "were")
+        )
+    } else {
+        String::new()
+    }
+}
+
+pub(super) fn advice(evidence: &Evidence<'_>, wait: &CommonWait, resource: Option<ResourceKey>) -> String {
+    let advice = match wait {
+        CommonWait::Resource { distinct: 1, .. } => {
+            "Acquire the permit or the lock before spawning, so that what arrives too fast waits where it comes from; or spawn a fixed number of \
+             workers behind a bounded channel. Then look at why it is released so slowly."
+        }
+        CommonWait::Resource { .. } => {
+            "Find out what should answer or release these, and put a timeout around the wait."
+        }
+        CommonWait::Tick | CommonWait::Loop => {
+            "Look at what should end the loop of these tasks: a client that leaves, a shutdown signal, an owner that is dropped. Dropping a \
+             JoinHandle does not end its task; a JoinSet or an abort does."
+        }
+        CommonWait::Unseen | CommonWait::Timer => {
+            "Look at what these tasks await last and give it a timeout. Bound how many are spawned, for example with a semaphore acquired before \
+             the spawn. Dropping a JoinHandle does not end its task."
+        }
+    };
+    advice.to_owned() + &resource.map_or_else(String::new, |lock| describe::place_hint(evidence, lock))
+}

@@ -1,0 +1,63 @@
+//! A crowd of tasks that only grows: whether its old members are still heard of, as clients that stay are, or were forgotten.
+
+use std::time::Duration;
+
+use super::view::Evidence;
+use crate::model::entity::site::Site;
+use crate::model::entity::task::{Task, TaskState};
+use crate::model::time::Timestamp;
+
+/// Members that are older than this are old,
+const OLD: Duration = Duration::from_secs(15);
+/// and still if they were last polled before they were this old.
+const SETTLED: Duration = Duration::from_secs(10);
+/// Old members that are looked at from either end.
+const SAMPLE: usize = 128;
+/// Parts of a time in each of which somebody must have come.
+const PARTS: u32 = 10;
+
+/// The tasks of a site of which hardly any ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Crowd {
+    /// Old members that were looked at.
+    pub old: usize,
+    /// How many of them have not been polled since the first seconds of their lives.
+    pub still: usize,
+    /// Whether a member was ever seen to end that was not young.
+    pub old_ones_end: bool,
+}
+
+impl Crowd {
+    /// Whether nobody is heard of any more after the first seconds.
+    pub fn is_still(&self) -> bool {
+        self.old > 0 && self.still == self.old && !self.old_ones_end
+    }
+}
+
+impl Evidence<'_> {
+    /// What is seen of the tasks of a site as a crowd.
+    pub fn crowd(&self, site: &Site) -> Crowd {
+        let is_old = |(born, _): &&(Timestamp, _)| self.running_since(*born) > OLD;
+        let young = site.live.iter().rev().take_while(|it| !is_old(it)).count();
+        let sample = (site.live.len() - young).min(2 * SAMPLE);
+        let oldest = site.live.iter().take(sample.div_ceil(2));
+        let youngest = site.live.iter().rev().skip(young).take(sample / 2);
+        let still = oldest.chain(youngest).filter_map(|(_, key)| self.task(*key)).filter(|task| is_still(task)).count();
+        Crowd { old: sample, still, old_ones_end: site.lifetime_at(1.0) > Some(SETTLED) }
+    }
+
+    /// Whether a crowd has grown for all of a time: in each part of it somebody came who is still there.
+    pub fn has_grown_for(&self, site: &Site, time: Duration) -> bool {
+        let births: Vec<Timestamp> = site.live.iter().map(|(born, _)| *born).collect();
+        let at = |part: u32| self.now().minus(time - time * part / PARTS);
+        let came = |part: u32| {
+            let first = births.partition_point(|born| *born < at(part));
+            births.get(first).is_some_and(|born| *born < at(part + 1))
+        };
+        (0..PARTS).all(came)
+    }
+}
+
+fn is_still(task: &Task) -> bool {
+    task.state() == TaskState::Idle && task.stats.idle_from().since(task.stats.created) <= SETTLED
+}
