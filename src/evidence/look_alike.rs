@@ -41,6 +41,8 @@ pub enum LookAlike {
     DroppedByDesign,
     /// A library's task, of a place that says nothing of the work it does.
     LibraryTask,
+    /// A runtime that runs only inside `block_on`, or a `LocalSet`, between two calls.
+    DrivenNowAndThen,
     /// More polls seem to run than there are threads.
     MorePollsThanThreads,
     /// An acceptor that waits at its limit of connections with an owned permit.
@@ -90,6 +92,9 @@ impl LookAlike {
                 "Possibly by design: hedged requests, races and tickers are dropped before they finish."
             }
             Self::LibraryTask => "Possibly different work: a library spawns all kinds of tasks at this place.",
+            Self::DrivenNowAndThen => {
+                "Possibly a runtime that is driven only now and then, inside block_on or a LocalSet: nobody waits for these tasks."
+            }
             Self::MorePollsThanThreads => {
                 "Possibly not all inside a poll: more polls seem to run than there are threads."
             }

@@ -30,6 +30,7 @@ pub mod stragglers;
 pub mod stuck;
 pub mod succession;
 pub mod task_wait;
+pub mod undriven;
 mod users;
 mod view;
 pub mod wait_chain;

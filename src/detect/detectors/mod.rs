@@ -34,6 +34,7 @@ pub static DETECTORS: &[&Detector] = &[
     &stuck::waker_growth::DETECTOR,
     &stuck::abandoned_wait::DETECTOR,
     &stuck::lock_order::DETECTOR,
+    &stuck::undriven_runtime::DETECTOR,
     &stuck::vanished_singleton::DETECTOR,
     &contention::contended_lock::DETECTOR,
     &contention::held_across_await::DETECTOR,

@@ -64,6 +64,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("abandoned-wait"),
         Cause::involved("full-channel"),
         Cause::involved("lost-waker"),
+        Cause::involved("undriven-runtime"),
     ],
     look_alikes: &[LookAlike::LibraryTask, LookAlike::QuietClients],
     doubt: None,
