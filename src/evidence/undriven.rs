@@ -10,8 +10,10 @@ use crate::model::time::Timestamp;
 
 /// This many other tasks
 const OTHERS: usize = 3;
-/// must have been polled within this time, so that it is not the process that stands still.
+/// must have been polled within this time, so that it is not the process that stands still,
 const LATELY: Duration = Duration::from_millis(1_500);
+/// and were woken at least this much later than those that were not.
+const AFTER: Duration = Duration::from_secs(1);
 /// Where half of the tasks that were woken in this time
 const LOAD: Duration = Duration::from_secs(5);
 /// waited this long for a poll, the runtime is overloaded.
@@ -45,7 +47,8 @@ impl Evidence<'_> {
         wakes.sort_unstable();
         let (Some((first, _)), Some((last, _))) = (wakes.first(), wakes.last()) else { return Undriven::default() };
         let blamed = self.polls_running_for(least).iter().any(|poll| poll.since <= *last);
-        if blamed || self.is_overloaded() || !self.others_are_polled() {
+        let third = wakes.get(2).map_or(*last, |(wake, _)| *wake);
+        if blamed || self.is_overloaded() || !self.others_overtake(third) {
             return Undriven::default();
         }
         let (longest, shortest) = (self.running_since(*first), self.running_since(*last));
@@ -60,10 +63,15 @@ impl Evidence<'_> {
         delays.get(delays.len() / 2).is_some_and(|median| *median >= OVERLOADED)
     }
 
-    fn others_are_polled(&self) -> bool {
+    /// Whether other tasks that were woken well after this wake were polled for it, and lately: runtimes poll in turn, also where they are
+    /// overloaded.
+    fn others_overtake(&self, wake: Timestamp) -> bool {
         let from = self.now().minus(LATELY);
-        let polled = |task: &Task| task.state() != TaskState::Scheduled && task.stats.poll.started >= Some(from);
-        self.tasks().filter(|(_, task)| task.kind.is_async() && polled(task)).take(OTHERS).count() == OTHERS
+        let overtakes = |task: &Task| {
+            let (woken, polled) = (task.stats.last_wake, task.stats.poll.started);
+            woken >= Some(wake.plus(AFTER)) && polled >= woken && polled >= Some(from)
+        };
+        self.tasks().filter(|(_, task)| task.kind.is_async() && overtakes(task)).take(OTHERS).count() == OTHERS
     }
 
     /// The idle tasks that were in their last poll when one of these wakes came: it came from there.

@@ -218,6 +218,11 @@ impl Process {
         self.due = shifted.collect();
     }
 
+    /// Takes its threads away from a runtime; polls that run come to their ends.
+    pub(crate) fn halt(&mut self, name: &str) {
+        self.runtimes.get_mut(name).unwrap_or_else(|| panic!("there is no runtime {name}")).threads = 0;
+    }
+
     /// Aborts the tasks of a name.
     pub(crate) fn abort(&mut self, now: Nanos, name: &str) {
         self.plan(now, Due::Abort(name.to_owned()));

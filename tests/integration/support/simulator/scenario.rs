@@ -166,6 +166,8 @@ pub(crate) struct Event {
     pub(crate) pause: Option<Span>,
     /// The tasks of this name are aborted.
     pub(crate) abort: Option<String>,
+    /// The runtime of this name is not driven any more.
+    pub(crate) halt: Option<String>,
 }
 
 /// A finding that has to fire.

@@ -289,6 +289,9 @@ impl Player<'_> {
             process.abort(at, name);
             process.advance(at);
         }
+        if let (Some(name), Some(process)) = (&event.halt, &mut self.process) {
+            process.halt(name);
+        }
         if let Some(length) = event.silence {
             self.silent_until = at + length.nanos();
         }
