@@ -41,6 +41,8 @@ pub enum LookAlike {
     DroppedByDesign,
     /// A library's task, of a place that says nothing of the work it does.
     LibraryTask,
+    /// Requests that are answered when something happens.
+    LongPolls,
     /// A runtime that runs only inside `block_on`, or a `LocalSet`, between two calls.
     DrivenNowAndThen,
     /// More polls seem to run than there are threads.
@@ -92,6 +94,9 @@ impl LookAlike {
                 "Possibly by design: hedged requests, races and tickers are dropped before they finish."
             }
             Self::LibraryTask => "Possibly different work: a library spawns all kinds of tasks at this place.",
+            Self::LongPolls => {
+                "Possibly long polls or subscriptions: too few answers were seen to tell how soon they come."
+            }
             Self::DrivenNowAndThen => {
                 "Possibly a runtime that is driven only now and then, inside block_on or a LocalSet: nobody waits for these tasks."
             }

@@ -2,6 +2,7 @@
 //!
 //! Pure functions of the [`model`](crate::model) and of what evidence saw at earlier updates ([`Memory`]). Detectors match on it and judge.
 
+pub mod answers;
 pub mod attachment;
 pub mod barrier;
 pub mod cancellations;

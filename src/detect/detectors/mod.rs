@@ -35,6 +35,7 @@ pub static DETECTORS: &[&Detector] = &[
     &stuck::abandoned_wait::DETECTOR,
     &stuck::lock_order::DETECTOR,
     &stuck::undriven_runtime::DETECTOR,
+    &stuck::unanswered_requests::DETECTOR,
     &stuck::vanished_singleton::DETECTOR,
     &contention::contended_lock::DETECTOR,
     &contention::held_across_await::DETECTOR,

@@ -19,7 +19,12 @@ pub struct Answers {
     waits: Histogram<u32>,
     /// When the last one came.
     pub last: Timestamp,
+    /// Waits that ended without an answer since then, after far longer than answers take.
+    pub given_up: u64,
 }
+
+/// A wait that ends without an answer has lasted far longer than answers take if it has lasted this many times as long.
+const FAR_LONGER: u32 = 10;
 
 impl Answers {
     /// How many came.
@@ -45,18 +50,26 @@ impl AnswersByLine {
         self.lines.get(line)
     }
 
+    /// Notes that a wait ended without an answer.
+    pub(in crate::model) fn note_given_up(&mut self, line: &Location, wait: Duration) {
+        if let Some(answers) = self.lines.get_mut(line) {
+            answers.given_up += u64::from(wait >= answers.wait_at(0.99) * FAR_LONGER);
+        }
+    }
+
     /// Notes that a wait ended with an answer.
     pub(in crate::model) fn note(&mut self, line: &Location, at: Timestamp, wait: Duration) {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         if let Some(answers) = self.lines.get_mut(line) {
             answers.waits.saturating_record(millis);
             answers.last = answers.last.max(at);
+            answers.given_up = 0;
         } else if self.lines.len() < LINES
             // One significant digit: a wait is only ever compared with a multiple of another.
             && let Ok(mut waits) = Histogram::new_with_bounds(1, LONGEST, 1)
         {
             waits.saturating_record(millis);
-            self.lines.insert(line.clone(), Answers { waits, last: at });
+            self.lines.insert(line.clone(), Answers { waits, last: at, given_up: 0 });
         }
     }
 }

@@ -181,8 +181,10 @@ impl Model {
         if wait >= NO_WAIT || lock.waits.kinds().next().is_some() {
             lock.waits.note(kind, to, wait, granted);
         }
-        if granted && lock.kind == ResourceKind::Oneshot {
-            self.answers.note(&lock.location, to, wait);
+        match lock.kind {
+            ResourceKind::Oneshot if granted => self.answers.note(&lock.location, to, wait),
+            ResourceKind::Oneshot => self.answers.note_given_up(&lock.location, wait),
+            _ => {}
         }
         if let Some(grant) = grant {
             lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));

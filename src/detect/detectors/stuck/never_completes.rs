@@ -65,6 +65,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("full-channel"),
         Cause::involved("lost-waker"),
         Cause::involved("undriven-runtime"),
+        Cause::involved("unanswered-requests"),
     ],
     look_alikes: &[LookAlike::LibraryTask, LookAlike::QuietClients],
     doubt: None,
