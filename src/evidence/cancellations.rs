@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::numbers::number;
+use super::numbers::{number, ratio};
 use super::view::Evidence;
+use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::location::Location;
@@ -24,6 +25,15 @@ const SAME_AGE: f64 = 1.5;
 /// and were polled less often than a task that works in a loop.
 const LOOPS: u64 = 8;
 
+/// A task that spent this long between a wake and a poll,
+const WAITED: Duration = Duration::from_millis(15);
+/// and this share of its life, was dropped while it waited,
+const OF_LIFE: f64 = 0.05;
+/// where half of the others are polled this soon.
+const PROMPT: Duration = Duration::from_millis(2);
+/// Ages that differ by this share are about the same.
+const ABOUT: f64 = 0.05;
+
 /// Those that were dropped in groups none of whose members had finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DroppedGroups {
@@ -37,7 +47,70 @@ pub struct DroppedGroups {
     pub look_endless: bool,
 }
 
+/// Tasks of a site that somebody did not wait for any longer: their last wait was booked as time between a wake and a poll, although other tasks
+/// are polled at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Impatience {
+    /// How many ended.
+    pub ended: usize,
+    /// How many of those look as if they had been dropped, or certainly were.
+    pub dropped: usize,
+    /// The age at which most of those were dropped.
+    pub age: Duration,
+    /// The share of them that were dropped at about that age.
+    pub at_that_age: f64,
+    /// The share of the others that had ended at a lower age.
+    pub ended_before: f64,
+    /// The share of them of which a task that was born at the same moment had just completed: the losers of a race.
+    pub lost_a_race: f64,
+    /// The time from the first of them to the last.
+    pub spread: Duration,
+}
+
+impl Impatience {
+    /// The share of those that ended that look dropped.
+    pub fn dropped_share(&self) -> f64 {
+        ratio(self.dropped, self.ended)
+    }
+}
+
 impl Evidence<'_> {
+    /// What is seen of a site of tasks that are given up on; nothing where tasks of other sites wait for their polls too, for then all look so.
+    pub fn impatience(&self, key: SiteKey, site: &Site, from: Timestamp) -> Option<Impatience> {
+        let others = self.delays().since(from).filter(|delay| delay.site != key);
+        let mut delays: Vec<Duration> = others.map(|delay| delay.mean).collect();
+        delays.sort_unstable();
+        if *delays.get(delays.len() / 2)? >= PROMPT {
+            return None;
+        }
+        let ends: Vec<&Completion> = site.completions.since(from).collect();
+        let (dropped, completed): (Vec<&Completion>, Vec<&Completion>) =
+            ends.into_iter().partition(|it| it.cancelled || looks_dropped(it));
+        let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
+        ages.sort_unstable();
+        let (age, near) = densest(&ages);
+        let born = |it: &Completion| it.at.minus(it.age);
+        let mut winners: Vec<(Timestamp, Timestamp)> = completed.iter().map(|it| (born(it), it.at)).collect();
+        winners.sort_unstable();
+        let has_lost = |lost: &&&Completion| {
+            let from = winners.partition_point(|(at, _)| *at < born(lost).minus(TOGETHER));
+            let mut twins = winners[from..].iter().take_while(|(at, _)| *at <= born(lost).plus(TOGETHER));
+            twins.any(|(_, won)| *won <= lost.at && lost.at.since(*won) <= WON_BEFORE)
+        };
+        let lost = dropped.iter().filter(has_lost).count();
+        let ends = dropped.iter().map(|it| it.at);
+        let spread = ends.clone().max().zip(ends.min()).map_or(Duration::ZERO, |(last, first)| last.since(first));
+        Some(Impatience {
+            ended: dropped.len() + completed.len(),
+            dropped: dropped.len(),
+            age,
+            at_that_age: ratio(near, dropped.len()),
+            ended_before: ratio(completed.iter().filter(|it| it.age < age).count(), completed.len()),
+            lost_a_race: ratio(lost, dropped.len()),
+            spread,
+        })
+    }
+
     /// The groups in which tasks of a site were dropped since a time.
     pub fn dropped_groups(&self, site: &Site, from: Timestamp) -> DroppedGroups {
         // A function that spawns for others makes several sites of one place: the winner of a race may be of another one.
@@ -100,4 +173,30 @@ fn completed_alone(site: &Site, from: Timestamp) -> usize {
     ends.sort_by_key(|it| it.at);
     let together = ends.chunk_by(|one, next| next.at.since(one.at) <= TOGETHER);
     together.filter(|group| group.len() == 1 && group[0].ready_after_wake).count()
+}
+
+/// Whether a task that is not known to have been dropped looks as if it had been: dropping it counted as a poll, and the wait before as a wait for
+/// that poll.
+fn looks_dropped(it: &Completion) -> bool {
+    it.scheduled >= WAITED && it.scheduled >= it.age.mul_f64(OF_LIFE)
+}
+
+/// The age around which most of these ages, in order, lie close together, and how many do.
+fn densest(ages: &[Duration]) -> (Duration, usize) {
+    let near = |first: usize| ages.partition_point(|age| *age <= ages[first].mul_f64(1.0 + ABOUT)) - first;
+    let best = (0..ages.len()).max_by_key(|first| near(*first));
+    best.map_or((Duration::ZERO, 0), |first| (ages[first + near(first) / 2], near(first)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_crowd_where_somebody_loses_patience() {
+        let ages = |millis: &[u64]| millis.iter().copied().map(Duration::from_millis).collect::<Vec<_>>();
+        assert_eq!(densest(&ages(&[])), (Duration::ZERO, 0));
+        assert_eq!(densest(&ages(&[100, 498, 500, 505, 512, 900])), (Duration::from_millis(505), 4));
+        assert_eq!(densest(&ages(&[100, 200, 400])).1, 1);
+    }
 }

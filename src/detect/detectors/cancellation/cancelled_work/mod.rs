@@ -1,5 +1,7 @@
 //! Cancelled work: tasks are dropped at an await, again and again, before they finish.
 
+mod impatience;
+
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
@@ -35,14 +37,42 @@ static SPREAD: Setting<Share> =
     Setting::new("spread", Share(0.3), "minimum share of the window over which those moments are spread");
 static RATE: Setting<f64> =
     Setting::new("warn-rate", 0.0, "dropped tasks a second that are a warning however they were dropped; 0 for never");
+static GIVEN_UP: Setting<Share> = Setting::new(
+    "given-up",
+    Share(0.25),
+    "minimum share of tasks that look as if they were dropped while they waited, where other tasks are polled at once",
+);
+static AT_ONE_AGE: Setting<Share> =
+    Setting::new("at-one-age", Share(0.6), "minimum share of those tasks that were dropped at about the same age");
+static BEFORE: Setting<Share> =
+    Setting::new("before", Share(0.7), "minimum share of the other tasks that completed before that age");
+static APART: Setting<Duration> = Setting::new(
+    "apart",
+    Duration::from_secs(8),
+    "minimum time between the first and the last task dropped at that age, so that one event does not count",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "cancelled-work",
     family: Family::Cancellation,
     grade: Grade::Risk,
     title: "tasks are dropped before they finish",
-    explain: include_str!("../../../../docs/detectors/cancelled-work.md"),
-    settings: &[&WINDOW, &ENDS, &CANCELLED, &SHARE, &MANY, &MANY_SHARE, &MOMENTS, &SPREAD, &RATE],
+    explain: include_str!("../../../../../docs/detectors/cancelled-work.md"),
+    settings: &[
+        &WINDOW,
+        &ENDS,
+        &CANCELLED,
+        &SHARE,
+        &MANY,
+        &MANY_SHARE,
+        &MOMENTS,
+        &SPREAD,
+        &RATE,
+        &GIVEN_UP,
+        &AT_ONE_AGE,
+        &BEFORE,
+        &APART,
+    ],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(3),
@@ -73,13 +103,20 @@ struct Counted {
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let from = evidence.now().minus(settings.get(&WINDOW));
-    for (key, site) in evidence.sites().filter(|(_, site)| site.id.kind.is_spawned() && site.cancelled > 0) {
+    for (key, site) in evidence.sites().filter(|(_, site)| site.id.kind.is_spawned() && site.ended > 0) {
         let mut counted = Counted { ended: 0, cancelled: 0, from };
         for second in site.history.since(from) {
             counted.ended += second.ended as usize;
             counted.cancelled += second.cancelled as usize;
         }
-        let enough = counted.ended >= settings.get(&ENDS) && counted.cancelled >= settings.get(&CANCELLED);
+        if counted.ended < settings.get(&ENDS) {
+            continue;
+        }
+        if let Some(impatience) = impatience::seen(evidence, settings, (key, site), from) {
+            found.push(impatience);
+            continue;
+        }
+        let enough = counted.cancelled >= settings.get(&CANCELLED);
         if enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0 {
             found.push(symptom(evidence, settings, (key, site), &counted));
         }

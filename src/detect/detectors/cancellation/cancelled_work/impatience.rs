@@ -1,0 +1,66 @@
+//! Callers that give up: tasks are dropped while they wait, all at about the same age, again and again.
+
+use super::{APART, AT_ONE_AGE, BEFORE, GIVEN_UP, MANY, WINDOW};
+use crate::detect::describe;
+use crate::detect::settings::Scoped;
+use crate::detect::symptom::{Fact, Symptom};
+use crate::evidence::Evidence;
+use crate::evidence::cancellations::Impatience;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::time::Timestamp;
+use crate::words;
+
+/// So many tasks of the site must complete all the same: where none does, they are made to be dropped.
+const COMPLETED: usize = 3;
+/// Where more of them than this share lost a race against a task born with them, they are dropped by design.
+const RACES: f64 = 0.5;
+
+/// What is seen of callers that give up on the tasks of a site, if it is no design.
+pub(super) fn seen(
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
+    (key, site): (SiteKey, &Site),
+    from: Timestamp,
+) -> Option<Symptom> {
+    let it = evidence.impatience(key, site, from)?;
+    let enough = it.dropped >= settings.get(&MANY)
+        && it.dropped_share() >= settings.get(&GIVEN_UP).0
+        && it.ended - it.dropped >= COMPLETED
+        && it.spread >= settings.get(&APART);
+    let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.ended_before >= settings.get(&BEFORE).0;
+    (enough && timeout && it.lost_a_race < RACES).then(|| symptom(evidence, settings, (key, site), &it))
+}
+
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), it: &Impatience) -> Symptom {
+    let window = settings.get(&WINDOW).min(evidence.now().since(evidence.clock().began()));
+    Symptom::of_site(evidence, key, &[], it.dropped)
+        .summary(format!(
+            "{} of {} {} that ended in the last {} were most probably dropped at an await before they finished (warning from {}). {} of them \
+             were about {} old: somebody's timeout.",
+            it.dropped,
+            it.ended,
+            describe::tasks(site),
+            words::limit(window),
+            words::percent(settings.get(&GIVEN_UP).0),
+            words::percent(it.at_that_age),
+            words::duration(it.age),
+        ))
+        .because(Fact::count("tasks that look dropped", "tasks", it.dropped).from(settings.get(&MANY)).over(window))
+        .because(Fact::count("tasks that ended", "tasks", it.ended).over(window))
+        .because(Fact::share("share of them that look dropped", it.dropped_share()).from(settings.get(&GIVEN_UP)))
+        .because(Fact::share("share of those at about the same age", it.at_that_age).from(settings.get(&AT_ONE_AGE)))
+        .because(Fact::time("that age", it.age))
+        .because(Fact::share("share of the others that completed earlier", it.ended_before).from(settings.get(&BEFORE)))
+        .because(Fact::share("share of them that lost a race", it.lost_a_race).below(RACES))
+        .cause(Some(
+            "Whoever waits for them gives up first: a client that disconnects after its timeout, a timeout around the owner, a select! whose \
+             other branch wins. What they had begun is left half done, and the client tries again."
+                .to_owned(),
+        ))
+        .advice(
+            "Give the work a shorter deadline than its caller has, and check it before each step. Spawn what must be finished on its own task and \
+             hand the caller its JoinHandle, so that a client that leaves does not cut it short. Find out why the work takes longer than the \
+             caller waits.",
+        )
+}
