@@ -41,6 +41,8 @@ pub enum LookAlike {
     DroppedByDesign,
     /// A library's task, of a place that says nothing of the work it does.
     LibraryTask,
+    /// Tasks that are meant to rest for a fixed time.
+    FixedWait,
     /// Requests that are answered when something happens.
     LongPolls,
     /// A runtime that runs only inside `block_on`, or a `LocalSet`, between two calls.
@@ -83,7 +85,9 @@ impl LookAlike {
                 "Possibly not inside a poll: a library may enter the spans of these tasks on a thread of its own."
             }
             Self::HandedOver => "Possibly inside block_in_place: the event that says so may have been dropped.",
-            Self::SlicedWork => "Possibly real work, cut into very small slices.",
+            Self::SlicedWork => {
+                "Possibly real work in very small slices: a computation, or the bottleneck of the service."
+            }
             Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",
             Self::Batches => "Possibly a queue that is drained in batches and rises in between.",
             Self::LentElsewhere => {
@@ -94,6 +98,7 @@ impl LookAlike {
                 "Possibly by design: hedged requests, races and tickers are dropped before they finish."
             }
             Self::LibraryTask => "Possibly different work: a library spawns all kinds of tasks at this place.",
+            Self::FixedWait => "Possibly meant: tasks of this site may always sleep, or poll, for this long.",
             Self::LongPolls => {
                 "Possibly long polls or subscriptions: too few answers were seen to tell how soon they come."
             }

@@ -34,6 +34,7 @@ pub static DETECTORS: &[&Detector] = &[
     &stuck::waker_growth::DETECTOR,
     &stuck::abandoned_wait::DETECTOR,
     &stuck::lock_order::DETECTOR,
+    &stuck::timed_out_tasks::DETECTOR,
     &stuck::undriven_runtime::DETECTOR,
     &stuck::unanswered_requests::DETECTOR,
     &stuck::vanished_singleton::DETECTOR,

@@ -22,7 +22,7 @@ static SHARE: Setting<Share> =
 static MEAN: Setting<Duration> =
     Setting::new("mean", Duration::from_micros(20), "mean duration below which a poll gets no work done");
 static SLICE: Setting<Duration> =
-    Setting::new("slice", Duration::from_micros(50), "mean duration below which polls are small slices of work");
+    Setting::new("slice", Duration::from_micros(100), "mean duration below which polls are small slices of work");
 static CLONES: Setting<f64> = Setting::new(
     "clones",
     pace::CLONES,
@@ -33,6 +33,16 @@ static SECONDS_IN_LONG_POLLS: Setting<usize> = Setting::new(
     "seconds-in-long-polls",
     10,
     "seconds in a row in which a task with long polls spins; a consumer that drains a burst looks the same until it has done so",
+);
+static ALONE: Setting<Duration> = Setting::new(
+    "alone",
+    Duration::from_secs(10),
+    "time without rest of a task in small slices that is a warning where none of its siblings was ever as fast",
+);
+static STEADY: Setting<Duration> = Setting::new(
+    "steady",
+    Duration::from_secs(20),
+    "the same where its pace stays within a tenth while the load of the process varies",
 );
 static IN_STEP: Setting<Share> = Setting::new(
     "in-step",
@@ -46,7 +56,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "a task is polled without end and never rests",
     explain: include_str!("../../../../docs/detectors/busy-loop.md"),
-    settings: &[&POLLS, &SHARE, &MEAN, &SLICE, &CLONES, &SECONDS, &SECONDS_IN_LONG_POLLS, &IN_STEP],
+    settings: &[&POLLS, &SHARE, &MEAN, &SLICE, &CLONES, &SECONDS, &SECONDS_IN_LONG_POLLS, &ALONE, &STEADY, &IN_STEP],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -133,6 +143,9 @@ fn symptom(
     let task = evidence.task(pace.task)?;
     let (polls, clones) = (pace.polls_per_second(), pace.clones_per_second());
     let mean = pace.mean_poll().unwrap_or_default();
+    let empty = spin == Spin::Slices
+        && (evidence.spins_like_no_sibling(site, pace, settings.get(&POLLS), settings.get(&ALONE))
+            || evidence.is_steady_under_load(key, site, pace, settings.get(&STEADY)));
     let what = match spin {
         Spin::InLongPolls => format!(
             "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), in polls that fill a core",
@@ -151,11 +164,14 @@ fn symptom(
             Some("A closed channel in a select! loop, or a stream that has ended, is ready at once in every turn.")
         }
         Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
+        Spin::Slices if empty => Some(
+            "What it asks for answers at once and gives nothing: a read that returns 0 bytes, an accept or a receive that fails.",
+        ),
         Spin::Slices => None,
     };
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
-        .unless((spin == Spin::Slices).then_some(LookAlike::SlicedWork))
+        .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
         .summary(format!("{} {what}.", describe::task(evidence, task)))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
         .because(Fact::share("time polled or about to be", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))

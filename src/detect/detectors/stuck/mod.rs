@@ -7,6 +7,7 @@ pub(super) mod lock_order;
 pub(super) mod lost_waker;
 pub(super) mod never_completes;
 pub(super) mod permit_leak;
+pub(super) mod timed_out_tasks;
 pub(super) mod unanswered_requests;
 pub(super) mod undriven_runtime;
 pub(super) mod vanished_singleton;

@@ -89,6 +89,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("full-channel"),
         Cause::at_site("lost-waker"),
         Cause::at_site("never-completes").if_as_severe(),
+        Cause::at_site("timed-out-tasks").if_as_severe(),
         Cause::involved("unanswered-requests").if_as_severe(),
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),

@@ -1,0 +1,129 @@
+//! Everything times out: the tasks of a site no longer get what they wait for, and end when their timeout fires.
+
+use std::time::Duration;
+
+use crate::detect::causes::Cause;
+use crate::detect::describe;
+use crate::detect::detector::{Detector, Needs, Timing};
+use crate::detect::settings::{Scoped, Setting, Share};
+use crate::detect::severity::{Family, Grade};
+use crate::detect::symptom::{Fact, Symptom};
+use crate::evidence::Evidence;
+use crate::evidence::look_alike::LookAlike;
+use crate::evidence::timeouts::TimedOut;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::words;
+
+static ENDS: Setting<usize> = Setting::new("ends", 20, "minimum number of tasks that ended in the last half minute");
+static AGE: Setting<Duration> =
+    Setting::new("age", Duration::from_secs(1), "minimum age at which they ended, after a rest, that is a warning");
+static AGE_ALWAYS: Setting<Duration> = Setting::new(
+    "age-always",
+    Duration::from_secs(5),
+    "minimum age at which they ended that is reported where they never ended earlier",
+);
+static SHARE: Setting<Share> = Setting::new("share", Share(0.9), "minimum share of them that ended at that age");
+static EARLY: Setting<Share> =
+    Setting::new("early", Share(0.05), "maximum share of them that ended before half of that age");
+static TIMERS: Setting<Share> =
+    Setting::new("timers", Share(0.5), "minimum share of live tasks that sleep on a timer which fires at that age");
+static LIVE: Setting<usize> = Setting::new("live", 20, "minimum number of live tasks that is reported");
+static GROWTH: Setting<f64> =
+    Setting::new("growth", 2.0, "minimum number of live tasks that is a warning, as a multiple of the least before");
+
+pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
+    id: "timed-out-tasks",
+    family: Family::Stuck,
+    grade: Grade::Risk,
+    title: "nearly all tasks of one spawn site end by their timeout",
+    explain: include_str!("../../../../docs/detectors/timed-out-tasks.md"),
+    settings: &[&ENDS, &AGE, &AGE_ALWAYS, &SHARE, &EARLY, &TIMERS, &LIVE, &GROWTH],
+    timing: Timing {
+        updates: 3,
+        hold: Duration::from_secs(2),
+        keep_firing: Duration::from_secs(15),
+        window: Duration::from_secs(35),
+        leave: 1.0,
+    },
+    needs: Needs::Everything,
+    recovers: true,
+    explained_by: &[
+        Cause::involved("deadlock"),
+        Cause::involved("futurelock"),
+        Cause::involved("permit-leak"),
+        Cause::involved("abandoned-wait"),
+        Cause::involved("held-across-await"),
+        Cause::involved("unanswered-requests"),
+        Cause::at_site("contended-lock"),
+        Cause::involved("undriven-runtime"),
+    ],
+    look_alikes: &[LookAlike::FixedWait],
+    doubt: None,
+    scan,
+};
+
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let sites =
+        evidence.sites().filter(|(_, site)| site.id.kind.is_spawned() && site.live.len() >= settings.get(&LIVE));
+    for (key, site) in sites {
+        let Some(it) = evidence.timed_out(site) else { continue };
+        let by_timer = it.ended >= settings.get(&ENDS)
+            && it.at_that_age >= settings.get(&SHARE).0
+            && it.with_timer >= settings.get(&TIMERS).0;
+        let changed = it.used_to_end_early
+            && it.early <= settings.get(&EARLY).0
+            && it.age >= settings.get(&AGE)
+            && grew(settings, &it)
+            && !site.id.location.is_library();
+        if by_timer && (changed || it.age >= settings.get(&AGE_ALWAYS)) {
+            found.push(symptom(evidence, settings, (key, site), &it, changed));
+        }
+    }
+}
+
+/// Whether there are far more tasks alive than before.
+#[expect(clippy::cast_precision_loss, reason = "counts of tasks of one process")]
+fn grew(settings: Scoped<'_>, it: &TimedOut) -> bool {
+    it.live as f64 >= settings.get(&GROWTH) * it.least_live as f64
+}
+
+fn symptom(
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
+    (key, site): (SiteKey, &Site),
+    it: &TimedOut,
+    changed: bool,
+) -> Symptom {
+    let before = if changed { " Earlier ones ended long before." } else { "" };
+    let awaited =
+        it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
+    Symptom::of_site(evidence, key, &it.tasks, it.live)
+        .unless((!changed).then_some(LookAlike::FixedWait))
+        .summary(format!(
+            "{} of {} {} that ended in the last half minute did so at an age of {}, when a timer fired (warning from {}).{before} {} {} alive.",
+            words::percent(it.at_that_age),
+            it.ended,
+            describe::tasks(site),
+            words::duration(it.age),
+            words::percent(settings.get(&SHARE).0),
+            words::count(it.live, "task"),
+            words::agree(it.live, "is", "are"),
+        ))
+        .because(Fact::share("share of ended tasks that ended at that age", it.at_that_age).from(settings.get(&SHARE)))
+        .because(Fact::share("share of ended tasks that ended early", it.early).below(settings.get(&EARLY)))
+        .because(Fact::time("that age", it.age).from(settings.get(&AGE)))
+        .because(Fact::share("share of live tasks with a timer that fires then", it.with_timer).from(settings.get(&TIMERS)))
+        .because(Fact::count("tasks alive", "tasks", it.live).from(settings.get(&LIVE)))
+        .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))
+        .because(Fact::number("tasks spawned", "tasks/s", evidence.births_per_second(site)))
+        .cause(Some(awaited.unwrap_or_else(|| {
+            "What they wait for does not come: a pool whose connections their siblings hold, a peer that does not answer, a lock of another crate."
+                .to_owned()
+        })))
+        .advice(
+            "Look at what these tasks await last before their timeout. If it is a pool, find out who keeps its connections: a task that needs a \
+             second one while it holds the first blocks all that do the same. Count how often the timeout fires, and fail fast while it does.",
+        )
+        .since(site.live.iter().next().map(|(born, _)| *born))
+}

@@ -1,0 +1,90 @@
+//! Whether a task that is polled without end gets anything done: what tells a spin around a system call from work in small slices.
+
+use std::time::Duration;
+
+use super::numbers::number;
+use super::view::Evidence;
+use crate::model::SiteKey;
+use crate::model::entity::site::Site;
+use crate::model::history::seconds::Pace;
+use crate::model::time::Timestamp;
+
+/// A site of fewer tasks does not tell what its tasks usually do.
+const SIBLINGS: u64 = 5;
+/// A second of which less is known says nothing.
+const KNOWN: Duration = Duration::from_millis(500);
+/// A task that is as fast for fewer seconds has a burst of work.
+const BURST: usize = 3;
+/// A task that is polled or about to be for less than this share of a second rests in it.
+const RESTLESS: f64 = 0.95;
+/// A pace within this share of its mean is steady,
+const STEADY: f64 = 0.1;
+/// and a load that leaves this share of its mean is not,
+const VARIES: f64 = 0.25;
+/// where there are this many polls a second at least.
+const LOAD: f64 = 20.0;
+
+impl Evidence<'_> {
+    /// Whether one task of many at a site spins, and none of its siblings was ever as fast: what is usual there is something else.
+    pub fn spins_like_no_sibling(&self, site: &Site, pace: &Pace, fast: f64, lasts: Duration) -> bool {
+        let from = self.now().minus(lasts);
+        let others = site.history.all().filter_map(|second| second.fastest).filter(|it| it.task != pace.task);
+        let spins = |it: &Pace| it.polls_per_second() >= fast && it.restless_share() >= RESTLESS;
+        site.born >= SIBLINGS && others.filter(spins).count() < BURST && self.never_rests(site, pace, from)
+    }
+
+    /// Whether a task does the same at the same pace all the time, while the load of the rest of the process varies, and acquires nothing that
+    /// is seen. Work depends on how much there is of it.
+    pub fn is_steady_under_load(&self, key: SiteKey, site: &Site, pace: &Pace, lasts: Duration) -> bool {
+        let from = self.now().minus(lasts);
+        let paces = site.history.since(from).filter_map(|second| second.fastest).filter(|it| it.task == pace.task);
+        let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
+        let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
+        let load = self.polls_elsewhere(key, from);
+        let (own, others) = (spread(&rates), spread(&load));
+        let varies = others.is_some_and(|(mean, spread)| mean >= LOAD && spread >= VARIES);
+        idle && self.never_rests(site, pace, from) && own.is_some_and(|(_, spread)| spread <= STEADY) && varies
+    }
+
+    fn never_rests(&self, site: &Site, pace: &Pace, from: Timestamp) -> bool {
+        let mut seconds = site.history.since(from).peekable();
+        let reaches_back = seconds.peek().is_some_and(|second| second.from.since(from) <= Duration::from_secs(2));
+        let rests = |pace: &Pace| pace.time >= KNOWN && pace.restless_share() < RESTLESS;
+        reaches_back && seconds.filter_map(|second| second.fastest).all(|it| it.task == pace.task && !rests(&it))
+    }
+
+    /// The polls of all other sites, second by second.
+    fn polls_elsewhere(&self, key: SiteKey, from: Timestamp) -> Vec<f64> {
+        let seconds = usize::try_from(self.now().since(from).as_secs()).unwrap_or(usize::MAX).max(1);
+        let mut polls = vec![0.0; seconds];
+        for (_, site) in self.sites().filter(|(other, site)| *other != key && site.id.kind.is_async()) {
+            for second in site.history.since(from) {
+                let index = usize::try_from(second.from.since(from).as_secs()).unwrap_or(usize::MAX);
+                if let Some(count) = polls.get_mut(index) {
+                    *count += number(second.polls);
+                }
+            }
+        }
+        polls
+    }
+}
+
+/// The mean of some numbers, and how far the furthest is from it, as a share of it.
+fn spread(numbers: &[f64]) -> Option<(f64, f64)> {
+    let mean = numbers.iter().sum::<f64>() / number(numbers.len().max(1));
+    let furthest = numbers.iter().map(|it| (it - mean).abs()).fold(0.0, f64::max);
+    (mean > 0.0 && numbers.len() > 2).then(|| (mean, furthest / mean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_told_by_what_is_furthest_from_the_mean() {
+        assert_eq!(spread(&[10.0, 10.0, 10.0]), Some((10.0, 0.0)));
+        assert_eq!(spread(&[8.0, 10.0, 12.0]), Some((10.0, 0.2)));
+        assert_eq!(spread(&[5.0, 5.0]), None, "two numbers say nothing");
+        assert_eq!(spread(&[0.0, 0.0, 0.0]), None);
+    }
+}

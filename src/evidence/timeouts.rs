@@ -1,0 +1,96 @@
+//! Tasks that run into a timeout: nearly all of a site end at one age, after they have rested for most of it, when a timer fires that they made then.
+
+use std::time::Duration;
+
+use super::numbers::{number, ratio};
+use super::view::Evidence;
+use crate::model::TaskKey;
+use crate::model::entity::site::Site;
+use crate::model::history::completions::Completion;
+use crate::model::time::Timestamp;
+
+/// Ends are looked at that are no longer ago than this.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Ages that differ by this share are the same.
+const SAME: f64 = 0.03;
+/// A timer that fires within this share of the age at which tasks end is what ends them.
+const DUE: f64 = 0.1;
+/// A task has rested that did for this share of its life.
+const RESTED: f64 = 0.5;
+/// A task ended early that did before this share of that age.
+const EARLY: f64 = 0.5;
+/// So many tasks that are alive are asked for their timers.
+const SAMPLE: usize = 32;
+
+/// How the tasks of a site end at one age.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimedOut {
+    /// The age.
+    pub age: Duration,
+    /// How many tasks ended lately.
+    pub ended: usize,
+    /// The share of them that ended at that age, after a rest.
+    pub at_that_age: f64,
+    /// The share of them that ended early.
+    pub early: f64,
+    /// The share of all that ever ended that did so early: how they used to end.
+    pub used_to_end_early: bool,
+    /// Of tasks that are alive and idle, the share that sleeps on a timer which fires at that age.
+    pub with_timer: f64,
+    /// How many tasks are alive.
+    pub live: usize,
+    /// The least that were alive at a time that is remembered.
+    pub least_live: usize,
+    /// Those that are alive, the oldest first; a few of them.
+    pub tasks: Vec<TaskKey>,
+    /// Whether what they wait for is seen.
+    pub wait_is_seen: bool,
+}
+
+impl Evidence<'_> {
+    /// At which age the tasks of a site end, if most do at one.
+    pub fn timed_out(&self, site: &Site) -> Option<TimedOut> {
+        let ends: Vec<&Completion> = site.completions.since(self.now().minus(WINDOW)).collect();
+        let age = most_common(&ends)?;
+        let same = |it: &&&Completion| it.age >= age.mul_f64(1.0 - SAME) && it.age <= age.mul_f64(1.0 + SAME);
+        let rested = |it: &&&Completion| it.rested >= it.age.mul_f64(RESTED);
+        let at_that_age = ends.iter().filter(same).filter(rested).count();
+        let early = ends.iter().filter(|it| it.age < age.mul_f64(EARLY)).count();
+        let tasks: Vec<TaskKey> = site.live.iter().take(SAMPLE).map(|(_, key)| *key).collect();
+        let step = site.live.len().div_ceil(SAMPLE).max(1);
+        let asked: Vec<(Timestamp, TaskKey)> = site.live.iter().step_by(step).copied().collect();
+        let fires_then = |(born, key): &&(Timestamp, TaskKey)| {
+            let until = self.task_wait(*key).sleeping.and_then(|it| it.until);
+            let due = until.map(|until| until.since(*born).as_secs_f64() / age.as_secs_f64().max(f64::EPSILON));
+            due.is_some_and(|due| (due - 1.0).abs() <= DUE)
+        };
+        let least_live = site.history.all().map(|second| second.live).min().unwrap_or_default();
+        Some(TimedOut {
+            age,
+            ended: ends.len(),
+            at_that_age: ratio(at_that_age, ends.len()),
+            early: ratio(early, ends.len()),
+            used_to_end_early: site.lifetime_at(0.2) < Some(age.mul_f64(EARLY)),
+            with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
+            live: site.live.len(),
+            least_live,
+            wait_is_seen: asked.iter().any(|(_, key)| !self.task_wait(*key).awaited.is_empty()),
+            tasks,
+        })
+    }
+
+    /// How many tasks of a site begin in a second, over the time in which ends are looked at.
+    pub fn births_per_second(&self, site: &Site) -> f64 {
+        let born: u32 = site.history.since(self.now().minus(WINDOW)).map(|second| second.born).sum();
+        number(born) / WINDOW.as_secs_f64()
+    }
+}
+
+/// The age around which most tasks ended.
+fn most_common(ends: &[&Completion]) -> Option<Duration> {
+    let mut ages: Vec<Duration> = ends.iter().map(|it| it.age).collect();
+    ages.sort_unstable();
+    let near = |first: &usize| ages.partition_point(|age| *age <= ages[*first].mul_f64(1.0 + SAME)) - first;
+    let first = (0..ages.len()).max_by_key(near)?;
+    Some(ages[first + near(&first) / 2])
+}
