@@ -5,34 +5,39 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::alert::Format;
+use crate::alert::output::Output;
 use crate::detect::detectors::configure;
 use crate::detect::settings::Settings;
 use crate::detect::severity::Severity;
+use crate::diagnosis::Criteria;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::Speed;
 
-/// Finds out what is wrong with a running Tokio service: growing queues, tasks that never complete, lock contention, blocking.
+/// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
 ///
-/// It attaches to the feed that console-subscriber serves in the service. Without a command it shows what it finds in the terminal.
+/// It attaches to the feed that console-subscriber serves in the service. Without a command it shows findings, tasks and resources in
+/// the terminal.
 #[derive(Debug, Parser)]
 #[command(name = "tokio-canary", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
 pub struct Cli {
-    /// What to do; without one, show the targets in the terminal.
+    /// What to do; without a command, the terminal opens.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
+    /// File to write alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
+    #[arg(long = "output", value_name = "FORMAT=PATH")]
+    pub outputs: Vec<Output>,
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
 }
 
-/// What to look at.
+/// What to attach to.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-    /// host:port, http://host:port, unix:/path of a running service, or the file of a recording.
+    /// Running service (host:port, http://host:port or unix:/path) or recording (a file).
     #[arg(value_name = "TARGET", default_value = crate::feed::endpoint::DEFAULT_TARGET)]
     pub targets: Vec<Target>,
 }
@@ -40,20 +45,20 @@ pub struct Targets {
 /// What the tool can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print a line for every finding, until stopped
+    /// Print a line when a finding opens or resolves, until stopped
     Watch(Watch),
-    /// Judge targets for a while: exit code 0 healthy, 1 findings, 3 could not judge
+    /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
     Check(Check),
-    /// Record the feed of a target to a file, until stopped
+    /// Record the feed of a service to a file, until stopped
     Record(Record),
-    /// Explain a detector: what it means, what to do, when it is wrong
+    /// Explain a detector: what its findings mean, what to do, when they are wrong
     Explain {
-        /// The detector; without one, list all of them.
+        /// Detector to explain; without one, all detectors are listed.
         detector: Option<String>,
     },
-    /// Print a completion script for a shell
+    /// Print the completion script of a shell
     Completions {
-        /// The shell.
+        /// Shell to print the script for.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -63,60 +68,68 @@ pub enum Command {
 /// `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// How the lines look.
-    #[arg(long, value_enum, default_value = "text")]
-    pub output: Format,
-    /// Exit with 1 if a finding of this severity or worse fired, and with 3 if it could not be judged.
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, on standard output or in a file; repeatable.
+    #[arg(long = "output", value_name = "FORMAT[=PATH]", default_value = "text")]
+    pub outputs: Vec<Output>,
+    /// Least severity that gives exit code 1; without it, the exit code is 0 whatever is found.
     #[arg(long, value_name = "SEVERITY", value_enum)]
     pub fail_on: Option<FailOn>,
-    /// With ndjson, how often to say that everything still works.
+    /// Heartbeat interval (ndjson only).
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "30s")]
     pub heartbeat: Duration,
-    /// What a target must have shown.
+    /// What a target is measured by.
     #[command(flatten)]
-    pub bar: BarArgs,
+    pub criteria: CriteriaArgs,
 }
 
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// How long to judge each target, from its first update on; also how long to wait for that.
+    /// Time to watch each target, counted from its first update; also the longest wait for that update.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
     pub duration: Duration,
-    /// A finding of this severity or worse makes the exit code 1.
+    /// Least severity that gives exit code 1.
     #[arg(long, value_name = "SEVERITY", value_enum, default_value = "warning")]
     pub fail_on: FailOn,
-    /// How the lines look.
-    #[arg(long, value_enum, default_value = "text")]
-    pub output: Format,
-    /// What a target must have shown.
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, on standard output or in a file; repeatable.
+    #[arg(long = "output", value_name = "FORMAT[=PATH]", default_value = "text")]
+    pub outputs: Vec<Output>,
+    /// What a target is measured by.
     #[command(flatten)]
-    pub bar: BarArgs,
+    pub criteria: CriteriaArgs,
 }
 
-/// What a target must have shown to be judged.
+/// What a target is measured by.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct BarArgs {
-    /// With fewer updates than this the verdict is inconclusive.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+pub struct CriteriaArgs {
+    /// Least number of updates for a verdict; with fewer it is inconclusive.
+    #[arg(long, value_name = "N", default_value_t = Criteria::default().min_updates)]
     pub min_updates: u64,
-    /// What to make of a target whose feed was incomplete.
+    /// Verdict on a target whose feed was incomplete.
     #[arg(long, value_enum, default_value = "fail")]
     pub partial: Partial,
 }
 
-/// What to make of an incomplete feed.
+impl CriteriaArgs {
+    /// The criteria, with the least severity that counts.
+    pub fn measure(self, fail_on: FailOn) -> Criteria {
+        let Self { min_updates, partial } = self;
+        Criteria { fail_on: fail_on.into(), min_updates, partial_passes: partial == Partial::Pass }
+    }
+}
+
+/// The verdict on an incomplete feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Partial {
-    /// Judge by what was seen.
+    /// By what was seen.
     Pass,
-    /// The verdict is inconclusive, unless something was found.
+    /// Inconclusive, unless there are findings.
     Fail,
 }
 
@@ -125,9 +138,9 @@ pub enum Partial {
 pub enum FailOn {
     /// Worth knowing.
     Info,
-    /// Something is wrong.
+    /// Something is wrong or about to be.
     Warning,
-    /// The service does not do its work.
+    /// The service no longer does its work.
     Critical,
 }
 
@@ -144,12 +157,12 @@ impl From<FailOn> for Severity {
 /// `record`.
 #[derive(Debug, Args)]
 pub struct Record {
-    /// The running service to record.
+    /// Running service to record: host:port, http://host:port or unix:/path.
     pub target: Target,
-    /// The file to write; it must not exist yet.
+    /// File to write; it must not exist yet.
     #[arg(short, long = "output", value_name = "FILE")]
     pub output: PathBuf,
-    /// Stop after so long.
+    /// Time to record; without it, until stopped.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
 }
@@ -157,31 +170,31 @@ pub struct Record {
 /// Options that every command has.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Also record the feed to this file (one target only).
+    /// File to record the feed to as well (one target only); it must not exist yet.
     #[arg(long, global = true, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// How fast to play recordings: 1x, 10x, max. In the terminal 1x unless given, otherwise max.
+    /// Playback speed of recordings, such as 1x, 10x or max [default: 1x in the terminal, otherwise max].
     #[arg(long, global = true, value_name = "SPEED")]
     pub speed: Option<Speed>,
-    /// Change a threshold, as in blocked-worker.critical=2s; `explain DETECTOR` lists them.
+    /// Setting of a detector, such as blocked-worker.critical=2s; repeatable. `explain DETECTOR` lists them.
     #[arg(long = "set", global = true, value_name = "ID.KEY=VALUE")]
     pub settings: Vec<String>,
-    /// A task that has to be there, by its name or as file:line of its spawn; may be given several times.
+    /// Task that has to exist, by its name or by file:line of its spawn site; repeatable.
     #[arg(long = "expect", global = true, value_name = "NAME")]
     pub expected: Vec<String>,
-    /// Do not make a target that lags hand over its events faster.
+    /// Do not send extra requests to drain a lagging target.
     #[arg(long, global = true)]
     pub no_pump: bool,
-    /// The largest message to accept, in MiB.
+    /// Largest message to accept, in MiB.
     #[arg(long, global = true, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4095))]
     pub decode_limit: u16,
-    /// How long ended tasks stay listed.
+    /// Time for which ended tasks stay listed.
     #[arg(long, global = true, value_name = "DURATION", value_parser = positive_duration, default_value = "10s")]
     pub retain: Duration,
-    /// What the tool writes to its own log, such as `debug` or `tokio_canary=trace`.
+    /// Filter of the tool's own log, such as `debug` or `tokio_canary=trace`.
     #[arg(long, global = true, value_name = "FILTER", requires = "log_file")]
     pub log: Option<tracing_subscriber::filter::Targets>,
-    /// The file for the tool's own log; what it holds already is kept.
+    /// File for the tool's own log; it is appended to.
     #[arg(long, global = true, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 }
@@ -206,7 +219,7 @@ impl Common {
 fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("write a duration above zero, like 30s, 500ms or 2m".to_owned()),
+        _ => Err("not a duration above zero; write it like 30s, 500ms or 2m".to_owned()),
     }
 }
 

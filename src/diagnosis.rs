@@ -13,8 +13,8 @@ pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
-use crate::model::Model;
 use crate::model::time::Timestamp;
+use crate::model::{Model, TaskKey};
 
 /// Most details streams that are wanted at once.
 const MOST_DETAILS: usize = 8;
@@ -82,14 +82,20 @@ impl Verdict {
 }
 
 /// What is asked of a diagnosis before it counts as healthy or not.
-#[derive(Debug, Clone, Copy)]
-pub struct Bar {
-    /// Findings from this severity on count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Criteria {
+    /// Findings of this severity or worse count.
     pub fail_on: Severity,
-    /// So many updates must have come.
+    /// Fewer updates than this are not enough to judge by.
     pub min_updates: u64,
-    /// Whether an incomplete feed will do.
+    /// Whether an incomplete feed is good enough.
     pub partial_passes: bool,
+}
+
+impl Default for Criteria {
+    fn default() -> Self {
+        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false }
+    }
 }
 
 impl Diagnosis {
@@ -218,6 +224,11 @@ impl Diagnosis {
         ids.chain(self.model.target_retention().witness()).collect()
     }
 
+    /// The span id by which a feed is asked for the details of a task, unless that was forgotten.
+    pub fn span_of(&self, task: TaskKey) -> Option<u64> {
+        self.model.task(task).map(|task| task.id)
+    }
+
     /// The worst that fired so far, feed findings left out.
     pub fn worst(&self) -> Option<Severity> {
         let judged = self.fired.values().filter(|(detector, _)| detector.family != Family::Feed);
@@ -244,7 +255,7 @@ impl Diagnosis {
     }
 
     /// Why it cannot be judged, each a short word for machines; empty if it can.
-    pub fn doubts(&self, bar: Bar) -> Vec<&'static str> {
+    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<&'static str> {
         let quality = self.model.quality();
         let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
         let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
@@ -258,30 +269,35 @@ impl Diagnosis {
             (quality.paused, "paused"),
             (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
             (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed", Severity::Info) && !whole && !bar.partial_passes, "partial"),
-            (!never && self.updates < bar.min_updates, "too_few_updates"),
+            (has_fired("partial-feed", Severity::Info) && !whole && !criteria.partial_passes, "partial"),
+            (!never && self.updates < criteria.min_updates, "too_few_updates"),
         ];
         checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
     }
 
     /// What it comes to.
-    pub fn verdict(&self, bar: Bar) -> Verdict {
-        if self.worst() >= Some(bar.fail_on) {
+    pub fn verdict(&self, criteria: Criteria) -> Verdict {
+        if self.worst() >= Some(criteria.fail_on) {
             Verdict::Findings
-        } else if self.doubts(bar).is_empty() {
+        } else if self.inconclusive_reasons(criteria).is_empty() {
             Verdict::Healthy
         } else {
             Verdict::Inconclusive
         }
     }
 
-    /// Detectors that look further back than there was anything to see, and have not fired all the same.
-    pub fn not_evaluated(&self) -> Vec<&'static str> {
+    /// Detectors that run and look further back than there was anything to see, unless they have fired all the same; and how much longer
+    /// each has to watch.
+    pub fn warming_up(&self) -> impl Iterator<Item = (&'static Detector, Duration)> {
         let observed = self.engine.observed();
         let has_fired = |id: &str| self.fired.values().any(|(detector, _)| detector.id == id);
-        let too_short =
-            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !has_fired(detector.id));
-        too_short.map(|detector| detector.id).collect()
+        let short = self.detectors().map(move |it| (it, it.timing.window.saturating_sub(observed)));
+        short.filter(move |(detector, left)| !left.is_zero() && !has_fired(detector.id))
+    }
+
+    /// The detectors that run.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static Detector> {
+        DETECTORS.iter().copied().filter(|detector| detector.is_enabled(self.engine.settings()))
     }
 }
 

@@ -1,26 +1,34 @@
-//! Wires feeds to a front end, shuts both down, and turns what it comes to into an exit code.
+//! Wires feeds to front ends, shuts both down, and turns what it comes to into an exit code.
+//!
+//! [`watch`] is the one loop; [`headless`], [`interactive`] and [`record`] consume what it yields.
 
+mod exit;
 mod headless;
+mod interactive;
 mod log;
-mod sessions;
+mod notes;
+mod record;
 mod signals;
+mod targets;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use self::headless::{Plan, headless};
-use self::sessions::Recording;
-use crate::cli::{Cli, Command, Common};
+use self::exit::{INTERNAL, SUCCESS, USAGE, worst_of};
+use self::headless::{Options, headless};
+use self::interactive::interactive;
+use self::notes::note;
+use self::targets::{Opened, Recording};
+use crate::alert::Outputs;
+use crate::alert::output::Output;
+use crate::cli::{Cli, Command, Common, Record};
+use crate::explain;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{RecordError, Speed};
-use crate::{explain, tui};
-
-/// Wrong arguments or settings.
-const USAGE: u8 = 2;
-/// The tool itself failed.
-const INTERNAL: u8 = 4;
+use crate::words;
 
 /// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
 /// judge, 4 the tool itself failed.
@@ -49,60 +57,65 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             print(&String::from_utf8_lossy(&page))
         }
-        command => {
-            log::start(&cli.common)?;
-            // One thread reads the feeds while another draws or judges, so that neither waits for the other.
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let code = runtime.block_on(attach(command, &cli.targets.targets, &cli.common));
-            // Nothing that is still being looked up may hold up the end.
-            runtime.shutdown_background();
-            code
+        Some(Command::Record(args)) => attached(&cli.common, run_record(&args, &cli.common)),
+        Some(Command::Watch(args)) => {
+            attached(&cli.common, run_headless(&args.targets.targets, &cli.common, Options::watch(&args)))
         }
+        Some(Command::Check(args)) => {
+            attached(&cli.common, run_headless(&args.targets.targets, &cli.common, Options::check(&args)))
+        }
+        None => attached(&cli.common, run_interactive(&cli.targets.targets, &cli.common, &cli.outputs)),
     }
 }
 
-async fn attach(command: Option<Command>, targets: &[Target], common: &Common) -> anyhow::Result<u8> {
-    match command {
-        Some(Command::Record(record)) => {
-            let written = sessions::record_only(&record.target, &record.output, record.duration, common).await?;
-            note(&format!("{}: {} updates, {} bytes.", written.path.display(), written.updates, written.bytes));
-            Ok(0)
-        }
-        Some(Command::Watch(watch)) => run_headless(&watch.targets.targets, common, Plan::watch(&watch)).await,
-        Some(Command::Check(check)) => run_headless(&check.targets.targets, common, Plan::check(&check)).await,
-        _ if !io::stdout().is_terminal() || !io::stdin().is_terminal() => {
-            let hint = "standard input and output are not both a terminal, so there is nothing to draw on. Use `tokio-canary watch \
-                        TARGET` for lines as things happen, or `tokio-canary check TARGET --for 60s` for one verdict.";
-            Err(UsageError(hint.to_owned()).into())
-        }
-        _ => run_interactive(targets, common).await,
-    }
+/// Runs something that attaches to targets.
+fn attached(common: &Common, run: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    log::start(common)?;
+    // One thread reads the feeds while another draws or judges, so that neither waits for the other.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = runtime.block_on(run);
+    // Nothing that is still being looked up may hold up the end.
+    runtime.shutdown_background();
+    code
 }
 
-async fn run_headless(targets: &[Target], common: &Common, plan: Plan) -> anyhow::Result<u8> {
-    let (sessions, recording) = sessions::open(targets, common, Speed::Max).map_err(UsageError::from)?;
-    let code = headless(sessions, plan).await?;
+async fn run_record(args: &Record, common: &Common) -> anyhow::Result<u8> {
+    let written = record::record(args, common).await?;
+    let updates = words::count(written.updates, "update");
+    note(&format!("{}: {updates}, {} bytes.", written.path.display(), written.bytes));
+    Ok(SUCCESS)
+}
+
+async fn run_headless(targets: &[Target], common: &Common, options: Options) -> anyhow::Result<u8> {
+    let outputs = Outputs::open(&options.outputs).map_err(UsageError)?;
+    let Opened { watch, recording } = targets::open(targets, common, Speed::Max).map_err(UsageError::from)?;
+    let code = headless(watch, outputs, options).await?;
     Ok(close(recording, code).await)
 }
 
-async fn run_interactive(targets: &[Target], common: &Common) -> anyhow::Result<u8> {
-    let (sessions, recording) = sessions::open(targets, common, Speed::RECORDED).map_err(UsageError::from)?;
-    let watched = sessions.into_iter().map(|session| tui::Watched {
-        events: session.feed.events,
-        wanted: session.feed.wanted,
-        diagnosis: session.diagnosis,
-    });
-    tui::run(watched.collect()).await?;
-    Ok(close(recording, 0).await)
+async fn run_interactive(targets: &[Target], common: &Common, outputs: &[Output]) -> anyhow::Result<u8> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        let hint = "Standard input and output are not both a terminal, so there is nothing to draw on. Use `tokio-canary watch TARGET` \
+                    for a line per finding, or `tokio-canary check TARGET --for 60s` for a verdict.";
+        return Err(UsageError(hint.to_owned()).into());
+    }
+    if let Some(output) = outputs.iter().find(|output| output.path.is_none()) {
+        let hint = format!("The terminal is on standard output; give the output a file, like --output {output}=FILE.");
+        return Err(UsageError(hint).into());
+    }
+    let outputs = Outputs::open(outputs).map_err(UsageError)?;
+    let Opened { watch, recording } = targets::open(targets, common, Speed::RECORDED).map_err(UsageError::from)?;
+    let code = interactive(watch, outputs).await?;
+    Ok(close(recording, code).await)
 }
 
-/// Ends the recording beside a run. One that failed is told, and fails a run that has nothing worse to say.
+/// Ends the recording beside a run. If that fails, so does the run.
 async fn close(recording: Option<Recording>, code: u8) -> u8 {
-    match sessions::close(recording).await {
+    match targets::close(recording).await {
         Ok(_) => code,
         Err(error) => {
             note(&format!("{error:#}"));
-            if code == 0 { INTERNAL } else { code }
+            worst_of([code, INTERNAL])
         }
     }
 }
@@ -119,7 +132,7 @@ impl From<anyhow::Error> for UsageError {
     }
 }
 
-/// Whether the user can mend it by asking for something else.
+/// Whether the user can correct it by asking for something else.
 fn is_usage(error: &anyhow::Error) -> bool {
     let unwritable = matches!(error.downcast_ref(), Some(RecordError::Exists { .. } | RecordError::Create { .. }));
     unwritable || error.is::<UsageError>()
@@ -132,12 +145,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn print(text: &str) -> anyhow::Result<u8> {
     io::stdout().write_all(text.as_bytes())?;
-    Ok(0)
-}
-
-/// Says something on standard error, if there still is one: a terminal that has hung up is no reason to panic.
-fn note(sentence: &str) {
-    let _ = writeln!(io::stderr(), "tokio-canary: {}", crate::escape::plain(sentence));
+    Ok(SUCCESS)
 }
 
 fn fail(sentence: &str, code: u8) -> ExitCode {

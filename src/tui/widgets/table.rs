@@ -7,8 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Row, Table};
 use unicode_width::UnicodeWidthStr;
 
-use super::text::{Cut, cut};
-use crate::tui::format::cells;
+use super::text::{Cut, cells, cut};
 use crate::tui::theme::Theme;
 
 /// One column of a table.

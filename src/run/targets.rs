@@ -6,21 +6,20 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::task::JoinHandle;
 
+use super::watch::Watch;
 use crate::cli::Common;
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, RecordError, Recorder, Speed, Written};
 use crate::feed::{Feed, live};
-use crate::run::headless::StatusReporter;
-use crate::run::signals::stop_signal;
 
-/// One target with everything that belongs to it.
+/// The targets of a run.
 #[derive(Debug)]
-pub(super) struct Session {
-    /// Where it comes from.
-    pub(super) feed: Feed,
-    /// What it comes to.
-    pub(super) diagnosis: Diagnosis,
+pub(super) struct Opened {
+    /// Their feeds and diagnoses.
+    pub(super) watch: Watch,
+    /// The recording that is written beside them.
+    pub(super) recording: Option<Recording>,
 }
 
 /// A recording that is being written beside something else.
@@ -33,27 +32,21 @@ const CLOSING: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A recording that cannot be read or written, or wrong settings.
-pub(super) fn open(
-    targets: &[Target],
-    common: &Common,
-    usual_speed: Speed,
-) -> anyhow::Result<(Vec<Session>, Option<Recording>)> {
+pub(super) fn open(targets: &[Target], common: &Common, usual_speed: Speed) -> anyhow::Result<Opened> {
     let settings = common.detector_settings().map_err(anyhow::Error::msg)?;
     if common.record.is_some() && targets.len() > 1 {
-        bail!("--record takes one target, and {} were given. Record each with a command of its own.", targets.len());
+        bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut recording = None;
-    let mut sessions = Vec::new();
+    let mut opened = Opened { watch: Watch::default(), recording: None };
     for target in targets {
         let mut feed = open_one(target, common, usual_speed)?;
         if let Some(path) = &common.record {
             let (recorded, done) = record(feed, path, target)?;
-            (feed, recording) = (recorded, Some(done));
+            (feed, opened.recording) = (recorded, Some(done));
         }
-        let diagnosis = Diagnosis::new(target.to_string(), settings.clone(), common.retain);
-        sessions.push(Session { feed, diagnosis });
+        opened.watch.open(Diagnosis::new(target.to_string(), settings.clone(), common.retain), feed);
     }
-    Ok((sessions, recording))
+    Ok(opened)
 }
 
 fn open_one(target: &Target, common: &Common, usual_speed: Speed) -> anyhow::Result<Feed> {
@@ -84,47 +77,4 @@ pub(super) async fn close(recording: Option<Recording>) -> anyhow::Result<Option
     let done =
         done.with_context(|| format!("The recording was not closed within {CLOSING:?}; its end may be missing."))?;
     Ok(Some(done??))
-}
-
-/// `record`: writes the feed of a target to a file until stopped.
-///
-/// # Errors
-/// The file cannot be written, or the target is no running service.
-pub(super) async fn record_only(
-    target: &Target,
-    path: &Path,
-    limit: Option<Duration>,
-    common: &Common,
-) -> anyhow::Result<Written> {
-    if matches!(target, Target::Recording(_)) {
-        bail!("{target} is a recording already; name a running service to record.");
-    }
-    let feed = open_one(target, common, Speed::Max)?;
-    let (mut feed, recording) = record(feed, path, target)?;
-    let mut diagnosis =
-        Diagnosis::new(target.to_string(), common.detector_settings().map_err(anyhow::Error::msg)?, common.retain);
-    let mut reporter = StatusReporter::default();
-    let deadline = async {
-        match limit {
-            Some(limit) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(deadline);
-    let mut stop = std::pin::pin!(stop_signal());
-    loop {
-        tokio::select! {
-            signal = &mut stop => { signal?; break }
-            () = &mut deadline => break,
-            arrived = feed.events.recv() => {
-                let Some(arrived) = arrived else { break };
-                diagnosis.apply(arrived);
-                reporter.tell(&diagnosis);
-            }
-            // The disk may give up before the user does.
-            () = tokio::time::sleep(Duration::from_millis(500)), if recording.is_finished() => break,
-        }
-    }
-    drop(feed);
-    close(Some(recording)).await?.context("The recording was never begun.")
 }

@@ -1,0 +1,31 @@
+//! Exit codes: what each means, and which one wins.
+
+/// Healthy, or simply done.
+pub(super) const SUCCESS: u8 = 0;
+/// Wrong arguments or settings.
+pub(super) const USAGE: u8 = 2;
+/// The tool itself failed.
+pub(super) const INTERNAL: u8 = 4;
+
+/// In this order: what was asked for wrongly, what failed, what was found (1), what could not be judged (3).
+const PRECEDENCE: [u8; 4] = [USAGE, INTERNAL, 1, 3];
+
+/// The code of a run of which several things hold.
+pub(super) fn worst_of(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let codes: Vec<u8> = codes.into_iter().collect();
+    PRECEDENCE.into_iter().find(|code| codes.contains(code)).unwrap_or(SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_goes_before_what_could_not_be_judged_and_a_failure_before_both() {
+        assert_eq!(worst_of([]), 0);
+        assert_eq!(worst_of([0, 3, 1]), 1);
+        assert_eq!(worst_of([3, 0]), 3);
+        assert_eq!(worst_of([1, 4, 3]), 4);
+        assert_eq!(worst_of([4, 2]), 2);
+    }
+}
