@@ -44,6 +44,11 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons,
         "not_evaluated": verdict.not_evaluated,
+        "attached": {
+            "after_start_s": verdict.attachment.after_start.as_secs_f64(),
+            "remembers_s": verdict.attachment.remembers.as_secs_f64(),
+            "may_have_forgotten": verdict.attachment.may_have_forgotten,
+        },
     });
     stamped(object, &summary.target, summary.at)
 }

@@ -48,11 +48,12 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
     if verdict.updates == 0 {
         return format!("{target} {sentence}");
     }
+    let late = verdict.attachment.sentence().map_or_else(String::new, |sentence| format!(" {sentence}"));
     let skipped = match verdict.not_evaluated.as_slice() {
         [] => String::new(),
         skipped => format!(" Too short for {}.", skipped.join(", ")),
     };
-    format!("{target} {sentence} Based on {}.{skipped}", words::count(verdict.updates, "update"))
+    format!("{target} {sentence} Based on {}.{late}{skipped}", words::count(verdict.updates, "update"))
 }
 
 fn time(at: SystemTime) -> humantime::Rfc3339Timestamp {

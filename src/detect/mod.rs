@@ -1,15 +1,12 @@
 //! What is wrong: detectors look at the evidence, the engine turns what they see into findings with an age.
 
 pub mod causes;
-mod demand;
 pub mod describe;
 pub mod detector;
 pub mod detectors;
 pub mod engine;
 pub mod finding;
 mod fingerprint;
-mod polls;
-mod queues;
 pub mod settings;
 pub mod severity;
 pub mod subject;

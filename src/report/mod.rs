@@ -3,6 +3,7 @@
 //! A [`Snapshot`] answers for one target; rows are for lists, views for pages. Names and places in them come from the target: whoever
 //! prints them makes them harmless first ([`sanitize`]).
 
+pub mod attachment;
 pub mod connection;
 pub mod finding;
 pub mod findings;

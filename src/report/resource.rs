@@ -102,7 +102,7 @@ impl Snapshot<'_> {
                 .map(|it| it.depth)
                 .skip(resource.depths.len().saturating_sub(DEPTHS))
                 .collect(),
-            holders: evidence.holders(key).iter().take(MOST).map(|holder| self.holder_row(holder)).collect(),
+            holders: evidence.holders(key).tasks.iter().take(MOST).map(|holder| self.holder_row(holder)).collect(),
             ops,
             more_ops,
             turnover: (resource.grants.total() > 0).then(|| self.turnover(resource)),

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::Severity;
+use super::attachment::AttachmentView;
 use super::connection::ConnectionView;
 use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
@@ -21,8 +22,8 @@ pub struct TargetView {
     pub connection: ConnectionView,
     /// How long it has been watched, by its own clock.
     pub watched: Duration,
-    /// How long its process has run, at least.
-    pub uptime: Duration,
+    /// How late we attached.
+    pub attachment: AttachmentView,
     /// How many updates have arrived.
     pub updates: u64,
     /// How many tasks are alive.
@@ -109,7 +110,7 @@ impl Snapshot<'_> {
             name: diagnosis.target().to_owned(),
             connection: ConnectionView::of(diagnosis, now),
             watched: diagnosis.engine().observed(),
-            uptime: self.now().since(model.birth()),
+            attachment: AttachmentView::of(diagnosis),
             updates: diagnosis.updates(),
             tasks_alive,
             tasks: model.tasks().len(),

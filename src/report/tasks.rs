@@ -6,9 +6,9 @@ use super::order::{Filter, Order, SortKey, sorted};
 use super::snapshot::Snapshot;
 use super::{TaskKey, TaskState};
 use crate::detect::describe;
-use crate::model::OpKey;
 use crate::model::entity::task::Task;
 use crate::model::time::Timestamp;
+use crate::model::tokio::ResourceKind;
 use crate::words;
 
 /// A column of a list of tasks.
@@ -77,7 +77,7 @@ pub struct Times {
 /// What a task waits for, in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// The kind of resource, or the op.
+    /// The kind of resource.
     pub what: String,
     /// How long it has waited; unknown for a timer.
     pub age: Option<Duration>,
@@ -120,7 +120,7 @@ impl Snapshot<'_> {
             kind: task.kind.as_str(),
             times: Times::of(task, self.now()),
             polls: task.stats.poll.polls,
-            wait: self.wait(key, task),
+            wait: self.wait(key),
             location: self.spawn_location(task).to_owned(),
         })
     }
@@ -140,27 +140,21 @@ impl Snapshot<'_> {
             || task.fields.iter().any(|(name, value)| accepts(name) || accepts(value))
     }
 
-    /// The op in which a task has waited longest, and since when.
-    fn longest_wait_of(&self, key: TaskKey) -> Option<(Timestamp, OpKey)> {
-        self.evidence.waits(key).map(|(op, wait)| (self.evidence.waiting_since(wait), op)).min()
-    }
-
-    fn wait(&self, key: TaskKey, task: &Task) -> Option<Wait> {
+    fn wait(&self, key: TaskKey) -> Option<Wait> {
         let evidence = &self.evidence;
-        let Some((since, op)) = self.longest_wait_of(key) else {
-            let what = evidence.timer(task)?.kind.as_str().to_owned();
-            return Some(Wait { what, age: None, others: 0, place: String::new() });
+        let wait = evidence.task_wait(key);
+        let timer = |what: &str| Wait { what: what.to_owned(), age: None, others: 0, place: String::new() };
+        let Some(longest) = wait.longest() else {
+            let interval = wait.ticking.then(|| timer(ResourceKind::Interval.as_str()));
+            return evidence.timer(key).map(|it| timer(it.kind.as_str())).or(interval);
         };
-        let age = Some(evidence.running_since(since));
-        let others = evidence.waits(key).count().saturating_sub(1);
-        let lock = evidence.lock_of(op).and_then(|lock| Some((lock, evidence.resource(lock)?)));
-        let Some((lock, resource)) = lock else {
-            let what = evidence.op(op)?.source.to_string();
-            return Some(Wait { what, age, others, place: String::new() });
-        };
-        let place = describe::resource_location(evidence, lock);
-        let place = place.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(Wait { what: describe::type_name(resource), age, others, place })
+        let place = describe::resource_location(evidence, longest.resource);
+        Some(Wait {
+            what: evidence.resource(longest.resource).map(describe::type_name).unwrap_or_default(),
+            age: Some(evidence.running_since(longest.since)),
+            others: wait.awaited.len().saturating_sub(1),
+            place: place.rsplit('/').next().unwrap_or_default().to_owned(),
+        })
     }
 
     fn task_sort_key(&self, key: TaskKey, task: &Task, column: TaskColumn) -> SortKey {
@@ -176,7 +170,10 @@ impl Snapshot<'_> {
             TaskColumn::Scheduled => time(Times::of(task, now).scheduled),
             TaskColumn::Idle => time(Times::of(task, now).idle),
             TaskColumn::Polls => SortKey::Number(task.stats.poll.polls.into()),
-            TaskColumn::Wait => self.longest_wait_of(key).map_or(SortKey::Nothing, |(since, _)| time(now.since(since))),
+            TaskColumn::Wait => {
+                let longest = self.evidence.task_wait(key).longest();
+                longest.map_or(SortKey::Nothing, |wait| time(now.since(wait.since)))
+            }
             TaskColumn::Location => SortKey::Text(self.spawn_location(task).into()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::attachment::AttachmentView;
 use super::{Severity, named_place};
 use crate::detect::finding::Finding;
 use crate::diagnosis::{Criteria, Diagnosis, Verdict};
@@ -27,6 +28,8 @@ pub struct VerdictView {
     pub not_evaluated: Vec<&'static str>,
     /// How many updates have arrived.
     pub updates: u64,
+    /// How late we attached.
+    pub attachment: AttachmentView,
 }
 
 /// How many findings of each severity.
@@ -78,6 +81,7 @@ impl VerdictView {
             reasons,
             not_evaluated: diagnosis.warming_up().map(|(detector, _)| detector.id).collect(),
             updates: diagnosis.updates(),
+            attachment: AttachmentView::of(diagnosis),
         }
     }
 
@@ -163,12 +167,16 @@ fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<&'static str>) -> VerdictView {
         let worst = (fired != Tally::default())
             .then(|| Worst { detector: "deadlock", place: "transfer (src/bank.rs:41:9)".to_owned() });
-        VerdictView { verdict, exit_code, fired, worst, reasons, not_evaluated: Vec::new(), updates: 3 }
+        let attachment =
+            AttachmentView { after_start: Duration::ZERO, remembers: Duration::ZERO, may_have_forgotten: false };
+        VerdictView { verdict, exit_code, fired, worst, reasons, not_evaluated: Vec::new(), updates: 3, attachment }
     }
 
     #[test]

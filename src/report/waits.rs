@@ -18,7 +18,7 @@ pub struct WaitView {
     pub note: Option<&'static str>,
     /// The wait chain: the task's own wait first, then that of the holder, and so on.
     pub steps: Vec<WaitStep>,
-    /// The timer that it sleeps on, in words.
+    /// The timer that wakes it, in words.
     pub timer: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Snapshot<'_> {
                 let chain = self.evidence.wait_chain(key);
                 let steps: Vec<WaitStep> =
                     (0..chain.len()).filter_map(|index| self.wait_step(&chain[..=index])).collect();
-                let timer = self.timer(task);
+                let timer = self.timer(key);
                 let note = (steps.is_empty() && timer.is_none()).then_some(
                     "Nothing that the feed shows. It does not report sockets, files, unbounded channels, notifications and join \
                      handles.",
@@ -83,11 +83,11 @@ impl Snapshot<'_> {
             }
             _ => format!("waiting {age} for {what} ({})", op.source),
         };
-        let holders = step.holders.iter().take(MOST).map(|holder| HolderRow {
+        let holders = step.holders.tasks.iter().take(MOST).map(|holder| HolderRow {
             closes_cycle: chain.iter().any(|earlier| earlier.task == holder.task),
             ..self.holder_row(holder)
         });
-        let note = match step.holders.len() {
+        let note = match step.holders.tasks.len() {
             0 => Some("holder unknown (acquired before attaching, or not reported)".to_owned()),
             many if many > MOST => Some(format!("and {}", words::count(many - MOST, "other task"))),
             _ => None,
@@ -107,10 +107,14 @@ impl Snapshot<'_> {
         HolderRow { task: holder.task, text: format!("{who} for {age} ({sure})"), closes_cycle: false }
     }
 
-    fn timer(&self, task: &Task) -> Option<String> {
-        let timer = self.evidence.timer(task)?;
-        let left = self.evidence.due(timer).map(|due| due.since(self.now())).filter(|left| !left.is_zero());
-        let rest = left.map_or_else(String::new, |left| format!(", due in {} unless reset", words::duration(left)));
+    fn timer(&self, key: TaskKey) -> Option<String> {
+        let wait = self.evidence.task_wait(key);
+        let Some(timer) = self.evidence.timer(key) else {
+            return wait.ticking.then(|| "the next tick of an Interval".to_owned());
+        };
+        let left = wait.sleeping.and_then(|it| it.until).map(|until| until.since(self.now()));
+        let rest = left.filter(|left| !left.is_zero());
+        let rest = rest.map_or_else(String::new, |left| format!(", due in {} unless reset", words::duration(left)));
         Some(format!("a {} created in its last poll{rest}", timer.kind.as_str()))
     }
 }

@@ -87,6 +87,10 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
     if !live.quality.missing.is_empty() {
         parts.push(Part::new(format!("partial: {}", live.quality.missing), "PARTIAL", theme.bad(), 1));
     }
+    if live.attachment.may_have_forgotten {
+        let late = words::age(live.attachment.after_start);
+        parts.push(Part::new(format!("attached {late} after start"), "LATE", theme.dim(), 4));
+    }
     let tail = fit(parts, width.saturating_sub(12), "  ");
     let room = width.saturating_sub(tail.width() + 2);
     let name = cut(&theme.text(&live.name), room, Cut::Start, theme.ellipsis());
