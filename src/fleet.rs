@@ -205,3 +205,94 @@ impl Fleet {
         self.members().filter(move |member| member.finding(fingerprint).is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::feed::FeedEvent;
+    use crate::model::DEFAULT_RETENTION;
+
+    fn diagnosis(target: &str) -> Diagnosis {
+        Diagnosis::new(target.to_owned(), Settings::default(), DEFAULT_RETENTION)
+    }
+
+    /// What changed, a word each.
+    fn changes(fleet: &mut Fleet, target: TargetId, event: FeedEvent) -> Vec<String> {
+        let Step::Arrived { changes, .. } = fleet.apply(target, Arrived { at: SystemTime::UNIX_EPOCH, event }) else {
+            panic!("an event that arrives is a step of its own");
+        };
+        let word = |change: &Change| match change {
+            Change::Connection => "connection".to_owned(),
+            Change::Quality => "quality".to_owned(),
+            Change::Finding(it) => format!("{} {}", it.finding.detector.id, it.finding.state.as_str()),
+        };
+        changes.iter().map(word).collect()
+    }
+
+    fn lost(reason: &str, seconds: u64) -> FeedEvent {
+        let retry_at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        FeedEvent::Status(Status::Lost { reason: reason.to_owned(), retry_at })
+    }
+
+    #[test]
+    fn a_connection_that_is_tried_again_and_again_is_said_once() {
+        let mut fleet = Fleet::default();
+        let id = fleet.join(diagnosis("a"));
+        for (event, expected) in [
+            (FeedEvent::Status(Status::Resolving), true),
+            (FeedEvent::Status(Status::Dialing), false),
+            (lost("refused", 1), true),
+            (FeedEvent::Status(Status::Dialing), false),
+            (lost("refused", 2), false),
+            (lost("no route", 3), true),
+            (FeedEvent::Status(Status::Live), true),
+            (FeedEvent::Ended(Ended::Complete), true),
+        ] {
+            let said = changes(&mut fleet, id, event.clone()).contains(&"connection".to_owned());
+            assert_eq!(said, expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn targets_share_findings_and_keep_their_ids_when_others_leave() {
+        let mut fleet = Fleet::default();
+        let (one, other) = (fleet.join(diagnosis("one")), fleet.join(diagnosis("other")));
+        let quiet = |seconds| FeedEvent::Quiet(Duration::from_secs(seconds));
+        assert_eq!(changes(&mut fleet, one, FeedEvent::Status(Status::Live)), ["connection"]);
+        let said = changes(&mut fleet, one, quiet(6));
+        assert_eq!(said, ["quiet-feed firing", "quality"]);
+        assert_eq!(fleet.findings().len(), 1);
+        changes(&mut fleet, other, quiet(60));
+        let shared = fleet.findings();
+        let ids = |it: &SharedFinding<'_>| it.members.iter().map(|(member, _)| member.id()).collect::<Vec<_>>();
+        let members: Vec<_> = shared.iter().map(ids).collect();
+        assert_eq!(members, [vec![one, other]], "one finding with two members");
+        let fingerprint = shared[0].members[0].1.fingerprint.clone();
+        assert_eq!(fleet.sharing(&fingerprint).count(), 2);
+
+        let last = fleet.leave(one).expect("it was there");
+        assert_eq!(last.journal().count(), 1);
+        assert!(changes(&mut fleet, one, quiet(7)).is_empty(), "what comes late from a target that left");
+        let third = fleet.join(diagnosis("third"));
+        assert!(third != one && third != other, "ids are never reused");
+        assert_eq!(fleet.members().map(Member::id).collect::<Vec<_>>(), [other, third]);
+        assert_eq!(fleet.findings()[0].members.len(), 1);
+    }
+
+    #[test]
+    fn the_journal_is_bounded() {
+        let mut fleet = Fleet::default();
+        let id = fleet.join(diagnosis("a"));
+        for round in 0..JOURNAL {
+            changes(&mut fleet, id, FeedEvent::Paused(round % 2 == 0));
+            let seconds = u64::try_from(round).expect("small") * 10;
+            changes(&mut fleet, id, FeedEvent::Quiet(Duration::from_secs(seconds)));
+        }
+        let member = fleet.member(id).expect("it is there");
+        assert!(member.journal().count() <= JOURNAL);
+        assert_eq!(member.revision(), 2 * u64::try_from(JOURNAL).expect("small"));
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::SiteKey;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
-use super::{SiteKey, named_place};
+use crate::detect::describe;
+use crate::words;
 
 /// Most tasks that the page of a site lists.
 const MOST: usize = 50;
@@ -67,10 +69,7 @@ impl Snapshot<'_> {
     pub fn site(&self, key: SiteKey) -> Option<SiteView> {
         let site = self.evidence.site(key)?;
         let row = self.site_row(key)?;
-        let title = match named_place(&row.name, &row.location) {
-            place if place.is_empty() => "Tasks of unknown origin".to_owned(),
-            place => format!("Tasks of {place}"),
-        };
+        let title = words::sentences(&describe::tasks(site));
         let lifetimes = QUANTILES.iter().filter_map(|(name, share)| Some((*name, site.lifetime_at(*share)?)));
         let tasks: Vec<TaskRow> = site.live.iter().take(MOST).filter_map(|(_, task)| self.task_row(*task)).collect();
         let more = row.alive.saturating_sub(tasks.len());

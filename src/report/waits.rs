@@ -79,9 +79,9 @@ impl Snapshot<'_> {
         let text = match self.evidence.task(step.task) {
             Some(task) if chain.len() > 1 => {
                 let who = describe::task(&self.evidence, task);
-                format!("{who} has been waiting {age} for {what} ({})", op.source)
+                format!("{who} has been waiting {age} for the {what} ({})", op.source)
             }
-            _ => format!("waiting {age} for {what} ({})", op.source),
+            _ => format!("waiting {age} for the {what} ({})", op.source),
         };
         let holders = step.holders.tasks.iter().take(MOST).map(|holder| HolderRow {
             closes_cycle: chain.iter().any(|earlier| earlier.task == holder.task),

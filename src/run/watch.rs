@@ -105,3 +105,96 @@ impl Watch {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use console_api::{Id, instrument, tasks};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::Wanted;
+    use crate::feed::{Ended, FeedEvent, Update};
+    use crate::model::DEFAULT_RETENTION;
+
+    /// The far end of a feed.
+    struct Far {
+        events: mpsc::Sender<Arrived>,
+        wanted: watch::Receiver<Wanted>,
+    }
+
+    impl Far {
+        fn send(&self, event: FeedEvent) {
+            self.events.try_send(Arrived { at: SystemTime::UNIX_EPOCH, event }).expect("there is room");
+        }
+    }
+
+    fn open(watch: &mut Watch) -> (TargetId, Far) {
+        let ((events, receiver), (sender, wanted)) = (mpsc::channel(64), watch::channel(Wanted::new()));
+        let diagnosis = Diagnosis::new("test".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let target = watch.open(diagnosis, Feed { events: receiver, wanted: sender });
+        (target, Far { events, wanted })
+    }
+
+    /// The target of a step and what it is.
+    async fn next(watch: &mut Watch) -> Option<(TargetId, &'static str)> {
+        Some(match watch.next().await? {
+            Step::Joined(target) => (target, "joined"),
+            Step::Arrived { target, .. } => (target, "arrived"),
+            Step::Closed(target) => (target, "closed"),
+            Step::Left(member) => (member.id(), "left"),
+        })
+    }
+
+    #[tokio::test]
+    async fn targets_take_turns_and_the_end_comes_when_all_have_ended() {
+        let mut watch = Watch::default();
+        let ((one, far), (other, other_far)) = (open(&mut watch), open(&mut watch));
+        for _ in 0..2 {
+            far.send(FeedEvent::Ended(Ended::Complete));
+            other_far.send(FeedEvent::Ended(Ended::Complete));
+        }
+        drop((far, other_far));
+        let mut steps = Vec::new();
+        while let Some(step) = next(&mut watch).await {
+            steps.push(step);
+        }
+        let both = |word| [(one, word), (other, word)];
+        assert_eq!(steps, [both("joined"), both("arrived"), both("arrived"), both("closed")].concat());
+        assert_eq!(watch.fleet().members().len(), 2, "what is known of them stays");
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_closed_delivers_nothing_more() {
+        let mut watch = Watch::default();
+        let (target, far) = open(&mut watch);
+        far.send(FeedEvent::Ended(Ended::Complete));
+        assert_eq!(next(&mut watch).await, Some((target, "joined")));
+        watch.close(target);
+        assert!(far.events.is_closed(), "its feed is dropped");
+        assert_eq!(next(&mut watch).await, Some((target, "closed")));
+        assert_eq!(next(&mut watch).await, None);
+    }
+
+    #[tokio::test]
+    async fn the_task_that_somebody_looks_at_is_wanted_for_as_long() {
+        let mut watch = Watch::default();
+        let (target, far) = open(&mut watch);
+        let task = tasks::Task { id: Some(Id { id: 7 }), ..tasks::Task::default() };
+        let part = tasks::TaskUpdate { new_tasks: vec![task], ..tasks::TaskUpdate::default() };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let message =
+            instrument::Update { now: Some(now.into()), task_update: Some(part), ..instrument::Update::default() };
+        far.send(FeedEvent::Update(Box::new(Update::from(message))));
+        next(&mut watch).await;
+        next(&mut watch).await;
+        let key = watch.fleet().member(target).and_then(|it| it.diagnosis().model().tasks().next()).map(|(key, _)| key);
+        assert!(key.is_some() && far.wanted.borrow().is_empty());
+        watch.look_at(target, key);
+        assert_eq!(*far.wanted.borrow(), Wanted::from([7]));
+        watch.look_at(target, None);
+        assert!(far.wanted.borrow().is_empty());
+    }
+}
