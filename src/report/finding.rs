@@ -3,11 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::findings::{FindingKey, FindingRow, row};
+use super::link::{Link, Linked};
+use super::place::named_place;
 use super::snapshot::Snapshot;
-use super::{Link, Linked, Role, State, SubjectKind, named_place};
 use crate::detect::describe;
 use crate::detect::finding::{Finding, Transition};
-use crate::detect::subject::{Related, Subject};
+use crate::detect::severity::State;
+use crate::detect::subject::{Related, Role, Subject, SubjectKind};
 use crate::detect::symptom::Fact;
 use crate::model::time::Timestamp;
 use crate::words;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::order::{Filter, Order};
+use super::place::named_place;
 use super::snapshot::Snapshot;
-use super::{Grade, Severity, State, named_place};
 use crate::detect::finding::Finding;
+use crate::detect::severity::{Grade, Severity, State};
 use crate::model::time::Timestamp;
 
 /// Which finding: one of the same class may come again after it was resolved.

@@ -7,7 +7,9 @@ pub mod attachment;
 pub mod connection;
 pub mod finding;
 pub mod findings;
+pub mod link;
 pub mod order;
+mod place;
 pub mod resource;
 pub mod resources;
 pub mod sanitize;
@@ -20,39 +22,9 @@ pub mod verdict;
 pub mod waits;
 
 pub use self::findings::FindingKey;
+pub use self::link::{Link, Linked};
 pub use self::snapshot::Snapshot;
 pub use crate::detect::severity::{Grade, Severity, State};
 pub use crate::detect::subject::{Role, Subject, SubjectKind};
 pub use crate::model::entity::task::TaskState;
 pub use crate::model::{ResourceKey, SiteKey, TaskKey};
-
-/// Something that has a page of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
-    /// A finding.
-    Finding(FindingKey),
-    /// A task.
-    Task(TaskKey),
-    /// A spawn site.
-    Site(SiteKey),
-    /// A resource.
-    Resource(ResourceKey),
-}
-
-/// A text about something that has a page of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Linked {
-    /// What it says.
-    pub text: String,
-    /// What it is about.
-    pub link: Link,
-}
-
-/// A name and the place that belongs to it in one line, as far as they are known: `transfer (src/bank.rs:41:9)`.
-pub(crate) fn named_place(name: &str, location: &str) -> String {
-    match (name, location) {
-        (name, "") => name.to_owned(),
-        ("", location) => location.to_owned(),
-        (name, location) => format!("{name} ({location})"),
-    }
-}

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::resources::{ResourceRow, value};
 use super::snapshot::Snapshot;
 use super::waits::HolderRow;
-use super::{ResourceKey, TaskKey};
 use crate::detect::describe;
 use crate::model::OpKey;
 use crate::model::entity::async_op::AsyncOp;
 use crate::model::entity::resource::Resource;
+use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
 /// Most holders or ops that are listed.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::ResourceKey;
 use super::order::{Filter, Order, SortKey, sorted};
 use super::snapshot::Snapshot;
 use crate::detect::describe;
+use crate::model::ResourceKey;
 use crate::model::entity::resource::{Attribute, Resource};
 use crate::model::tokio::ResourceKind;
 use crate::words;

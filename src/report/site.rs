@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::SiteKey;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
 use crate::detect::describe;
+use crate::model::SiteKey;
 use crate::words;
 
 /// Most tasks that the page of a site lists.

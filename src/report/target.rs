@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Severity;
 use super::attachment::AttachmentView;
 use super::connection::ConnectionView;
 use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Diagnosis};
 use crate::fleet::TargetId;
 use crate::words;

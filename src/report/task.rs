@@ -6,9 +6,9 @@ use super::site::SiteRow;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
 use super::waits::WaitView;
-use super::{SiteKey, TaskKey, TaskState};
 use crate::model::entity::details::Durations;
-use crate::model::entity::task::Task;
+use crate::model::entity::task::{Task, TaskState};
+use crate::model::{SiteKey, TaskKey};
 
 /// Columns of the shape of a distribution.
 const COLUMNS: usize = 40;

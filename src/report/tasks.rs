@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::order::{Filter, Order, SortKey, sorted};
 use super::snapshot::Snapshot;
-use super::{TaskKey, TaskState};
 use crate::detect::describe;
-use crate::model::entity::task::Task;
+use crate::model::TaskKey;
+use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::words;

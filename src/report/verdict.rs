@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use super::attachment::AttachmentView;
-use super::{Severity, named_place};
+use super::place::named_place;
 use crate::detect::finding::Finding;
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Diagnosis, Verdict};
 use crate::words;
 

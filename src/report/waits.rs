@@ -1,11 +1,12 @@
 //! Why a task makes no progress, step by step: what it waits for, who holds that, what the holder waits for in turn.
 
 use super::snapshot::Snapshot;
-use super::{ResourceKey, TaskKey, TaskState};
 use crate::detect::describe;
 use crate::evidence::holders::{Confidence, Holder};
 use crate::evidence::wait_chain::Step;
 use crate::model::entity::task::Task;
+use crate::model::entity::task::TaskState;
+use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
 /// Most holders of one resource that a step lists.
