@@ -117,9 +117,9 @@ fn diagnosis(target: &str) -> Diagnosis {
 }
 
 fn lost(seconds: u64) -> Status {
-    let reason = "Nothing listens at http://127.0.0.1:6669 (connection refused). Is the service running? A service can be watched if \
-                  console-subscriber is in its Cargo.toml, `console_subscriber::init()` is the first thing in its main, tokio's \
-                  feature `tracing` is on, and it is built with RUSTFLAGS=\"--cfg tokio_unstable\".";
+    let reason = "Nothing is listening at http://127.0.0.1:6669 (connection refused). Is the service running? To instrument a service, \
+                  add console-subscriber to its Cargo.toml, call `console_subscriber::init()` first in its main, turn on tokio's \
+                  feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\".";
     Status::Lost { reason: reason.to_owned(), retry_at: service::at(0) + Duration::from_secs(seconds) }
 }
 
