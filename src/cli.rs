@@ -26,7 +26,7 @@ pub struct Cli {
     /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// File to write alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
+    /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
     #[arg(long = "output", value_name = "FORMAT=PATH")]
     pub outputs: Vec<Output>,
     /// Options of every command.
@@ -71,7 +71,7 @@ pub struct Watch {
     /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, on standard output or in a file; repeatable.
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable.
     #[arg(long = "output", value_name = "FORMAT[=PATH]", default_value = "text")]
     pub outputs: Vec<Output>,
     /// Least severity that gives exit code 1; without it, the exit code is 0 whatever is found.
@@ -97,7 +97,7 @@ pub struct Check {
     /// Least severity that gives exit code 1.
     #[arg(long, value_name = "SEVERITY", value_enum, default_value = "warning")]
     pub fail_on: FailOn,
-    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, on standard output or in a file; repeatable.
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable.
     #[arg(long = "output", value_name = "FORMAT[=PATH]", default_value = "text")]
     pub outputs: Vec<Output>,
     /// What a target is measured by.

@@ -36,7 +36,7 @@ pub struct Diagnosis {
     coverage: Coverage,
 }
 
-/// For how much of the time the feed told everything in time.
+/// For how much of the time the feed reported everything without delay.
 #[derive(Debug, Clone, Copy, Default)]
 struct Coverage {
     last: Option<Timestamp>,
@@ -215,8 +215,8 @@ impl Diagnosis {
         self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
     }
 
-    /// The tasks whose exact distributions would tell more: members of findings about polls. One that has ended may be among them, to
-    /// learn from the answer that the target keeps it still.
+    /// The tasks whose exact distributions are worth having: members of findings about polls. One that has ended may be among them, to
+    /// learn from the answer that the target still keeps it.
     pub fn wanted_details(&self) -> Wanted {
         let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
         let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);

@@ -8,7 +8,7 @@ use crate::detect::detectors::{DETECTORS, detector};
 /// The text for a detector, or the list of all.
 ///
 /// # Errors
-/// There is no such detector; the sentence names those that there are.
+/// There is no such detector; the sentence lists those that exist.
 pub fn text(id: Option<&str>) -> Result<String, String> {
     let Some(id) = id else { return Ok(list()) };
     let ids = || DETECTORS.iter().map(|detector| detector.id).collect::<Vec<_>>().join(", ");
@@ -17,7 +17,7 @@ pub fn text(id: Option<&str>) -> Result<String, String> {
 
 fn list() -> String {
     let width = DETECTORS.iter().map(|detector| detector.id.len()).max().unwrap_or(0);
-    let mut text = String::from("Detectors (tokio-canary explain DETECTOR tells all about one):\n");
+    let mut text = String::from("Detectors (`tokio-canary explain DETECTOR` explains one):\n");
     for detector in DETECTORS {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:width$}  {:10}  {}", detector.id, detector.family.as_str(), detector.title);

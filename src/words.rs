@@ -124,8 +124,8 @@ fn singular(noun: &str) -> String {
 
 /// An amount of memory: `900 B`, `12.5 kB`, `1.2 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes(bytes: usize) -> String {
-    amount(bytes as f64)
+pub fn bytes(bytes: impl TryInto<u64>) -> String {
+    amount(bytes.try_into().unwrap_or(u64::MAX) as f64)
 }
 
 fn amount(bytes: f64) -> String {

@@ -1,4 +1,4 @@
-//! What sinks are told: events while a run lasts, and a summary at its end. Each is complete in itself and made once for all sinks.
+//! What sinks get: events while a run lasts, and a summary at its end. Each is complete in itself and created once for all sinks.
 
 use std::time::SystemTime;
 

@@ -58,7 +58,7 @@ impl Outlet {
         self.thread.is_finished()
     }
 
-    /// Hands over the summary and lets no more events follow. The sink goes on with what waits for it.
+    /// Hands over the summary and lets no more events follow. The sink still writes what waits for it.
     pub(super) fn close(self, summary: &Arc<Summary>) -> Closing {
         // Nobody else sets it.
         let _ = self.summary.set(Arc::clone(summary));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::alert::event::EventKind;
 
-    /// A sink that takes nothing until it is told to.
+    /// A sink that takes nothing until it is released.
     struct Stalled {
         go: mpsc::Receiver<()>,
         taken: mpsc::Sender<&'static str>,

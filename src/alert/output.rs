@@ -31,7 +31,7 @@ impl Format {
 pub struct Output {
     /// How events are written.
     pub format: Format,
-    /// The file, which is replaced if it exists.
+    /// The file, which is appended to.
     pub path: Option<PathBuf>,
 }
 

@@ -1,7 +1,7 @@
 //! All outputs of a run: each gets every event, and none can delay another.
 
 use std::env;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Outputs {
         self.put(Event::heartbeats(fleet));
     }
 
-    /// Whether there is nobody left to tell anything.
+    /// Whether no output takes anything any more.
     pub fn are_closed(&self) -> bool {
         !self.outlets.is_empty() && self.outlets.iter().all(Outlet::is_closed)
     }
@@ -78,7 +78,7 @@ impl Outputs {
     /// Ends the outputs with the run's summary when they have written what is left. Returns what some of them did not get.
     pub fn finish(self, summary: Summary) -> Vec<Failure> {
         let summary = Arc::new(summary);
-        // All of them are told before any of them is waited for.
+        // All of them get it before the first one is waited for.
         let closing: Vec<_> = self.outlets.into_iter().map(|outlet| outlet.close(&summary)).collect();
         closing.into_iter().flat_map(|closing| failures(closing.wait())).collect()
     }
@@ -93,7 +93,10 @@ impl Outputs {
 fn open(output: &Output) -> io::Result<Box<dyn Sink>> {
     match &output.path {
         // Logs and files are UTF-8 whatever the terminal is.
-        Some(path) => Ok(Box::new(Lines::new(File::create(path)?, output.format, Charset::Unicode))),
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            Ok(Box::new(Lines::new(file, output.format, Charset::Unicode)))
+        }
         None => {
             let stdout = io::stdout();
             let charset =

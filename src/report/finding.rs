@@ -48,7 +48,7 @@ pub struct FindingView {
     pub facts: Vec<FactRow>,
     /// Harmless explanations that are not ruled out, a sentence each.
     pub look_alikes: Vec<&'static str>,
-    /// What brings it about, as far as can be told.
+    /// What causes it, if that is known.
     pub cause: Option<String>,
     /// The fingerprint of the finding that explains it.
     pub caused_by: Option<String>,

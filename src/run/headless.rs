@@ -132,7 +132,7 @@ impl Run {
     /// Says what each target came to, and what the run comes to.
     fn conclude(self, interrupted: bool) -> u8 {
         let Self { watch, outputs, stopwatches, options } = self;
-        // Only `check` promises to watch for so long.
+        // Only `check` promises to watch for a fixed time.
         let cut_short = interrupted && options.duration.is_some();
         let verdict = |member: &Member| {
             let is_over = stopwatches.get(&member.id()).is_some_and(|stopwatch| stopwatch.is_over);

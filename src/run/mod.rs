@@ -81,8 +81,8 @@ fn attached(common: &Common, run: impl Future<Output = anyhow::Result<u8>>) -> a
 
 async fn run_record(args: &Record, common: &Common) -> anyhow::Result<u8> {
     let written = record::record(args, common).await?;
-    let updates = words::count(written.updates, "update");
-    note(&format!("{}: {updates}, {} bytes.", written.path.display(), written.bytes));
+    let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
+    note(&format!("Recorded {updates} ({size}) to {}.", written.path.display()));
     Ok(SUCCESS)
 }
 

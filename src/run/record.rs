@@ -14,7 +14,7 @@ use crate::feed::recording::{Speed, Written};
 /// How often to look whether the recorder has given up.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Writes the feed of a target to a file until it is told to stop, or a time has passed.
+/// Writes the feed of a target to a file until stopped, or until a time has passed.
 ///
 /// # Errors
 /// The file cannot be written, or the target is not a running service.

@@ -178,7 +178,7 @@ pub struct Pane {
 }
 
 impl Pane {
-    /// Stops the view where it is, or lets it go on. The target is watched all the same.
+    /// Freezes the view, or lets it continue. The target is watched all the same.
     pub fn freeze(&mut self, live: &Member, now: SystemTime) {
         self.frozen = match self.frozen.take() {
             Some(_) => None,

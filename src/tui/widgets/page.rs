@@ -23,7 +23,7 @@ pub struct Draft<L> {
 }
 
 impl<L> Draft<L> {
-    /// An empty page for so many cells.
+    /// An empty page of a width in cells.
     pub fn new(theme: Theme, width: usize) -> Self {
         Self { theme, width: width.clamp(1, WIDEST), lines: Vec::new(), links: Vec::new() }
     }
@@ -144,7 +144,7 @@ impl<L: Clone + PartialEq> Reader<L> {
     pub fn show(&mut self, page: Page<L>, height: usize) {
         let target = self.target().cloned();
         self.page = page;
-        // The last line tells that there is more.
+        // The last line says that there is more.
         let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
         self.height = room.max(1);
         let leads_there = |index: &usize| Some(&self.page.links[*index].1) == target.as_ref();
@@ -190,7 +190,7 @@ impl<L: Clone + PartialEq> Reader<L> {
         }
     }
 
-    /// Moves by so many screens.
+    /// Moves by a number of screens.
     pub fn page(&mut self, pages: isize) {
         let height = isize::try_from(self.height).unwrap_or(isize::MAX);
         self.scroll(pages.saturating_mul(height));
