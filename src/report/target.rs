@@ -69,11 +69,17 @@ impl QualityView {
     pub fn of(diagnosis: &Diagnosis) -> Self {
         let quality = diagnosis.model().quality();
         let reasons = diagnosis.gaps();
-        // The others have a place of their own beside it.
-        let missing = reasons.iter().filter(|reason| !matches!(**reason, "paused" | "quiet" | "lagging"));
+        let missing = reasons.iter().filter_map(|reason| match *reason {
+            // These have a place of their own beside it.
+            "paused" | "quiet" | "lagging" => None,
+            "dropped_events" => Some("dropped events"),
+            "never_introduced" => Some("missing introductions"),
+            "malformed" => Some("malformed messages"),
+            other => Some(other),
+        });
         Self {
             lag: quality.lag.filter(|_| quality.is_lagging()),
-            missing: missing.copied().collect::<Vec<_>>().join(", ").replace('_', " "),
+            missing: missing.collect::<Vec<_>>().join(", "),
             reasons,
         }
     }

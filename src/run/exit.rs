@@ -1,5 +1,7 @@
 //! Exit codes: what each means, and which one wins.
 
+use crate::feed::recording::RecordError;
+
 /// Healthy, or simply done.
 pub(super) const SUCCESS: u8 = 0;
 /// Wrong arguments or settings.
@@ -14,6 +16,24 @@ const PRECEDENCE: [u8; 4] = [USAGE, INTERNAL, 1, 3];
 pub(super) fn worst_of(codes: impl IntoIterator<Item = u8>) -> u8 {
     let codes: Vec<u8> = codes.into_iter().collect();
     PRECEDENCE.into_iter().find(|code| codes.contains(code)).unwrap_or(SUCCESS)
+}
+
+/// A mistake in what was asked for, as opposed to a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
+
+impl From<anyhow::Error> for UsageError {
+    fn from(error: anyhow::Error) -> Self {
+        // These say their causes themselves.
+        Self(error.to_string())
+    }
+}
+
+/// Whether the user can correct it by asking for something else.
+pub(super) fn is_usage(error: &anyhow::Error) -> bool {
+    let unwritable = matches!(error.downcast_ref(), Some(RecordError::Exists { .. } | RecordError::Create { .. }));
+    unwritable || error.is::<UsageError>()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use self::exit::{INTERNAL, SUCCESS, USAGE, worst_of};
+use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, worst_of};
 use self::headless::{Options, headless};
 use self::interactive::interactive;
 use self::notes::note;
@@ -27,7 +27,7 @@ use crate::alert::output::Output;
 use crate::cli::{Cli, Command, Common, Record};
 use crate::explain;
 use crate::feed::endpoint::Target;
-use crate::feed::recording::{RecordError, Speed};
+use crate::feed::recording::Speed;
 use crate::words;
 
 /// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
@@ -118,24 +118,6 @@ async fn close(recording: Option<Recording>, code: u8) -> u8 {
             worst_of([code, INTERNAL])
         }
     }
-}
-
-/// A mistake in what was asked for, as opposed to a failure.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct UsageError(String);
-
-impl From<anyhow::Error> for UsageError {
-    fn from(error: anyhow::Error) -> Self {
-        // These say their causes themselves.
-        Self(error.to_string())
-    }
-}
-
-/// Whether the user can correct it by asking for something else.
-fn is_usage(error: &anyhow::Error) -> bool {
-    let unwritable = matches!(error.downcast_ref(), Some(RecordError::Exists { .. } | RecordError::Create { .. }));
-    unwritable || error.is::<UsageError>()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
+use super::exit::UsageError;
 use super::notes::note_connection;
 use super::signals::stop_signal;
 use super::targets::{self, Opened};
@@ -20,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The file cannot be written, or the target is not a running service.
 pub(super) async fn record(args: &Record, common: &Common) -> anyhow::Result<Written> {
     if matches!(args.target, Target::Recording(_)) {
-        bail!("{} is a recording already; name a running service.", args.target);
+        let hint = format!("{} is a recording already; name a running service.", args.target);
+        return Err(UsageError(hint).into());
     }
     let common = Common { record: Some(args.output.clone()), ..common.clone() };
     let Opened { mut watch, recording } = targets::open(std::slice::from_ref(&args.target), &common, Speed::Max)?;
