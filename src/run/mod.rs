@@ -1,5 +1,6 @@
 //! Wires feeds to a front end, shuts both down, and turns what it comes to into an exit code.
 
+mod explain;
 mod headless;
 mod log;
 mod sessions;
@@ -15,7 +16,7 @@ use self::sessions::Recording;
 use crate::cli::{Cli, Command, Common};
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{RecordError, Speed};
-use crate::{explain, tui};
+use crate::tui;
 
 /// Wrong arguments or settings.
 const USAGE: u8 = 2;
@@ -38,7 +39,10 @@ pub fn main(cli: Cli) -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
-        Some(Command::Explain { detector }) => print(&explain::text(detector.as_deref()).map_err(UsageError)?),
+        Some(Command::Explain { detector }) => {
+            let settings = cli.common.detector_settings().map_err(UsageError)?;
+            explain::run(detector.as_deref(), &settings)
+        }
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tokio-canary", &mut script);

@@ -1,0 +1,32 @@
+//! What `explain` prints: the page of a detector with the settings in force, or the list of detectors.
+
+mod page;
+mod terminal;
+
+use std::fmt::Write;
+
+pub use self::page::{links, markdown, prose, settings_section};
+pub use self::terminal::{Look, page};
+
+use crate::detect::detector::Detector;
+use crate::detect::detectors::{DETECTORS, detector};
+
+/// The detector of this name.
+///
+/// # Errors
+/// There is no such detector; the sentence names those that there are.
+pub fn find(id: &str) -> Result<&'static Detector, String> {
+    let ids = || DETECTORS.iter().map(|detector| detector.id).collect::<Vec<_>>().join(", ");
+    detector(id).ok_or_else(|| format!("there is no detector `{id}`; the detectors are {}.", ids()))
+}
+
+/// The list of all detectors, one a line.
+pub fn list() -> String {
+    let width = DETECTORS.iter().map(|detector| detector.id.len()).max().unwrap_or(0);
+    let mut text = String::from("Detectors (`tokio-canary explain DETECTOR` tells all about one):\n");
+    for detector in DETECTORS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:width$}  {:12}  {}", detector.id, detector.family.as_str(), detector.title);
+    }
+    text
+}
