@@ -68,7 +68,8 @@ fn with_values(detector: &Detector, settings: &Settings, line: &str) -> String {
         let parts = link.split_once("][").filter(|(shown, _)| !shown.contains(['[', ']']));
         let value = parts.and_then(|(_, key)| key.split_once(']')).and_then(|(key, after)| {
             let (owner, setting) = find(detector, key)?;
-            Some((setting.in_words(&settings.value(owner, setting)), after))
+            // A number stays with its unit when lines are broken.
+            Some((setting.in_words(&settings.value(owner, setting)).replace(' ', "\u{a0}"), after))
         });
         match value {
             Some((value, after)) => {
@@ -102,10 +103,10 @@ mod tests {
         let mut settings = Settings::default();
         detectors::configure(&mut settings, "blocked-worker.critical=3s").expect("a setting");
         for (line, shown) in [
-            ("from [1 s][critical] on", "from 3 s on"),
-            ("[1 s][critical]", "3 s"),
-            ("an [ink](there.md) and [3 s][full-channel.standstill].", "an [ink](there.md) and 3 s."),
-            ("`bytes[4][critical]`", "`bytes3 s`"),
+            ("from [1 s][critical] on", "from 3\u{a0}s on"),
+            ("[1 s][critical]", "3\u{a0}s"),
+            ("an [ink](there.md) and [3 s][full-channel.standstill].", "an [ink](there.md) and 3\u{a0}s."),
+            ("`bytes[4][critical]`", "`bytes3\u{a0}s`"),
             ("[1 s][nothing] and ][ and [", "[1 s][nothing] and ][ and ["),
         ] {
             assert_eq!(with_values(detector, &settings, line), shown, "{line}");
