@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::explain;
 
-use crate::source::{in_repository, read};
+use crate::source::{files_below, in_repository, read};
 
 /// The sections of a detector's page, in this order and no others.
 const SECTIONS: [&str; 6] =
@@ -15,13 +15,35 @@ const SECTIONS: [&str; 6] =
 
 #[test]
 fn detector_pages_have_their_form() {
-    let pages = markdown_below(&in_repository("docs/detectors"));
+    let pages = files_below(&in_repository("docs/detectors"), "md");
     assert!(!pages.is_empty(), "no page was found");
     let found: Vec<String> = pages
         .iter()
         .filter_map(|page| check_page(&id(page), &read(page)).err().map(|what| format!("{}: {what}", page.display())))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// A page has the title of its detector, which the lists of detectors and of findings show.
+#[test]
+fn pages_have_the_titles_of_their_detectors() {
+    let detectors = tokio_canary::detect::detectors::DETECTORS;
+    for detector in detectors {
+        let title = format!("# {}: {}", detector.id, detector.title);
+        assert_eq!(detector.explain.lines().next(), Some(&*title), "docs/detectors/{}.md", detector.id);
+    }
+    assert_eq!(files_below(&in_repository("docs/detectors"), "md").len(), detectors.len(), "a page without a detector");
+}
+
+/// Code in a page is not wrapped: with its indentation it has to fit into a terminal of 80 columns.
+#[test]
+fn code_in_pages_fits_into_a_terminal() {
+    for page in files_below(&in_repository("docs/detectors"), "md") {
+        let text = read(&page);
+        let code = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+        let long: Vec<&str> = code.filter(|line| line.chars().count() > 74).collect();
+        assert!(long.is_empty(), "{}: {}", page.display(), long.join("\n"));
+    }
 }
 
 /// The table in the README is the registry's: change the one, and this prints the other.
@@ -170,9 +192,9 @@ fn the_readme_shows_the_score() {
 #[test]
 fn detectors_named_in_docs_exist() {
     let known: BTreeSet<String> =
-        markdown_below(&in_repository("docs/detectors")).iter().map(|page| id(page)).collect();
+        files_below(&in_repository("docs/detectors"), "md").iter().map(|page| id(page)).collect();
     let mut mentions = 0;
-    for page in markdown_below(&in_repository("docs")) {
+    for page in files_below(&in_repository("docs"), "md") {
         for name in explained(&read(&page)) {
             mentions += 1;
             assert!(known.contains(&name), "{}: `tokio-canary explain {name}` has nothing to print", page.display());
@@ -184,7 +206,7 @@ fn detectors_named_in_docs_exist() {
 #[test]
 fn links_within_docs_lead_somewhere() {
     let mut links = 0;
-    for page in markdown_below(&in_repository("docs")) {
+    for page in files_below(&in_repository("docs"), "md") {
         let text = read(&page);
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
             if target.is_empty() || target.contains("://") {
@@ -258,18 +280,4 @@ fn explained(text: &str) -> Vec<String> {
 
 fn id(page: &Path) -> String {
     page.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn markdown_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{} cannot be listed: {error}", folder.display()));
-    let mut pages = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
-            pages.extend(markdown_below(&path));
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
-        }
-    }
-    pages.sort();
-    pages
 }
