@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::alert::Format;
-use crate::detect::detectors::configure;
+use crate::detect::assignment::Assignment;
 use crate::detect::settings::Settings;
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::Target;
@@ -194,10 +194,10 @@ impl Common {
     pub fn detector_settings(&self) -> Result<Settings, String> {
         let mut settings = Settings::default();
         for assignment in &self.settings {
-            configure(&mut settings, assignment)?;
+            Assignment::parse(assignment)?.apply(&mut settings);
         }
         if !self.expected.is_empty() {
-            configure(&mut settings, &format!("vanished-singleton.expect={}", self.expected.join(",")))?;
+            Assignment::parse(&format!("vanished-singleton.expect={}", self.expected.join(",")))?.apply(&mut settings);
         }
         Ok(settings)
     }

@@ -14,5 +14,6 @@ pub mod explain;
 pub mod feed;
 pub mod model;
 pub mod run;
+pub mod spelling;
 pub mod tui;
 pub mod words;

@@ -1,5 +1,6 @@
 //! What is wrong: detectors look at the evidence, the engine turns what they see into findings with an age.
 
+pub mod assignment;
 pub mod causes;
 mod demand;
 pub mod describe;

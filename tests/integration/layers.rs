@@ -39,10 +39,11 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
     },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
+    Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
     Layer {
         name: "detect",
-        modules: Modules::Only(&["evidence", "model", "words"]),
+        modules: Modules::Only(&["evidence", "model", "spelling", "words"]),
         crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror"]),
     },
     Layer {
