@@ -14,4 +14,5 @@ mod queues;
 pub mod settings;
 pub mod severity;
 pub mod subject;
+pub mod suppression;
 pub mod symptom;

@@ -44,7 +44,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "detect",
         modules: Modules::Only(&["evidence", "model", "spelling", "words"]),
-        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror"]),
+        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror", "wildmatch"]),
     },
     Layer {
         name: "diagnosis",
