@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod diagnosis;
 pub mod escape;
