@@ -181,9 +181,9 @@ impl Diagnosis {
         suppressed
     }
 
-    /// How many findings have fired so far that did not count.
+    /// How many findings have fired so far that never counted.
     pub fn suppressed_so_far(&self) -> usize {
-        self.suppressor.fired().len()
+        self.suppressor.fired().filter(|(fingerprint, _)| !self.fired.contains_key(*fingerprint)).count()
     }
 
     /// Findings that are over and counted, newest last.
@@ -317,7 +317,8 @@ impl Diagnosis {
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let observed = self.engine.observed();
         let counted = self.fired.values().map(|(detector, _)| *detector);
-        let fired: Vec<&str> = counted.chain(self.suppressor.fired()).map(|detector| detector.id).collect();
+        let fired: Vec<&str> =
+            counted.chain(self.suppressor.fired().map(|(_, it)| it)).map(|detector| detector.id).collect();
         let too_short =
             DETECTORS.iter().filter(|detector| detector.timing.window > observed && !fired.contains(&detector.id));
         too_short.map(|detector| detector.id).collect()

@@ -23,8 +23,8 @@ pub(super) struct Environment {
     pub(super) config: Option<PathBuf>,
 }
 
-/// The variable of an option or section.
-pub(super) fn variable(key: &str) -> String {
+/// The variable of an option: `TOKIO_CANARY_FAIL_ON` of `fail-on`.
+pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('-', "_").to_uppercase())
 }
 

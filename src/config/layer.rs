@@ -38,7 +38,7 @@ pub(super) struct Layer {
     pub(super) targets: Option<Sourced<Vec<Target>>>,
     /// Where to write; nothing is said if there are none.
     pub(super) outputs: Vec<Sourced<Output>>,
-    /// Findings that are accepted.
+    /// Findings that do not count.
     pub(super) suppressions: Vec<Sourced<Suppression>>,
 }
 

@@ -21,6 +21,7 @@ mod sources;
 pub mod word;
 
 pub use self::check::{Checked, check};
+pub use self::environment::variable;
 pub use self::fault::{Fault, Faults};
 pub use self::file::LOCAL_FILE;
 pub use self::flags::Flags;

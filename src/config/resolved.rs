@@ -138,7 +138,7 @@ impl Config {
         self.outputs.iter().map(|output| &output.value)
     }
 
-    /// What keeps accepted findings apart, for one target.
+    /// What keeps suppressed findings apart, for one target.
     pub fn suppressor(&self) -> Suppressor {
         let suppressions: Arc<[Suppression]> = self.suppressions.iter().map(|it| it.value.clone()).collect();
         Suppressor::new(suppressions, self.now)
@@ -179,7 +179,7 @@ impl Config {
         &self.outputs
     }
 
-    /// What is accepted, with where that is said, and whether it is expired.
+    /// Suppressions, with where they come from, and whether they are expired.
     pub(super) fn sourced_suppressions(&self) -> impl Iterator<Item = (&Sourced<Suppression>, bool)> {
         self.suppressions.iter().map(|it| (it, it.value.is_expired(self.now)))
     }

@@ -14,10 +14,8 @@ use crate::escape;
 
 /// The values that somebody set, or all of them.
 pub fn show(config: &Config, all: bool) -> String {
-    let mut text = String::from("# What is in force, with where it comes from.\n");
-    text.push_str(
-        "# The stronger wins: default < your own file < ./tokio-canary.toml < --config < environment < flag.\n",
-    );
+    let mut text = String::from("# The values in force, each with its origin.\n");
+    text.push_str("# Later wins: default < your own file < ./tokio-canary.toml < --config < environment < flags.\n");
     for file in config.files() {
         line(&mut text, &format!("# Read: {}", escape::plain(&file.display().to_string())));
     }
@@ -29,7 +27,7 @@ pub fn show(config: &Config, all: bool) -> String {
         suppress(&mut text, suppression, is_expired);
     }
     if text.len() == heading {
-        text.push_str("# Everything has its default; `tokio-canary config show --all` lists it.\n");
+        text.push_str("# Everything has its default value: `tokio-canary config show --all` prints it.\n");
     }
     text
 }
@@ -39,7 +37,7 @@ fn options(text: &mut String, config: &Config, all: bool) {
     let mut lines = Vec::new();
     if all || targets.origin != Origin::Default {
         let names = targets.value.iter().map(|target| quoted(&target.to_string()));
-        let help = "what to look at where the command line names nothing";
+        let help = "targets of a command that names none";
         lines.push(assignment("targets", &list(names), &targets.origin, help, all));
     }
     for option in OPTIONS {
@@ -236,7 +234,7 @@ expired_at = 2999-12-31T23:59:59+01:00
         let config = resolve(folder.path(), "", Flags::default(), &[]);
         assert!(
             show(&config, false)
-                .ends_with("# Everything has its default; `tokio-canary config show --all` lists it.\n")
+                .ends_with("# Everything has its default value: `tokio-canary config show --all` prints it.\n")
         );
         let all = show(&config, true);
         assert!(all.contains("\n# fail-on is not set\n") && all.contains("\n[detectors.deadlock]\n"), "{all}");

@@ -1,4 +1,4 @@
-//! Suppressions: findings that somebody knows and accepts. They are still looked for, but they do not count.
+//! Suppressions: findings that somebody knows and accepts. Detectors still look for them, but they do not count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use super::severity::{Family, State};
 use super::subject::Subject;
 use crate::model::time::Timestamp;
 
-/// Which findings are accepted, why, and until when.
+/// Which findings do not count, why, and until when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suppression {
-    /// The detectors whose findings it accepts; any, if empty.
+    /// The detectors whose findings it covers; any, if empty.
     pub detectors: Vec<&'static str>,
     /// Patterns, one of which the name of the subject matches; any name, if empty.
     pub names: Vec<Pattern>,
     /// Patterns, one of which the place of the subject matches; any place, if empty.
     pub locations: Vec<Pattern>,
-    /// Why they are accepted.
+    /// Why they are acceptable.
     pub statement: String,
     /// From when on they count again.
     pub expires: Option<SystemTime>,
@@ -87,18 +87,18 @@ pub fn is_suppressible(detector: &Detector) -> bool {
     detector.family != Family::Feed || detector.doubt.is_none()
 }
 
-/// Keeps the findings of one target that are accepted apart from those that count.
+/// Keeps the suppressed findings of one target apart from those that count.
 ///
-/// It decides when a finding changes, so that what was announced and what is listed are always the same. A finding that is explained by an
-/// accepted one stays explained.
+/// It decides when a finding changes, so that what was announced and what is listed are always the same. A finding that a suppressed one
+/// explains stays explained.
 #[derive(Debug, Clone)]
 pub struct Suppressor {
     suppressions: Arc<[Suppression]>,
-    /// No finding is older than the run: a recording of long ago is judged by what is accepted today.
+    /// No finding is older than the run: today decides what is expired, also for a recording of long ago.
     begun: SystemTime,
-    /// The findings that are accepted at present: the index of the suppression, by fingerprint.
+    /// The findings suppressed at present: the index of the suppression, by fingerprint.
     active: BTreeMap<String, usize>,
-    /// All that fired while they were accepted.
+    /// All that fired while they were suppressed.
     fired: BTreeMap<String, &'static Detector>,
 }
 
@@ -114,22 +114,22 @@ impl Suppressor {
         Self { suppressions, begun, active: BTreeMap::new(), fired: BTreeMap::new() }
     }
 
-    /// The suppression by which a finding is accepted at present, if it is.
+    /// The suppression that covers a finding at present, if one does.
     pub fn suppression(&self, finding: &Finding) -> Option<&Suppression> {
         self.active.get(&finding.fingerprint).and_then(|index| self.suppressions.get(*index))
     }
 
-    /// Whether a finding fired while it was accepted.
+    /// Whether a finding fired while it was suppressed.
     pub fn has_suppressed(&self, fingerprint: &str) -> bool {
         self.fired.contains_key(fingerprint)
     }
 
-    /// The detectors of all findings that fired while they were accepted, one for each finding.
-    pub fn fired(&self) -> impl ExactSizeIterator<Item = &'static Detector> {
-        self.fired.values().copied()
+    /// All findings that fired while they were suppressed: fingerprint and detector.
+    pub fn fired(&self) -> impl ExactSizeIterator<Item = (&str, &'static Detector)> {
+        self.fired.iter().map(|(fingerprint, detector)| (fingerprint.as_str(), *detector))
     }
 
-    /// Takes away what became of accepted findings at a time, and adds those that count from now on because their suppression has expired.
+    /// Takes away the transitions of suppressed findings, and adds one for each finding that counts again because its suppression has expired.
     pub fn filter<'a>(
         &mut self,
         transitions: Vec<Transition>,
@@ -141,18 +141,18 @@ impl Suppressor {
         }
         let at = at.max(self.begun);
         let mut kept = transitions;
-        kept.retain(|transition| !self.accepts(&transition.finding, at));
+        kept.retain(|transition| !self.suppresses(&transition.finding, at));
         for finding in findings {
             let is_over = self.suppression(finding).is_some_and(|it| it.is_expired(at));
-            if is_over && !self.accepts(finding, at) && finding.is_shown() {
+            if is_over && !self.suppresses(finding, at) && finding.is_shown() {
                 kept.push(Transition { at: now, finding: finding.clone() });
             }
         }
         kept
     }
 
-    /// Decides whether what became of a finding is to be kept quiet.
-    fn accepts(&mut self, finding: &Finding, at: SystemTime) -> bool {
+    /// Decides whether a finding that has changed is suppressed.
+    fn suppresses(&mut self, finding: &Finding, at: SystemTime) -> bool {
         let known = self.active.remove(&finding.fingerprint);
         if finding.state == State::Resolved {
             return known.is_some();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_findings_change_in_silence_and_are_counted() {
+    fn suppressed_findings_change_in_silence_and_are_counted() {
         let rules = [suppression(&["deadlock"], None, None), suppression(&[], Some("noise"), None)];
         let mut suppressor = Suppressor::new(Arc::from(rules), SystemTime::UNIX_EPOCH);
         let [pending, firing, over] = [State::Pending, State::Firing, State::Resolved]
@@ -261,12 +261,12 @@ mod tests {
         assert_eq!(suppressor.suppression(&firing[0]).map(|it| it.statement.as_str()), Some("known"));
         assert!(suppressor.suppression(&firing[1]).is_none());
         assert_eq!(told(&mut suppressor, &over, 3), [("busy-loop", State::Resolved)]);
-        assert_eq!(suppressor.fired().map(|it| it.id).collect::<Vec<_>>(), ["deadlock"]);
+        assert_eq!(suppressor.fired().map(|(_, it)| it.id).collect::<Vec<_>>(), ["deadlock"]);
         assert!(suppressor.has_suppressed(&over[0].fingerprint) && !suppressor.has_suppressed(&over[1].fingerprint));
     }
 
     #[test]
-    fn a_doubt_about_the_feed_cannot_be_accepted() {
+    fn a_doubt_about_the_feed_cannot_be_suppressed() {
         let mut suppressor = Suppressor::new(Arc::from([suppression(&[], None, Some("*"))]), SystemTime::UNIX_EPOCH);
         let findings = ["partial-feed", "costly-retention"].map(|id| finding(id, "feed", "", State::Firing));
         assert_eq!(told(&mut suppressor, &findings, 1), [("partial-feed", State::Firing)]);
@@ -282,7 +282,7 @@ mod tests {
         let quiet = suppressor.filter(Vec::new(), firing.iter(), at(99));
         assert!(quiet.is_empty());
         let news = suppressor.filter(Vec::new(), firing.iter(), at(100));
-        assert_eq!(news.len(), 1, "it fires for those who have not heard of it");
+        assert_eq!(news.len(), 1, "it opens for those who have not heard of it");
         assert!(suppressor.suppression(&firing[0]).is_none());
         assert!(suppressor.filter(Vec::new(), firing.iter(), at(101)).is_empty(), "once");
 

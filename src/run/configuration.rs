@@ -45,7 +45,7 @@ fn file_is_right(file: &Path) -> String {
 fn all_is_right(config: &Config) -> String {
     let read = config.files().iter().map(|file| file_is_right(file));
     let missing =
-        config.missing_files().iter().map(|file| format!("{}: not there.\n", plain(&file.display().to_string())));
+        config.missing_files().iter().map(|file| format!("{}: not found.\n", plain(&file.display().to_string())));
     read.chain(missing).collect::<String>() + "Environment and flags: no faults.\n"
 }
 

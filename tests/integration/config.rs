@@ -159,7 +159,7 @@ fn what_was_looked_for_is_said() {
     let user = User::new();
     user.local("");
     let checked = user.run(&["config", "check"]);
-    let expected = "./tokio-canary.toml: no faults.\nFOLDER/home/tokio-canary/config.toml: not there.\nEnvironment and flags: no faults.\n";
+    let expected = "./tokio-canary.toml: no faults.\nFOLDER/home/tokio-canary/config.toml: not found.\nEnvironment and flags: no faults.\n";
     assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), expected));
 }
 

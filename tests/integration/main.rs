@@ -13,3 +13,4 @@ mod scenarios;
 mod screens;
 mod source;
 mod support;
+mod suppressions;

@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_suppression_needs_a_reason_and_a_limit() {
-        let limit = "a suppression needs a `detector`, or a `name` or `location` that is more than `*`: it would accept every finding";
+        let limit = "a suppression needs a `detector`, or a `name` or `location` other than `*`: this one would cover every finding";
         for (text, says) in [
             ("statement = \"why\"", limit),
             ("statement = \"why\"\nname = \"*\"\nlocation = [\"**\"]", limit),
@@ -328,8 +328,8 @@ mod tests {
             ),
             (
                 "statement = \"why\"\ndetector = \"partial-feed\"",
-                "partial-feed cannot be suppressed: it says that the feed does not show everything, which casts doubt on every verdict; \
-                 mend the feed, or accept exit code 3",
+                "partial-feed cannot be suppressed: it reports a doubt about the feed, and a verdict that ignores it would be a guess; \
+                 `tokio-canary explain partial-feed` says what to do",
             ),
             (
                 "name = \"a\"\nstatement = \"why\"\nexpired-at = 2027-01-31",

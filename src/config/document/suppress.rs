@@ -1,4 +1,4 @@
-//! The sections `[[suppress]]`: findings that are accepted.
+//! The sections `[[suppress]]`: findings that do not count.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -32,7 +32,7 @@ pub(super) fn suppression(
     };
     let (detectors, names, locations) = (detectors?, names?, locations?);
     if detectors.is_empty() && names.iter().chain(&locations).all(Pattern::is_any) {
-        let what = "a suppression needs a `detector`, or a `name` or `location` that is more than `*`: it would accept every finding";
+        let what = "a suppression needs a `detector`, or a `name` or `location` other than `*`: this one would cover every finding";
         context.fault(span, what);
         return None;
     }
@@ -64,8 +64,8 @@ fn suppressible(id: &str) -> Result<&'static str, String> {
         return Ok(detector.id);
     }
     Err(format!(
-        "{id} cannot be suppressed: it says that the feed does not show everything, which casts doubt on every verdict; \
-         mend the feed, or accept exit code 3"
+        "{id} cannot be suppressed: it reports a doubt about the feed, and a verdict that ignores it would be a guess; \
+         `tokio-canary explain {id}` says what to do"
     ))
 }
 
