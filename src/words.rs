@@ -66,6 +66,19 @@ pub fn agree<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
     if count == 1 { one } else { several }
 }
 
+/// Sentences, each beginning with a capital letter, also where it begins with the name of a thing.
+pub fn sentences(text: &str) -> String {
+    let mut begins = true;
+    let mut before = ' ';
+    let capitalised = text.chars().map(|char| {
+        let shown = if begins { char.to_ascii_uppercase() } else { char };
+        begins = begins && char.is_whitespace() || before == '.' && char == ' ';
+        before = char;
+        shown
+    });
+    capitalised.collect()
+}
+
 /// The plural of a noun, or of the first noun of `noun of something`.
 fn plural(noun: &str) -> String {
     if let Some((first, rest)) = noun.split_once(" of ") {

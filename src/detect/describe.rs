@@ -1,105 +1,100 @@
-//! How numbers, tasks and resources are put into the sentences of findings.
+//! How tasks, spawn sites and resources are named in sentences, and how they become parts of findings.
 
 use super::subject::{Related, Role, Subject, SubjectKind};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Identity, places};
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::entity::task::Task;
 use crate::model::location::{Location, Package};
 use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
-use crate::model::{ResourceKey, TaskKey};
-
-use crate::words;
+use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 /// Most members of a class that are listed by their ids.
-pub(super) const MOST_IDS: usize = 8;
+pub const MOST_IDS: usize = 8;
+/// Most spawn sites of one role that are named in a finding.
+const MOST_PARTIES: usize = 4;
 
-/// Tasks to which something was done: `1 task was`, `12 tasks were`.
-pub fn tasks_were(number: usize) -> String {
-    format!("{} {}", words::count(number, "task"), words::agree(number, "was", "were"))
-}
-
-/// Tasks that are in some state: `1 task is`, `12 tasks are`.
-pub fn tasks_are(number: usize) -> String {
-    format!("{} {}", words::count(number, "task"), words::agree(number, "is", "are"))
-}
-
-/// The tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
+/// One of the tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
 pub fn site(site: &Site) -> String {
-    place("task", &site.id.name, site.id.location.as_str())
+    name(site, "task", None)
 }
 
-/// A task in a sentence, with the number that its own process knows it by.
-pub fn task(model: &Evidence<'_>, task: &Task) -> String {
-    let location = model.site(task.site).map_or("", |site| site.id.location.as_str());
+/// The tasks of a site in a sentence: `tasks transfer (src/bank.rs:41:9)`.
+pub fn tasks(site: &Site) -> String {
+    name(site, "tasks", None)
+}
+
+/// A task in a sentence, with the number that its own process knows it by: `task 7 transfer (src/bank.rs:41:9)`.
+pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
     let thing = task.task_id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
-    place(&thing, task.name.as_deref().unwrap_or_default(), location)
-}
-
-fn place(thing: &str, name: &str, location: &str) -> String {
-    match (name, location) {
-        ("", "") => format!("{thing} of unknown origin"),
-        ("", location) => format!("{thing} spawned at {location}"),
-        (name, "") => format!("{thing} {name}"),
-        (name, location) => format!("{thing} {name} ({location})"),
+    match evidence.site(task.site) {
+        Some(site) => name(site, &thing, task.name.as_deref()),
+        None => thing,
     }
 }
 
-/// What to add to advice about a task whose spawn site is in a library, where the user's own code cannot be told from the place.
+fn name(site: &Site, thing: &str, own: Option<&str>) -> String {
+    let location = site.id.location.as_str();
+    let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
+    match (own.unwrap_or(&site.id.name), known, location) {
+        ("", _, "") => format!("{thing} of unknown origin"),
+        ("", Some(known), location) => format!("{known} {thing} ({location})"),
+        ("", None, location) => format!("{thing} spawned at {location}"),
+        (name, _, "") => format!("{thing} {name}"),
+        (name, _, location) => format!("{thing} {name} ({location})"),
+    }
+}
+
+/// What to add to advice about a task that a library spawns, whose place does not tell which code of the service it runs; empty otherwise.
 pub fn library_hint(location: &Location) -> String {
     let Some(Package { name, version }) = location.package() else { return String::new() };
     format!(
-        " The task is spawned inside {name}-{version}, so its place does not tell which of your code it runs: perhaps it is a connection that runs \
-         all your handlers. What it waits for and holds tells more, and its name, where you can give it one (tokio::task::Builder)."
+        " {name} {version} spawns this task, so its place does not show which of your code it runs: look at what it waits for and holds, and \
+         name your tasks where you can (tokio::task::Builder)."
     )
 }
 
-/// Where a resource was made, as far as that tells the user anything: one made by `Default` has Tokio's own source as its place, and a
-/// channel has none unless it is part of a queue that tells, so those are known by who waits for them.
-pub fn resource_location(model: &Evidence<'_>, key: ResourceKey) -> String {
-    let Some(resource) = model.resource(key) else {
+/// What to add to advice about a resource whose place does not tell which one it is; empty otherwise.
+pub fn place_hint(evidence: &Evidence<'_>, key: ResourceKey) -> String {
+    let by_default = evidence.resource(key).filter(|resource| is_made_by_tokio(&resource.location));
+    let Some(resource) = by_default.filter(|_| !matches!(evidence.identity(key), Identity::MadeAt(_))) else {
         return String::new();
     };
-    let own = made_at(model, resource);
-    if !own.is_unknown() && !is_made_by_tokio(own) {
-        return own.to_string();
+    let kind = resource.kind.as_str();
+    format!(
+        " The {kind} was created by Default, so its own line is not known: create it with {kind}::new to see the line here."
+    )
+}
+
+/// Where a resource was created or, where its place says nothing, where its first users were spawned; empty if neither is known.
+pub fn resource_location(evidence: &Evidence<'_>, key: ResourceKey) -> String {
+    match evidence.identity(key) {
+        Identity::MadeAt(place) => place.to_string(),
+        Identity::UsedBy(user) => user.location.to_string(),
+        Identity::Unknown => String::new(),
     }
-    let waiting = waiting_sites(model, key);
-    let granted =
-        || resource.grants.last().and_then(|grant| model.site(grant.site?)).map(|site| site.id.location.to_string());
-    waiting.into_iter().next().map(|(_, location)| location).or_else(granted).unwrap_or_else(|| own.to_string())
 }
 
-/// The line that made a resource or, for the semaphore of a channel, the queue that it is part of; empty if the feed does not tell.
-fn made_at<'a>(model: &'a Evidence<'_>, resource: &'a Resource) -> &'a Location {
-    let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel);
-    &queue.and_then(|queue| model.resource(queue)).unwrap_or(resource).location
-}
-
-/// Name and place of the spawn sites of the tasks that wait for a resource, sorted.
-pub fn waiting_sites(model: &Evidence<'_>, key: ResourceKey) -> Vec<(String, String)> {
-    let tasks = model.waiters(key).filter_map(|(_, op)| model.task(op.task?));
-    let mut sites: Vec<_> = tasks
-        .filter_map(|task| model.site(task.site))
-        .map(|site| (site.id.name.to_string(), site.id.location.to_string()))
-        .collect();
-    sites.sort();
-    sites.dedup();
-    sites
-}
-
-/// A resource in a sentence: `Mutex made at src/bank.rs:12:5`, `mpsc::unbounded_channel "orders" made at src/web.rs:7:30`, `bounded channel that tasks spawned at src/x.rs:3:9 send to`.
-pub fn resource(model: &Evidence<'_>, key: ResourceKey) -> String {
-    let Some(resource) = model.resource(key) else {
-        return "a resource that is gone".to_owned();
-    };
-    let location = resource_location(model, key);
-    let what = type_name(resource) + &quoted_name(resource);
-    match resource.kind {
-        _ if location.is_empty() => what,
-        _ if location == made_at(model, resource).as_str() => format!("{what} made at {location}"),
-        ResourceKind::Channel => format!("{what} that tasks spawned at {location} send to"),
-        _ => format!("{what} that tasks spawned at {location} use"),
+/// A resource in a sentence: `Mutex created at src/bank.rs:12:5`, `mpsc::unbounded_channel "orders" created at src/web.rs:7:30`, `bounded
+/// channel that task producer (src/x.rs:3:9) sends to`.
+pub fn resource(evidence: &Evidence<'_>, key: ResourceKey) -> String {
+    let Some(resource) = evidence.resource(key) else { return "a resource that is gone".to_owned() };
+    let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel).and_then(|it| evidence.resource(it));
+    let what = type_name(resource) + &quoted_name(queue.unwrap_or(resource));
+    match evidence.identity(key) {
+        Identity::MadeAt(place) => match places::of_resource(resource.kind, place) {
+            Some(known) => format!("{} ({what} created at {place})", known.name),
+            None => format!("{what} created at {place}"),
+        },
+        Identity::UsedBy(user) => {
+            let who = match (&*user.name, user.location.as_str()) {
+                ("", place) => format!("tasks spawned at {place}"),
+                (name, place) => format!("tasks {name} ({place})"),
+            };
+            let does = if resource.kind == ResourceKind::Channel { "send to" } else { "use" };
+            format!("{what} that {who} {does}")
+        }
+        Identity::Unknown => what,
     }
 }
 
@@ -107,7 +102,6 @@ pub fn resource(model: &Evidence<'_>, key: ResourceKey) -> String {
 pub fn type_name(resource: &Resource) -> String {
     match resource.kind {
         ResourceKind::Other if !resource.concrete_type.is_empty() => resource.concrete_type.to_string(),
-        // The one permit of the semaphore in it is to initialise it.
         ResourceKind::Semaphore if is_once_cell(&resource.location) => "OnceCell".to_owned(),
         kind => kind.as_str().to_owned(),
     }
@@ -118,22 +112,52 @@ pub fn quoted_name(resource: &Resource) -> String {
     resource.name().map_or_else(String::new, |name| format!(" \"{name}\""))
 }
 
+/// What a task waits for, as a sentence about `who`: `It waits for the Mutex created at src/bank.rs:12:5.`
+pub fn awaited(evidence: &Evidence<'_>, key: TaskKey, who: &str) -> String {
+    let wait = evidence.task_wait(key);
+    if let Some(awaited) = wait.awaited.first() {
+        return format!("{who} waits for the {}.", resource(evidence, awaited.resource));
+    }
+    match evidence.timer(key) {
+        Some(timer) if timer.location.is_unknown() => format!("{who} sleeps."),
+        Some(timer) => format!("{who} sleeps on a timer created at {}.", timer.location),
+        None => {
+            format!(
+                "{who} waits for something that Tokio does not instrument: a socket, an unbounded channel, a Notify."
+            )
+        }
+    }
+}
+
 /// Tasks of one site as the subject of a finding; the worst come first.
-pub fn site_subject(model: &Evidence<'_>, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
+pub fn site_subject(evidence: &Evidence<'_>, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
+    let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
+    let name = if site.id.name.is_empty() { known.unwrap_or_default() } else { &site.id.name };
     Subject {
         kind: SubjectKind::Site,
-        name: site.id.name.to_string(),
+        name: name.to_owned(),
         location: site.id.location.to_string(),
-        ids: task_ids(model, worst),
+        ids: task_ids(evidence, worst),
         count,
     }
 }
 
 /// A resource as the subject of a finding.
-pub fn resource_subject(model: &Evidence<'_>, key: ResourceKey, count: usize) -> Subject {
-    let name = model.resource(key).map(type_name).unwrap_or_default();
-    let ids = model.resource(key).map(|resource| resource.id).into_iter().collect();
-    Subject { kind: SubjectKind::Resource, name, location: resource_location(model, key), ids, count }
+pub fn resource_subject(evidence: &Evidence<'_>, key: ResourceKey, count: usize) -> Subject {
+    let resource = evidence.resource(key);
+    Subject {
+        kind: SubjectKind::Resource,
+        name: resource.map(type_name).unwrap_or_default(),
+        location: resource_location(evidence, key),
+        ids: resource.map(|resource| resource.id).into_iter().collect(),
+        count,
+    }
+}
+
+/// A runtime of the target as the subject of a finding, with the place that has most to do with it.
+pub fn runtime_subject(location: &Location, ids: Vec<u64>, count: usize) -> Subject {
+    let (name, location) = ("runtime".to_owned(), location.to_string());
+    Subject { kind: SubjectKind::Runtime, name, location, ids, count }
 }
 
 /// The feed as the subject of a finding.
@@ -142,23 +166,54 @@ pub fn feed_subject() -> Subject {
 }
 
 /// The numbers by which the target itself knows some tasks.
-pub fn task_ids(model: &Evidence<'_>, tasks: &[TaskKey]) -> Vec<u64> {
-    tasks.iter().filter_map(|key| model.task(*key)?.task_id).take(MOST_IDS).collect()
+pub fn task_ids(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> Vec<u64> {
+    tasks.iter().filter_map(|key| evidence.task(*key)?.task_id).take(MOST_IDS).collect()
 }
 
-/// A task with a part in a finding.
-pub fn related_task(model: &Evidence<'_>, key: TaskKey, role: Role) -> Option<Related> {
-    let site = model.site(model.task(key)?.site)?;
-    Some(related_site(site, role))
+/// The spawn sites of some tasks, in order, each once.
+pub fn sites_of(evidence: &Evidence<'_>, tasks: impl IntoIterator<Item = TaskKey>) -> Vec<SiteKey> {
+    let mut sites: Vec<SiteKey> = tasks.into_iter().filter_map(|key| Some(evidence.task(key)?.site)).collect();
+    sites.sort_unstable();
+    sites.dedup();
+    sites
 }
 
-/// A spawn site with a part in a finding.
-pub fn related_site(site: &Site, role: Role) -> Related {
-    Related { kind: SubjectKind::Site, name: site.id.name.to_string(), location: site.id.location.to_string(), role }
+/// The tasks that wait for a resource.
+pub fn waiting_tasks(evidence: &Evidence<'_>, key: ResourceKey) -> Vec<TaskKey> {
+    evidence.waiters(key).filter_map(|(_, op)| op.task).collect()
+}
+
+/// Spawn sites with a part in a finding, a few of them if they are many.
+pub fn related_sites<'a>(
+    evidence: &'a Evidence<'_>,
+    sites: impl IntoIterator<Item = &'a SiteKey>,
+    role: Role,
+) -> Vec<Related> {
+    let sites = sites.into_iter().filter_map(|site| evidence.site(*site));
+    sites.take(MOST_PARTIES).map(|site| related_site(site, role)).collect()
+}
+
+/// The spawn sites of tasks with a part in a finding, a few of them if they are many.
+pub fn related_tasks(evidence: &Evidence<'_>, tasks: &[TaskKey], role: Role) -> Vec<Related> {
+    let mut related: Vec<Related> = Vec::new();
+    for site in tasks.iter().filter_map(|key| evidence.site(evidence.task(*key)?.site)) {
+        let party = related_site(site, role);
+        if related.len() < MOST_PARTIES && !related.contains(&party) {
+            related.push(party);
+        }
+    }
+    related
+}
+
+fn related_site(site: &Site, role: Role) -> Related {
+    let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
+    let name = if site.id.name.is_empty() { known.unwrap_or_default() } else { &site.id.name };
+    Related { kind: SubjectKind::Site, name: name.to_owned(), location: site.id.location.to_string(), role }
 }
 
 /// A resource with a part in a finding.
-pub fn related_resource(model: &Evidence<'_>, key: ResourceKey) -> Related {
-    let name = model.resource(key).map(type_name).unwrap_or_default();
-    Related { kind: SubjectKind::Resource, name, location: resource_location(model, key), role: Role::Resource }
+pub fn related_resource(evidence: &Evidence<'_>, key: ResourceKey) -> Related {
+    let name = evidence.resource(key).map(type_name).unwrap_or_default();
+    let location = resource_location(evidence, key);
+    Related { kind: SubjectKind::Resource, name, location, role: Role::Resource }
 }

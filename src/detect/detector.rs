@@ -7,6 +7,7 @@ use super::settings::{AnySetting, ENABLED, Scoped};
 use super::severity::{Family, Grade};
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
+use crate::evidence::look_alike::LookAlike;
 
 /// Everything there is to know about a detector.
 ///
@@ -33,6 +34,8 @@ pub struct Detector {
     pub recovers: bool,
     /// Whose findings explain its own.
     pub explained_by: &'static [Cause],
+    /// Harmless explanations that its findings may have, which make them information.
+    pub look_alikes: &'static [LookAlike],
     /// The doubt that its findings cast on a verdict, as a short word for machines.
     pub doubt: Option<&'static str>,
     /// Looks at the evidence and reports symptoms.

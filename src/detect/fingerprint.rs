@@ -8,10 +8,7 @@ pub(super) fn of(detector: &Detector, symptom: &Symptom) -> String {
     let mut class = symptom.class.clone();
     class.sort();
     class.dedup();
-    let subject = &symptom.subject;
-    let parts = [subject.kind.as_str(), &subject.name, &subject.location].map(str::to_owned);
-    let parts = if class.is_empty() { parts.to_vec() } else { class };
-    format!("{}:{:016x}", detector.id, fnv1a(&parts))
+    format!("{}:{:016x}", detector.id, fnv1a(&class))
 }
 
 /// FNV-1a over length-separated strings: unlike the standard library's hasher, it is the same in every version.

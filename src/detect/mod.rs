@@ -2,15 +2,12 @@
 
 pub mod assignment;
 pub mod causes;
-mod demand;
 pub mod describe;
 pub mod detector;
 pub mod detectors;
 pub mod engine;
 pub mod finding;
 mod fingerprint;
-mod polls;
-mod queues;
 pub mod settings;
 pub mod severity;
 pub mod subject;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::describe;
 use super::severity::{Grade, Severity};
 use super::subject::{Related, Subject};
+use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
 use crate::model::time::Timestamp;
 use crate::model::{ResourceKey, SiteKey, TaskKey};
+use crate::words;
 
 /// A number that speaks for a finding, or against it.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +155,28 @@ pub struct Symptom {
 }
 
 impl Symptom {
+    /// A warning about the tasks of a spawn site, of which these are the worst.
+    pub fn of_site(evidence: &Evidence<'_>, key: SiteKey, worst: &[TaskKey], count: usize) -> Self {
+        let site = evidence.site(key);
+        let subject = site.map(|site| describe::site_subject(evidence, site, worst, count));
+        let scope = Scope { sites: vec![key], tasks: worst.to_vec(), ..Scope::default() };
+        let symptom = Self::about(subject.unwrap_or_else(describe::feed_subject)).scope(scope);
+        symptom.class([evidence.site_class(key)])
+    }
+
+    /// A warning about a lock, channel or other resource that concerns this many tasks.
+    pub fn of_resource(evidence: &Evidence<'_>, key: ResourceKey, count: usize) -> Self {
+        let last_progress = evidence.resource(key).and_then(|it| it.grants.last()).map(|grant| grant.at);
+        let scope = Scope { resources: vec![key], last_progress, ..Scope::default() };
+        let symptom = Self::about(describe::resource_subject(evidence, key, count)).scope(scope);
+        symptom.class([evidence.resource_class(key)])
+    }
+
+    /// A warning about the feed.
+    pub fn of_feed() -> Self {
+        Self::about(describe::feed_subject())
+    }
+
     /// A warning about a subject, with nothing else said yet.
     pub fn about(subject: Subject) -> Self {
         let class = vec![subject.kind.as_str().to_owned(), subject.name.clone(), subject.location.clone()];
@@ -189,7 +214,7 @@ impl Symptom {
     /// What is said of it.
     #[must_use]
     pub fn summary(mut self, summary: String) -> Self {
-        self.summary = summary;
+        self.summary = words::sentences(&summary);
         self
     }
 
@@ -233,7 +258,7 @@ impl Symptom {
     /// What brings it about.
     #[must_use]
     pub fn cause(mut self, cause: Option<String>) -> Self {
-        self.cause = cause;
+        self.cause = cause.map(|cause| words::sentences(&cause));
         self
     }
 
@@ -248,6 +273,46 @@ impl Symptom {
     #[must_use]
     pub fn class(mut self, identities: impl IntoIterator<Item = String>) -> Self {
         self.class = identities.into_iter().collect();
+        self
+    }
+
+    /// What it touches, besides its subject.
+    #[must_use]
+    pub fn touching(mut self, resources: impl IntoIterator<Item = ResourceKey>) -> Self {
+        self.scope.resources.extend(resources);
+        self
+    }
+
+    /// The tasks that it touches, besides its subject, and their spawn sites.
+    #[must_use]
+    pub fn touching_tasks(mut self, evidence: &Evidence<'_>, tasks: impl IntoIterator<Item = TaskKey>) -> Self {
+        for task in tasks {
+            self.scope.tasks.push(task);
+            self.scope
+                .sites
+                .extend(evidence.task(task).map(|task| task.site).filter(|it| !self.scope.sites.contains(it)));
+        }
+        self
+    }
+
+    /// The spawn sites that it touches, besides its subject.
+    #[must_use]
+    pub fn touching_sites(mut self, sites: impl IntoIterator<Item = SiteKey>) -> Self {
+        self.scope.sites.extend(sites);
+        self
+    }
+
+    /// When what it complains of last made progress.
+    #[must_use]
+    pub fn last_progress(mut self, at: Option<Timestamp>) -> Self {
+        self.scope.last_progress = at;
+        self
+    }
+
+    /// Since when it stalls others.
+    #[must_use]
+    pub fn stalls_since(mut self, since: Timestamp) -> Self {
+        self.scope.stalls_since = Some(since);
         self
     }
 

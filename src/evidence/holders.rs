@@ -1,11 +1,12 @@
 //! Who holds a lock or a permit. The feed never says so: it is inferred from who acquired it last.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::view::Evidence;
 use crate::model::entity::resource::Resource;
-use crate::model::entity::task::Task;
+use crate::model::entity::task::{Task, TaskState};
 use crate::model::history::waits::Grant;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, ResourceKind};
@@ -30,48 +31,79 @@ pub enum Confidence {
 pub struct Holder {
     /// The task.
     pub task: TaskKey,
-    /// When it got in.
+    /// When it acquired it.
     pub since: Timestamp,
     /// How sure that is.
     pub confidence: Confidence,
 }
 
+/// A lock that was granted to a future which its task no longer polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnclaimedGrant {
+    /// The task.
+    pub task: TaskKey,
+    /// When it was granted.
+    pub since: Timestamp,
+}
+
+/// Who holds a lock or semaphore.
+#[derive(Debug, Clone, Default)]
+pub struct Holders {
+    /// Every task that may hold it, as far as can be inferred, the most plausible first: those who acquired it least often, for they cannot
+    /// have released it often. Empty where nothing can be inferred.
+    pub tasks: Vec<Holder>,
+    /// How many of them do, where that is known.
+    pub inside: Option<usize>,
+    /// Whether each of them does. Otherwise some have released it already, and nobody says who.
+    pub each: bool,
+}
+
+impl Holders {
+    /// Those who most plausibly hold it.
+    pub fn named(&self) -> &[Holder] {
+        &self.tasks[..self.inside.unwrap_or(usize::MAX).min(self.tasks.len())]
+    }
+
+    /// The one who most plausibly holds it.
+    pub fn first(&self) -> Option<Holder> {
+        self.tasks.first().copied()
+    }
+
+    /// Whether they are all who may hold it, for sure: no guard that can be passed on, no history too long to be kept.
+    pub fn are_sure(&self) -> bool {
+        !self.tasks.is_empty() && self.tasks.iter().all(|holder| holder.confidence >= Confidence::Likely)
+    }
+}
+
 impl Evidence<'_> {
-    /// Who holds a lock or semaphore that is waited for. Empty where nothing can be inferred; never stated by the feed.
-    ///
-    /// Several readers of an `RwLock`, or holders of a semaphore, may be more than hold it in fact: nobody says who of them let go (see
-    /// [`knows_each_holder`](Self::knows_each_holder)). Those who got in least often come first, for they cannot have let go often.
-    pub fn holders(&self, lock: ResourceKey) -> Vec<Holder> {
-        let Some(resource) = self.resource(lock) else {
-            return Vec::new();
-        };
-        match resource.kind {
-            // Somebody who got in unseen, with `try_lock`, may wait for its end with the lock reported as free.
-            _ if self.is_free(lock) => Vec::new(),
-            ResourceKind::Mutex => self.newest_grant(resource, |_| true),
-            ResourceKind::RwLock if self.readers_inside(lock).is_some() => self.possible_holders(resource, is_read),
-            ResourceKind::RwLock => self.newest_grant(resource, |kind| !is_read(kind)),
-            ResourceKind::Semaphore => self.possible_holders(resource, |_| true),
-            _ => Vec::new(),
-        }
+    /// Who holds a lock or semaphore that is waited for; the feed never says so.
+    pub fn holders(&self, lock: ResourceKey) -> Rc<Holders> {
+        self.holders.get(lock, || Rc::new(self.infer_holders(lock)))
     }
 
-    /// How many of the holders of a lock hold it in fact, where that is known. The first ones are the most plausible.
-    pub fn count_inside(&self, lock: ResourceKey) -> Option<usize> {
-        let resource = self.resource(lock)?;
+    fn infer_holders(&self, lock: ResourceKey) -> Holders {
+        // A task that acquired it unseen, with `try_lock`, may wait for its end while the lock is reported as free.
+        let Some(resource) = self.resource(lock).filter(|_| !self.is_free(lock)) else { return Holders::default() };
+        let readers = self.readers_inside(lock);
         match resource.kind {
-            ResourceKind::Mutex => Some(1),
-            ResourceKind::RwLock => Some(self.readers_inside(lock).unwrap_or(1)),
-            _ => None,
+            ResourceKind::Mutex => {
+                Holders { tasks: self.newest_grant(resource, |_| true), inside: Some(1), each: true }
+            }
+            ResourceKind::RwLock => match readers {
+                Some(inside) => Holders {
+                    tasks: self.possible_holders(resource, is_read),
+                    inside: Some(inside),
+                    each: self.possible_grants(resource, is_read).count() == inside,
+                },
+                None => {
+                    Holders { tasks: self.newest_grant(resource, |kind| !is_read(kind)), inside: Some(1), each: true }
+                }
+            },
+            ResourceKind::Semaphore => {
+                Holders { tasks: self.possible_holders(resource, |_| true), inside: None, each: false }
+            }
+            _ => Holders::default(),
         }
-    }
-
-    /// Whether each of the holders of a lock holds it for sure, and not just some of them.
-    pub fn knows_each_holder(&self, lock: ResourceKey) -> bool {
-        let (Some(resource), Some(inside)) = (self.resource(lock), self.count_inside(lock)) else {
-            return false;
-        };
-        self.readers_inside(lock).is_none() || self.possible_grants(resource, is_read).count() == inside
     }
 
     /// Whether every task that may hold a lock or a permit, as far as was seen, is gone, waits here itself or did so in vain since.
@@ -80,10 +112,10 @@ impl Evidence<'_> {
     /// was forgotten. An owned one may have been passed on to anybody.
     pub fn nobody_can_release(&self, lock: ResourceKey) -> bool {
         let Some(resource) = self.resource(lock) else { return false };
-        let waits_here = |task: TaskKey| self.waits(task).any(|(op, _)| self.lock_of(op) == Some(lock));
+        let waits_here = |task: TaskKey| self.task_wait(task).is_for(lock);
         let is_gone = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive);
         let cannot = |task: TaskKey| is_gone(task) || waits_here(task);
-        // Who came again and gave up has let go of what it had got before.
+        // Who came again and gave up has released what it had before.
         let came_again = |task: TaskKey, from: Timestamp| {
             resource.given_up.iter().any(|given_up| given_up.task == task && given_up.since > from)
         };
@@ -104,24 +136,28 @@ impl Evidence<'_> {
         // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
         let mut live = resource.ops.iter().filter_map(|op| Some((*op, self.op(*op)?)));
         let none_held = live.all(|(key, op)| self.is_waiting(key) && !op.owned);
-        let permits =
-            resource.inner.and_then(|inner| self.resource(inner)).map_or(resource.permits, |inner| inner.permits);
-        let none_left = permits.now.is_none_or(|permits| permits == 0) && !resource.permits.drifted;
-        ended && none_held && none_left && !self.some_do_several_things(resource)
+        ended && none_held && self.all_permits_are_out(resource) && !self.some_wait_twice(resource)
     }
 
-    /// Whether one of the live tasks that got in was seen to wait here twice at a time: what one of its futures waits for another may have,
-    /// and give back.
-    fn some_do_several_things(&self, lock: &Resource) -> bool {
+    /// Whether one of the live tasks that acquired it was seen to wait here twice at a time: what one of its futures waits for another may
+    /// have, and release.
+    fn some_wait_twice(&self, lock: &Resource) -> bool {
         let grants = || lock.grants.newest_first().filter_map(|grant| Some((grant.task?, grant.since, grant.at)));
-        let got_in: BTreeSet<TaskKey> = grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders()).collect();
+        let acquired: BTreeSet<TaskKey> =
+            grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders()).collect();
         let given_up = lock.given_up.iter().map(|it| (it.task, it.since, it.at));
         let ops = lock.ops.iter().filter_map(|key| self.op(*key));
         let present = ops.filter_map(|op| Some((op.task?, self.waiting_since(op), self.now())));
         let mut waits: Vec<_> = grants().chain(given_up).chain(present).collect();
-        waits.retain(|(task, ..)| got_in.contains(task) && self.task(*task).is_some_and(Task::is_alive));
+        waits.retain(|(task, ..)| acquired.contains(task) && self.task(*task).is_some_and(Task::is_alive));
         waits.sort_unstable();
         waits.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[1].1 < pair[0].2)
+    }
+
+    /// Whether no permit of a lock or semaphore is left, as far as its numbers can be relied on.
+    pub fn all_permits_are_out(&self, lock: &Resource) -> bool {
+        let free = self.free_permits(lock).or(lock.permits.now);
+        free.is_none_or(|free| free == 0) && !lock.permits.drifted
     }
 
     /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of
@@ -136,6 +172,28 @@ impl Evidence<'_> {
         self.all_grants_are_known(resource) && resource.permits.capacity == Some(taken)
     }
 
+    /// The oldest grant of a lock that nobody claims: it came after the last poll of the future that asked for it, whose task lives on and waits
+    /// for other things.
+    ///
+    /// A lock that is handed over counts as a poll of the inner op only; one taken in a poll of its future ends the outer op's poll last. So
+    /// a future that is kept after it was ready, its guard being in use, does not count.
+    pub fn unclaimed_grant(&self, lock: ResourceKey) -> Option<UnclaimedGrant> {
+        let ops = self.resource(lock)?.ops.iter();
+        ops.filter_map(|op| self.unclaimed(*op)).min_by_key(|grant| grant.since)
+    }
+
+    fn unclaimed(&self, key: OpKey) -> Option<UnclaimedGrant> {
+        let outer = self.op(key)?;
+        let inner = self.op(outer.inner?)?;
+        let granted = outer.is_alive() && inner.is_alive() && inner.stats.is_granted() == Some(true);
+        let since = inner.stats.poll.started?;
+        let after_last_poll = outer.stats.poll.ended.is_some_and(|ended| since >= ended);
+        let task = self.task(outer.task?)?;
+        let lives_on = task.state() == TaskState::Idle && task.stats.poll.started >= Some(since);
+        let unclaimed = granted && after_last_poll && lives_on && outer.ready != Some(true);
+        unclaimed.then_some(UnclaimedGrant { task: outer.task?, since })
+    }
+
     /// How many readers are inside an `RwLock` at whose head a writer waits for them.
     pub(super) fn readers_inside(&self, lock: ResourceKey) -> Option<usize> {
         let lacking = |op: OpKey| {
@@ -147,7 +205,7 @@ impl Evidence<'_> {
         (missing < MOST_READERS).then(|| usize::try_from(missing).unwrap_or(usize::MAX))
     }
 
-    /// Grants, newest first: those of ops that are still alive, for they were granted and not let go, then those of ops that have ended.
+    /// Grants, newest first: those of ops that are still alive, for they were granted and not released, then those of ops that have ended.
     fn grants<'a>(
         &'a self,
         lock: &'a Resource,
@@ -168,7 +226,7 @@ impl Evidence<'_> {
         newest.and_then(|(task, since, owned)| self.holder(task, since, !owned)).into_iter().collect()
     }
 
-    /// Grants that may still be held: those since everybody was last seen to have let go, by tasks that live.
+    /// Grants that may still be held: those since all of them were last seen to be released, by tasks that live.
     fn possible_grants<'a>(
         &'a self,
         lock: &'a Resource,
@@ -190,7 +248,7 @@ impl Evidence<'_> {
                 None => holders.extend(self.holder(task, since, true).map(|holder| (1, holder))),
             }
         }
-        // Whoever got in so long ago that it is no longer kept may be inside still, unless all have let go since.
+        // Whoever acquired it too long ago to be kept may still hold it, unless all have released it since.
         let oldest = lock.grants.newest_first().last().map(|grant| grant.at);
         if lock.free_at.is_none_or(|free| oldest.is_some_and(|oldest| oldest > free)) {
             let known: BTreeSet<TaskKey> = holders.iter().map(|(_, holder)| holder.task).collect();

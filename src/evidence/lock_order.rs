@@ -13,7 +13,6 @@ use rustc_hash::FxHashMap;
 use super::holders::Confidence;
 use super::view::Evidence;
 use crate::model::entity::resource::Resource;
-use crate::model::entity::task::Task;
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, ResourceKind, is_made_by_tokio};
@@ -172,7 +171,7 @@ impl Evidence<'_> {
             return None;
         }
         let holders = self.holders(key);
-        let [holder] = holders.as_slice() else { return None };
+        let [holder] = holders.tasks.as_slice() else { return None };
         let certain =
             holder.confidence >= Confidence::Likely && newest.task == Some(holder.task) && newest.at == holder.since;
         certain.then_some((holder.task, Held { lock: key, since: holder.since }))
@@ -183,7 +182,7 @@ impl Evidence<'_> {
         if self.runs_several_futures(task) {
             return Vec::new();
         }
-        let wanted = self.waits(key).find_map(|(op, _)| self.wanted_alone(op));
+        let wanted = self.task_wait(key).awaited.iter().find_map(|it| self.wanted_alone(it.op));
         let mut observations = Vec::new();
         for (place, outer) in locks.iter().enumerate() {
             let then = locks[place + 1..].iter().map(|inner| (inner.lock, Some(inner.since)));
@@ -200,14 +199,6 @@ impl Evidence<'_> {
         let kind = self.resource(lock)?.kind;
         let alone = kind == ResourceKind::Mutex || (kind == ResourceKind::RwLock && it.kind == AcquireKind::Write);
         alone.then(|| (lock, self.waiting_since(it)))
-    }
-
-    /// Whether a task may run several futures at once, of which one holds this lock and another that: it waits in several places, or has
-    /// given away more wakers than its wait and a timeout around that need.
-    fn runs_several_futures(&self, task: &Task) -> bool {
-        let waits = task.ops.iter().filter(|op| self.is_waiting(**op)).count();
-        let with_timeout = waits == 1 && self.timer(task).is_some();
-        waits > 1 || task.stats.wakers() > 1 + u64::from(with_timeout)
     }
 
     /// Whether what is known by now still says that the task had the locks at the time.

@@ -19,8 +19,6 @@ pub enum LookAlike {
     ThreadOfItsOwn,
     /// A process in its first seconds.
     StartingUp,
-    /// A span that a library enters on a thread of its own, so that its task only seems to be inside a poll.
-    SpanEnteredElsewhere,
     /// A `block_in_place` that was not reported.
     HandedOver,
     /// Real work that is cut into small slices.
@@ -29,6 +27,8 @@ pub enum LookAlike {
     PingPong,
     /// A queue that is worked off in batches and rises in between.
     Batches,
+    /// Connections of a pool that are lent to other tasks for a while.
+    LentElsewhere,
     /// Permits that are meant to be used up, or a signal that several look out for.
     Quota,
     /// Tasks that are dropped by design: hedged requests, races, tickers.
@@ -63,13 +63,13 @@ impl LookAlike {
                 "Possibly harmless: block_on runs on the thread that called it, and worker threads run the other tasks."
             }
             Self::StartingUp => "Possibly start-up work: the process has only just begun.",
-            Self::SpanEnteredElsewhere => {
-                "Possibly not inside a poll: a library may have entered the span of this task on another thread."
-            }
             Self::HandedOver => "Possibly inside block_in_place: the event that says so may have been dropped.",
             Self::SlicedWork => "Possibly real work, cut into very small slices.",
             Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",
             Self::Batches => "Possibly a queue that is drained in batches and rises in between.",
+            Self::LentElsewhere => {
+                "Possibly lent: what the permits stand for may be in use by tasks that will release it."
+            }
             Self::Quota => "Possibly a quota that is refilled later, or a signal that tasks check for repeatedly.",
             Self::DroppedByDesign => {
                 "Possibly by design: hedged requests, races and tickers are dropped before they finish."

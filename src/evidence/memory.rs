@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::identity::{User, best_user, own_place};
 use super::lock_order::{LockOrders, Orders};
 use super::poll_samples::PollSamples;
 use super::schedule::Schedule;
@@ -22,6 +23,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     pub(super) waiters: FxHashMap<ResourceKey, WaiterHistory>,
+    /// By whom resources are known that have no place of their own, and whether that is fixed.
+    pub(super) users: FxHashMap<ResourceKey, (User, bool)>,
     /// Updates at which it was not known who waits, because births were reported late or events were lost.
     pub(super) blind: VecDeque<Timestamp>,
     pub(super) samples: PollSamples,
@@ -36,6 +39,7 @@ impl Memory {
         if changes.restarted {
             *self = Self::default();
         }
+        self.fix_identities(model, changes);
         self.samples.take(model);
         self.take_snapshots(model, changes);
         let mut orders = std::mem::take(&mut self.orders);
@@ -44,6 +48,7 @@ impl Memory {
         if model.now() >= self.next_sweep {
             self.next_sweep = model.now().plus(SWEEP);
             self.waiters.retain(|key, _| model.resource(*key).is_some());
+            self.users.retain(|key, _| model.resource(*key).is_some());
             self.samples.sweep(model);
         }
     }
@@ -51,6 +56,15 @@ impl Memory {
     /// In which order tasks were seen to take locks, by spawn site.
     pub fn lock_orders(&self) -> &LockOrders {
         self.orders.seen()
+    }
+
+    /// Fixes by whom a resource is known that has no place of its own.
+    fn fix_identities(&mut self, model: &Model, changes: &Changes) {
+        for key in &changes.locks {
+            let is_fixed = self.users.get(key).is_some_and(|(_, fixed)| *fixed);
+            let nameless = model.resource(*key).filter(|it| !is_fixed && own_place(model, it).is_none());
+            self.users.extend(nameless.and_then(|it| best_user(model, it)).map(|user| (*key, user)));
+        }
     }
 
     /// Writes down who waits for each lock that has changed or is due; not while births are reported late, for then it is not known.

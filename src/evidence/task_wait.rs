@@ -1,39 +1,140 @@
-//! What a task waits for: an op that it polled in its last poll, a timer that it made then, or something that the feed does not show.
+//! What a task waits for: async ops that it polled in its last poll, a timer that it made then, or something that the feed does not show.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::view::Evidence;
-use crate::model::entity::async_op::AsyncOp;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::task::{Task, TaskState};
-use crate::model::{OpKey, TaskKey};
+use crate::model::time::Timestamp;
+use crate::model::{OpKey, ResourceKey, TaskKey};
 
 /// Two threads stamp the start of a task's poll and of its op's poll: disorder of this size is allowed.
 const SAME_POLL: Duration = Duration::from_micros(100);
+/// A timer that runs out within this time explains why a task rests; one further away does not.
+const SOON: Duration = Duration::from_secs(300);
 
-impl Evidence<'_> {
-    /// What an idle task waits for at present: ops that it polled in its last poll. An op that it holds but did not poll does not keep
-    /// it from going on.
-    pub fn waits(&self, task: TaskKey) -> impl Iterator<Item = (OpKey, &AsyncOp)> {
-        let waiting = self.task(task).filter(|task| task.state() == TaskState::Idle);
-        let last_poll = waiting.and_then(|task| task.stats.poll.started).unwrap_or_default();
-        let ops = waiting.map(|task| task.ops.as_slice()).unwrap_or_default();
-        ops.iter()
-            .filter(|key| self.is_waiting(**key))
-            .filter_map(|key| Some((*key, self.op(*key)?)))
-            .filter(move |(_, op)| op.stats.poll.started.is_some_and(|started| started.plus(SAME_POLL) >= last_poll))
+/// A wait for a resource, in an op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaited {
+    /// The op.
+    pub op: OpKey,
+    /// The lock, channel, oneshot or barrier.
+    pub resource: ResourceKey,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A timer that a task sleeps on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sleeping {
+    /// The timer.
+    pub timer: ResourceKey,
+    /// When the task made it.
+    pub from: Timestamp,
+    /// When it runs out, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// What an idle task waits for; nothing of a task that is not idle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskWait {
+    /// Resources other than timers. Several where the task runs several futures.
+    pub awaited: Vec<Awaited>,
+    /// The timer that it made in its last poll. A timer does not say whose it is.
+    pub sleeping: Option<Sleeping>,
+    /// Whether it waits for the next tick of an interval.
+    pub ticking: bool,
+    idle: bool,
+}
+
+impl TaskWait {
+    /// Whether it waits for this.
+    pub fn is_for(&self, resource: ResourceKey) -> bool {
+        self.awaited.iter().any(|it| it.resource == resource)
     }
 
-    /// The timer that an idle task sleeps on, if it made it in its last poll: a timer does not say whose it is.
-    pub fn timer(&self, task: &Task) -> Option<&Resource> {
+    /// The wait that has lasted longest.
+    pub fn longest(&self) -> Option<Awaited> {
+        self.awaited.iter().copied().min_by_key(|it| it.since)
+    }
+
+    /// Whether the task is idle, and waits for something that the feed does not show.
+    pub fn is_unseen(&self) -> bool {
+        self.idle && self.awaited.is_empty() && self.sleeping.is_none() && !self.ticking
+    }
+
+    /// Whether the task runs again by itself before long: a timer wakes it.
+    pub fn ends_by_itself(&self, now: Timestamp) -> bool {
+        self.ticking || self.sleeps_until(now).is_some()
+    }
+
+    /// When the timer that the task sleeps on runs out, if that is before long.
+    pub fn sleeps_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.sleeping?.until.filter(|until| *until > now && until.since(now) < SOON)
+    }
+}
+
+impl Evidence<'_> {
+    /// What a task waits for at present.
+    pub fn task_wait(&self, key: TaskKey) -> Rc<TaskWait> {
+        self.waits.get(key, || Rc::new(self.task(key).map(|task| self.find_wait(task)).unwrap_or_default()))
+    }
+
+    fn find_wait(&self, task: &Task) -> TaskWait {
+        if task.state() != TaskState::Idle {
+            return TaskWait::default();
+        }
+        let mut wait = TaskWait { idle: true, sleeping: self.sleeping(task), ..TaskWait::default() };
+        let last_poll = task.stats.poll.started.unwrap_or_default();
+        // An op that it holds but did not poll does not keep it from making progress.
+        let in_last_poll = |polled: Option<Timestamp>| polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
+        for op in task.ops.iter().copied().filter(|op| self.is_waiting(*op)) {
+            let Some(it) = self.op(op).filter(|it| in_last_poll(it.stats.poll.started)) else { continue };
+            let Some(resource) = self.lock_of(op) else { continue };
+            if self.resource(resource).is_some_and(|resource| resource.kind.is_timer()) {
+                wait.ticking = true;
+            } else {
+                wait.awaited.push(Awaited { op, resource, since: self.waiting_since(it) });
+            }
+        }
+        wait
+    }
+
+    /// Whether a task may run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket): it waits
+    /// in several places, or has given away more wakers than its wait and a timeout around that need. What one of them waits for, another may
+    /// hold and release.
+    pub fn runs_several_futures(&self, task: &Task) -> bool {
+        let waits = task.ops.iter().filter(|op| self.is_waiting(**op)).count();
+        let with_timeout = waits == 1 && self.sleeping(task).is_some();
+        waits > 1 || task.stats.wakers() > 1 + u64::from(with_timeout)
+    }
+
+    fn sleeping(&self, task: &Task) -> Option<Sleeping> {
         if task.state() != TaskState::Idle {
             return None;
         }
         let (from, to) = (task.stats.poll.started?, task.stats.poll.ended?);
-        self.timers_made(from, to).map(|(_, timer)| timer).find(|timer| timer.dropped.is_none())
+        let (timer, resource) = self.timers_made(from, to).find(|(_, timer)| timer.dropped.is_none())?;
+        Some(Sleeping { timer, from: resource.created, until: self.due(resource) })
     }
 
-    /// How many timers and ops a task made or polled in its last poll, all of which were traced.
+    /// The timer that an idle task sleeps on, if it made it in its last poll.
+    pub fn timer(&self, key: TaskKey) -> Option<&Resource> {
+        self.resource(self.task_wait(key).sleeping?.timer)
+    }
+
+    /// Whether a task runs again by itself before long, or ran within this time.
+    pub fn is_at_work(&self, key: TaskKey, within: Duration) -> bool {
+        let Some(task) = self.task(key).filter(|task| task.is_alive()) else { return false };
+        let wait = self.task_wait(key);
+        task.state() != TaskState::Idle
+            || self.running_since(task.stats.idle_from()) < within
+            || wait.sleeping.is_some()
+            || wait.ticking
+    }
+
+    /// How many timers and ops a task made in its last poll, all of which were traced.
     pub fn made_in_last_poll(&self, task: &Task) -> usize {
         let (Some(from), Some(to)) = (task.stats.poll.started, task.stats.poll.ended.max(task.stats.poll.started))
         else {

@@ -1,4 +1,4 @@
-//! Who uses a queue: the spawn sites of its senders and receivers.
+//! Who uses a lock or a queue: the spawn sites of its holders, senders and receivers.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,12 @@ impl Evidence<'_> {
     /// The spawn sites of tasks that took something out of a queue or wait for it, as far as the feed says.
     pub fn receivers(&self, queue: ResourceKey) -> BTreeSet<SiteKey> {
         self.users(queue, |of_channel, kind| !of_channel && kind != AcquireKind::Send)
+    }
+
+    /// The spawn sites of the tasks that acquired a lock last.
+    pub fn recent_holders(&self, lock: ResourceKey) -> BTreeSet<SiteKey> {
+        let grants = self.resource(lock).into_iter().flat_map(|lock| lock.grants.newest_first().take(USERS));
+        grants.filter_map(|grant| grant.site).collect()
     }
 
     fn users(&self, queue: ResourceKey, takes_part: impl Fn(bool, AcquireKind) -> bool) -> BTreeSet<SiteKey> {

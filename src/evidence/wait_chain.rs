@@ -1,6 +1,9 @@
 //! Why a task does not make progress: what it waits for, who holds that, what the holder in turn waits for.
 
-use super::holders::Holder;
+use std::rc::Rc;
+
+use super::holders::Holders;
+use super::task_wait::Awaited;
 use super::view::Evidence;
 use crate::model::{OpKey, ResourceKey, TaskKey};
 
@@ -17,7 +20,7 @@ pub struct Step {
     /// For what.
     pub resource: ResourceKey,
     /// Who holds it, as far as can be inferred; the first one is followed.
-    pub holders: Vec<Holder>,
+    pub holders: Rc<Holders>,
 }
 
 impl Evidence<'_> {
@@ -30,8 +33,7 @@ impl Evidence<'_> {
             && chain.len() < CHAIN
             && !chain.iter().any(|step| step.task == task)
         {
-            let wait = self.waits(task).find_map(|(op, _)| Some((op, self.lock_of(op)?)));
-            let Some((op, resource)) = wait else { break };
+            let Some(Awaited { op, resource, .. }) = self.task_wait(task).awaited.first().copied() else { break };
             let holders = self.holders(resource);
             next = holders.first().map(|holder| holder.task);
             chain.push(Step { task, op, resource, holders });

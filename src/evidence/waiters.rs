@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use super::view::Evidence;
 use crate::model::entity::task::TaskState;
-use crate::model::history::waits::Unserved;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};
 
 /// Snapshots that are kept, per lock.
 const SNAPSHOTS: usize = 180;
+/// Crowds are compared with those of this long ago,
+const RECENT: Duration = Duration::from_secs(5);
+/// and this many more are only a few.
+const A_FEW: usize = 5;
 /// Snapshots come a second apart, give or take: one that is this much too late still tells of its second.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -77,15 +80,6 @@ impl WaiterHistory {
     }
 }
 
-/// A time in which somebody always waited for a lock or semaphore and nobody acquired it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unanswered {
-    /// How long it lasts.
-    pub lasts: Duration,
-    /// How many gave up meanwhile.
-    pub given_up: u64,
-}
-
 /// One that waits for many permits and has got some, which nobody else gets meanwhile.
 ///
 /// Only the head of the queue is given any: Tokio's queues are fair.
@@ -134,25 +128,12 @@ impl Evidence<'_> {
         snapshot
     }
 
-    /// How long the first of those has waited who wait for a lock now.
-    pub fn longest_present_wait(&self, key: ResourceKey) -> Option<Duration> {
-        self.waiters(key).map(|(_, op)| self.running_since(self.waiting_since(op))).max()
-    }
-
-    /// For how long somebody has waited for a lock without anybody acquiring it, no matter whether the same one all the time: many put a
-    /// timeout around the wait, and then nobody waits for long. Nothing where nobody waits.
-    pub fn unanswered(&self, key: ResourceKey) -> Option<Unanswered> {
-        let lock = self.resource(key)?;
-        let oldest = self.waiters(key).map(|(_, op)| self.waiting_since(op)).min();
-        let last = lock.grants.last().map_or(lock.created, |grant| grant.at);
-        let until = oldest.unwrap_or(self.now().minus(self.quality().lag.unwrap_or_default()));
-        match lock.unserved.filter(|it| it.until > last && until <= it.until.plus(Unserved::PAUSE)) {
-            Some(unserved) => {
-                let since = oldest.map_or(unserved.since, |oldest| oldest.min(unserved.since)).max(last);
-                Some(Unanswered { lasts: self.running_since(since), given_up: unserved.waits })
-            }
-            None => Some(Unanswered { lasts: self.running_since(oldest?), given_up: 0 }),
-        }
+    /// Whether a third more wait for a lock than a few seconds ago, and not only a few more.
+    pub fn crowd_has_grown(&self, key: ResourceKey) -> bool {
+        let waiting = |at: Timestamp| self.waiter_history(key).and_then(|it| it.at(at)).map(|it| it.waiting);
+        let last = waiting(self.now()).unwrap_or(0);
+        let first = waiting(self.now().minus(RECENT)).unwrap_or(last);
+        last > first + first / 3 + A_FEW
     }
 
     /// The tasks that gave up a wait for a lock which they began after a time, each once.
@@ -174,15 +155,15 @@ impl Evidence<'_> {
 
     /// Whether who holds a lock waits for something that is seen; nothing where it is not known, or does not wait at all.
     fn holder_waits(&self, lock: ResourceKey) -> Option<bool> {
-        let holder = self.holders(lock).into_iter().next()?;
-        let task = self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
-        Some(self.timer(task).is_some() || self.waits(holder.task).next().is_some())
+        let holder = self.holders(lock).first()?;
+        self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
+        Some(!self.task_wait(holder.task).is_unseen())
     }
 
     /// The spawn site of whoever most probably has what the head of the queue lacks.
     fn head_waits_for(&self, key: ResourceKey) -> Option<SiteKey> {
         let waits_here = |task| self.waiters(key).any(|(_, op)| op.task == Some(task));
-        let holder = self.holders(key).into_iter().find(|holder| !waits_here(holder.task))?;
+        let holder = self.holders(key).tasks.iter().copied().find(|holder| !waits_here(holder.task))?;
         Some(self.task(holder.task)?.site)
     }
 }

@@ -24,6 +24,11 @@ impl Location {
         Self(text)
     }
 
+    /// The place written as `file:line:column`.
+    pub fn parse(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The whole of it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,11 +51,16 @@ impl Location {
         file
     }
 
+    /// The line, if it is known.
+    pub fn line(&self) -> Option<u32> {
+        self.without_column().rsplit_once(':')?.1.parse().ok()
+    }
+
     /// The file and the line, without the column.
     pub fn without_column(&self) -> &str {
-        let line = |place: &str| place.rsplit_once(':').is_some_and(|(_, number)| is_number(number));
+        let has_line = |place: &str| place.rsplit_once(':').is_some_and(|(_, number)| is_number(number));
         match self.0.rsplit_once(':') {
-            Some((place, column)) if is_number(column) && line(place) => place,
+            Some((place, column)) if is_number(column) && has_line(place) => place,
             _ => self.as_str(),
         }
     }
@@ -139,7 +149,7 @@ mod tests {
             ("service-2/src/main.rs:1:1", "service-2/src/main.rs", "service-2/src/main.rs:1", None),
             ("C:/work/main.rs:3:1", "C:/work/main.rs", "C:/work/main.rs:3", None),
         ] {
-            let location = Location::new(text.into());
+            let location = Location::parse(text);
             assert_eq!((location.file(), location.without_column()), (file, without_column), "{text}");
             assert_eq!(location.package().map(|it| it.name), package, "{text}");
         }

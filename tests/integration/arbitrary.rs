@@ -252,7 +252,7 @@ fn play(diagnosis: &mut Diagnosis, events: Vec<FeedEvent>) {
         let _ = (diagnosis.findings(), diagnosis.wanted_details(), diagnosis.gaps(), diagnosis.not_evaluated());
         let model = diagnosis.evidence();
         for (key, task) in model.tasks() {
-            let _ = (model.wait_chain(key), model.timer(task), model.waits(key).count(), model.made_in_last_poll(task));
+            let _ = (model.wait_chain(key), model.timer(key), model.task_wait(key), model.made_in_last_poll(task));
             let polls = model.details(key).and_then(|details| details.polls.as_ref());
             let _ = polls.map(|polls| (polls.columns(7), polls.count(), polls.quantile(0.5), polls.longest()));
         }

@@ -35,7 +35,8 @@ fn site_named<'a>(model: &'a Model, wanted: &str) -> &'a Site {
 /// Names and confidences of those who hold the lock made at a place, sorted.
 fn holders(model: &Evidence<'_>, place: &str) -> Vec<(String, Confidence)> {
     let (key, _) = model.resources().find(|(_, it)| it.location.as_str() == place).expect("a lock made there");
-    let holders = model.holders(key).into_iter();
+    let holders = model.holders(key);
+    let holders = holders.tasks.iter();
     let mut holders: Vec<_> = holders.filter_map(|it| Some((name(model.task(it.task)?), it.confidence))).collect();
     holders.sort();
     holders
@@ -75,7 +76,7 @@ body = [{ lock = "state" }]
     let (waiting, _) = task_named(model, "waiting");
     let chain = model.wait_chain(waiting);
     assert_eq!(chain.len(), 1, "the holder waits for nothing that shows");
-    assert_eq!(chain[0].holders[0].task, task_named(model, "holding").0);
+    assert_eq!(chain[0].holders.tasks[0].task, task_named(model, "holding").0);
 }
 
 #[test]
@@ -135,7 +136,7 @@ body = [{ read = "map" }]
     assert_eq!(holders(model, "src/a.rs:1:1"), likely(&["inside", "inside"]));
     for waiting in ["writer", "late"] {
         let chain = model.wait_chain(task_named(model, waiting).0);
-        assert_eq!(chain.first().map(|step| step.holders.len()), Some(2), "{waiting}");
+        assert_eq!(chain.first().map(|step| step.holders.tasks.len()), Some(2), "{waiting}");
     }
 }
 
@@ -309,10 +310,10 @@ body = [{ wait = "never" }]
 "#,
     );
     let model = &timeline.diagnosis.evidence();
-    let timer = model.timer(task_named(model, "sleeping").1).expect("its timer");
+    let timer = model.timer(task_named(model, "sleeping").0).expect("its timer");
     let left = model.due(timer).expect("it is known when it ends").since(model.now());
     assert!(left > Duration::from_secs(55) && left < Duration::from_secs(57), "{left:?}");
-    assert!(model.timer(task_named(model, "waiting").1).is_none());
+    assert!(model.timer(task_named(model, "waiting").0).is_none());
 }
 
 fn channel(model: &Model) -> &Resource {

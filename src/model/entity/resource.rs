@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::history::push_bounded;
 use crate::model::history::waits::{GivenUp, Grants, Unserved, WaitLog};
-use crate::model::keys::{OpKey, ResourceKey, SiteKey};
+use crate::model::keys::{OpKey, ResourceKey};
 use crate::model::location::Location;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
@@ -172,8 +172,6 @@ pub struct Resource {
     pub given_up: VecDeque<GivenUp>,
     /// The waits that were given up since anybody acquired it, as long as there was hardly a moment in which nobody waited.
     pub unserved: Option<Unserved>,
-    /// The spawn sites of the first tasks that used it, in the order of their names and places.
-    pub users: Vec<SiteKey>,
 }
 
 /// Updates come a second apart, give or take: depths closer than this are one.
@@ -200,6 +198,13 @@ impl Resource {
     pub fn depth_at(&self, at: Timestamp) -> Option<&Depth> {
         let known = self.depths.partition_point(|depth| depth.at <= at);
         self.depths.get(known.checked_sub(1)?)
+    }
+
+    /// Whether a total has risen in each third of a time until `now`: what it counts happens all along, and not now and then.
+    pub fn rises_all_along(&self, now: Timestamp, window: Duration, total: impl Fn(&Depth) -> Option<u64>) -> bool {
+        let reported = |thirds| self.depth_at(now.minus(window * thirds / 3)).and_then(&total);
+        let totals = [3, 2, 1, 0].map(reported);
+        totals.iter().all(Option::is_some) && totals.windows(2).all(|pair| pair[0] < pair[1])
     }
 
     /// How much is queued in it: a reported depth or length, or the slots taken in a bounded channel.

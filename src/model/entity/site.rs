@@ -86,7 +86,7 @@ pub struct Site {
 
 impl Site {
     /// A site at which nothing has happened yet.
-    pub(in crate::model) fn new(id: SiteId, now: Timestamp) -> Self {
+    pub fn new(id: SiteId, now: Timestamp) -> Self {
         let mut history = History::default();
         history.current().from = now;
         Self {

@@ -34,6 +34,9 @@ pub struct Grant {
     pub owned: bool,
 }
 
+/// Whoever acquired something after less than this did not have to wait for another task.
+pub const A_WAIT: Duration = Duration::from_millis(2);
+
 /// A task gave up waiting.
 #[derive(Debug, Clone, Copy)]
 pub struct GivenUp {
@@ -186,6 +189,11 @@ impl WaitWindow {
         )]
         let rank = (last as f64 * share.clamp(0.0, 1.0)).round() as usize;
         self.waits.get(rank.min(last)).copied()
+    }
+
+    /// How many waited at a time on average: the sum of the waits over the time in which they ended (Little's law).
+    pub fn mean_waiters(&self, window: Duration) -> f64 {
+        self.waited.as_secs_f64() / window.as_secs_f64().max(1.0)
     }
 
     /// The share of those who acquired it that waited at least this long.

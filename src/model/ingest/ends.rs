@@ -8,7 +8,7 @@ use crate::model::entity::task::Task;
 use crate::model::history::completions::Completion;
 use crate::model::history::push_bounded;
 use crate::model::history::seconds::Second;
-use crate::model::history::waits::{GivenUp, Grant, Unserved};
+use crate::model::history::waits::{A_WAIT, GivenUp, Grant, Unserved};
 use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
@@ -18,8 +18,6 @@ use crate::model::time::Timestamp;
 const DROPPED_AT_ONCE: Duration = Duration::from_millis(10);
 /// Waits shorter than this do not make a lock worth a log.
 const NO_WAIT: Duration = Duration::from_micros(100);
-/// Giving up before this is no lost place in a queue.
-const A_WAIT: Duration = Duration::from_millis(2);
 /// Waits that were given up and are kept, per lock.
 const GIVEN_UP: usize = 256;
 /// How long a lock stays on the list of contested ones after the last op on it.

@@ -8,9 +8,6 @@ use crate::model::text::Text;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, is_owned};
 
-/// Spawn sites that are remembered as the first users of a lock.
-const USERS: usize = 8;
-
 /// An async op as it was introduced.
 #[derive(Debug)]
 pub(super) struct NewOp {
@@ -142,7 +139,6 @@ impl Model {
             *seen = now;
             changes.locks.insert(lock);
             changes.ops.push(key);
-            self.note_user(lock, key);
         }
     }
 
@@ -155,17 +151,6 @@ impl Model {
                 Some(*key)
             }
             _ => None,
-        }
-    }
-
-    /// Writes down the spawn site of a task that uses a lock, as one of the first that did.
-    fn note_user(&mut self, lock: ResourceKey, op: OpKey) {
-        let site = self.ops.get(op).and_then(|op| Some(self.tasks.get(op.task?)?.site));
-        if let (Some(site), Some(lock)) = (site, self.resources.get_mut(lock))
-            && lock.users.len() < USERS
-            && !lock.users.contains(&site)
-        {
-            lock.users.push(site);
         }
     }
 

@@ -71,7 +71,6 @@ impl Model {
             waits: WaitLog::default(),
             given_up: Default::default(),
             unserved: None,
-            users: Vec::new(),
         });
         self.ids.insert(Id::Resource(id), Entity::Resource(key));
         key

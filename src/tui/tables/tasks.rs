@@ -87,7 +87,7 @@ impl Listing for Tasks {
             TaskColumn::Scheduled => short(times.scheduled).into(),
             TaskColumn::Idle => short(times.idle).into(),
             TaskColumn::Polls => grouped(task.stats.poll.polls).into(),
-            TaskColumn::Waits => waits_for(model, *key, task).into(),
+            TaskColumn::Waits => waits_for(model, *key).into(),
             TaskColumn::Location => location(model, task).to_owned().into(),
         }
     }
@@ -147,15 +147,15 @@ pub fn location<'a>(model: &'a Evidence<'_>, task: &Task) -> &'a str {
 
 /// The op in which a task has waited for longest, and since when.
 fn longest_wait(model: &Evidence<'_>, key: TaskKey) -> Option<(Timestamp, OpKey)> {
-    model.waits(key).map(|(op, wait)| (model.waiting_since(wait), op)).min()
+    model.task_wait(key).longest().map(|it| (it.since, it.op))
 }
 
-fn waits_for(model: &Evidence<'_>, key: TaskKey, task: &Task) -> String {
+fn waits_for(model: &Evidence<'_>, key: TaskKey) -> String {
     let Some((since, op)) = longest_wait(model, key) else {
-        return model.timer(task).map(|timer| timer.kind.as_str().to_owned()).unwrap_or_default();
+        return model.timer(key).map(|timer| timer.kind.as_str().to_owned()).unwrap_or_default();
     };
     let age = short(model.running_since(since));
-    let more = model.waits(key).count().saturating_sub(1);
+    let more = model.task_wait(key).awaited.len().saturating_sub(1);
     let more = if more > 0 { format!(" +{more}") } else { String::new() };
     let lock = model.lock_of(op).and_then(|lock| Some((lock, model.resource(lock)?)));
     let Some((lock, resource)) = lock else {

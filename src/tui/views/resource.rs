@@ -67,11 +67,11 @@ fn about(page: &mut Page<About>, diagnosis: &Diagnosis, resource: &Resource) {
 
 fn holders(page: &mut Page<About>, model: &Evidence<'_>, key: ResourceKey) {
     let holders = model.holders(key);
-    if holders.is_empty() {
+    if holders.tasks.is_empty() {
         return;
     }
     page.heading("Held by");
-    for holder in holders.iter().take(MOST) {
+    for holder in holders.tasks.iter().take(MOST) {
         page.item("-", &wait::held(model, holder), Some(About::Task(holder.task)));
     }
 }

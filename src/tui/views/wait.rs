@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: TaskKey,
     for (index, step) in chain.iter().enumerate() {
         write_step(page, model, &chain, index, step);
     }
-    let timer = model.timer(task);
+    let timer = model.timer(key);
     if let Some(timer) = timer {
         let due = model.due(timer).map(|due| due.since(diagnosis.now()));
         let rest = due
@@ -57,15 +57,15 @@ fn write_step(page: &mut Page<About>, model: &Evidence<'_>, chain: &[Step], inde
     let what = describe::resource(model, step.resource);
     let sentence = format!("{who}waits {age} for {what} ({})", op.source);
     page.item(&format!("{}.", index + 1), &sentence, Some(About::Resource(step.resource)));
-    if step.holders.is_empty() {
+    if step.holders.tasks.is_empty() {
         page.item("  ", "who holds it cannot be told from the feed", None);
     }
-    for holder in step.holders.iter().take(MOST) {
+    for holder in step.holders.tasks.iter().take(MOST) {
         let closes = chain[..=index].iter().any(|earlier| earlier.task == holder.task);
         let circle = if closes { ", which closes the circle" } else { "" };
         page.item("  ", &format!("held by {}{circle}", held(model, holder)), Some(About::Task(holder.task)));
     }
-    let more = step.holders.len().saturating_sub(MOST);
+    let more = step.holders.tasks.len().saturating_sub(MOST);
     if more > 0 {
         page.item("  ", &format!("and {}", words::count(more, "other task")), None);
     }

@@ -1,24 +1,28 @@
-//! Blocking in async code: one poll that goes on and on keeps its worker thread from everybody else.
+//! Blocking in async code: one poll that does not end keeps its worker thread from everybody else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
-use crate::detect::polls::{self, LongPoll};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::subject::Role;
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::look_alike::LookAlike;
+use crate::evidence::running_polls::RunningPoll;
 use crate::model::tokio::TaskKind;
 use crate::model::{SiteKey, TaskKey};
 use crate::words;
 
 static CRITICAL: Setting<Duration> =
-    Setting::new("critical", Duration::from_secs(1), "a running poll of this age is critical at first sight");
-static START_UP: Setting<Duration> =
-    Setting::new("start-up", Duration::from_secs(5), "polls of the target's first seconds may take this long");
+    Setting::new("critical", Duration::from_secs(1), "minimum age of a running poll that is critical at first sight");
+static START_UP: Setting<Duration> = Setting::new(
+    "start-up",
+    Duration::from_secs(5),
+    "time after the start of the process in which polls of this length are information",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "blocked-worker",
@@ -37,116 +41,108 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[
+        LookAlike::StartingUp,
+        LookAlike::MorePollsThanThreads,
+        LookAlike::HandedOver,
+        LookAlike::ThreadOfItsOwn,
+    ],
     doubt: None,
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let (critical, start_up) = (settings.get(&CRITICAL), settings.get(&START_UP));
-    let mut sites: BTreeMap<SiteKey, Vec<LongPoll>> = BTreeMap::new();
-    let running = polls::running_for(model, critical);
-    if polls::may_be_starved(model, &running) {
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let running = evidence.polls_running_for(settings.get(&CRITICAL));
+    if evidence.may_be_starved(&running) {
         return;
     }
+    let of_all = evidence.running_polls_look_alike(&running, Duration::ZERO);
+    let mut sites: BTreeMap<SiteKey, Vec<RunningPoll>> = BTreeMap::new();
     for poll in running {
-        if let Some(task) = model.task(poll.task) {
-            sites.entry(task.site).or_default().push(poll);
-        }
+        sites.entry(poll.site).or_default().push(poll);
     }
-    let crowded = more_than_threads(model, sites.values().map(Vec::len).sum());
     for (site, polls) in sites {
-        // A process that has just begun does not serve anybody yet.
-        let early = polls::are_starting_up(model, &polls, start_up);
-        let doubtful = crowded || early || may_be_handed_over(model, &polls, critical);
-        found.extend(symptom(model, site, &polls, critical, doubtful));
+        let early = evidence.running_polls_look_alike(&polls, settings.get(&START_UP));
+        let look_alike = of_all.or(early).or_else(|| hand_over(evidence, &polls, settings.get(&CRITICAL)));
+        found.extend(symptom(evidence, settings, site, &polls, look_alike));
     }
 }
 
-/// Whether the news that the polls handed their thread's other tasks over (`block_in_place`) may have been lost, and no task waits for long.
-fn may_be_handed_over(model: &Evidence<'_>, polls: &[LongPoll], critical: Duration) -> bool {
-    let lost = |poll: &LongPoll| model.quality().last_dropped >= Some(poll.since);
-    let hurts = |poll: &LongPoll| !polls::waiting_since(model, poll.since, critical).is_empty();
-    polls.iter().all(|poll| lost(poll) && !hurts(poll))
+/// A `block_in_place` of which the report was lost, if no task waits for long.
+fn hand_over(evidence: &Evidence<'_>, polls: &[RunningPoll], critical: Duration) -> Option<LookAlike> {
+    let lost = |poll: &RunningPoll| evidence.quality().last_dropped >= Some(poll.since);
+    let hurts = |poll: &RunningPoll| !evidence.woken_and_not_polled(poll.since, critical).is_empty();
+    polls.iter().all(|poll| lost(poll) && !hurts(poll)).then_some(LookAlike::HandedOver)
 }
 
-/// Whether more polls go on than there are threads to run them, so that some of them only seem to.
-fn more_than_threads(model: &Evidence<'_>, polls: usize) -> bool {
-    let workers = model.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
-    let others = model
-        .sites()
-        .filter(|(_, site)| site.id.kind == TaskKind::BlockOn)
-        .map(|(_, site)| site.live.len())
-        .sum::<usize>();
-    workers > 0 && polls > workers + others + 1
+/// A `block_on` that keeps nobody waiting, as its thread runs nothing else.
+fn thread_of_its_own(evidence: &Evidence<'_>, worst: &RunningPoll, critical: Duration) -> Option<LookAlike> {
+    let alone = worst.kind == TaskKind::BlockOn
+        && evidence.has_workers()
+        && evidence.woken_and_not_polled(worst.since, critical).is_empty();
+    alone.then_some(LookAlike::ThreadOfItsOwn)
 }
 
 fn symptom(
-    model: &Evidence<'_>,
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
     key: SiteKey,
-    polls: &[LongPoll],
-    critical: Duration,
-    doubtful: bool,
+    polls: &[RunningPoll],
+    doubt: Option<LookAlike>,
 ) -> Option<Symptom> {
-    let site = model.site(key)?;
+    let (site, critical) = (evidence.site(key)?, settings.get(&CRITICAL));
     let worst = *polls.first()?;
-    let (age, task) = (worst.age, model.task(worst.task)?);
-    let alone = task.kind == TaskKind::BlockOn
-        && polls::has_workers(model)
-        && polls::waiting_since(model, worst.since, critical).is_empty();
-    let severity = match task.kind {
-        _ if doubtful || alone => Severity::Info,
-        TaskKind::BlockOn => Severity::Warning,
-        _ => Severity::Critical,
-    };
-    let hurt = polls::waiting_since(model, worst.since, Duration::from_millis(1));
+    let hurt = evidence.woken_and_not_polled(worst.since, Duration::from_millis(1));
     let keys: Vec<TaskKey> = polls.iter().map(|poll| poll.task).collect();
-    let others =
-        if polls.len() > 1 { format!(", and so have {} more of its kind", polls.len() - 1) } else { String::new() };
-    let victims = if hurt.is_empty() {
-        String::new()
+    let severity = if worst.kind == TaskKind::BlockOn { Severity::Warning } else { Severity::Critical };
+    let advice = if worst.kind == TaskKind::BlockOn {
+        " Give block_on only what starts tasks and waits for them: spawn the rest."
     } else {
-        format!("; {} woken meanwhile and not polled since", describe::tasks_were(hurt.len()))
+        ""
     };
-    let longest =
-        hurt.iter().filter_map(|key| model.task(*key)).map(|task| model.running_since(polls::told_to_run(task))).max();
-    // The future of `block_on` runs on the thread that called it, which no worker's tasks need.
-    let (thread, advice) = match task.kind {
-        TaskKind::BlockOn if alone => ("the thread that called block_on, while the worker threads go on", ""),
-        TaskKind::BlockOn => (
-            "the thread that called block_on, and on a current-thread runtime all other tasks with it",
-            " What is given to block_on should only start tasks and wait: spawn the rest.",
-        ),
-        TaskKind::Local => ("the thread of its LocalSet, and all tasks of that with it", ""),
-        _ => ("its worker thread", ""),
-    };
-    Some(Symptom {
-        severity,
-        grade: doubtful.then_some(Grade::Risk),
-        subject: describe::site_subject(model, site, &keys, polls.len()),
-        summary: format!(
-            "{} has {}been inside one poll for {} (critical from {}){others}: it blocks {thread}{victims}.",
-            describe::task(model, task),
-            if doubtful { "possibly " } else { "" },
-            words::duration(age),
-            words::duration(critical),
-        ),
-        facts: vec![
-            Fact::time("age of the running poll", age).from(critical),
-            Fact::count("polls running too long", "polls", polls.len()),
-            Fact::count("tasks woken since and not polled", "tasks", hurt.len()),
-            Fact::time("longest wait of one of them", longest.unwrap_or_default()),
-        ],
-        related: hurt.iter().take(3).filter_map(|key| describe::related_task(model, *key, Role::Victim)).collect(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: format!(
+    let symptom = Symptom::of_site(evidence, key, &keys, polls.len())
+        .severity(severity)
+        .grade(doubt.map(|_| Grade::Risk))
+        .unless(doubt)
+        .unless(thread_of_its_own(evidence, &worst, critical))
+        .summary(summary(evidence, &worst, polls.len(), &hurt, critical))
+        .because(Fact::time("age of the running poll", worst.age).from(critical))
+        .because(Fact::count("polls that have run this long", "polls", polls.len()))
+        .because(Fact::count("tasks woken since and not polled", "tasks", hurt.len()))
+        .because(Fact::time("longest wait of one of them", evidence.longest_wait_for_poll(&hurt)))
+        .involving(describe::related_tasks(evidence, &hurt, Role::Victim))
+        .advice(format!(
             "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
              computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.{advice}{}",
             describe::library_hint(&site.id.location),
+        ))
+        .stalls_since(worst.since)
+        .since(Some(worst.since));
+    Some(symptom)
+}
+
+fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: &[TaskKey], critical: Duration) -> String {
+    let who = evidence.task(worst.task).map(|task| describe::task(evidence, task)).unwrap_or_default();
+    let thread = match worst.kind {
+        TaskKind::BlockOn => "the thread that called block_on",
+        TaskKind::Local => "the thread of its LocalSet",
+        TaskKind::Task | TaskKind::Blocking | TaskKind::Other => "its worker thread",
+    };
+    let siblings = match polls - 1 {
+        0 => String::new(),
+        more => format!(" {} do the same.", words::count(more, "more task")),
+    };
+    let victims = match hurt.len() {
+        0 => String::new(),
+        more => format!(
+            " {} {} woken meanwhile and not polled.",
+            words::count(more, "task"),
+            words::agree(more, "was", "were")
         ),
-        class: Vec::new(),
-        scope: Scope { sites: vec![key], tasks: keys, stalls_since: Some(worst.since), ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    })
+    };
+    format!(
+        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}.{siblings}{victims}",
+        words::duration(worst.age),
+        words::limit(critical),
+    )
 }

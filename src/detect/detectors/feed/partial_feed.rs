@@ -1,17 +1,21 @@
-//! The feed tells less than the truth: events lost, late, or never sent.
+//! The feed reports less than the truth: events dropped, late, or never sent.
 
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
-use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::numbers::number;
 use crate::words;
 
-static LAG: Setting<Duration> = Setting::new("lag", Duration::from_secs(2), "news of births may be this late");
+static LAG: Setting<Duration> = Setting::new(
+    "lag",
+    Duration::from_secs(2),
+    "time by which new tasks and waits may be reported late; never less than two publish intervals",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "partial-feed",
@@ -30,60 +34,48 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[Cause::of_all("quiet-feed")],
+    look_alikes: &[],
     doubt: Some("partial"),
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    // Where updates are rare, news of a burst in between wait for the next one.
-    let (quality, limit) = (model.quality(), settings.get(&LAG).max(2 * model.clock().interval()));
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    // Where updates are rare, a burst in between is reported with the next one.
+    let (quality, limit) = (evidence.quality(), settings.get(&LAG).max(2 * evidence.clock().interval()));
     let lag = quality.lag.filter(|lag| *lag >= limit);
-    let lost = if quality.is_lossy(model.now()) { quality.dropped() } else { 0 };
+    let lost = if quality.is_lossy(evidence.now()) { quality.dropped() } else { 0 };
     let mut reasons = Vec::new();
     if lost > 0 {
-        reasons.push(format!("the target has dropped {lost} events because its buffer was full"));
+        let events = words::count(usize::try_from(lost).unwrap_or(usize::MAX), "event");
+        reasons.push(format!("the target dropped {events} because its buffer was full"));
     }
     if let Some(lag) = lag {
-        let (lag, limit) = (words::duration(lag), words::duration(limit));
-        reasons.push(format!("news of new tasks and waits arrive {lag} late (accepted: {limit})"));
+        let (lag, limit) = (words::duration(lag), words::limit(limit));
+        reasons.push(format!("new tasks and waits are reported {lag} late (limit {limit})"));
     }
     if quality.never_introduced > 0 {
-        reasons.push(format!("{} tasks, resources or ops were never introduced", quality.never_introduced));
+        let entities = words::count(usize::try_from(quality.never_introduced).unwrap_or(usize::MAX), "entity");
+        reasons.push(format!("{entities} (tasks, resources, async ops) were never introduced"));
     }
     if quality.malformed > 0 {
-        reasons.push(format!("{} parts of messages made no sense", quality.malformed));
+        let parts = words::count(usize::try_from(quality.malformed).unwrap_or(usize::MAX), "malformed part");
+        reasons.push(format!("{parts} of messages were left out"));
     }
     if reasons.is_empty() {
         return;
     }
-    found.push(Symptom {
-        severity: Severity::Info,
-        grade: None,
-        subject: describe::feed_subject(),
-        summary: format!(
-            "The feed is incomplete: {}. What needs to have seen everything is not judged.",
-            reasons.join(", and ")
-        ),
-        facts: vec![
-            Fact::number("events dropped by the target", "events", as_number(quality.dropped())).from(0.0),
-            Fact::time("lag of births", lag.unwrap_or_default()).from(limit),
-            Fact::number("never introduced", "entities", as_number(quality.never_introduced)).from(0.0),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation:
-            "Give the target a larger event buffer (console_subscriber's Builder::event_buffer_capacity) and a shorter \
-                         retention (Builder::retention, 60 s), and attach before the load begins. Leave the pump on."
-                .to_owned(),
-        class: Vec::new(),
-        scope: Scope::default(),
-        strength: f64::INFINITY,
-        since: None,
-    });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "event counts stay far below 2^53")]
-fn as_number(count: u64) -> f64 {
-    count as f64
+    let symptom = Symptom::of_feed()
+        .severity(Severity::Info)
+        .summary(format!(
+            "The feed is incomplete: {}. Detectors that need complete data are off while it lasts.",
+            reasons.join("; ")
+        ))
+        .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
+        .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
+        .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
+        .advice(
+            "Give the target a larger event buffer (console_subscriber's Builder::event_buffer_capacity) and a retention of 60 s \
+             (Builder::retention), and attach before the load begins. Leave the pump on.",
+        );
+    found.push(symptom);
 }

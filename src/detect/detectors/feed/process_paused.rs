@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting, Share};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::words;
 
-static GAP: Setting<Duration> = Setting::new("gap", Duration::from_secs(1), "a stop of this length is worth telling");
-static WINDOW: Setting<Duration> =
-    Setting::new("window", Duration::from_secs(60), "stops of so long a time are added up");
-static SHARE: Setting<Share> =
-    Setting::new("share", Share(0.2), "stops that add up to this share of the window are a warning");
+static GAP: Setting<Duration> = Setting::new("gap", Duration::from_secs(1), "minimum length of a pause");
+static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(60), "time in which pauses are added up");
+static SHARE: Setting<Share> = Setting::new("share", Share(0.2), "share of the window spent paused that is a warning");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "process-paused",
@@ -33,43 +30,31 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Nothing,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let (least, window) = (settings.get(&GAP), settings.get(&WINDOW));
-    let from = model.now().minus(window);
-    let gaps: Vec<_> = model.clock().gaps().filter(|gap| gap.to >= from && gap.length() >= least).collect();
-    let (Some(last), total) = (gaps.last(), gaps.iter().map(|gap| gap.length()).sum::<Duration>()) else {
-        return;
-    };
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let (least, window, limit) = (settings.get(&GAP), settings.get(&WINDOW), settings.get(&SHARE));
+    let from = evidence.now().minus(window);
+    let pauses: Vec<_> = evidence.clock().gaps().filter(|gap| gap.to >= from && gap.length() >= least).collect();
+    let Some(last) = pauses.last() else { return };
+    let total: Duration = pauses.iter().map(|gap| gap.length()).sum();
     let share = total.as_secs_f64() / window.as_secs_f64().max(1.0);
-    let limit = settings.get(&SHARE).0;
-    found.push(Symptom {
-        severity: if share >= limit { Severity::Warning } else { Severity::Info },
-        grade: None,
-        subject: describe::feed_subject(),
-        summary: format!(
-            "The target's process did not run for {}, {} ago ({} in the last {}): what was slow then is not held against its code.",
+    let symptom = Symptom::of_feed()
+        .severity(if share >= limit.0 { Severity::Warning } else { Severity::Info })
+        .summary(format!(
+            "The target's process was paused for {}, {} ago ({} in the last {}). Delays from that pause are ignored.",
             words::duration(last.length()),
-            words::duration(model.now().since(last.to)),
+            words::duration(evidence.now().since(last.to)),
             words::duration(total),
-            words::duration(window),
-        ),
-        facts: vec![
-            Fact::time("last stop", last.length()).from(least),
-            Fact::share("share of time stopped", share).from(limit).over(window),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: "Look for a debugger, a suspended machine, a CPU limit that throttles the container, or a machine without free \
-                         cores."
-            .to_owned(),
-        class: Vec::new(),
-        scope: Scope::default(),
-        strength: f64::INFINITY,
-        since: None,
-    });
+            words::limit(window),
+        ))
+        .because(Fact::time("last pause", last.length()).from(least))
+        .because(Fact::share("time paused", share).from(limit).over(window))
+        .advice(
+            "Look for a debugger, a suspended machine, a CPU limit that throttles the container, or a machine without free cores.",
+        );
+    found.push(symptom);
 }

@@ -1,17 +1,15 @@
-//! The connection stands, but nothing arrives: the process is stopped, or out of reach, or paused by another client.
+//! The connection stands, but nothing arrives: the process is stopped, unreachable, or its feed is paused by another client.
 
 use std::time::Duration;
 
-use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::severity::{Family, Grade};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::words;
 
-static WARNING: Setting<Duration> =
-    Setting::new("warning", Duration::from_secs(5), "silence of this length is a warning");
+static WARNING: Setting<Duration> = Setting::new("warning", Duration::from_secs(5), "minimum silence");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "quiet-feed",
@@ -30,45 +28,33 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Nothing,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: Some("quiet"),
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let (quality, limit) = (model.quality(), settings.get(&WARNING));
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let (quality, limit) = (evidence.quality(), settings.get(&WARNING));
     let silence = quality.quiet.unwrap_or_default();
-    let (summary, recommendation) = if quality.paused {
+    let (summary, advice) = if quality.paused {
         (
-            "The target's feed is paused by some console client: nothing arrives until that client resumes it."
-                .to_owned(),
-            "Resume it in the tokio-console that paused it (space bar). While it is paused the target keeps everything in memory.",
+            "A console client has paused the target's feed: nothing arrives until it resumes it.".to_owned(),
+            "Resume it in the tokio-console that paused it (space bar). While it is paused, the target keeps everything in memory.",
         )
     } else if silence >= limit {
         (
             format!(
-                "The target is connected but has sent nothing for {} (warning from {}): its process does not run, or cannot be reached.",
+                "The target is connected but has sent nothing for {} (warning from {}): its process is stopped or unreachable.",
                 words::duration(silence),
-                words::duration(limit),
+                words::limit(limit),
             ),
-            "Look whether the process is stopped, swapped out or out of CPU quota, and whether the network path is up. A blocked runtime \
-             is not the reason: the feed is served from a thread of its own.",
+            "Check whether the process is stopped, swapped out or out of CPU quota, and whether the network path is up. A blocked runtime is not \
+             the reason: the feed is served from a thread of its own.",
         )
     } else {
         return;
     };
-    found.push(Symptom {
-        severity: Severity::Warning,
-        grade: None,
-        subject: describe::feed_subject(),
-        summary,
-        facts: vec![Fact::time("silence", silence).from(limit)],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: recommendation.to_owned(),
-        class: Vec::new(),
-        scope: Scope::default(),
-        strength: f64::INFINITY,
-        since: None,
-    });
+    let symptom =
+        Symptom::of_feed().summary(summary).because(Fact::time("silence", silence).from(limit)).advice(advice);
+    found.push(symptom);
 }

@@ -1,6 +1,5 @@
 //! A bounded channel that keeps its senders waiting: its consumer is too slow, or has stopped.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
@@ -8,24 +7,39 @@ use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::subject::{Role, Subject, SubjectKind};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::subject::Role;
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::flow::Flow;
+use crate::evidence::senders::SenderWaits;
 use crate::model::entity::resource::Resource;
-use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{ResourceKey, SiteKey};
 use crate::words;
 
-static WINDOW: Setting<Duration> =
-    Setting::new("window", Duration::from_secs(15), "the waits of so long a time are judged");
-static WAITERS: Setting<f64> = Setting::new("waiters", 2.0, "so many senders wait on average");
-static WAIT: Setting<Duration> = Setting::new("wait", Duration::from_millis(100), "and half of them wait this long");
+static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
+static WAITERS: Setting<f64> = Setting::new("waiters", 2.0, "minimum mean number of waiting senders");
+static WAIT: Setting<Duration> = Setting::new("wait", Duration::from_millis(100), "minimum median wait of a sender");
+static ARRIVES: Setting<Duration> = Setting::new(
+    "arrives",
+    Duration::from_secs(2),
+    "time without a new sender after which a burst is over, or the median wait if that is longer",
+);
 static STANDSTILL: Setting<Duration> =
-    Setting::new("standstill", Duration::from_secs(3), "or nobody has got in for so long");
-static TIMES: Setting<f64> = Setting::new("times", 5.0, "which is also so many times the usual time between two sends");
+    Setting::new("standstill", Duration::from_secs(3), "minimum time without any send that succeeds");
+static TIMES: Setting<f64> = Setting::new("times", 5.0, "the same as a multiple of the usual time between two sends");
+static PAST: Setting<f64> = Setting::new(
+    "past",
+    1.5,
+    "the same as a multiple of the longest wait that ended well: a consumer may pause now and then",
+);
+static FORGOTTEN: Setting<Duration> = Setting::new(
+    "forgotten",
+    Duration::from_secs(30),
+    "the same where no send is known because the tool attached late",
+);
 static CRITICAL: Setting<Duration> =
-    Setting::new("critical", Duration::from_secs(30), "a standstill of this length is critical");
+    Setting::new("critical", Duration::from_secs(30), "time without any send that succeeds that is critical");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "full-channel",
@@ -33,7 +47,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Proof,
     title: "a bounded channel keeps its senders waiting",
     explain: include_str!("../../../../docs/detectors/full-channel.md"),
-    settings: &[&WINDOW, &WAITERS, &WAIT, &STANDSTILL, &TIMES, &CRITICAL],
+    settings: &[&WINDOW, &WAITERS, &WAIT, &ARRIVES, &STANDSTILL, &TIMES, &PAST, &FORGOTTEN, &CRITICAL],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -49,226 +63,129 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-/// A shorter time than this says nothing of how long senders usually wait.
+/// A shorter time than this says nothing of how long senders usually wait: two updates.
 const SHORTEST: Duration = Duration::from_secs(2);
-/// Where no sender has come for so long, nor for as long as half of them wait, none comes any more.
-const ARRIVES: Duration = Duration::from_secs(2);
-/// A consumer that pauses now and then has let nobody in for long before: a standstill is longer than this times the longest such wait.
-const PAST: f64 = 1.5;
-/// A finding stays while the numbers are this share of what began it.
-const LEAVE: f64 = 0.7;
 
-/// What was measured of a channel.
-#[derive(Debug)]
-struct Measured {
-    /// Senders that wait now.
-    waiting: usize,
-    /// Senders that waited at a time on average.
-    mean_waiters: f64,
-    /// The median wait, of those that ended and those that go on.
-    median: Duration,
-    /// How long the longest present wait has lasted.
-    oldest: Duration,
-    /// Infinite while senders keep coming, too little to begin a finding when none has come for long: then it was a burst, and drains.
-    arrivals: f64,
-    /// How long nobody has got in.
-    standstill: Duration,
-    /// The usual time between two grants.
-    usual: Duration,
-    window: Duration,
-}
-
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, channel) in model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none()) {
-        let measured = measure(model, settings.get(&WINDOW), key, channel);
-        let usual = measured.usual.mul_f64(settings.get(&TIMES)).max(channel.waits.longest().mul_f64(PAST));
-        let limit = settings.get(&STANDSTILL).max(usual);
-        let stands = measured.waiting > 0 && measured.oldest >= limit && measured.standstill >= limit;
-        let ratios = [
-            measured.mean_waiters / settings.get(&WAITERS),
-            measured.median.as_secs_f64() / settings.get(&WAIT).as_secs_f64().max(1e-9),
-        ];
-        let strength = if stands {
-            1.0
-        } else if measured.window < SHORTEST {
-            0.0
-        } else {
-            ratios.into_iter().fold(measured.arrivals, f64::min)
-        };
-        if strength >= LEAVE {
-            found.extend(symptom(model, settings, key, channel, &measured, (stands, strength)));
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let channels = evidence.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none());
+    for (key, channel) in channels {
+        let (flow, waits) = (evidence.flow(key), evidence.sender_waits(key, settings.get(&WINDOW)));
+        let limit = standstill(evidence, settings, channel, &flow, &waits);
+        let stands = (flow.waiting > 0 && flow.stalled_for() >= limit).then_some(limit);
+        let strength = if stands.is_some() { 1.0 } else { strength(settings, &flow, &waits) };
+        if strength >= DETECTOR.timing.leave {
+            found.push(symptom(evidence, settings, (key, channel), (&flow, &waits), stands).strength(strength));
         }
     }
 }
 
-fn measure(model: &Evidence<'_>, window: Duration, key: ResourceKey, channel: &Resource) -> Measured {
-    let (start, end) = model.judged(window);
-    let start = start.max(channel.created);
-    let window = end.since(start);
-    let present: Vec<Duration> =
-        model.waiters(key).map(|(_, op)| model.running_since(model.waiting_since(op))).collect();
-    let mut waits = present.clone();
-    let mut waited: Duration = present.iter().map(|wait| (*wait).min(window)).sum();
-    for source in channel.waits.kinds() {
-        let ended = channel.waits.window(source, start);
-        waited += ended.waited;
-        waits.extend(ended.waits);
+/// After how long without a send that succeeds a channel stands still.
+fn standstill(
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
+    channel: &Resource,
+    flow: &Flow,
+    waits: &SenderWaits,
+) -> Duration {
+    let usual = waits.turnover.mul_f64(settings.get(&TIMES));
+    let past = channel.waits.longest().mul_f64(settings.get(&PAST));
+    let is_forgotten = flow.last_grant.is_none() && evidence.attachment().may_have_forgotten();
+    settings.get(if is_forgotten { &FORGOTTEN } else { &STANDSTILL }).max(usual).max(past)
+}
+
+/// By how much the waits exceed every threshold: the least of the ratios. Too little to begin a finding when no sender has come for long, for
+/// then it was a burst, and drains.
+fn strength(settings: Scoped<'_>, flow: &Flow, waits: &SenderWaits) -> f64 {
+    if waits.window < SHORTEST {
+        return 0.0;
     }
-    waits.sort_unstable();
-    let grants: Vec<Timestamp> = channel.grants.newest_first().map(|grant| grant.at).collect();
-    let between = grants.first().zip(grants.last()).map_or(Duration::ZERO, |(last, first)| last.since(*first));
-    let steps = u32::try_from(grants.len().saturating_sub(1).max(1)).unwrap_or(u32::MAX);
-    let oldest = present.iter().max().copied().unwrap_or_default();
-    let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
-    let youngest = present.iter().min().copied();
-    let come = youngest.is_some_and(|youngest| youngest <= ARRIVES.max(median));
-    Measured {
-        waiting: present.len(),
-        mean_waiters: waited.as_secs_f64() / window.as_secs_f64().max(1.0),
-        median,
-        arrivals: if come { f64::INFINITY } else { LEAVE },
-        oldest,
-        standstill: grants.first().map_or(oldest, |last| model.running_since(*last)),
-        usual: between / steps,
-        window,
-    }
+    let comes = flow.waiting > 0 && flow.youngest <= settings.get(&ARRIVES).max(waits.median);
+    let arrivals = if comes { f64::INFINITY } else { DETECTOR.timing.leave };
+    let waiters = waits.mean_waiters / settings.get(&WAITERS);
+    let wait = waits.median.as_secs_f64() / settings.get(&WAIT).as_secs_f64().max(f64::EPSILON);
+    arrivals.min(waiters).min(wait)
 }
 
 fn symptom(
-    model: &Evidence<'_>,
+    evidence: &Evidence<'_>,
     settings: Scoped<'_>,
-    key: ResourceKey,
-    channel: &Resource,
-    measured: &Measured,
-    (stands, strength): (bool, f64),
-) -> Option<Symptom> {
-    let senders = senders(model, key, channel);
-    let first = model.site(*senders.first()?)?;
-    let queue = channel.parent.and_then(|queue| model.resource(queue));
-    let receivers = channel.parent.map(|queue| model.receivers(queue)).unwrap_or_default();
-    let receiver = receivers.first().and_then(|site| model.site(*site));
-    let places = senders.iter().filter_map(|site| model.site(*site));
-    let class = places.clone().map(|site| format!("{} {}", site.id.name, site.id.location)).collect();
-    let critical = stands && measured.standstill >= settings.get(&CRITICAL);
+    (key, channel): (ResourceKey, &Resource),
+    (flow, waits): (&Flow, &SenderWaits),
+    stands: Option<Duration>,
+) -> Symptom {
+    let queue = channel.parent.and_then(|queue| evidence.resource(queue));
+    let senders: Vec<SiteKey> = evidence.senders(key).into_iter().collect();
+    let receivers: Vec<SiteKey> =
+        channel.parent.map(|queue| evidence.receivers(queue)).unwrap_or_default().into_iter().collect();
+    let (stalled, window) = (flow.stalled_for(), waits.window);
     let capacity = queue.and_then(Resource::capacity).or(channel.permits.capacity);
-    let size = capacity.map_or_else(String::new, |capacity| format!(" of {capacity} places"));
-    let tasks: Vec<_> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
-    let name = queue.map_or_else(String::new, describe::quoted_name);
-    let made_at = queue.map_or_else(String::new, |queue| format!(" made at {}", queue.location));
-    let consumer = match receiver {
+    let consumer = match receivers.first().and_then(|site| evidence.site(*site)) {
         Some(site) => format!("Look at {}, which receives from this channel:", describe::site(site)),
-        None => "Look at the task that receives from this channel (the feed does not tell which one it is):".to_owned(),
+        None => "Look at the task that receives from this channel (the feed does not say which):".to_owned(),
     };
-    Some(Symptom {
-        severity: if critical { Severity::Critical } else { Severity::Warning },
-        grade: None,
-        subject: Subject {
-            kind: SubjectKind::Resource,
-            name: "bounded channel".to_owned(),
-            location: queue.map_or(&first.id.location, |queue| &queue.location).to_string(),
-            ids: describe::task_ids(model, &tasks),
-            count: measured.waiting,
-        },
-        summary: format!(
-            "The bounded channel{name}{size}{made_at} that {} sends to is full: {}{}.",
-            describe::site(first),
-            waits(measured.waiting),
-            state(settings, measured, stands),
+    let critical = stands.is_some() && stalled >= settings.get(&CRITICAL);
+    let mut symptom = Symptom::of_resource(evidence, key, flow.waiting)
+        .severity(if critical { Severity::Critical } else { Severity::Warning })
+        .summary(format!(
+            "The {}{} is full: {}.",
+            describe::resource(evidence, key),
+            capacity.map_or_else(String::new, |capacity| format!(" (capacity {capacity})")),
+            state(settings, flow, waits, stands),
+        ))
+        .because(Fact::count("senders waiting", "tasks", flow.waiting))
+        .because(Fact::number("mean number of waiting senders", "tasks", waits.mean_waiters).from(settings.get(&WAITERS)).over(window))
+        .because(Fact::time("median wait of a sender", waits.median).from(settings.get(&WAIT)).over(window))
+        .because(Fact::time("time without a send that succeeded", stalled).from(stands.unwrap_or(settings.get(&STANDSTILL))))
+        .involving(describe::related_sites(evidence, &senders, Role::Waiter))
+        .involving(describe::related_sites(evidence, &receivers, Role::Receiver))
+        .cause(Some(cause(evidence, key, stands.is_some())))
+        .advice(format!(
+            "{consumer} what does it await between two receives? Make it faster or run several, or let producers shed load with try_send or a \
+             timeout. A larger channel only delays the same."
+        ))
+        .touching(channel.parent)
+        .touching_sites(senders)
+        .since(stands.map(|_| evidence.now().minus(stalled)));
+    symptom.scope.tasks = describe::waiting_tasks(evidence, key);
+    symptom
+}
+
+fn cause(evidence: &Evidence<'_>, key: ResourceKey, stands: bool) -> String {
+    match evidence.waits_on_an_older_channel(key).and_then(|site| evidence.site(site)) {
+        Some(site) => format!(
+            "Its consumer receives too slowly or not at all; possibly it sends to another full channel itself, on which {} waits: begin there.",
+            describe::site(site)
         ),
-        facts: vec![
-            Fact::count("senders waiting", "tasks", measured.waiting),
-            Fact::number("mean number of waiting senders", "tasks", measured.mean_waiters)
-                .from(settings.get(&WAITERS))
-                .over(measured.window),
-            Fact::time("median wait of a sender", measured.median).from(settings.get(&WAIT)).over(measured.window),
-            Fact::time("time since anybody got in", measured.standstill).from(settings.get(&STANDSTILL)),
-        ],
-        related: places
-            .take(4)
-            .map(|site| describe::related_site(site, Role::Waiter))
-            .chain(receiver.map(|site| describe::related_site(site, Role::Receiver)))
-            .collect(),
-        look_alikes: Vec::new(),
-        cause: Some(match other_full(model, key) {
-            Some(other) => format!(
-                "Its consumer receives too slowly or not at all; possibly because it sends to another full channel itself, on which {other} \
-                 waits: begin there."
-            ),
-            None if stands => {
-                "Its consumer does not receive any more: it is stuck, gone on to something else, or a sender itself."
-                    .to_owned()
-            }
-            None => "Its consumer receives more slowly than its producers send.".to_owned(),
-        }),
-        recommendation: format!(
-            "{consumer} what does it await between two receives? Make it faster or run several, or let producers shed load with try_send or \
-             a timeout. A larger channel only delays the same."
-        ),
-        class,
-        scope: Scope {
-            resources: [Some(key), channel.parent].into_iter().flatten().collect(),
-            sites: senders.into_iter().collect(),
-            tasks,
-            last_progress: channel.grants.last().map(|grant| grant.at),
-            ..Scope::default()
-        },
-        strength,
-        since: None,
-    })
+        None if stands => {
+            "Its consumer has stopped receiving: it is stuck, busy with something else, or a sender itself.".to_owned()
+        }
+        None => "Its consumer receives more slowly than its producers send.".to_owned(),
+    }
 }
 
 /// What is wrong with it, with the threshold.
-fn state(settings: Scoped<'_>, measured: &Measured, stands: bool) -> String {
-    if stands {
-        format!(
-            "nobody has got a place in it for {} (warning from {})",
-            words::duration(measured.standstill),
-            words::duration(settings.get(&STANDSTILL)),
-        )
-    } else {
-        format!(
-            "in the last {} {:.1} senders waited at a time (warning from {}) and half of them {} or more",
-            words::duration(measured.window),
-            measured.mean_waiters,
-            settings.get(&WAITERS),
-            words::duration(measured.median),
-        )
-    }
-}
-
-/// Who waits now; nothing where the news of those come too late to tell.
-fn waits(count: usize) -> String {
-    match count {
+fn state(settings: Scoped<'_>, flow: &Flow, waits: &SenderWaits, stands: Option<Duration>) -> String {
+    let waiting = match flow.waiting {
         0 => String::new(),
-        1 => "1 sender waits now, and ".to_owned(),
-        _ => format!("{count} senders wait now, and "),
-    }
-}
-
-/// Who waits for room in another channel, and has for longer: a task may stand between the two.
-fn other_full(model: &Evidence<'_>, key: ResourceKey) -> Option<String> {
-    let longest = |channel| {
-        let waits =
-            model.waiters(channel).filter_map(|(_, op)| Some((model.waiting_since(op), model.task(op.task?)?.site)));
-        waits.min()
+        count => format!("{} {} now, and ", words::count(count, "sender"), words::agree(count, "waits", "wait")),
     };
-    let (since, own) = longest(key)?;
-    let channels = model.contested().filter(|(_, it)| it.kind == ResourceKind::Channel && it.dropped.is_none());
-    let others = channels.filter(|(other, _)| *other != key).filter_map(|(other, _)| longest(other));
-    let (_, site) = others.min().filter(|(other, site)| *other < since && *site != own)?;
-    model.site(site).map(describe::site)
-}
-
-/// The spawn sites that send on a channel: those that wait now, or, where none is seen to, those that got in lately.
-fn senders(model: &Evidence<'_>, key: ResourceKey, channel: &Resource) -> BTreeSet<SiteKey> {
-    let waiting: BTreeSet<SiteKey> =
-        model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
-    if !waiting.is_empty() {
-        return waiting;
+    match stands {
+        Some(limit) => format!(
+            "{waiting}no send has succeeded for {} (warning from {})",
+            words::duration(flow.stalled_for()),
+            words::limit(limit),
+        ),
+        None => format!(
+            "{waiting}in the last {} {:.1} senders waited on average (warning from {}), median wait {}",
+            words::duration(waits.window),
+            waits.mean_waiters,
+            words::decimal(settings.get(&WAITERS)),
+            words::duration(waits.median),
+        ),
     }
-    channel.grants.newest_first().take(64).filter_map(|grant| grant.site).collect()
 }

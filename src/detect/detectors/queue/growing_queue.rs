@@ -1,37 +1,50 @@
-//! A queue that gets longer and longer: a resource that tells its depth, or a bounded channel that fills up.
+//! A queue that gets longer and longer: a resource that reports its depth, or a bounded channel that fills up.
 
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
-use crate::detect::queues::{self, as_number};
-use crate::detect::settings::{Scoped, Setting};
+use crate::detect::settings::{Scoped, Setting, Share};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::subject::Role;
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
-use crate::evidence::growth as trend;
-use crate::model::ResourceKey;
+use crate::evidence::growth::{Series, noise};
+use crate::evidence::look_alike::LookAlike;
+use crate::evidence::numbers::number;
 use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
-use crate::model::tokio::ResourceKind;
+use crate::model::tokio::{ResourceKind, attribute};
+use crate::model::{ResourceKey, SiteKey};
 use crate::words;
 
-static WINDOW: Setting<Duration> =
-    Setting::new("window", Duration::from_secs(15), "the depth must have grown for so long");
-static WINDOW_AT_WORK: Setting<Duration> = Setting::new(
-    "window-at-work",
+static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
+static WINDOW_DRAINED: Setting<Duration> = Setting::new(
+    "window-drained",
     Duration::from_secs(8),
-    "and only for so long where the queue tells that it is being worked off meanwhile",
+    "observation window where the queue reports that it is drained all the time",
 );
 static WINDOW_SLOW: Setting<Duration> =
-    Setting::new("window-slow", Duration::from_secs(60), "a slow leak must have grown for so long");
+    Setting::new("window-slow", Duration::from_secs(60), "observation window for a slow leak");
 static CERTAINTY: Setting<f64> =
-    Setting::new("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
+    Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the depth, a normal deviate");
 static FLOOR: Setting<f64> =
-    Setting::new("floor", 10.0, "growth below this, plus five times the root of the depth, is noise");
+    Setting::new("floor", 10.0, "growth that is noise, to which five times the root of the depth is added");
+static PEAK: Setting<f64> = Setting::new(
+    "peak",
+    1.5,
+    "minimum depth of a queue that is emptied at times, as a multiple of its highest earlier peak",
+);
+static EMPTIED: Setting<Share> =
+    Setting::new("emptied", Share(0.3), "share of a peak below which the queue has been emptied");
+static SOON: Setting<Duration> = Setting::new(
+    "soon",
+    Duration::from_secs(300),
+    "time until full from which on growth is a warning before it has lasted for two windows",
+);
 static CRITICAL: Setting<Duration> =
-    Setting::new("critical", Duration::from_secs(60), "a queue that is full within this time is critical");
+    Setting::new("critical", Duration::from_secs(60), "time until full that is critical");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "growing-queue",
@@ -39,7 +52,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Trend,
     title: "a queue grows without end",
     explain: include_str!("../../../../docs/detectors/growing-queue.md"),
-    settings: &[&WINDOW, &WINDOW_AT_WORK, &WINDOW_SLOW, &CERTAINTY, &FLOOR, &CRITICAL],
+    settings: &[&WINDOW, &WINDOW_DRAINED, &WINDOW_SLOW, &CERTAINTY, &FLOOR, &PEAK, &EMPTIED, &SOON, &CRITICAL],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -55,49 +68,41 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("runtime-stalled"),
         Cause::involved("lagging-receiver"),
     ],
+    look_alikes: &[LookAlike::Batches],
     doubt: None,
     scan,
 };
 
-/// A queue that is emptied at times grows only when it is deeper than its highest peak, times this.
-const PEAK: f64 = 1.5;
-/// It is emptied when no more than this share of a peak is left.
-const EMPTIED: f64 = 0.3;
-/// A queue that is not full within this time is no warning before it has grown for twice the window.
-const SOON: Duration = Duration::from_secs(300);
-
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let deep = |queue: &Resource| as_number(queue.depth().unwrap_or_default()) >= settings.get(&FLOOR);
-    // A semaphore that is part of a queue only repeats what that tells.
-    let queues = model.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
-    for (key, queue) in queues.filter(|(_, queue)| deep(queue)) {
-        let (quick, usual) = (settings.get(&WINDOW_AT_WORK), settings.get(&WINDOW));
-        // What is worked off in batches grows for a while, too, but nothing is taken out meanwhile.
-        let at_work = queues::rises_all_along(model, quick, queue, |depth| depth.received);
-        if is_broadcast(queue) && !at_work {
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let is_deep = |queue: &Resource| number(queue.depth().unwrap_or_default()) >= settings.get(&FLOOR);
+    // A semaphore that is part of a queue only repeats what that reports.
+    let queues = evidence.queues().filter(|(_, queue)| queue.kind != ResourceKind::Channel || queue.parent.is_none());
+    for (key, queue) in queues.filter(|(_, queue)| is_deep(queue)) {
+        let (quick, usual) = (settings.get(&WINDOW_DRAINED), settings.get(&WINDOW));
+        // What is drained in batches grows for a while, too, but nothing is taken out meanwhile.
+        let is_drained = queue.rises_all_along(evidence.now(), quick, |depth| depth.received);
+        if is_broadcast(queue) && !is_drained {
             // It fills up behind a receiver that is only kept to hold it open, and no sender ever waits for that one.
             continue;
         }
-        let windows = [at_work.then_some(quick), Some(usual), Some(settings.get(&WINDOW_SLOW))];
-        let mut series = windows.into_iter().flatten().filter_map(|window| series(model, window, queue));
+        let windows = [is_drained.then_some(quick), Some(usual), Some(settings.get(&WINDOW_SLOW))];
+        let mut series = windows.into_iter().flatten().filter_map(|window| evidence.depth_series(queue, window));
         if let Some(depths) = series.find(|depths| grows(settings, queue, depths)) {
-            let long = self::series(model, 2 * usual, queue);
-            let lasts = depths.len() > usize::try_from(2 * usual.as_secs()).unwrap_or(usize::MAX)
-                || long.is_some_and(|long| still_grows_much(settings, &long));
-            found.extend(symptom(model, settings, key, queue, &depths, at_work || lasts));
+            let long = evidence.depth_series(queue, 2 * usual);
+            let lasts = depths.window() >= 2 * usual || long.is_some_and(|long| still_grows_much(settings, &long));
+            found.push(symptom(evidence, settings, key, queue, &depths, is_drained || lasts));
         }
     }
 }
 
-fn grows(settings: Scoped<'_>, queue: &Resource, depths: &[f64]) -> bool {
+fn grows(settings: Scoped<'_>, queue: &Resource, depths: &Series) -> bool {
     still_grows_much(settings, depths)
-        && trend::mann_kendall(depths) >= settings.get(&CERTAINTY)
-        && depths.last().is_some_and(|last| *last >= PEAK * earlier_peak(queue))
+        && depths.certainty() >= settings.get(&CERTAINTY)
+        && depths.last() >= settings.get(&PEAK) * earlier_peak(queue, settings.get(&EMPTIED).0)
 }
 
-fn still_grows_much(settings: Scoped<'_>, depths: &[f64]) -> bool {
-    let noise = settings.get(&FLOOR) + 5.0 * depths.last().copied().unwrap_or_default().sqrt();
-    trend::growth(depths) >= noise && trend::still_grows(depths)
+fn still_grows_much(settings: Scoped<'_>, depths: &Series) -> bool {
+    depths.growth() >= noise(settings.get(&FLOOR), depths.last()) && depths.still_grows()
 }
 
 /// Whether each of its receivers gets everything.
@@ -112,27 +117,12 @@ fn growing_since(queue: &Resource) -> Option<Timestamp> {
     shallow.or(queue.depths.front()).map(|depth| depth.at)
 }
 
-/// The depth at each second of the window, if it is known for all of it. Between two reports it did not change.
-fn series(model: &Evidence<'_>, window: Duration, queue: &Resource) -> Option<Vec<f64>> {
-    let seconds = window.as_secs().max(4);
-    let start = model.now().minus(Duration::from_secs(seconds));
-    if queue.depths.front()?.at > start {
-        return None;
-    }
-    let at = |second| {
-        let time = start.plus(Duration::from_secs(second));
-        queue.depth_at(time).map(|depth| as_number(depth.depth))
-    };
-    (0..=seconds).map(at).collect()
-}
-
 /// The highest depth from which the queue has fallen again, by most of it: it is emptied at times, and rises in between.
-fn earlier_peak(queue: &Resource) -> f64 {
+fn earlier_peak(queue: &Resource, emptied: f64) -> f64 {
     let (mut peak, mut rise) = (0.0_f64, 0.0_f64);
-    for depth in &queue.depths {
-        let depth = as_number(depth.depth);
+    for depth in queue.depths.iter().map(|depth| number(depth.depth)) {
         rise = rise.max(depth);
-        if depth <= EMPTIED * rise {
+        if depth <= emptied * rise {
             (peak, rise) = (peak.max(rise), depth);
         }
     }
@@ -140,75 +130,77 @@ fn earlier_peak(queue: &Resource) -> f64 {
 }
 
 fn symptom(
-    model: &Evidence<'_>,
+    evidence: &Evidence<'_>,
     settings: Scoped<'_>,
     key: ResourceKey,
     queue: &Resource,
-    depths: &[f64],
+    depths: &Series,
     lasts: bool,
-) -> Option<Symptom> {
-    let (first, last) = (*depths.first()?, *depths.last()?);
-    let window = Duration::from_secs(u64::try_from(depths.len() - 1).ok()?);
-    let rate = (last - first) / window.as_secs_f64();
-    let left = queue.capacity().map(|capacity| (as_number(capacity) - last).max(0.0) / rate);
+) -> Symptom {
+    let (window, rate, critical) = (depths.window(), depths.rate(), settings.get(&CRITICAL));
+    let left = queue.capacity().map(|capacity| (number(capacity) - depths.last()).max(0.0) / rate);
     let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let critical = settings.get(&CRITICAL);
-    let full = match (until_full, queue.capacity()) {
+    let (severity, look_alike) = match until_full {
+        Some(time) if time < critical => (Severity::Critical, None),
+        Some(time) if time < settings.get(&SOON) => (Severity::Warning, None),
+        _ => (Severity::Warning, (!lasts).then_some(LookAlike::Batches)),
+    };
+    let (senders, receivers) = (evidence.senders(key), evidence.receivers(key));
+    let memory = queue.number(attribute::MESSAGE_SIZE).map(|bytes| number(bytes) * rate);
+    let mut symptom = Symptom::of_resource(evidence, key, 1)
+        .severity(severity)
+        .unless(look_alike)
+        .summary(format!(
+            "The {} has grown from {:.0} to {:.0} entries in {} ({} a second).{}{}",
+            describe::resource(evidence, key),
+            depths.first(),
+            depths.last(),
+            words::limit(window),
+            words::decimal(rate),
+            full(queue, until_full),
+            memory.map_or_else(String::new, memory_growth),
+        ))
+        .because(Fact::number("depth", "entries", depths.last()))
+        .because(Fact::number("growth", "entries", depths.growth()).from(noise(settings.get(&FLOOR), depths.last())).over(window))
+        .because(Fact::number("Mann-Kendall statistic", "deviates", depths.certainty()).from(settings.get(&CERTAINTY)).over(window))
+        .involving(describe::related_sites(evidence, &senders, Role::Sender))
+        .involving(describe::related_sites(evidence, &receivers, Role::Receiver))
+        .cause(Some("More is put in than is taken out.".to_owned()))
+        .advice(
+            "Speed up the consumer, run several, or slow the producers down: a bound alone turns growth into waiting. Look at what the consumer \
+             awaits between two receives.",
+        )
+        .touching_sites(senders.union(&receivers).copied().collect::<Vec<SiteKey>>())
+        .since(growing_since(queue));
+    if let Some(time) = until_full {
+        symptom = symptom.because(Fact::time("time until full", time).below(critical));
+    }
+    if let Some(since) = growing_since(queue) {
+        let time = evidence.now().since(since);
+        symptom = symptom.because(Fact::time("time since it was nearly empty, at least", time));
+    }
+    if let Some(growth) = memory {
+        symptom = symptom.because(Fact::number("memory growth, heap data not counted", "bytes/s", growth).over(window));
+    }
+    symptom
+}
+
+fn full(queue: &Resource, until_full: Option<Duration>) -> String {
+    match (until_full, queue.capacity()) {
         (Some(Duration::ZERO), Some(capacity)) => format!(" All {capacity} places are taken."),
         (Some(time), Some(capacity)) => {
-            let then = if is_broadcast(queue) { ", and then messages get lost" } else { "" };
+            let then = if is_broadcast(queue) { ", and then messages are lost" } else { "" };
             format!(" At this rate all {capacity} places are taken in {}{then}.", words::duration(time))
         }
         _ => String::new(),
-    };
-    let (related, sites) = queues::users(model, key);
-    let mut subject = describe::resource_subject(model, key, 1);
-    if queue.kind == ResourceKind::Channel && subject.location.is_empty() {
-        subject.location = related.first().map(|site| site.location.clone()).unwrap_or_default();
     }
-    let mut evidence = vec![
-        Fact::number("depth", "entries", last),
-        Fact::number("growth", "entries/s", rate).from(0.0).over(window),
-        Fact::number("Mann-Kendall statistic", "deviates", trend::mann_kendall(depths))
-            .from(settings.get(&CERTAINTY))
-            .over(window),
-    ];
-    if let Some(time) = until_full {
-        evidence.push(Fact::time("time until full", time).from(critical));
-    }
-    if let Some(since) = growing_since(queue) {
-        evidence.push(Fact::time("time since it was nearly empty, at least", model.now().since(since)));
-    }
-    let memory = queue.number("message_size").map_or_else(String::new, |bytes| {
-        let growth = as_number(bytes) * rate;
-        evidence.push(Fact::number("memory growth without what messages point to", "bytes/s", growth).over(window));
-        format!(" Its messages take {growth:.0} bytes more every second, and what they point to.")
-    });
-    Some(Symptom {
-        severity: match until_full {
-            Some(time) if time < critical => Severity::Critical,
-            Some(time) if time < SOON => Severity::Warning,
-            _ if lasts => Severity::Warning,
-            // What is worked off in batches rises for a while, too.
-            _ => Severity::Info,
-        },
-        grade: None,
-        class: vec![describe::type_name(queue), subject.location.clone()],
-        subject,
-        summary: format!(
-            "The {} has grown from {first:.0} to {last:.0} entries in {} ({rate:.1} a second), and still grows.{full}{memory}",
-            describe::resource(model, key),
-            words::duration(window),
-        ),
-        facts: evidence,
-        related,
-        look_alikes: Vec::new(),
-        cause: Some("More is put in than is taken out.".to_owned()),
-        recommendation: "Speed up the consumer, run several, or slow the producers down: a bound alone turns growth into waiting. Look at what \
-                         the consumer awaits between two receives."
-            .to_owned(),
-        scope: Scope { resources: vec![key], sites, last_progress: queue.grants.last().map(|it| it.at), ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive number of bytes, for a sentence"
+)]
+fn memory_growth(rate: f64) -> String {
+    format!(" Queued messages grow by {}/s, heap data not counted.", words::bytes(rate.max(0.0) as usize))
 }

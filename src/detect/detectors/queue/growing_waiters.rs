@@ -1,25 +1,29 @@
 //! A lock or semaphore for which more and more tasks wait.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::severity::{Family, Grade, Severity};
+use crate::detect::severity::{Family, Grade};
 use crate::detect::subject::Role;
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
-use crate::evidence::growth::{self as trend, WaiterSeries};
-use crate::model::{ResourceKey, SiteKey};
+use crate::evidence::growth::{WaiterSeries, noise};
+use crate::model::ResourceKey;
 use crate::words;
 
-static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(20), "growth must last so long");
+static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(20), "observation window");
 static FLOOR: Setting<f64> =
-    Setting::new("floor", 10.0, "growth below this, plus five times the root of the number waiting, is noise");
+    Setting::new("floor", 10.0, "growth that is noise, to which five times the root of the number of waiters is added");
 static CERTAINTY: Setting<f64> =
-    Setting::new("certainty", 3.0, "Mann-Kendall statistic (a normal deviate) from which on growth is no chance");
+    Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the number of waiters, a normal deviate");
+static WAIT_CERTAINTY: Setting<f64> = Setting::new(
+    "wait-certainty",
+    2.3,
+    "minimum Mann-Kendall statistic of the longest wait; where that does not rise, more come and more are served",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "growing-waiters",
@@ -27,7 +31,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Trend,
     title: "more and more tasks wait for one lock",
     explain: include_str!("../../../../docs/detectors/growing-waiters.md"),
-    settings: &[&WINDOW, &FLOOR, &CERTAINTY],
+    settings: &[&WINDOW, &FLOOR, &CERTAINTY, &WAIT_CERTAINTY],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -47,71 +51,48 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-/// The longest wait must rise too, with this certainty: where it does not, more come and more get in.
-const WAIT_RISES: f64 = 2.3;
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, _) in model.contested().filter(|(_, lock)| lock.dropped.is_none()) {
-        let window = settings.get(&WINDOW);
-        let Some(series) = model.waiter_series(key, window) else { continue };
-        let last = series.waiting.last().copied().unwrap_or_default();
-        let grows = trend::growth(&series.waiting) >= settings.get(&FLOOR) + 5.0 * last.sqrt()
-            && trend::mann_kendall(&series.waiting) >= settings.get(&CERTAINTY)
-            && trend::mann_kendall(&series.oldest) >= WAIT_RISES
-            && trend::still_grows(&series.waiting);
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, _) in evidence.contested().filter(|(_, lock)| lock.dropped.is_none() && lock.kind.is_held()) {
+        let Some(series) = evidence.waiter_series(key, settings.get(&WINDOW)) else { continue };
+        let least = noise(settings.get(&FLOOR), series.waiting.last());
+        let grows = series.waiting.rises(least, settings.get(&CERTAINTY))
+            && series.oldest.certainty() >= settings.get(&WAIT_CERTAINTY);
         if grows {
-            found.extend(symptom(model, settings, key, &series, window));
+            found.push(symptom(evidence, settings, key, &series));
         }
     }
 }
 
-fn symptom(
-    model: &Evidence<'_>,
-    settings: Scoped<'_>,
-    key: ResourceKey,
-    series: &WaiterSeries,
-    window: Duration,
-) -> Option<Symptom> {
-    let (first, last) = (*series.waiting.first()?, *series.waiting.last()?);
-    let oldest = Duration::try_from_secs_f64(*series.oldest.last()?).ok()?;
-    let sites: BTreeSet<SiteKey> = model.waiters(key).filter_map(|(_, op)| Some(model.task(op.task?)?.site)).collect();
-    let related = sites.iter().filter_map(|site| model.site(*site)).take(4);
-    let certainty = trend::mann_kendall(&series.waiting);
-    Some(Symptom {
-        severity: Severity::Warning,
-        grade: None,
-        subject: describe::resource_subject(model, key, model.waiters(key).count()),
-        summary: format!(
-            "The number of tasks that wait for the {} has grown from {first:.0} to {last:.0} in {}, and the first of them has waited for {}: \
-             more come than get in.",
-            describe::resource(model, key),
-            words::duration(window),
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, series: &WaiterSeries) -> Symptom {
+    let (waiting, window) = (&series.waiting, settings.get(&WINDOW));
+    let tasks = describe::waiting_tasks(evidence, key);
+    let oldest = evidence.flow(key).oldest;
+    let least = noise(settings.get(&FLOOR), waiting.last());
+    Symptom::of_resource(evidence, key, tasks.len())
+        .summary(format!(
+            "The number of tasks that wait for the {} has grown from {:.0} to {:.0} in {}; the first has waited for {}.",
+            describe::resource(evidence, key),
+            waiting.first(),
+            waiting.last(),
+            words::limit(window),
             words::duration(oldest),
-        ),
-        facts: vec![
-            Fact::number("tasks waiting", "tasks", last),
-            Fact::number("growth", "tasks/s", (last - first) / window.as_secs_f64()).from(0.0).over(window),
-            Fact::time("longest present wait", oldest),
-            Fact::number("Mann-Kendall statistic", "deviates", certainty).from(settings.get(&CERTAINTY))
-                .over(window),
-        ],
-        related: related.map(|site| describe::related_site(site, Role::Waiter)).collect(),
-        look_alikes: Vec::new(),
-        cause: Some("What it guards is done more slowly than it is asked for.".to_owned()),
-        recommendation: "Let fewer come, or more get in: turn requests away when the queue is long, put a timeout around the wait, hold the \
-                         lock for less time, or give the semaphore more permits if what it guards can bear it."
-            .to_owned(),
-        class: vec![describe::resource_location(model, key)],
-        scope: Scope {
-            resources: vec![key],
-            sites: sites.into_iter().collect(),
-            last_progress: model.resource(key)?.grants.last().map(|grant| grant.at),
-            ..Scope::default()
-        },
-        strength: f64::INFINITY,
-        since: None,
-    })
+        ))
+        .because(Fact::number("growth of the number of waiters", "tasks", waiting.growth()).from(least).over(window))
+        .because(Fact::number("Mann-Kendall statistic", "deviates", waiting.certainty()).from(settings.get(&CERTAINTY)).over(window))
+        .because(Fact::number("the same of the longest wait", "deviates", series.oldest.certainty())
+            .from(settings.get(&WAIT_CERTAINTY)).over(window))
+        .because(Fact::time("longest present wait", oldest))
+        .involving(describe::related_tasks(evidence, &tasks, Role::Waiter))
+        .touching_sites(describe::sites_of(evidence, tasks))
+        .cause(Some("More tasks ask for it than are served.".to_owned()))
+        .advice(format!(
+            "Let fewer come, or serve more: reject requests while the queue is long, put a timeout around the wait, hold the lock for less \
+             time, or give the semaphore more permits if what it guards can bear it.{}",
+            describe::place_hint(evidence, key),
+        ))
 }

@@ -1,4 +1,4 @@
-//! Futures so large that Tokio put them into a box when they were spawned.
+//! Futures so large that Tokio boxed them when they were spawned.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{DISABLED, Scoped};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
@@ -29,50 +29,40 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-fn scan(model: &Evidence<'_>, _settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, site) in model.sites().filter(|(_, site)| site.is_in_use(model.now())) {
+fn scan(evidence: &Evidence<'_>, _settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    for (key, site) in evidence.sites().filter(|(_, site)| site.is_in_use(evidence.now())) {
         let (size, original) = site.id.sizes;
-        let original_bytes = usize::try_from(original).unwrap_or(usize::MAX);
         if original > 0 && original != size {
-            found.push(symptom(model, (key, site), original_bytes));
+            let bytes = usize::try_from(original).unwrap_or(usize::MAX);
+            found.push(symptom(evidence, (key, site), bytes));
         }
     }
 }
 
-fn symptom(model: &Evidence<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
+fn symptom(evidence: &Evidence<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
     let live = site.live.len();
     let total = bytes.saturating_mul(live);
-    Symptom {
-        severity: Severity::Info,
-        grade: None,
-        subject: describe::site_subject(model, site, &[], live),
-        summary: format!(
-            "The futures of {} take {} each, so that Tokio moves every one to a box of its own before it spawns it; {} alive, which makes {}.",
-            describe::site(site),
+    Symptom::of_site(evidence, key, &[], live)
+        .severity(Severity::Info)
+        .summary(format!(
+            "The futures of {} take {} each, so Tokio boxes every one before it spawns it; {} {} alive, {} in total.",
+            describe::tasks(site),
             words::bytes(bytes),
-            describe::tasks_are(live),
+            words::count(live, "task"),
+            words::agree(live, "is", "are"),
             words::bytes(total),
-        ),
-        facts: vec![
-            Fact::count("size of a future before it was boxed", "bytes", bytes),
-            Fact::count("tasks alive", "tasks", live),
-            Fact::count("memory of all of them", "bytes", total),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: format!(
-            "Make the future smaller: keep large values in a Vec or a Box, drop them before an await, and put Box::pin around the calls of \
-             large async functions inside it. It is a copy at each spawn and a longer poll, not a fault.{}",
+        ))
+        .because(Fact::count("size of a future before it was boxed", "bytes", bytes))
+        .because(Fact::count("tasks alive", "tasks", live))
+        .because(Fact::count("memory of all of them", "bytes", total))
+        .advice(format!(
+            "Make the future smaller: keep large values in a Vec or a Box, drop them before an await, and put Box::pin around the calls of large \
+             async functions inside it. It costs a copy at each spawn and a longer poll; it is not a fault.{}",
             describe::library_hint(&site.id.location),
-        ),
-        class: Vec::new(),
-        scope: Scope { sites: vec![key], ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    }
+        ))
 }

@@ -6,14 +6,14 @@ use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{DISABLED, Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::tokio::TaskKind;
 use crate::words;
 
-static BYTES: Setting<usize> = Setting::new("bytes", 1_024, "futures of this size are reported");
+static BYTES: Setting<usize> = Setting::new("bytes", 1_024, "minimum size of a future, in bytes");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "large-future",
@@ -32,53 +32,42 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    for (key, site) in
-        model.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking && site.is_in_use(model.now()))
-    {
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let in_use = |site: &Site| site.id.kind != TaskKind::Blocking && site.is_in_use(evidence.now());
+    for (key, site) in evidence.sites().filter(|(_, site)| in_use(site)) {
         // What was moved to the heap for its size is as large as before.
         let bytes = usize::try_from(site.id.sizes.0.max(site.id.sizes.1)).unwrap_or(usize::MAX);
         if bytes >= settings.get(&BYTES) {
-            found.push(symptom(model, settings, (key, site), bytes));
+            found.push(symptom(evidence, settings, (key, site), bytes));
         }
     }
 }
 
-fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), bytes: usize) -> Symptom {
     let (limit, live) = (settings.get(&BYTES), site.live.len());
     let total = bytes.saturating_mul(live);
-    Symptom {
-        severity: Severity::Info,
-        grade: None,
-        subject: describe::site_subject(model, site, &[], live),
-        summary: format!(
-            "The futures of {} take {} each (reported from {}); {} alive, which makes {}.",
-            describe::site(site),
+    Symptom::of_site(evidence, key, &[], live)
+        .severity(Severity::Info)
+        .summary(format!(
+            "The futures of {} take {} each (reported from {}); {} {} alive, {} in total.",
+            describe::tasks(site),
             words::bytes(bytes),
             words::bytes(limit),
-            describe::tasks_are(live),
+            words::count(live, "task"),
+            words::agree(live, "is", "are"),
             words::bytes(total),
-        ),
-        facts: vec![
-            Fact::count("size of a future", "bytes", bytes).from(limit),
-            Fact::count("tasks alive", "tasks", live),
-            Fact::count("memory of all of them", "bytes", total),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: format!(
+        ))
+        .because(Fact::count("size of a future", "bytes", bytes).from(limit))
+        .because(Fact::count("tasks alive", "tasks", live))
+        .because(Fact::count("memory of all of them", "bytes", total))
+        .advice(format!(
             "Look for what lives across an await: arrays and buffers (use a Vec), a large value that could be dropped before, and calls of \
              large async functions (put Box::pin around them).{}",
             describe::library_hint(&site.id.location),
-        ),
-        class: Vec::new(),
-        scope: Scope { sites: vec![key], ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    }
+        ))
 }

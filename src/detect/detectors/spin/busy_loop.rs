@@ -1,34 +1,44 @@
-//! A task that never rests: it is polled again and again and gets nowhere.
+//! A task that never rests: it is polled again and again and gets nothing done.
 
 use std::time::Duration;
 
+use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting, Share};
-use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
-use crate::detect::{describe, polls};
+use crate::detect::severity::{Family, Grade};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::look_alike::LookAlike;
+use crate::evidence::pace;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
-use crate::model::history::seconds::Pace;
+use crate::model::history::seconds::{Pace, Second};
 use crate::model::tokio::TaskKind;
 use crate::words;
 
-static POLLS: Setting<f64> = Setting::new("polls", 5_000.0, "so many polls of one task a second");
-static SHARE: Setting<Share> = Setting::new(
-    "share",
-    Share(0.4),
-    "for this share of the time the task is polled or about to be, so that it never rests",
-);
+static POLLS: Setting<f64> = Setting::new("polls", 5_000.0, "minimum polls a second of one task");
+static SHARE: Setting<Share> =
+    Setting::new("share", Share(0.4), "minimum share of the time for which the task is polled or about to be");
 static MEAN: Setting<Duration> =
-    Setting::new("mean", Duration::from_micros(20), "polls of this length on average get no work done");
-static SLICE: Setting<Duration> = Setting::new(
-    "slice",
-    Duration::from_micros(50),
-    "up to this length they are worth knowing, as small slices of work",
+    Setting::new("mean", Duration::from_micros(20), "mean duration below which a poll gets no work done");
+static SLICE: Setting<Duration> =
+    Setting::new("slice", Duration::from_micros(50), "mean duration below which polls are small slices of work");
+static CLONES: Setting<f64> = Setting::new(
+    "clones",
+    pace::CLONES,
+    "minimum registrations for a wake-up a second of a task whose polls fill a core",
 );
-static CLONES: Setting<f64> =
-    Setting::new("clones", polls::CLONES, "or so many registrations for a wake-up a second, in polls that fill a core");
+static SECONDS: Setting<usize> = Setting::new("seconds", 3, "seconds in a row in which a task with short polls spins");
+static SECONDS_IN_LONG_POLLS: Setting<usize> = Setting::new(
+    "seconds-in-long-polls",
+    10,
+    "seconds in a row in which a task with long polls spins; a consumer that drains a burst looks the same until it has done so",
+);
+static IN_STEP: Setting<Share> = Setting::new(
+    "in-step",
+    Share(0.5),
+    "share of its pace at which another spinning task may be what it exchanges messages with",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "busy-loop",
@@ -36,7 +46,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "a task is polled without end and never rests",
     explain: include_str!("../../../../docs/detectors/busy-loop.md"),
-    settings: &[&POLLS, &SHARE, &MEAN, &SLICE, &CLONES],
+    settings: &[&POLLS, &SHARE, &MEAN, &SLICE, &CLONES, &SECONDS, &SECONDS_IN_LONG_POLLS, &IN_STEP],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -47,18 +57,13 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[],
+    look_alikes: &[LookAlike::PingPong, LookAlike::SlicedWork],
     doubt: None,
     scan,
 };
 
-/// So many seconds in a row must show it;
-const SECONDS: usize = 3;
-/// so many where the polls are long, for a consumer that works off a burst looks the same until it has done so.
-const SECONDS_OF_TURNING: usize = 10;
-/// A second of which less is known says nothing.
+/// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
 const KNOWN: Duration = Duration::from_millis(500);
-/// Another task polled at this share of the pace may be what it exchanges messages with.
-const IN_STEP: f64 = 0.5;
 
 /// How a task spins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,54 +73,46 @@ enum Spin {
     /// In very short polls, woken at once after each.
     Yielding,
     /// In long polls, each of many turns around something that is always ready.
-    Turning,
+    InLongPolls,
 }
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let spinning: Vec<_> = model
-        .sites()
-        // One whose introduction was lost in the flood that it causes is of no known kind.
-        .filter(|(_, site)| site.id.kind != TaskKind::Blocking)
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    // A task whose introduction was lost in the flood that it causes is of no known kind.
+    let sites = evidence.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking);
+    let spinning: Vec<(SiteKey, &Site, Pace, Spin)> = sites
         .filter_map(|(key, site)| {
-            let (pace, spin) = spin(model, settings, site)?;
+            let (pace, spin) = spin(evidence, settings, site)?;
             Some((key, site, pace, spin))
         })
         .collect();
     for (key, site, pace, spin) in &spinning {
-        let rate = |pace: &Pace| polls::per_second(pace.polls, pace.time);
-        let partner = spinning.iter().any(|(other, _, its, _)| other != key && rate(its) >= IN_STEP * rate(pace));
-        found.extend(symptom(model, settings, (*key, site), pace, *spin, partner));
+        let in_step = settings.get(&IN_STEP).0 * pace.polls_per_second();
+        let has_partner = spinning.iter().any(|(other, _, its, _)| other != key && its.polls_per_second() >= in_step);
+        found.extend(symptom(evidence, settings, (*key, site), pace, *spin, has_partner));
     }
 }
 
 /// What the busiest task of a site did in the last second, if it span in each of the last ones.
-fn spin(model: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
-    let recent = model.now().minus(2 * model.clock().interval().max(Duration::from_secs(1)));
-    let last: Vec<_> = site
-        .history
-        .all()
-        .rev()
-        .filter(|second| second.fastest.is_none_or(|it| it.time >= KNOWN))
-        .take(SECONDS_OF_TURNING)
-        .collect();
-    let (newest, pace) = (last.first()?, last.first()?.fastest?);
-    if newest.to < recent {
-        return None;
-    }
-    let of_task = last.iter().map_while(|second| second.fastest.filter(|it| it.task == pace.task));
+fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
+    let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
+    let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
+    let latest = site.history.all().rev().filter(is_known).take(settings.get(&SECONDS_IN_LONG_POLLS));
+    let latest: Vec<&Second> = latest.collect();
+    let newest = latest.first().filter(|newest| newest.to >= recent)?;
+    let pace = newest.fastest?;
+    let of_task = latest.iter().map_while(|second| second.fastest.filter(|it| it.task == pace.task));
     let spins: Vec<Spin> = of_task.map_while(|pace| kind(settings, &pace)).collect();
-    let mildest = spins.iter().take(SECONDS).min().copied()?;
-    let needed = if mildest == Spin::Turning { SECONDS_OF_TURNING } else { SECONDS };
+    let mildest = spins.iter().take(settings.get(&SECONDS)).min().copied()?;
+    let needed = settings.get(if mildest == Spin::InLongPolls { &SECONDS_IN_LONG_POLLS } else { &SECONDS });
     (spins.len() >= needed).then_some((pace, mildest))
 }
 
 fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
-    let mean = u32::try_from(pace.polls).ok().and_then(|polls| pace.busy.checked_div(polls))?;
-    let share = |time: Duration| time.as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
-    let fast = polls::per_second(pace.polls, pace.time) >= settings.get(&POLLS);
-    let restless = share(pace.busy + pace.scheduled) >= settings.get(&SHARE).0;
-    if polls::turns(pace, settings.get(&CLONES)) {
-        Some(Spin::Turning)
+    let mean = pace.mean_poll()?;
+    let fast = pace.polls_per_second() >= settings.get(&POLLS);
+    let restless = pace.restless_share() >= settings.get(&SHARE).0;
+    if pace.spins_in_long_polls(settings.get(&CLONES)) {
+        Some(Spin::InLongPolls)
     } else if fast && restless && mean < settings.get(&MEAN) {
         Some(Spin::Yielding)
     } else if fast && restless && mean < settings.get(&SLICE) {
@@ -126,64 +123,49 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
 }
 
 fn symptom(
-    model: &Evidence<'_>,
+    evidence: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     pace: &Pace,
     spin: Spin,
-    partner: bool,
+    has_partner: bool,
 ) -> Option<Symptom> {
-    let task = model.task(pace.task)?;
-    let (polls, clones) = (polls::per_second(pace.polls, pace.time), polls::per_second(pace.clones, pace.time));
-    let share = (pace.busy + pace.scheduled).as_secs_f64() / pace.time.as_secs_f64().max(1e-9);
-    let mean = pace.busy.div_f64(pace.time.as_secs_f64().max(1e-9) * polls.max(1.0));
+    let task = evidence.task(pace.task)?;
+    let (polls, clones) = (pace.polls_per_second(), pace.clones_per_second());
+    let mean = pace.mean_poll().unwrap_or_default();
     let what = match spin {
-        Spin::Turning => format!(
-            "registers for a wake-up {clones:.0} times a second (warning from {}) in polls that fill a core: it turns around something \
-             that is always ready",
-            settings.get(&CLONES),
+        Spin::InLongPolls => format!(
+            "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), in polls that fill a core",
+            words::decimal(clones),
+            words::decimal(settings.get(&CLONES)),
         ),
         Spin::Yielding | Spin::Slices => format!(
-            "is polled {polls:.0} times a second (warning from {}) for {} each and never rests",
-            settings.get(&POLLS),
+            "is polled {} times a second (warning from {}) for {} each and never rests",
+            words::decimal(polls),
+            words::decimal(settings.get(&POLLS)),
             words::duration(mean),
         ),
     };
-    let innocent = partner || spin == Spin::Slices;
-    Some(Symptom {
-        severity: if innocent { Severity::Info } else { Severity::Warning },
-        grade: None,
-        subject: describe::site_subject(model, site, &[pace.task], 1),
-        summary: format!("{} {what}.", describe::task(model, task)),
-        facts: vec![
-            Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time),
-            Fact::share("polled or about to be", share).from(settings.get(&SHARE).0).over(pace.time),
-            Fact::time("mean duration of a poll", mean).from(settings.get(&MEAN)).over(pace.time),
-            Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: match spin {
-            _ if partner => {
-                Some("Another task is polled as often: they may be passing messages to and fro.".to_owned())
-            }
-            Spin::Slices => Some("It may be real work cut into very small slices.".to_owned()),
-            Spin::Turning => Some(
-                "A closed channel in a select! loop, or a stream that has ended, is ready at once in every turn."
-                    .to_owned(),
-            ),
-            Spin::Yielding => {
-                Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else.".to_owned())
-            }
-        },
-        recommendation: format!(
-            "Let the loop await what it waits for instead of asking again and again. In a select! loop end the loop, or disable the branch, \
-             when recv() returns None; in a hand-written future keep the waker and wake it only when there is something new.{}",
+    let cause = match spin {
+        Spin::InLongPolls => {
+            Some("A closed channel in a select! loop, or a stream that has ended, is ready at once in every turn.")
+        }
+        Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
+        Spin::Slices => None,
+    };
+    let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
+        .unless(has_partner.then_some(LookAlike::PingPong))
+        .unless((spin == Spin::Slices).then_some(LookAlike::SlicedWork))
+        .summary(format!("{} {what}.", describe::task(evidence, task)))
+        .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
+        .because(Fact::share("time polled or about to be", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))
+        .because(Fact::time("mean duration of a poll", mean).below(settings.get(&MEAN)).over(pace.time))
+        .because(Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time))
+        .cause(cause.filter(|_| !has_partner).map(str::to_owned))
+        .advice(format!(
+            "Let the loop await what it waits for instead of asking again and again. In a select! loop, end the loop or disable the branch when \
+             recv() returns None. In a hand-written future, keep the waker and wake it only when there is something new.{}",
             describe::library_hint(&site.id.location),
-        ),
-        class: Vec::new(),
-        scope: Scope { sites: vec![key], tasks: vec![pace.task], ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    })
+        ));
+    Some(symptom)
 }

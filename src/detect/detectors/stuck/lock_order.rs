@@ -9,12 +9,13 @@ use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::subject::Role;
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::lock_order::{LockId, LockOrder};
-use crate::model::{ResourceKey, SiteKey};
+use crate::model::SiteKey;
+use crate::words;
 
-static TIMES: Setting<usize> = Setting::new("times", 2, "each order must have been seen so often");
+static TIMES: Setting<usize> = Setting::new("times", 2, "minimum number of times that each order was seen");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lock-order",
@@ -33,16 +34,17 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: false,
     explained_by: &[Cause::involved("deadlock")],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
 /// One spawn site's order of two locks.
-type Way<'a> = (SiteKey, &'a LockOrder);
+type SiteOrder<'a> = (SiteKey, &'a LockOrder);
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
-    let orders = model.lock_orders();
-    let mut told: BTreeSet<(&LockId, &LockId)> = BTreeSet::new();
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    let orders = evidence.lock_orders();
+    let mut reported: BTreeSet<(&LockId, &LockId)> = BTreeSet::new();
     for ((outer, inner, site), one) in orders {
         let opposite = orders.iter().find(|((first, then, other), back)| {
             first == inner && then == outer && other != site && are_apart(settings, (*site, one), (*other, back))
@@ -52,58 +54,49 @@ fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
         let both_ways =
             |site: SiteKey, order: (&LockId, &LockId)| orders.contains_key(&(order.1.clone(), order.0.clone(), site));
         let doubtful = both_ways(*site, (outer, inner)) || both_ways(*other, (first, then));
-        if !doubtful && outer < inner && told.insert((outer, inner)) {
-            found.extend(symptom(model, settings, (*site, one), (*other, back)));
+        if !doubtful && outer < inner && reported.insert((outer, inner)) {
+            found.extend(symptom(evidence, settings, (*site, one), (*other, back)));
         }
     }
 }
 
 /// Whether both orders were seen often enough, and not always inside one common lock.
-fn are_apart(settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) -> bool {
+fn are_apart(settings: Scoped<'_>, one: SiteOrder<'_>, other: SiteOrder<'_>) -> bool {
     let enough = settings.get(&TIMES);
     one.1.times >= enough && other.1.times >= enough && !one.1.shares_a_gate_with(other.1)
 }
 
-fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, one: Way<'_>, other: Way<'_>) -> Option<Symptom> {
-    let (first, second) = (model.site(one.0)?, model.site(other.0)?);
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, one: SiteOrder<'_>, other: SiteOrder<'_>) -> Option<Symptom> {
+    let (first, second) = (evidence.site(one.0)?, evidence.site(other.0)?);
     let (outer, inner) = one.1.locks;
     let enough = settings.get(&TIMES);
-    let places = [outer, inner].map(|lock| describe::resource_location(model, lock));
-    let locks: Vec<ResourceKey> = [outer, inner, other.1.locks.0, other.1.locks.1].into();
-    let mut sites = [first, second].map(|site| format!("{} {}", site.id.name, site.id.location));
-    sites.sort();
-    Some(Symptom {
-        severity: Severity::Info,
-        grade: None,
-        subject: describe::resource_subject(model, outer, 2),
-        summary: format!(
-            "Two sites take the same two locks in opposite order: {} holds the {} and takes the {} ({} times seen), {} does it the other \
-             way round ({} times seen, from {enough} on it counts). When both get their first lock at the same time, neither can go on unless a \
-             timeout ends its wait.",
+    let symptom = Symptom::of_resource(evidence, outer, 2)
+        .severity(Severity::Info)
+        .class([
+            evidence.resource_class(outer),
+            evidence.resource_class(inner),
+            evidence.site_class(one.0),
+            evidence.site_class(other.0),
+        ])
+        .summary(format!(
+            "Two sites take the same two locks in opposite order (reported from {}): {} holds the {} and takes the {}, {} does the reverse. When \
+             both get their first lock at the same time, they deadlock.",
+            words::count(enough, "sighting"),
             describe::site(first),
-            describe::resource(model, outer),
-            describe::resource(model, inner),
-            one.1.times,
+            describe::resource(evidence, outer),
+            describe::resource(evidence, inner),
             describe::site(second),
-            other.1.times,
-        ),
-        facts: vec![
-            Fact::count("sightings of the one order", "sightings", one.1.times).from(enough),
-            Fact::count("sightings of the other order", "sightings", other.1.times).from(enough),
-        ],
-        related: vec![
-            describe::related_site(first, Role::Holder),
-            describe::related_site(second, Role::Holder),
-            describe::related_resource(model, inner),
-        ],
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: "Take these locks in one order everywhere, or drop the first guard before taking the second, also across an await. If \
-                         both are always needed together, put what they protect under one lock."
-            .to_owned(),
-        class: places.into_iter().chain(sites).collect(),
-        scope: Scope { resources: locks, sites: vec![one.0, other.0], ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    })
+        ))
+        .because(Fact::count("sightings of the one order", "sightings", one.1.times).from(enough))
+        .because(Fact::count("sightings of the other order", "sightings", other.1.times).from(enough))
+        .involving(describe::related_sites(evidence, &[one.0, other.0], Role::Holder))
+        .involving([describe::related_resource(evidence, inner)])
+        .advice(format!(
+            "Take these locks in one order everywhere, or drop the first guard before taking the second, also across an await. If both are \
+             always needed together, put what they protect under one lock.{}",
+            describe::place_hint(evidence, outer),
+        ))
+        .touching([inner, other.1.locks.0, other.1.locks.1])
+        .touching_sites([one.0, other.0]);
+    Some(symptom)
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::severity::{Family, Grade, Severity};
-use crate::detect::symptom::{Fact, Scope, Symptom};
+use crate::detect::severity::{Family, Grade};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::model::entity::task::Task;
 use crate::model::tokio::TaskKind;
 use crate::model::{SiteKey, TaskKey};
 use crate::words;
 
-static IDLE: Setting<Duration> = Setting::new("idle", Duration::from_secs(1), "the task has been idle for so long");
+static IDLE: Setting<Duration> =
+    Setting::new("idle", Duration::from_secs(1), "minimum time for which the task has been idle");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lost-waker",
@@ -33,73 +34,63 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: false,
     explained_by: &[],
+    look_alikes: &[],
     doubt: None,
     scan,
 };
 
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.get(&IDLE);
     let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
-    for (key, task) in model.unwakeable() {
-        let idle = model.running_since(task.stats.idle_from());
+    for (key, task) in evidence.unwakeable() {
+        let idle = evidence.running_since(task.stats.idle_from());
         // The future of `block_on` is woken by its thread being unparked, which no counter shows.
-        if task.kind != TaskKind::BlockOn && idle >= limit && !may_have_finished(model, task) {
+        if task.kind != TaskKind::BlockOn && idle >= limit && !may_have_finished(evidence, task) {
             sites.entry(task.site).or_default().push((idle, key));
         }
     }
     for (site, mut tasks) in sites {
         tasks.sort_unstable_by(|one, other| other.cmp(one));
-        found.extend(symptom(model, site, &tasks, limit));
+        found.extend(symptom(evidence, site, &tasks, limit));
     }
 }
 
 /// Whether the task may be done and only listed because a blocking job that it started still runs, which keeps its span open. Usually
 /// the counters tell; a wake too many hides it from them.
-fn may_have_finished(model: &Evidence<'_>, task: &Task) -> bool {
+fn may_have_finished(evidence: &Evidence<'_>, task: &Task) -> bool {
     let last_poll = task.stats.poll.started.unwrap_or(task.stats.created);
-    let blocking = model.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
+    let blocking = evidence.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
     let mut jobs = blocking.flat_map(|(_, site)| site.live.iter());
     jobs.any(|(created, key)| {
         *created >= task.stats.created
             && *created <= last_poll
-            && model.task(*key).is_some_and(|job| !job.is_worker_thread() && !job.is_block_in_place())
+            && evidence.task(*key).is_some_and(|job| !job.is_worker_thread() && !job.is_block_in_place())
     })
 }
 
-fn symptom(model: &Evidence<'_>, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Duration) -> Option<Symptom> {
-    let site = model.site(key)?;
+fn symptom(evidence: &Evidence<'_>, key: SiteKey, tasks: &[(Duration, TaskKey)], limit: Duration) -> Option<Symptom> {
     let (idle, worst) = *tasks.first()?;
-    let task = model.task(worst)?;
+    let task = evidence.task(worst)?;
     let keys: Vec<TaskKey> = tasks.iter().map(|(_, key)| *key).collect();
-    let others = match tasks.len() {
-        1 => String::new(),
-        many => format!(" So have {} more of its kind.", many - 1),
+    let others = match tasks.len() - 1 {
+        0 => String::new(),
+        more => format!(" {} {} the same.", words::count(more, "more task"), words::agree(more, "does", "do")),
     };
-    Some(Symptom {
-        severity: Severity::Warning,
-        grade: None,
-        subject: describe::site_subject(model, site, &keys, tasks.len()),
-        summary: format!(
-            "{} has been waiting for {} (warning from {}) and no waker of it exists any more: nothing can ever wake it.{others}",
-            describe::task(model, task),
+    let symptom = Symptom::of_site(evidence, key, &keys, tasks.len())
+        .summary(format!(
+            "{} has been idle for {} (warning from {}) and no waker for it exists: nothing can wake it.{others}",
+            describe::task(evidence, task),
             words::duration(idle),
-            words::duration(limit),
-        ),
-        facts: vec![
-            Fact::time("idle", idle).from(limit),
-            Fact::count("wakers that exist", "wakers", 0).from(0),
-            Fact::count("tasks without a waker", "tasks", tasks.len()).from(1),
-        ],
-        related: Vec::new(),
-        look_alikes: Vec::new(),
-        cause: None,
-        recommendation: "Look at the hand-written futures and poll functions that this task awaits: each must keep a clone of the context's \
-                         waker before it returns Poll::Pending, and pass it on to what it polls. A future that is meant to wait for ever, \
-                         like std::future::pending(), looks the same."
-            .to_owned(),
-        class: Vec::new(),
-        scope: Scope { sites: vec![key], tasks: keys, ..Scope::default() },
-        strength: f64::INFINITY,
-        since: None,
-    })
+            words::limit(limit),
+        ))
+        .because(Fact::time("idle", idle).from(limit))
+        .because(Fact::count("wakers that exist", "wakers", 0).below(1))
+        .because(Fact::count("tasks without a waker", "tasks", tasks.len()).from(1))
+        .advice(
+            "Look at the hand-written futures and poll functions that this task awaits: each must keep a clone of the context's waker before it \
+             returns Poll::Pending, and pass it on to what it polls. A future that is meant to wait for ever, like std::future::pending(), looks \
+             the same.",
+        )
+        .since(Some(evidence.now().minus(idle)));
+    Some(symptom)
 }

@@ -1,30 +1,41 @@
-//! Permits of a semaphore that nobody holds any more and nobody gave back.
+//! Permits of a semaphore that no task holds any more and none released.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
+use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::severity::{Family, Grade, Severity};
+use crate::detect::severity::{Family, Grade};
 use crate::detect::subject::Role;
-use crate::detect::symptom::{Fact, Scope, Symptom};
-use crate::detect::{demand, describe};
+use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
-use crate::evidence::waiters::Unanswered;
+use crate::evidence::look_alike::LookAlike;
 use crate::model::entity::resource::Resource;
+use crate::model::history::waits::A_WAIT;
 use crate::model::tokio::ResourceKind;
-use crate::model::{ResourceKey, SiteKey, TaskKey};
+use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
-static STANDSTILL: Setting<Duration> =
-    Setting::new("standstill", Duration::from_secs(5), "nobody has got a permit and somebody has waited for so long");
-
+static STANDSTILL: Setting<Duration> = Setting::new(
+    "standstill",
+    Duration::from_secs(5),
+    "minimum time for which somebody has waited and no task has acquired a permit",
+);
 static WARNING: Setting<Duration> = Setting::new(
     "warning",
     Duration::from_secs(15),
-    "from then on it is a warning: pools of connections that are lent to other tasks look the same for a while",
+    "the same time that is a warning: pools of connections that are lent to other tasks look the same for a while",
 );
+static CONSUMED: Setting<f64> = Setting::new(
+    "consumed",
+    6.0,
+    "the same as a multiple of the standstill, where no permit was ever released: permits may be meant to be used up",
+);
+static PAST: Setting<f64> =
+    Setting::new("past", 3.0, "the same as a multiple of the longest wait that ended with a grant");
+static SEVERAL: Setting<usize> =
+    Setting::new("several", 3, "minimum number of tasks that waited and gave up, where none waits that long");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "permit-leak",
@@ -32,7 +43,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "permits of a semaphore are gone for good",
     explain: include_str!("../../../../docs/detectors/permit-leak.md"),
-    settings: &[&STANDSTILL, &WARNING],
+    settings: &[&STANDSTILL, &WARNING, &CONSUMED, &PAST, &SEVERAL],
     timing: Timing {
         updates: 2,
         hold: Duration::from_secs(1),
@@ -43,139 +54,124 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Everything,
     recovers: false,
     explained_by: &[Cause::involved("deadlock"), Cause::involved("futurelock")],
+    look_alikes: &[LookAlike::LentElsewhere, LookAlike::Quota],
     doubt: None,
     scan,
 };
 
-/// Where no permit was ever given back, it takes so many times longer to tell a leak from permits that are meant to be used up.
-const CONSUMED: u32 = 6;
-/// So many different tasks have waited and given up, where none waits for as long as it takes.
-const SEVERAL: usize = 3;
-/// Who got in after less than this did not have to wait for somebody else.
-const A_WAIT: Duration = Duration::from_millis(2);
-/// A standstill is longer than so many times the longest wait that ended well.
-const PAST: u32 = 3;
-
-fn scan(model: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let kinds = [ResourceKind::Semaphore, ResourceKind::Mutex];
-    for (key, lock) in model.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
-        let Some(limit) = limit(model, settings, key, lock) else { continue };
-        let limit = limit + model.quality().lag.unwrap_or_default();
-        let last = lock.grants.last().map(|grant| (grant.at, model.running_since(grant.at)));
-        let (Some(in_vain), Some((at, last))) = (model.unanswered(key), last) else { continue };
-        let age = in_vain.lasts.min(last);
-        if age < limit || !model.nobody_can_release(key) {
+    for (key, lock) in evidence.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
+        let Some(limit) = limit(evidence, settings, key, lock) else { continue };
+        let (flow, limit) = (evidence.flow(key), limit + evidence.quality().lag.unwrap_or_default());
+        let (Some(age), Some(at)) = (flow.unserved_for(), flow.last_grant) else { continue };
+        if age < limit || !evidence.nobody_can_release(key) {
             continue;
         }
-        // One that waits with a timeout again and again may wait for a signal, or be a task of many futures that has what others of them want.
-        if model.longest_present_wait(key).is_some_and(|wait| wait >= limit)
-            || model.gave_up_since(key, at).len() >= SEVERAL
-        {
-            found.extend(symptom(model, settings, key, Unanswered { lasts: age, ..in_vain }));
+        // One that waits with a timeout again and again may wait for a signal, or be a task of many futures that has what others of them
+        // want.
+        if flow.oldest >= limit || evidence.gave_up_since(key, at).len() >= settings.get(&SEVERAL) {
+            found.extend(symptom(evidence, settings, key, lock, age));
         }
     }
 }
 
 /// After how long a standstill permits are taken for lost; never where they come from elsewhere, as those of a signal or a rate limit do.
-fn limit(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, lock: &Resource) -> Option<Duration> {
-    // Who has waited long before and got in at last may have to wait longer still.
-    let standstill = settings.get(&STANDSTILL).max(lock.waits.longest() * PAST);
-    let fed = model.waiter_history(key).is_some_and(|it| it.is_replenished_externally());
-    if fed || lock.permits.capacity == Some(0) {
+fn limit(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, lock: &Resource) -> Option<Duration> {
+    let replenished = evidence.waiter_history(key).is_some_and(|it| it.is_replenished_externally());
+    if replenished || lock.permits.capacity == Some(0) {
         return None;
     }
+    // Where a task has waited long before and acquired it at last, one may have to wait longer still.
+    let standstill = settings.get(&STANDSTILL).max(lock.waits.longest().mul_f64(settings.get(&PAST)));
     Some(match lock.permits.capacity {
         _ if lock.kind == ResourceKind::Mutex => 2 * standstill,
-        // Permits that were taken more often than there are of them were given back, and no longer are.
+        // Permits that were acquired more often than there are of them were released, and no longer are.
         Some(capacity) if lock.grants.total() > capacity => standstill,
-        // Each of them was taken once: that may be what they are for.
-        Some(_) => CONSUMED * standstill,
+        // Each of them was acquired once: that may be what they are for.
+        Some(_) => standstill.mul_f64(settings.get(&CONSUMED)),
         None => standstill,
     })
 }
 
-/// How sure a leak is that is known by its age and by those who gave up.
-fn severity(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, it: Unanswered) -> Severity {
-    let warning = settings.get(&WARNING);
-    let Some(semaphore) = model.resource(key).filter(|_| it.lasts >= warning) else { return Severity::Info };
-    if semaphore.permits.capacity.is_some() || model.longest_present_wait(key).is_some_and(|wait| wait >= warning) {
-        return Severity::Warning;
+/// What else a leak may be that is known by its age and by those who gave up.
+fn look_alike(
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    semaphore: &Resource,
+    age: Duration,
+) -> Option<LookAlike> {
+    let (warning, flow) = (settings.get(&WARNING), evidence.flow(key));
+    if age < warning {
+        return Some(LookAlike::LentElsewhere);
+    }
+    if semaphore.permits.capacity.is_some() || flow.oldest >= warning {
+        return None;
     }
     // Where each waits for a moment only, a semaphore that was not seen new may be a signal for which some tasks look out again and again,
     // or, as long as nobody has waited for a permit and got it, a quota that will be filled again.
-    let last = semaphore.grants.last().map_or(semaphore.created, |grant| grant.at);
-    let is_quota = semaphore.waits.longest() < A_WAIT && it.lasts < CONSUMED * settings.get(&STANDSTILL);
-    let fails = demand::most_failed(model, semaphore, last, Duration::ZERO);
-    if fails && !is_quota { Severity::Warning } else { Severity::Info }
+    let last = flow.last_grant.unwrap_or(semaphore.created);
+    let may_be_refilled =
+        semaphore.waits.longest() < A_WAIT && age < settings.get(&STANDSTILL).mul_f64(settings.get(&CONSUMED));
+    let fails = evidence.most_waits_failed(semaphore, last, Duration::ZERO);
+    (!fails || may_be_refilled).then_some(LookAlike::Quota)
 }
 
-fn symptom(model: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, it: Unanswered) -> Option<Symptom> {
-    let semaphore = model.resource(key)?;
-    let age = it.lasts;
-    let waiting: Vec<TaskKey> = model.waiters(key).filter_map(|(_, op)| op.task).collect();
-    let sites = describe::waiting_sites(model, key).len();
-    let last = semaphore.grants.last()?;
-    let culprit = last.site.and_then(|site| model.site(site));
-    let mut related: Vec<_> = culprit.map(|site| describe::related_site(site, Role::Culprit)).into_iter().collect();
-    related.extend(waiting.iter().take(4).filter_map(|task| describe::related_task(model, *task, Role::Waiter)));
-    related.dedup();
-    let limit = settings.get(&STANDSTILL);
-    let gave_up = semaphore.given_up.iter().rev().take_while(|given_up| given_up.at >= last.at).map(|it| it.task);
-    let concerned = waiting.iter().copied().chain(gave_up).filter_map(|task| Some(model.task(task)?.site));
-    let concerned: Vec<SiteKey> = concerned.collect::<BTreeSet<_>>().into_iter().collect();
-    let what = if semaphore.kind == ResourceKind::Mutex { "into" } else { "a permit of" };
+fn symptom(
+    evidence: &Evidence<'_>,
+    settings: Scoped<'_>,
+    key: ResourceKey,
+    semaphore: &Resource,
+    age: Duration,
+) -> Option<Symptom> {
+    let (flow, last) = (evidence.flow(key), semaphore.grants.last()?);
+    let waiting: Vec<TaskKey> = describe::waiting_tasks(evidence, key);
+    let gave_up = semaphore.given_up.iter().rev().take_while(|it| it.at >= last.at).map(|it| it.task);
+    let concerned = describe::sites_of(evidence, waiting.iter().copied().chain(gave_up));
+    let what = if semaphore.kind == ResourceKind::Mutex { "" } else { "a permit of " };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
-    Some(Symptom {
-        severity: severity(model, settings, key, it),
-        grade: None,
-        subject: describe::resource_subject(model, key, waiting.len()),
-        summary: format!(
-            "Nobody has got {what} the {}{capacity} for {} (warning from {}): {}{}, and none of the tasks that got in before can let \
-             go of it.",
-            describe::resource(model, key),
+    let cause = if flow.given_up > 0 {
+        "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or what was lent with them, such as a connection of a pool, is \
+         kept somewhere and not released."
+    } else {
+        "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more; or whoever \
+         adds them with add_permits has stopped."
+    };
+    let symptom = Symptom::of_resource(evidence, key, waiting.len())
+        .unless(look_alike(evidence, settings, key, semaphore, age))
+        .summary(format!(
+            "No task has acquired {what}the {}{capacity} for {} (warning from {}), and none that acquired it before can release it. {}{}.",
+            describe::resource(evidence, key),
             words::duration(age),
-            words::duration(settings.get(&WARNING)),
+            words::limit(settings.get(&WARNING)),
             match waiting.len() {
-                0 => "nobody waits for it at this moment".to_owned(),
-                1 => "1 task waits for it".to_owned(),
-                waiting => format!("{waiting} tasks wait for it"),
+                0 => "No task waits at this moment".to_owned(),
+                count => format!("{} {}", words::count(count, "task"), words::agree(count, "waits", "wait")),
             },
-            match it.given_up {
+            match flow.given_up {
                 0 => String::new(),
-                1 => ", 1 wait was given up in that time".to_owned(),
-                given_up => format!(", {given_up} waits were given up in that time"),
+                given_up => {
+                    let given_up = usize::try_from(given_up).unwrap_or(usize::MAX);
+                    let waits = words::count(given_up, "wait");
+                    format!(", {waits} {} given up", words::agree(given_up, "was", "were"))
+                }
             },
-        ),
-        facts: vec![
-            Fact::time("time without a grant", age).from(limit),
-            Fact::count("tasks waiting", "tasks", waiting.len()).from(1),
-            Fact::count("spawn sites waiting", "sites", sites),
-            Fact::count("waits given up", "waits", usize::try_from(it.given_up).unwrap_or(usize::MAX)),
-        ],
-        related,
-        look_alikes: Vec::new(),
-        cause: Some(if it.given_up > 0 {
-            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or what was lent with them, such as a connection of a \
-             pool, is kept somewhere and not given back."
-                .to_owned()
-        } else {
-            "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or are held by the very tasks that wait for more; or \
-             whoever hands them out with add_permits has stopped."
-                .to_owned()
-        }),
-        recommendation: "Look for paths on which a permit is taken and forget() is called without add_permits() to follow, also on errors. \
-                         Keep the guard in a variable that is dropped at the end of the work. A task that needs several permits must take \
-                         them at once, with acquire_many."
-            .to_owned(),
-        class: vec![describe::resource_location(model, key)],
-        scope: Scope {
-            resources: vec![key],
-            sites: concerned,
-            tasks: waiting,
-            last_progress: Some(last.at),
-            ..Scope::default()
-        },
-        strength: f64::INFINITY,
-        since: None,
-    })
+        ))
+        .because(Fact::time("time without a grant while somebody waits", age).from(settings.get(&STANDSTILL)))
+        .because(Fact::count("tasks waiting", "tasks", waiting.len()))
+        .because(Fact::count("waits given up", "waits", usize::try_from(flow.given_up).unwrap_or(usize::MAX)))
+        .involving(describe::related_sites(evidence, &last.site, Role::Culprit))
+        .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
+        .cause(Some(cause.to_owned()))
+        .advice(format!(
+            "Look for paths on which a permit is acquired and forget() is called without add_permits() to follow, also on errors. Keep the guard in \
+             a variable that is dropped at the end of the work. A task that needs several permits must acquire them at once, with \
+             acquire_many.{}",
+            describe::place_hint(evidence, key),
+        ))
+        .touching_tasks(evidence, waiting)
+        .touching_sites(concerned)
+        .since(Some(evidence.now().minus(age)));
+    Some(symptom)
 }

@@ -60,6 +60,9 @@ impl Timeline {
                 finding.symptom.subject.location,
                 finding.symptom.summary,
             );
+            for look_alike in finding.look_alikes() {
+                let _ = writeln!(text, "           {}", look_alike.describe());
+            }
         }
         if text.is_empty() { "nothing\n".to_owned() } else { text }
     }

@@ -1,0 +1,55 @@
+//! What a lock is for, where that makes a queue at it harmless: workers around one receiver, a leader and its standbys.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::holders::Holder;
+use super::view::Evidence;
+use crate::model::time::Timestamp;
+use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, SiteKey};
+
+/// A site at which nothing was spawned for this long is not growing.
+const NO_BIRTHS: Duration = Duration::from_secs(3);
+/// How far back holders are looked at.
+const HOLDERS: Duration = Duration::from_secs(20);
+/// A task that was polled within this time is at work,
+const ACTIVE: Duration = Duration::from_secs(10);
+/// if that was this long after it had acquired the lock.
+const SETTLED: Duration = Duration::from_secs(1);
+
+impl Evidence<'_> {
+    /// Whether those who use a lock are idle workers that take turns at one receiver: all of one site of the service, none spawned lately, no
+    /// more of them waiting than before, and who holds the lock mostly waits for nothing that is seen. A convoy behind a slow call that is not
+    /// seen looks the same. Tasks that a library spawns, such as connections, are not workers.
+    pub fn is_idle_pool(&self, key: ResourceKey) -> bool {
+        let Some(lock) = self.resource(key).filter(|lock| lock.kind == ResourceKind::Mutex) else { return false };
+        let from = self.now().minus(HOLDERS);
+        let recent = lock.grants.newest_first().take_while(|grant| grant.at >= from).filter_map(|grant| grant.site);
+        let waiting = self.waiters(key).filter_map(|(_, op)| Some(self.task(op.task?)?.site));
+        let holding = self.holders(key).first().and_then(|holder| Some(self.task(holder.task)?.site));
+        let sites: BTreeSet<SiteKey> = recent.chain(waiting).chain(holding).collect();
+        let (Some(site), 1) = (sites.first(), sites.len()) else { return false };
+        let is_fixed = self.site(*site).is_some_and(|site| {
+            let newest = site.live.iter().next_back().map_or(Timestamp::default(), |(born, _)| *born);
+            !site.id.location.is_library() && newest < self.now().minus(NO_BIRTHS)
+        });
+        is_fixed && !self.more_wait(key) && self.holders_mostly_wait_unseen(key, from)
+    }
+
+    fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
+        let snapshots = self.waiter_history(key).into_iter().flat_map(|history| history.since(from));
+        let waits: Vec<bool> = snapshots.filter_map(|it| it.holder_waits).collect();
+        let seen = waits.iter().filter(|seen| **seen).count();
+        3 * seen <= 2 * waits.len()
+    }
+
+    /// Whether the first to acquire a lock has kept it ever since and is at work all the time, while no more come: standbys wait for a leader to
+    /// go like that. One that is stuck does not work, and a lock that has changed hands before is no office for life.
+    pub fn is_leader(&self, key: ResourceKey, holder: Holder) -> bool {
+        let at_work = self.now().minus(ACTIVE).max(holder.since.plus(SETTLED));
+        let works = self.task(holder.task).is_some_and(|task| task.stats.poll.started > Some(at_work));
+        let only_one = self.resource(key).is_some_and(|lock| lock.grants.total() == 1);
+        only_one && works && !self.more_wait(key)
+    }
+}

@@ -1,0 +1,80 @@
+//! How a task spends its time when it never rests: in very short polls, or in long ones of many turns around something that is always ready.
+
+use std::time::Duration;
+
+use crate::model::history::seconds::Pace;
+
+/// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
+const FULL: f64 = 0.8;
+/// is polled for this share of it, where other threads want its core too,
+const BUSY: f64 = 0.4;
+/// and registers for a wake-up this many times in each poll.
+const TURNS: f64 = 10.0;
+
+/// This many registrations for a wake-up a second are no ordinary waiting.
+pub const CLONES: f64 = 5_000.0;
+
+impl Pace {
+    /// Polls a second.
+    pub fn polls_per_second(&self) -> f64 {
+        self.per_second(self.polls)
+    }
+
+    /// Registrations for a wake-up a second.
+    pub fn clones_per_second(&self) -> f64 {
+        self.per_second(self.clones)
+    }
+
+    /// The mean duration of a poll, if there were any.
+    pub fn mean_poll(&self) -> Option<Duration> {
+        u32::try_from(self.polls).ok().and_then(|polls| self.busy.checked_div(polls))
+    }
+
+    /// The share of the time for which the task was polled or about to be.
+    pub fn restless_share(&self) -> f64 {
+        self.share(self.busy + self.scheduled)
+    }
+
+    /// Whether it spins on something that is always ready: its polls are long because of that, and it registers for a wake-up at least this
+    /// many times a second.
+    pub fn spins_in_long_polls(&self, clones: f64) -> bool {
+        self.clones_per_second() >= clones
+            && self.clones_per_second() / self.polls_per_second().max(1.0) >= TURNS
+            && self.share(self.busy) >= BUSY
+            && self.restless_share() >= FULL
+    }
+
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.time.as_secs_f64().max(1e-9)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of one second")]
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TaskKey;
+
+    fn pace(polls: u64, busy: u64, scheduled: u64, clones: u64) -> Pace {
+        let [time, busy, scheduled] = [1_000, busy, scheduled].map(Duration::from_millis);
+        Pace { task: TaskKey::default(), time, polls, busy, scheduled, clones }
+    }
+
+    #[test]
+    fn a_spin_in_long_polls_fills_a_core_and_registers_all_the_time() {
+        for (case, pace, spins) in [
+            ("a closed channel in select!", pace(450, 950, 40, 16_000), true),
+            ("a yield loop: a clone a poll", pace(45_000, 300, 600, 45_000), false),
+            ("a busy worker that rests", pace(450, 500, 40, 16_000), false),
+            ("a computation", pace(450, 950, 40, 450), false),
+        ] {
+            assert_eq!(pace.spins_in_long_polls(CLONES), spins, "{case}");
+        }
+        assert_eq!(pace(100, 500, 0, 0).mean_poll(), Some(Duration::from_millis(5)));
+        assert_eq!(pace(0, 0, 0, 0).mean_poll(), None);
+    }
+}
