@@ -209,7 +209,40 @@ expired_at = 2999-12-31T23:59:59+01:00
         flags.expected.push("listener".to_owned());
         flags.settings.push("deadlock.enabled=false".to_owned());
         let config = resolve(folder.path(), OWN, flags, &[("TOKIO_CANARY_MIN_UPDATES", "7")]);
-        insta::assert_snapshot!(shown(&config, folder.path(), false));
+        insta::assert_snapshot!(shown(&config, folder.path(), false), @r#"
+        # The values in force, each with its origin.
+        # Later wins: default < your own file < ./tokio-canary.toml < --config < environment < flags.
+        # Read: FOLDER/own.toml
+
+        targets = ["http://localhost:1"]  # FOLDER/own.toml:2
+        min-updates = 7  # TOKIO_CANARY_MIN_UPDATES
+        log-file = "a \"b\" \\ c"  # FOLDER/own.toml:3
+
+        [detectors.long-polls]
+        mean = "1m 30s 5ms"  # FOLDER/own.toml:7
+        share = 0.5  # FOLDER/own.toml:6
+
+        [detectors.deadlock]
+        enabled = false  # --set
+
+        [detectors.vanished-singleton]
+        expect = ["listener"]  # --expect
+
+        [[output]]  # FOLDER/own.toml:9
+        format = "ndjson"
+        path = "out"
+
+        [[suppress]]  # FOLDER/own.toml:13
+        detector = "deadlock"
+        name = ["a*", "\U0000202Eb"]
+        statement = "why"
+        expired_at = 2027-01-14T00:00:00Z  # expired: its findings count again
+
+        [[suppress]]  # FOLDER/own.toml:19
+        location = "src/*"
+        statement = "why not"
+        expired_at = 2999-12-31T22:59:59Z
+        "#);
     }
 
     #[test]
