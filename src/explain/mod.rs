@@ -9,17 +9,7 @@ use std::fmt::Write;
 pub use self::page::{links, markdown, prose, settings_section};
 pub use self::terminal::{Look, page};
 
-use crate::detect::detector::Detector;
-use crate::detect::detectors::{DETECTORS, detector};
-
-/// The detector of this name.
-///
-/// # Errors
-/// There is no such detector; the sentence names those that there are.
-pub fn find(id: &str) -> Result<&'static Detector, String> {
-    let ids = || DETECTORS.iter().map(|detector| detector.id).collect::<Vec<_>>().join(", ");
-    detector(id).ok_or_else(|| format!("there is no detector `{id}`; the detectors are {}.", ids()))
-}
+use crate::detect::detectors::DETECTORS;
 
 /// The list of all detectors, one a line.
 pub fn list() -> String {

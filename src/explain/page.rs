@@ -45,7 +45,7 @@ pub fn links<'a>(detector: &Detector, line: &'a str) -> Vec<(&'a str, &'a str, &
 pub fn settings_section(detector: &Detector, settings: &Settings) -> String {
     let id = detector.id;
     let mut text = format!(
-        "{SETTINGS}\nChange one with `--set {id}.KEY=VALUE`, or in the section `[{id}]` of the configuration file.\n\n\
+        "{SETTINGS}\nChange one with `--set {id}.KEY=VALUE`, or in the section `[detectors.{id}]` of a configuration file.\n\n\
          | key | value | what it is |\n|:--|:--|:--|\n"
     );
     for setting in detector.all_settings() {
@@ -96,12 +96,13 @@ fn find(own: &Detector, key: &str) -> Option<(&'static str, &'static dyn AnySett
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::assignment::Assignment;
 
     #[test]
     fn numbers_in_the_text_are_those_of_the_settings() {
         let detector = detectors::detector("blocked-worker").expect("a detector");
         let mut settings = Settings::default();
-        detectors::configure(&mut settings, "blocked-worker.critical=3s").expect("a setting");
+        Assignment::parse("blocked-worker.critical=3s").expect("a setting").apply(&mut settings);
         for (line, shown) in [
             ("from [1 s][critical] on", "from 3\u{a0}s on"),
             ("[1 s][critical]", "3\u{a0}s"),

@@ -3,20 +3,24 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-use super::print;
+use super::{note, print};
+use crate::config::{Config, Flags, Origin, Sources};
+use crate::detect::assignment;
 use crate::detect::settings::Settings;
 use crate::explain::{self, Look};
 
-/// The pager where the environment names none: `-F` leaves at once if the page fits, `-R` lets colours through.
-const PAGER: &str = "less -FRX";
+/// The pager where the environment names none.
+const PAGER: &str = "less";
+/// What `less` is told unless the environment does: leave at once if the page fits, let colours through, keep the page on the screen.
+const LESS: &str = "FRX";
 
-/// Prints the page of a detector, or the list of all.
+/// Prints the page of a detector, with the settings in force.
 ///
 /// # Errors
-/// There is no such detector, or standard output is closed.
-pub(super) fn run(detector: Option<&str>, settings: &Settings) -> anyhow::Result<u8> {
-    let Some(id) = detector else { return print(&explain::list()) };
-    let markdown = explain::markdown(explain::find(id).map_err(super::UsageError)?, settings);
+/// There is no such detector, a flag is wrong, or standard output is closed.
+pub(super) fn run(id: &str, flags: Flags) -> anyhow::Result<u8> {
+    let detector = assignment::detector(id).map_err(super::UsageError)?;
+    let markdown = explain::markdown(detector, &settings(flags)?);
     let size = io::stdout().is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
     match size {
         Some((columns, rows)) => {
@@ -28,13 +32,29 @@ pub(super) fn run(detector: Option<&str>, settings: &Settings) -> anyhow::Result
     }
 }
 
+/// The settings in force; the defaults where a file or the environment has mistakes, for the page helps all the same.
+fn settings(flags: Flags) -> anyhow::Result<Settings> {
+    match Config::resolve(Sources::of_process(flags)) {
+        Ok(config) => Ok(config.settings().clone()),
+        Err(faults) if faults.0.iter().any(|fault| matches!(fault.origin, Origin::Flag(_))) => Err(faults.into()),
+        Err(_) => {
+            note("the configuration has mistakes, so the page shows the defaults; `tokio-canary config check` lists them.");
+            Ok(Settings::default())
+        }
+    }
+}
+
 /// Shows a text in the user's pager.
 fn through_pager(text: &str) -> io::Result<()> {
     let named = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
-    let command = named.unwrap_or_else(|| PAGER.to_owned());
-    let mut words = command.split_whitespace();
+    let named = named.unwrap_or_else(|| PAGER.to_owned());
+    let mut words = named.split_whitespace();
     let program = words.next().ok_or(io::ErrorKind::NotFound)?;
-    let mut pager = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
+    let mut command = Command::new(program);
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", LESS);
+    }
+    let mut pager = command.args(words).stdin(Stdio::piped()).spawn()?;
     if let Some(mut input) = pager.stdin.take() {
         // Whoever leaves the pager early has read enough.
         let _ = input.write_all(text.as_bytes());

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use clap::CommandFactory;
 use regex::Regex;
 use tokio_canary::cli::Cli;
+use tokio_canary::config::options::OPTIONS;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::explain;
 
@@ -64,7 +65,7 @@ const NEIGHBOURS: &str = "the same|as above|see above|see below|this|these|those
 /// Where a text stands that a user can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Titles, help of settings and look-alikes in the registry.
+    /// Titles, look-alikes, and help of settings and options in the registries.
     Registry,
     /// Pages of detectors, guides, the README.
     Docs,
@@ -197,6 +198,7 @@ fn registry() -> Vec<Text> {
         detector.all_settings().for_each(|setting| add(setting.key(), setting.help()));
         detector.look_alikes.iter().for_each(|look_alike| add("look-alike", look_alike.describe()));
     }
+    texts.extend(OPTIONS.iter().map(|option| Text::new(Kind::Registry, option.key(), option.help())));
     texts.push(Text::new(Kind::Registry, "list of detectors", explain::list()));
     texts
 }

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod config;
 mod corpus;
 mod docs;
 mod feed;
@@ -13,3 +14,4 @@ mod scenarios;
 mod screens;
 mod source;
 mod support;
+mod suppressions;
