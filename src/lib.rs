@@ -2,11 +2,12 @@
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`evidence`] (what it means),
 //! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`report`] (rows and words for
-//! every front end), [`tui`] (show a person), [`alert`] (tell a machine), and [`cli`], [`run`] and [`explain`], which offer it as a
-//! command.
+//! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
+//! [`explain`], which offer it as a command.
 
 pub mod alert;
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod diagnosis;
 pub mod evidence;
@@ -16,5 +17,6 @@ pub mod fleet;
 pub mod model;
 pub mod report;
 pub mod run;
+pub mod spelling;
 pub mod tui;
 pub mod words;

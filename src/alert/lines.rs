@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use super::event::{Event, Summary};
-use super::output::Format;
 use super::sink::Sink;
 use super::{ndjson, text};
+use crate::config::output::Format;
 use crate::report::sanitize::Charset;
 
 /// Writes a line for each event that its format has a line for.

@@ -7,7 +7,6 @@ pub mod event;
 mod lines;
 mod ndjson;
 mod outlet;
-pub mod output;
 mod outputs;
 pub mod sink;
 mod text;

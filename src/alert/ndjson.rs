@@ -41,6 +41,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "exit_code": if is_verdict { verdict.exit_code } else { 0 },
         "findings": findings,
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
+        "suppressed": verdict.suppressed,
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons,
         "not_evaluated": verdict.not_evaluated,

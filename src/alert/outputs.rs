@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::event::{Event, Summary};
 use super::lines::Lines;
 use super::outlet::{Ended, Outlet};
-use super::output::Output;
 use super::sink::Sink;
+use crate::config::output::Output;
 use crate::fleet::{Fleet, Step};
 use crate::report::sanitize::Charset;
 use crate::words;
@@ -34,19 +34,13 @@ impl Outputs {
     ///
     /// # Errors
     /// A sentence about the one that cannot be opened.
-    pub fn open(outputs: &[Output]) -> Result<Self, String> {
-        if outputs.iter().filter(|output| output.path.is_none()).count() > 1 {
-            return Err(
-                "only one output can go to standard output; give the others a file, like --output ndjson=events.ndjson"
-                    .to_owned(),
-            );
-        }
+    pub fn open<'a>(outputs: impl IntoIterator<Item = &'a Output>) -> Result<Self, String> {
         let mut opened = Self::default();
         for output in outputs {
             let sink = open(output).map_err(|error| format!("the output {output} cannot be opened: {error}"))?;
-            let name =
-                output.path.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-            opened.add(name, sink).map_err(|error| format!("the output {output} cannot be started: {error}"))?;
+            opened
+                .add(output.place(), sink)
+                .map_err(|error| format!("the output {output} cannot be started: {error}"))?;
         }
         Ok(opened)
     }
@@ -141,9 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_output_goes_to_standard_output() {
-        let twice = [Output::default(), Output::default()];
-        assert!(Outputs::open(&twice).err().is_some_and(|error| error.contains("only one output")));
+    fn a_file_that_cannot_be_opened_is_an_error() {
         let nowhere = Output { path: Some("no/such/folder/events".into()), ..Output::default() };
         assert!(Outputs::open(&[nowhere]).err().is_some_and(|error| error.contains("cannot be opened")));
     }

@@ -43,7 +43,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
     let sentence = if is_verdict {
         verdict.sentence()
     } else {
-        format!("{}.{}", verdict.fired.in_words(), verdict.worst_in_words())
+        format!("{}.{}", verdict.fired_in_words(), verdict.worst_in_words())
     };
     if verdict.updates == 0 {
         return format!("{target} {sentence}");

@@ -75,7 +75,7 @@ impl Snapshot<'_> {
     /// The findings that a filter accepts, in order. Resolved ones come after the others whatever the order.
     pub fn findings(&self, order: Order<FindingColumn>, filter: Option<Filter<'_>>) -> Vec<FindingKey> {
         let mut firing = self.diagnosis().findings();
-        let mut resolved: Vec<&Finding> = self.diagnosis().engine().resolved().collect();
+        let mut resolved: Vec<&Finding> = self.diagnosis().resolved().collect();
         resolved.reverse();
         let now = self.now();
         for findings in [&mut firing, &mut resolved] {
@@ -98,7 +98,7 @@ impl Snapshot<'_> {
 
     /// How many findings have been resolved and are still listed.
     pub fn resolved(&self) -> usize {
-        self.diagnosis().engine().resolved().count()
+        self.diagnosis().resolved().count()
     }
 
     /// A finding as a row, unless it was forgotten.

@@ -54,7 +54,7 @@ fn ascii(character: char) -> char {
 }
 
 /// Control characters of both blocks, line and paragraph separators, and the marks that change the direction of text or are not seen.
-fn is_dangerous(character: char) -> bool {
+pub fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -21,6 +21,8 @@ pub struct VerdictView {
     pub exit_code: u8,
     /// How many findings have fired so far, also those that were resolved since.
     pub fired: Tally,
+    /// How many findings have fired that the user has suppressed.
+    pub suppressed: usize,
     /// The worst of them, where it is known still.
     pub worst: Option<Worst>,
     /// Why it could not be judged, each a short word for machines; empty if it could.
@@ -78,6 +80,7 @@ impl VerdictView {
                 warning: fired(Severity::Warning),
                 info: fired(Severity::Info),
             },
+            suppressed: diagnosis.suppressed_so_far(),
             worst: worst(diagnosis),
             reasons,
             not_evaluated: diagnosis.warming_up().map(|(detector, _)| detector.id).collect(),
@@ -88,7 +91,7 @@ impl VerdictView {
 
     /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
     pub fn sentence(&self) -> String {
-        let (exit, fired) = (self.exit_code, self.fired.in_words());
+        let (exit, fired) = (self.exit_code, self.fired_in_words());
         match self.verdict {
             Verdict::Healthy => format!("PASS (exit {exit}): {fired}.{}", self.worst_in_words()),
             Verdict::Findings => {
@@ -107,6 +110,12 @@ impl VerdictView {
     /// Why it could not be judged, in words; empty if it could.
     pub fn reasons_in_words(&self) -> String {
         self.reasons.iter().map(|reason| self.reason(reason)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
+    pub fn fired_in_words(&self) -> String {
+        let fired = self.fired.in_words();
+        if self.suppressed == 0 { fired } else { format!("{fired}, {} suppressed", self.suppressed) }
     }
 
     /// The worst finding in words, to be put behind a sentence; empty if there is none.
@@ -159,8 +168,7 @@ impl Tally {
 
 /// The worst finding that has fired and is known still.
 fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
-    let engine = diagnosis.engine();
-    let fired = engine.findings().filter(|finding| finding.is_shown()).chain(engine.resolved());
+    let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved());
     let worst: &Finding = fired.min_by_key(|finding| (finding.rank(), Reverse(finding.last_seen)))?;
     let subject = &worst.symptom.subject;
     Some(Worst { detector: worst.detector.id, place: named_place(&subject.name, &subject.location) })
@@ -177,7 +185,17 @@ mod tests {
             .then(|| Worst { detector: "deadlock", place: "transfer (src/bank.rs:41:9)".to_owned() });
         let attachment =
             AttachmentView { after_start: Duration::ZERO, remembers: Duration::ZERO, may_have_forgotten: false };
-        VerdictView { verdict, exit_code, fired, worst, reasons, not_evaluated: Vec::new(), updates: 3, attachment }
+        VerdictView {
+            verdict,
+            exit_code,
+            fired,
+            suppressed: 0,
+            worst,
+            reasons,
+            not_evaluated: Vec::new(),
+            updates: 3,
+            attachment,
+        }
     }
 
     #[test]

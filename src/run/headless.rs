@@ -9,20 +9,16 @@ use super::signals::stop_signal;
 use super::watch::Watch;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
-use crate::alert::output::Output;
-use crate::cli;
+use crate::config::Config;
+use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
+use crate::detect::severity::Severity;
 use crate::diagnosis::Criteria;
 use crate::fleet::{Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
 
-/// How often `check` says that everything still works.
-const HEARTBEAT: Duration = Duration::from_secs(30);
-
 /// How a headless run goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
-    /// Where events go.
-    pub(super) outputs: Vec<Output>,
     /// How long each target is watched from its first update on; for ever if not given.
     pub(super) duration: Option<Duration>,
     /// How often to say that everything still works.
@@ -35,25 +31,22 @@ pub(super) struct Options {
 
 impl Options {
     /// What `watch` does.
-    pub(super) fn watch(args: &cli::Watch) -> Self {
-        Self {
-            outputs: args.outputs.clone(),
-            duration: None,
-            heartbeat: args.heartbeat,
-            criteria: args.criteria.measure(args.fail_on.unwrap_or(cli::FailOn::Warning)),
-            is_verdict: args.fail_on.is_some(),
-        }
+    pub(super) fn watch(config: &Config) -> Self {
+        let is_verdict = config.get(&FAIL_ON).is_some();
+        Self { duration: None, heartbeat: config.get(&HEARTBEAT).0, criteria: criteria(config), is_verdict }
     }
 
     /// What `check` does.
-    pub(super) fn check(args: &cli::Check) -> Self {
-        Self {
-            outputs: args.outputs.clone(),
-            duration: Some(args.duration),
-            heartbeat: HEARTBEAT,
-            criteria: args.criteria.measure(args.fail_on),
-            is_verdict: true,
-        }
+    pub(super) fn check(config: &Config, duration: Duration) -> Self {
+        Self { duration: Some(duration), is_verdict: true, ..Self::watch(config) }
+    }
+}
+
+fn criteria(config: &Config) -> Criteria {
+    Criteria {
+        fail_on: config.get(&FAIL_ON).unwrap_or(Severity::Warning),
+        min_updates: u64::try_from(config.get(&MIN_UPDATES)).unwrap_or(u64::MAX),
+        partial_passes: config.get(&PARTIAL) == Partial::Pass,
     }
 }
 

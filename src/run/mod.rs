@@ -2,7 +2,9 @@
 //!
 //! [`watch`] is the one loop; [`headless`], [`interactive`] and [`record`] consume what it yields.
 
+mod configuration;
 mod exit;
+mod explain;
 mod headless;
 mod interactive;
 mod log;
@@ -23,20 +25,19 @@ use self::interactive::interactive;
 use self::notes::note;
 use self::targets::{Opened, Recording};
 use crate::alert::Outputs;
-use crate::alert::output::Output;
 use crate::cli::{Cli, Command, Common, Record};
-use crate::explain;
-use crate::feed::endpoint::Target;
+use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
 use crate::words;
 
 /// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
 /// judge, 4 the tool itself failed.
 pub fn main(cli: Cli) -> ExitCode {
-    if let Err(error) = cli.common.detector_settings() {
-        return fail(&error, USAGE);
+    let outcome = dispatch(cli);
+    if let Some(faults) = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Faults>()) {
+        return configuration::refuse(faults);
     }
-    match dispatch(cli) {
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if is_usage(&error) => fail(&format!("{error:#}"), USAGE),
@@ -45,8 +46,11 @@ pub fn main(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+    let flags = cli.flags();
     match cli.command {
-        Some(Command::Explain { detector }) => print(&explain::text(detector.as_deref()).map_err(UsageError)?),
+        Some(Command::Explain { detector: None }) => print(&crate::explain::list()),
+        Some(Command::Explain { detector: Some(id) }) => explain::run(&id, flags),
+        Some(Command::Config { command }) => configuration::run(command, flags),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tokio-canary", &mut script);
@@ -57,54 +61,53 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             print(&String::from_utf8_lossy(&page))
         }
-        Some(Command::Record(args)) => attached(&cli.common, run_record(&args, &cli.common)),
-        Some(Command::Watch(args)) => {
-            attached(&cli.common, run_headless(&args.targets.targets, &cli.common, Options::watch(&args)))
-        }
-        Some(Command::Check(args)) => {
-            attached(&cli.common, run_headless(&args.targets.targets, &cli.common, Options::check(&args)))
-        }
-        None => attached(&cli.common, run_interactive(&cli.targets.targets, &cli.common, &cli.outputs)),
+        command => attach(command, &cli.common, flags),
     }
 }
 
 /// Runs something that attaches to targets.
-fn attached(common: &Common, run: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
-    log::start(common)?;
+fn attach(command: Option<Command>, common: &Common, flags: Flags) -> anyhow::Result<u8> {
+    let config = Config::resolve(Sources::of_process(flags))?;
+    config.expired().iter().for_each(|sentence| note(sentence));
+    log::start(&config)?;
     // One thread reads the feeds while another draws or judges, so that neither waits for the other.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let code = runtime.block_on(run);
+    let code = runtime.block_on(async {
+        match command {
+            Some(Command::Record(args)) => run_record(&args, &config, common).await,
+            Some(Command::Watch(_)) => run_headless(&config, common, Options::watch(&config)).await,
+            Some(Command::Check(args)) => run_headless(&config, common, Options::check(&config, args.duration)).await,
+            _ => run_interactive(&config, common).await,
+        }
+    });
     // Nothing that is still being looked up may hold up the end.
     runtime.shutdown_background();
     code
 }
 
-async fn run_record(args: &Record, common: &Common) -> anyhow::Result<u8> {
-    let written = record::record(args, common).await?;
+async fn run_record(args: &Record, config: &Config, common: &Common) -> anyhow::Result<u8> {
+    let written = record::record(args, config, common).await?;
     let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
     note(&format!("Recorded {updates} ({size}) to {}.", written.path.display()));
     Ok(SUCCESS)
 }
 
-async fn run_headless(targets: &[Target], common: &Common, options: Options) -> anyhow::Result<u8> {
-    let outputs = Outputs::open(&options.outputs).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(targets, common, Speed::Max).map_err(UsageError::from)?;
+async fn run_headless(config: &Config, common: &Common, options: Options) -> anyhow::Result<u8> {
+    let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let Opened { watch, recording } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
     let code = headless(watch, outputs, options).await?;
     Ok(close(recording, code).await)
 }
 
-async fn run_interactive(targets: &[Target], common: &Common, outputs: &[Output]) -> anyhow::Result<u8> {
+async fn run_interactive(config: &Config, common: &Common) -> anyhow::Result<u8> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         let hint = "Standard input and output are not both a terminal, so there is nothing to draw on. Use `tokio-canary watch TARGET` \
                     for a line per finding, or `tokio-canary check TARGET --for 60s` for a verdict.";
         return Err(UsageError(hint.to_owned()).into());
     }
-    if let Some(output) = outputs.iter().find(|output| output.path.is_none()) {
-        let hint = format!("The terminal is on standard output; give the output a file, like --output {output}=FILE.");
-        return Err(UsageError(hint).into());
-    }
-    let outputs = Outputs::open(outputs).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(targets, common, Speed::RECORDED).map_err(UsageError::from)?;
+    // The terminal is on standard output: outputs that write to it are for runs without one.
+    let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
+    let Opened { watch, recording } = targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
     let code = interactive(watch, outputs).await?;
     Ok(close(recording, code).await)
 }

@@ -9,6 +9,7 @@ use super::notes::note_connection;
 use super::signals::stop_signal;
 use super::targets::{self, Opened};
 use crate::cli::{Common, Record};
+use crate::config::Config;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{Speed, Written};
 
@@ -19,13 +20,13 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The file cannot be written, or the target is not a running service.
-pub(super) async fn record(args: &Record, common: &Common) -> anyhow::Result<Written> {
+pub(super) async fn record(args: &Record, config: &Config, common: &Common) -> anyhow::Result<Written> {
     if matches!(args.target, Target::Recording(_)) {
         let hint = format!("{} is a recording already; name a running service.", args.target);
         return Err(UsageError(hint).into());
     }
     let common = Common { record: Some(args.output.clone()), ..common.clone() };
-    let Opened { mut watch, recording } = targets::open(std::slice::from_ref(&args.target), &common, Speed::Max)?;
+    let Opened { mut watch, recording } = targets::open(config, &common, Speed::Max)?;
     let recording = recording.context("The recording was never begun.")?;
     let time_is_up = async {
         match args.duration {

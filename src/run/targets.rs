@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 
 use super::watch::Watch;
 use crate::cli::Common;
+use crate::config::Config;
+use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, RecordError, Recorder, Speed, Written};
@@ -31,32 +33,33 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// Opens every target, and the recording if one was asked for.
 ///
 /// # Errors
-/// A recording that cannot be read or written, or wrong settings.
-pub(super) fn open(targets: &[Target], common: &Common, usual_speed: Speed) -> anyhow::Result<Opened> {
-    let settings = common.detector_settings().map_err(anyhow::Error::msg)?;
+/// A recording that cannot be read or written.
+pub(super) fn open(config: &Config, common: &Common, usual_speed: Speed) -> anyhow::Result<Opened> {
+    let targets = config.targets();
     if common.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
     let mut opened = Opened { watch: Watch::default(), recording: None };
     for target in targets {
-        let mut feed = open_one(target, common, usual_speed)?;
+        let mut feed = open_one(target, config, common.speed.unwrap_or(usual_speed))?;
         if let Some(path) = &common.record {
             let (recorded, done) = record(feed, path, target)?;
             (feed, opened.recording) = (recorded, Some(done));
         }
-        opened.watch.open(Diagnosis::new(target.to_string(), settings.clone(), common.retain), feed);
+        let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
+        opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
     }
     Ok(opened)
 }
 
-fn open_one(target: &Target, common: &Common, usual_speed: Speed) -> anyhow::Result<Feed> {
+fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
     match target {
         Target::Live(address) => {
-            let decode_limit = usize::from(common.decode_limit) * 1024 * 1024;
-            let options = live::Options { decode_limit, pump: !common.no_pump, ..live::Options::default() };
+            let (decode_limit, pump) = (config.get(&DECODE_LIMIT).bytes(), config.get(&PUMP));
+            let options = live::Options { decode_limit, pump, ..live::Options::default() };
             Ok(live::open(address.clone(), options))
         }
-        Target::Recording(path) => Ok(recording::open(path, common.speed.unwrap_or(usual_speed))?),
+        Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }
 

@@ -55,11 +55,12 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
     },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
+    Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
     Layer {
         name: "detect",
-        modules: Modules::Only(&["evidence", "model", "words"]),
-        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror"]),
+        modules: Modules::Only(&["evidence", "model", "spelling", "words"]),
+        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror", "wildmatch"]),
     },
     Layer {
         name: "diagnosis",
@@ -73,6 +74,11 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&[]),
     },
     Layer {
+        name: "config",
+        modules: Modules::Only(&["detect", "feed", "model", "report::sanitize", "spelling"]),
+        crates: Crates::Only(&["etcetera", "humantime", "thiserror", "toml", "tracing_subscriber"]),
+    },
+    Layer {
         name: "tui",
         modules: Modules::Only(&["config", "detect::detectors", "diagnosis", "fleet", "report", "words"]),
         crates: Crates::AllBut(&["clap", "console_api", "prost", "prost_types", "tonic"]),
@@ -83,7 +89,11 @@ const LAYERS: &[Layer] = &[
         crates: Crates::AllBut(&["clap", "console_api", "prost", "prost_types", "tonic", "crossterm", "ratatui"]),
     },
     Layer { name: "cli", modules: Modules::Any, crates: Crates::AllBut(WIRE_AND_TERMINAL) },
-    Layer { name: "explain", modules: Modules::Only(&["detect"]), crates: Crates::Only(&[]) },
+    Layer {
+        name: "explain",
+        modules: Modules::Only(&["detect"]),
+        crates: Crates::Only(&["anstyle", "pulldown_cmark", "textwrap"]),
+    },
     Layer { name: "run", modules: Modules::Any, crates: Crates::Any },
     Layer { name: "lib", modules: Modules::Any, crates: Crates::Any },
     Layer { name: "main", modules: Modules::Any, crates: Crates::Any },
