@@ -9,12 +9,13 @@ use crate::detect::engine::Engine;
 use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
 use crate::detect::severity::{Family, Severity, State};
+use crate::detect::suppression::{Suppression, Suppressor};
 pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
-use crate::model::Model;
 use crate::model::time::Timestamp;
+use crate::model::{Model, TaskKey};
 
 /// Most details streams that are wanted at once.
 const MOST_DETAILS: usize = 8;
@@ -31,12 +32,13 @@ pub struct Diagnosis {
     updates: u64,
     wire_bytes: u64,
     arrived: Option<SystemTime>,
-    /// Everything that fired, also if it was resolved since: detector, and the worst severity, by fingerprint.
+    suppressor: Suppressor,
+    /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
     coverage: Coverage,
 }
 
-/// For how much of the time the feed told everything in time.
+/// For how much of the time the feed reported everything without delay.
 #[derive(Debug, Clone, Copy, Default)]
 struct Coverage {
     last: Option<Timestamp>,
@@ -82,14 +84,20 @@ impl Verdict {
 }
 
 /// What is asked of a diagnosis before it counts as healthy or not.
-#[derive(Debug, Clone, Copy)]
-pub struct Bar {
-    /// Findings from this severity on count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Criteria {
+    /// Findings of this severity or worse count.
     pub fail_on: Severity,
-    /// So many updates must have come.
+    /// Fewer updates than this are not enough to judge by.
     pub min_updates: u64,
-    /// Whether an incomplete feed will do.
+    /// Whether an incomplete feed is good enough.
     pub partial_passes: bool,
+}
+
+impl Default for Criteria {
+    fn default() -> Self {
+        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false }
+    }
 }
 
 impl Diagnosis {
@@ -105,9 +113,17 @@ impl Diagnosis {
             updates: 0,
             wire_bytes: 0,
             arrived: None,
+            suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
             coverage: Coverage::default(),
         }
+    }
+
+    /// The same, of which some findings do not count.
+    #[must_use]
+    pub fn suppressing(mut self, suppressor: Suppressor) -> Self {
+        self.suppressor = suppressor;
+        self
     }
 
     /// The target as the user named it.
@@ -155,16 +171,43 @@ impl Diagnosis {
         self.arrived
     }
 
-    /// Findings to be shown: confirmed, not explained by others; in the order in which they are read.
+    /// Findings to be shown: confirmed, not explained by others, not suppressed; in the order in which they are read.
     pub fn findings(&self) -> Vec<&Finding> {
-        let mut shown: Vec<&Finding> = self.engine.findings().filter(|finding| finding.is_shown()).collect();
+        let mut shown: Vec<&Finding> =
+            self.confirmed().filter(|it| self.suppressor.suppression(it).is_none()).collect();
         shown.sort_by_key(|finding| finding.rank());
         shown
     }
 
+    /// Findings that hold and do not count, each with the suppression that says why; in the order in which they are read.
+    pub fn suppressed(&self) -> Vec<(&Finding, &Suppression)> {
+        let mut suppressed: Vec<_> =
+            self.confirmed().filter_map(|it| self.suppressor.suppression(it).map(|why| (it, why))).collect();
+        suppressed.sort_by_key(|(finding, _)| finding.rank());
+        suppressed
+    }
+
+    /// How many findings have fired so far that never counted.
+    pub fn suppressed_so_far(&self) -> usize {
+        self.suppressor.fired().filter(|(fingerprint, _)| !self.fired.contains_key(*fingerprint)).count()
+    }
+
+    /// Findings that are over and counted, newest last.
+    pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
+        let counted = |it: &&Finding| {
+            self.fired.contains_key(&it.fingerprint) || !self.suppressor.has_suppressed(&it.fingerprint)
+        };
+        self.engine.resolved().filter(counted)
+    }
+
+    fn confirmed(&self) -> impl Iterator<Item = &Finding> {
+        self.engine.findings().filter(|finding| finding.is_shown())
+    }
+
     /// Takes in what the feed delivered, and returns what became of the findings.
     pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
-        self.arrived = Some(arrived.at);
+        let at = arrived.at;
+        self.arrived = Some(at);
         let mut not_before = Timestamp::default();
         match arrived.event {
             FeedEvent::Status(status) => {
@@ -194,6 +237,7 @@ impl Diagnosis {
         }
         let now = self.now().max(not_before);
         let transitions = self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
+        let transitions = self.suppressor.filter(transitions, self.engine.findings(), (now, at));
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
             let finding = &transition.finding;
             let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
@@ -209,13 +253,18 @@ impl Diagnosis {
         self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
     }
 
-    /// The tasks whose exact distributions would tell more: members of findings about polls. One that has ended may be among them, to
-    /// learn from the answer that the target keeps it still.
+    /// The tasks whose exact distributions are worth having: members of findings about polls. One that has ended may be among them, to
+    /// learn from the answer that the target still keeps it.
     pub fn wanted_details(&self) -> Wanted {
         let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
         let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);
         let ids = tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS);
         ids.chain(self.model.target_retention().witness()).collect()
+    }
+
+    /// The span id by which a feed is asked for the details of a task, unless that was forgotten.
+    pub fn span_of(&self, task: TaskKey) -> Option<u64> {
+        self.model.task(task).map(|task| task.id)
     }
 
     /// The worst that fired so far, feed findings left out.
@@ -244,7 +293,7 @@ impl Diagnosis {
     }
 
     /// Why it cannot be judged, each a short word for machines; empty if it can.
-    pub fn doubts(&self, bar: Bar) -> Vec<&'static str> {
+    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<&'static str> {
         let quality = self.model.quality();
         let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
         let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
@@ -258,30 +307,37 @@ impl Diagnosis {
             (quality.paused, "paused"),
             (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
             (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed", Severity::Info) && !whole && !bar.partial_passes, "partial"),
-            (!never && self.updates < bar.min_updates, "too_few_updates"),
+            (has_fired("partial-feed", Severity::Info) && !whole && !criteria.partial_passes, "partial"),
+            (!never && self.updates < criteria.min_updates, "too_few_updates"),
         ];
         checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
     }
 
     /// What it comes to.
-    pub fn verdict(&self, bar: Bar) -> Verdict {
-        if self.worst() >= Some(bar.fail_on) {
+    pub fn verdict(&self, criteria: Criteria) -> Verdict {
+        if self.worst() >= Some(criteria.fail_on) {
             Verdict::Findings
-        } else if self.doubts(bar).is_empty() {
+        } else if self.inconclusive_reasons(criteria).is_empty() {
             Verdict::Healthy
         } else {
             Verdict::Inconclusive
         }
     }
 
-    /// Detectors that look further back than there was anything to see, and have not fired all the same.
-    pub fn not_evaluated(&self) -> Vec<&'static str> {
+    /// Detectors that run and look further back than there was anything to see, unless they have fired all the same; and how much longer
+    /// each has to watch.
+    pub fn warming_up(&self) -> impl Iterator<Item = (&'static Detector, Duration)> {
         let observed = self.engine.observed();
-        let has_fired = |id: &str| self.fired.values().any(|(detector, _)| detector.id == id);
-        let too_short =
-            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !has_fired(detector.id));
-        too_short.map(|detector| detector.id).collect()
+        let counted = self.fired.values().map(|(detector, _)| *detector);
+        let fired: Vec<&str> =
+            counted.chain(self.suppressor.fired().map(|(_, it)| it)).map(|detector| detector.id).collect();
+        let short = self.detectors().map(move |it| (it, it.timing.window.saturating_sub(observed)));
+        short.filter(move |(detector, left)| !left.is_zero() && !fired.contains(&detector.id))
+    }
+
+    /// The detectors that run.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static Detector> {
+        DETECTORS.iter().copied().filter(|detector| detector.is_enabled(self.engine.settings()))
     }
 }
 

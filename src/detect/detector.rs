@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::causes::Cause;
-use super::settings::{AnySetting, ENABLED, Scoped};
+use super::settings::{AnySetting, ENABLED, Scoped, Settings, Value};
 use super::severity::{Family, Grade};
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
@@ -72,6 +72,11 @@ impl Detector {
     /// Whether it runs at all: the one setting that all have. A detector that is off unless asked for has it among its own.
     pub fn enabled(&self) -> &'static dyn AnySetting {
         self.settings.iter().copied().find(|setting| setting.key() == ENABLED.key).unwrap_or(&ENABLED)
+    }
+
+    /// Whether it runs under these settings.
+    pub fn is_enabled(&self, settings: &Settings) -> bool {
+        settings.value(self.id, self.enabled()) == Value::Switch(true)
     }
 
     /// Its own settings and the one that all have, which comes first.

@@ -100,7 +100,7 @@ impl LookAlike {
             Self::LibraryTask => "Possibly different work: a library spawns all kinds of tasks at this place.",
             Self::FixedWait => "Possibly meant: tasks of this site may always sleep, or poll, for this long.",
             Self::LongPolls => {
-                "Possibly long polls or subscriptions: too few answers were seen to tell how soon they come."
+                "Possibly long polls or subscriptions: too few answers were seen to know how soon they come."
             }
             Self::DrivenNowAndThen => {
                 "Possibly a runtime that is driven only now and then, inside block_on or a LocalSet: nobody waits for these tasks."

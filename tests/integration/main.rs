@@ -1,9 +1,11 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod config;
 mod corpus;
 mod docs;
 mod feed;
+mod language;
 mod layers;
 mod model;
 mod proto;
@@ -12,3 +14,4 @@ mod scenarios;
 mod screens;
 mod source;
 mod support;
+mod suppressions;

@@ -34,10 +34,10 @@ static CROWD: Setting<usize> = Setting::new(
 static SAME_POLL: Setting<Duration> = Setting::new(
     "same-poll",
     Duration::from_secs(40),
-    "age of the oldest straggler that is a warning where all of them stopped after the same number of polls",
+    "age of the oldest straggler that is a warning where all stragglers stopped after one number of polls",
 );
 static GROWTH: Setting<Duration> =
-    Setting::new("growth", Duration::from_secs(60), "the same where they stopped after different numbers of polls");
+    Setting::new("growth", Duration::from_secs(60), "age of the oldest straggler that is a warning where stragglers stopped after different numbers of polls");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "never-completes",
@@ -237,7 +237,7 @@ fn symptom(
             describe::awaited(evidence, worst.task, "It"),
         ))
         .because(Fact::time("age", worst.age).from(limit))
-        .because(Fact::time("99th percentile of its siblings' lifetimes", p99))
+        .because(Fact::time("99th percentile of the siblings' lifetimes", p99))
         .because(Fact::count("tasks like it", "tasks", stragglers.len()).from(1))
         .involving(worst.waits_for.map(|it| describe::related_resource(evidence, it)))
         .advice(advice.to_owned() + &describe::library_hint(&site.id.location))

@@ -17,17 +17,17 @@ use crate::words;
 
 static ENDS: Setting<usize> = Setting::new("ends", 20, "minimum number of tasks that ended in the last half minute");
 static AGE: Setting<Duration> =
-    Setting::new("age", Duration::from_secs(1), "minimum age at which they ended, after a rest, that is a warning");
+    Setting::new("age", Duration::from_secs(1), "minimum age of tasks that a timer ends, which is a warning");
 static AGE_ALWAYS: Setting<Duration> = Setting::new(
     "age-always",
     Duration::from_secs(5),
-    "minimum age at which they ended that is reported where they never ended earlier",
+    "minimum age of tasks that a timer ends, where no task of the site ever ended earlier",
 );
-static SHARE: Setting<Share> = Setting::new("share", Share(0.9), "minimum share of them that ended at that age");
+static SHARE: Setting<Share> = Setting::new("share", Share(0.9), "minimum share of tasks that ended at one age");
 static EARLY: Setting<Share> =
-    Setting::new("early", Share(0.05), "maximum share of them that ended before half of that age");
+    Setting::new("early", Share(0.05), "maximum share of tasks that ended before half of the common age");
 static TIMERS: Setting<Share> =
-    Setting::new("timers", Share(0.5), "minimum share of live tasks that sleep on a timer which fires at that age");
+    Setting::new("timers", Share(0.5), "minimum share of live tasks with a timer that fires at the common age");
 static LIVE: Setting<usize> = Setting::new("live", 20, "minimum number of live tasks that is reported");
 static GROWTH: Setting<f64> =
     Setting::new("growth", 2.0, "minimum number of live tasks that is a warning, as a multiple of the least before");

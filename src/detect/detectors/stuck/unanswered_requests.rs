@@ -17,13 +17,13 @@ use crate::words;
 static OVERDUE: Setting<usize> =
     Setting::new("overdue", 5, "minimum number of waits that are overdue, or were given up after as long");
 static WAITS: Setting<usize> =
-    Setting::new("waits", 10, "minimum number of waits without an answer, those included that are not overdue yet");
+    Setting::new("waits", 10, "minimum number of waits without an answer, whether overdue or not");
 static ANSWERS: Setting<usize> =
-    Setting::new("answers", 20, "minimum number of earlier answers that tell how soon they come");
+    Setting::new("answers", 20, "minimum number of earlier answers, which say how long one takes");
 static ANSWERS_KNOWN: Setting<usize> = Setting::new(
     "answers-known",
     3,
-    "the same where the channel is known to be for the answer to a request that a library sends",
+    "minimum number of earlier answers on a channel that a known library creates for each request",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {

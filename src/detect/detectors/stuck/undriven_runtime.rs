@@ -16,13 +16,13 @@ use crate::words;
 
 static WOKEN: Setting<Duration> =
     Setting::new("woken", Duration::from_secs(3), "minimum time since a task was woken without a poll");
-static TASKS: Setting<usize> = Setting::new("tasks", 3, "minimum number of such tasks");
+static TASKS: Setting<usize> = Setting::new("tasks", 3, "minimum number of tasks that were woken and are not polled");
 static VICTIMS: Setting<usize> =
-    Setting::new("victims", 2, "minimum number of tasks that wait for them, which is a warning");
+    Setting::new("victims", 2, "minimum number of tasks waiting for the undriven ones, which is a warning");
 static GROWTH: Setting<Duration> = Setting::new(
     "growth",
     Duration::from_secs(20),
-    "minimum time between the first and the last wake of such tasks, which is a warning where more are woken all the time",
+    "minimum time for which more and more tasks are woken and not polled, which is a warning",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {

@@ -24,33 +24,33 @@ static WINDOW: Setting<Duration> =
 static WINDOW_UNSEEN: Setting<Duration> = Setting::new(
     "window-unseen",
     Duration::from_secs(50),
-    "observation window where the feed does not show it, as clients that connect look the same",
+    "observation window where the feed does not show what the tasks wait for",
 );
 static WINDOW_CROWD: Setting<Duration> = Setting::new(
     "window-crowd",
     Duration::from_secs(320),
-    "growth that is a warning also where hardly any of the tasks has ended, and none of the old ones is heard of any more",
+    "duration of growth that is a warning even where hardly any of the tasks has ended, if none of the old ones is polled any more",
 );
 static WINDOW_LOOPS: Setting<Duration> = Setting::new(
     "window-loops",
     Duration::from_secs(150),
-    "growth that is a warning also where hardly any of the tasks has ended, and all of them sleep again and again",
+    "duration of growth that is a warning even where hardly any of the tasks has ended, if they all sleep again and again",
 );
 static WINDOW_STILL: Setting<Duration> = Setting::new(
     "window-still",
     Duration::from_secs(30),
-    "observation window where none of the old tasks is heard of any more, which is information",
+    "observation window where none of the old tasks is polled any more, which is information",
 );
 static STILL: Setting<f64> = Setting::new("still", 15.0, "minimum growth in that window");
 static FLOOR: Setting<f64> = Setting::new(
     "floor",
     10.0,
-    "growth that is noise, to which five times the root of the number of tasks that came and stayed or left is added",
+    "growth that counts as noise, plus five times the square root of the number of tasks that came and stayed or left",
 );
 static CERTAINTY: Setting<f64> =
     Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the number of tasks, a normal deviate");
 static AGE_CERTAINTY: Setting<f64> =
-    Setting::new("age-certainty", 2.3, "minimum Mann-Kendall statistic of their median age, a normal deviate");
+    Setting::new("age-certainty", 2.3, "minimum Mann-Kendall statistic of the tasks' median age, a normal deviate");
 static AGE: Setting<Duration> = Setting::new("age", Duration::from_secs(1), "minimum median age of the tasks");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -207,7 +207,7 @@ fn symptom(
                 .over(window),
         )
         .because(
-            Fact::number("the same of the median age", "deviates", series.ages.certainty())
+            Fact::number("Mann-Kendall statistic of the median age", "deviates", series.ages.certainty())
                 .from(settings.get(&AGE_CERTAINTY))
                 .over(window),
         )
