@@ -6,6 +6,7 @@ pub mod answers;
 pub mod attachment;
 pub mod barrier;
 pub mod cancellations;
+pub mod channel_cycle;
 pub mod crowd;
 pub mod demand;
 pub mod flow;

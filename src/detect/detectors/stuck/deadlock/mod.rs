@@ -1,5 +1,7 @@
 //! A deadlock: tasks that wait for locks which only tasks of the same group could release.
 
+mod through_channel;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -38,14 +40,38 @@ static HOLD_DOUBTFUL: Setting<Duration> = Setting::new(
     Duration::from_secs(30),
     "minimum time without progress where another future or task may hold the lock, or events were lost",
 );
+static HOLD_CHANNEL: Setting<Duration> = Setting::new(
+    "hold-channel",
+    Duration::from_secs(10),
+    "minimum time without progress of a lock and a full channel that may close a cycle",
+);
+static TIMES_CHANNEL: Setting<f64> = Setting::new(
+    "times-channel",
+    1.5,
+    "minimum time without progress of a lock and a full channel, as a multiple of the longest earlier wait that ended with a send",
+);
+static CRITICAL_CHANNEL: Setting<Duration> = Setting::new(
+    "critical-channel",
+    Duration::from_secs(30),
+    "time without progress of a lock and a full channel that is critical",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "deadlock",
     family: Family::Stuck,
     grade: Grade::Proof,
     title: "tasks wait for each other and none can make progress",
-    explain: include_str!("../../../../docs/detectors/deadlock.md"),
-    settings: &[&HOLD, &HOLD_ALONE, &HOLD_SEVERAL, &HOLD_PERMITS, &HOLD_DOUBTFUL],
+    explain: include_str!("../../../../../docs/detectors/deadlock.md"),
+    settings: &[
+        &HOLD,
+        &HOLD_ALONE,
+        &HOLD_SEVERAL,
+        &HOLD_PERMITS,
+        &HOLD_DOUBTFUL,
+        &HOLD_CHANNEL,
+        &TIMES_CHANNEL,
+        &CRITICAL_CHANNEL,
+    ],
     timing: Timing {
         updates: 2,
         hold: Duration::ZERO,
@@ -77,6 +103,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
             found.extend(symptom(evidence, &group, hold));
         }
     }
+    found.extend(through_channel::scan(evidence, settings));
 }
 
 fn symptom(evidence: &Evidence<'_>, group: &StuckGroup, hold: Duration) -> Option<Symptom> {
