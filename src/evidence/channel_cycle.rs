@@ -63,7 +63,8 @@ impl Evidence<'_> {
     fn possible_receivers(&self, lock: ResourceKey, channel: ResourceKey) -> Vec<TaskKey> {
         let senders: BTreeSet<SiteKey> = self.senders(channel).into_iter().collect();
         let queue = self.resource(channel).and_then(|it| it.parent);
-        let known: BTreeSet<SiteKey> = queue.map(|queue| self.receivers(queue)).unwrap_or_default().into_iter().collect();
+        let known: BTreeSet<SiteKey> =
+            queue.map(|queue| self.receivers(queue)).unwrap_or_default().into_iter().collect();
         let may_receive = |site| if known.is_empty() { !senders.contains(&site) } else { known.contains(&site) };
         let waiting = self.waiters(lock).filter_map(|(_, op)| op.task);
         let tasks: BTreeSet<TaskKey> =

@@ -27,6 +27,7 @@ pub mod poll_time;
 pub mod population;
 pub mod running_polls;
 mod schedule;
+pub mod self_wakes;
 pub mod senders;
 mod spin;
 pub mod stragglers;

@@ -40,10 +40,14 @@ impl Evidence<'_> {
         let paces = site.history.since(from).filter_map(|second| second.fastest).filter(|it| it.task == pace.task);
         let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
         let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
-        let load = self.polls_elsewhere(key, from);
-        let (own, others) = (spread(&rates), spread(&load));
+        idle && self.never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
+    }
+
+    /// Whether these rates of a task of a site, second by second, stay the same although the load of the rest of the process varies.
+    pub(super) fn keeps_its_rate(&self, key: SiteKey, rates: &[f64], from: Timestamp) -> bool {
+        let (own, others) = (spread(rates), spread(&self.polls_elsewhere(key, from)));
         let varies = others.is_some_and(|(mean, spread)| mean >= LOAD && spread >= VARIES);
-        idle && self.never_rests(site, pace, from) && own.is_some_and(|(_, spread)| spread <= STEADY) && varies
+        own.is_some_and(|(_, spread)| spread <= STEADY) && varies
     }
 
     fn never_rests(&self, site: &Site, pace: &Pace, from: Timestamp) -> bool {
