@@ -4,6 +4,7 @@ mod arbitrary;
 mod config;
 mod corpus;
 mod docs;
+mod evidence;
 mod feed;
 mod language;
 mod layers;

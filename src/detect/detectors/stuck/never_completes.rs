@@ -153,7 +153,7 @@ fn crowd_symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, crowds: &[Crowd]
     };
     let is_library = places::is_no_place_of_work(site.id.kind, &site.id.location);
     let stopped = it.stopped_at_poll.map_or_else(String::new, |polls| {
-        format!(" All of them stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
+        format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
     });
     let coming = if it.keep_coming { ", and more keep coming" } else { "" };
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
@@ -161,8 +161,7 @@ fn crowd_symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, crowds: &[Crowd]
         .unless(is_library.then_some(LookAlike::LibraryTask))
         .unless((it.oldest < limit || !(seen || it.are_a_part())).then_some(LookAlike::QuietClients))
         .summary(format!(
-            "{} {} have stopped and rested for up to {} (warning from {}){coming}, although {} completed, none later than {} after \
-             its birth.{stopped}",
+            "{} {} stopped early and have been idle since, the oldest is {} old (warning from {}){coming}. {} completed, all within {}.{stopped}",
             it.count,
             describe::tasks(site),
             words::duration(it.oldest),

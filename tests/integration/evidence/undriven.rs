@@ -1,0 +1,105 @@
+//! Tasks of a runtime that nobody drives, and tasks that only wait for their turn.
+
+use std::time::Duration;
+
+use tokio_canary::evidence::Evidence;
+
+use super::{case, check, seconds};
+
+fn see(evidence: &Evidence<'_>) -> String {
+    let it = evidence.undriven(Duration::from_secs(3));
+    let (longest, shortest) = (seconds(it.longest), seconds(it.shortest));
+    format!("{} for {shortest} to {longest}, {} wait for them", it.tasks.len(), it.victims.len())
+}
+
+#[test]
+fn tasks_that_nobody_polls_are_told_from_those_that_wait_for_a_worker() {
+    let cases = [
+        case(
+            "requests wake connections on a runtime that has stopped",
+            r#"
+run = "15s"
+runtimes = { main = 2, other = 1 }
+event = [{ at = "3s", halt = "other" }]
+spawn = [
+    { name = "health", place = "src/h.rs:1:1", count = 4, body = [{ forever = [{ sleep = "200ms" }] }] },
+    { name = "one", place = "src/a.rs:1:1", runtime = "other", body = [{ wait = "never" }] },
+    { name = "two", place = "src/a.rs:1:1", runtime = "other", body = [{ wait = "never" }] },
+    { name = "request", place = "src/b.rs:1:1", at = "5s", body = [{ wake = "one" }, { wait = "never" }] },
+    { name = "request", place = "src/b.rs:1:1", at = "9s", body = [{ wake = "two" }, { wait = "never" }] },
+]
+"#,
+            "2 for 5.0 s to 9.0 s, 2 wait for them",
+        ),
+        case(
+            "timers wake them, and nobody waits",
+            r#"
+run = "15s"
+runtimes = { main = 2, other = 1 }
+event = [{ at = "3s", halt = "other" }]
+spawn = [
+    { name = "health", place = "src/h.rs:1:1", count = 4, body = [{ forever = [{ sleep = "200ms" }] }] },
+    { name = "reaper", place = "src/a.rs:1:1", runtime = "other", count = 3, body = [{ forever = [{ sleep = "5s" }] }] },
+]
+"#,
+            "3 for 9.0 s to 9.0 s, 0 wait for them",
+        ),
+        case(
+            "the runtime is driven",
+            r#"
+run = "15s"
+runtimes = { main = 2, other = 1 }
+spawn = [
+    { name = "health", place = "src/h.rs:1:1", count = 4, body = [{ forever = [{ sleep = "200ms" }] }] },
+    { name = "reaper", place = "src/a.rs:1:1", runtime = "other", count = 3, body = [{ forever = [{ sleep = "5s" }] }] },
+]
+"#,
+            "0 for 0.0 s to 0.0 s, 0 wait for them",
+        ),
+        case(
+            "a poll blocks the only worker of that runtime",
+            r#"
+run = "15s"
+runtimes = { main = 2, other = 1 }
+spawn = [
+    { name = "health", place = "src/h.rs:1:1", count = 4, body = [{ forever = [{ sleep = "200ms" }] }] },
+    { name = "reaper", place = "src/a.rs:1:1", runtime = "other", count = 3, body = [{ forever = [{ sleep = "5s" }] }] },
+    { name = "blocks", place = "src/a.rs:2:2", runtime = "other", at = "3s", body = [{ work = "10m" }] },
+]
+"#,
+            "0 for 0.0 s to 0.0 s, 0 wait for them",
+        ),
+        case(
+            "the process stands still",
+            r#"
+run = "20s"
+event = [{ at = "8s", stop = "6s" }]
+spawn = [{ name = "health", place = "src/h.rs:1:1", count = 6, body = [{ forever = [{ sleep = "200ms" }] }] }]
+"#,
+            "0 for 0.0 s to 0.0 s, 0 wait for them",
+        ),
+        case(
+            "one worker has far too much to do",
+            r#"
+run = "20s"
+runtimes = { main = 1 }
+spawn = [
+    { name = "health", place = "src/h.rs:1:1", count = 4, body = [{ forever = [{ sleep = "200ms" }] }] },
+    { name = "render", place = "src/a.rs:1:1", count = 60, body = [{ forever = [{ work = "80ms" }, "yield"] }] },
+]
+"#,
+            "0 for 0.0 s to 0.0 s, 0 wait for them",
+        ),
+        case(
+            "nothing else runs, so that nothing can be said",
+            r#"
+run = "15s"
+runtimes = { main = 2, other = 1 }
+event = [{ at = "3s", halt = "other" }]
+spawn = [{ name = "reaper", place = "src/a.rs:1:1", runtime = "other", count = 3, body = [{ forever = [{ sleep = "5s" }] }] }]
+"#,
+            "0 for 0.0 s to 0.0 s, 0 wait for them",
+        ),
+    ];
+    check(&cases, see);
+}
