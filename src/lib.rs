@@ -2,7 +2,7 @@
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`detect`] (what is wrong),
 //! [`diagnosis`] (the three joined for one target), [`tui`] (show a person), [`alert`] (tell a machine), and [`cli`], [`run`] and
-//! [`explain`], which offer it as a command.
+//! [`explain`], which offer it as a command. [`paths`], [`words`] and [`escape`] are leaves that several layers use.
 
 pub mod alert;
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod explain;
 pub mod feed;
 pub mod model;
+pub mod paths;
 pub mod run;
 pub mod tui;
 pub mod words;
