@@ -1,14 +1,13 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
-mod corpus;
 mod docs;
 mod feed;
 mod layers;
 mod model;
 mod proto;
 mod recording;
-mod scenarios;
+mod registry;
 mod screens;
 mod source;
 mod support;

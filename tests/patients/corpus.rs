@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::healthy::{self, Pattern};
+use crate::healthy::{self, Family, Pattern};
+use crate::machine::Demand;
 use crate::sick::{self, Condition, Illness};
 
 /// The argument that makes this program a patient.
@@ -26,6 +27,8 @@ pub(crate) struct Patient {
     pub(crate) program: String,
     /// The program and its flags.
     pub(crate) command: Vec<String>,
+    /// What it needs of the machine.
+    pub(crate) demand: Demand,
     /// How long it runs before the tool attaches.
     pub(crate) head_start: Duration,
     /// How long the tool watches.
@@ -97,13 +100,18 @@ pub(crate) enum Selection {
 pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
     let plain = |least| sick::all().map(move |illness| sick_patient(illness, None, least));
     let alone = |watch| {
-        let patterns = healthy::FAMILIES.iter().flat_map(|(_, patterns)| *patterns);
-        patterns.map(move |pattern| healthy_patient(pattern.id, std::slice::from_ref(pattern), watch))
+        let families = healthy::FAMILIES.iter();
+        families.flat_map(move |family| {
+            family
+                .patterns
+                .iter()
+                .map(move |pattern| healthy_patient(pattern.id, family, std::slice::from_ref(pattern), watch))
+        })
     };
     match selection {
         Selection::Fast => {
             let families = healthy::FAMILIES.iter();
-            let families = families.map(|(family, patterns)| healthy_patient(family, patterns, FAMILY_WATCH));
+            let families = families.map(|family| healthy_patient(family.name, family, family.patterns, FAMILY_WATCH));
             plain(Duration::ZERO).chain(families).chain(disturbed()).collect()
         }
         Selection::Bases { healthy_for } => plain(Duration::ZERO).chain(alone(healthy_for)).collect(),
@@ -164,6 +172,7 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         name: format!("sick::{}{suffix}", illness.id),
         program: illness.id.to_owned(),
         command: command(SICK, &flags),
+        demand: if illness.computes { Demand::Core } else { Demand::Little },
         head_start,
         stay: Stay::UntilFound { least },
         standstill: None,
@@ -179,12 +188,13 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
     }
 }
 
-fn healthy_patient(name: &str, patterns: &[Pattern], watch: Duration) -> Patient {
+fn healthy_patient(name: &str, family: &Family, patterns: &[Pattern], watch: Duration) -> Patient {
     let ids: Vec<_> = patterns.iter().map(|pattern| pattern.id).collect();
     Patient {
         name: format!("healthy::{name}"),
         program: name.to_owned(),
         command: command(HEALTHY, &["--pattern", &ids.join(",")]),
+        demand: if family.measures { Demand::Everything } else { Demand::Little },
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill: None,
@@ -218,6 +228,7 @@ fn disturbed_patient(
         name: format!("feed::{detector}"),
         program: detector.to_owned(),
         command: command(HEALTHY, flags),
+        demand: Demand::Little,
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill,

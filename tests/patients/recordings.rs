@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::corpus::Patient;
 use crate::labels::{FILE, Labels, Recording};
@@ -13,7 +14,7 @@ use crate::labels::{FILE, Labels, Recording};
 /// # Errors
 ///
 /// When the folder cannot be made or an old recording not removed.
-pub(crate) fn make_room(folder: &Path, patients: &[Patient]) -> io::Result<()> {
+pub(crate) fn make_room(folder: &Path, patients: &[Arc<Patient>]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for patient in patients {
         match fs::remove_file(folder.join(patient.recording())) {
@@ -29,8 +30,8 @@ pub(crate) fn make_room(folder: &Path, patients: &[Patient]) -> io::Result<()> {
 /// # Errors
 ///
 /// When the labels cannot be read or written.
-pub(crate) fn label(folder: &Path, patients: &[Patient]) -> io::Result<()> {
-    let new: Vec<_> = patients.iter().map(labelled).collect();
+pub(crate) fn label(folder: &Path, patients: &[Arc<Patient>]) -> io::Result<()> {
+    let new: Vec<_> = patients.iter().map(|patient| labelled(patient)).collect();
     let files: BTreeSet<_> = new.iter().map(|row| row.file.as_str()).collect();
     let mut labels = Labels::read(folder, FILE)?;
     labels.recording.retain(|row| !files.contains(row.file.as_str()) && folder.join(&row.file).exists());

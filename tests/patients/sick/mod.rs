@@ -44,6 +44,8 @@ pub(crate) struct Illness {
     pub(crate) within: Duration,
     /// Further conditions under which the label holds as well.
     pub(crate) under: &'static [Condition],
+    /// Whether it keeps a core busy.
+    pub(crate) computes: bool,
     /// Where the program is written down.
     pub(crate) source: Source,
     /// Runs on the calling thread until the process ends.
@@ -177,6 +179,9 @@ fn list() -> io::Result<()> {
         writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
         let further: Vec<_> = illness.under.iter().map(|condition| condition.as_str()).collect();
         writeln!(out, "    examined plainly, and: {}", further.join(", "))?;
+        if illness.computes {
+            writeln!(out, "    keeps a core busy")?;
+        }
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
         }

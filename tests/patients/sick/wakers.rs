@@ -20,6 +20,7 @@ pub(super) const ILLNESSES: &[Illness] = &[Illness {
     onset: Duration::from_millis(200),
     within: Duration::from_secs(10),
     under: EVERYWHERE,
+    computes: false,
     source: SOURCE,
     run: forgotten_waker,
 }];

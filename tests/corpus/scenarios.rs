@@ -3,18 +3,19 @@
 //! A scenario is a file below `tests/scenarios`; the README there tells how to write one. Everything that fires must be expected by the
 //! scenario's own file, and the whole timeline, with its sentences, is kept as a snapshot beside it.
 
-#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use libtest_mimic::Trial;
+use tokio_canary::detect::detector::Detector;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::severity::{Severity, State};
 
-use crate::source::{in_repository, read_sources};
-use crate::support::simulator::{Entry, Expectation, Scenario, Timeline, Told, play, seconds, worst};
+use crate::simulator::scenario::{Expectation, Scenario};
+use crate::simulator::timeline::{Entry, Timeline, Told, play, seconds, worst};
+use crate::{in_repository, trial};
 
 /// Updates come a little after the full second.
 const TICK: f64 = 0.1;
@@ -44,30 +45,40 @@ fn name(path: &Path) -> String {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-#[test]
-fn every_scenario_unfolds_as_told() {
-    let mut wrong = Vec::new();
-    let only = std::env::var("SCENARIO").ok();
-    for path in folders().iter().flat_map(|folder| scenarios(folder)) {
-        if only.as_ref().is_some_and(|only| !path.to_string_lossy().contains(only.as_str())) {
-            continue;
-        }
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let scenario = Scenario::read(&path);
-            let timeline = play(&scenario, Told::Once);
-            let mut complaints = unexpected(&scenario, &timeline);
-            complaints.extend(missing(&scenario, &timeline));
-            let kept = catch_unwind(AssertUnwindSafe(|| snapshot(&path, &scenario, &timeline)));
-            complaints.extend(kept.err().map(|_| "the timeline differs from its snapshot".to_owned()));
-            (complaints, timeline.text())
-        }));
-        match outcome {
-            Ok((complaints, _)) if complaints.is_empty() => {}
-            Ok((complaints, text)) => wrong.push(format!("{}: {}\n{text}", path.display(), complaints.join("; "))),
-            Err(_) => wrong.push(format!("{}: panicked, see above", path.display())),
-        }
+/// The tests: each scenario as it is and told otherwise, and that every detector has its scenarios.
+pub(crate) fn trials() -> impl Iterator<Item = Trial> {
+    let files = folders().into_iter().flat_map(|folder| scenarios(&folder));
+    let of_files = files.flat_map(|path| {
+        // More to tell is told later where only so much is told in a turn.
+        let is_timeless = Scenario::read(&path).drain == usize::MAX;
+        let older: Option<Test> = is_timeless.then_some(("older-tokio", unfolds_alike_in_older_tokio));
+        let tests: [Test; 2] = [("scenarios", unfolds_as_told), ("told-twice", unfolds_alike_told_twice)];
+        tests.into_iter().chain(older).map(move |(kind, test)| {
+            let folder = name(path.parent().unwrap_or(&path));
+            let path = path.clone();
+            trial(format!("{kind}::{folder}::{}", name(&path)), move || test(&path))
+        })
+    });
+    let of_detectors =
+        DETECTORS.iter().map(|detector| trial(format!("both-kinds::{}", detector.id), || missing_kinds(detector)));
+    of_files.chain(of_detectors)
+}
+
+/// What is tested about each scenario: its name, and what finds faults.
+type Test = (&'static str, fn(&Path) -> Vec<String>);
+
+/// The expected findings and no others, and the timeline of the snapshot.
+fn unfolds_as_told(path: &Path) -> Vec<String> {
+    let scenario = Scenario::read(path);
+    let timeline = play(&scenario, Told::Once);
+    let mut complaints = unexpected(&scenario, &timeline);
+    complaints.extend(missing(&scenario, &timeline));
+    let kept = catch_unwind(AssertUnwindSafe(|| snapshot(path, &scenario, &timeline)));
+    complaints.extend(kept.err().map(|_| "the timeline differs from its snapshot".to_owned()));
+    if !complaints.is_empty() {
+        complaints.push(timeline.text());
     }
-    assert!(wrong.is_empty(), "{} scenarios are not as told:\n\n{}", wrong.len(), wrong.join("\n"));
+    complaints
 }
 
 fn snapshot(path: &Path, scenario: &Scenario, timeline: &Timeline) {
@@ -151,27 +162,27 @@ fn beginnings(entries: &[&Entry]) -> Vec<f64> {
     began
 }
 
-#[test]
-fn every_detector_has_scenarios_of_both_kinds() {
-    for detector in DETECTORS {
-        let folder = root().join(detector.id);
-        let files = scenarios(&folder);
-        let of_kind = |kind: &str| -> Vec<Scenario> {
-            files.iter().filter(|path| name(path).starts_with(kind)).map(|path| Scenario::read(path)).collect()
-        };
-        let (fires, quiet) = (of_kind("fires"), of_kind("quiet"));
-        assert!(!fires.is_empty(), "{} has no scenario in which it fires", detector.id);
-        assert!(!quiet.is_empty(), "{} has no scenario in which it stays quiet", detector.id);
-        assert_eq!(fires.len() + quiet.len(), files.len(), "{}: a file is called neither fires nor quiet", detector.id);
-        let own = |scenario: &Scenario| {
-            let own = scenario.expect.iter().filter(|it| it.detector == detector.id);
-            own.map(|it| severity(&it.severity)).max()
-        };
-        let least =
-            fires.iter().map(|scenario| own(scenario).expect("a fires scenario expects its own detector")).min();
-        let loudest = quiet.iter().filter_map(own).max();
-        assert!(loudest < least, "{}: a quiet scenario expects no less than one that fires", detector.id);
-    }
+/// What is wrong with the scenarios of a detector: there are some in which it fires, and some in which it is quiet or at least quieter.
+fn missing_kinds(detector: &Detector) -> Vec<String> {
+    let files = scenarios(&root().join(detector.id));
+    let of_kind = |kind: &str| -> Vec<Scenario> {
+        files.iter().filter(|path| name(path).starts_with(kind)).map(|path| Scenario::read(path)).collect()
+    };
+    let (fires, quiet) = (of_kind("fires"), of_kind("quiet"));
+    let own = |scenario: &Scenario| {
+        let own = scenario.expect.iter().filter(|it| it.detector == detector.id);
+        own.map(|it| severity(&it.severity)).max()
+    };
+    let least = fires.iter().map(own).min().flatten();
+    let loudest = quiet.iter().filter_map(own).max();
+    let faults = [
+        (fires.is_empty(), "there is no scenario in which it fires"),
+        (quiet.is_empty(), "there is no scenario in which it stays quiet"),
+        (fires.len() + quiet.len() != files.len(), "a file is called neither fires nor quiet"),
+        (fires.iter().any(|scenario| own(scenario).is_none()), "one that is called fires does not expect it"),
+        (loudest >= least, "a quiet scenario expects no less than one that fires"),
+    ];
+    faults.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what.to_owned()).collect()
 }
 
 fn severity(word: &str) -> Severity {
@@ -179,59 +190,29 @@ fn severity(word: &str) -> Severity {
     all.into_iter().find(|it| it.as_str() == word).unwrap_or_else(|| panic!("{word} is no severity"))
 }
 
-#[test]
-fn detectors_are_named_like_their_files() {
-    let ids: BTreeSet<&str> = DETECTORS.iter().map(|detector| detector.id).collect();
-    assert_eq!(ids.len(), DETECTORS.len(), "two detectors share an id");
-    let folder = in_repository("src/detect/detectors");
-    let files = read_sources(&folder).into_iter().filter_map(|source| {
-        let module = source.module();
-        let [family, detector] = module.as_slice() else { return None };
-        Some((detector.replace('_', "-"), (*family).to_owned()))
-    });
-    let rows = DETECTORS.iter().map(|row| (row.id.to_owned(), row.family.as_str().to_owned()));
-    assert_eq!(
-        files.collect::<BTreeSet<_>>(),
-        rows.collect(),
-        "a detector is called otherwise, or in another family's folder"
-    );
-    for id in ids {
-        let words_are_lower_case =
-            id.split('-').all(|word| !word.is_empty() && word.chars().all(|it| it.is_ascii_lowercase()));
-        assert!(words_are_lower_case, "{id} is not in kebab case");
-    }
-}
-
-#[test]
-fn an_update_told_twice_changes_nothing() {
-    for path in folders().iter().flat_map(|folder| scenarios(folder)) {
-        let scenario = Scenario::read(&path);
-        let [once, twice] = [Told::Once, Told::Twice].map(|told| conclusions(&play(&scenario, told)));
-        assert_eq!(twice, once, "{}", path.display());
-    }
+/// An update that is told twice changes nothing.
+fn unfolds_alike_told_twice(path: &Path) -> Vec<String> {
+    let scenario = Scenario::read(path);
+    let [once, twice] = [Told::Once, Told::Twice].map(|told| conclusions(&play(&scenario, told)));
+    difference("told once", &once, "told twice", &twice)
 }
 
 /// In Tokio 1.42 every sleep reports an async op, which says nothing that its resource does not.
-#[test]
-fn an_older_tokio_changes_nothing() {
-    let mut wrong = Vec::new();
-    for path in folders().iter().flat_map(|folder| scenarios(folder)) {
-        let scenario = Scenario::read(&path);
-        // More to tell is told later where only so much is told in a turn.
-        if scenario.drain < usize::MAX {
-            continue;
-        }
-        let older = Scenario { older_tokio: true, ..Scenario::read(&path) };
-        let [today, before] = [scenario, older].map(|scenario| conclusions(&play(&scenario, Told::Once)));
-        if today != before {
-            wrong.push(format!("{}: {today:#?} today, {before:#?} before", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{} scenarios differ:\n{}", wrong.len(), wrong.join("\n"));
+fn unfolds_alike_in_older_tokio(path: &Path) -> Vec<String> {
+    let scenario = Scenario::read(path);
+    let older = Scenario { older_tokio: true, ..Scenario::read(path) };
+    let [today, before] = [scenario, older].map(|scenario| conclusions(&play(&scenario, Told::Once)));
+    difference("today", &today, "before", &before)
+}
+
+fn difference(one: &str, ones: &BTreeSet<Conclusion>, other: &str, others: &BTreeSet<Conclusion>) -> Vec<String> {
+    if ones == others { Vec::new() } else { vec![format!("{one}: {ones:#?}; {other}: {others:#?}")] }
 }
 
 /// What fired, where, and how bad it became.
-fn conclusions(timeline: &Timeline) -> BTreeSet<(&'static str, String, Option<Severity>)> {
+type Conclusion = (&'static str, String, Option<Severity>);
+
+fn conclusions(timeline: &Timeline) -> BTreeSet<Conclusion> {
     let conclusion = |entries: &Vec<&Entry>| {
         let finding = &entries[0].transition.finding;
         (finding.detector.id, finding.symptom.subject.location.clone(), worst(entries))

@@ -1,0 +1,83 @@
+//! Recorded feeds of sick and healthy programs, judged through the real path: the labelled finding at its place, and no alarm besides.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use libtest_mimic::Trial;
+
+use crate::labels::{FILE, Labels, Recording};
+use crate::replay::judge;
+use crate::{in_repository, trial};
+
+/// Where the recordings are.
+const FOLDER: &str = "tests/recordings";
+/// How to make the recordings anew.
+const COMMAND: &str = "see tests/recordings/README.md";
+/// Labels of recordings of the programs in `tests/older`.
+const OLDER: &str = "older.toml";
+
+/// The tests: each recording as its label says, and that recordings and labels go together.
+pub(crate) fn trials() -> impl Iterator<Item = Trial> {
+    let of_files = labels().into_iter().map(|label| {
+        let name = label.file.trim_end_matches(".mcap").to_owned();
+        trial(format!("recordings::{name}"), move || judge(&in_repository(FOLDER).join(&label.file), &label))
+    });
+    let of_all = [
+        trial("every-recording-has-a-label", unlabelled),
+        trial("every-program-was-recorded", unrecorded),
+        trial("a-wrong-label-is-found", wrong_labels_that_pass),
+    ];
+    of_files.chain(of_all)
+}
+
+/// The labels of all recordings.
+fn labels() -> Vec<Recording> {
+    let folder = in_repository(FOLDER);
+    let read = |file| Labels::read(&folder, file).unwrap_or_else(|error| panic!("{file} cannot be read: {error}"));
+    let files = [FILE, OLDER].map(|file| read(file).recording);
+    assert!(files.iter().all(|labels| !labels.is_empty()), "there are no recordings: {COMMAND}");
+    files.concat()
+}
+
+fn unlabelled() -> Vec<String> {
+    let labels = labels();
+    let labelled: BTreeSet<_> = labels.iter().map(|label| label.file.clone()).collect();
+    let entries = fs::read_dir(in_repository(FOLDER)).expect("the folder is there");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let recorded: BTreeSet<_> = names.filter(|name| name.ends_with(".mcap")).collect();
+    let apart = labelled.symmetric_difference(&recorded);
+    let mut faults: Vec<_> = apart.map(|file| format!("{file} is not both recorded and labelled: {COMMAND}")).collect();
+    if labelled.len() < labels.len() {
+        faults.push("a recording has two labels".to_owned());
+    }
+    faults
+}
+
+/// What the sources call their programs is what was recorded.
+fn unrecorded() -> Vec<String> {
+    let labels = labels();
+    let recorded: BTreeSet<_> = labels.iter().map(|label| label.program.as_str()).collect();
+    let mut programs = Vec::new();
+    for folder in ["tests/patients/sick", "tests/patients/healthy"] {
+        for source in fs::read_dir(in_repository(folder)).expect("the folder is there") {
+            let text = fs::read_to_string(source.expect("it can be listed").path()).expect("it can be read");
+            programs.extend(text.split("id: \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    assert!(programs.len() > 50, "the programs were not found: {programs:?}");
+    let missing = programs.iter().filter(|program| !recorded.contains(program.as_str()));
+    missing.map(|program| format!("{program} was not recorded: {COMMAND}")).collect()
+}
+
+/// A label that is not met must not pass.
+fn wrong_labels_that_pass() -> Vec<String> {
+    let labels = labels();
+    let sick = labels.iter().find(|label| label.detector == "deadlock" && label.also.is_empty());
+    let sick = sick.expect("there is a recorded deadlock");
+    let healthy = Recording { detector: String::new(), places: Vec::new(), ..sick.clone() };
+    let elsewhere = Recording { places: vec!["elsewhere.rs:1".to_owned()], ..sick.clone() };
+    let otherwise = Recording { detector: "lost-waker".to_owned(), ..sick.clone() };
+    let file = in_repository(FOLDER).join(&sick.file);
+    let passed = [healthy, elsewhere, otherwise].into_iter().filter(|label| judge(&file, label).is_empty());
+    passed.map(|label| format!("this passed: {label:?}")).collect()
+}
