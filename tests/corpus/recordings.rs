@@ -5,7 +5,7 @@ use std::fs;
 
 use libtest_mimic::Trial;
 
-use crate::labels::{FILE, Labels, Recording};
+use crate::labels::{Expected, FILE, Labels, Recording};
 use crate::replay::judge;
 use crate::{in_repository, trial};
 
@@ -72,12 +72,17 @@ fn unrecorded() -> Vec<String> {
 /// A label that is not met must not pass.
 fn wrong_labels_that_pass() -> Vec<String> {
     let labels = labels();
-    let sick = labels.iter().find(|label| label.detector == "deadlock" && label.also.is_empty());
-    let sick = sick.expect("there is a recorded deadlock");
-    let healthy = Recording { detector: String::new(), places: Vec::new(), ..sick.clone() };
-    let elsewhere = Recording { places: vec!["elsewhere.rs:1".to_owned()], ..sick.clone() };
-    let otherwise = Recording { detector: "lost-waker".to_owned(), ..sick.clone() };
-    let file = in_repository(FOLDER).join(&sick.file);
-    let passed = [healthy, elsewhere, otherwise].into_iter().filter(|label| judge(&file, label).is_empty());
+    let mut deadlocks = labels.iter().filter_map(|label| Some((label, label.finding.as_ref()?)));
+    let (label, deadlock) =
+        deadlocks.find(|(_, finding)| finding.detector == "deadlock").expect("there is a recorded deadlock");
+    let wrong = [
+        None,
+        Some(Expected { places: vec!["elsewhere.rs:1".to_owned()], ..deadlock.clone() }),
+        Some(Expected { detector: "lost-waker".to_owned(), ..deadlock.clone() }),
+        Some(Expected { within: 1, ..deadlock.clone() }),
+    ];
+    let wrong = wrong.map(|finding| Recording { finding, ..label.clone() });
+    let file = in_repository(FOLDER).join(&label.file);
+    let passed = wrong.iter().filter(|label| judge(&file, label).is_empty());
     passed.map(|label| format!("this passed: {label:?}")).collect()
 }

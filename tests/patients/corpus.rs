@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_canary::detect::severity::Severity;
+
 use crate::healthy::{self, Family, Pattern};
 use crate::machine::Demand;
 use crate::sick::{self, Condition, Illness};
@@ -65,6 +67,8 @@ pub(crate) struct Standstill {
 pub(crate) struct Label {
     /// The detector that has to fire.
     pub(crate) detector: &'static str,
+    /// How bad its finding has to become at least.
+    pub(crate) severity: Severity,
     /// Places of which it has to name one, as `file:line`; none if it has no place.
     pub(crate) places: Vec<String>,
     /// Further places that it may name in further findings.
@@ -178,6 +182,7 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         standstill: None,
         label: Some(Label {
             detector: illness.finding,
+            severity: illness.severity,
             places,
             other_places: illness.other_places(),
             also: illness.also,
@@ -209,16 +214,17 @@ fn disturbed() -> [Patient; 4] {
     let filtered = ["--pattern", "intervals", "--filtered"];
     let small_buffer = ["--pattern", "futures-unordered,batch-limiter", "--event-buffer", "32"];
     [
-        disturbed_patient("not-instrumented", &filtered, None, &[3]),
-        disturbed_patient("partial-feed", &small_buffer, None, &[3]),
+        disturbed_patient("not-instrumented", Severity::Warning, &filtered, None, &[3]),
+        disturbed_patient("partial-feed", Severity::Info, &small_buffer, None, &[3]),
         // A pause that is over is no reason to give up: only a note, or no verdict.
-        disturbed_patient("process-paused", &stopped, Some(standstill(3)), &[0, 3]),
-        disturbed_patient("quiet-feed", &stopped, Some(standstill(60)), &[3]),
+        disturbed_patient("process-paused", Severity::Info, &stopped, Some(standstill(3)), &[0, 3]),
+        disturbed_patient("quiet-feed", Severity::Warning, &stopped, Some(standstill(60)), &[3]),
     ]
 }
 
 fn disturbed_patient(
     detector: &'static str,
+    severity: Severity,
     flags: &[&str],
     standstill: Option<Standstill>,
     exit_codes: &'static [i32],
@@ -234,6 +240,7 @@ fn disturbed_patient(
         standstill,
         label: Some(Label {
             detector,
+            severity,
             places: Vec::new(),
             other_places: Vec::new(),
             also: &[],

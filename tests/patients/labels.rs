@@ -6,12 +6,14 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tokio_canary::detect::severity::Severity;
 
 /// Name of the file for the programs in this folder.
 pub(crate) const FILE: &str = "labels.toml";
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Labels {
     /// A row for each recording.
     #[serde(default)]
@@ -20,20 +22,45 @@ pub(crate) struct Labels {
 
 /// What one recording has to be found to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Recording {
     /// Name of the recording in the same folder.
     pub(crate) file: String,
     /// The program that was recorded.
     pub(crate) program: String,
-    /// The detector that has to fire; empty for a healthy program.
+    /// What has to be found; nothing for a healthy program, which must raise no alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) finding: Option<Expected>,
+}
+
+/// The finding that a fault has to become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expected {
+    /// The detector that has to fire.
     pub(crate) detector: String,
-    /// Places of which it has to name one, as `file:line`.
+    /// How bad it has to become at least.
+    #[serde(with = "Written")]
+    pub(crate) severity: Severity,
+    /// How long it may take to become that bad, in seconds from the first update.
+    pub(crate) within: u64,
+    /// Places of which it has to name one, as `file:line`; none if it has no place.
     pub(crate) places: Vec<String>,
     /// Further places that it may name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) other_places: Vec<String>,
     /// Detectors that may fire as well at any of these places, or without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) also: Vec<String>,
+}
+
+/// A severity as it stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Severity", rename_all = "lowercase")]
+enum Written {
+    Info,
+    Warning,
+    Critical,
 }
 
 impl Labels {

@@ -15,6 +15,7 @@ mod labels;
 mod machine;
 mod process;
 mod recordings;
+mod replay;
 mod score;
 #[path = "../../examples/service/mod.rs"]
 mod service;
@@ -62,7 +63,8 @@ struct Beyond {
     /// As --all, and writes the score to this file, and its totals into the README.
     #[arg(long, value_name = "FILE")]
     score: Option<PathBuf>,
-    /// Keeps the recorded feeds and their labels in this folder; without --all or --score, those of each program alone.
+    /// Keeps the recorded feeds and their labels in this folder, and judges them once more, as they are played; without --all or --score,
+    /// those of each program alone.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// How long each healthy program is watched when it is alone.
@@ -116,7 +118,8 @@ fn run(arguments: Examination) -> io::Result<bool> {
         writeln!(io::stderr(), "{}", verdict::HEADING)?;
     }
     let machine = Machine::new(at_a_time);
-    let clinic = Arc::new(Clinic { tool, recordings, machine, talks, verdicts: Mutex::default() });
+    let clinic =
+        Arc::new(Clinic { tool, recordings, kept: beyond.keep.clone(), machine, talks, verdicts: Mutex::default() });
     let mut trials: Vec<Trial> = chosen.iter().enumerate().map(|(rank, patient)| clinic.trial(rank, patient)).collect();
     if matches!(selection, Selection::Fast) {
         trials.extend(machine::trials());
@@ -154,6 +157,8 @@ struct Clinic {
     tool: PathBuf,
     /// Where the feeds are recorded, if they are.
     recordings: Option<PathBuf>,
+    /// Where those recordings stay that are to be judged again, if there are any.
+    kept: Option<PathBuf>,
     machine: Machine,
     /// Whether the outcome is told, as a row of a table, as soon as it is known.
     talks: bool,
@@ -175,7 +180,10 @@ impl Clinic {
         let place = self.machine.place_for(rank, patient.demand);
         let report = examination::examine(patient, &self.tool, self.recordings.as_deref());
         drop(place);
-        let verdict = verdict::judge(patient, report);
+        let mut verdict = verdict::judge(patient, report);
+        if let Some(folder) = &self.kept {
+            verdict.faults.extend(recordings::faults(folder, patient));
+        }
         let faults = verdict.faults.clone();
         if self.talks {
             let faults = verdict.faults.iter().map(|fault| format!("\n  - {fault}"));

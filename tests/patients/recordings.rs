@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::corpus::Patient;
-use crate::labels::{FILE, Labels, Recording};
+use crate::labels::{Expected, FILE, Labels, Recording};
+use crate::replay;
 
 /// Makes the folder, and removes the recordings that will be made anew, since the tool overwrites none.
 ///
@@ -41,15 +42,25 @@ pub(crate) fn label(folder: &Path, patients: &[Arc<Patient>]) -> io::Result<()> 
     fs::write(folder.join(FILE), text)
 }
 
+/// What is not as it has to be when the recording of a patient is played.
+pub(crate) fn faults(folder: &Path, patient: &Patient) -> Vec<String> {
+    let label = labelled(patient);
+    let faults = replay::judge(&folder.join(&label.file), &label);
+    faults.into_iter().map(|fault| format!("Played from {}: {fault}", label.file)).collect()
+}
+
 fn labelled(patient: &Patient) -> Recording {
-    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
-    let label = patient.label.as_ref();
     Recording {
         file: patient.recording(),
         program: patient.program.clone(),
-        detector: label.map(|label| label.detector).unwrap_or_default().to_owned(),
-        places: label.map(|label| label.places.clone()).unwrap_or_default(),
-        other_places: label.map(|label| label.other_places.clone()).unwrap_or_default(),
-        also: label.map(|label| words(label.also)).unwrap_or_default(),
+        finding: patient.label.as_ref().map(|label| Expected {
+            detector: label.detector.to_owned(),
+            severity: label.severity,
+            // The first update comes a publish interval after the tool has attached, at the latest.
+            within: (label.visible_after + label.within).as_secs() + 1,
+            places: label.places.clone(),
+            other_places: label.other_places.clone(),
+            also: label.also.iter().map(|&id| id.to_owned()).collect(),
+        }),
     }
 }

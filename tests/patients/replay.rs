@@ -1,6 +1,7 @@
 //! What the tool says about a recorded feed, compared with its label.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio_canary::detect::finding::Finding;
 use tokio_canary::detect::settings::Settings;
@@ -10,7 +11,7 @@ use tokio_canary::diagnosis::{Diagnosis, Ended};
 use tokio_canary::feed::recording::{Speed, open};
 use tokio_canary::model::DEFAULT_RETENTION;
 
-use crate::labels::Recording;
+use crate::labels::{Expected, Recording};
 
 /// Plays a recording as fast as it can be judged, and returns what is not as its label says.
 pub(crate) fn judge(path: &Path, label: &Recording) -> Vec<String> {
@@ -27,27 +28,45 @@ async fn judged(path: &Path, label: &Recording) -> Vec<String> {
     };
     let mut diagnosis = Diagnosis::new(label.file.clone(), Settings::default(), DEFAULT_RETENTION);
     let mut faults = Vec::new();
-    let mut found = label.detector.is_empty();
+    let mut first_update = None;
+    let mut found = None;
     while let Some(arrived) = feed.events.recv().await {
+        let at = arrived.at;
         for transition in diagnosis.apply(arrived) {
             let finding = &transition.finding;
             if finding.state != State::Firing {
                 continue;
             }
-            found |=
-                finding.detector.id == label.detector && (label.places.is_empty() || is_at(finding, &label.places));
-            if finding.severity() >= Severity::Warning && !is_explained(finding, label) {
+            if found.is_none() && label.finding.as_ref().is_some_and(|expected| is_meant(finding, expected)) {
+                found = at.duration_since(first_update.unwrap_or(at)).ok();
+            }
+            if finding.severity() >= Severity::Warning && !is_explained(finding, label.finding.as_ref()) {
                 faults.push(format!("{} at {:?}: {}", finding.detector.id, place(finding), finding.symptom.summary));
             }
         }
+        if first_update.is_none() && diagnosis.updates() > 0 {
+            first_update = Some(at);
+        }
     }
-    if !found {
-        faults.push(format!("{} did not fire at {}", label.detector, label.places.join(" or ")));
-    }
+    faults.extend(label.finding.as_ref().and_then(|expected| missed(expected, found)));
     if diagnosis.ended() != Some(&Ended::Complete) {
         faults.push(format!("the recording ends with {:?}", diagnosis.ended()));
     }
     faults
+}
+
+/// What is wrong if the finding was found, and as bad as it has to be, after so long.
+fn missed(expected: &Expected, found: Option<Duration>) -> Option<String> {
+    let Expected { detector, severity, within, places, .. } = expected;
+    let (severity, places) = (severity.as_str(), places.join(" or "));
+    match found {
+        None => Some(format!("{detector} did not fire at {places} and become {severity}")),
+        Some(after) if after > Duration::from_secs(*within) => Some(format!(
+            "{detector} became {severity} after {:.1} s, and {within} s is the limit",
+            after.as_secs_f64()
+        )),
+        Some(_) => None,
+    }
 }
 
 /// The place of the subject, or, if it has none, that of what does it harm.
@@ -63,10 +82,15 @@ fn is_at(finding: &Finding, places: &[String]) -> bool {
     places.iter().any(|place| location.ends_with(place.as_str()) || location.contains(&format!("{place}:")))
 }
 
-fn is_explained(finding: &Finding, label: &Recording) -> bool {
-    let id = finding.detector.id;
-    let named = label.places.is_empty() || is_at(finding, &label.places) || is_at(finding, &label.other_places);
-    let is_the_one = id == label.detector && named;
-    let is_tolerated = label.also.iter().any(|also| also == id) && (named || place(finding).is_empty());
-    is_the_one || is_tolerated
+fn is_meant(finding: &Finding, expected: &Expected) -> bool {
+    let placed = expected.places.is_empty() || is_at(finding, &expected.places);
+    finding.detector.id == expected.detector && placed && finding.severity() >= expected.severity
+}
+
+fn is_explained(finding: &Finding, expected: Option<&Expected>) -> bool {
+    let Some(expected) = expected else { return false };
+    let (id, places) = (finding.detector.id, &expected.places);
+    let named = places.is_empty() || is_at(finding, places) || is_at(finding, &expected.other_places);
+    let is_tolerated = expected.also.iter().any(|also| also == id) && (named || place(finding).is_empty());
+    (id == expected.detector && named) || is_tolerated
 }

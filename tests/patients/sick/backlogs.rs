@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 use tokio_canary_channels::broadcast::error::RecvError;
 use tokio_canary_channels::{Probe, broadcast, mpsc};
 
@@ -18,6 +19,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "unbounded-growth",
         about: "Webhooks come in 150 times a second and go into an unbounded channel, whose only consumer delivers 40.",
         finding: "growing-queue",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(15),
@@ -30,6 +32,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "full-counted-channel",
         about: "Six importers share a channel of 32 places that tells of itself; the writer needs 200 ms a row.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(15),
@@ -42,6 +45,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "slow-leak",
         about: "Of twelve entries a second two are put back into their unbounded queue again and again.",
         finding: "growing-queue",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(75),
@@ -54,6 +58,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "broadcast-lag",
         about: "A subscriber stores each of fifty price changes a second, which takes 50 ms, and misses more than half.",
         finding: "lagging-receiver",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(15),
@@ -66,9 +71,10 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "growing-outbox",
         about: "An outbox behind a lock of std, seen through a probe, gets more than its flusher sends in each round.",
         finding: "growing-queue",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
-        within: Duration::from_secs(25),
+        within: Duration::from_secs(45),
         under: &[Late, Load],
         computes: false,
         source: SOURCE,

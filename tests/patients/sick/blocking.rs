@@ -9,6 +9,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -19,6 +20,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "blocked-worker",
         about: "A task waits with a blocking call in its third poll and keeps one of two workers.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::from_millis(400),
         within: Duration::from_secs(10),
@@ -31,6 +33,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "blocked-current-thread",
         about: "A blocking call in one task stands on the only thread of a runtime, whose other tasks are woken in vain.",
         finding: "runtime-stalled",
+        severity: Severity::Critical,
         also: &["blocked-worker"],
         onset: Duration::from_millis(400),
         within: Duration::from_secs(10),
@@ -43,6 +46,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "std-lock-order",
         about: "Two tasks lock two mutexes of the standard library in opposite order and block both workers.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::ZERO,
         within: Duration::from_secs(10),
@@ -55,6 +59,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "std-lock-across-await",
         about: "A task keeps a guard of a standard mutex over an await, and a second task on that thread locks the same mutex.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::from_millis(100),
         within: Duration::from_secs(10),
@@ -67,6 +72,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "long-polls",
         about: "Every request computes for 20 to 60 ms without an await.",
         finding: "long-polls",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(20),
@@ -79,6 +85,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "long-polls-in-worker",
         about: "Two long-lived workers compute for 30 to 50 ms on each job they receive.",
         finding: "long-polls",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(20),
@@ -91,6 +98,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "blocking-pool-backlog",
         about: "Lookups of 400 ms come ten a second to a blocking pool of two threads.",
         finding: "blocking-pool-backlog",
+        severity: Severity::Warning,
         also: &["task-pileup"],
         onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
@@ -103,6 +111,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "scheduling-delay",
         about: "Forty tasks compute for a millisecond at a time, more than their only thread can do.",
         finding: "scheduling-delay",
+        severity: Severity::Warning,
         also: &["long-polls"],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late};
 use super::{Illness, Source};
@@ -19,6 +20,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "synchronous-read",
         about: "Now and then a request reads a large file with std::fs, which takes 300 ms.",
         finding: "long-polls",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),
@@ -31,6 +33,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "shared-computation",
         about: "Fifty sessions each compute for 15 ms now and then: no single one is to blame.",
         finding: "long-polls",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),
@@ -43,6 +46,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "diluted-computation",
         about: "Six connections answer many light requests, and hash for 100 ms inside every eighth.",
         finding: "long-polls",
+        severity: Severity::Warning,
         also: &["scheduling-delay"],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),
@@ -55,6 +59,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "endless-computation",
         about: "A task searches without an await, and does not end when it is aborted.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::from_secs(1),
         within: Duration::from_secs(15),
@@ -67,6 +72,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "blocking-receive",
         about: "A task waits with a blocking receive for an answer of a task in its own worker's queue.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::from_millis(800),
         within: Duration::from_secs(10),
@@ -79,6 +85,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "watch-borrow",
         about: "A task keeps a value borrowed from a watch channel while it sends a new one.",
         finding: "blocked-worker",
+        severity: Severity::Critical,
         also: &["runtime-stalled"],
         onset: Duration::from_millis(1200),
         within: Duration::from_secs(10),
@@ -91,6 +98,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "nested-jobs",
         about: "Blocking jobs wait for further jobs of the same pool, which has no thread left for these.",
         finding: "blocking-pool-backlog",
+        severity: Severity::Warning,
         also: &["task-pileup"],
         onset: Duration::from_millis(300),
         within: Duration::from_secs(15),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late};
 use super::{Illness, Source};
@@ -17,6 +18,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "dropped-join-set",
         about: "A search asks six shards and gives up, JoinSet and all, before those of every other question have answered.",
         finding: "cancelled-work",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
@@ -29,6 +31,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "short-jobs",
         about: "Every key is hashed in a blocking job of its own, hundreds of times a second.",
         finding: "needless-spawn-blocking",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
@@ -41,6 +44,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "waker-list",
         about: "A subscription leaves one more waker in a shared list with every poll, and nobody clears the list.",
         finding: "waker-growth",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(45),

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use tokio_canary::detect::severity::Severity;
 
 use crate::service::{self, Service};
 
@@ -36,11 +37,13 @@ pub(crate) struct Illness {
     pub(crate) about: &'static str,
     /// The detector that has to fire.
     pub(crate) finding: &'static str,
+    /// How bad the finding has to become at least. Information only where the tool cannot know better, however long it looks.
+    pub(crate) severity: Severity,
     /// Detectors that may fire as well, because the fault shows in these ways too.
     pub(crate) also: &'static [&'static str],
     /// How long after the start of the program the fault is there to be seen.
     pub(crate) onset: Duration,
-    /// How long a client that sees the fault may take to name it.
+    /// How long a client that sees the fault may take to name it and to find it that bad.
     pub(crate) within: Duration,
     /// Further conditions under which the label holds as well.
     pub(crate) under: &'static [Condition],
@@ -176,7 +179,8 @@ fn list() -> io::Result<()> {
     for illness in all() {
         writeln!(out, "{}: {}", illness.id, illness.about)?;
         let seconds = (illness.onset + illness.within).as_secs();
-        writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
+        let (finding, severity) = (illness.finding, illness.severity.as_str());
+        writeln!(out, "    {finding} ({severity}) within {seconds} s at {}", illness.places().join(" or "))?;
         let further: Vec<_> = illness.under.iter().map(|condition| condition.as_str()).collect();
         writeln!(out, "    examined plainly, and: {}", further.join(", "))?;
         if illness.computes {

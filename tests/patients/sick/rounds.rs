@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Barrier, Notify, RwLock, Semaphore};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::Late;
 use super::{EVERYWHERE, Illness, Source};
@@ -17,6 +18,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "short-barrier",
         about: "Four shards are to start together, but one of them fails before it comes to the barrier.",
         finding: "abandoned-wait",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_millis(500),
         within: Duration::from_secs(50),
@@ -29,6 +31,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "lost-party",
         about: "Three regions meet after every step of a simulation, until one of them ends in the middle of a step.",
         finding: "abandoned-wait",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_secs(4),
         within: Duration::from_secs(55),
@@ -41,6 +44,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "kept-permits",
         about: "Callers keep all three permits of a limiter while they wait for a peer that has gone silent.",
         finding: "abandoned-wait",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_secs(5),
         within: Duration::from_secs(55),
@@ -53,6 +57,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "reader-convoy",
         about: "Long reports read a table, writers come in between, and every quick reader waits behind those.",
         finding: "reader-convoy",
+        severity: Severity::Warning,
         also: &["contended-lock", "held-across-await"],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),
@@ -65,6 +70,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "permit-convoy",
         about: "A compaction that asks for all permits stands before small requests and waits for a slow backup.",
         finding: "reader-convoy",
+        severity: Severity::Warning,
         also: &["growing-waiters"],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),

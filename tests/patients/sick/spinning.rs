@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::Late;
 use super::{EVERYWHERE, Illness, Source};
@@ -18,6 +19,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "busy-loop",
         about: "A task asks whether a file is there, and yields, until it is.",
         finding: "busy-loop",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
@@ -30,6 +32,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "closed-channel-loop",
         about: "A select! goes on receiving from a channel whose senders are gone.",
         finding: "busy-loop",
+        severity: Severity::Warning,
         also: &["partial-feed"],
         onset: Duration::from_secs(5),
         within: Duration::from_secs(45),
