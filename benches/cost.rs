@@ -33,6 +33,10 @@ const CASES: [(usize, usize); 6] =
     [(1_000, 1_000), (10_000, 1_000), (100_000, 1_000), (10_000, 100), (10_000, 3_000), (10_000, 10_000)];
 /// Sizes of a process that is seen for the first time.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
+/// Locks for which somebody waits all the time.
+const CONTENDED: [usize; 3] = [50, 500, 5_000];
+/// Findings at a time.
+const FINDINGS: [usize; 3] = [10, 100, 1_000];
 /// Time between two updates.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Updates before anything is measured: histories are full then, and what has ended is forgotten as fast as something ends.
@@ -51,8 +55,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(tasks: usize, changes: usize) -> Self {
-        let process = Process::new(Plan::new(tasks, changes));
+    fn new(plan: Plan) -> Self {
+        let process = Process::new(plan);
         let (model, memory, engine) = (Model::default(), Memory::default(), Engine::new(Settings::default()));
         let mut watched = Self { process, model, memory, engine };
         watched.model.apply(&watched.process.state(), None);
@@ -101,9 +105,19 @@ fn attach(bencher: Bencher<'_, '_>, tasks: usize) {
 /// A message into the model, and away with it.
 #[divan::bench(args = CASES)]
 fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
-    let watched = RefCell::new(Watched::new(tasks, changes));
+    bench_apply(bencher, Plan::new(tasks, changes));
+}
+
+/// A message into the model of a process in which so many locks have waiters all the time: it must cost about the same.
+#[divan::bench(args = CONTENDED)]
+fn apply_contended(bencher: Bencher<'_, '_>, contended: usize) {
+    bench_apply(bencher, Plan { contended, ..Plan::new(10_000, 1_000) });
+}
+
+fn bench_apply(bencher: Bencher<'_, '_>, plan: Plan) {
+    let watched = RefCell::new(Watched::new(plan));
     bencher
-        .counter(ItemsCount::new(changes))
+        .counter(ItemsCount::new(plan.changes))
         .with_inputs(|| watched.borrow_mut().process.step(INTERVAL))
         .bench_local_values(|update| watched.borrow_mut().apply(&update));
 }
@@ -111,8 +125,24 @@ fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
 /// All detectors over the model, after each update: one at a time, for a second look at the same moment is skipped.
 #[divan::bench(args = CASES, sample_size = 1)]
 fn scan(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
-    let watched = RefCell::new(Watched::new(tasks, changes));
-    bencher.counter(ItemsCount::new(changes)).with_inputs(|| watched.borrow_mut().live()).bench_local_refs(|()| {
+    bench_scan(bencher, Plan::new(tasks, changes));
+}
+
+/// All detectors where so many locks have waiters all the time: in proportion at most.
+#[divan::bench(args = CONTENDED, sample_size = 1)]
+fn scan_contended(bencher: Bencher<'_, '_>, contended: usize) {
+    bench_scan(bencher, Plan { contended, ..Plan::new(10_000, 1_000) });
+}
+
+/// All detectors where there are so many findings, a large future at each place: in proportion at most.
+#[divan::bench(args = FINDINGS, sample_size = 1)]
+fn scan_findings(bencher: Bencher<'_, '_>, sites: usize) {
+    bench_scan(bencher, Plan { sites, bytes: 100_000, ..Plan::new(10_000, 1_000) });
+}
+
+fn bench_scan(bencher: Bencher<'_, '_>, plan: Plan) {
+    let watched = RefCell::new(Watched::new(plan));
+    bencher.counter(ItemsCount::new(plan.changes)).with_inputs(|| watched.borrow_mut().live()).bench_local_refs(|()| {
         watched.borrow_mut().scan();
     });
 }

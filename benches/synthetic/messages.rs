@@ -51,8 +51,8 @@ pub(crate) fn metadata() -> RegisterMetadata {
 }
 
 /// A task of the given spawn site.
-pub(crate) fn task(id: u64, site: usize) -> tasks::Task {
-    let size = 256 + 8 * u64::try_from(site).expect("a count");
+pub(crate) fn task(id: u64, site: usize, bytes: usize) -> tasks::Task {
+    let size = u64::try_from(bytes + 8 * site).expect("a count");
     tasks::Task {
         id: Some(Id { id }),
         metadata: Some(META),

@@ -16,8 +16,12 @@ pub(crate) struct Plan {
     pub(crate) tasks: usize,
     /// Places at which they are spawned.
     pub(crate) sites: usize,
+    /// Bytes of the future of a task of the first site; the next site's are a little larger.
+    pub(crate) bytes: usize,
     /// Mutexes that they lock.
     pub(crate) locks: usize,
+    /// More mutexes, for each of which a task waits all the time.
+    pub(crate) contended: usize,
     /// Tasks, resources and async ops whose counters a step changes, births and deaths included.
     pub(crate) changes: usize,
     /// Tasks that end in a step, each replaced by a new one.
@@ -27,7 +31,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// A process of so many tasks of which so many things change in each step, with everything else in proportion.
     pub(crate) fn new(tasks: usize, changes: usize) -> Self {
-        Self { tasks, sites: 50, locks: 20, changes, churn: changes / 30 }
+        Self { tasks, sites: 50, bytes: 256, locks: 20, contended: 0, changes, churn: changes / 30 }
     }
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Process {
     locks: Vec<Lock>,
     /// Waits that go on between two steps.
     waits: Vec<Wait>,
+    /// Mutexes that are held for good, and those who wait for them.
+    contended: Vec<(Lock, Wait)>,
     /// Timers that have not run out, and when they were made.
     timers: Vec<(u64, u64)>,
 }
@@ -79,6 +85,8 @@ const PAST: Duration = Duration::from_secs(600);
 const WAIT: u64 = 2_000_000;
 /// How long a poll takes.
 const POLL: u64 = 20_000;
+/// Places at which mutexes are made that tasks wait for all the time.
+const PLACES: usize = 20;
 /// A step apart from most others in the list of tasks, so that neighbours do not change together.
 const STRIDE: usize = 7_919;
 
@@ -93,6 +101,7 @@ impl Process {
             lives: Vec::new(),
             locks: Vec::new(),
             waits: Vec::new(),
+            contended: Vec::new(),
             timers: Vec::new(),
         };
         for _ in 0..plan.locks {
@@ -104,6 +113,13 @@ impl Process {
             let life = process.spawn(task % plan.sites, BEGIN - age);
             process.lives.push(life);
         }
+        for _ in 0..plan.contended {
+            let lock = Lock { id: process.next_id(), inner: process.next_id(), created: BEGIN };
+            let (outer, task) = (process.next_id(), process.pick(plan.tasks));
+            process.next_id();
+            let wait = Wait { outer, lock: 0, task: process.lives[task].id, created: BEGIN };
+            process.contended.push((lock, wait));
+        }
         process
     }
 
@@ -113,18 +129,23 @@ impl Process {
         update.new_metadata = Some(messages::metadata());
         let (tasks, resources, ops) = messages::parts(&mut update);
         for life in &self.lives {
-            introduce_task(tasks, life);
+            introduce_task(tasks, life, self.plan.bytes);
         }
         for (index, lock) in self.locks.iter().enumerate() {
             resources.new_resources.extend(messages::mutex(index, lock.id, lock.inner));
             resources.stats_update.extend(messages::mutex_stats(lock.id, lock.inner, lock.created));
+        }
+        for (index, (lock, wait)) in self.contended.iter().enumerate() {
+            resources.new_resources.extend(messages::mutex(index % PLACES, lock.id, lock.inner));
+            resources.stats_update.extend(messages::mutex_stats(lock.id, lock.inner, lock.created));
+            introduce_wait(ops, lock, *wait, None);
         }
         for (id, created) in &self.timers {
             resources.new_resources.push(messages::sleep(*id));
             resources.stats_update.insert(*id, messages::sleep_stats(*created, None));
         }
         for wait in &self.waits {
-            self.introduce_wait(ops, *wait, None);
+            introduce_wait(ops, &self.locks[wait.lock], *wait, None);
         }
         update
     }
@@ -161,7 +182,7 @@ impl Process {
         let (index, site) = (self.pick(self.lives.len()), self.pick(self.plan.sites));
         let created = self.now - self.below(nanos(interval)).max(POLL);
         let born = self.spawn(site, created);
-        introduce_task(part, &born);
+        introduce_task(part, &born, self.plan.bytes);
         let Life { id, mut stats, .. } = std::mem::replace(&mut self.lives[index], born);
         messages::end(&mut stats, self.now - POLL, Duration::from_nanos(POLL));
         part.stats_update.insert(id, stats);
@@ -188,7 +209,7 @@ impl Process {
         for _ in ops.stats_update.len()..count {
             let created = self.now - WAIT - self.below(100_000_000);
             let wait = self.wait(created);
-            self.introduce_wait(ops, wait, Some(wait.created + WAIT));
+            introduce_wait(ops, &self.locks[wait.lock], wait, Some(wait.created + WAIT));
             resources.new_poll_ops.push(messages::lock_poll(self.locks[wait.lock].id, wait.outer, wait.task));
         }
         for (index, lock) in self.locks.iter().enumerate().take(count) {
@@ -198,7 +219,7 @@ impl Process {
         }
         for lock in 0..self.locks.len().min(count) {
             let wait = Wait { lock, ..self.wait(self.now - WAIT / 2) };
-            self.introduce_wait(ops, wait, None);
+            introduce_wait(ops, &self.locks[wait.lock], wait, None);
             self.waits.push(wait);
         }
     }
@@ -208,12 +229,6 @@ impl Process {
         let outer = self.next_id();
         self.next_id();
         Wait { outer, lock, task: self.lives[task].id, created }
-    }
-
-    fn introduce_wait(&self, part: &mut async_ops::AsyncOpUpdate, wait: Wait, dropped: Option<u64>) {
-        let lock = &self.locks[wait.lock];
-        part.new_async_ops.extend(messages::wait(wait.outer, lock.id, lock.inner));
-        part.stats_update.extend(messages::wait_stats(wait.outer, wait.task, wait.created, dropped));
     }
 
     /// Runs out the timers of the step before, and makes as many new ones.
@@ -248,8 +263,13 @@ impl Process {
     }
 }
 
-fn introduce_task(part: &mut tasks::TaskUpdate, life: &Life) {
-    part.new_tasks.push(messages::task(life.id, life.site));
+fn introduce_wait(part: &mut async_ops::AsyncOpUpdate, lock: &Lock, wait: Wait, dropped: Option<u64>) {
+    part.new_async_ops.extend(messages::wait(wait.outer, lock.id, lock.inner));
+    part.stats_update.extend(messages::wait_stats(wait.outer, wait.task, wait.created, dropped));
+}
+
+fn introduce_task(part: &mut tasks::TaskUpdate, life: &Life, bytes: usize) {
+    part.new_tasks.push(messages::task(life.id, life.site, bytes));
     part.stats_update.insert(life.id, life.stats);
 }
 
