@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio_canary::detect::severity::Severity;
+use tokio_canary::detect::severity::{Family, Severity};
 
-use crate::healthy::{self, Family, Pattern};
+use crate::healthy::{self, Pattern};
 use crate::machine::Demand;
 use crate::sick::{self, Condition, Illness};
 
@@ -16,10 +16,25 @@ const SICK: &str = "sick_service";
 
 /// How long a service has been ill before a late client attaches.
 const LATE: Duration = Duration::from_secs(35);
+/// How long a service has run before a client attaches to whom it cannot tell how it came to its fault,
+const FORGOTTEN: Duration = Duration::from_secs(20);
+/// because it remembers no longer than this what has ended.
+const RETENTION: &str = "5s";
+/// How long a wait may last before it is found although its cause is unknown, counted from when the client attaches.
+const UNEXPLAINED: Duration = Duration::from_secs(60);
+/// How long healthy programs are watched that have forgotten something.
+const FORGOTTEN_WATCH: Duration = Duration::from_secs(90);
 /// How long a healthy family is watched in the fast selection.
 const FAMILY_WATCH: Duration = Duration::from_secs(60);
 /// How long a sick program is watched on after its illness was found, for false alarms beside it.
 const AFTERCARE: Duration = Duration::from_secs(5);
+
+/// The families of the detectors that find what waits.
+const WAITS: &[Family] = &[Family::Stuck, Family::Contention, Family::Queue];
+/// Sick programs whose semaphore cannot be told from a gate that was never open, once its last grants are forgotten.
+const GATES: &[&str] = &["kept-permits"];
+/// Sick programs, and families of healthy ones, that the fast selection has with their causes forgotten too.
+const FAST_FORGOTTEN: &[&str] = &["deadlock", "rwlock-upgrade", "stopped-consumer", "resting"];
 
 /// A program to be watched and what is to be said about it.
 pub(crate) struct Patient {
@@ -73,6 +88,8 @@ pub(crate) struct Label {
     pub(crate) places: Vec<String>,
     /// Further places that it may name in further findings.
     pub(crate) other_places: Vec<String>,
+    /// Families any detector of which may fire in its stead.
+    pub(crate) families: &'static [Family],
     /// Detectors that may fire as well, at these places or without one.
     pub(crate) also: &'static [&'static str],
     /// From when on the fault is there to be seen, counted from the time at which the tool attaches.
@@ -106,24 +123,27 @@ pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
     let alone = |watch| {
         let families = healthy::FAMILIES.iter();
         families.flat_map(move |family| {
-            family
-                .patterns
-                .iter()
-                .map(move |pattern| healthy_patient(pattern.id, family, std::slice::from_ref(pattern), watch))
+            let patterns = family.patterns.iter();
+            patterns.map(move |pattern| healthy_patient(pattern.id, family, std::slice::from_ref(pattern), watch))
         })
     };
+    let families = healthy::FAMILIES.iter();
+    let families = families.map(|family| healthy_patient(family.name, family, family.patterns, FAMILY_WATCH));
     match selection {
         Selection::Fast => {
-            let families = healthy::FAMILIES.iter();
-            let families = families.map(|family| healthy_patient(family.name, family, family.patterns, FAMILY_WATCH));
-            plain(Duration::ZERO).chain(families).chain(disturbed()).collect()
+            let sick = sick::all().filter(|illness| FAST_FORGOTTEN.contains(&illness.id));
+            let sick = sick.map(|illness| sick_patient(illness, Some(Condition::Forgotten), Duration::ZERO));
+            let healthy = families.clone().filter(|family| FAST_FORGOTTEN.contains(&family.program.as_str()));
+            let forgotten = sick.chain(healthy.map(|family| forgetful(family, FAMILY_WATCH)));
+            plain(Duration::ZERO).chain(families).chain(disturbed()).chain(forgotten).collect()
         }
         Selection::Bases { healthy_for } => plain(Duration::ZERO).chain(alone(healthy_for)).collect(),
         Selection::Everything { healthy_for, sick_for } => {
             let conditions = sick::all().flat_map(move |illness| {
-                illness.under.iter().map(move |condition| sick_patient(illness, Some(*condition), sick_for))
+                illness.conditions().map(move |condition| sick_patient(illness, Some(condition), sick_for))
             });
-            plain(sick_for).chain(conditions).chain(alone(healthy_for)).collect()
+            let forgotten = alone(FORGOTTEN_WATCH).map(|patient| forgetful(patient, FORGOTTEN_WATCH));
+            plain(sick_for).chain(conditions).chain(alone(healthy_for)).chain(forgotten).collect()
         }
     }
 }
@@ -160,18 +180,26 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         // A label that lost its marker must not pass for one without a place.
         places.push(format!("a line marked for {}", illness.id));
     }
-    let (suffix, flags, head_start) = match condition {
-        None => (String::new(), None, Duration::ZERO),
-        Some(condition) => {
-            let (flag, head_start) = match condition {
-                Condition::Late => (None, LATE),
-                Condition::CurrentThread => (Some("--current-thread"), Duration::ZERO),
-                Condition::Load => (Some("--load"), Duration::ZERO),
-            };
-            (format!("+{}", condition.as_str()), flag, head_start)
-        }
+    let (flags, head_start): (&[&str], _) = match condition {
+        None => (&[], Duration::ZERO),
+        Some(Condition::Late) => (&[], LATE),
+        Some(Condition::CurrentThread) => (&["--current-thread"], Duration::ZERO),
+        Some(Condition::Load) => (&["--load"], Duration::ZERO),
+        Some(Condition::Forgotten) => (&["--retention", RETENTION], FORGOTTEN),
     };
-    let flags: Vec<_> = ["--illness", illness.id].into_iter().chain(flags).collect();
+    let suffix = condition.map(|condition| format!("+{}", condition.as_str())).unwrap_or_default();
+    let flags = [&["--illness", illness.id], flags].concat();
+    let label = Label {
+        detector: illness.finding,
+        severity: illness.severity,
+        places,
+        other_places: illness.other_places(),
+        families: &[],
+        also: illness.also,
+        visible_after: illness.onset.saturating_sub(head_start),
+        within: illness.within,
+    };
+    let label = if condition == Some(Condition::Forgotten) { unexplained(illness, label) } else { label };
     Patient {
         name: format!("sick::{}{suffix}", illness.id),
         program: illness.id.to_owned(),
@@ -180,20 +208,37 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         head_start,
         stay: Stay::UntilFound { least },
         standstill: None,
-        label: Some(Label {
-            detector: illness.finding,
-            severity: illness.severity,
-            places,
-            other_places: illness.other_places(),
-            also: illness.also,
-            visible_after: illness.onset.saturating_sub(head_start),
-            within: illness.within,
-        }),
+        label: Some(label),
         exit_codes: &[1],
     }
 }
 
-fn healthy_patient(name: &str, family: &Family, patterns: &[Pattern], watch: Duration) -> Patient {
+/// The label of a wait whose cause is forgotten: it is found as what it is, at the lock or at those who wait.
+fn unexplained(illness: &Illness, label: Label) -> Label {
+    let may_be_a_gate = GATES.contains(&illness.id);
+    Label {
+        severity: label.severity.min(if may_be_a_gate { Severity::Info } else { Severity::Warning }),
+        places: [label.places, label.other_places].concat(),
+        other_places: Vec::new(),
+        families: WAITS,
+        within: label.within.max(UNEXPLAINED),
+        ..label
+    }
+}
+
+/// A healthy program to which the client attaches when it has forgotten how it came to where it is.
+fn forgetful(patient: Patient, watch: Duration) -> Patient {
+    let flags = ["--retention", RETENTION].map(str::to_owned);
+    Patient {
+        name: format!("{}+{}", patient.name, Condition::Forgotten.as_str()),
+        command: patient.command.into_iter().chain(flags).collect(),
+        head_start: FORGOTTEN,
+        stay: Stay::For(watch),
+        ..patient
+    }
+}
+
+fn healthy_patient(name: &str, family: &healthy::Family, patterns: &[Pattern], watch: Duration) -> Patient {
     let ids: Vec<_> = patterns.iter().map(|pattern| pattern.id).collect();
     Patient {
         name: format!("healthy::{name}"),
@@ -243,6 +288,7 @@ fn disturbed_patient(
             severity,
             places: Vec::new(),
             other_places: Vec::new(),
+            families: &[],
             also: &[],
             visible_after: Duration::ZERO,
             within: watch,

@@ -149,7 +149,9 @@ watched for {healthy_for}, faulty ones for {sick_for} or as long as their label 
 - A *false alarm* is a finding at warning or critical that the label does not explain; on a healthy program, any. Precision is
   the share of found programs among those and all false alarms.
 - `+late`: the tool attaches 35 s after the program has started. `+current-thread`: the runtime has a single thread. `+load`: the
-  runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool.
+  runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool. `+forgotten`: the target
+  keeps what has ended for 5 s only and the tool attaches 20 s after the start, so that the feed no longer tells who acquired
+  what; of faults that are waits, any finding of the stuck, contention or queue family at a labelled line counts then.
 - *Console* is what the five warnings of stock tokio-console, with its thresholds, say about the same feed
   ([`baseline.rs`](../../tests/patients/baseline.rs)). A warning about a task that was spawned at a labelled line counts as found,
   whatever it says; a warning about any other task as a false alarm, once for each place. Not counted are `lost-waker` of `main`,

@@ -86,6 +86,7 @@ impl<'a> Firing<'a> {
 
     fn is_of(&self, label: &Label) -> bool {
         self.text("detector") == label.detector
+            || label.families.iter().any(|family| family.as_str() == self.text("family"))
     }
 
     fn is_bad_enough(&self, label: &Label) -> bool {

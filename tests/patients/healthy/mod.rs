@@ -4,6 +4,7 @@ mod backlogs;
 mod dropping;
 mod meetings;
 mod queues;
+mod resting;
 mod servers;
 mod sharing;
 mod spawning;
@@ -50,6 +51,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family::of("spawning", spawning::PATTERNS),
     Family::of("dropping", dropping::PATTERNS),
     Family::of("meetings", meetings::PATTERNS),
+    Family::of("resting", resting::PATTERNS),
 ];
 
 impl Family {

@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use tokio_canary::detect::severity::Severity;
+use tokio_canary::detect::detectors::DETECTORS;
+use tokio_canary::detect::severity::{Family, Severity};
 
 use crate::service::{self, Service};
 
@@ -45,7 +46,7 @@ pub(crate) struct Illness {
     pub(crate) onset: Duration,
     /// How long a client that sees the fault may take to name it and to find it that bad.
     pub(crate) within: Duration,
-    /// Further conditions under which the label holds as well.
+    /// Further conditions under which the label holds as well, but for that of forgotten causes.
     pub(crate) under: &'static [Condition],
     /// Whether it keeps a core busy.
     pub(crate) computes: bool,
@@ -64,9 +65,12 @@ pub(crate) enum Condition {
     CurrentThread,
     /// The runtime does healthy work as well; not for programs whose fault stops everything on it.
     Load,
+    /// The client attaches after the target has forgotten how it came to the fault. No program lists it: it goes with every fault that is
+    /// a wait.
+    Forgotten,
 }
 
-/// All further conditions.
+/// All conditions that a program can list.
 const EVERYWHERE: &[Condition] = &[Condition::Late, Condition::CurrentThread, Condition::Load];
 
 impl Condition {
@@ -76,6 +80,7 @@ impl Condition {
             Self::Late => "late",
             Self::CurrentThread => "current-thread",
             Self::Load => "load",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -91,6 +96,14 @@ pub(crate) struct Source {
 }
 
 impl Illness {
+    /// All conditions under which it is examined besides the plain way.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = Condition> {
+        let detector = DETECTORS.iter().find(|detector| detector.id == self.finding);
+        let family = detector.map(|detector| detector.family);
+        let waits = self.finding == "full-channel" || matches!(family, Some(Family::Stuck | Family::Contention));
+        self.under.iter().copied().chain(waits.then_some(Condition::Forgotten))
+    }
+
     /// The places of which the finding has to name one, as `file:line`.
     pub(crate) fn places(&self) -> Vec<String> {
         self.source.marked(&format!("// <- {}", self.id))
@@ -181,7 +194,7 @@ fn list() -> io::Result<()> {
         let seconds = (illness.onset + illness.within).as_secs();
         let (finding, severity) = (illness.finding, illness.severity.as_str());
         writeln!(out, "    {finding} ({severity}) within {seconds} s at {}", illness.places().join(" or "))?;
-        let further: Vec<_> = illness.under.iter().map(|condition| condition.as_str()).collect();
+        let further: Vec<_> = illness.conditions().map(Condition::as_str).collect();
         writeln!(out, "    examined plainly, and: {}", further.join(", "))?;
         if illness.computes {
             writeln!(out, "    keeps a core busy")?;
