@@ -3,13 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 
-use crate::alert::Format;
-use crate::detect::detectors::configure;
-use crate::detect::settings::Settings;
+use crate::config::Flags;
+use crate::config::options::{
+    DECODE_LIMIT, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, PUMP, Partial, Period,
+    RETAIN,
+};
+use crate::config::output::Output;
+use crate::config::word::Word;
+use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
-use crate::feed::endpoint::Target;
+use crate::feed::endpoint::{DEFAULT_TARGET, Target};
 use crate::feed::recording::Speed;
 
 /// Finds out what is wrong with a running Tokio service: growing queues, tasks that never complete, lock contention, blocking.
@@ -33,7 +39,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
     /// host:port, http://host:port, unix:/path of a running service, or the file of a recording.
-    #[arg(value_name = "TARGET", default_value = crate::feed::endpoint::DEFAULT_TARGET)]
+    #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
 }
 
@@ -51,6 +57,12 @@ pub enum Command {
         /// The detector; without one, list all of them.
         detector: Option<String>,
     },
+    /// Show or check the configuration
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell.
@@ -60,21 +72,34 @@ pub enum Command {
     Man,
 }
 
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the values in force, each with where it comes from, as a file that sets them
+    Show {
+        /// Print every option and setting, also those at their defaults.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Look for mistakes in the configuration: exit code 0 if there are none, 2 otherwise
+    Check {
+        /// The file to check; without one, every source of a run is checked.
+        file: Option<PathBuf>,
+    },
+}
+
 /// `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
     /// What to look at.
     #[command(flatten)]
     pub targets: Targets,
-    /// How the lines look.
-    #[arg(long, value_enum, default_value = "text")]
-    pub output: Format,
-    /// Exit with 1 if a finding of this severity or worse fired, and with 3 if it could not be judged.
-    #[arg(long, value_name = "SEVERITY", value_enum)]
-    pub fail_on: Option<FailOn>,
-    /// With ndjson, how often to say that everything still works.
-    #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "30s")]
-    pub heartbeat: Duration,
+    /// Where to write, and how.
+    #[command(flatten)]
+    pub outputs: Outputs,
+    /// How often to say that everything still works.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
+    pub heartbeat: Option<Period>,
     /// What a target must have shown.
     #[command(flatten)]
     pub bar: BarArgs,
@@ -89,56 +114,35 @@ pub struct Check {
     /// How long to judge each target, from its first update on; also how long to wait for that.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
     pub duration: Duration,
-    /// A finding of this severity or worse makes the exit code 1.
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value = "warning")]
-    pub fail_on: FailOn,
-    /// How the lines look.
-    #[arg(long, value_enum, default_value = "text")]
-    pub output: Format,
+    /// Where to write, and how.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// What a target must have shown.
     #[command(flatten)]
     pub bar: BarArgs,
 }
 
+/// Where to write, and how.
+#[derive(Debug, Clone, Args)]
+pub struct Outputs {
+    /// Format of the lines, `text` or `ndjson`, and the file to append them to; may be given several times. Standard output unless a file
+    /// is named, text unless set.
+    #[arg(long = "output", value_name = "FORMAT[=PATH]")]
+    pub outputs: Vec<Output>,
+}
+
 /// What a target must have shown to be judged.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct BarArgs {
-    /// With fewer updates than this the verdict is inconclusive.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub min_updates: u64,
+    /// The severity that counts.
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
+    pub fail_on: Option<Severity>,
+    /// How many updates there must be.
+    #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MIN_UPDATES))]
+    pub min_updates: Option<usize>,
     /// What to make of a target whose feed was incomplete.
-    #[arg(long, value_enum, default_value = "fail")]
-    pub partial: Partial,
-}
-
-/// What to make of an incomplete feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Partial {
-    /// Judge by what was seen.
-    Pass,
-    /// The verdict is inconclusive, unless something was found.
-    Fail,
-}
-
-/// A severity, as an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Worth knowing.
-    Info,
-    /// Something is wrong.
-    Warning,
-    /// The service does not do its work.
-    Critical,
-}
-
-impl From<FailOn> for Severity {
-    fn from(severity: FailOn) -> Self {
-        match severity {
-            FailOn::Info => Self::Info,
-            FailOn::Warning => Self::Warning,
-            FailOn::Critical => Self::Critical,
-        }
-    }
+    #[arg(long, value_parser = one_of::<Partial>(), help = help(&PARTIAL))]
+    pub partial: Option<Partial>,
 }
 
 /// `record`.
@@ -169,38 +173,84 @@ pub struct Common {
     /// A task that has to be there, by its name or as file:line of its spawn; may be given several times.
     #[arg(long = "expect", global = true, value_name = "NAME")]
     pub expected: Vec<String>,
-    /// Do not make a target that lags hand over its events faster.
+    /// Do not send extra requests to drain a target that lags.
     #[arg(long, global = true)]
     pub no_pump: bool,
-    /// The largest message to accept, in MiB.
-    #[arg(long, global = true, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=4095))]
-    pub decode_limit: u16,
+    /// The largest message to accept.
+    #[arg(long, global = true, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&DECODE_LIMIT))]
+    pub decode_limit: Option<Mebibytes>,
     /// How long ended tasks stay listed.
-    #[arg(long, global = true, value_name = "DURATION", value_parser = positive_duration, default_value = "10s")]
-    pub retain: Duration,
-    /// What the tool writes to its own log, such as `debug` or `tokio_canary=trace`.
-    #[arg(long, global = true, value_name = "FILTER", requires = "log_file")]
-    pub log: Option<tracing_subscriber::filter::Targets>,
-    /// The file for the tool's own log; what it holds already is kept.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&RETAIN))]
+    pub retain: Option<Period>,
+    /// What the tool writes to its own log.
+    #[arg(long, global = true, value_name = "FILTER", value_parser = <LogFilter as Type>::parse, help = help(&LOG))]
+    pub log: Option<LogFilter>,
+    /// The file for the tool's own log.
+    #[arg(long, global = true, value_name = "FILE", help = help(&LOG_FILE))]
     pub log_file: Option<PathBuf>,
+    /// Configuration file to read instead of your own; it wins over ./tokio-canary.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration file except that of --config.
+    #[arg(long, global = true)]
+    pub isolated: bool,
 }
 
-impl Common {
-    /// The thresholds with the user's changes.
-    ///
-    /// # Errors
-    /// A sentence about the first change that is wrong.
-    pub fn detector_settings(&self) -> Result<Settings, String> {
-        let mut settings = Settings::default();
-        for assignment in &self.settings {
-            configure(&mut settings, assignment)?;
+impl Cli {
+    /// What the command line says about the configuration.
+    pub fn flags(&self) -> Flags {
+        let common = &self.common;
+        let mut flags = Flags::default();
+        flags.config.clone_from(&common.config);
+        flags.isolated = common.isolated;
+        flags.settings.clone_from(&common.settings);
+        flags.expected.clone_from(&common.expected);
+        flags.option("--no-pump", &PUMP, common.no_pump.then_some(false));
+        flags.option("--decode-limit", &DECODE_LIMIT, common.decode_limit);
+        flags.option("--retain", &RETAIN, common.retain);
+        flags.option("--log", &LOG, common.log.clone().map(Some));
+        flags.option("--log-file", &LOG_FILE, common.log_file.clone().map(Some));
+        let (targets, outputs, bar) = match &self.command {
+            Some(Command::Watch(watch)) => (&watch.targets, Some(&watch.outputs), Some(watch.bar)),
+            Some(Command::Check(check)) => (&check.targets, Some(&check.outputs), Some(check.bar)),
+            _ => (&self.targets, None, None),
+        };
+        flags.targets.clone_from(&targets.targets);
+        flags.outputs = outputs.map(|outputs| outputs.outputs.clone()).unwrap_or_default();
+        if let Some(Command::Watch(watch)) = &self.command {
+            flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
         }
-        if !self.expected.is_empty() {
-            configure(&mut settings, &format!("vanished-singleton.expect={}", self.expected.join(",")))?;
+        if let Some(bar) = bar {
+            flags.option("--fail-on", &FAIL_ON, bar.fail_on.map(Some));
+            flags.option("--min-updates", &MIN_UPDATES, bar.min_updates);
+            flags.option("--partial", &PARTIAL, bar.partial);
         }
-        Ok(settings)
+        flags
     }
+}
+
+/// The help of an option that is also in files, with its default.
+fn help(option: &dyn AnySetting) -> String {
+    let help = option.help();
+    let (first, rest) = help.split_at(help.chars().next().map_or(0, char::len_utf8));
+    let default = match option.default() {
+        Value::Unset => String::new(),
+        value => format!(" [default: {}]", option.written(&value)),
+    };
+    format!("{}{rest}{default}", first.to_uppercase())
+}
+
+fn targets_help() -> String {
+    format!(
+        "Running service (host:port, http://host:port, unix:/path) or recording (a file) [default: those of the configuration, or \
+         {DEFAULT_TARGET}]"
+    )
+}
+
+/// Reads one of a few words, and lists them in help, errors and completions.
+fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
+    let value = |value: &T| PossibleValue::new(value.word()).help(value.meaning());
+    PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -222,20 +272,31 @@ mod tests {
 
     #[test]
     fn targets_and_commands_do_not_mix_up() {
-        let cli = Cli::try_parse_from(["tokio-canary"]).expect("the default target");
-        assert_eq!(cli.targets.targets, [Target::default()]);
+        let cli = Cli::try_parse_from(["tokio-canary"]).expect("no target");
+        assert_eq!(cli.targets.targets, []);
         let cli =
             Cli::try_parse_from(["tokio-canary", "check", "localhost:1", "localhost:2", "--for", "5s"]).expect("two");
         assert!(matches!(cli.command, Some(Command::Check(check)) if check.targets.targets.len() == 2));
         assert!(Cli::try_parse_from(["tokio-canary", "check", "--for", "0s"]).is_err());
-        for command in [vec!["tokio-canary"], vec!["tokio-canary", "watch"], vec!["tokio-canary", "check"]] {
-            let words = command.iter().copied().chain(["--expect", "listener", "--expect", "src/main.rs:7"]);
-            let cli = Cli::try_parse_from(words).expect("a flag of every command");
-            let settings = cli.common.detector_settings().expect("names");
-            let detector = crate::detect::detectors::detector("vanished-singleton").expect("it exists");
-            let expect = detector.setting("expect").expect("it has it");
-            assert_eq!(expect.written(&settings.value(detector.id, expect)), "listener,src/main.rs:7");
-        }
         assert!(Cli::try_parse_from(["tokio-canary", "6669"]).is_err());
+    }
+
+    #[test]
+    fn flags_of_every_command_reach_the_configuration() {
+        for command in [vec!["tokio-canary"], vec!["tokio-canary", "watch"], vec!["tokio-canary", "check"]] {
+            let words = command.iter().copied().chain(["--expect", "listener", "--set", "a.b=c", "--config", "f.toml"]);
+            let flags = Cli::try_parse_from(words).expect("flags of every command").flags();
+            assert_eq!((flags.expected, flags.settings), (vec!["listener".to_owned()], vec!["a.b=c".to_owned()]));
+            assert_eq!(flags.config, Some(PathBuf::from("f.toml")));
+        }
+        let words = ["tokio-canary", "check", "localhost:1", "--output", "ndjson=a", "--output", "text"];
+        let flags = Cli::try_parse_from(words).expect("right").flags();
+        assert_eq!((flags.targets.len(), flags.outputs.len()), (1, 2));
+    }
+
+    #[test]
+    fn the_default_of_an_option_is_in_its_help() {
+        assert_eq!(help(&RETAIN), "Time for which ended tasks stay listed [default: 10s]");
+        assert!(!help(&LOG_FILE).contains("default"));
     }
 }

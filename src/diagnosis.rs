@@ -9,6 +9,7 @@ use crate::detect::engine::Engine;
 use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
 use crate::detect::severity::{Family, Severity, State};
+use crate::detect::suppression::{Suppression, Suppressor};
 pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
@@ -31,7 +32,8 @@ pub struct Diagnosis {
     updates: u64,
     wire_bytes: u64,
     arrived: Option<SystemTime>,
-    /// Everything that fired, also if it was resolved since: detector, and the worst severity, by fingerprint.
+    suppressor: Suppressor,
+    /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
     coverage: Coverage,
 }
@@ -105,9 +107,17 @@ impl Diagnosis {
             updates: 0,
             wire_bytes: 0,
             arrived: None,
+            suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
             coverage: Coverage::default(),
         }
+    }
+
+    /// The same, of which some findings do not count.
+    #[must_use]
+    pub fn suppressing(mut self, suppressor: Suppressor) -> Self {
+        self.suppressor = suppressor;
+        self
     }
 
     /// The target as the user named it.
@@ -155,16 +165,43 @@ impl Diagnosis {
         self.arrived
     }
 
-    /// Findings to be shown: confirmed, not explained by others; in the order in which they are read.
+    /// Findings to be shown: confirmed, not explained by others, not suppressed; in the order in which they are read.
     pub fn findings(&self) -> Vec<&Finding> {
-        let mut shown: Vec<&Finding> = self.engine.findings().filter(|finding| finding.is_shown()).collect();
+        let mut shown: Vec<&Finding> =
+            self.confirmed().filter(|it| self.suppressor.suppression(it).is_none()).collect();
         shown.sort_by_key(|finding| finding.rank());
         shown
     }
 
+    /// Findings that hold and do not count, each with the suppression that says why; in the order in which they are read.
+    pub fn suppressed(&self) -> Vec<(&Finding, &Suppression)> {
+        let mut suppressed: Vec<_> =
+            self.confirmed().filter_map(|it| self.suppressor.suppression(it).map(|why| (it, why))).collect();
+        suppressed.sort_by_key(|(finding, _)| finding.rank());
+        suppressed
+    }
+
+    /// How many findings have fired so far that never counted.
+    pub fn suppressed_so_far(&self) -> usize {
+        self.suppressor.fired().filter(|(fingerprint, _)| !self.fired.contains_key(*fingerprint)).count()
+    }
+
+    /// Findings that are over and counted, newest last.
+    pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
+        let counted = |it: &&Finding| {
+            self.fired.contains_key(&it.fingerprint) || !self.suppressor.has_suppressed(&it.fingerprint)
+        };
+        self.engine.resolved().filter(counted)
+    }
+
+    fn confirmed(&self) -> impl Iterator<Item = &Finding> {
+        self.engine.findings().filter(|finding| finding.is_shown())
+    }
+
     /// Takes in what the feed delivered, and returns what became of the findings.
     pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
-        self.arrived = Some(arrived.at);
+        let at = arrived.at;
+        self.arrived = Some(at);
         let mut not_before = Timestamp::default();
         match arrived.event {
             FeedEvent::Status(status) => {
@@ -194,6 +231,7 @@ impl Diagnosis {
         }
         let now = self.now().max(not_before);
         let transitions = self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
+        let transitions = self.suppressor.filter(transitions, self.engine.findings(), (now, at));
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
             let finding = &transition.finding;
             let known = self.fired.entry(finding.fingerprint.clone()).or_insert((finding.detector, Severity::Info));
@@ -278,9 +316,11 @@ impl Diagnosis {
     /// Detectors that look further back than there was anything to see, and have not fired all the same.
     pub fn not_evaluated(&self) -> Vec<&'static str> {
         let observed = self.engine.observed();
-        let has_fired = |id: &str| self.fired.values().any(|(detector, _)| detector.id == id);
+        let counted = self.fired.values().map(|(detector, _)| *detector);
+        let fired: Vec<&str> =
+            counted.chain(self.suppressor.fired().map(|(_, it)| it)).map(|detector| detector.id).collect();
         let too_short =
-            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !has_fired(detector.id));
+            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !fired.contains(&detector.id));
         too_short.map(|detector| detector.id).collect()
     }
 }

@@ -13,7 +13,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters of both blocks, line and paragraph separators, and the marks that change the direction of text or are not seen.
-fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -2,17 +2,17 @@
 
 use std::fmt::Write;
 
+use crate::detect::assignment::detector;
 use crate::detect::detector::Detector;
-use crate::detect::detectors::{DETECTORS, detector};
+use crate::detect::detectors::DETECTORS;
 
 /// The text for a detector, or the list of all.
 ///
 /// # Errors
-/// There is no such detector; the sentence names those that there are.
+/// There is no such detector; the sentence names the nearest.
 pub fn text(id: Option<&str>) -> Result<String, String> {
     let Some(id) = id else { return Ok(list()) };
-    let ids = || DETECTORS.iter().map(|detector| detector.id).collect::<Vec<_>>().join(", ");
-    detector(id).map(page).ok_or_else(|| format!("there is no detector `{id}`; the detectors are {}.", ids()))
+    detector(id).map(page)
 }
 
 fn list() -> String {

@@ -1,11 +1,13 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`detect`] (what is wrong),
-//! [`diagnosis`] (the three joined for one target), [`tui`] (show a person), [`alert`] (tell a machine), and [`cli`], [`run`] and
-//! [`explain`], which offer it as a command. [`paths`], [`words`] and [`escape`] are leaves that several layers use.
+//! [`diagnosis`] (the three joined for one target), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user
+//! wants), and [`cli`], [`run`] and [`explain`], which offer it as a command. [`paths`], [`words`], [`spelling`] and [`escape`] are
+//! leaves that several layers use.
 
 pub mod alert;
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod diagnosis;
 pub mod escape;
@@ -15,5 +17,6 @@ pub mod feed;
 pub mod model;
 pub mod paths;
 pub mod run;
+pub mod spelling;
 pub mod tui;
 pub mod words;

@@ -1,24 +1,18 @@
 //! Tell a machine, or a log: what happens in a diagnosis as lines on standard output.
 
 mod ndjson;
+mod outputs;
 mod stdout;
 mod text;
 
 use std::time::SystemTime;
 
+pub use self::outputs::Outputs;
 pub use self::stdout::Stdout;
+use crate::config::output::Format;
 use crate::detect::finding::Transition;
 use crate::detect::severity::Severity;
 use crate::diagnosis::{Bar, Diagnosis, Verdict};
-
-/// How the lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// One sentence a line, for people and logs.
-    Text,
-    /// One JSON object a line (schema `tokio-canary.events/v1`), for programs.
-    Ndjson,
-}
 
 /// Something worth a line.
 #[derive(Debug)]
@@ -76,13 +70,11 @@ impl Summary {
     }
 }
 
-impl Format {
-    /// The line for an event, without its end; none if this format does not tell it.
-    pub fn line(self, diagnosis: &Diagnosis, event: &Event<'_>) -> Option<String> {
-        match self {
-            Self::Text => text::line(diagnosis, event),
-            Self::Ndjson => Some(ndjson::line(diagnosis, event)),
-        }
+/// The line for an event, without its end; none if this format does not tell it.
+fn line(format: Format, diagnosis: &Diagnosis, event: &Event<'_>) -> Option<String> {
+    match format {
+        Format::Text => text::line(diagnosis, event),
+        Format::Ndjson => Some(ndjson::line(diagnosis, event)),
     }
 }
 

@@ -137,6 +137,7 @@ fn summary(diagnosis: &Diagnosis, summary: &Summary) -> Value {
         "verdict": summary.verdict.as_str(),
         "exit_code": summary.exit_code,
         "findings": findings,
+        "suppressed": diagnosis.suppressed_so_far(),
         "updates": diagnosis.updates(),
         "inconclusive_because": summary.doubts,
         "not_evaluated": summary.not_evaluated,

@@ -24,7 +24,8 @@ impl Stdout {
         Self::over(io::stdout())
     }
 
-    fn over(mut output: impl Write + Send + 'static) -> Self {
+    /// Starts to write to anything else.
+    pub(super) fn over(mut output: impl Write + Send + 'static) -> Self {
         let (lines, waiting) = sync_channel::<String>(WAITING);
         let closed = Arc::new(AtomicBool::new(false));
         let writer = thread::spawn({

@@ -49,12 +49,16 @@ fn summary_line(diagnosis: &Diagnosis, summary: &Summary) -> String {
         }
         None => String::new(),
     };
+    let suppressed = match diagnosis.suppressed_so_far() {
+        0 => String::new(),
+        count => format!("; {count} suppressed"),
+    };
     let skipped = match summary.not_evaluated.as_slice() {
         skipped if skipped.is_empty() || diagnosis.updates() == 0 => String::new(),
         skipped => format!("; the run was too short for: {}", skipped.join(", ")),
     };
     format!(
-        "{} verdict {} (exit code {}) after {} updates: {counts}{cause}{doubts}{skipped}.",
+        "{} verdict {} (exit code {}) after {} updates: {counts}{suppressed}{cause}{doubts}{skipped}.",
         plain(diagnosis.target()),
         summary.verdict.as_str(),
         summary.exit_code,

@@ -1,5 +1,6 @@
 //! What is wrong: detectors look at the evidence, the engine turns what they see into findings with an age.
 
+pub mod assignment;
 pub mod causes;
 pub mod describe;
 pub mod detector;
@@ -10,4 +11,5 @@ mod fingerprint;
 pub mod settings;
 pub mod severity;
 pub mod subject;
+pub mod suppression;
 pub mod symptom;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::words;
@@ -14,9 +15,22 @@ pub struct Share(pub f64);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
+/// What somebody wrote for a setting, before its type has read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// A text: a flag, a variable, or a quoted string in a file.
+    Text(String),
+    /// A bare word of a file: a number, `true` or `false`.
+    Bare(String),
+    /// Several texts.
+    List(Vec<String>),
+}
+
 /// The value of a setting, whatever its type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// Nothing, where a value may be left out.
+    Unset,
     /// A length of time.
     Duration(Duration),
     /// A number of things.
@@ -29,6 +43,10 @@ pub enum Value {
     Switch(bool),
     /// Names.
     Names(Vec<String>),
+    /// One of a few words, or another text that its type understands.
+    Text(String),
+    /// A file or folder.
+    Path(PathBuf),
 }
 
 /// A type that a setting can have.
@@ -38,6 +56,16 @@ pub trait Type: Clone + Debug + PartialEq + Sync + 'static {
     /// # Errors
     /// What is wrong with it, and how it is written.
     fn parse(text: &str) -> Result<Self, String>;
+    /// Reads a value in whatever form it was given.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it is written.
+    fn read(given: &Given) -> Result<Self, String> {
+        match given {
+            Given::Text(text) | Given::Bare(text) => Self::parse(text.trim()),
+            Given::List(_) => Err("takes one value, not a list".to_owned()),
+        }
+    }
     /// The value as its user would write it.
     fn written(&self) -> String;
     /// The value in a sentence.
@@ -80,7 +108,14 @@ pub trait AnySetting: Debug + Sync {
     ///
     /// # Errors
     /// What is wrong with it, and how it is written.
-    fn parse(&self, text: &str) -> Result<Value, String>;
+    fn read(&self, given: &Given) -> Result<Value, String>;
+    /// Reads a value of its type from a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it is written.
+    fn parse(&self, text: &str) -> Result<Value, String> {
+        self.read(&Given::Text(text.to_owned()))
+    }
     /// A value as its user would write it.
     fn written(&self, value: &Value) -> String;
     /// A value in a sentence.
@@ -100,8 +135,8 @@ impl<T: Type> AnySetting for Setting<T> {
         self.default.clone().erase()
     }
 
-    fn parse(&self, text: &str) -> Result<Value, String> {
-        T::parse(text.trim()).map(T::erase)
+    fn read(&self, given: &Given) -> Result<Value, String> {
+        T::read(given).map(T::erase)
     }
 
     fn written(&self, value: &Value) -> String {
@@ -280,6 +315,17 @@ impl Type for Names {
         Ok(Self(names.map(str::to_owned).collect()))
     }
 
+    fn read(given: &Given) -> Result<Self, String> {
+        match given {
+            Given::Text(text) => Self::parse(text),
+            Given::Bare(word) => Err(format!("`{word}` is not a list of names; write it like [\"one\", \"two\"]")),
+            Given::List(names) => {
+                let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+                Ok(Self(names.map(str::to_owned).collect()))
+            }
+        }
+    }
+
     fn written(&self) -> String {
         self.0.join(",")
     }
@@ -291,6 +337,59 @@ impl Type for Names {
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Names(names) => Some(Self(names.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Type> Type for Option<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        T::parse(text).map(Some)
+    }
+
+    fn read(given: &Given) -> Result<Self, String> {
+        T::read(given).map(Some)
+    }
+
+    fn written(&self) -> String {
+        self.as_ref().map_or_else(String::new, T::written)
+    }
+
+    fn erase(self) -> Value {
+        self.map_or(Value::Unset, T::erase)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Unset => Some(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+impl Type for PathBuf {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(Self::from(text)) }
+    }
+
+    fn read(given: &Given) -> Result<Self, String> {
+        match given {
+            Given::Text(text) => Self::parse(text.trim()),
+            Given::Bare(_) | Given::List(_) => Err("takes a path in quotes".to_owned()),
+        }
+    }
+
+    fn written(&self) -> String {
+        self.display().to_string()
+    }
+
+    fn erase(self) -> Value {
+        Value::Path(self)
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Path(path) => Some(path.clone()),
             _ => None,
         }
     }
@@ -318,6 +417,38 @@ mod tests {
             Names::parse("listener, src/main.rs:7,"),
             Ok(Names(vec!["listener".into(), "src/main.rs:7".into()]))
         );
+    }
+
+    #[test]
+    fn values_are_read_in_the_form_in_which_a_file_gives_them() {
+        fn read<T: Type>(given: Given) -> Result<T, String> {
+            T::read(&given)
+        }
+        let (text, bare) = (|it: &str| Given::Text(it.to_owned()), |it: &str| Given::Bare(it.to_owned()));
+        let list = |it: &[&str]| Given::List(it.iter().map(|&it| it.to_owned()).collect());
+        assert_eq!(read(bare("10000")), Ok(10_000_usize));
+        assert_eq!(read(bare("0.5")), Ok(0.5));
+        assert_eq!((read(bare("0.3")), read(text(" 30% "))), (Ok(Share(0.3)), Ok(Share(0.3))));
+        assert_eq!((read(bare("true")), read(text("true"))), (Ok(true), Ok(true)));
+        let names = |names: &[&str]| Ok(Names(names.iter().map(|&it| it.to_owned()).collect()));
+        assert_eq!(read(list(&["a, b", " c ", ""])), names(&["a, b", "c"]), "a comma in a list is part of the name");
+        assert_eq!(read(text("a, b")), names(&["a", "b"]));
+        assert_eq!(read(text("a.log")), Ok(PathBuf::from("a.log")));
+        assert_eq!(read(bare("2")), Ok(Some(2_usize)));
+
+        assert!(read::<Duration>(bare("2")).is_err_and(|it| it.contains("`2` is not a duration")));
+        assert!(read::<Duration>(list(&["2s"])).is_err_and(|it| it.contains("not a list")));
+        assert!(read::<usize>(bare("1.5")).is_err_and(|it| it.contains("not a whole number")));
+        assert!(read::<bool>(bare("1")).is_err_and(|it| it.contains("neither true nor false")));
+        assert!(read::<Names>(bare("5")).is_err_and(|it| it.contains("not a list of names")));
+        assert!(read::<PathBuf>(bare("5")).is_err_and(|it| it.contains("in quotes")));
+    }
+
+    #[test]
+    fn what_may_be_left_out_is_unset() {
+        assert_eq!((None::<usize>.erase(), Some(3_usize).erase()), (Value::Unset, Value::Count(3)));
+        assert_eq!(Option::<usize>::from_value(&Value::Unset), Some(None));
+        assert_eq!(Option::<usize>::from_value(&Value::Count(3)), Some(Some(3)));
     }
 
     #[test]

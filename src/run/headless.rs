@@ -10,18 +10,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::note;
 use super::sessions::Session;
 use super::signals::stop_signal;
-use crate::alert::{Event, Format, Stdout, Summary};
-use crate::cli::{BarArgs, Check, FailOn, Partial, Watch};
+use crate::alert::{Event, Outputs, Summary};
+use crate::config::Config;
+use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Arrived, Bar, Diagnosis, Ended, Status, Wanted};
-
-/// How often `check` says that everything still works.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How a headless run goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
-    /// How the lines look.
-    pub(super) format: Format,
     /// How long each target is judged from its first update on; for ever if not given.
     pub(super) duration: Option<Duration>,
     /// How often to say that everything still works.
@@ -34,30 +31,23 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What `watch` does.
-    pub(super) fn watch(args: &Watch) -> Self {
-        Self {
-            format: args.output,
-            duration: None,
-            heartbeat: args.heartbeat,
-            bar: bar(args.bar, args.fail_on.unwrap_or(FailOn::Warning)),
-            judged: args.fail_on.is_some(),
-        }
+    pub(super) fn watch(config: &Config) -> Self {
+        let judged = config.get(&FAIL_ON).is_some();
+        Self { duration: None, heartbeat: config.get(&HEARTBEAT).0, bar: bar(config), judged }
     }
 
     /// What `check` does.
-    pub(super) fn check(args: &Check) -> Self {
-        Self {
-            format: args.output,
-            duration: Some(args.duration),
-            heartbeat: HEARTBEAT,
-            bar: bar(args.bar, args.fail_on),
-            judged: true,
-        }
+    pub(super) fn check(config: &Config, duration: Duration) -> Self {
+        Self { duration: Some(duration), heartbeat: config.get(&HEARTBEAT).0, bar: bar(config), judged: true }
     }
 }
 
-fn bar(args: BarArgs, fail_on: FailOn) -> Bar {
-    Bar { fail_on: fail_on.into(), min_updates: args.min_updates, partial_passes: args.partial == Partial::Pass }
+fn bar(config: &Config) -> Bar {
+    Bar {
+        fail_on: config.get(&FAIL_ON).unwrap_or(Severity::Warning),
+        min_updates: u64::try_from(config.get(&MIN_UPDATES)).unwrap_or(u64::MAX),
+        partial_passes: config.get(&PARTIAL) == Partial::Pass,
+    }
 }
 
 /// One target of the run.
@@ -77,14 +67,13 @@ struct Watched {
 ///
 /// # Errors
 /// The system takes no signal handler.
-pub(super) async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Result<u8> {
-    let out = Stdout::open();
+pub(super) async fn headless(sessions: Vec<Session>, out: Outputs, plan: Plan) -> anyhow::Result<u8> {
     let mut streams = Vec::new();
     let mut targets = Vec::new();
     for (index, session) in sessions.into_iter().enumerate() {
         streams.push(ReceiverStream::new(session.feed.events).map(move |arrived| (index, arrived)));
         let target = Watched::new(session.diagnosis, session.feed.wanted);
-        target.say(&out, plan.format, &Event::Hello);
+        target.say(&out, &Event::Hello);
         targets.push(target);
     }
     let mut events = select_all(streams);
@@ -103,7 +92,7 @@ pub(super) async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Resu
         }
         if Instant::now() >= next_heartbeat {
             next_heartbeat = Instant::now() + plan.heartbeat;
-            targets.iter().for_each(|target| target.say(&out, plan.format, &Event::Heartbeat));
+            targets.iter().for_each(|target| target.say(&out, &Event::Heartbeat));
         }
     }
     // Only `check` promises to have looked for so long.
@@ -112,7 +101,7 @@ pub(super) async fn headless(sessions: Vec<Session>, plan: Plan) -> anyhow::Resu
 }
 
 /// Says what each target came to, and what the run comes to.
-fn conclude(targets: &[Watched], out: Stdout, plan: Plan, cut_short: bool) -> u8 {
+fn conclude(targets: &[Watched], out: Outputs, plan: Plan, cut_short: bool) -> u8 {
     let mut codes = Vec::new();
     for target in targets {
         let mut summary = Summary::new(&target.diagnosis, plan.bar, cut_short && !target.over);
@@ -120,11 +109,11 @@ fn conclude(targets: &[Watched], out: Stdout, plan: Plan, cut_short: bool) -> u8
             summary.exit_code = 0;
         }
         codes.push(summary.exit_code);
-        target.say(&out, plan.format, &Event::Summary(&summary));
+        target.say(&out, &Event::Summary(&summary));
     }
     let lost = out.finish();
     if lost > 0 {
-        note(&format!("{lost} lines were lost because the reader of standard output did not take them."));
+        note(&format!("{lost} lines were lost because the reader of the output did not take them."));
     }
     // Something found goes before something that could not be judged.
     [1, 3].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
@@ -144,14 +133,12 @@ impl Watched {
         }
     }
 
-    fn say(&self, out: &Stdout, format: Format, event: &Event<'_>) {
-        if let Some(line) = format.line(&self.diagnosis, event) {
-            out.line(line);
-        }
+    fn say(&self, out: &Outputs, event: &Event<'_>) {
+        out.say(&self.diagnosis, event);
     }
 
     /// Takes in one event, unless this target has been judged.
-    fn take(&mut self, arrived: Arrived, out: &Stdout, plan: Plan) {
+    fn take(&mut self, arrived: Arrived, out: &Outputs, plan: Plan) {
         if self.over {
             return;
         }
@@ -159,15 +146,15 @@ impl Watched {
         self.latest = Some((at, Instant::now()));
         let transitions = self.diagnosis.apply(arrived);
         for transition in &transitions {
-            self.say(out, plan.format, &Event::Transition(transition));
+            self.say(out, &Event::Transition(transition));
         }
         if self.reporter.tell(&self.diagnosis) {
-            self.say(out, plan.format, &Event::Status { at });
+            self.say(out, &Event::Status { at });
         }
         let gaps = self.diagnosis.gaps();
         if gaps != self.gaps {
             self.gaps = gaps;
-            self.say(out, plan.format, &Event::Quality { reasons: &self.gaps });
+            self.say(out, &Event::Quality { reasons: &self.gaps });
         }
         let wanted = self.diagnosis.wanted_details();
         self.wanted.send_if_modified(|known| {
@@ -237,8 +224,8 @@ mod tests {
         let diagnosis = Diagnosis::new("recording".to_owned(), Settings::default(), DEFAULT_RETENTION);
         let mut target = Watched::new(diagnosis, watch::channel(Wanted::default()).0);
         let minute = Duration::from_secs(60);
-        let bar = Bar { fail_on: crate::detect::severity::Severity::Warning, min_updates: 1, partial_passes: false };
-        let plan = Plan { format: Format::Text, duration: Some(minute), heartbeat: minute, bar, judged: true };
+        let bar = Bar { fail_on: Severity::Warning, min_updates: 1, partial_passes: false };
+        let plan = Plan { duration: Some(minute), heartbeat: minute, bar, judged: true };
         let mut tell = |seconds| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             target.first_update.get_or_insert(at);

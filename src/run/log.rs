@@ -8,17 +8,18 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::Common;
+use crate::config::Config;
+use crate::config::options::{LOG, LOG_FILE};
 
 /// Starts the tool's own log, if one was asked for.
 ///
 /// # Errors
 /// The file cannot be opened.
-pub(super) fn start(common: &Common) -> anyhow::Result<()> {
-    let Some(path) = &common.log_file else { return Ok(()) };
-    let file = OpenOptions::new().create(true).append(true).open(path);
+pub(super) fn start(config: &Config) -> anyhow::Result<()> {
+    let Some(path) = config.get(&LOG_FILE) else { return Ok(()) };
+    let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.with_context(|| format!("The log {} cannot be opened.", path.display()))?;
-    let filter = common.log.clone().unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let filter = config.get(&LOG).map_or_else(|| Targets::new().with_default(LevelFilter::INFO), |log| log.targets);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Arc::new(file));
     tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())

@@ -1,5 +1,6 @@
 //! Wires feeds to a front end, shuts both down, and turns what it comes to into an exit code.
 
+mod configuration;
 mod headless;
 mod log;
 mod sessions;
@@ -12,8 +13,9 @@ use clap::CommandFactory;
 
 use self::headless::{Plan, headless};
 use self::sessions::Recording;
+use crate::alert::Outputs;
 use crate::cli::{Cli, Command, Common};
-use crate::feed::endpoint::Target;
+use crate::config::{Config, Faults, Sources};
 use crate::feed::recording::{RecordError, Speed};
 use crate::{explain, tui};
 
@@ -25,10 +27,11 @@ const INTERNAL: u8 = 4;
 /// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
 /// judge, 4 the tool itself failed.
 pub fn main(cli: Cli) -> ExitCode {
-    if let Err(error) = cli.common.detector_settings() {
-        return fail(&error, USAGE);
+    let outcome = dispatch(cli);
+    if let Some(faults) = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Faults>()) {
+        return configuration::refuse(faults);
     }
-    match dispatch(cli) {
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if is_usage(&error) => fail(&format!("{error:#}"), USAGE),
@@ -37,6 +40,7 @@ pub fn main(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+    let flags = cli.flags();
     match cli.command {
         Some(Command::Explain { detector }) => print(&explain::text(detector.as_deref()).map_err(UsageError)?),
         Some(Command::Completions { shell }) => {
@@ -49,11 +53,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             print(&String::from_utf8_lossy(&page))
         }
+        Some(Command::Config { command }) => configuration::run(command, flags),
         command => {
-            log::start(&cli.common)?;
+            let config = Config::resolve(Sources::of_process(flags))?;
+            config.expired().iter().for_each(|sentence| note(sentence));
+            log::start(&config)?;
             // One thread reads the feeds while another draws or judges, so that neither waits for the other.
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let code = runtime.block_on(attach(command, &cli.targets.targets, &cli.common));
+            let code = runtime.block_on(attach(command, &config, &cli.common));
             // Nothing that is still being looked up may hold up the end.
             runtime.shutdown_background();
             code
@@ -61,32 +68,33 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     }
 }
 
-async fn attach(command: Option<Command>, targets: &[Target], common: &Common) -> anyhow::Result<u8> {
+async fn attach(command: Option<Command>, config: &Config, common: &Common) -> anyhow::Result<u8> {
     match command {
         Some(Command::Record(record)) => {
-            let written = sessions::record_only(&record.target, &record.output, record.duration, common).await?;
+            let written = sessions::record_only(&record.target, &record.output, record.duration, config).await?;
             note(&format!("{}: {} updates, {} bytes.", written.path.display(), written.updates, written.bytes));
             Ok(0)
         }
-        Some(Command::Watch(watch)) => run_headless(&watch.targets.targets, common, Plan::watch(&watch)).await,
-        Some(Command::Check(check)) => run_headless(&check.targets.targets, common, Plan::check(&check)).await,
+        Some(Command::Watch(_)) => run_headless(config, common, Plan::watch(config)).await,
+        Some(Command::Check(check)) => run_headless(config, common, Plan::check(config, check.duration)).await,
         _ if !io::stdout().is_terminal() || !io::stdin().is_terminal() => {
             let hint = "standard input and output are not both a terminal, so there is nothing to draw on. Use `tokio-canary watch \
                         TARGET` for lines as things happen, or `tokio-canary check TARGET --for 60s` for one verdict.";
             Err(UsageError(hint.to_owned()).into())
         }
-        _ => run_interactive(targets, common).await,
+        _ => run_interactive(config, common).await,
     }
 }
 
-async fn run_headless(targets: &[Target], common: &Common, plan: Plan) -> anyhow::Result<u8> {
-    let (sessions, recording) = sessions::open(targets, common, Speed::Max).map_err(UsageError::from)?;
-    let code = headless(sessions, plan).await?;
+async fn run_headless(config: &Config, common: &Common, plan: Plan) -> anyhow::Result<u8> {
+    let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let (sessions, recording) = sessions::open(config, common, Speed::Max).map_err(UsageError::from)?;
+    let code = headless(sessions, outputs, plan).await?;
     Ok(close(recording, code).await)
 }
 
-async fn run_interactive(targets: &[Target], common: &Common) -> anyhow::Result<u8> {
-    let (sessions, recording) = sessions::open(targets, common, Speed::RECORDED).map_err(UsageError::from)?;
+async fn run_interactive(config: &Config, common: &Common) -> anyhow::Result<u8> {
+    let (sessions, recording) = sessions::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
     let watched = sessions.into_iter().map(|session| tui::Watched {
         events: session.feed.events,
         wanted: session.feed.wanted,

@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use tokio::task::JoinHandle;
 
 use crate::cli::Common;
+use crate::config::Config;
+use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, RecordError, Recorder, Speed, Written};
@@ -32,38 +34,43 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// Opens every target, and the recording if one was asked for.
 ///
 /// # Errors
-/// A recording that cannot be read or written, or wrong settings.
+/// A recording that cannot be read or written.
 pub(super) fn open(
-    targets: &[Target],
+    config: &Config,
     common: &Common,
     usual_speed: Speed,
 ) -> anyhow::Result<(Vec<Session>, Option<Recording>)> {
-    let settings = common.detector_settings().map_err(anyhow::Error::msg)?;
+    let targets = config.targets();
     if common.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, and {} were given. Record each with a command of its own.", targets.len());
     }
     let mut recording = None;
     let mut sessions = Vec::new();
     for target in targets {
-        let mut feed = open_one(target, common, usual_speed)?;
+        let mut feed = open_one(target, config, common.speed.unwrap_or(usual_speed))?;
         if let Some(path) = &common.record {
             let (recorded, done) = record(feed, path, target)?;
             (feed, recording) = (recorded, Some(done));
         }
-        let diagnosis = Diagnosis::new(target.to_string(), settings.clone(), common.retain);
+        let diagnosis = diagnosis(target, config);
         sessions.push(Session { feed, diagnosis });
     }
     Ok((sessions, recording))
 }
 
-fn open_one(target: &Target, common: &Common, usual_speed: Speed) -> anyhow::Result<Feed> {
+fn diagnosis(target: &Target, config: &Config) -> Diagnosis {
+    let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
+    diagnosis.suppressing(config.suppressor())
+}
+
+fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
     match target {
         Target::Live(address) => {
-            let decode_limit = usize::from(common.decode_limit) * 1024 * 1024;
-            let options = live::Options { decode_limit, pump: !common.no_pump, ..live::Options::default() };
+            let (decode_limit, pump) = (config.get(&DECODE_LIMIT).bytes(), config.get(&PUMP));
+            let options = live::Options { decode_limit, pump, ..live::Options::default() };
             Ok(live::open(address.clone(), options))
         }
-        Target::Recording(path) => Ok(recording::open(path, common.speed.unwrap_or(usual_speed))?),
+        Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }
 
@@ -94,15 +101,14 @@ pub(super) async fn record_only(
     target: &Target,
     path: &Path,
     limit: Option<Duration>,
-    common: &Common,
+    config: &Config,
 ) -> anyhow::Result<Written> {
     if matches!(target, Target::Recording(_)) {
         bail!("{target} is a recording already; name a running service to record.");
     }
-    let feed = open_one(target, common, Speed::Max)?;
+    let feed = open_one(target, config, Speed::Max)?;
     let (mut feed, recording) = record(feed, path, target)?;
-    let mut diagnosis =
-        Diagnosis::new(target.to_string(), common.detector_settings().map_err(anyhow::Error::msg)?, common.retain);
+    let mut diagnosis = diagnosis(target, config);
     let mut reporter = StatusReporter::default();
     let deadline = async {
         match limit {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+mod folders;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[path = "../patients/labels.rs"]
@@ -26,11 +27,18 @@ use libtest_mimic::{Failed, Trial};
 struct Corpus {
     #[command(flatten)]
     flags: harness::Flags,
+    /// Judges the recordings in this folder by their labels there, and nothing else.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let trials = scenarios::trials().chain(recordings::trials()).collect();
-    Corpus::parse().flags.run(trials, None).exit_code()
+    let Corpus { flags, folder } = Corpus::parse();
+    let trials = match folder {
+        Some(folder) => recordings::trials_of(&folder).collect(),
+        None => scenarios::trials().chain(recordings::trials()).collect(),
+    };
+    flags.run(trials, None).exit_code()
 }
 
 /// A test that passes if there is nothing to complain about.

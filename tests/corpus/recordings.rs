@@ -2,52 +2,95 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
 use crate::labels::{Expected, FILE, Labels, Recording};
 use crate::replay::judge;
-use crate::{in_repository, trial};
+use crate::{folders, in_repository, trial};
 
-/// Where the recordings are.
-const FOLDER: &str = "tests/recordings";
 /// How to make the recordings anew.
 const COMMAND: &str = "see tests/recordings/README.md";
-/// Labels of recordings of the programs in `tests/older`.
-const OLDER: &str = "older.toml";
+/// Labels of recordings of the programs in `tests/older`, and of services built on well-known crates.
+const OTHERS: [&str; 2] = ["older.toml", "field.toml"];
 
-/// The tests: each recording as its label says, and that recordings and labels go together.
+/// The tests of the recordings in the repository: each as its label says, and that recordings and labels go together.
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let of_files = labels().into_iter().map(|label| {
-        let name = label.file.trim_end_matches(".mcap").to_owned();
-        trial(format!("recordings::{name}"), move || judge(&in_repository(FOLDER).join(&label.file), &label))
-    });
-    let of_all =
-        [trial("every-recording-has-a-label", unlabelled), trial("a-wrong-label-is-found", wrong_labels_that_pass)];
-    of_files.chain(of_all)
+    let of_all = [
+        trial("every-recording-has-a-label", mismatches),
+        trial("every-recording-is-kept-for-a-reason", unexplained),
+        trial("a-wrong-label-is-found", wrong_labels_that_pass),
+    ];
+    of_folder(&kept(), labels()).chain(of_all)
 }
 
-/// The labels of all recordings.
+/// The tests of the recordings in a folder with labels of its own.
+pub(crate) fn trials_of(folder: &Path) -> impl Iterator<Item = Trial> {
+    of_folder(folder, read(folder, FILE))
+}
+
+fn of_folder(folder: &Path, labels: Vec<Recording>) -> impl Iterator<Item = Trial> {
+    labels.into_iter().flat_map(move |label| {
+        let name = label.file.trim_end_matches(".mcap").replace('/', "::");
+        let file = folder.join(&label.file);
+        let judged = file.clone();
+        [
+            trial(format!("recordings::{name}"), move || faults(&judged, &label)),
+            trial(format!("folders::{name}"), move || folders::told(&file)),
+        ]
+    })
+}
+
+/// What is not as the label says, or as is known of it.
+fn faults(file: &Path, label: &Recording) -> Vec<String> {
+    let faults = judge(file, label);
+    match (label.known_missed, faults.is_empty()) {
+        (false, _) => faults,
+        (true, false) => Vec::new(),
+        (true, true) => vec!["it is judged as its label says now, so that `known_missed` has to go".to_owned()],
+    }
+}
+
+fn kept() -> PathBuf {
+    in_repository("tests/recordings")
+}
+
+/// The labels of all recordings in the repository.
 fn labels() -> Vec<Recording> {
-    let folder = in_repository(FOLDER);
-    let read = |file| Labels::read(&folder, file).unwrap_or_else(|error| panic!("{file} cannot be read: {error}"));
-    let files = [FILE, OLDER].map(|file| read(file).recording);
-    assert!(files.iter().all(|labels| !labels.is_empty()), "there are no recordings: {COMMAND}");
-    files.concat()
+    std::iter::once(FILE).chain(OTHERS).flat_map(|file| read(&kept(), file)).collect()
 }
 
-fn unlabelled() -> Vec<String> {
+fn read(folder: &Path, file: &str) -> Vec<Recording> {
+    let labels = Labels::read(folder, file).unwrap_or_else(|error| panic!("{file} cannot be read: {error}")).recording;
+    assert!(!labels.is_empty(), "there are no recordings in {} by {file}: {COMMAND}", folder.display());
+    labels
+}
+
+/// Recordings without a label, and labels without a recording.
+fn mismatches() -> Vec<String> {
     let labels = labels();
     let labelled: BTreeSet<_> = labels.iter().map(|label| label.file.clone()).collect();
-    let entries = fs::read_dir(in_repository(FOLDER)).expect("the folder is there");
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let recorded: BTreeSet<_> = names.filter(|name| name.ends_with(".mcap")).collect();
+    let recorded: BTreeSet<_> = ["", "field/"].into_iter().flat_map(recorded).collect();
     let apart = labelled.symmetric_difference(&recorded);
     let mut faults: Vec<_> = apart.map(|file| format!("{file} is not both recorded and labelled: {COMMAND}")).collect();
     if labelled.len() < labels.len() {
         faults.push("a recording has two labels".to_owned());
     }
     faults
+}
+
+/// The recordings in a folder of the kept ones.
+fn recorded(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(kept().join(folder)).expect("the folder is there");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".mcap")).map(|name| format!("{folder}{name}")).collect()
+}
+
+/// Recordings of which nobody says why they are kept.
+fn unexplained() -> Vec<String> {
+    let without = labels().into_iter().filter(|label| label.why.is_empty());
+    without.map(|label| format!("{} has no reason to be kept: most recordings are made anew instead", label.file)).collect()
 }
 
 /// A label that is not met must not pass.
@@ -63,7 +106,7 @@ fn wrong_labels_that_pass() -> Vec<String> {
         Some(Expected { within: 1, ..deadlock.clone() }),
     ];
     let wrong = wrong.map(|finding| Recording { finding, ..label.clone() });
-    let file = in_repository(FOLDER).join(&label.file);
+    let file = kept().join(&label.file);
     let passed = wrong.iter().filter(|label| judge(&file, label).is_empty());
     passed.map(|label| format!("this passed: {label:?}")).collect()
 }

@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use tokio_canary::config::options::OPTIONS;
+use tokio_canary::config::{check, variable};
+use tokio_canary::detect::settings::Value;
 
 use crate::source::{in_repository, read};
 
@@ -47,6 +52,41 @@ fn the_readme_shows_the_score() {
     });
     assert!(scored.lines().count() > 2, "{score} has no totals");
     assert_eq!(shown, scored, "{readme} (left) and {score} (right): `cargo test --test patients -- --score {score}`");
+}
+
+/// The table in the guide is the registry's: change the one, and this prints the other.
+#[test]
+fn the_guide_lists_every_option() {
+    let guide = read(&in_repository("docs/guides/configuration.md"));
+    let rows = OPTIONS.iter().map(|option| {
+        let (key, help) = (option.key(), option.help());
+        let default = match option.default() {
+            Value::Unset => "not set".to_owned(),
+            value => format!("`{}`", option.written(&value)),
+        };
+        format!("| `{key}` | `{}` | {default} | {help} |\n", variable(key))
+    });
+    let table = format!(
+        "<!-- options -->\n| key | variable | default | meaning |\n|---|---|---|---|\n{}<!-- end of options -->",
+        rows.collect::<String>()
+    );
+    assert!(guide.contains(&table), "the table of the guide should be:\n{table}");
+}
+
+/// What the guide and the README show can be copied.
+#[test]
+fn the_files_that_are_shown_are_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for page in ["docs/guides/configuration.md", "README.md"] {
+        let text = read(&in_repository(page));
+        let files: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!files.is_empty(), "{page} shows no file");
+        for text in files {
+            let file = folder.path().join("shown.toml");
+            fs::write(&file, text).expect("it can be written");
+            assert_eq!(check(&file, SystemTime::UNIX_EPOCH).faults, [], "{page}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -44,11 +44,12 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
     },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
+    Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
     Layer {
         name: "detect",
-        modules: Modules::Only(&["evidence", "model", "words"]),
-        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror"]),
+        modules: Modules::Only(&["evidence", "model", "spelling", "words"]),
+        crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror", "wildmatch"]),
     },
     Layer {
         name: "diagnosis",
@@ -57,13 +58,18 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "escape", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer {
+        name: "config",
+        modules: Modules::Only(&["detect", "escape", "feed", "model", "spelling"]),
+        crates: Crates::Only(&["etcetera", "humantime", "thiserror", "toml", "tracing_subscriber"]),
+    },
+    Layer {
         name: "tui",
         modules: Modules::Only(&["detect", "diagnosis", "escape", "evidence", "model", "words"]),
         crates: Crates::AllBut(WIRE),
     },
     Layer {
         name: "alert",
-        modules: Modules::Only(&["detect", "diagnosis", "escape", "model"]),
+        modules: Modules::Only(&["config", "detect", "diagnosis", "escape", "model"]),
         crates: Crates::AllBut(WIRE_AND_TERMINAL),
     },
     Layer { name: "cli", modules: Modules::Any, crates: Crates::AllBut(WIRE_AND_TERMINAL) },

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod config;
 mod docs;
 mod feed;
 mod layers;
@@ -11,3 +12,4 @@ mod registry;
 mod screens;
 mod source;
 mod support;
+mod suppressions;

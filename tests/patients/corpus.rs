@@ -103,7 +103,7 @@ pub(crate) struct Label {
 pub(crate) enum Selection {
     /// Every illness until it is found, and the healthy habits by families.
     Fast,
-    /// Every illness until it is found, and each healthy habit alone for so long.
+    /// Every illness until it is found, each healthy habit alone for so long, and the disturbed feeds.
     Bases {
         /// How long each healthy program is watched.
         healthy_for: Duration,
@@ -137,7 +137,9 @@ pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
             let forgotten = sick.chain(healthy.map(|family| forgetful(family, FAMILY_WATCH)));
             plain(Duration::ZERO).chain(families).chain(disturbed()).chain(forgotten).collect()
         }
-        Selection::Bases { healthy_for } => plain(Duration::ZERO).chain(alone(healthy_for)).collect(),
+        Selection::Bases { healthy_for } => {
+            plain(Duration::ZERO).chain(alone(healthy_for)).chain(disturbed()).collect()
+        }
         Selection::Everything { healthy_for, sick_for } => {
             let conditions = sick::all().flat_map(move |illness| {
                 illness.conditions().map(move |condition| sick_patient(illness, Some(condition), sick_for))
@@ -170,7 +172,7 @@ impl Patient {
 
     /// Name of the file that its feed is recorded in.
     pub(crate) fn recording(&self) -> String {
-        format!("{}.mcap", self.name.replace("::", "-"))
+        format!("{}.mcap", self.name.replace("::", "-").replace('+', "-"))
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>)
         Stay::For(watch) => command.args(["check", &target, "--for", &format!("{}s", watch.as_secs())]),
         Stay::UntilFound { .. } => command.args(["watch", &target]),
     };
-    command.args(["--output", "ndjson", "--fail-on", fail_on.as_str()]);
+    command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on.as_str()]);
     let recording = recordings.map(|folder| folder.join(patient.recording()));
     if let Some(path) = &recording {
         command.arg("--record").arg(path);

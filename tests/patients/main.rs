@@ -13,6 +13,7 @@ mod harness;
 mod healthy;
 mod labels;
 mod machine;
+mod pack;
 mod process;
 mod recordings;
 mod replay;
@@ -67,6 +68,9 @@ struct Beyond {
     /// those of each program alone.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// Records these recordings anew, as small as they get and with what today's recorder leaves out, and does nothing else.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pack: Vec<PathBuf>,
     /// How long each healthy program is watched when it is alone.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     healthy_for: Duration,
@@ -99,6 +103,9 @@ fn run(arguments: Examination) -> io::Result<bool> {
     let Examination { flags, tool, beyond } = arguments;
     if let Some(length) = beyond.soak {
         return soak::run(length, &tool);
+    }
+    if !beyond.pack.is_empty() {
+        return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
     }
     let chosen = corpus::patients(selection).into_iter().filter(|patient| flags.selects(&patient.name));
     let mut chosen: Vec<Arc<Patient>> = chosen.map(Arc::new).collect();
@@ -182,7 +189,7 @@ impl Clinic {
         drop(place);
         let mut verdict = verdict::judge(patient, report);
         if let Some(folder) = &self.kept {
-            verdict.faults.extend(recordings::faults(folder, patient));
+            verdict.faults.extend(recordings::pack_and_judge(folder, patient));
         }
         let faults = verdict.faults.clone();
         if self.talks {

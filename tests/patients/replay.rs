@@ -57,14 +57,15 @@ async fn judged(path: &Path, label: &Recording) -> Vec<String> {
 
 /// What is wrong if the finding was found, and as bad as it has to be, after so long.
 fn missed(expected: &Expected, found: Option<Duration>) -> Option<String> {
-    let Expected { detector, severity, within, places, .. } = expected;
-    let (severity, places) = (severity.as_str(), places.join(" or "));
+    let limit = expected.within;
+    let what = [&[expected.detector.clone()][..], &expected.families].concat().join(" ");
+    let places = [&expected.places[..], &expected.names].concat().join(" or ");
+    let what = format!("{} of {} at {places}", expected.severity.as_str(), what.trim());
     match found {
-        None => Some(format!("{detector} did not fire at {places} and become {severity}")),
-        Some(after) if after > Duration::from_secs(*within) => Some(format!(
-            "{detector} became {severity} after {:.1} s, and {within} s is the limit",
-            after.as_secs_f64()
-        )),
+        None => Some(format!("there was no {what}")),
+        Some(after) if after > Duration::from_secs(limit) => {
+            Some(format!("{what} came after {:.1} s, and {limit} s is the limit", after.as_secs_f64()))
+        }
         Some(_) => None,
     }
 }
@@ -82,15 +83,27 @@ fn is_at(finding: &Finding, places: &[String]) -> bool {
     places.iter().any(|place| location.ends_with(place.as_str()) || location.contains(&format!("{place}:")))
 }
 
+/// Whether it is where the label says, or the label does not say.
+fn is_placed(finding: &Finding, expected: &Expected) -> bool {
+    let Expected { places, names, .. } = expected;
+    let anywhere = places.is_empty() && names.is_empty();
+    anywhere || is_at(finding, places) || names.contains(&finding.symptom.subject.name)
+}
+
+fn is_of_family(finding: &Finding, expected: &Expected) -> bool {
+    expected.families.iter().any(|family| family == finding.detector.family.as_str())
+}
+
 fn is_meant(finding: &Finding, expected: &Expected) -> bool {
-    let placed = expected.places.is_empty() || is_at(finding, &expected.places);
-    finding.detector.id == expected.detector && placed && finding.severity() >= expected.severity
+    let kind = finding.detector.id == expected.detector || is_of_family(finding, expected);
+    kind && is_placed(finding, expected) && finding.severity() >= expected.severity
 }
 
 fn is_explained(finding: &Finding, expected: Option<&Expected>) -> bool {
     let Some(expected) = expected else { return false };
-    let (id, places) = (finding.detector.id, &expected.places);
-    let named = places.is_empty() || is_at(finding, places) || is_at(finding, &expected.other_places);
+    let id = finding.detector.id;
+    let named = is_placed(finding, expected) || is_at(finding, &expected.other_places);
     let is_tolerated = expected.also.iter().any(|also| also == id) && (named || place(finding).is_empty());
-    (id == expected.detector && named) || is_tolerated
+    // Where a whole family will do, the fault may show elsewhere too.
+    (id == expected.detector && named) || is_tolerated || is_of_family(finding, expected)
 }

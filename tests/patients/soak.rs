@@ -70,7 +70,7 @@ pub(crate) fn run(length: Duration, tool: &Path) -> io::Result<bool> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let (service, target) = live(address, false)?;
     let mut command = Command::new(tool);
-    command.args(["watch", &target, "--output", "ndjson", "--fail-on", "warning"]);
+    command.args(["watch", &target, "--isolated", "--output", "ndjson", "--fail-on", "warning"]);
     let mut watcher = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()))?;
     let output = process::collect_lines(watcher.0.stdout.take());
     let mut soak = Soak {
@@ -165,10 +165,10 @@ impl Soak<'_> {
         let mut command = Command::new(self.tool);
         let length = format!("{}s", VISIT.as_secs());
         if self.record.visits.is_multiple_of(2) {
-            command.args(["check", &self.target, "--for", &length]);
+            command.args(["check", &self.target, "--isolated", "--for", &length]);
         } else {
             let file = self.scratch.join(format!("{}.mcap", self.record.visits));
-            command.args(["record", &self.target, "--for", &length, "--output"]).arg(file);
+            command.args(["record", &self.target, "--isolated", "--for", &length, "--output"]).arg(file);
         }
         process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
     }

@@ -10,7 +10,6 @@ mod spin;
 mod stuck;
 
 use super::detector::Detector;
-use super::settings::Settings;
 
 /// Every detector there is, in the order of the documentation.
 pub static DETECTORS: &[&Detector] = &[
@@ -54,49 +53,11 @@ pub fn detector(id: &str) -> Option<&'static Detector> {
     DETECTORS.iter().copied().find(|detector| detector.id == id)
 }
 
-/// Changes one setting, as in `DETECTOR.KEY=VALUE`.
-///
-/// # Errors
-/// A sentence that says what is wrong and what the right ones are.
-pub fn configure(settings: &mut Settings, assignment: &str) -> Result<(), String> {
-    let form =
-        || format!("`{assignment}` is not of the form DETECTOR.KEY=VALUE, for example blocked-worker.critical=2s");
-    let (name, text) = assignment.split_once('=').ok_or_else(form)?;
-    let (id, key) = name.split_once('.').ok_or_else(form)?;
-    let detector = detector(id).ok_or_else(|| {
-        let ids: Vec<_> = DETECTORS.iter().map(|detector| detector.id).collect();
-        format!("there is no detector `{id}`; the detectors are {}", ids.join(", "))
-    })?;
-    let setting = detector.setting(key).ok_or_else(|| {
-        let keys: Vec<_> = detector.all_settings().map(|setting| setting.key()).collect();
-        format!("detector {id} has no setting `{key}`; it has {}", keys.join(", "))
-    })?;
-    let value = setting.parse(text).map_err(|error| format!("{id}.{key}: {error}"))?;
-    settings.change(detector.id, setting, value);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn settings_are_validated() {
-        let mut settings = Settings::default();
-        assert_eq!(configure(&mut settings, "blocked-worker.critical=250ms"), Ok(()));
-        for (wrong, says) in [
-            ("blocked-worker", "DETECTOR.KEY=VALUE"),
-            ("blocked.critical=1s", "there is no detector `blocked`; the detectors are"),
-            ("blocked-worker.criticl=1s", "it has"),
-            ("blocked-worker.critical=fast", "not a duration"),
-            ("deadlock.enabled=maybe", "neither true nor false"),
-        ] {
-            let error = configure(&mut settings, wrong).expect_err(wrong);
-            assert!(error.contains(says), "{error}");
-        }
-    }
 
     #[test]
     fn every_setting_reads_its_own_default_back() {

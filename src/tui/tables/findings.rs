@@ -69,7 +69,7 @@ impl Listing for Findings {
 
     fn order(diagnosis: &Diagnosis, sort: Sort<FindingColumn>, filter: &Filter) -> Vec<FindingKey> {
         let mut firing = diagnosis.findings();
-        let mut resolved: Vec<&Finding> = diagnosis.engine().resolved().collect();
+        let mut resolved: Vec<&Finding> = diagnosis.resolved().collect();
         resolved.reverse();
         for findings in [&mut firing, &mut resolved] {
             findings.retain(|finding| filter.is_empty() || matches(finding, filter));

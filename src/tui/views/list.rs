@@ -25,7 +25,7 @@ pub(super) fn findings(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme
         notice::no_findings(&mut page, pane.shown());
         return frame.render_widget(Paragraph::new(page.finish().lines), area);
     }
-    let over = pane.shown().engine().resolved().count();
+    let over = pane.shown().resolved().count();
     if area.height < ROOM_FOR_PAGE {
         return draw(frame, area, pane, |pane| &mut pane.findings, "finding", over, theme);
     }

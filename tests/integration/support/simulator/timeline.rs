@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use prost::Message;
-use tokio_canary::detect::detectors::configure;
+use tokio_canary::detect::assignment::Assignment;
 use tokio_canary::detect::finding::Transition;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::detect::severity::{Severity, State};
@@ -102,7 +102,7 @@ pub(crate) enum Told {
 pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
     let mut settings = Settings::default();
     for assignment in &scenario.set {
-        configure(&mut settings, assignment).unwrap_or_else(|error| panic!("{error}"));
+        Assignment::parse(assignment).unwrap_or_else(|error| panic!("{error}")).apply(&mut settings);
     }
     let mut player = Player {
         scenario,

@@ -1,0 +1,62 @@
+//! The flags of the command line, as far as they are configuration.
+
+use std::path::PathBuf;
+
+use super::fault::Fault;
+use super::layer::{Layer, OptionValue};
+use super::origin::{Origin, Sourced};
+use super::output::{Output, shared_place};
+use crate::detect::assignment::{Assignment, detector};
+use crate::detect::settings::{Given, Setting, Type};
+use crate::feed::endpoint::Target;
+
+/// What the flags say.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`: the file to read.
+    pub config: Option<PathBuf>,
+    /// `--isolated`: whether no other file is read.
+    pub isolated: bool,
+    /// What to look at.
+    pub targets: Vec<Target>,
+    /// `--output`: where to write.
+    pub outputs: Vec<Output>,
+    /// `--set`: settings of detectors, not read yet.
+    pub settings: Vec<String>,
+    /// `--expect`: tasks that have to be there.
+    pub expected: Vec<String>,
+    options: Vec<Sourced<OptionValue>>,
+}
+
+impl Flags {
+    /// Gives an option the value of a flag, if the flag was given.
+    pub fn option<T: Type>(&mut self, flag: &'static str, option: &'static Setting<T>, value: Option<T>) {
+        let value = value.map(|value| OptionValue { option, value: value.erase() });
+        self.options.extend(value.map(|value| Sourced::new(value, Origin::Flag(flag))));
+    }
+
+    /// What they say, as one source of the configuration.
+    pub(super) fn layer(self, faults: &mut Vec<Fault>) -> Layer {
+        let mut layer = Layer { options: self.options, ..Layer::default() };
+        let mut setting = |flag: &'static str, assignment: Result<Assignment, String>| match assignment {
+            Ok(assignment) => layer.settings.push(Sourced::new(assignment, Origin::Flag(flag))),
+            Err(what) => faults.push(Fault::new(Origin::Flag(flag), what)),
+        };
+        for text in self.settings {
+            setting("--set", Assignment::parse(&text));
+        }
+        if !self.expected.is_empty() {
+            let expected = Given::List(self.expected);
+            let singleton = detector("vanished-singleton");
+            setting("--expect", singleton.and_then(|detector| Assignment::new(detector, "expect", &expected)));
+        }
+        if let Some((_, place)) = shared_place(&self.outputs) {
+            let what =
+                format!("two outputs write to {place}; write one to a file, as in --output ndjson=findings.ndjson");
+            faults.push(Fault::new(Origin::Flag("--output"), what));
+        }
+        layer.targets = (!self.targets.is_empty()).then(|| Sourced::new(self.targets, Origin::Flag("TARGET")));
+        layer.outputs = self.outputs.into_iter().map(|output| Sourced::new(output, Origin::Flag("--output"))).collect();
+        layer
+    }
+}
