@@ -1,4 +1,4 @@
-//! See it work: starts a small sick service with the real console-subscriber as a child process, and attaches to it.
+//! See it work: starts a small faulty service with the real console-subscriber as a child process, and attaches to it.
 //!
 //! `cargo run --example demo`. In a terminal it shows the findings there, otherwise it prints a line for each. The service dies with it.
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             code
         }
         Err(error) => {
-            eprintln!("demo: the sick service did not start: {error}");
+            eprintln!("demo: the faulty service did not start: {error}");
             ExitCode::FAILURE
         }
     }

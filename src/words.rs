@@ -19,10 +19,12 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// A limit as its user would write it: `1 s` where a measured duration would be `1.0 s`.
+/// A limit as its user would write it: `1 s` where a measured duration would be `1.0 s`, and `5 min` where it would be `5m 00s`.
 pub fn limit(limit: Duration) -> String {
     let text = duration(limit);
-    text.strip_suffix(".0 s").map_or(text.clone(), |whole| format!("{whole} s")).replace(".0 ms", " ms")
+    let whole = [(".0 s", " s"), (".0 ms", " ms"), ("m 00s", " min"), ("h 00m", " h")];
+    let short = whole.iter().find_map(|(long, short)| Some(text.strip_suffix(long)?.to_owned() + short));
+    short.unwrap_or(text)
 }
 
 /// A count in at most four digits: `9999`, `47.2M`.
@@ -132,7 +134,8 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text, "{seconds}");
         }
-        assert_eq!([1_000, 1_500, 50, 2].map(|it| limit(Duration::from_millis(it))), ["1 s", "1.5 s", "50 ms", "2 ms"]);
+        let limits = [1_000, 1_500, 50, 2, 60_000, 150_000, 7_200_000].map(|it| limit(Duration::from_millis(it)));
+        assert_eq!(limits, ["1 s", "1.5 s", "50 ms", "2 ms", "1 min", "2m 30s", "2 h"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Wires feeds to a front end, shuts both down, and turns what it comes to into an exit code.
 
 mod configuration;
+mod explain;
 mod headless;
 mod log;
 mod sessions;
@@ -17,7 +18,7 @@ use crate::alert::Outputs;
 use crate::cli::{Cli, Command, Common};
 use crate::config::{Config, Faults, Sources};
 use crate::feed::recording::{RecordError, Speed};
-use crate::{explain, tui};
+use crate::tui;
 
 /// Wrong arguments or settings.
 const USAGE: u8 = 2;
@@ -42,7 +43,8 @@ pub fn main(cli: Cli) -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let flags = cli.flags();
     match cli.command {
-        Some(Command::Explain { detector }) => print(&explain::text(detector.as_deref()).map_err(UsageError)?),
+        Some(Command::Explain { detector: None }) => print(&crate::explain::list()),
+        Some(Command::Explain { detector: Some(id) }) => explain::run(&id, flags),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tokio-canary", &mut script);

@@ -127,7 +127,10 @@ fn mistakes_are_listed_with_line_and_right_word_and_stop_every_run() {
         assert_lines(&refused.stderr, &expected.map(|line| format!("tokio-canary: {line}")));
     }
     assert!(!user.folder.path().join("escaped").exists());
-    assert_eq!(user.run(&["explain", "deadlock"]).code, Some(0), "what needs no configuration works without one");
+    let explained = user.run(&["explain", "deadlock"]);
+    assert_eq!(explained.code, Some(0), "what needs no configuration works without one");
+    assert!(explained.stderr.contains("`tokio-canary config check` lists them"), "{}", explained.stderr);
+    assert_eq!(user.run(&["explain", "deadlock", "--set", "deadlock.hodl=2s"]).code, Some(2), "a slip in a flag");
 }
 
 fn assert_lines(text: &str, begin: &[impl AsRef<str>]) {
@@ -229,4 +232,15 @@ fn outputs_targets_and_severity_come_from_the_file_unless_a_flag_says_otherwise(
     let disabled = ["--set", "deadlock.enabled=false"];
     assert_eq!(user.run(&[&["check"], &disabled[..]].concat()).code, Some(3), "too few updates");
     assert_eq!(user.run(&[&["check", "--min-updates", "1"], &disabled[..]].concat()).code, Some(0));
+}
+
+#[test]
+fn explain_shows_the_settings_in_force() {
+    let user = User::new();
+    user.own("[detectors.deadlock]\nhold = \"2s\"\n");
+    let page = user.run(&["explain", "deadlock", "--set", "deadlock.hold-alone=5s"]).stdout;
+    for shown in ["2 s for a group, 5 s for a task", "2s (default 1s)", "5s (default 3s)"] {
+        assert!(page.contains(shown), "{shown} is not in:\n{page}");
+    }
+    assert!(!page.contains(['#', '\u{1b}']) && !page.contains("]["), "Markdown is left:\n{page}");
 }

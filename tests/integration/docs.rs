@@ -2,28 +2,51 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use tokio_canary::config::options::OPTIONS;
 use tokio_canary::config::{check, variable};
-use tokio_canary::detect::settings::Value;
+use tokio_canary::detect::settings::{Settings, Value};
+use tokio_canary::explain;
 
-use crate::source::{in_repository, read};
+use crate::source::{files_below, in_repository, read};
 
 /// The sections of a detector's page, in this order and no others.
-const SECTIONS: [&str; 5] =
-    ["What it means", "Why it hurts", "What the evidence says", "What to do", "When it is wrong"];
+const SECTIONS: [&str; 6] =
+    ["What it means", "Why it hurts", "What the evidence says", "What to do", "When it is wrong", "Settings"];
 
 #[test]
 fn detector_pages_have_their_form() {
-    let pages = markdown_below(&in_repository("docs/detectors"));
+    let pages = files_below(&in_repository("docs/detectors"), "md");
     assert!(!pages.is_empty(), "no page was found");
     let found: Vec<String> = pages
         .iter()
         .filter_map(|page| check_page(&id(page), &read(page)).err().map(|what| format!("{}: {what}", page.display())))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// A page has the title of its detector, which the lists of detectors and of findings show.
+#[test]
+fn pages_have_the_titles_of_their_detectors() {
+    let detectors = tokio_canary::detect::detectors::DETECTORS;
+    for detector in detectors {
+        let title = format!("# {}: {}", detector.id, detector.title);
+        assert_eq!(detector.explain.lines().next(), Some(&*title), "docs/detectors/{}.md", detector.id);
+    }
+    assert_eq!(files_below(&in_repository("docs/detectors"), "md").len(), detectors.len(), "a page without a detector");
+}
+
+/// Code in a page is not wrapped: with its indentation it has to fit into a terminal of 80 columns.
+#[test]
+fn code_in_pages_fits_into_a_terminal() {
+    for page in files_below(&in_repository("docs/detectors"), "md") {
+        let text = read(&page);
+        let code = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+        let long: Vec<&str> = code.filter(|line| line.chars().count() > 74).collect();
+        assert!(long.is_empty(), "{}: {}", page.display(), long.join("\n"));
+    }
 }
 
 /// The table in the README is the registry's: change the one, and this prints the other.
@@ -39,6 +62,121 @@ fn the_readme_lists_every_detector() {
         rows.collect::<String>()
     );
     assert!(readme.contains(&table), "the table of the README should be:\n{table}");
+}
+
+/// The pages show the defaults, in their text as in the list at their end. `BLESS=1` writes that list anew.
+#[test]
+fn pages_show_the_settings() {
+    for detector in tokio_canary::detect::detectors::DETECTORS {
+        let path = in_repository(&format!("docs/detectors/{}.md", detector.id));
+        let page = read(&path);
+        let prose = explain::prose(&page);
+        let mut keys = BTreeSet::new();
+        for (shown, key, setting) in prose.lines().flat_map(|line| explain::links(detector, line)) {
+            assert_eq!(shown, setting.in_words(&setting.default()), "{}: [{shown}][{key}]", path.display());
+            keys.insert(key);
+        }
+        let links: String = keys.iter().map(|key| format!("[{key}]: #settings\n")).collect();
+        let gap = if keys.is_empty() { "" } else { "\n" };
+        let whole = format!("{prose}{}{gap}{links}", explain::settings_section(detector, &Settings::default()));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, whole).expect("a page that can be written");
+        } else {
+            assert!(page == whole, "{}: its settings have changed; `BLESS=1` writes them anew", path.display());
+        }
+    }
+}
+
+/// A harmless explanation is told where the page says when the finding is wrong, and a scenario shows a finding that it has lowered.
+#[test]
+fn every_look_alike_is_documented_and_shown_by_a_scenario() {
+    let mut missing = Vec::new();
+    for detector in tokio_canary::detect::detectors::DETECTORS {
+        let page = words(&explain::markdown(detector, &Settings::default()));
+        let wrong = page.split_once("## When it is wrong").map(|(_, section)| section).unwrap_or_default();
+        let shown = snapshots_below(&in_repository(&format!("tests/scenarios/{}", detector.id)));
+        for look_alike in detector.look_alikes {
+            let sentence = look_alike.describe();
+            if !wrong.contains(sentence) {
+                missing.push(format!("docs/detectors/{}.md does not say: {sentence}", detector.id));
+            }
+            if !shown.contains(&format!("info {} {sentence}", detector.id)) {
+                missing.push(format!("no scenario of {} is lowered by: {sentence}", detector.id));
+            }
+        }
+        let sentences: Vec<&str> = detector.look_alikes.iter().map(|it| it.describe()).collect();
+        for line in shown.lines() {
+            let sentence = line.strip_prefix(&format!("info {} ", detector.id)).unwrap_or_default();
+            if !sentence.is_empty() && !sentences.contains(&sentence) {
+                missing.push(format!("the row of {} lacks the look-alike: {sentence}", detector.id));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// What the scenarios of a folder show of look-alikes: severity, detector and sentence, a line each.
+fn snapshots_below(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "snap"));
+    let mut lines = String::new();
+    for text in paths.map(|path| read(&path)) {
+        let mut told = String::new();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if words.get(1) == Some(&"s") && words.len() > 4 {
+                told = format!("{} {}", words[3], words[4]);
+            } else if line.trim_start().starts_with("Possibly ") {
+                lines += &format!("{told} {}\n", line.trim());
+            }
+        }
+    }
+    lines
+}
+
+/// A text without its line breaks.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A number with a unit in the text of a page comes from a setting, so that it cannot go stale.
+#[test]
+fn numbers_in_pages_are_links_to_settings() {
+    let mut typed = Vec::new();
+    for detector in tokio_canary::detect::detectors::DETECTORS {
+        let path = in_repository(&format!("docs/detectors/{}.md", detector.id));
+        let page = explain::markdown(detector, &Settings::default());
+        assert!(!page.contains("]["), "{}: a link names no setting", path.display());
+        let prose = explain::prose(detector.explain);
+        typed.extend(typed_numbers(prose).into_iter().map(|number| format!("{}: {number}", path.display())));
+    }
+    assert!(typed.is_empty(), "{}", typed.join("\n"));
+}
+
+/// The numbers with units that stand in a page as such: outside of code, and not as the text of a link.
+fn typed_numbers(page: &str) -> Vec<String> {
+    let mut typed = Vec::new();
+    let mut fenced = false;
+    for line in page.lines() {
+        fenced ^= line.starts_with("```");
+        let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+        let words: Vec<&str> = plain.split_whitespace().collect();
+        let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && !word.contains('[');
+        let is_unit = |word: &str| {
+            let word = word.trim_end_matches(['.', ',', ';', ':', ')', ']']);
+            ["s", "ms", "µs", "%", "seconds", "minutes", "polls", "tasks", "kB", "MB"].contains(&word)
+        };
+        let found = words.windows(2).filter(|pair| !fenced && is_number(pair[0]) && is_unit(pair[1]));
+        typed.extend(found.map(|pair| pair.join(" ")));
+    }
+    typed
+}
+
+#[test]
+fn typed_numbers_are_found() {
+    let page = "From [1 s][critical] on, `2 s` and\nup to 30 s, or 5 %.\n```\n7 s\n```\nIn 3 updates.";
+    assert_eq!(typed_numbers(page), ["30 s,", "5 %."]);
 }
 
 /// The README shows what the score says, as the command that writes both left it.
@@ -92,9 +230,9 @@ fn the_files_that_are_shown_are_right() {
 #[test]
 fn detectors_named_in_docs_exist() {
     let known: BTreeSet<String> =
-        markdown_below(&in_repository("docs/detectors")).iter().map(|page| id(page)).collect();
+        files_below(&in_repository("docs/detectors"), "md").iter().map(|page| id(page)).collect();
     let mut mentions = 0;
-    for page in markdown_below(&in_repository("docs")) {
+    for page in files_below(&in_repository("docs"), "md") {
         for name in explained(&read(&page)) {
             mentions += 1;
             assert!(known.contains(&name), "{}: `tokio-canary explain {name}` has nothing to print", page.display());
@@ -106,7 +244,7 @@ fn detectors_named_in_docs_exist() {
 #[test]
 fn links_within_docs_lead_somewhere() {
     let mut links = 0;
-    for page in markdown_below(&in_repository("docs")) {
+    for page in files_below(&in_repository("docs"), "md") {
         let text = read(&page);
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
             if target.is_empty() || target.contains("://") {
@@ -180,18 +318,4 @@ fn explained(text: &str) -> Vec<String> {
 
 fn id(page: &Path) -> String {
     page.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn markdown_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{} cannot be listed: {error}", folder.display()));
-    let mut pages = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() {
-            pages.extend(markdown_below(&path));
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
-        }
-    }
-    pages.sort();
-    pages
 }

@@ -73,7 +73,11 @@ const LAYERS: &[Layer] = &[
         crates: Crates::AllBut(WIRE_AND_TERMINAL),
     },
     Layer { name: "cli", modules: Modules::Any, crates: Crates::AllBut(WIRE_AND_TERMINAL) },
-    Layer { name: "explain", modules: Modules::Only(&["detect"]), crates: Crates::Only(&[]) },
+    Layer {
+        name: "explain",
+        modules: Modules::Only(&["detect"]),
+        crates: Crates::Only(&["anstyle", "pulldown_cmark", "textwrap"]),
+    },
     Layer { name: "run", modules: Modules::Any, crates: Crates::Any },
     Layer { name: "lib", modules: Modules::Any, crates: Crates::Any },
     Layer { name: "main", modules: Modules::Any, crates: Crates::Any },

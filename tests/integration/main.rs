@@ -4,6 +4,7 @@ mod arbitrary;
 mod config;
 mod docs;
 mod feed;
+mod language;
 mod layers;
 mod model;
 mod proto;

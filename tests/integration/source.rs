@@ -77,16 +77,20 @@ impl Source {
 
 /// All files below `folder` that end in `.rs`, sorted by path.
 pub(crate) fn read_sources(folder: &Path) -> Vec<Source> {
+    let files = files_below(folder, "rs");
+    let sources = files.iter().map(|file| {
+        let below = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        Source::parse(&below, &read(file))
+    });
+    sources.collect()
+}
+
+/// All files below `folder` with this extension, sorted by path.
+pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    collect(folder, &mut files);
+    collect(folder, extension, &mut files);
     files.sort();
     files
-        .iter()
-        .map(|file| {
-            let below = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
-            Source::parse(&below, &read(file))
-        })
-        .collect()
 }
 
 /// The text of a file of this repository.
@@ -99,13 +103,13 @@ pub(crate) fn in_repository(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{} cannot be listed: {error}", folder.display()));
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, extension, files);
+        } else if path.extension().is_some_and(|it| it == extension) {
             files.push(path);
         }
     }

@@ -21,7 +21,7 @@ static CRITICAL: Setting<Duration> =
 static START_UP: Setting<Duration> = Setting::new(
     "start-up",
     Duration::from_secs(5),
-    "time after the start of the process in which polls of this length are information",
+    "time after the start of the process in which a long poll is only information",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -109,7 +109,7 @@ fn symptom(
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("polls that have run this long", "polls", polls.len()))
         .because(Fact::count("tasks woken since and not polled", "tasks", hurt.len()))
-        .because(Fact::time("longest wait of one of them", evidence.longest_wait_for_poll(&hurt)))
+        .because(Fact::time("longest wait of a woken task", evidence.longest_wait_for_poll(&hurt)))
         .involving(describe::related_tasks(evidence, &hurt, Role::Victim))
         .advice(format!(
             "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \

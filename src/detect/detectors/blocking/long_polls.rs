@@ -23,21 +23,22 @@ static MEAN: Setting<Duration> =
 static SINGLE: Setting<Duration> = Setting::new(
     "single",
     Duration::from_millis(50),
-    "minimum mean duration of the polls of one task within a second, seen in several seconds of twice the window",
+    "minimum mean duration of the polls of one task within a second, over twice the window",
 );
 static SINGLE_SECONDS: Setting<usize> =
-    Setting::new("single-seconds", 3, "minimum number of seconds in which the polls of one task took that long");
+    Setting::new("single-seconds", 3, "minimum number of seconds with long polls of one task");
 static POLLS: Setting<usize> = Setting::new("polls", 3, "minimum number of polls in the window");
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
 static APART: Setting<Duration> = Setting::new(
     "apart",
     Duration::from_millis(2_500),
-    "minimum time between the first and the last second with long polls, so that one piece of work does not count",
+    "minimum time between the first and the last second with long polls",
 );
 static CAUGHT: Setting<Duration> =
     Setting::new("caught", Duration::from_millis(25), "minimum age of a running poll in a sample");
 static SIGHTINGS: Setting<usize> = Setting::new("sightings", 4, "minimum number of samples that met a long poll");
-static SAMPLES: Setting<usize> = Setting::new("samples", 20, "number of the latest samples, one a second at most");
+static SAMPLES: Setting<usize> =
+    Setting::new("samples", 20, "number of most recent samples considered, at most one a second");
 static MET: Setting<Share> = Setting::new("met", Share(0.2), "minimum share of samples that met a long poll");
 static SAMPLES_APART: Setting<Duration> = Setting::new(
     "samples-apart",
@@ -48,14 +49,14 @@ static SHARE: Setting<Share> = Setting::new("share", Share(0.02), "minimum share
 static MANY_OPS: Setting<usize> = Setting::new(
     "traced",
     50,
-    "number of timers and async ops made in one poll from which on tracing them may be what takes long",
+    "number of timers and async ops made in one poll from which on the poll may be long because of tracing",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "long-polls",
     family: Family::Blocking,
     grade: Grade::Risk,
-    title: "polls take long again and again",
+    title: "polls repeatedly take too long",
     explain: include_str!("../../../../docs/detectors/long-polls.md"),
     settings: &[
         &MEAN,
@@ -167,7 +168,7 @@ fn symptom(
     if let Some(polls) = worst.and_then(|task| evidence.details(task)).and_then(|details| details.polls.as_ref()) {
         symptom = symptom
             .because(Fact::time("99th percentile of the polls of one suspect", polls.quantile(0.99)))
-            .because(Fact::time("its longest poll", polls.longest()));
+            .because(Fact::time("longest poll of that suspect", polls.longest()));
     }
     if let Some(delay) = hurt.delay {
         let metric = "90th percentile of the time from wake to poll in other tasks";

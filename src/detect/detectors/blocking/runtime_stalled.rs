@@ -23,14 +23,17 @@ static CRITICAL: Setting<Duration> = Setting::new(
 static BUSY: Setting<usize> = Setting::new(
     "busy",
     5,
-    "minimum number of polls of other tasks, before the stall, that show that the runtime was not idle",
+    "minimum number of polls of other tasks shortly before the stall, which show that the runtime was not idle",
 );
-static BUSY_WINDOW: Setting<Duration> =
-    Setting::new("busy-window", Duration::from_secs(5), "time before the stall in which those polls are counted");
+static BUSY_WINDOW: Setting<Duration> = Setting::new(
+    "busy-window",
+    Duration::from_secs(5),
+    "time before the stall in which polls of other tasks are counted",
+);
 static START_UP: Setting<Duration> = Setting::new(
     "start-up",
     Duration::from_secs(5),
-    "time after the start of the process in which polls of this length are information",
+    "time after the start of the process in which a long poll is only information",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {

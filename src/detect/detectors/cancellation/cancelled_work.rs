@@ -20,19 +20,22 @@ use crate::words;
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(30), "observation window");
 static ENDS: Setting<usize> = Setting::new("ends", 20, "minimum number of tasks of the site that ended in the window");
 static CANCELLED: Setting<usize> =
-    Setting::new("cancelled", 5, "minimum number of them that were certainly dropped before they finished");
-static SHARE: Setting<Share> = Setting::new("share", Share(0.2), "minimum share of them that were dropped");
-static MANY: Setting<usize> = Setting::new(
-    "many",
-    20,
-    "number of dropped tasks that is a warning, if at least half of them were dropped in groups",
+    Setting::new("cancelled", 5, "minimum number of tasks that were certainly dropped before they finished");
+static SHARE: Setting<Share> = Setting::new("share", Share(0.2), "minimum share of the ended tasks that were dropped");
+static MANY: Setting<usize> =
+    Setting::new("many", 20, "number of dropped tasks that is a warning, where at least half were dropped in groups");
+static MANY_SHARE: Setting<Share> = Setting::new(
+    "many-share",
+    Share(0.4),
+    "share of dropped tasks that is a warning, where at least half were dropped in groups",
 );
-static MANY_SHARE: Setting<Share> =
-    Setting::new("many-share", Share(0.4), "share of dropped tasks that is a warning, under the same condition");
 static MOMENTS: Setting<usize> =
     Setting::new("moments", 3, "minimum number of moments, at least a second apart, at which groups were dropped");
-static SPREAD: Setting<Share> =
-    Setting::new("spread", Share(0.3), "minimum share of the window over which those moments are spread");
+static SPREAD: Setting<Share> = Setting::new(
+    "spread",
+    Share(0.3),
+    "minimum share of the window over which the moments are spread at which groups were dropped",
+);
 static RATE: Setting<f64> =
     Setting::new("warn-rate", 0.0, "dropped tasks a second that are a warning however they were dropped; 0 for never");
 
@@ -139,9 +142,9 @@ fn symptom(
         ))
         .because(Fact::count("tasks dropped before they finished", "tasks", *cancelled).from(settings.get(&CANCELLED)).over(window))
         .because(Fact::count("tasks that ended", "tasks", *ended).from(settings.get(&ENDS)).over(window))
-        .because(Fact::share("share of them", share).from(settings.get(&SHARE)).over(window))
+        .because(Fact::share("share of tasks dropped before they finished", share).from(settings.get(&SHARE)).over(window))
         .because(Fact::count("dropped together with siblings", "tasks", groups.members).from(settings.get(&MANY)).over(window))
-        .because(Fact::count("moments of that", "moments", groups.moments).from(settings.get(&MOMENTS)).over(window))
+        .because(Fact::count("moments at which groups were dropped", "moments", groups.moments).from(settings.get(&MOMENTS)).over(window))
         .involving(lock.map(|lock| describe::related_resource(evidence, lock)))
         .cause(in_groups.then(|| {
             "Whoever owns them (a JoinSet, or a future that aborts what it spawned) is dropped or gives up while they work, again and again."

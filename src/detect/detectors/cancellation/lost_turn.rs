@@ -22,7 +22,7 @@ static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(10
 static SHARE: Setting<Share> = Setting::new(
     "share",
     Share(0.1),
-    "grants to the task, as a share of the places it gave up, below which it starves",
+    "grants to a task, as a share of the places that the task gave up, below which the task starves",
 );
 static OTHERS: Setting<usize> = Setting::new("others", 3, "minimum grants to other tasks in the window");
 static SPREAD: Setting<Share> =
@@ -32,7 +32,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lost-turn",
     family: Family::Cancellation,
     grade: Grade::Risk,
-    title: "a task gives up its place in a queue again and again",
+    title: "a task repeatedly gives up its place in a queue",
     explain: include_str!("../../../../docs/detectors/lost-turn.md"),
     settings: &[&TIMES, &WINDOW, &SHARE, &OTHERS, &SPREAD],
     timing: Timing {

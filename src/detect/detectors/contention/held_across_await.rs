@@ -21,8 +21,11 @@ static WAIT: Setting<Duration> = Setting::new(
     Duration::from_secs(2),
     "minimum time for which a task has waited, none has acquired the lock and the holder has been idle",
 );
-static CRITICAL: Setting<Duration> =
-    Setting::new("critical", Duration::from_secs(10), "the same time that is critical");
+static CRITICAL: Setting<Duration> = Setting::new(
+    "critical",
+    Duration::from_secs(10),
+    "time for which a task has waited and the lock has been held that is critical",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "held-across-await",
@@ -94,7 +97,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, hold
             words::duration(oldest),
             words::limit(limit),
         ))
-        .because(Fact::time("longest present wait", oldest).from(limit))
+        .because(Fact::time("longest current wait", oldest).from(limit))
         .because(Fact::time("time since the lock was acquired", held).from(limit))
         .because(Fact::count("tasks waiting", "tasks", waiting.len()).from(1))
         .involving(describe::related_tasks(evidence, &[holder.task], Role::Holder))

@@ -24,12 +24,10 @@ static LONG: Setting<Duration> = Setting::new("long", Duration::from_millis(50),
 static SHARE: Setting<Share> = Setting::new("share", Share(0.1), "minimum share of long waits");
 static WAITS: Setting<usize> = Setting::new("waits", 10, "minimum number of waits that ended with a grant");
 static WAITERS: Setting<f64> = Setting::new("waiters", 0.5, "minimum mean number of waiters");
-static BEHIND: Setting<Share> = Setting::new(
-    "behind",
-    Share(0.6),
-    "minimum share of sightings of waiters in which they are blocked behind one that wants much",
-);
-static SIGHTINGS: Setting<usize> = Setting::new("sightings", 2, "minimum number of such sightings");
+static BEHIND: Setting<Share> =
+    Setting::new("behind", Share(0.6), "minimum share of observations in which quick requests wait behind a large one");
+static SIGHTINGS: Setting<usize> =
+    Setting::new("sightings", 2, "minimum number of observations in which quick requests wait behind a large one");
 static TURNOVER: Setting<Duration> = Setting::new(
     "turnover",
     Duration::from_secs(10),

@@ -13,7 +13,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "not-instrumented",
     family: Family::Feed,
     grade: Grade::Proof,
-    title: "the target shows no tasks",
+    title: "the target is not fully instrumented",
     explain: include_str!("../../../../docs/detectors/not-instrumented.md"),
     settings: &[],
     timing: Timing {

@@ -9,7 +9,7 @@ use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::words;
 
-static WARNING: Setting<Duration> = Setting::new("warning", Duration::from_secs(5), "minimum silence");
+static WARNING: Setting<Duration> = Setting::new("warning", Duration::from_secs(5), "minimum time without an update");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "quiet-feed",

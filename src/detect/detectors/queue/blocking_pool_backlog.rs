@@ -17,10 +17,9 @@ use crate::words;
 
 static WAIT: Setting<Duration> =
     Setting::new("wait", Duration::from_secs(1), "minimum wait of one blocking job for a thread");
-static JOBS: Setting<usize> =
-    Setting::new("jobs", 20, "minimum number of jobs that wait at a time, if none waits that long");
+static JOBS: Setting<usize> = Setting::new("jobs", 20, "minimum number of waiting jobs where none has waited for long");
 static SHORT: Setting<Duration> =
-    Setting::new("short", Duration::from_millis(250), "minimum wait of the first of many jobs");
+    Setting::new("short", Duration::from_millis(250), "minimum wait of the first job where many wait");
 static CRITICAL: Setting<Duration> =
     Setting::new("critical", Duration::from_secs(10), "wait of one job for a thread that is critical");
 
@@ -99,7 +98,7 @@ fn symptom(
             if threads == 1 { "1 is".to_owned() } else { format!("{threads} are") },
         ))
         .because(Fact::count("jobs waiting for a thread", "jobs", jobs.len()).from(settings.get(&JOBS)))
-        .because(Fact::time("wait of the first of them", oldest).from(wait))
+        .because(Fact::time("wait of the first job", oldest).from(wait))
         .because(Fact::count("jobs at work", "jobs", threads))
         .involving(describe::related_sites(evidence, &culprits, Role::Culprit))
         .cause(Some("All threads of the blocking pool are taken by jobs that are still at work.".to_owned()))

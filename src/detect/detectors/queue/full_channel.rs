@@ -23,23 +23,27 @@ static WAIT: Setting<Duration> = Setting::new("wait", Duration::from_millis(100)
 static ARRIVES: Setting<Duration> = Setting::new(
     "arrives",
     Duration::from_secs(2),
-    "time without a new sender after which a burst is over, or the median wait if that is longer",
+    "time without a new sender after which a burst counts as over; never less than the median wait",
 );
 static STANDSTILL: Setting<Duration> =
-    Setting::new("standstill", Duration::from_secs(3), "minimum time without any send that succeeds");
-static TIMES: Setting<f64> = Setting::new("times", 5.0, "the same as a multiple of the usual time between two sends");
+    Setting::new("standstill", Duration::from_secs(3), "minimum time without a successful send");
+static TIMES: Setting<f64> = Setting::new(
+    "times",
+    5.0,
+    "minimum time without a successful send, as a multiple of the usual time between two sends",
+);
 static PAST: Setting<f64> = Setting::new(
     "past",
     1.5,
-    "the same as a multiple of the longest wait that ended well: a consumer may pause now and then",
+    "minimum time without a successful send, as a multiple of the longest earlier wait that ended with a send",
 );
 static FORGOTTEN: Setting<Duration> = Setting::new(
     "forgotten",
     Duration::from_secs(30),
-    "the same where no send is known because the tool attached late",
+    "minimum time without a successful send where the tool attached late and knows of none",
 );
 static CRITICAL: Setting<Duration> =
-    Setting::new("critical", Duration::from_secs(30), "time without any send that succeeds that is critical");
+    Setting::new("critical", Duration::from_secs(30), "time without a successful send that is critical");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "full-channel",

@@ -23,25 +23,25 @@ static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15
 static WINDOW_DRAINED: Setting<Duration> = Setting::new(
     "window-drained",
     Duration::from_secs(8),
-    "observation window where the queue reports that it is drained all the time",
+    "observation window for a queue that reports that entries are taken out all the time",
 );
 static WINDOW_SLOW: Setting<Duration> =
     Setting::new("window-slow", Duration::from_secs(60), "observation window for a slow leak");
 static CERTAINTY: Setting<f64> =
     Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the depth, a normal deviate");
 static FLOOR: Setting<f64> =
-    Setting::new("floor", 10.0, "growth that is noise, to which five times the root of the depth is added");
+    Setting::new("floor", 10.0, "growth that counts as noise, plus five times the square root of the depth");
 static PEAK: Setting<f64> = Setting::new(
     "peak",
     1.5,
     "minimum depth of a queue that is emptied at times, as a multiple of its highest earlier peak",
 );
 static EMPTIED: Setting<Share> =
-    Setting::new("emptied", Share(0.3), "share of a peak below which the queue has been emptied");
+    Setting::new("emptied", Share(0.3), "share of a peak below which the queue counts as emptied");
 static SOON: Setting<Duration> = Setting::new(
     "soon",
     Duration::from_secs(300),
-    "time until full from which on growth is a warning before it has lasted for two windows",
+    "time until full below which growth is a warning before two windows have passed",
 );
 static CRITICAL: Setting<Duration> =
     Setting::new("critical", Duration::from_secs(60), "time until full that is critical");

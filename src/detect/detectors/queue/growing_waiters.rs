@@ -15,15 +15,15 @@ use crate::model::ResourceKey;
 use crate::words;
 
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(20), "observation window");
-static FLOOR: Setting<f64> =
-    Setting::new("floor", 10.0, "growth that is noise, to which five times the root of the number of waiters is added");
+static FLOOR: Setting<f64> = Setting::new(
+    "floor",
+    10.0,
+    "growth that counts as noise, plus five times the square root of the number of waiters",
+);
 static CERTAINTY: Setting<f64> =
     Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the number of waiters, a normal deviate");
-static WAIT_CERTAINTY: Setting<f64> = Setting::new(
-    "wait-certainty",
-    2.3,
-    "minimum Mann-Kendall statistic of the longest wait; where that does not rise, more come and more are served",
-);
+static WAIT_CERTAINTY: Setting<f64> =
+    Setting::new("wait-certainty", 2.3, "minimum Mann-Kendall statistic of the longest wait, a normal deviate");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "growing-waiters",
@@ -84,9 +84,9 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, seri
         ))
         .because(Fact::number("growth of the number of waiters", "tasks", waiting.growth()).from(least).over(window))
         .because(Fact::number("Mann-Kendall statistic", "deviates", waiting.certainty()).from(settings.get(&CERTAINTY)).over(window))
-        .because(Fact::number("the same of the longest wait", "deviates", series.oldest.certainty())
+        .because(Fact::number("Mann-Kendall statistic of the longest wait", "deviates", series.oldest.certainty())
             .from(settings.get(&WAIT_CERTAINTY)).over(window))
-        .because(Fact::time("longest present wait", oldest))
+        .because(Fact::time("longest current wait", oldest))
         .involving(describe::related_tasks(evidence, &tasks, Role::Waiter))
         .touching_sites(describe::sites_of(evidence, tasks))
         .cause(Some("More tasks ask for it than are served.".to_owned()))

@@ -16,19 +16,22 @@ use crate::model::tokio::attribute;
 use crate::model::{ResourceKey, SiteKey};
 use crate::words;
 
-static WINDOW: Setting<Duration> =
-    Setting::new("window", Duration::from_secs(8), "observation window; messages must be lost in each third of it");
+static WINDOW: Setting<Duration> = Setting::new(
+    "window",
+    Duration::from_secs(8),
+    "observation window, in each third of which messages must be lost for a warning",
+);
 static SHARE: Setting<Share> = Setting::new(
     "share",
     Share(0.01),
-    "minimum share of what all receivers should have received that is lost; less is information",
+    "minimum share of messages lost, of all that receivers should have received, for a warning",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lagging-receiver",
     family: Family::Queue,
     grade: Grade::Proof,
-    title: "receivers of a broadcast are too slow and lose messages",
+    title: "broadcast receivers are too slow and lose messages",
     explain: include_str!("../../../../docs/detectors/lagging-receiver.md"),
     settings: &[&WINDOW, &SHARE],
     timing: Timing {

@@ -22,22 +22,22 @@ static WINDOW: Setting<Duration> =
 static WINDOW_UNSEEN: Setting<Duration> = Setting::new(
     "window-unseen",
     Duration::from_secs(50),
-    "observation window where the feed does not show it, as clients that connect look the same",
+    "observation window where the feed does not show what the tasks wait for",
 );
 static WINDOW_CROWD: Setting<Duration> = Setting::new(
     "window-crowd",
     Duration::from_secs(150),
-    "growth that is a warning also where hardly any of the tasks has ended",
+    "duration of growth that is a warning even where hardly any of the tasks has ended",
 );
 static FLOOR: Setting<f64> = Setting::new(
     "floor",
     10.0,
-    "growth that is noise, to which five times the root of the number of tasks that came and stayed or left is added",
+    "growth that counts as noise, plus five times the square root of the number of tasks that came and stayed or left",
 );
 static CERTAINTY: Setting<f64> =
     Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the number of tasks, a normal deviate");
 static AGE_CERTAINTY: Setting<f64> =
-    Setting::new("age-certainty", 2.3, "minimum Mann-Kendall statistic of their median age, a normal deviate");
+    Setting::new("age-certainty", 2.3, "minimum Mann-Kendall statistic of the tasks' median age, a normal deviate");
 static AGE: Setting<Duration> = Setting::new("age", Duration::from_secs(1), "minimum median age of the tasks");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -155,7 +155,7 @@ fn symptom(
                 .over(window),
         )
         .because(
-            Fact::number("the same of the median age", "deviates", series.ages.certainty())
+            Fact::number("Mann-Kendall statistic of the median age", "deviates", series.ages.certainty())
                 .from(settings.get(&AGE_CERTAINTY))
                 .over(window),
         )

@@ -16,7 +16,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "boxed-future",
     family: Family::Size,
     grade: Grade::Proof,
-    title: "futures were too large to be spawned as they are",
+    title: "futures are so large that Tokio boxes them",
     explain: include_str!("../../../../docs/detectors/boxed-future.md"),
     settings: &[&DISABLED],
     timing: Timing {

@@ -18,33 +18,34 @@ use crate::words;
 
 static POLLS: Setting<f64> = Setting::new("polls", 5_000.0, "minimum polls a second of one task");
 static SHARE: Setting<Share> =
-    Setting::new("share", Share(0.4), "minimum share of the time for which the task is polled or about to be");
+    Setting::new("share", Share(0.4), "minimum share of the time in which the task is being polled or scheduled");
 static MEAN: Setting<Duration> =
-    Setting::new("mean", Duration::from_micros(20), "mean duration below which a poll gets no work done");
-static SLICE: Setting<Duration> =
-    Setting::new("slice", Duration::from_micros(50), "mean duration below which polls are small slices of work");
-static CLONES: Setting<f64> = Setting::new(
-    "clones",
-    pace::CLONES,
-    "minimum registrations for a wake-up a second of a task whose polls fill a core",
+    Setting::new("mean", Duration::from_micros(20), "mean poll duration below which no work gets done");
+static SLICE: Setting<Duration> = Setting::new(
+    "slice",
+    Duration::from_micros(50),
+    "mean poll duration below which polls may be small slices of work",
 );
-static SECONDS: Setting<usize> = Setting::new("seconds", 3, "seconds in a row in which a task with short polls spins");
+static CLONES: Setting<f64> =
+    Setting::new("clones", pace::CLONES, "minimum wake-up registrations a second of a task whose polls fill a core");
+static SECONDS: Setting<usize> =
+    Setting::new("seconds", 3, "minimum consecutive seconds for which a task with short polls spins");
 static SECONDS_IN_LONG_POLLS: Setting<usize> = Setting::new(
     "seconds-in-long-polls",
     10,
-    "seconds in a row in which a task with long polls spins; a consumer that drains a burst looks the same until it has done so",
+    "minimum consecutive seconds for which a task with long polls spins; a consumer that drains a burst also spins for a while",
 );
 static IN_STEP: Setting<Share> = Setting::new(
     "in-step",
     Share(0.5),
-    "share of its pace at which another spinning task may be what it exchanges messages with",
+    "minimum poll rate of another spinning task, as a share of the first one, at which they may exchange messages",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "busy-loop",
     family: Family::Spin,
     grade: Grade::Risk,
-    title: "a task is polled without end and never rests",
+    title: "a task is polled constantly and never idle",
     explain: include_str!("../../../../docs/detectors/busy-loop.md"),
     settings: &[&POLLS, &SHARE, &MEAN, &SLICE, &CLONES, &SECONDS, &SECONDS_IN_LONG_POLLS, &IN_STEP],
     timing: Timing {
@@ -140,7 +141,7 @@ fn symptom(
             words::decimal(settings.get(&CLONES)),
         ),
         Spin::Yielding | Spin::Slices => format!(
-            "is polled {} times a second (warning from {}) for {} each and never rests",
+            "is polled {} times a second (warning from {}) for {} each and is never idle",
             words::decimal(polls),
             words::decimal(settings.get(&POLLS)),
             words::duration(mean),
@@ -158,7 +159,7 @@ fn symptom(
         .unless((spin == Spin::Slices).then_some(LookAlike::SlicedWork))
         .summary(format!("{} {what}.", describe::task(evidence, task)))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
-        .because(Fact::share("time polled or about to be", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))
+        .because(Fact::share("time being polled or scheduled", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))
         .because(Fact::time("mean duration of a poll", mean).below(settings.get(&MEAN)).over(pace.time))
         .because(Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time))
         .cause(cause.filter(|_| !has_partner).map(str::to_owned))

@@ -20,8 +20,7 @@ static RATE: Setting<f64> = Setting::new("rate", 200.0, "minimum blocking jobs a
 static MEAN: Setting<Duration> =
     Setting::new("mean", Duration::from_micros(50), "mean duration below which a job is too short for a thread");
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(10), "observation window");
-static STEADY: Setting<Share> =
-    Setting::new("steady", Share(0.8), "minimum share of seconds with that rate; fewer are bursts");
+static STEADY: Setting<Share> = Setting::new("steady", Share(0.8), "minimum share of seconds that reach the rate");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "needless-spawn-blocking",

@@ -18,19 +18,19 @@ use crate::model::tokio::ResourceKind;
 use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
-static WAIT: Setting<Duration> = Setting::new(
-    "wait",
-    Duration::from_secs(30),
-    "minimum time for which somebody has waited and nobody has acquired it",
+static WAIT: Setting<Duration> =
+    Setting::new("wait", Duration::from_secs(30), "minimum time for which tasks have waited and nothing was granted");
+static TIMES: Setting<f64> = Setting::new(
+    "times",
+    10.0,
+    "minimum time for which tasks have waited, as a multiple of the longest time that is usual there",
 );
-static TIMES: Setting<f64> =
-    Setting::new("times", 10.0, "the same as a multiple of the longest time that is usual there");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "abandoned-wait",
     family: Family::Stuck,
     grade: Grade::Risk,
-    title: "tasks wait for something that does not seem to come any more",
+    title: "tasks wait for something that will probably never happen",
     explain: include_str!("../../../../docs/detectors/abandoned-wait.md"),
     settings: &[&WAIT, &TIMES],
     timing: Timing {
@@ -118,7 +118,7 @@ fn short_of_parties(evidence: &Evidence<'_>, key: ResourceKey, round: Round, lim
             words::count(size, "party"),
             words::agree(missing, "is", "are"),
         ))
-        .because(Fact::time("longest present wait", round.lasts).from(limit))
+        .because(Fact::time("longest current wait", round.lasts).from(limit))
         .because(Fact::count("parties missing", "parties", missing).from(1))
         .because(Fact::count("parties of the barrier", "parties", size))
         .cause((!late).then(|| "The missing parties ended early, were never spawned, or are stuck themselves.".to_owned()))
@@ -146,14 +146,14 @@ fn semaphore(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) ->
     let symptom = waits_for(evidence, key, lasts);
     let waiting = tasks_wait(symptom.subject.count);
     let others = match tasks.len() - 1 {
-        0 => " is".to_owned(),
-        others => format!(" and {others} more are"),
+        0 => String::new(),
+        others => format!(", {} {}", words::agree(others, "as does", "as do"), words::count(others, "more task")),
     };
     Some(
         symptom
             .unless(habit)
             .summary(format!(
-                "No task has acquired a permit of the {} for {} (warning from {}) and {waiting}. {who}{others} idle and may hold its permits.",
+                "No task has acquired a permit of the {} for {} (warning from {}) and {waiting}. {who} is idle and may hold its permits{others}.",
                 describe::resource(evidence, key),
                 words::duration(lasts),
                 words::limit(limit),

@@ -16,7 +16,7 @@ use crate::words;
 static UNPOLLED: Setting<Duration> = Setting::new(
     "unpolled",
     Duration::from_secs(2),
-    "minimum time for which the future has been granted and not polled",
+    "minimum time since the grant in which the future has not been polled",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {

@@ -21,7 +21,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lock-order",
     family: Family::Stuck,
     grade: Grade::Risk,
-    title: "two sites take the same two locks in opposite order",
+    title: "two sites acquire the same two locks in opposite order",
     explain: include_str!("../../../../docs/detectors/lock-order.md"),
     settings: &[&TIMES],
     timing: Timing {
@@ -79,8 +79,8 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, one: SiteOrder<'_>, ot
             evidence.site_class(other.0),
         ])
         .summary(format!(
-            "Two sites take the same two locks in opposite order (reported from {}): {} holds the {} and takes the {}, {} does the reverse. When \
-             both get their first lock at the same time, they deadlock.",
+            "Two sites acquire the same two locks in opposite order (reported from {}): {} holds the {} and acquires the {}, {} does the reverse. When \
+             both acquire their first lock at the same time, they deadlock.",
             words::count(enough, "sighting"),
             describe::site(first),
             describe::resource(evidence, outer),
@@ -92,7 +92,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, one: SiteOrder<'_>, ot
         .involving(describe::related_sites(evidence, &[one.0, other.0], Role::Holder))
         .involving([describe::related_resource(evidence, inner)])
         .advice(format!(
-            "Take these locks in one order everywhere, or drop the first guard before taking the second, also across an await. If both are \
+            "Acquire these locks in one order everywhere, or drop the first guard before acquiring the second, also across an await. If both are \
              always needed together, put what they protect under one lock.{}",
             describe::place_hint(evidence, outer),
         ))

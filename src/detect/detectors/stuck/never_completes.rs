@@ -132,7 +132,7 @@ fn symptom(
             describe::awaited(evidence, worst.task, "It"),
         ))
         .because(Fact::time("age", worst.age).from(limit))
-        .because(Fact::time("99th percentile of its siblings' lifetimes", p99))
+        .because(Fact::time("99th percentile of the siblings' lifetimes", p99))
         .because(Fact::count("tasks like it", "tasks", stragglers.len()).from(1))
         .involving(worst.waits_for.map(|it| describe::related_resource(evidence, it)))
         .advice(advice.to_owned() + &describe::library_hint(&site.id.location))

@@ -25,23 +25,26 @@ static STANDSTILL: Setting<Duration> = Setting::new(
 static WARNING: Setting<Duration> = Setting::new(
     "warning",
     Duration::from_secs(15),
-    "the same time that is a warning: pools of connections that are lent to other tasks look the same for a while",
+    "time without a grant that is a warning; connections lent to other tasks look like a leak for a while",
 );
 static CONSUMED: Setting<f64> = Setting::new(
     "consumed",
     6.0,
-    "the same as a multiple of the standstill, where no permit was ever released: permits may be meant to be used up",
+    "factor by which the standstill is longer where no permit was ever released and permits may be meant to be used up",
 );
-static PAST: Setting<f64> =
-    Setting::new("past", 3.0, "the same as a multiple of the longest wait that ended with a grant");
+static PAST: Setting<f64> = Setting::new(
+    "past",
+    3.0,
+    "minimum time without a grant, as a multiple of the longest wait that ended with a grant",
+);
 static SEVERAL: Setting<usize> =
-    Setting::new("several", 3, "minimum number of tasks that waited and gave up, where none waits that long");
+    Setting::new("several", 3, "minimum number of tasks that waited and gave up, where no task waits for long");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "permit-leak",
     family: Family::Stuck,
     grade: Grade::Risk,
-    title: "permits of a semaphore are gone for good",
+    title: "semaphore permits were never released",
     explain: include_str!("../../../../docs/detectors/permit-leak.md"),
     settings: &[&STANDSTILL, &WARNING, &CONSUMED, &PAST, &SEVERAL],
     timing: Timing {

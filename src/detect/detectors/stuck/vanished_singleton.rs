@@ -18,8 +18,11 @@ use crate::words;
 
 static AGE: Setting<Duration> =
     Setting::new("age", Duration::from_secs(60), "minimum lifetime of the only task of its site");
-static GRACE: Setting<Duration> =
-    Setting::new("grace", Duration::from_secs(10), "minimum time in which nothing has taken its place");
+static GRACE: Setting<Duration> = Setting::new(
+    "grace",
+    Duration::from_secs(10),
+    "minimum time since the end of a task in which nothing has taken its place",
+);
 static APPEAR: Setting<Duration> =
     Setting::new("appear", Duration::from_secs(30), "time after attaching in which an expected task must appear");
 static EXPECT: Setting<Names> = Setting::new(
@@ -35,7 +38,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "vanished-singleton",
     family: Family::Stuck,
     grade: Grade::Risk,
-    title: "a task that the process needs has ended, or never came",
+    title: "a task that the process needs has ended or never started",
     explain: include_str!("../../../../docs/detectors/vanished-singleton.md"),
     settings: &[&AGE, &GRACE, &APPEAR, &EXPECT, &POLLS, &PACE],
     timing: Timing {

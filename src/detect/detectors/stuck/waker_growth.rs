@@ -20,7 +20,7 @@ static WAKERS: Setting<usize> = Setting::new("wakers", 1_000, "minimum number of
 static WARN: Setting<usize> = Setting::new("warn", 100_000, "number of wakers that is a warning");
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(30), "observation window");
 static KNOWN: Setting<Share> =
-    Setting::new("known", Share(0.7), "minimum share of the window in which the number is known");
+    Setting::new("known", Share(0.7), "minimum share of the window in which the number of wakers is known");
 static READINGS: Setting<usize> = Setting::new("readings", 10, "minimum number of readings in the window");
 static CERTAINTY: Setting<f64> =
     Setting::new("certainty", 3.0, "minimum Mann-Kendall statistic of the number of wakers, a normal deviate");
