@@ -26,11 +26,12 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
 }
 
 /// The tests of the recordings in a folder with labels of its own.
-pub(crate) fn trials_of(folder: &Path) -> impl Iterator<Item = Trial> {
+pub(crate) fn trials_of(folder: &Path) -> impl Iterator<Item = Trial> + use<> {
     of_folder(folder, read(folder, FILE))
 }
 
-fn of_folder(folder: &Path, labels: Vec<Recording>) -> impl Iterator<Item = Trial> {
+fn of_folder(folder: &Path, labels: Vec<Recording>) -> impl Iterator<Item = Trial> + use<> {
+    let folder = folder.to_owned();
     labels.into_iter().flat_map(move |label| {
         let name = label.file.trim_end_matches(".mcap").replace('/', "::");
         let file = folder.join(&label.file);
