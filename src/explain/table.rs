@@ -3,7 +3,7 @@
 use anstyle::Style;
 use textwrap::core::display_width;
 
-use super::terminal::wrap;
+use super::wrap::wrap;
 
 /// Between two columns.
 const GAP: usize = 2;

@@ -38,7 +38,9 @@ fn settings(flags: Flags) -> anyhow::Result<Settings> {
         Ok(config) => Ok(config.settings().clone()),
         Err(faults) if faults.0.iter().any(|fault| matches!(fault.origin, Origin::Flag(_))) => Err(faults.into()),
         Err(_) => {
-            note("the configuration has mistakes, so the page shows the defaults; `tokio-canary config check` lists them.");
+            note(
+                "the configuration has mistakes, so the page shows the defaults; `tokio-canary config check` lists them.",
+            );
             Ok(Settings::default())
         }
     }

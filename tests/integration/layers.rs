@@ -127,7 +127,7 @@ fn violations(source: &Source, all: &[Source], dependencies: &BTreeSet<String>) 
 }
 
 /// A path from the crate root where it is relative to this module by `crate`, `self` or `super`.
-fn absolute(source: &Source, segments: &[String]) -> Vec<String> {
+pub(crate) fn absolute(source: &Source, segments: &[String]) -> Vec<String> {
     let mut base: Vec<String> = source.module().iter().map(|&name| name.to_owned()).collect();
     let mut rest = segments;
     match rest[0].as_str() {
