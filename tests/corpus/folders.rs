@@ -20,7 +20,8 @@ pub(crate) fn told(recording: &Path) -> Vec<String> {
         .flat_map(|message| {
             let update = matches!(message.channel.topic.as_str(), "update" | "state");
             let places = if update { long_places(&message.data) } else { Vec::new() };
-            let folders = FOLDERS.iter().filter(|folder| message.data.windows(folder.len()).any(|text| text == **folder));
+            let folders =
+                FOLDERS.iter().filter(|folder| message.data.windows(folder.len()).any(|text| text == **folder));
             places.into_iter().chain(folders.map(|folder| folder.escape_ascii().to_string())).collect::<Vec<_>>()
         })
         .collect();

@@ -33,6 +33,8 @@ const AFTERCARE: Duration = Duration::from_secs(5);
 const WAITS: &[Family] = &[Family::Stuck, Family::Contention, Family::Queue];
 /// Sick programs whose semaphore cannot be told from a gate that was never open, once its last grants are forgotten.
 const GATES: &[&str] = &["kept-permits"];
+/// Sick programs whose tasks stay and become more: to be found as a crowd that grows, or as tasks that never complete.
+const STAY: &[&str] = &["detached-half", "task-leak"];
 /// Sick programs, and families of healthy ones, that the fast selection has with their causes forgotten too.
 const FAST_FORGOTTEN: &[&str] = &["deadlock", "rwlock-upgrade", "stopped-consumer", "resting"];
 
@@ -196,7 +198,7 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         severity: illness.severity,
         places,
         other_places: illness.other_places(),
-        families: &[],
+        families: if STAY.contains(&illness.id) { &[Family::Stuck, Family::Queue] } else { &[] },
         also: illness.also,
         visible_after: illness.onset.saturating_sub(head_start),
         within: illness.within,

@@ -68,7 +68,8 @@ struct Beyond {
     /// those of each program alone.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
-    /// Records these recordings anew, as small as they get and with what today's recorder leaves out, and does nothing else.
+    /// Writes these recordings again as small as they get, without what the recorder leaves out today, such as the folders of the
+    /// machine that built the program; does nothing else.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pack: Vec<PathBuf>,
     /// How long each healthy program is watched when it is alone.

@@ -11,7 +11,7 @@ use tokio_canary::feed::recording::{self, Recorder, Speed};
 /// Zstd's strongest level that is not called ultra.
 const LEVEL: u32 = 19;
 
-/// Records a recording anew, with what today's recorder leaves out, and puts all messages into one chunk.
+/// Writes a recording again, without what the recorder leaves out today, and puts all messages into one chunk.
 ///
 /// # Errors
 ///
