@@ -38,7 +38,7 @@ pub struct Cli {
 /// What to look at.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-    /// host:port, http://host:port, unix:/path of a running service, or the file of a recording.
+    /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
     #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
 }
@@ -170,7 +170,7 @@ pub struct Common {
     /// Change a threshold, as in blocked-worker.critical=2s; `explain DETECTOR` lists them.
     #[arg(long = "set", global = true, value_name = "ID.KEY=VALUE")]
     pub settings: Vec<String>,
-    /// A task that has to be there, by its name or as file:line of its spawn; may be given several times.
+    /// A task that has to be there, by its name or as `file:line` of its spawn; may be given several times.
     #[arg(long = "expect", global = true, value_name = "NAME")]
     pub expected: Vec<String>,
     /// Do not send extra requests to drain a target that lags.

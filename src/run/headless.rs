@@ -92,7 +92,9 @@ pub(super) async fn headless(sessions: Vec<Session>, out: Outputs, plan: Plan) -
         }
         if Instant::now() >= next_heartbeat {
             next_heartbeat = Instant::now() + plan.heartbeat;
-            targets.iter().for_each(|target| target.say(&out, &Event::Heartbeat));
+            for target in &targets {
+                target.say(&out, &Event::Heartbeat);
+            }
         }
     }
     // Only `check` promises to have looked for so long.

@@ -89,7 +89,10 @@ fn mismatches() -> Vec<String> {
 fn recorded(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(kept().join(folder)).expect("the folder is there");
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".mcap")).map(|name| format!("{folder}{name}")).collect()
+    names
+        .filter(|name| Path::new(name).extension().is_some_and(|it| it == "mcap"))
+        .map(|name| format!("{folder}{name}"))
+        .collect()
 }
 
 /// Recordings of which nobody says why they are kept.

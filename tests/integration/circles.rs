@@ -138,7 +138,8 @@ fn describe(circle: &[&str], imports: &Imports) -> String {
 /// Each kind of circle must be found, and what is none must not.
 #[test]
 fn circles_are_found_on_every_level() {
-    let cases: [(&str, &[(&str, &str)], &[&[&str]]); 8] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static [&'static str]]);
+    let cases: [Case; 8] = [
         ("two layers", &[("a/mod.rs", "use crate::b::X;"), ("b/mod.rs", "fn f(y: crate::a::Y) {}")], &[&["a", "b"]]),
         (
             "folders, through different files",

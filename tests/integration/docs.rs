@@ -76,8 +76,8 @@ fn pages_show_the_settings() {
             assert_eq!(shown, setting.in_words(&setting.default()), "{}: [{shown}][{key}]", path.display());
             keys.insert(key);
         }
-        let links: String = keys.iter().map(|key| format!("[{key}]: #settings\n")).collect();
-        let gap = if keys.is_empty() { "" } else { "\n" };
+        let links: Vec<String> = keys.iter().map(|key| format!("[{key}]: #settings\n")).collect();
+        let (gap, links) = (if keys.is_empty() { "" } else { "\n" }, links.concat());
         let whole = format!("{prose}{}{gap}{links}", explain::settings_section(detector, &Settings::default()));
         if std::env::var_os("BLESS").is_some() {
             fs::write(&path, whole).expect("a page that can be written");
@@ -186,7 +186,7 @@ fn the_readme_shows_the_score() {
     let [shown, scored] = [readme, score].map(|page| {
         let text = read(&in_repository(page));
         let block = text.split_once("<!-- score -->").and_then(|(_, rest)| rest.split_once("<!-- end of score -->"));
-        block.map(|(block, _)| block.trim().to_owned()).unwrap_or_else(|| panic!("{page} has no score"))
+        block.map_or_else(|| panic!("{page} has no score"), |(block, _)| block.trim().to_owned())
     });
     assert!(scored.lines().count() > 2, "{score} has no totals");
     assert_eq!(shown, scored, "{readme} (left) and {score} (right): `cargo test --test patients -- --score {score}`");

@@ -103,9 +103,9 @@ type Wakers = Arc<Mutex<Vec<Waker>>>;
 async fn changed(listeners: Wakers) {
     poll_fn(|context| {
         listeners.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }
 
 async fn listen(listeners: Wakers) {

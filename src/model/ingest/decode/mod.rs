@@ -211,7 +211,7 @@ impl Model {
                 (task_field::SIZE, Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
                 (task_field::ORIGINAL_SIZE, Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
                 (task_field::FUNCTION, Some(value)) => {
-                    new.function = Some(with_text(value, |name| self.strings.intern(name)))
+                    new.function = Some(with_text(value, |name| self.strings.intern(name)));
                 }
                 (_, Some(value)) => others.push((name, with_text(value, |text| self.strings.intern(text)))),
                 (_, None) => {}
