@@ -21,8 +21,6 @@ const KNOWN: &[&[&str]] = &[
     ],
     // Entities have a history, and the history of ends reads the counters of a task.
     &["model::entity", "model::history"],
-    &["run::headless", "run::sessions"],
-    &["tui::keymap", "tui::state"],
 ];
 
 /// A module, as the path that names it.

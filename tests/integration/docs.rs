@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio_canary::config::options::OPTIONS;
 use tokio_canary::config::{check, variable};
+use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::settings::{Settings, Value};
 use tokio_canary::explain;
 
@@ -85,6 +86,13 @@ fn pages_show_the_settings() {
             assert!(page == whole, "{}: its settings have changed; `BLESS=1` writes them anew", path.display());
         }
     }
+}
+
+#[test]
+fn the_gates_guide_lists_why_a_verdict_is_inconclusive() {
+    let rows = Doubt::ALL.map(|doubt| format!("| `{}` | {} |\n", doubt.as_str(), doubt.describe())).concat();
+    let guide = read(&in_repository("docs/guides/ci-gate.md"));
+    assert!(guide.contains(&rows), "the table should be:\n{rows}");
 }
 
 /// A harmless explanation is told where the page says when the finding is wrong, and a scenario shows a finding that it has lowered.
