@@ -1,6 +1,7 @@
 //! Work that is dropped half-way because somebody's patience ends.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,9 +12,15 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::{Request, Status};
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{Label, Program, Severity, Source, Way, millis};
@@ -66,6 +73,27 @@ pub(super) const PROGRAMS: &[Program] = &[
         source: SOURCE,
         run: |load| Box::pin(hyper_searches(load)),
     },
+    Program {
+        id: "tonic-deadline-drops-work",
+        crates: "tonic, tokio-util",
+        fault: "Calls carry a deadline that is shorter than the work of many of them; their futures are dropped, and their tasks aborted.",
+        issue: "hyperium/tonic#1624",
+        way: Way::Cancelled,
+        rate_of: "calls",
+        rate: 10.0,
+        size_of: "milliseconds of the deadline",
+        size: 700,
+        blocking_threads: None,
+        label: Label {
+            families: &["cancellation"],
+            names: &["settle-payment"],
+            libraries: &[],
+            severity: Severity::Warning,
+            within: 45,
+        },
+        source: SOURCE,
+        run: |load| Box::pin(tonic_payments(load)),
+    },
 ];
 
 /// Clients that ask for one answer each, at the rate of the load.
@@ -99,12 +127,12 @@ fn steps(random: &mut fastrand::Rng, limit: Duration) -> Vec<Duration> {
 struct Reports {
     is_faulty: bool,
     limit: Duration,
-    random: std::sync::Arc<parking_lot::Mutex<fastrand::Rng>>,
+    random: Arc<Mutex<fastrand::Rng>>,
 }
 
 async fn axum_reports(load: Load) -> anyhow::Result<()> {
     let limit = millis(u64::try_from(load.size)?);
-    let random = std::sync::Arc::new(parking_lot::Mutex::new(load.random(1)));
+    let random = Arc::new(Mutex::new(load.random(1)));
     let state = Reports { is_faulty: load.is_faulty(), limit, random };
     let timeout = TimeoutLayer::with_status_code(axum::http::StatusCode::GATEWAY_TIMEOUT, limit);
     let app = Router::new().route("/", get(report)).layer(timeout).with_state(state);
@@ -153,4 +181,52 @@ async fn search(steps: Vec<Duration>, is_faulty: bool) -> Result<Response<Full<B
         let _ = spawn("search-index", build_report(steps)).await;
     }
     Ok(Response::new(Full::new(Bytes::from_static(b"found"))))
+}
+
+/// Settles a payment when it is asked for its health.
+struct Payments {
+    is_faulty: bool,
+    limit: Duration,
+    random: Mutex<fastrand::Rng>,
+}
+
+#[tonic::async_trait]
+impl Health for Payments {
+    type WatchStream = futures::stream::Empty<Result<HealthCheckResponse, Status>>;
+
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<tonic::Response<HealthCheckResponse>, Status> {
+        let steps = steps(&mut self.random.lock(), self.limit);
+        let settled = spawn("settle-payment", build_report(steps));
+        let outcome = if self.is_faulty { AbortOnDropHandle::new(settled).await } else { settled.await };
+        outcome.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(tonic::Response::new(HealthCheckResponse::default()))
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<tonic::Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("it settles payments"))
+    }
+}
+
+async fn tonic_payments(load: Load) -> anyhow::Result<()> {
+    let limit = millis(u64::try_from(load.size)?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let clients = load.clone();
+    outside(move || async move {
+        let mut gaps = clients.random(1);
+        let channel = tonic::transport::Endpoint::new(format!("http://{address}"))?.connect().await?;
+        loop {
+            tokio::time::sleep(gap(&mut gaps, clients.rate)).await;
+            let mut client = HealthClient::new(channel.clone());
+            let mut call = Request::new(HealthCheckRequest::default());
+            call.set_timeout(limit);
+            tokio::spawn(async move { client.check(call).await });
+        }
+    });
+    let payments = Payments { is_faulty: load.is_faulty(), limit, random: Mutex::new(load.random(2)) };
+    tonic::transport::Server::builder()
+        .add_service(HealthServer::new(payments))
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await?;
+    Ok(())
 }

@@ -9,10 +9,12 @@ mod locks;
 mod permits;
 mod pools;
 mod runtimes;
+mod sessions;
 mod spins;
 mod stragglers;
 mod synchronous;
 mod wakers;
+mod workers;
 
 use std::time::Duration;
 
@@ -24,9 +26,11 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     pools::PROGRAMS,
     answers::PROGRAMS,
     actors::PROGRAMS,
+    workers::PROGRAMS,
     runtimes::PROGRAMS,
     cancelled::PROGRAMS,
     crowds::PROGRAMS,
+    sessions::PROGRAMS,
     spins::PROGRAMS,
     locks::PROGRAMS,
     guards::PROGRAMS,
@@ -182,7 +186,7 @@ impl Way {
         }
     }
 
-    /// Whether what it does to the processor, or the processor to it, leaves no room for another program.
+    /// Whether what the fault does to the processor, or the processor to it, leaves no room for another program.
     pub(crate) fn runs_alone(self) -> bool {
         matches!(self, Self::Spin | Self::Blocking | Self::ForeignSpan)
     }

@@ -86,7 +86,7 @@ async fn sqlx_transactions(load: Load) -> anyhow::Result<()> {
     let options: SqliteConnectOptions = "sqlite::memory:".parse()?;
     let connections = u32::try_from(load.size)?;
     let lasting = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
-    let pool = lasting.min_connections(1).max_connections(connections).connect_with(options).await?;
+    let pool = lasting.min_connections(connections).max_connections(connections).connect_with(options).await?;
     sqlx::query("CREATE TABLE stock (item INTEGER PRIMARY KEY, count INTEGER)").execute(&pool).await?;
     sqlx::query("INSERT INTO stock VALUES (1, 500)").execute(&pool).await?;
     let mut random = load.random(1);

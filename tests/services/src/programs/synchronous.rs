@@ -182,7 +182,7 @@ async fn batches(load: Load) -> anyhow::Result<()> {
     let mut random = load.random(1);
     load.arrivals(|number| {
         let (threads, model, parts) = (Arc::clone(&threads), Arc::clone(&model), load.size);
-        let longest = if number % 30 == 29 { millis(900) } else { millis(15) };
+        let longest = if number % 30 == 29 { millis(900) } else { millis(3) };
         let reading = between(&mut random, longest / 3, longest);
         let work = Work::begin();
         spawn("score-batch", async move {

@@ -71,6 +71,11 @@ impl Trial {
     pub(crate) fn recording(&self) -> String {
         format!("{}-{}.mcap", self.program.id, self.variant.as_str())
     }
+
+    /// Whether nothing else may run meanwhile.
+    fn runs_alone(&self) -> bool {
+        self.variant == Variant::Faulty && self.program.way.runs_alone()
+    }
 }
 
 impl Options {
@@ -136,7 +141,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if let Some(folder) = &options.keep {
         keep::make_room(folder, &trials)?;
     }
-    let (alone, together): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.program.way.runs_alone());
+    let (alone, together): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.runs_alone());
     let mut verdicts = watch_all(options, together, options.at_once.max(1));
     verdicts.extend(watch_all(options, alone, 1));
     if let Some(folder) = &options.keep {
