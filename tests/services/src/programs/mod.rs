@@ -207,3 +207,58 @@ const fn millis(millis: u64) -> Duration {
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn all() -> impl Iterator<Item = &'static Program> {
+        PROGRAMS.iter().flat_map(|file| file.iter())
+    }
+
+    #[test]
+    fn every_program_has_a_name_of_its_own_and_a_public_report() {
+        let names: BTreeSet<_> = all().map(|program| program.id).collect();
+        assert_eq!(names.len(), all().count());
+        for program in all() {
+            let number =
+                program.issue.split_once('#').map(|(repository, number)| (repository.matches('/').count(), number));
+            assert!(matches!(number, Some((1, number)) if number.parse::<u32>().is_ok()), "{}", program.id);
+        }
+    }
+
+    /// A label without a place would be met by any finding of its families, and one with a wrong name by none.
+    #[test]
+    fn every_label_names_places_that_exist() {
+        for program in all() {
+            assert!(!program.all_places().is_empty(), "{} has no place", program.id);
+            for name in program.label.names {
+                assert!(program.source.text.contains(&format!("\"{name}\"")), "{} spawns no {name}", program.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_label_names_families_of_detectors() {
+        let families = ["blocking", "spin", "queue", "stuck", "contention", "cancellation"];
+        for program in all() {
+            let label = &program.label;
+            assert!(!label.families.is_empty(), "{}", program.id);
+            assert!(label.families.iter().all(|family| families.contains(family)), "{}", program.id);
+            let is_crowd = program.way == Way::Crowd;
+            assert_eq!(label.severity, if is_crowd { Severity::Info } else { Severity::Warning }, "{}", program.id);
+        }
+    }
+
+    #[test]
+    fn every_mark_belongs_to_a_program() {
+        let ids: BTreeSet<_> = all().map(|program| program.id).collect();
+        let texts: BTreeSet<_> = all().map(|program| program.source.text).collect();
+        let marks = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once("// <- "));
+        for (_, mark) in marks.filter(|(code, _)| !code.trim().is_empty()) {
+            assert!(ids.contains(mark.trim()), "{mark}");
+        }
+    }
+}

@@ -55,6 +55,7 @@ pub(crate) struct Options {
     keep: Option<PathBuf>,
 }
 
+/// A release build of the repository, where cargo puts it.
 fn default_tool() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/tokio-canary")
 }

@@ -11,8 +11,8 @@ use crate::service::Variant;
 
 /// What stands around the table in the page of scores.
 const MARKERS: (&str, &str) = ("<!-- services -->", "<!-- /services -->");
-/// Before what the table is put where there are no markers yet: the first words about the other programs.
-const OTHERS: &str = "<!-- score -->";
+/// First line of that page; the table comes right after it where there are no markers yet.
+const TITLE: &str = "# Score\n";
 
 /// The table with its totals and how it came about.
 pub(crate) fn page(options: &Options, verdicts: &[Verdict]) -> String {
@@ -31,16 +31,22 @@ pub(crate) fn page(options: &Options, verdicts: &[Verdict]) -> String {
     format!(
         "## Services on published crates
 
-Written by `cargo run --manifest-path tests/services/Cargo.toml -- score`, which starts the services in
-[`tests/services`](../../tests/services), each with a fault that somebody reported in public and repaired, under the same load
-(seed {seed}, load times {rate_factor}, sizes times {size_factor}). *Found* is the time in seconds from the start of the tool until the fault is as severe as its
-label asks; *as* is that severity and the detector; *place* is right if the finding names a task, a line or a library of the label; *beside* counts warnings that
-the label does not explain; *repaired* says what the tool says of the repaired service.
+Written by `cargo run --manifest-path tests/services/Cargo.toml -- score --write docs/reference/score.md`, which starts the
+small services in [`tests/services`](../../tests/services), each with a fault that somebody reported in public and then repaired,
+under the same load (seed {seed}, loads times {rate_factor}, sizes times {size_factor}).
 
 {totals}
-| service | crates | fault | reported in | found | as | place | beside | repaired |
+- *Found*: seconds from the start of the tool until a finding of one of the label's families is as severe as the label asks.
+- *As*: the severity and the detector of that finding. *Place* is right if it names a task, a line or a library of the label.
+- *Beside*: warnings that the label does not explain. *Repaired*: what the tool says about the repaired service; any warning is
+  a false alarm.
+- Growing crowds ask for information only: clients that stay look the same for some minutes.
+
+| service | crates | fault | reported as | found | as | place | beside | repaired |
 |---|---|---|---|---|---|---|---|---|
-{rows}"
+{rows}
+## Programs with one mechanism each
+"
     )
 }
 
@@ -117,24 +123,39 @@ fn of_repaired(verdict: &Verdict) -> String {
     format!("**{}** in {watched} s", alarms.join(", "))
 }
 
-/// Puts the table into a page of scores: in the place of the last one, or before the score of the other programs.
+/// Puts the table into a page of scores: in the place of the last one, or at its beginning.
 ///
 /// # Errors
 ///
-/// When the page cannot be read or written, or has no place for the table.
+/// When the page cannot be read or written, or is no page of scores.
 pub(crate) fn write(file: &Path, page: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let block = format!("{}\n{page}{}\n", MARKERS.0, MARKERS.1);
-    let old = text.split_once(MARKERS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKERS.1)?.1)));
-    let new = match old {
-        Some((before, after)) => format!("{before}{block}{}", after.trim_start_matches('\n').trim_start_matches('\r')),
-        None => {
-            let (before, after) = text
-                .split_once(OTHERS)
-                .with_context(|| format!("{} has neither a line {} nor a line {OTHERS}", file.display(), MARKERS.0))?;
-            format!("{before}{block}\n{OTHERS}{after}")
-        }
-    };
-    fs::write(file, new)?;
-    Ok(())
+    let new = placed(&text, page)
+        .with_context(|| format!("{} has neither a line {} nor the title {TITLE}", file.display(), MARKERS.0))?;
+    fs::write(file, new).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// The text of a page of scores with this table in its place; none if it has no place for it.
+fn placed(text: &str, page: &str) -> Option<String> {
+    let block = format!("{}\n{page}{}", MARKERS.0, MARKERS.1);
+    let last = text.split_once(MARKERS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKERS.1)?.1)));
+    if let Some((before, after)) = last {
+        return Some(format!("{before}{block}{after}"));
+    }
+    text.strip_prefix(TITLE).map(|rest| format!("{TITLE}\n{block}\n{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_comes_first_and_the_rest_of_the_page_stays() {
+        let page = "# Score\n\nAnd what others wrote.\n";
+        let once = placed(page, "one\n").unwrap();
+        assert_eq!(once, "# Score\n\n<!-- services -->\none\n<!-- /services -->\n\nAnd what others wrote.\n");
+        let twice = placed(&once, "two\n").unwrap();
+        assert_eq!(twice, once.replace("one", "two"));
+        assert_eq!(placed("# Another page\n", "one\n"), None);
+    }
 }

@@ -177,3 +177,67 @@ impl fmt::Display for Verdict {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::programs::PROGRAMS;
+
+    fn program(id: &str) -> &'static Program {
+        PROGRAMS.iter().flat_map(|file| file.iter()).find(|program| program.id == id).unwrap()
+    }
+
+    fn line(family: &str, severity: &str, name: &str, location: &str) -> Value {
+        json!({
+            "type": "finding", "state": "firing", "family": family, "severity": severity, "detector": "some",
+            "subject": { "name": name, "location": location }, "related": [], "summary": "It is so.",
+        })
+    }
+
+    fn verdict(id: &str, variant: Variant, lines: Vec<(u64, Value)>) -> Verdict {
+        let lines = lines.into_iter().map(|(after, line)| (Duration::from_secs(after), line)).collect();
+        let report = Report { lines, watched: Duration::from_secs(60) };
+        judge(Trial { program: program(id), variant }, Ok(report))
+    }
+
+    #[test]
+    fn a_fault_is_found_by_its_family_at_its_place_in_time_and_severe_enough() {
+        let outcomes = [
+            (5, line("stuck", "warning", "render-page", ""), (true, true)),
+            (5, line("stuck", "critical", "render-page", ""), (true, true)),
+            (5, line("stuck", "info", "render-page", ""), (false, true)),
+            (90, line("stuck", "warning", "render-page", ""), (false, true)),
+            (5, line("stuck", "warning", "another", "src/programs/pools.rs:1:1"), (true, false)),
+        ];
+        for (after, line, (is_found, is_placed)) in outcomes {
+            let verdict = verdict("moka-loader-hangs", Variant::Faulty, vec![(after, line.clone())]);
+            assert_eq!((verdict.is_found, verdict.is_placed), (is_found, is_placed), "{line}");
+            assert_eq!(verdict.is_right(), is_found && is_placed, "{line}");
+        }
+    }
+
+    #[test]
+    fn marked_lines_and_libraries_are_places() {
+        let lock_order = program("axum-lock-order");
+        let places = lock_order.places();
+        assert_eq!(places.len(), 3, "{places:?}");
+        for location in [format!("tests/services/src/{}:9", places[0]), "axum-0.8.9/src/serve/mod.rs:389:5".to_owned()]
+        {
+            let line = line("stuck", "critical", "", &location);
+            assert!(Finding::read(Duration::ZERO, &line).unwrap().is_meant(lock_order), "{location}");
+        }
+    }
+
+    #[test]
+    fn what_the_label_does_not_explain_is_a_false_alarm() {
+        let blocking =
+            || vec![(5, line("stuck", "warning", "render-page", "")), (6, line("blocking", "warning", "", ""))];
+        assert_eq!(verdict("moka-loader-hangs", Variant::Faulty, blocking()).alarms.len(), 1);
+        assert_eq!(verdict("moka-loader-hangs", Variant::Healthy, blocking()).alarms.len(), 2);
+        let mild = vec![(5, line("stuck", "info", "render-page", ""))];
+        assert!(verdict("moka-loader-hangs", Variant::Healthy, mild).is_right());
+        assert!(!verdict("moka-loader-hangs", Variant::Faulty, Vec::new()).is_right());
+    }
+}
