@@ -70,12 +70,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The places of which the finding has to name one, as `file:line` or as part of a path.
+    /// The places of which the finding has to name one, as `file:line` or as part of a path: the marked lines, those that spawn the
+    /// tasks of the label, and libraries.
     pub(crate) fn places(&self) -> Vec<String> {
         let marker = format!("// <- {}", self.id);
         let lines = self.source.text.lines().enumerate();
-        let marked = lines.filter(|(_, line)| line.trim_end().ends_with(&marker));
-        let own = marked.map(|(index, _)| format!("{}:{}", self.source.file, index + 1));
+        let marked = lines.filter(|(_, line)| line.trim_end().ends_with(&marker)).map(|(index, _)| index + 1);
+        let spawning = self.label.names.iter().flat_map(|name| self.source.spawning(name));
+        let own = marked.chain(spawning).map(|line| format!("{}:{line}", self.source.file));
         own.chain(self.label.libraries.iter().map(|&file| file.to_owned())).collect()
     }
 
@@ -89,7 +91,7 @@ impl Program {
 pub(crate) struct Label {
     /// Families of detectors; any will do.
     pub(crate) families: &'static [&'static str],
-    /// Names of tasks; the lines marked `// <- ID` in the source will do as well,
+    /// Names of tasks; the lines that spawn them and those marked `// <- ID` in the source will do as well,
     pub(crate) names: &'static [&'static str],
     /// and these parts of paths of libraries.
     pub(crate) libraries: &'static [&'static str],
@@ -200,6 +202,22 @@ pub(crate) struct Source {
     pub(crate) text: &'static str,
 }
 
+impl Source {
+    /// The lines that spawn tasks of this name, counted from 1.
+    fn spawning(&self, name: &str) -> impl Iterator<Item = usize> {
+        let [spawned, named, alone] =
+            [format!("spawn(\"{name}\""), format!(".name(\"{name}\")"), format!("\"{name}\",")];
+        self.text.lines().enumerate().filter_map(move |(index, line)| {
+            if line.contains(&spawned) || line.contains(&named) {
+                Some(index + 1)
+            } else {
+                // The name is on a line of its own: the call is on the one before.
+                (line.trim() == alone).then_some(index)
+            }
+        })
+    }
+}
+
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -235,7 +253,7 @@ mod tests {
         for program in all() {
             assert!(!program.all_places().is_empty(), "{} has no place", program.id);
             for name in program.label.names {
-                assert!(program.source.text.contains(&format!("\"{name}\"")), "{} spawns no {name}", program.id);
+                assert!(program.source.spawning(name).next().is_some(), "{} spawns no {name}", program.id);
             }
         }
     }
