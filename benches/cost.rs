@@ -22,6 +22,7 @@ use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Arrived, Diagnosis, Status};
 use tokio_canary::evidence::{Evidence, Memory};
 use tokio_canary::feed::{FeedEvent, Update};
+use tokio_canary::fleet::{Fleet, TargetId};
 use tokio_canary::model::{DEFAULT_RETENTION, Model};
 use tokio_canary::tui::state::{Root, UiState};
 use tokio_canary::tui::theme::Theme;
@@ -151,6 +152,8 @@ fn bench_scan(bencher: Bencher<'_, '_>, plan: Plan) {
 struct Shown {
     process: Process,
     state: UiState,
+    fleet: Fleet,
+    target: TargetId,
     terminal: Terminal<TestBackend>,
 }
 
@@ -159,8 +162,11 @@ impl Shown {
         let diagnosis = Diagnosis::new("127.0.0.1:6669".to_owned(), Settings::default(), DEFAULT_RETENTION);
         let terminal = Terminal::new(TestBackend::new(160, 45)).expect("a terminal in memory");
         let process = Process::new(Plan::new(tasks, changes));
-        let mut shown = Self { process, state: UiState::new(vec![diagnosis], Theme::new(true, true)), terminal };
-        shown.state.panes.iter_mut().for_each(|pane| pane.root = root);
+        let (mut fleet, mut state) = (Fleet::default(), UiState::new(Theme::new(true, true)));
+        let target = fleet.join(diagnosis);
+        state.sync(&fleet);
+        state.panes.values_mut().for_each(|pane| pane.root = root);
+        let mut shown = Self { process, state, fleet, target, terminal };
         shown.take(FeedEvent::Status(Status::Live));
         let first = shown.process.state();
         shown.take(FeedEvent::Update(Box::new(first.into())));
@@ -176,12 +182,14 @@ impl Shown {
     }
 
     fn take(&mut self, event: FeedEvent) {
-        self.state.apply(0, Arrived { at: SystemTime::now(), event });
+        self.fleet.apply(self.target, Arrived { at: SystemTime::now(), event });
     }
 
     fn draw(&mut self) {
-        let Self { state, terminal, .. } = self;
-        terminal.draw(|frame| tokio_canary::tui::draw(frame, state, SystemTime::now())).expect("a terminal in memory");
+        let Self { state, fleet, terminal, .. } = self;
+        terminal
+            .draw(|frame| tokio_canary::tui::draw(frame, state, fleet, SystemTime::now()))
+            .expect("a terminal in memory");
     }
 }
 

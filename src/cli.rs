@@ -18,24 +18,28 @@ use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
 use crate::feed::recording::Speed;
 
-/// Finds out what is wrong with a running Tokio service: growing queues, tasks that never complete, lock contention, blocking.
+/// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
 ///
-/// It attaches to the feed that console-subscriber serves in the service. Without a command it shows what it finds in the terminal.
+/// It attaches to the feed that console-subscriber serves in the service. Without a command it shows findings, tasks and resources in
+/// the terminal.
 #[derive(Debug, Parser)]
 #[command(name = "tokio-canary", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
 pub struct Cli {
-    /// What to do; without one, show the targets in the terminal.
+    /// What to do; without a command, the terminal opens.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
+    /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
+    #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
+    pub outputs: Vec<Output>,
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
 }
 
-/// What to look at.
+/// What to attach to.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
     /// host:port, http://host:port, unix:/path of a running service, or the file of a recording.
@@ -46,15 +50,15 @@ pub struct Targets {
 /// What the tool can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print a line for every finding, until stopped
+    /// Print a line when a finding opens or resolves, until stopped
     Watch(Watch),
-    /// Judge targets for a while: exit code 0 healthy, 1 findings, 3 could not judge
+    /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
     Check(Check),
-    /// Record the feed of a target to a file, until stopped
+    /// Record the feed of a service to a file, until stopped
     Record(Record),
-    /// Explain a detector: what it means, what to do, when it is wrong
+    /// Explain a detector: what its findings mean, what to do, when they are wrong
     Explain {
-        /// The detector; without one, list all of them.
+        /// Detector to explain; without one, all detectors are listed.
         detector: Option<String>,
     },
     /// Show or check the configuration
@@ -63,9 +67,9 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Print a completion script for a shell
+    /// Print the completion script of a shell
     Completions {
-        /// The shell.
+        /// Shell to print the script for.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -91,49 +95,48 @@ pub enum ConfigCommand {
 /// `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// Where to write, and how.
+    /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
-    /// What a target must have shown.
+    /// What a target is measured by.
     #[command(flatten)]
-    pub bar: BarArgs,
+    pub criteria: CriteriaArgs,
 }
 
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// What to look at.
+    /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// How long to judge each target, from its first update on; also how long to wait for that.
+    /// Time to watch each target, counted from its first update; also the longest wait for that update.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
     pub duration: Duration,
-    /// Where to write, and how.
+    /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// What a target must have shown.
+    /// What a target is measured by.
     #[command(flatten)]
-    pub bar: BarArgs,
+    pub criteria: CriteriaArgs,
 }
 
-/// Where to write, and how.
+/// Where events go.
 #[derive(Debug, Clone, Args)]
 pub struct Outputs {
-    /// Format of the lines, `text` or `ndjson`, and the file to append them to; may be given several times. Standard output unless a file
-    /// is named, text unless set.
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable [default: text].
     #[arg(long = "output", value_name = "FORMAT[=PATH]")]
     pub outputs: Vec<Output>,
 }
 
-/// What a target must have shown to be judged.
+/// What a target is measured by.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct BarArgs {
+pub struct CriteriaArgs {
     /// The severity that counts.
     #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
     pub fail_on: Option<Severity>,
@@ -148,12 +151,12 @@ pub struct BarArgs {
 /// `record`.
 #[derive(Debug, Args)]
 pub struct Record {
-    /// The running service to record.
+    /// Running service to record: host:port, http://host:port or unix:/path.
     pub target: Target,
-    /// The file to write; it must not exist yet.
+    /// File to write; it must not exist yet.
     #[arg(short, long = "output", value_name = "FILE")]
     pub output: PathBuf,
-    /// Stop after so long.
+    /// Time to record; without it, until stopped.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
 }
@@ -161,19 +164,19 @@ pub struct Record {
 /// Options that every command has.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Also record the feed to this file (one target only).
+    /// File to record the feed to as well (one target only); it must not exist yet.
     #[arg(long, global = true, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// How fast to play recordings: 1x, 10x, max. In the terminal 1x unless given, otherwise max.
+    /// Playback speed of recordings, such as 1x, 10x or max [default: 1x in the terminal, otherwise max].
     #[arg(long, global = true, value_name = "SPEED")]
     pub speed: Option<Speed>,
-    /// Change a threshold, as in blocked-worker.critical=2s; `explain DETECTOR` lists them.
+    /// Setting of a detector, such as blocked-worker.critical=2s; repeatable. `explain DETECTOR` lists them.
     #[arg(long = "set", global = true, value_name = "ID.KEY=VALUE")]
     pub settings: Vec<String>,
-    /// A task that has to be there, by its name or as file:line of its spawn; may be given several times.
+    /// Task that has to exist, by its name or by file:line of its spawn site; repeatable.
     #[arg(long = "expect", global = true, value_name = "NAME")]
     pub expected: Vec<String>,
-    /// Do not send extra requests to drain a target that lags.
+    /// Do not send extra requests to drain a lagging target.
     #[arg(long, global = true)]
     pub no_pump: bool,
     /// The largest message to accept.
@@ -210,20 +213,23 @@ impl Cli {
         flags.option("--retain", &RETAIN, common.retain);
         flags.option("--log", &LOG, common.log.clone().map(Some));
         flags.option("--log-file", &LOG_FILE, common.log_file.clone().map(Some));
-        let (targets, outputs, bar) = match &self.command {
-            Some(Command::Watch(watch)) => (&watch.targets, Some(&watch.outputs), Some(watch.bar)),
-            Some(Command::Check(check)) => (&check.targets, Some(&check.outputs), Some(check.bar)),
-            _ => (&self.targets, None, None),
+        let (targets, outputs, criteria) = match &self.command {
+            Some(Command::Watch(watch)) => (&watch.targets.targets, &watch.outputs.outputs, Some(watch.criteria)),
+            Some(Command::Check(check)) => (&check.targets.targets, &check.outputs.outputs, Some(check.criteria)),
+            _ => (&self.targets.targets, &self.outputs, None),
         };
-        flags.targets.clone_from(&targets.targets);
-        flags.outputs = outputs.map(|outputs| outputs.outputs.clone()).unwrap_or_default();
+        flags.targets.clone_from(targets);
+        if let Some(Command::Record(record)) = &self.command {
+            flags.targets = vec![record.target.clone()];
+        }
+        flags.outputs.clone_from(outputs);
         if let Some(Command::Watch(watch)) = &self.command {
             flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
         }
-        if let Some(bar) = bar {
-            flags.option("--fail-on", &FAIL_ON, bar.fail_on.map(Some));
-            flags.option("--min-updates", &MIN_UPDATES, bar.min_updates);
-            flags.option("--partial", &PARTIAL, bar.partial);
+        if let Some(CriteriaArgs { fail_on, min_updates, partial }) = criteria {
+            flags.option("--fail-on", &FAIL_ON, fail_on.map(Some));
+            flags.option("--min-updates", &MIN_UPDATES, min_updates);
+            flags.option("--partial", &PARTIAL, partial);
         }
         flags
     }
@@ -253,10 +259,19 @@ fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
 }
 
+/// An output beside the terminal, which is on standard output.
+fn output_to_file(text: &str) -> Result<Output, String> {
+    let output: Output = text.parse()?;
+    if output.path.is_none() {
+        return Err(format!("the terminal is on standard output; give the output a file, like {output}=FILE"));
+    }
+    Ok(output)
+}
+
 fn positive_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("write a duration above zero, like 30s, 500ms or 2m".to_owned()),
+        _ => Err("not a duration above zero; write it like 30s, 500ms or 2m".to_owned()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::detect::detector::Detector;
 use crate::detect::detectors::DETECTORS;
+use crate::detect::doubt::Doubt;
 use crate::detect::engine::Engine;
 use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
@@ -14,8 +15,9 @@ pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
-use crate::model::Model;
+pub use crate::model::health::quality::Withheld;
 use crate::model::time::Timestamp;
+use crate::model::{Model, TaskKey};
 
 /// Most details streams that are wanted at once.
 const MOST_DETAILS: usize = 8;
@@ -38,7 +40,7 @@ pub struct Diagnosis {
     coverage: Coverage,
 }
 
-/// For how much of the time the feed told everything in time.
+/// For how much of the time the feed reported everything without delay.
 #[derive(Debug, Clone, Copy, Default)]
 struct Coverage {
     last: Option<Timestamp>,
@@ -84,14 +86,20 @@ impl Verdict {
 }
 
 /// What is asked of a diagnosis before it counts as healthy or not.
-#[derive(Debug, Clone, Copy)]
-pub struct Bar {
-    /// Findings from this severity on count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Criteria {
+    /// Findings of this severity or worse count.
     pub fail_on: Severity,
-    /// So many updates must have come.
+    /// Fewer updates than this are not enough to judge by.
     pub min_updates: u64,
-    /// Whether an incomplete feed will do.
+    /// Whether an incomplete feed is good enough.
     pub partial_passes: bool,
+}
+
+impl Default for Criteria {
+    fn default() -> Self {
+        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false }
+    }
 }
 
 impl Diagnosis {
@@ -247,13 +255,18 @@ impl Diagnosis {
         self.model.now().plus(self.model.quality().quiet.unwrap_or_default())
     }
 
-    /// The tasks whose exact distributions would tell more: members of findings about polls. One that has ended may be among them, to
-    /// learn from the answer that the target keeps it still.
+    /// The tasks whose exact distributions are worth having: members of findings about polls. One that has ended may be among them, to
+    /// learn from the answer that the target still keeps it.
     pub fn wanted_details(&self) -> Wanted {
         let suspects = self.engine.findings().filter(|finding| finding.detector.family == Family::Blocking);
         let tasks = suspects.flat_map(|finding| &finding.symptom.scope.tasks);
         let ids = tasks.filter_map(|key| self.model.task(*key)).map(|task| task.id).take(MOST_DETAILS);
         ids.chain(self.model.target_retention().witness()).collect()
+    }
+
+    /// The span id by which a feed is asked for the details of a task, unless that was forgotten.
+    pub fn span_of(&self, task: TaskKey) -> Option<u64> {
+        self.model.task(task).map(|task| task.id)
     }
 
     /// The worst that fired so far, feed findings left out.
@@ -267,61 +280,68 @@ impl Diagnosis {
         self.fired.values().filter(|(_, worst)| *worst == severity).count()
     }
 
-    /// What the feed withholds at present, each a short word for machines.
-    pub fn gaps(&self) -> Vec<&'static str> {
-        let quality = self.model.quality();
-        let checks = [
-            (quality.is_lossy(self.model.now()), "dropped_events"),
-            (quality.is_lagging(), "lagging"),
-            (quality.never_introduced > 0, "never_introduced"),
-            (quality.malformed > 0, "malformed"),
-            (quality.quiet.is_some(), "quiet"),
-            (quality.paused, "paused"),
-        ];
-        checks.into_iter().filter(|(missing, _)| *missing).map(|(_, reason)| reason).collect()
+    /// What the feed withholds at present.
+    pub fn withheld(&self) -> Vec<Withheld> {
+        self.model.quality().withheld(self.model.now())
     }
 
-    /// Why it cannot be judged, each a short word for machines; empty if it can.
-    pub fn doubts(&self, bar: Bar) -> Vec<&'static str> {
+    /// Why it cannot be judged; empty if it can.
+    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<Doubt> {
         let quality = self.model.quality();
-        let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
-        let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
+        let is_lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
-        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
-        let whole = !lost_some && self.coverage.suffices();
         let checks = [
-            (never, "never_connected"),
-            (lost && !never, "connection_lost"),
-            (matches!(self.ended, Some(Ended::Truncated { .. })), "recording_truncated"),
-            (quality.paused, "paused"),
-            (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
-            (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed", Severity::Info) && !whole && !bar.partial_passes, "partial"),
-            (!never && self.updates < bar.min_updates, "too_few_updates"),
+            (never, Doubt::NeverConnected),
+            (is_lost && !never, Doubt::ConnectionLost),
+            (matches!(self.ended, Some(Ended::Truncated { .. })), Doubt::RecordingTruncated),
+            (quality.paused, Doubt::Paused),
+            (!never && self.updates < criteria.min_updates, Doubt::TooFewUpdates { arrived: self.updates }),
+            (self.evidence().has_unexplained_old_wait(), Doubt::OldWaits),
         ];
-        checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
+        let of_run = checks.into_iter().filter(|(holds, _)| *holds).map(|(_, doubt)| doubt);
+        of_run.chain(self.doubts_of_detectors(criteria)).collect()
+    }
+
+    /// The doubts that findings cast, unless something else makes up for them.
+    fn doubts_of_detectors(&self, criteria: Criteria) -> impl Iterator<Item = Doubt> {
+        let quality = self.model.quality();
+        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
+        let told_enough = !lost_some && self.coverage.suffices();
+        let cast = DETECTORS.iter().filter_map(|detector| detector.doubt.map(|doubt| (detector.id, doubt)));
+        let has_fired = |id, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
+        let doubts = cast.filter(move |(id, (least, _))| has_fired(*id, *least)).map(|(_, (_, doubt))| doubt);
+        doubts.filter(move |doubt| match doubt {
+            Doubt::Quiet => !quality.paused,
+            Doubt::Partial => !told_enough && !criteria.partial_passes,
+            _ => true,
+        })
     }
 
     /// What it comes to.
-    pub fn verdict(&self, bar: Bar) -> Verdict {
-        if self.worst() >= Some(bar.fail_on) {
+    pub fn verdict(&self, criteria: Criteria) -> Verdict {
+        if self.worst() >= Some(criteria.fail_on) {
             Verdict::Findings
-        } else if self.doubts(bar).is_empty() {
+        } else if self.inconclusive_reasons(criteria).is_empty() {
             Verdict::Healthy
         } else {
             Verdict::Inconclusive
         }
     }
 
-    /// Detectors that look further back than there was anything to see, and have not fired all the same.
-    pub fn not_evaluated(&self) -> Vec<&'static str> {
+    /// Detectors that run and look further back than there was anything to see, unless they have fired all the same; and how much longer
+    /// each has to watch.
+    pub fn warming_up(&self) -> impl Iterator<Item = (&'static Detector, Duration)> {
         let observed = self.engine.observed();
         let counted = self.fired.values().map(|(detector, _)| *detector);
         let fired: Vec<&str> =
             counted.chain(self.suppressor.fired().map(|(_, it)| it)).map(|detector| detector.id).collect();
-        let too_short =
-            DETECTORS.iter().filter(|detector| detector.timing.window > observed && !fired.contains(&detector.id));
-        too_short.map(|detector| detector.id).collect()
+        let short = self.detectors().map(move |it| (it, it.timing.window.saturating_sub(observed)));
+        short.filter(move |(detector, left)| !left.is_zero() && !fired.contains(&detector.id))
+    }
+
+    /// The detectors that run.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static Detector> {
+        DETECTORS.iter().copied().filter(|detector| detector.is_enabled(self.engine.settings()))
     }
 }
 

@@ -1,19 +1,21 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
-//! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`detect`] (what is wrong),
-//! [`diagnosis`] (the three joined for one target), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user
-//! wants), and [`cli`], [`run`] and [`explain`], which offer it as a command.
+//! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`evidence`] (what it means),
+//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`report`] (rows and words for
+//! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
+//! [`explain`], which offer it as a command.
 
 pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod diagnosis;
-pub mod escape;
 pub mod evidence;
 pub mod explain;
 pub mod feed;
+pub mod fleet;
 pub mod model;
+pub mod report;
 pub mod run;
 pub mod spelling;
 pub mod tui;

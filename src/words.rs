@@ -27,9 +27,15 @@ pub fn limit(limit: Duration) -> String {
     short.unwrap_or(text)
 }
 
+/// A time that has passed, as one says it: `3 s`, `10.6 s`, `4m 10s`.
+pub fn age(age: Duration) -> String {
+    limit(age)
+}
+
 /// A count in at most four digits: `9999`, `47.2M`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn number(count: u64) -> String {
+pub fn number(count: impl TryInto<u64>) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
     match count as f64 {
         _ if count < 10_000 => count.to_string(),
         some if some < 999_500.0 => format!("{}k", three_digits(some / 1e3)),
@@ -58,9 +64,11 @@ fn trim(text: String) -> String {
 }
 
 /// A number of things: `1 task`, `12 tasks`, `3 entries`, `47.2M polls`.
-pub fn count(count: usize, noun: &str) -> String {
-    let number = number(u64::try_from(count).unwrap_or(u64::MAX));
-    if count == 1 { format!("1 {noun}") } else { format!("{number} {}", plural(noun)) }
+pub fn count(count: impl TryInto<u64>, noun: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        count => format!("{} {}", number(count), plural(noun)),
+    }
 }
 
 /// The word that fits a number: `agree(1, "waits", "wait")` is `waits`.
@@ -93,11 +101,38 @@ fn plural(noun: &str) -> String {
     }
 }
 
+/// A measured value with its unit, which is `s`, `ratio`, `bytes`, a noun in the plural, or one of these `/s`: `850 ms`, `30 %`, `1 poll`,
+/// `80 B/s`. A value without a unit is a number.
+pub fn measure(value: f64, unit: &str) -> String {
+    let (noun, per) = unit.strip_suffix("/s").map_or((unit, ""), |noun| (noun, "/s"));
+    match (noun, Duration::try_from_secs_f64(value)) {
+        ("s", Ok(time)) => duration(time),
+        ("ratio", _) => percent(value),
+        ("bytes", _) => format!("{}{per}", amount(value)),
+        ("", _) => decimal(value),
+        _ if decimal(value) == "1" => format!("1 {}{per}", singular(noun)),
+        _ => format!("{} {unit}", decimal(value)),
+    }
+}
+
+/// The singular of a noun that [`plural`] made.
+fn singular(noun: &str) -> String {
+    match noun {
+        _ if noun.ends_with("ies") => format!("{}y", &noun[..noun.len() - 3]),
+        _ if ["ses", "xes", "ches"].iter().any(|end| noun.ends_with(end)) => noun[..noun.len() - 2].to_owned(),
+        _ => noun.strip_suffix('s').unwrap_or(noun).to_owned(),
+    }
+}
+
 /// An amount of memory: `900 B`, `12.5 kB`, `1.2 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes(bytes: usize) -> String {
-    match bytes as f64 {
-        few if few < 1e3 => format!("{bytes} B"),
+pub fn bytes(bytes: impl TryInto<u64>) -> String {
+    amount(bytes.try_into().unwrap_or(u64::MAX) as f64)
+}
+
+fn amount(bytes: f64) -> String {
+    match bytes {
+        few if few < 999.5 => format!("{few:.0} B"),
         some if some < 999_950.0 => format!("{} kB", three_digits(some / 1e3)),
         many if many < 999_950_000.0 => format!("{} MB", three_digits(many / 1e6)),
         most => format!("{} GB", three_digits(most / 1e9)),
@@ -106,8 +141,11 @@ pub fn bytes(bytes: usize) -> String {
 
 /// A share in per cent: `30 %`, `0.4 %`.
 pub fn percent(share: f64) -> String {
-    let value = share * 100.0;
-    if value != 0.0 && value.abs() < 0.95 { format!("{value:.1} %") } else { format!("{value:.0} %") }
+    match share * 100.0 {
+        tiny if tiny > 0.0 && tiny < 0.05 => "<0.1 %".to_owned(),
+        small if small != 0.0 && small.abs() < 0.95 => format!("{small:.1} %"),
+        value => format!("{value:.0} %"),
+    }
 }
 
 #[cfg(test)]
@@ -147,12 +185,34 @@ mod tests {
     }
 
     #[test]
+    fn a_measured_value_agrees_with_its_unit() {
+        for (value, unit, text) in [
+            (0.85, "s", "850 ms"),
+            (0.3, "ratio", "30 %"),
+            (1.0, "polls", "1 poll"),
+            (2.0, "tasks", "2 tasks"),
+            (1.0, "entries/s", "1 entry/s"),
+            (7.66, "grants/s", "7.7 grants/s"),
+            (80.0, "bytes/s", "80 B/s"),
+            (1.0, "batches", "1 batch"),
+            (47_180_000.0, "polls", "47.2M polls"),
+            (-0.5, "", "-0.5"),
+            (f64::NAN, "s", "- s"),
+        ] {
+            assert_eq!(measure(value, unit), text);
+        }
+        for noun in ["task", "entry", "box", "process", "batch"] {
+            assert_eq!(singular(&plural(noun)), noun);
+        }
+    }
+
+    #[test]
     fn other_numbers_have_few_digits() {
         assert_eq!(
             [1, 999, 12_480, 3_000_000, 1_200_000_000].map(bytes),
             ["1 B", "999 B", "12.5 kB", "3 MB", "1.2 GB"]
         );
-        assert_eq!([0.3, 0.004, 0.0, 3.1].map(percent), ["30 %", "0.4 %", "0 %", "310 %"]);
+        assert_eq!([0.3, 0.004, 0.000_04, 0.0, 3.1].map(percent), ["30 %", "0.4 %", "<0.1 %", "0 %", "310 %"]);
         assert_eq!([7.0, 7.66, 512.4, 47_200.0].map(decimal), ["7", "7.7", "512", "47.2k"]);
         assert_eq!([9_999, 10_000, 999_499, 999_500].map(number), ["9999", "10k", "999k", "1M"]);
     }

@@ -2,145 +2,119 @@
 
 use std::time::SystemTime;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Event, Summary, tally};
-use crate::detect::finding::Transition;
-use crate::detect::subject::{Related, Subject};
-use crate::detect::symptom::Fact;
-use crate::diagnosis::{Diagnosis, Status};
+use super::event::{Event, EventKind, TargetSummary};
+use crate::report::connection::{ConnectionState, ConnectionView};
+use crate::report::finding::{FactRow, FindingView};
 
 /// The name of the schema, in the first line.
 const SCHEMA: &str = "tokio-canary.events/v1";
-/// Where the docs pages of detectors are, by id.
-const HELP: &str = "docs/detectors/";
 
-pub(super) fn line(diagnosis: &Diagnosis, event: &Event<'_>) -> String {
-    let mut object = match event {
-        Event::Hello => json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")}),
-        Event::Status { at } => status(diagnosis.status(), *at),
-        Event::Transition(transition) => finding(transition),
-        Event::Quality { reasons } => json!({"type": "quality", "complete": reasons.is_empty(), "reasons": reasons}),
-        Event::Heartbeat => {
-            let tasks = diagnosis.model().tasks().filter(|(_, task)| task.is_alive()).count();
-            json!({"type": "heartbeat", "tasks": tasks, "findings": diagnosis.findings().len()})
+/// The line for an event, without its end.
+pub(super) fn line(event: &Event) -> String {
+    let object = match &event.kind {
+        EventKind::Hello => json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")}),
+        EventKind::Connection(connection) => status(connection),
+        EventKind::Left => json!({"type": "status", "state": "left", "reason": null}),
+        EventKind::Finding(view) => finding(view),
+        EventKind::Quality(quality) => {
+            let reasons: Vec<_> = quality.withheld.iter().map(|it| it.as_str()).collect();
+            json!({"type": "quality", "complete": reasons.is_empty(), "reasons": reasons})
         }
-        Event::Summary(it) => summary(diagnosis, it),
+        EventKind::Heartbeat { tasks, findings } => json!({"type": "heartbeat", "tasks": tasks, "findings": findings}),
     };
+    stamped(object, &event.target, event.at)
+}
+
+/// The last line about a target. A run that was not asked for a verdict ends with 0 whatever it saw.
+pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
+    let verdict = &summary.verdict;
+    let findings: serde_json::Map<String, Value> = verdict
+        .fired
+        .by_severity()
+        .map(|(severity, count)| (severity.as_str().to_owned(), count.into()))
+        .into_iter()
+        .collect();
+    let object = json!({
+        "type": "summary",
+        "verdict": verdict.verdict.as_str(),
+        "exit_code": if is_verdict { verdict.exit_code } else { 0 },
+        "findings": findings,
+        "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
+        "suppressed": verdict.suppressed,
+        "updates": verdict.updates,
+        "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
+        "not_evaluated": verdict.not_evaluated,
+        "attached": {
+            "after_start_s": verdict.attachment.after_start.as_secs_f64(),
+            "remembers_s": verdict.attachment.remembers.as_secs_f64(),
+            "may_have_forgotten": verdict.attachment.may_have_forgotten,
+        },
+    });
+    stamped(object, &summary.target, summary.at)
+}
+
+fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
     if let Some(fields) = object.as_object_mut() {
-        fields.insert("target".to_owned(), diagnosis.target().into());
-        let now = diagnosis.arrived().unwrap_or_else(SystemTime::now);
-        fields.entry("at").or_insert_with(|| time(now).into());
+        fields.insert("target".to_owned(), target.into());
+        fields.insert("at".to_owned(), time(at).into());
     }
     object.to_string()
 }
 
-fn status(status: &Status, at: SystemTime) -> Value {
-    let (state, reason) = match status {
-        Status::Resolving => ("resolving", None),
-        Status::Dialing => ("dialing", None),
-        Status::Live => ("live", None),
-        Status::Lost { reason, .. } => ("lost", Some(reason)),
-    };
-    json!({"type": "status", "at": time(at), "state": state, "reason": reason})
+fn status(connection: &ConnectionView) -> Value {
+    let has_reason = matches!(connection.state, ConnectionState::Lost | ConnectionState::Truncated);
+    let reason = has_reason.then_some(&connection.sentence);
+    json!({"type": "status", "state": connection.state.as_str(), "reason": reason})
 }
 
-#[derive(Serialize)]
-struct FindingLine<'a> {
-    r#type: &'static str,
-    at: String,
-    state: &'static str,
-    detector: &'static str,
-    family: &'static str,
-    severity: &'static str,
-    grade: &'static str,
-    fingerprint: &'a str,
-    subject: Value,
-    related: Vec<Value>,
-    summary: &'a str,
-    evidence: Vec<Value>,
-    cause: Option<&'a str>,
-    caused_by: Option<&'a str>,
-    explains: Vec<Value>,
-    recommendation: &'a str,
-    help: String,
-    first_seen: String,
-    last_seen: String,
-    count: u64,
-}
-
-fn finding(transition: &Transition) -> Value {
-    let finding = &transition.finding;
-    let (detector, symptom) = (finding.detector, &finding.symptom);
-    let line = FindingLine {
-        r#type: "finding",
-        at: time(transition.at.system_time()),
-        state: finding.state.as_str(),
-        detector: detector.id,
-        family: detector.family.as_str(),
-        severity: finding.severity().as_str(),
-        grade: finding.grade().as_str(),
-        fingerprint: &finding.fingerprint,
-        subject: subject(&symptom.subject),
-        related: symptom.related.iter().map(related).collect(),
-        summary: &symptom.summary,
-        evidence: symptom.facts.iter().map(evidence).collect(),
-        cause: symptom.cause.as_deref(),
-        caused_by: finding.hidden_by.as_deref(),
-        explains: finding.explains.iter().map(|it| json!({"detector": it.detector, "summary": it.summary})).collect(),
-        recommendation: &symptom.recommendation,
-        help: format!("{HELP}{}.md", detector.id),
-        first_seen: time(finding.first_seen.system_time()),
-        last_seen: time(finding.last_seen.system_time()),
-        count: finding.count,
-    };
-    // A struct of strings and numbers always has a JSON form.
-    serde_json::to_value(line).unwrap_or_default()
-}
-
-fn subject(subject: &Subject) -> Value {
+fn finding(view: &FindingView) -> Value {
+    let (row, subject) = (&view.row, &view.subject);
+    let related = view.related.iter().map(
+        |it| json!({"kind": it.kind.as_str(), "name": it.name, "location": it.location, "role": it.role.as_str()}),
+    );
     json!({
-        "kind": subject.kind.as_str(),
-        "name": subject.name,
-        "location": subject.location,
-        "ids": subject.ids,
-        "count": subject.count,
+        "type": "finding",
+        "state": row.state.as_str(),
+        "detector": row.detector,
+        "family": view.family,
+        "severity": row.severity.as_str(),
+        "grade": row.grade.as_str(),
+        "fingerprint": view.fingerprint,
+        "subject": {
+            "kind": subject.kind.as_str(),
+            "name": subject.name,
+            "location": subject.location,
+            "ids": subject.ids,
+            "count": subject.count,
+        },
+        "related": related.collect::<Vec<_>>(),
+        "summary": view.headline,
+        "evidence": view.facts.iter().map(evidence).collect::<Vec<_>>(),
+        "look_alikes": view.look_alikes.iter().map(|it| json!({"summary": it})).collect::<Vec<_>>(),
+        "cause": view.cause,
+        "caused_by": view.caused_by,
+        "explains": view.explains.iter().map(|it| json!({"detector": it.detector, "summary": it.headline})).collect::<Vec<_>>(),
+        "recommendation": view.advice,
+        "help": view.help,
+        "since": time(view.since),
+        "first_seen": time(view.first_seen),
+        "last_seen": time(view.last_seen),
+        "count": view.sightings,
+        "members": view.members,
+        "targets": view.targets,
     })
 }
 
-fn related(related: &Related) -> Value {
+fn evidence(fact: &FactRow) -> Value {
     json!({
-        "kind": related.kind.as_str(),
-        "name": related.name,
-        "location": related.location,
-        "role": related.role.as_str(),
-    })
-}
-
-fn evidence(evidence: &Fact) -> Value {
-    json!({
-        "metric": evidence.metric,
-        "observed": evidence.observed,
-        "threshold": evidence.threshold,
-        "fired": evidence.fired(),
-        "unit": evidence.unit,
-        "window_s": evidence.window.map(|window| window.as_secs_f64()),
-    })
-}
-
-fn summary(diagnosis: &Diagnosis, summary: &Summary) -> Value {
-    let findings: serde_json::Map<String, Value> =
-        tally(diagnosis).into_iter().map(|(severity, count)| (severity.as_str().to_owned(), count.into())).collect();
-    json!({
-        "type": "summary",
-        "verdict": summary.verdict.as_str(),
-        "exit_code": summary.exit_code,
-        "findings": findings,
-        "suppressed": diagnosis.suppressed_so_far(),
-        "updates": diagnosis.updates(),
-        "inconclusive_because": summary.doubts,
-        "not_evaluated": summary.not_evaluated,
+        "metric": fact.metric,
+        "observed": fact.observed,
+        "threshold": fact.threshold,
+        "fired": fact.fired,
+        "unit": fact.unit,
+        "window_s": fact.window.map(|window| window.as_secs_f64()),
     })
 }
 

@@ -2,72 +2,58 @@
 
 use std::time::SystemTime;
 
-use super::{Event, Summary, tally};
-use crate::detect::finding::Transition;
-use crate::detect::severity::State;
-use crate::diagnosis::Diagnosis;
-use crate::escape::plain;
+use super::event::{Event, EventKind, TargetSummary};
+use crate::report::State;
+use crate::report::finding::FindingView;
+use crate::words;
 
-pub(super) fn line(diagnosis: &Diagnosis, event: &Event<'_>) -> Option<String> {
-    match event {
-        Event::Transition(transition) => transition_line(diagnosis, transition),
-        Event::Summary(summary) => Some(summary_line(diagnosis, summary)),
-        // Said on standard error, where they do not mix with what was found.
-        Event::Hello | Event::Status { .. } | Event::Quality { .. } | Event::Heartbeat => None,
+/// The line for an event, without its end; none for what is said on standard error, where it does not mix with what was found.
+pub(super) fn line(event: &Event) -> Option<String> {
+    match &event.kind {
+        EventKind::Finding(finding) => finding_line(event, finding),
+        EventKind::Hello
+        | EventKind::Connection(_)
+        | EventKind::Left
+        | EventKind::Quality(_)
+        | EventKind::Heartbeat { .. } => None,
     }
 }
 
-fn transition_line(diagnosis: &Diagnosis, transition: &Transition) -> Option<String> {
-    let finding = &transition.finding;
-    let symptom = &finding.symptom;
-    let head = format!(
-        "{} {} {} {}",
-        time(transition.at.system_time()),
-        plain(diagnosis.target()),
-        finding.severity().as_str(),
-        finding.detector.id,
-    );
-    match finding.state {
+fn finding_line(event: &Event, finding: &FindingView) -> Option<String> {
+    let (at, severity, detector) = (time(event.at), finding.row.severity.as_str(), finding.row.detector);
+    let head = format!("{at} {} {severity} {detector}", event.target);
+    match finding.row.state {
         State::Pending => None,
-        State::Firing => Some(format!("{head}: {} Next: {}", plain(&symptom.summary), plain(&symptom.recommendation))),
-        State::Resolved => {
-            let explained = if finding.hidden_by.is_some() { " (explained by another finding)" } else { "" };
-            Some(format!("{head}: resolved{explained}. {}", plain(&symptom.summary)))
+        State::Firing => {
+            let spread = finding.spread().filter(|_| finding.is_shared()).map(|it| format!(" Seen {it}."));
+            let spread = spread.unwrap_or_default();
+            let look_alikes: String = finding.look_alikes.iter().map(|sentence| format!(" {sentence}")).collect();
+            Some(format!("{head}: {}{look_alikes}{spread} Next: {}", finding.headline, finding.advice))
         }
+        State::Resolved if finding.caused_by.is_some() => {
+            Some(format!("{head}: resolved, explained by another finding. {}", finding.headline))
+        }
+        State::Resolved => Some(format!("{head}: resolved, lasted {}. {}", words::age(finding.age), finding.headline)),
     }
 }
 
-fn summary_line(diagnosis: &Diagnosis, summary: &Summary) -> String {
-    let counts = tally(diagnosis).map(|(severity, count)| format!("{count} {}", severity.as_str())).join(", ");
-    let doubts = match summary.doubts.as_slice() {
+/// The last line about a target.
+pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
+    let TargetSummary { target, verdict, .. } = summary;
+    let sentence = if is_verdict {
+        verdict.sentence()
+    } else {
+        format!("{}.{}", verdict.fired_in_words(), verdict.worst_in_words())
+    };
+    if verdict.updates == 0 {
+        return format!("{target} {sentence}");
+    }
+    let late = verdict.attachment.sentence().map_or_else(String::new, |sentence| format!(" {sentence}"));
+    let skipped = match verdict.not_evaluated.as_slice() {
         [] => String::new(),
-        doubts => format!("; not judged because of: {}", doubts.join(", ").replace('_', " ")),
+        skipped => format!(" Too short for {}.", skipped.join(", ")),
     };
-    let cause = match diagnosis.findings().first() {
-        Some(worst) => {
-            format!("; first of all {} at {}", worst.detector.id, plain(place(&worst.symptom.subject.location)))
-        }
-        None => String::new(),
-    };
-    let suppressed = match diagnosis.suppressed_so_far() {
-        0 => String::new(),
-        count => format!("; {count} suppressed"),
-    };
-    let skipped = match summary.not_evaluated.as_slice() {
-        skipped if skipped.is_empty() || diagnosis.updates() == 0 => String::new(),
-        skipped => format!("; the run was too short for: {}", skipped.join(", ")),
-    };
-    format!(
-        "{} verdict {} (exit code {}) after {} updates: {counts}{suppressed}{cause}{doubts}{skipped}.",
-        plain(diagnosis.target()),
-        summary.verdict.as_str(),
-        summary.exit_code,
-        diagnosis.updates(),
-    )
-}
-
-fn place(location: &str) -> &str {
-    if location.is_empty() { "no place in the source" } else { location }
+    format!("{target} {sentence} Based on {}.{late}{skipped}", words::count(verdict.updates, "update"))
 }
 
 fn time(at: SystemTime) -> humantime::Rfc3339Timestamp {

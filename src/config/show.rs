@@ -10,14 +10,14 @@ use super::word::Word;
 use crate::detect::detectors::DETECTORS;
 use crate::detect::settings::{AnySetting, Value};
 use crate::detect::suppression::{Pattern, Suppression};
-use crate::escape;
+use crate::report::sanitize;
 
 /// The values that somebody set, or all of them.
 pub fn show(config: &Config, all: bool) -> String {
     let mut text = String::from("# The values in force, each with its origin.\n");
     text.push_str("# Later wins: default < your own file < ./tokio-canary.toml < --config < environment < flags.\n");
     for file in config.files() {
-        line(&mut text, &format!("# Read: {}", escape::plain(&file.display().to_string())));
+        line(&mut text, &format!("# Read: {}", sanitize::plain(&file.display().to_string())));
     }
     let heading = text.len();
     options(&mut text, config, all);
@@ -123,7 +123,7 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            it if escape::is_dangerous(it) => quoted.push_str(&format!("\\U{:08X}", u32::from(it))),
+            it if sanitize::is_dangerous(it) => quoted.push_str(&format!("\\U{:08X}", u32::from(it))),
             it => quoted.push(it),
         }
     }
@@ -132,7 +132,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn comment(origin: &Origin) -> String {
-    format!("  # {}", escape::plain(&origin.to_string()))
+    format!("  # {}", sanitize::plain(&origin.to_string()))
 }
 
 fn section(text: &mut String, heading: &str, lines: Vec<String>) {

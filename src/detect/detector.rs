@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::causes::Cause;
-use super::settings::{AnySetting, ENABLED, Scoped};
-use super::severity::{Family, Grade};
+use super::doubt::Doubt;
+use super::settings::{AnySetting, ENABLED, Scoped, Settings, Value};
+use super::severity::{Family, Grade, Severity};
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
@@ -36,8 +37,8 @@ pub struct Detector {
     pub explained_by: &'static [Cause],
     /// Harmless explanations that its findings may have, which make them information.
     pub look_alikes: &'static [LookAlike],
-    /// The doubt that its findings cast on a verdict, as a short word for machines.
-    pub doubt: Option<&'static str>,
+    /// The doubt that its findings cast on a verdict, from a severity on.
+    pub doubt: Option<(Severity, Doubt)>,
     /// Looks at the evidence and reports symptoms.
     pub scan: fn(&Evidence<'_>, Scoped<'_>, &mut Vec<Symptom>),
 }
@@ -72,6 +73,11 @@ impl Detector {
     /// Whether it runs at all: the one setting that all have. A detector that is off unless asked for has it among its own.
     pub fn enabled(&self) -> &'static dyn AnySetting {
         self.settings.iter().copied().find(|setting| setting.key() == ENABLED.key).unwrap_or(&ENABLED)
+    }
+
+    /// Whether it runs under these settings.
+    pub fn is_enabled(&self, settings: &Settings) -> bool {
+        settings.value(self.id, self.enabled()) == Value::Switch(true)
     }
 
     /// Its own settings and the one that all have, which comes first.

@@ -8,7 +8,7 @@ use super::detector::{Detector, Needs};
 use super::detectors::DETECTORS;
 use super::finding::{Explained, Finding, Transition};
 use super::fingerprint;
-use super::settings::{Settings, Value};
+use super::settings::Settings;
 use super::severity::State;
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
@@ -112,8 +112,7 @@ impl Engine {
                 Needs::Counters => model.clock().updates() >= WARM_UP,
                 Needs::Everything => self.caught_up && !model.quality().is_lossy(model.now()),
             };
-            let enabled = self.settings.value(detector.id, detector.enabled()) == Value::Switch(true);
-            if ready && enabled {
+            if ready && detector.is_enabled(&self.settings) {
                 (detector.scan)(model, settings, &mut symptoms);
             }
             seen.extend(symptoms.drain(..).map(|symptom| (*detector, symptom)));

@@ -62,9 +62,13 @@ impl Finding {
 
     /// The order in which findings are read: severity, then grade, then what cannot recover by itself, then the oldest; the feed's own last.
     pub fn rank(&self) -> impl Ord + use<> {
+        (self.urgency(), self.since, self.fingerprint.clone())
+    }
+
+    /// The same without age and identity, for findings of different targets, whose clocks cannot be compared.
+    pub fn urgency(&self) -> impl Ord + use<> {
         let of_feed = self.detector.family == Family::Feed;
-        let worst = (Reverse(self.severity()), of_feed, Reverse(self.grade()), self.detector.recovers);
-        (worst, self.since, self.fingerprint.clone())
+        (Reverse(self.severity()), of_feed, Reverse(self.grade()), self.detector.recovers)
     }
 
     /// Whether it is confirmed and not explained by another.

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The port console-subscriber serves on unless it is told otherwise.
+/// The port console-subscriber serves on unless configured otherwise.
 pub const DEFAULT_PORT: u16 = 6669;
 
 /// The target when none is named, as text.
@@ -37,7 +37,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// A text that names no target; its message shows every form that does.
+/// A text that is not a target; its message shows every form of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{given}` is not a target: {problem}.\n\
@@ -68,7 +68,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(address) => address.fmt(f),
-            // A file that is called like an address is told from one by its folder.
+            // The folder distinguishes a file whose name looks like an address.
             Self::Recording(path) if scheme_of(&path.to_string_lossy()).is_some() => {
                 write!(f, "./{}", path.display())
             }
@@ -108,10 +108,10 @@ fn parse(text: &str) -> Result<Target, String> {
             "http" => tcp_of_url(rest).map(Target::Live),
             "unix" => unix_of(rest).map(Target::Live),
             "file" => file_of(rest),
-            "https" => Err("TLS is not supported yet; open a tunnel that ends TLS (`ssh -L 6669:localhost:6669 HOST`, for one) \
-                            and name its near end, http://127.0.0.1:6669"
+            "https" => Err("TLS is not supported yet; open a tunnel (such as `ssh -L 6669:localhost:6669 HOST`) and attach to its near \
+                            end, http://127.0.0.1:6669"
                 .to_owned()),
-            "k8s" => Err("Kubernetes targets are not supported yet; run `kubectl port-forward POD 6669` and name http://127.0.0.1:6669"
+            "k8s" => Err("Kubernetes targets are not supported yet; run `kubectl port-forward POD 6669` and attach to http://127.0.0.1:6669"
                 .to_owned()),
             other => Err(format!("the scheme `{other}` is unknown")),
         };
@@ -181,12 +181,12 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
-            let (host, rest) = bracketed.split_once(']').ok_or("the bracket of its IPv6 address is not closed")?;
-            let host: Ipv6Addr = host.parse().map_err(|_| "what is in the brackets is no IPv6 address")?;
+            let (host, rest) = bracketed.split_once(']').ok_or("the bracket of the IPv6 address is not closed")?;
+            let host: Ipv6Addr = host.parse().map_err(|_| "the brackets do not contain an IPv6 address")?;
             let port = match rest.strip_prefix(':') {
                 Some(port) => Some(port),
                 None if rest.is_empty() => None,
-                None => return Err("a colon and the port follow the bracket".to_owned()),
+                None => return Err("only a colon and the port may follow the bracket".to_owned()),
             };
             (host.to_string(), port)
         }
@@ -218,7 +218,7 @@ fn check_host(host: &str) -> Result<(), String> {
     }
     // Colons are only left in an IPv6 address that has been parsed.
     match host.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
-        Some(c) => Err(format!("a host does not contain `{}`", c.escape_debug())),
+        Some(c) => Err(format!("a host name cannot contain `{}`", c.escape_debug())),
         None => Ok(()),
     }
 }
@@ -227,7 +227,7 @@ fn port_of(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(format!("`{}` is no port (1 to 65535)", text.escape_debug())),
+        _ => Err(format!("`{}` is not a port (1 to 65535)", text.escape_debug())),
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_form_is_told_what_is_wrong_and_every_right_form() {
+    fn the_error_for_a_wrong_form_says_what_is_wrong_and_shows_every_right_form() {
         for (text, problem) in [
             ("6669", "a port needs its host, as in 127.0.0.1:6669"),
             ("localhost", "as in localhost:6669"),
@@ -293,18 +293,18 @@ mod tests {
             ("https://localhost:6669", "TLS is not supported yet"),
             ("k8s://default/deploy/web", "kubectl port-forward"),
             ("vsock://2:6669", "the scheme `vsock` is unknown"),
-            ("localhost:0", "`0` is no port"),
-            ("localhost:+80", "`+80` is no port"),
-            ("localhost:65536", "`65536` is no port"),
+            ("localhost:0", "`0` is not a port"),
+            ("localhost:+80", "`+80` is not a port"),
+            ("localhost:65536", "`65536` is not a port"),
             (":6669", "the host is missing"),
             ("::1:6669", "in brackets"),
             ("[::1:6669", "not closed"),
             ("[::1]6669", "a colon and the port"),
-            ("[localhost]:6669", "no IPv6 address"),
+            ("[localhost]:6669", "do not contain an IPv6 address"),
             ("http://localhost:6669/metrics", "nothing may follow the port"),
             ("http://me:secret@localhost", "user names"),
             ("http://me@localhost", "user names"),
-            ("two words:6669", "a host does not contain ` `"),
+            ("two words:6669", "a host name cannot contain ` `"),
             ("unix:", "the path of the socket is missing"),
             ("unix://run/app.sock", "an absolute path"),
             ("file://elsewhere/run/app.sock", "an absolute path"),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::update::{MoreTasks, Update};
 
-/// One thing that a target told us, or that happened to our connection to it, with its local time of arrival.
+/// One thing that a target reported, or that happened to the connection to it, with its local time of arrival.
 ///
 /// The time is for what the target's own clock cannot say (silence, retries) and for replay at the recorded speed. Ages and durations
 /// inside the target are computed from the `now` of its updates, never from this.

@@ -23,7 +23,7 @@ pub struct Update {
     pub message: instrument::Update,
     /// New tasks that are not in `message`.
     pub more_tasks: MoreTasks,
-    /// How far new entities lag behind the message's `now` (see [`lag`](super::lag)); `None` where it cannot be told.
+    /// How far new entities lag behind the message's `now` (see [`lag`](super::lag)); `None` where it is not known.
     pub lag: Option<Duration>,
     /// Size of the encoded message in bytes.
     pub wire_bytes: usize,

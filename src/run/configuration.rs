@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use super::{USAGE, note, print};
+use super::exit::{SUCCESS, USAGE};
+use super::notes::note;
+use super::print;
 use crate::cli::ConfigCommand;
 use crate::config::{self, Checked, Config, Faults, Flags, Sources};
-use crate::escape::plain;
+use crate::report::sanitize::plain;
 
 /// Runs `config show` or `config check`, and returns the exit code.
 ///
@@ -35,7 +37,7 @@ fn report(faults: &[config::Fault], expired: &[String], right: impl FnOnce() -> 
         text.push_str(&right());
     }
     print(&text)?;
-    Ok(if faults.is_empty() { 0 } else { USAGE })
+    Ok(if faults.is_empty() { SUCCESS } else { USAGE })
 }
 
 fn file_is_right(file: &Path) -> String {

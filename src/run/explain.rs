@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-use super::{note, print};
+use super::exit::{SUCCESS, UsageError};
+use super::notes::note;
+use super::print;
 use crate::config::{Config, Flags, Origin, Sources};
 use crate::detect::assignment;
 use crate::detect::settings::Settings;
@@ -19,14 +21,18 @@ const LESS: &str = "FRX";
 /// # Errors
 /// There is no such detector, a flag is wrong, or standard output is closed.
 pub(super) fn run(id: &str, flags: Flags) -> anyhow::Result<u8> {
-    let detector = assignment::detector(id).map_err(super::UsageError)?;
+    let detector = assignment::detector(id).map_err(UsageError)?;
     let markdown = explain::markdown(detector, &settings(flags)?);
     let size = io::stdout().is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
     match size {
         Some((columns, rows)) => {
             let colours = std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
             let text = explain::page(&markdown, Look::Terminal { columns: columns.into(), colours });
-            if text.lines().count() < usize::from(rows) || through_pager(&text).is_err() { print(&text) } else { Ok(0) }
+            if text.lines().count() < usize::from(rows) || through_pager(&text).is_err() {
+                print(&text)
+            } else {
+                Ok(SUCCESS)
+            }
         }
         None => print(&explain::page(&markdown, Look::Plain)),
     }
@@ -38,7 +44,9 @@ fn settings(flags: Flags) -> anyhow::Result<Settings> {
         Ok(config) => Ok(config.settings().clone()),
         Err(faults) if faults.0.iter().any(|fault| matches!(fault.origin, Origin::Flag(_))) => Err(faults.into()),
         Err(_) => {
-            note("the configuration has mistakes, so the page shows the defaults; `tokio-canary config check` lists them.");
+            note(
+                "The configuration has mistakes, so the page shows the defaults; `tokio-canary config check` lists them.",
+            );
             Ok(Settings::default())
         }
     }

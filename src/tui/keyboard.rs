@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 /// How many keys wait for a screen that is busy.
 const WAITING: usize = 64;
 
-/// Starts to listen to the keyboard. There is no end to it but that of the process.
+/// Starts to listen to the keyboard, until the process ends.
 ///
 /// Crossterm (0.29, `event/source/unix/mio.rs`) never returns from reading a terminal that has hung up. On a thread of its own that
-/// keeps nobody from taking the signal that tells of it; on a task it would.
+/// does not keep anybody from taking the signal that reports it; on a task it would.
 pub(super) fn listen() -> io::Result<mpsc::Receiver<io::Result<Event>>> {
     let (sender, events) = mpsc::channel(WAITING);
     thread::Builder::new().name("keyboard".to_owned()).spawn(move || {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::state::UiState;
+use super::state::{Context, UiState};
 
 /// What the user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Action {
     Quit,
     /// Stop until the shell continues us.
     Suspend,
-    /// Draw everything anew.
+    /// Redraw the screen.
     Redraw,
     /// Show or hide the help.
     Help,
@@ -23,9 +23,9 @@ pub enum Action {
     Resources,
     /// Show the next target.
     NextTarget,
-    /// Show the target before.
+    /// Show the previous target.
     PreviousTarget,
-    /// Show what is selected.
+    /// Open what is selected.
     Open,
     /// Go back to where we came from.
     Back,
@@ -47,7 +47,7 @@ pub enum Action {
     SortLeft,
     /// Sort by the column to the right.
     SortRight,
-    /// Sort the other way round.
+    /// Reverse the order.
     Invert,
     /// Stop or resume changing what is shown.
     Freeze,
@@ -55,32 +55,14 @@ pub enum Action {
     Filter,
     /// Add to the filter.
     Type(char),
-    /// Take the last character off the filter.
+    /// Delete the last character of the filter.
     Erase,
-    /// Take everything off the filter.
+    /// Delete the whole filter.
     EraseAll,
     /// Done with typing.
     Accept,
     /// Done with typing, and no filter.
     Discard,
-}
-
-/// Where keys have their meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// A list of findings, tasks or resources.
-    List,
-    /// A page about one of them.
-    Page,
-    /// The help.
-    Help,
-    /// The filter is being typed.
-    Prompt,
-}
-
-impl Context {
-    /// Every context.
-    pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
 }
 
 /// One key, or the same key twice.
@@ -115,10 +97,11 @@ pub struct Binding {
     pub hint: Option<&'static str>,
 }
 
-use Context::{Help, List, Page, Prompt};
-
-const VIEWS: &[Context] = &[List, Page];
-const READING: &[Context] = &[List, Page, Help];
+const LIST: &[Context] = &[Context::List];
+const HELP: &[Context] = &[Context::Help];
+const PROMPT: &[Context] = &[Context::Prompt];
+const VIEWS: &[Context] = &[Context::List, Context::Page];
+const READING: &[Context] = &[Context::List, Context::Page, Context::Help];
 
 const fn binding(
     label: &'static str,
@@ -139,49 +122,50 @@ impl Binding {
 
 /// All keys there are. In the order of the help; the footer shows those with a hint as far as there is room.
 pub const KEYMAP: &[Binding] = &[
-    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Open, VIEWS, "show the selected row or link")
+    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Open, VIEWS, "open the selected row or link")
         .hinted("open"),
     binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Back, VIEWS, "go back; in a list, clear the filter")
         .hinted("back"),
-    binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "findings").hinted("findings"),
-    binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "tasks").hinted("tasks"),
-    binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "resources").hinted("resources"),
-    binding("/", &[char('/')], Action::Filter, &[List], "show only rows that contain a text").hinted("filter"),
-    binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze what is shown; watching goes on").hinted("freeze"),
-    binding("?", &[char('?')], Action::Help, VIEWS, "this help").hinted("help"),
+    binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "show findings").hinted("findings"),
+    binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks").hinted("tasks"),
+    binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "show resources").hinted("resources"),
+    binding("/", &[char('/')], Action::Filter, LIST, "show only rows that contain a text").hinted("filter"),
+    binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze the view, or continue; watching does not stop")
+        .hinted("freeze"),
+    binding("?", &[char('?')], Action::Help, VIEWS, "show this help").hinted("help"),
     binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, READING, "quit; also Ctrl-C and Ctrl-D")
         .hinted("quit"),
-    binding("Tab", &[Key::Plain(KeyCode::Tab)], Action::NextTarget, VIEWS, "next target, if there are several"),
-    binding("Shift-Tab", &[Key::Plain(KeyCode::BackTab)], Action::PreviousTarget, VIEWS, "the target before"),
+    binding("Tab", &[Key::Plain(KeyCode::Tab)], Action::NextTarget, VIEWS, "next target"),
+    binding("Shift-Tab", &[Key::Plain(KeyCode::BackTab)], Action::PreviousTarget, VIEWS, "previous target"),
     binding("j Down", &[char('j'), Key::Plain(KeyCode::Down)], Action::Down, READING, "next row"),
-    binding("k Up", &[char('k'), Key::Plain(KeyCode::Up)], Action::Up, READING, "the row before"),
-    binding("PageDown", &[Key::Plain(KeyCode::PageDown), Key::Ctrl('f')], Action::PageDown, READING, "a screen down"),
-    binding("PageUp", &[Key::Plain(KeyCode::PageUp), Key::Ctrl('b')], Action::PageUp, READING, "a screen up"),
+    binding("k Up", &[char('k'), Key::Plain(KeyCode::Up)], Action::Up, READING, "previous row"),
+    binding("PageDown", &[Key::Plain(KeyCode::PageDown), Key::Ctrl('f')], Action::PageDown, READING, "one screen down"),
+    binding("PageUp", &[Key::Plain(KeyCode::PageUp), Key::Ctrl('b')], Action::PageUp, READING, "one screen up"),
     binding("gg Home", &[Key::Twice('g'), Key::Plain(KeyCode::Home)], Action::First, READING, "first row"),
     binding("G End", &[char('G'), Key::Plain(KeyCode::End)], Action::Last, READING, "last row"),
     binding(
         "h Left",
         &[char('h'), Key::Plain(KeyCode::Left)],
         Action::SortLeft,
-        &[List],
+        LIST,
         "sort by the column to the left",
     ),
     binding(
         "l Right",
         &[char('l'), Key::Plain(KeyCode::Right)],
         Action::SortRight,
-        &[List],
+        LIST,
         "sort by the column to the right",
     ),
-    binding("i", &[char('i')], Action::Invert, &[List], "sort the other way round"),
-    binding("Ctrl-L", &[Key::Ctrl('l')], Action::Redraw, READING, "draw the screen anew"),
+    binding("i", &[char('i')], Action::Invert, LIST, "reverse the order"),
+    binding("Ctrl-L", &[Key::Ctrl('l')], Action::Redraw, READING, "redraw the screen"),
     binding("Ctrl-Z", &[Key::Ctrl('z')], Action::Suspend, &Context::ALL, "suspend"),
-    binding("Esc ?", &[Key::Plain(KeyCode::Esc), char('?')], Action::Help, &[Help], "close this help").hinted("close"),
-    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Accept, &[Prompt], "keep the filter").hinted("keep"),
-    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Discard, &[Prompt], "no filter").hinted("clear"),
-    binding("Backspace", &[Key::Plain(KeyCode::Backspace)], Action::Erase, &[Prompt], "erase a character"),
-    binding("Ctrl-U", &[Key::Ctrl('u')], Action::EraseAll, &[Prompt], "erase the text"),
-    binding("Ctrl-C", &[Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, &[Prompt], "quit"),
+    binding("Esc ?", &[Key::Plain(KeyCode::Esc), char('?')], Action::Help, HELP, "close the help").hinted("close"),
+    binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Accept, PROMPT, "keep the filter").hinted("keep"),
+    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Discard, PROMPT, "clear the filter").hinted("clear"),
+    binding("Backspace", &[Key::Plain(KeyCode::Backspace)], Action::Erase, PROMPT, "delete a character"),
+    binding("Ctrl-U", &[Key::Ctrl('u')], Action::EraseAll, PROMPT, "delete the text"),
+    binding("Ctrl-C", &[Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, PROMPT, "quit"),
 ];
 
 /// What a key means in the present state.

@@ -63,12 +63,12 @@ impl<K: Clone + PartialEq> List<K> {
         rows.map(|(index, key)| (key, index == self.at))
     }
 
-    /// Moves the selection down by so many rows, or up.
+    /// Moves the selection down by a number of rows, or up.
     pub fn step(&mut self, rows: isize) {
         self.choose(self.at.saturating_add_signed(rows));
     }
 
-    /// Moves the selection by so many screens.
+    /// Moves the selection by a number of screens.
     pub fn page(&mut self, pages: isize) {
         let height = isize::try_from(self.height).unwrap_or(isize::MAX);
         self.step(pages.saturating_mul(height));

@@ -1,25 +1,27 @@
-//! What the terminal shows at present: the targets, the view of each, and what the user has chosen there.
+//! What the terminal shows at present: a view of each target, and what the user has chosen there.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::diagnosis::{Arrived, Diagnosis, Status, Wanted};
-use crate::model::{ResourceKey, TaskKey};
-
-use super::keymap::Context;
-use super::tables::findings::{FindingKey, Findings};
+use super::list::List;
+use super::tables::findings::Findings;
 use super::tables::resources::Resources;
 use super::tables::tasks::Tasks;
 use super::tables::{Filter, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
+use crate::diagnosis::Status;
+use crate::fleet::{Fleet, Member, TargetId};
+use crate::report::{Link, Snapshot, TaskKey};
 
-/// Everything that decides what is drawn, except the time.
+/// Everything that decides what is drawn, except the fleet and the time.
 #[derive(Debug)]
 pub struct UiState {
-    /// The targets.
-    pub panes: Vec<Pane>,
+    /// The views of the targets.
+    pub panes: BTreeMap<TargetId, Pane>,
     /// Which of them is on the screen.
-    pub active: usize,
+    pub active: Option<TargetId>,
     /// Whether the help lies over it.
     pub help: Option<Reader<()>>,
     /// Whether the filter of the list is being typed.
@@ -32,15 +34,33 @@ pub struct UiState {
 
 impl Default for UiState {
     fn default() -> Self {
-        Self::new(Vec::new(), Theme::new(true, true))
+        Self::new(Theme::new(true, true))
     }
 }
 
 impl UiState {
-    /// The first screen of these targets.
-    pub fn new(diagnoses: Vec<Diagnosis>, theme: Theme) -> Self {
-        let panes = diagnoses.into_iter().map(Pane::new).collect();
-        Self { panes, active: 0, help: None, prompt: false, prefix: None, theme }
+    /// A screen without targets.
+    pub fn new(theme: Theme) -> Self {
+        Self { panes: BTreeMap::new(), active: None, help: None, prompt: false, prefix: None, theme }
+    }
+
+    /// Brings everything up to date that keys act on: the targets, and the list on the screen.
+    pub fn refresh(&mut self, fleet: &Fleet) {
+        self.sync(fleet);
+        let Some(live) = self.active.and_then(|id| fleet.member(id)) else { return };
+        if let Some(pane) = self.pane_mut() {
+            let frozen = pane.frozen.as_ref().map(|frozen| Arc::clone(&frozen.member));
+            pane.refresh(&Snapshot::new(fleet, frozen.as_deref().unwrap_or(live)));
+        }
+    }
+
+    /// Makes views of the targets that joined, and drops those of targets that left.
+    pub fn sync(&mut self, fleet: &Fleet) {
+        self.panes.retain(|id, _| fleet.member(*id).is_some());
+        for member in fleet.members() {
+            self.panes.entry(member.id()).or_default();
+        }
+        self.active = self.active.filter(|id| self.panes.contains_key(id)).or(self.panes.keys().next().copied());
     }
 
     /// Where keys go.
@@ -49,46 +69,70 @@ impl UiState {
             Context::Help
         } else if self.prompt {
             Context::Prompt
-        } else if self.pane().is_some_and(|pane| !pane.pages.is_empty()) {
+        } else if self.pane().is_some_and(|pane| !pane.visits.is_empty()) {
             Context::Page
         } else {
             Context::List
         }
     }
 
-    /// The target on the screen.
+    /// The view of the target on the screen.
     pub fn pane(&self) -> Option<&Pane> {
-        self.panes.get(self.active)
+        self.panes.get(&self.active?)
     }
 
-    /// Takes in what a target's feed delivered.
-    pub fn apply(&mut self, target: usize, arrived: Arrived) {
-        if let Some(pane) = self.panes.get_mut(target) {
-            pane.live.apply(arrived);
-            pane.revision += 1;
-        }
+    /// The same, to be changed.
+    pub fn pane_mut(&mut self) -> Option<&mut Pane> {
+        self.panes.get_mut(&self.active?)
     }
 
-    /// The tasks of a target whose details are worth having: suspects, and the one that is being looked at.
-    pub fn wanted(&self, target: usize) -> Wanted {
-        let Some(pane) = self.panes.get(target) else { return Wanted::new() };
-        let mut wanted = pane.live.wanted_details();
-        if let (Some(Page { about: About::Task(key), .. }), None) = (pane.pages.last(), &pane.frozen) {
-            wanted.extend(pane.live.model().task(*key).map(|task| task.id));
-        }
-        wanted
+    /// Shows another target: the next one, or the one before.
+    pub fn switch(&mut self, forward: bool) {
+        let ids: Vec<TargetId> = self.panes.keys().copied().collect();
+        let Some(at) = ids.iter().position(|id| Some(*id) == self.active) else { return };
+        let step = if forward { 1 } else { ids.len() - 1 };
+        self.active = ids.get((at + step) % ids.len()).copied();
     }
 
     /// Whether the picture changes by the mere passing of time: a countdown or the age of a frozen view is on it.
-    pub fn is_ticking(&self) -> bool {
-        self.panes.iter().any(|pane| pane.frozen.is_some() || matches!(pane.live.status(), Status::Lost { .. }))
+    pub fn is_ticking(&self, fleet: &Fleet) -> bool {
+        let is_lost = |member: &Member| matches!(member.diagnosis().status(), Status::Lost { .. });
+        self.panes.values().any(|pane| pane.frozen.is_some()) || fleet.members().any(is_lost)
+    }
+
+    /// The task of a target that is being looked at, whose details are worth having.
+    pub fn open_task(&self, target: TargetId) -> Option<TaskKey> {
+        let pane = self.panes.get(&target).filter(|pane| pane.frozen.is_none())?;
+        match pane.visits.last()?.link {
+            Link::Task(key) => Some(key),
+            Link::Finding(_) | Link::Site(_) | Link::Resource(_) => None,
+        }
     }
 }
 
-/// One of the three lists.
+/// Where keys have their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// A list of findings, tasks or resources.
+    List,
+    /// A page about one of them.
+    Page,
+    /// The help.
+    Help,
+    /// The filter is being typed.
+    Prompt,
+}
+
+impl Context {
+    /// Every context.
+    pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
+}
+
+/// One of the three lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Root {
     /// Findings, where everybody starts.
+    #[default]
     Findings,
     /// Tasks.
     Tasks,
@@ -96,24 +140,13 @@ pub enum Root {
     Resources,
 }
 
-/// What a page is about, and where a link leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
-    /// A finding.
-    Finding(FindingKey),
-    /// A task.
-    Task(TaskKey),
-    /// A resource.
-    Resource(ResourceKey),
-}
-
 /// A page that was opened.
 #[derive(Debug)]
-pub struct Page {
+pub struct Visit {
     /// What it is about.
-    pub about: About,
+    pub link: Link,
     /// How far it was read.
-    pub reader: Reader<About>,
+    pub reader: Reader<Link>,
 }
 
 /// A target as it was when the user stopped the view.
@@ -121,22 +154,19 @@ pub struct Page {
 pub struct Frozen {
     /// By our clock.
     pub at: SystemTime,
-    diagnosis: Box<Diagnosis>,
-    revision: u64,
+    /// The target as it was.
+    pub member: Arc<Member>,
 }
 
-/// One target and the view of it.
-#[derive(Debug)]
+/// The view of one target.
+#[derive(Debug, Default)]
 pub struct Pane {
-    live: Diagnosis,
-    /// Rises with everything that arrives.
-    revision: u64,
     /// What is shown instead of what is, while frozen.
     pub frozen: Option<Frozen>,
     /// The list at the bottom.
     pub root: Root,
     /// The pages opened over it, the last one on top.
-    pub pages: Vec<Page>,
+    pub visits: Vec<Visit>,
     /// The list of findings.
     pub findings: Table<Findings>,
     /// The list of tasks.
@@ -148,54 +178,39 @@ pub struct Pane {
 }
 
 impl Pane {
-    fn new(live: Diagnosis) -> Self {
-        Self {
-            live,
-            revision: 1,
-            frozen: None,
-            root: Root::Findings,
-            pages: Vec::new(),
-            findings: Table::default(),
-            tasks: Table::default(),
-            resources: Table::default(),
-            epoch: 0,
-        }
-    }
-
-    /// The target as it is.
-    pub fn live(&self) -> &Diagnosis {
-        &self.live
-    }
-
-    /// The target as it is shown.
-    pub fn shown(&self) -> &Diagnosis {
-        self.frozen.as_ref().map_or(&self.live, |frozen| &frozen.diagnosis)
-    }
-
-    /// Stops the view where it is, or lets it go on. The target is watched all the same.
-    pub fn freeze(&mut self, now: SystemTime) {
+    /// Freezes the view, or lets it continue. The target is watched all the same.
+    pub fn freeze(&mut self, live: &Member, now: SystemTime) {
         self.frozen = match self.frozen.take() {
             Some(_) => None,
-            None => Some(Frozen { at: now, diagnosis: Box::new(self.live.clone()), revision: self.revision }),
+            None => Some(Frozen { at: now, member: Arc::new(live.clone()) }),
         };
     }
 
     /// Opens a page.
-    pub fn open(&mut self, about: About) {
-        self.pages.push(Page { about, reader: Reader::default() });
+    pub fn open(&mut self, link: Link) {
+        self.visits.push(Visit { link, reader: Reader::default() });
     }
 
     /// What is selected in the list at the bottom.
-    pub fn selected(&self) -> Option<About> {
+    pub fn selected(&self) -> Option<Link> {
         match self.root {
-            Root::Findings => self.findings.list.selected().cloned().map(About::Finding),
-            Root::Tasks => self.tasks.list.selected().copied().map(About::Task),
-            Root::Resources => self.resources.list.selected().copied().map(About::Resource),
+            Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
+            Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
+            Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
         }
     }
 
     /// The filter of the list at the bottom.
-    pub fn filter(&mut self) -> &mut Filter {
+    pub fn filter(&self) -> &Filter {
+        match self.root {
+            Root::Findings => &self.findings.filter,
+            Root::Tasks => &self.tasks.filter,
+            Root::Resources => &self.resources.filter,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn filter_mut(&mut self) -> &mut Filter {
         match self.root {
             Root::Findings => &mut self.findings.filter,
             Root::Tasks => &mut self.tasks.filter,
@@ -203,22 +218,19 @@ impl Pane {
         }
     }
 
-    /// Brings the list at the bottom up to date.
-    pub fn refresh(&mut self) {
-        let Self { live, frozen, .. } = self;
-        let (diagnosis, revision) =
-            frozen.as_ref().map_or((&*live, self.revision), |frozen| (&*frozen.diagnosis, frozen.revision));
+    /// Brings the list at the bottom up to date with what is shown.
+    fn refresh(&mut self, shown: &Snapshot<'_>) {
         // The keys of another process mean nothing, or worse, something else.
-        let epoch = diagnosis.model().epoch();
+        let epoch = shown.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
-            self.pages.retain(|page| matches!(page.about, About::Finding(_)));
-            self.tasks.list = super::list::List::default();
-            self.resources.list = super::list::List::default();
+            self.visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
+            self.tasks.list = List::default();
+            self.resources.list = List::default();
         }
         match self.root {
-            Root::Findings => self.findings.refresh(diagnosis, revision),
-            Root::Tasks => self.tasks.refresh(diagnosis, revision),
-            Root::Resources => self.resources.refresh(diagnosis, revision),
+            Root::Findings => self.findings.refresh(shown),
+            Root::Tasks => self.tasks.refresh(shown),
+            Root::Resources => self.resources.refresh(shown),
         }
     }
 }

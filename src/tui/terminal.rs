@@ -6,17 +6,16 @@ use std::os::fd::AsFd;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crossterm::cursor::{Hide, Show};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, queue};
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::{Frame, Terminal};
 use tokio::sync::Notify;
 
-use super::state::UiState;
 use super::writer::{Frames, Writer};
 
 /// How long a terminal may take to let us leave. One that takes no output must not keep the process alive.
@@ -124,9 +123,9 @@ impl Screen {
         }
     }
 
-    /// Draws the state.
-    pub(super) fn draw(&mut self, state: &mut UiState, now: SystemTime) -> io::Result<()> {
-        self.terminal.draw(|frame| super::draw(frame, state, now)).map(|_| ())
+    /// Draws a frame.
+    pub(super) fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(view).map(|_| ())
     }
 
     /// Makes the next frame a full one.

@@ -4,43 +4,40 @@ use std::env;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::detect::severity::Severity;
-use crate::escape::plain;
-use crate::model::entity::task::TaskState;
+use crate::report::sanitize::Charset;
+use crate::report::{Severity, TaskState};
 
 /// Colours and glyphs of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Theme {
     color: bool,
-    unicode: bool,
+    charset: Charset,
 }
 
 impl Theme {
     /// A theme with or without colours, and with or without characters beyond ASCII.
     pub const fn new(color: bool, unicode: bool) -> Self {
-        Self { color, unicode }
+        Self { color, charset: if unicode { Charset::Unicode } else { Charset::Ascii } }
     }
 
-    /// The theme that suits the environment: `NO_COLOR`, `TERM`, and the locale in `LC_ALL`, `LC_CTYPE` or `LANG`.
+    /// The theme that suits the environment: `NO_COLOR`, `TERM`, and the locale.
     pub fn from_env() -> Self {
         Self::choose(|name| env::var(name).ok())
     }
 
     fn choose(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
-        let unicode = locale.contains("utf-8") || locale.contains("utf8");
         let color = set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb");
-        Self { color, unicode }
+        Self { color, charset: Charset::of_terminal(variable) }
     }
 
     /// Text of a target, or of anybody else, fit for the screen: the only way by which it gets there.
     pub fn text(&self, text: &str) -> String {
-        let text = plain(text);
-        if self.unicode {
-            return text.into_owned();
-        }
-        text.chars().map(|it| if it.is_ascii() { it } else { '?' }).collect()
+        self.charset.line(text).into_owned()
+    }
+
+    fn is_unicode(&self) -> bool {
+        self.charset == Charset::Unicode
     }
 
     fn colored(&self, color: Color) -> Style {
@@ -103,17 +100,17 @@ impl Theme {
 
     /// Says that a text was cut.
     pub fn ellipsis(&self) -> &'static str {
-        if self.unicode { "…" } else { "~" }
+        if self.is_unicode() { "…" } else { "~" }
     }
 
     /// A rule between parts of the screen.
     pub fn rule(&self) -> &'static str {
-        if self.unicode { "─" } else { "-" }
+        if self.is_unicode() { "─" } else { "-" }
     }
 
     /// The direction of a sort.
     pub fn direction(&self, descending: bool) -> &'static str {
-        match (self.unicode, descending) {
+        match (self.is_unicode(), descending) {
             (true, true) => "▼",
             (true, false) => "▲",
             (false, true) => "v",
@@ -123,7 +120,7 @@ impl Theme {
 
     /// Bars of rising height, the first one empty.
     pub fn bars(&self) -> &'static [char] {
-        if self.unicode {
+        if self.is_unicode() {
             &[' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
         } else {
             &[' ', '.', ':', '-', '=', '+', '*', '#']
@@ -143,7 +140,6 @@ mod tests {
     fn the_environment_chooses() {
         assert_eq!(chosen(&[]), Theme::new(true, false));
         assert_eq!(chosen(&[("LANG", "en_US.utf8")]), Theme::new(true, true));
-        assert_eq!(chosen(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]), Theme::new(true, false));
         assert_eq!(chosen(&[("LC_CTYPE", "C.UTF-8"), ("NO_COLOR", "1")]), Theme::new(false, true));
         assert_eq!(chosen(&[("NO_COLOR", ""), ("TERM", "dumb")]), Theme::new(false, false));
     }

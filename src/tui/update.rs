@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::keymap::{self, Action};
 use super::state::{Pane, Root, UiState};
 use super::tables::{Listing, Table};
 use super::widgets::page::Reader;
 use super::widgets::table::fit;
+use crate::fleet::Fleet;
 
 /// What the state cannot do for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,87 +18,88 @@ pub enum Effect {
     Quit,
     /// Give the terminal back and stop until continued.
     Suspend,
-    /// Draw everything anew.
+    /// Redraw the screen.
     Redraw,
 }
 
+/// What an action may need to know besides the state.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The targets.
+    pub fleet: &'a Fleet,
+    /// The width of the screen, which decides what columns there are to sort by.
+    pub width: u16,
+    /// The time, by our clock.
+    pub now: SystemTime,
+}
+
 impl UiState {
-    /// Takes in a key. `width` is that of the screen, which decides what columns there are to sort by.
-    pub fn press(&mut self, key: KeyEvent, width: u16, now: SystemTime) -> Option<Effect> {
+    /// Takes in a key.
+    pub fn press(&mut self, key: KeyEvent, around: Surroundings<'_>) -> Option<Effect> {
         if key.kind == KeyEventKind::Release {
             return None;
         }
+        // Keys may come faster than frames.
+        self.refresh(around.fleet);
         let action = keymap::resolve(key, self);
         let prefix = match key.code {
-            crossterm::event::KeyCode::Char(character) if action == Some(Action::Prefix) => Some(character),
+            KeyCode::Char(character) if action == Some(Action::Prefix) => Some(character),
             _ => None,
         };
-        let effect = action.and_then(|action| self.act(action, width, now));
+        let effect = action.and_then(|action| self.act(action, around));
         self.prefix = prefix;
         effect
     }
 
-    fn act(&mut self, action: Action, width: u16, now: SystemTime) -> Option<Effect> {
+    fn act(&mut self, action: Action, around: Surroundings<'_>) -> Option<Effect> {
         match action {
             Action::Quit => return Some(Effect::Quit),
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Help => self.help = if self.help.is_some() { None } else { Some(Reader::default()) },
-            Action::NextTarget => self.active = (self.active + 1) % self.panes.len().max(1),
-            Action::PreviousTarget => {
-                let count = self.panes.len().max(1);
-                self.active = (self.active + count - 1) % count;
-            }
-            Action::Filter => self.prompt = true,
-            Action::Accept => self.prompt = false,
-            Action::Prefix => {}
+            Action::NextTarget => self.switch(true),
+            Action::PreviousTarget => self.switch(false),
+            Action::Findings => self.in_pane(|pane| pane.go_to(Root::Findings)),
+            Action::Tasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
+            Action::Resources => self.in_pane(|pane| pane.go_to(Root::Resources)),
+            Action::Open => self.in_pane(Pane::follow),
+            Action::Back => self.in_pane(Pane::go_back),
             Action::Down => self.travel(Travel::Rows(1)),
             Action::Up => self.travel(Travel::Rows(-1)),
             Action::PageDown => self.travel(Travel::Pages(1)),
             Action::PageUp => self.travel(Travel::Pages(-1)),
             Action::First => self.travel(Travel::First),
             Action::Last => self.travel(Travel::Last),
-            _ => self.act_on_target(action, width, now),
+            Action::Prefix => {}
+            Action::SortLeft => self.in_pane(|pane| pane.sort(around.width, -1)),
+            Action::SortRight => self.in_pane(|pane| pane.sort(around.width, 1)),
+            Action::Invert => self.in_pane(Pane::invert),
+            Action::Freeze => self.freeze(around),
+            Action::Filter => self.prompt = true,
+            Action::Accept => self.prompt = false,
+            Action::Discard => {
+                self.prompt = false;
+                self.in_pane(|pane| pane.filter_mut().text.clear());
+            }
+            Action::Type(character) => self.in_pane(|pane| pane.filter_mut().text.push(character)),
+            Action::Erase => self.in_pane(|pane| {
+                pane.filter_mut().text.pop();
+            }),
+            Action::EraseAll => self.in_pane(|pane| pane.filter_mut().text.clear()),
         }
         None
     }
 
-    fn act_on_target(&mut self, action: Action, width: u16, now: SystemTime) {
-        if action == Action::Discard {
-            self.prompt = false;
+    fn in_pane(&mut self, act: impl FnOnce(&mut Pane)) {
+        if let Some(pane) = self.pane_mut() {
+            act(pane);
         }
-        let Some(pane) = self.panes.get_mut(self.active) else { return };
-        match action {
-            Action::Findings => pane.go_to(Root::Findings),
-            Action::Tasks => pane.go_to(Root::Tasks),
-            Action::Resources => pane.go_to(Root::Resources),
-            Action::Open => {
-                let target = match pane.pages.last() {
-                    Some(page) => page.reader.target().cloned(),
-                    None => pane.selected(),
-                };
-                if let Some(about) = target {
-                    pane.open(about);
-                }
-            }
-            Action::Back => match pane.pages.pop() {
-                Some(_) => {}
-                None => pane.filter().text.clear(),
-            },
-            Action::Freeze => pane.freeze(now),
-            Action::SortLeft => pane.sort(width, -1),
-            Action::SortRight => pane.sort(width, 1),
-            Action::Invert => match pane.root {
-                Root::Findings => invert(&mut pane.findings),
-                Root::Tasks => invert(&mut pane.tasks),
-                Root::Resources => invert(&mut pane.resources),
-            },
-            Action::Type(character) => pane.filter().text.push(character),
-            Action::Erase => {
-                pane.filter().text.pop();
-            }
-            Action::EraseAll | Action::Discard => pane.filter().text.clear(),
-            _ => {}
+    }
+
+    fn freeze(&mut self, around: Surroundings<'_>) {
+        let live = self.active.and_then(|id| around.fleet.member(id));
+        if let (Some(pane), Some(live)) = (self.pane_mut(), live) {
+            pane.freeze(live, around.now);
         }
     }
 
@@ -106,9 +108,9 @@ impl UiState {
         if let Some(help) = &mut self.help {
             return travel.read(help);
         }
-        let Some(pane) = self.panes.get_mut(self.active) else { return };
-        match (pane.pages.last_mut(), pane.root) {
-            (Some(page), _) => travel.read(&mut page.reader),
+        let Some(pane) = self.pane_mut() else { return };
+        match (pane.visits.last_mut(), pane.root) {
+            (Some(visit), _) => travel.read(&mut visit.reader),
             (None, Root::Findings) => travel.select(&mut pane.findings),
             (None, Root::Tasks) => travel.select(&mut pane.tasks),
             (None, Root::Resources) => travel.select(&mut pane.resources),
@@ -120,7 +122,25 @@ impl Pane {
     /// Shows a list, with nothing over it.
     fn go_to(&mut self, root: Root) {
         self.root = root;
-        self.pages.clear();
+        self.visits.clear();
+    }
+
+    /// Opens the page that is selected in the page on top, or in the list.
+    fn follow(&mut self) {
+        let link = match self.visits.last() {
+            Some(visit) => visit.reader.target().cloned(),
+            None => self.selected(),
+        };
+        if let Some(link) = link {
+            self.open(link);
+        }
+    }
+
+    /// Closes the page on top; in a list, clears the filter.
+    fn go_back(&mut self) {
+        if self.visits.pop().is_none() {
+            self.filter_mut().text.clear();
+        }
     }
 
     fn sort(&mut self, width: u16, step: isize) {
@@ -128,6 +148,14 @@ impl Pane {
             Root::Findings => sort(&mut self.findings, width, step),
             Root::Tasks => sort(&mut self.tasks, width, step),
             Root::Resources => sort(&mut self.resources, width, step),
+        }
+    }
+
+    fn invert(&mut self) {
+        match self.root {
+            Root::Findings => invert(&mut self.findings),
+            Root::Tasks => invert(&mut self.tasks),
+            Root::Resources => invert(&mut self.resources),
         }
     }
 }

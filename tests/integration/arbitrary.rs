@@ -16,15 +16,41 @@ use proptest::option::of;
 use proptest::prelude::*;
 use prost_types::Timestamp;
 use tokio_canary::detect::settings::Settings;
-use tokio_canary::diagnosis::Diagnosis;
+use tokio_canary::diagnosis::{Criteria, Diagnosis};
 use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
+use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
+use tokio_canary::report::Snapshot;
+use tokio_canary::report::findings::FindingColumn;
+use tokio_canary::report::order::{Filter, Order};
+use tokio_canary::report::resources::ResourceColumn;
+use tokio_canary::report::tasks::TaskColumn;
 
 use crate::support::updates::{at, idle};
 
-fn diagnosis() -> Diagnosis {
-    Diagnosis::new("arbitrary".to_owned(), Settings::default(), DEFAULT_RETENTION)
+/// A fleet of one target.
+struct One {
+    fleet: Fleet,
+    target: TargetId,
+}
+
+impl Default for One {
+    fn default() -> Self {
+        let mut fleet = Fleet::default();
+        let target = fleet.join(Diagnosis::new("arbitrary".to_owned(), Settings::default(), DEFAULT_RETENTION));
+        Self { fleet, target }
+    }
+}
+
+impl One {
+    fn member(&self) -> &Member {
+        self.fleet.member(self.target).expect("it never leaves")
+    }
+
+    fn diagnosis(&self) -> &Diagnosis {
+        self.member().diagnosis()
+    }
 }
 
 /// So few ids that tasks, resources and ops collide, refer to each other in circles, and come again.
@@ -242,22 +268,29 @@ fn event() -> impl Strategy<Value = FeedEvent> {
 }
 
 /// Plays events as a feed delivers them, and asks everything that a front end may ask.
-fn play(diagnosis: &mut Diagnosis, events: Vec<FeedEvent>) {
+fn play(one: &mut One, events: Vec<FeedEvent>) {
     let mut meter = LagMeter::default();
     for mut event in events {
         if let FeedEvent::Update(update) = &mut event {
             update.lag = meter.observe(&update.message);
         }
-        let _ = diagnosis.apply(Arrived { at: SystemTime::UNIX_EPOCH, event });
-        let _ = (diagnosis.findings(), diagnosis.wanted_details(), diagnosis.gaps(), diagnosis.not_evaluated());
-        let model = diagnosis.evidence();
-        for (key, task) in model.tasks() {
-            let _ = (model.wait_chain(key), model.timer(key), model.task_wait(key), model.made_in_last_poll(task));
-            let polls = model.details(key).and_then(|details| details.polls.as_ref());
-            let _ = polls.map(|polls| (polls.columns(7), polls.count(), polls.quantile(0.5), polls.longest()));
+        let _ = one.fleet.apply(one.target, Arrived { at: SystemTime::UNIX_EPOCH, event });
+        let _ = (one.diagnosis().wanted_details(), one.fleet.findings());
+        let shown = Snapshot::new(&one.fleet, one.member());
+        let target = shown.target(Criteria::default(), SystemTime::UNIX_EPOCH);
+        let _ = (target.verdict.sentence(), target.warm_up.sentence());
+        let accepts: Filter<'_> = &|text| text.contains('a');
+        for descending in [false, true] {
+            let _ = shown.tasks(Order { by: TaskColumn::Wait, descending }, Some(accepts));
+            let _ = shown.resources(Order { by: ResourceColumn::Fill, descending }, Some(accepts));
+            let _ = shown.findings(Order { by: FindingColumn::Since, descending }, Some(accepts));
         }
-        for (key, _) in model.resources() {
-            let _ = (model.holders(key), model.waiters(key).count(), model.lock(key));
+        let model = one.diagnosis().model();
+        model.tasks().for_each(|(key, _)| drop(shown.task(key)));
+        model.sites().for_each(|(key, _)| drop(shown.site(key)));
+        model.resources().for_each(|(key, _)| drop(shown.resource(key)));
+        for key in shown.findings(Order { by: FindingColumn::Severity, descending: true }, None) {
+            let _ = (shown.finding(&key), shown.parties(&key));
         }
     }
 }
@@ -324,8 +357,8 @@ fn queue_tells(numbers: Vec<[u64; NUMBERS.len()]>) -> Vec<FeedEvent> {
     (0..).zip(numbers).map(update).collect()
 }
 
-fn tell(diagnosis: &mut Diagnosis, message: instrument::Update) {
-    play(diagnosis, vec![FeedEvent::Update(Box::new(Update { message, ..Update::default() }))]);
+fn tell(one: &mut One, message: instrument::Update) {
+    play(one, vec![FeedEvent::Update(Box::new(Update { message, ..Update::default() }))]);
 }
 
 proptest! {
@@ -333,7 +366,7 @@ proptest! {
 
     #[test]
     fn no_sequence_of_events_panics(events in vec(event(), 1..12)) {
-        play(&mut diagnosis(), events);
+        play(&mut One::default(), events);
     }
 
     #[test]
@@ -346,24 +379,24 @@ proptest! {
                 numbers.iter_mut().zip(column).for_each(|(row, number)| row[index] = number);
             }
         }
-        play(&mut diagnosis(), queue_tells(numbers));
+        play(&mut One::default(), queue_tells(numbers));
     }
 
     #[test]
     fn what_has_ended_is_forgotten(updates in vec(update(), 1..8)) {
-        let mut diagnosis = diagnosis();
+        let mut one = One::default();
         for mut message in updates {
             // A clock that jumps to the end of time cannot be carried on from there.
             message.now = message.now.filter(|now| now.seconds < 2_000);
-            tell(&mut diagnosis, message);
+            tell(&mut one, message);
         }
         let now = 2_000_000;
-        let message = all_dropped(&diagnosis, now);
-        tell(&mut diagnosis, message);
+        let message = all_dropped(one.diagnosis(), now);
+        tell(&mut one, message);
         for later in [20_000, 60_000, 100_000] {
-            tell(&mut diagnosis, idle(now + later));
+            tell(&mut one, idle(now + later));
         }
-        let model = diagnosis.model();
+        let model = one.diagnosis().model();
         prop_assert_eq!((model.tasks().len(), model.resources().len(), model.ops().len()), (0, 0, 0));
         prop_assert_eq!(model.contested().count() + model.queues().count() + model.running().count() + model.woken().count(), 0);
         prop_assert!(model.sites().all(|(_, site)| site.live.is_empty()));
@@ -372,7 +405,7 @@ proptest! {
 
 #[test]
 fn the_clock_of_a_restarted_process_may_be_behind() {
-    let mut diagnosis = diagnosis();
+    let mut one = One::default();
     let born = |now: u64, id: u64| {
         let mut update = idle(now);
         let mut part = tasks::TaskUpdate::default();
@@ -381,16 +414,16 @@ fn the_clock_of_a_restarted_process_may_be_behind() {
         update.task_update = Some(part);
         update
     };
-    tell(&mut diagnosis, born(500_000, 1));
+    tell(&mut one, born(500_000, 1));
     for second in 1..5 {
-        tell(&mut diagnosis, idle(500_000 + second * 1_000));
+        tell(&mut one, idle(500_000 + second * 1_000));
     }
-    let before = diagnosis.engine().observed();
-    play(&mut diagnosis, vec![FeedEvent::Status(Status::Live)]);
-    tell(&mut diagnosis, born(100_000, 1));
-    assert_eq!(diagnosis.model().epoch(), 1);
+    let before = one.diagnosis().engine().observed();
+    play(&mut one, vec![FeedEvent::Status(Status::Live)]);
+    tell(&mut one, born(100_000, 1));
+    assert_eq!(one.diagnosis().model().epoch(), 1);
     for second in 1..9 {
-        tell(&mut diagnosis, idle(100_000 + second * 1_000));
+        tell(&mut one, idle(100_000 + second * 1_000));
     }
-    assert!(diagnosis.engine().observed() > before, "it looks at the new process too");
+    assert!(one.diagnosis().engine().observed() > before, "it looks at the new process too");
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio_canary::config::options::OPTIONS;
 use tokio_canary::config::{check, variable};
+use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::settings::{Settings, Value};
 use tokio_canary::explain;
 
@@ -88,6 +89,14 @@ fn pages_show_the_settings() {
 }
 
 /// A harmless explanation is told where the page says when the finding is wrong, and a scenario shows a finding that it has lowered.
+#[test]
+fn the_gates_guide_lists_why_a_verdict_is_inconclusive() {
+    let rows: String =
+        Doubt::ALL.iter().map(|doubt| format!("| `{}` | {} |\n", doubt.as_str(), doubt.describe())).collect();
+    let guide = read(&in_repository("docs/guides/ci-gate.md"));
+    assert!(guide.contains(&rows), "the table should be:\n{rows}");
+}
+
 #[test]
 fn every_look_alike_is_documented_and_shown_by_a_scenario() {
     let mut missing = Vec::new();

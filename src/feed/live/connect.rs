@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::feed::endpoint::Address;
+use crate::words;
 
 use super::reason;
 
@@ -49,7 +50,7 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
             }
         }
         Ok(Err(error)) => Err(reason::no_such_host(host, &error.to_string())),
-        Err(_) => Err(reason::no_such_host(host, &format!("no answer within {limit:?}"))),
+        Err(_) => Err(reason::no_such_host(host, &format!("no answer within {}", words::limit(limit)))),
     }
 }
 

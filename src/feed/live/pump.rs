@@ -138,7 +138,7 @@ async fn run(mut client: InstrumentClient<Channel>, mut observations: watch::Rec
     }
 }
 
-/// Makes the planned calls; `false` if there is no point in any more on this connection.
+/// Makes the planned calls; `false` if more of them on this connection are pointless.
 async fn carry_out(plan: Option<Plan>, client: &mut InstrumentClient<Channel>, costs: &mut Costs) -> bool {
     let Some(plan) = plan else { return true };
     let mut spent = Duration::ZERO;
@@ -242,7 +242,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// `last_lag` is the lag that was told before.
+    /// `last_lag` is the lag that was reported before.
     fn new(seen: &Observation, last_lag: Option<Duration>, calls: usize, cost: Duration) -> Self {
         let interval = seen.interval.unwrap_or(USUAL_INTERVAL).min(LONGEST_INTERVAL);
         let helps = |lag| lag < HOPELESS || last_lag.is_none_or(|last| lag <= last);
@@ -310,7 +310,7 @@ mod tests {
         (0..ROUND_TRIPS_KEPT).for_each(|_| costs.note_round_trip(Duration::from_millis(8)));
         assert_eq!(costs.account(Duration::from_millis(9)), Duration::from_millis(1));
         costs.note_round_trip(CALL_TIMEOUT);
-        assert_eq!(costs.round_trip(), Duration::from_millis(8), "one stop is no busy machine");
+        assert_eq!(costs.round_trip(), Duration::from_millis(8), "one stop does not make a busy machine");
     }
 
     #[test]

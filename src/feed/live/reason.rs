@@ -7,48 +7,50 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use crate::feed::endpoint::Address;
+use crate::words;
 
 /// How the user raises the limit on the size of a message.
 const RAISE_LIMIT: &str = "--decode-limit";
 
-/// A target's own words are cut here: they are a hint, not the message.
+/// A target's own words are cut at this length: they are a hint, not the message.
 const MAX_QUOTE: usize = 200;
 
-const INSTRUMENT: &str = "A service can be watched if console-subscriber is in its Cargo.toml, `console_subscriber::init()` is the \
-                          first thing in its main, tokio's feature `tracing` is on, and it is built with \
-                          RUSTFLAGS=\"--cfg tokio_unstable\"; TOKIO_CONSOLE_BIND sets where it listens (127.0.0.1:6669 if unset)";
+const INSTRUMENT: &str = "To instrument a service, add console-subscriber to its Cargo.toml, call `console_subscriber::init()` first in \
+                          its main, turn on tokio's feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\". It then \
+                          listens on 127.0.0.1:6669, or where TOKIO_CONSOLE_BIND says";
 
 /// The host has no address.
 pub(super) fn no_such_host(host: &str, why: &str) -> String {
-    format!("The host `{}` was not found ({}). Check its name, or give its IP address.", quote(host), quote(why))
+    format!("Cannot resolve the host `{}` ({}). Check its name, or use its IP address.", quote(host), quote(why))
 }
 
-/// Nothing could be connected to.
+/// The connection failed.
 pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duration) -> String {
     let at = shown(address);
     match (error.kind(), address) {
         (io::ErrorKind::ConnectionRefused, _) => {
-            format!("Nothing listens at {at} (connection refused). Is the service running? {INSTRUMENT}.")
+            format!("Nothing is listening at {at} (connection refused). Is the service running? {INSTRUMENT}.")
         }
         (io::ErrorKind::NotFound, Address::Unix(_)) => {
             format!("There is no socket at {at}. Is the service running? {INSTRUMENT}.")
         }
         (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
             format!(
-                "The socket {at} may not be opened (permission denied). Run this as the user that the service runs as."
+                "Cannot open the socket {at} (permission denied). Run tokio-canary as the user that runs the service."
             )
         }
         (io::ErrorKind::TimedOut, _) => format!(
-            "{at} did not accept a connection within {limit:?}. Check host and port, and what is in between (firewall, tunnel)."
+            "{at} did not accept a connection within {}. Check the host, the port, and any firewall or tunnel in between.",
+            words::limit(limit)
         ),
-        _ => format!("{at} could not be connected to ({}).", quote(&error.to_string())),
+        _ => format!("Could not connect to {at} ({}).", quote(&error.to_string())),
     }
 }
 
-/// Something listens that is no console-subscriber, as it looks before any call was answered.
+/// Something is listening that is not a console-subscriber, as it looks before any call was answered.
 pub(super) fn not_grpc(address: &Address, error: &dyn Error) -> String {
     format!(
-        "What listens at {} does not speak gRPC over plaintext HTTP/2 ({}), so it is no console-subscriber, or TLS or an HTTP/1 \
+        "What is listening at {} does not speak gRPC over plaintext HTTP/2 ({}): either it is not a console-subscriber, or TLS or an HTTP/1 \
          proxy is in front of it. {INSTRUMENT}.",
         shown(address),
         quote(&root_cause(error)),
@@ -58,9 +60,10 @@ pub(super) fn not_grpc(address: &Address, error: &dyn Error) -> String {
 /// The subscription was not answered.
 pub(super) fn no_answer(address: &Address, limit: Duration) -> String {
     format!(
-        "{} accepted the connection but did not answer within {limit:?}. The process may be stopped or starved of CPU, or what \
-         listens there is no console-subscriber.",
-        shown(address)
+        "{} accepted the connection but did not answer within {}. The process may be stopped or starved of CPU, or it is not a \
+         console-subscriber.",
+        shown(address),
+        words::limit(limit)
     )
 }
 
@@ -68,7 +71,7 @@ pub(super) fn no_answer(address: &Address, limit: Duration) -> String {
 pub(super) fn refused(address: &Address, status: &Status) -> String {
     match status.code() {
         Code::Unimplemented => format!(
-            "What listens at {} does not serve the console feed (WatchUpdates is not implemented there). {INSTRUMENT}.",
+            "What is listening at {} does not serve the console feed (it does not implement WatchUpdates). {INSTRUMENT}.",
             shown(address)
         ),
         // A status that has a source was made by our side: the call was not answered in gRPC at all.
@@ -82,14 +85,14 @@ pub(super) fn stream_failed(address: &Address, status: &Status, decode_limit: us
     let at = shown(address);
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => format!(
-            "{at} sent a message above the limit of {} MiB ({}). Raise the limit with {RAISE_LIMIT} MIB, or lower the service's \
-             `retention`.",
+            "{at} sent a message above the limit of {} MiB ({}). Raise the limit with {RAISE_LIMIT} MIB, or lower the retention of \
+             the service.",
             decode_limit / (1024 * 1024),
             quote(status.message())
         ),
         Code::DataLoss => format!(
-            "{at} sent an update that cannot be decoded ({}). It is no console-subscriber of version 0.2 to 0.5, or something in \
-             between alters the stream.",
+            "{at} sent an update that cannot be decoded ({}). Either it is not a console-subscriber of version 0.2 to 0.5, or something \
+             in between alters the stream.",
             quote(status.message())
         ),
         _ if status.source().is_some() => broken(address, status),
@@ -100,7 +103,7 @@ pub(super) fn stream_failed(address: &Address, status: &Status, decode_limit: us
 /// The target ended the stream properly.
 pub(super) fn stream_ended(address: &Address) -> String {
     format!(
-        "{} ended the stream. The service is shutting down, or it dropped us because we did not read fast enough.",
+        "{} closed the stream. The service is shutting down, or it dropped tokio-canary for not reading fast enough.",
         shown(address)
     )
 }
@@ -108,7 +111,7 @@ pub(super) fn stream_ended(address: &Address) -> String {
 /// The connection broke.
 pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
     format!(
-        "The connection to {} broke ({}). The service, or what is between it and us, has stopped.",
+        "The connection to {} broke ({}). The service has stopped, or the network to it is down.",
         shown(address),
         quote(&root_cause(error))
     )
@@ -117,24 +120,24 @@ pub(super) fn broken(address: &Address, error: &dyn Error) -> String {
 /// The connection ended after a silence in which a keep-alive ping may have gone unanswered.
 pub(super) fn went_silent(address: &Address, silent_for: Duration) -> String {
     format!(
-        "The connection to {} ended after {} s in which nothing came from it. The process may be stopped or starved of CPU, or the \
-         network to it is cut.",
+        "The connection to {} ended after {} without a message. The process may be stopped or starved of CPU, or the network to it \
+         is down.",
         shown(address),
-        silent_for.as_secs()
+        words::limit(Duration::from_secs(silent_for.as_secs()))
     )
 }
 
-/// A library that we read the target with has panicked.
+/// A library that reads the target has panicked.
 pub(super) fn beyond_us(address: &Address) -> String {
     format!(
-        "{} sent something that broke the reading of its feed. It is no console-subscriber of version 0.2 to 0.5, or something in \
-         between alters the stream; if neither is so, please report it.",
+        "{} sent something that made the reader of its feed fail. Either it is not a console-subscriber of version 0.2 to 0.5, or \
+         something in between alters the stream; if neither is the case, please report it.",
         shown(address)
     )
 }
 
 fn said(address: &Address, status: &Status) -> String {
-    format!("{} refused to go on: {} ({:?}).", shown(address), quote(status.message()), status.code())
+    format!("{} closed the stream: {} ({:?}).", shown(address), quote(status.message()), status.code())
 }
 
 fn shown(address: &Address) -> String {
@@ -149,7 +152,7 @@ fn root_cause(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// Text of others: may hold escape sequences and line breaks, and be long.
+/// Text of others: it may contain escape sequences and line breaks, and be long.
 fn quote(text: &str) -> String {
     let mut quoted = String::new();
     for (n, c) in text.chars().enumerate() {

@@ -38,8 +38,8 @@ pub(super) struct Session {
     outbox: Outbox,
     wanted: watch::Receiver<Wanted>,
     retry: Retry,
-    /// What the reader was last told.
-    told_paused: bool,
+    /// What was last reported to the reader.
+    reported_paused: bool,
 }
 
 /// What belongs to one connection.
@@ -57,7 +57,7 @@ struct Connection {
 
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
-        Self { address, options, outbox, wanted, retry: Retry::new(), told_paused: false }
+        Self { address, options, outbox, wanted, retry: Retry::new(), reported_paused: false }
     }
 
     /// Never returns: a target that is gone may come back.
@@ -145,10 +145,10 @@ impl Session {
 
     /// Tells of a pause once on each connection, and of its end.
     async fn take_state(&mut self, connection: &mut Connection, paused: bool) {
-        let is_news = paused != self.told_paused || (paused && !connection.paused);
+        let has_changed = paused != self.reported_paused || (paused && !connection.paused);
         connection.paused = paused;
-        if is_news {
-            self.told_paused = paused;
+        if has_changed {
+            self.reported_paused = paused;
             self.outbox.send(FeedEvent::Paused(paused)).await;
             connection.hear(&self.options);
         }

@@ -42,7 +42,7 @@ struct Catalog {
 }
 
 impl<R: Read + Seek> Chunks<R> {
-    /// Checks what every MCAP file begins with, and returns the profile; `None` if it is no MCAP file.
+    /// Checks what every MCAP file begins with, and returns the profile; `None` if it is not one.
     pub(super) fn begin(input: R) -> Result<Option<(Self, String)>, Damage> {
         let Some((records, profile)) = Records::begin(input)? else {
             return Ok(None);
@@ -172,7 +172,7 @@ impl Catalog {
             }
             Record::Message { header, data } => match self.channels.get(&header.channel_id) {
                 None => {
-                    return Err(broken(at, "a message is of a channel that was not declared"));
+                    return Err(broken(at, "a message belongs to a channel that was not declared"));
                 }
                 Some(None) => {}
                 Some(Some(Topic::State)) if !states => {}
@@ -210,7 +210,7 @@ fn unpacker() -> LinearReader {
 fn check_chunk(head: Head, body: &[u8]) -> Result<(), Damage> {
     let record = parse_record(op::CHUNK, body).map_err(|error| broken(head.at, &explain(&error)))?;
     let Record::Chunk { header, data } = record else {
-        return Err(broken(head.at, "it is no chunk"));
+        return Err(broken(head.at, "it is not a chunk"));
     };
     if header.compression != "zstd" {
         return Err(broken(head.at, &format!("a chunk is compressed by {:?}, not by zstd", header.compression)));

@@ -11,7 +11,7 @@ use prost_types::Timestamp;
 /// How long an entity is kept after its end, by the target's clock.
 const KEPT_AFTER_END: Duration = Duration::from_secs(60);
 
-/// Everything a target has told so far that is still true, without poll ops.
+/// Everything a target has reported so far that is still true, without poll ops.
 ///
 /// It grows with what lives in the target, plus what ended since [`Mirror::expire`] was called last and in the 60 s before that.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -323,7 +323,7 @@ mod tests {
         let former = || update(1, 7, Some("former"), Some(1), None);
         for (what, next, expected) in [
             ("stats of the same", update(2, 7, None, Some(1), Some(2)), (Some("former"), Some(1))),
-            ("told again", update(2, 7, Some("former"), Some(1), None), (Some("former"), Some(1))),
+            ("reported again", update(2, 7, Some("former"), Some(1), None), (Some("former"), Some(1))),
             ("another", update(2, 7, Some("latter"), Some(2), None), (Some("latter"), Some(2))),
             ("another of the same kind", update(2, 7, Some("former"), Some(2), None), (Some("former"), Some(2))),
             ("another, not described yet", update(2, 7, None, Some(2), None), (None, Some(2))),
@@ -366,9 +366,9 @@ mod tests {
         restarted.apply(update(9, 7, Some("a"), Some(9), None));
         assert_eq!((ids(&restarted), restarted.dropped_tasks), (vec![7], 1));
 
-        let mut told_again = before();
-        told_again.apply(update(9, 7, Some("a"), Some(1), None));
-        assert_eq!((ids(&told_again), told_again.dropped_tasks), (vec![7], 3));
+        let mut reported_again = before();
+        reported_again.apply(update(9, 7, Some("a"), Some(1), None));
+        assert_eq!((ids(&reported_again), reported_again.dropped_tasks), (vec![7], 3));
 
         let mut without_state = before();
         without_state.apply(update(9, 7, None, Some(1), None));

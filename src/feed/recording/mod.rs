@@ -16,6 +16,8 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
+use crate::words;
+
 pub use self::mirror::Mirror;
 pub use self::reader::{open, open_at};
 pub use self::speed::{Speed, SpeedError};
@@ -33,7 +35,7 @@ const MESSAGE_LIMIT: usize = 512 * 1024 * 1024;
 pub enum RecordError {
     /// The output file is there already.
     #[error(
-        "{} exists already, and a recording never overwrites a file. Choose another name, or remove it first.",
+        "{} already exists, and a recording never overwrites a file. Choose another name, or remove it first.",
         path.display()
     )]
     Exists {
@@ -41,7 +43,7 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// The output file cannot be created.
-    #[error("The recording {} cannot be created: {source}.", path.display())]
+    #[error("Cannot create the recording {}: {source}.", path.display())]
     Create {
         /// The output file.
         path: PathBuf,
@@ -50,9 +52,10 @@ pub enum RecordError {
     },
     /// The output file cannot be written any more.
     #[error(
-        "The recording {} ended early, after {updates} updates: it cannot be written ({reason}). What is in it can be played. Free some \
-         space or choose another disk.",
-        path.display()
+        "The recording {} ended early, after {}: cannot write to it ({reason}). What it contains can be played. Free some space or \
+         choose another disk.",
+        path.display(),
+        words::count(*updates, "update")
     )]
     Write {
         /// The output file.
@@ -64,9 +67,11 @@ pub enum RecordError {
     },
     /// The disk is slower than the feed.
     #[error(
-        "The recording {} ended early: {queued_bytes} bytes wait to be written and the disk took nothing for {waited:?}. What is in it can \
-         be played. Choose a faster disk.",
-        path.display()
+        "The recording {} ended early: {} were waiting to be written and the disk took nothing for {}. What it contains can be played. \
+         Choose a faster disk.",
+        path.display(),
+        words::bytes(*queued_bytes),
+        words::limit(*waited)
     )]
     TooSlow {
         /// The output file.
@@ -78,9 +83,10 @@ pub enum RecordError {
     },
     /// A message is too large to be played again.
     #[error(
-        "The recording {} ended early: an update of {bytes} bytes came, and {MESSAGE_LIMIT} is the most that a recording can hold. Lower the \
-         service's retention.",
-        path.display()
+        "The recording {} ended early: it cannot hold an update of {} (limit {}). Lower the retention of the service.",
+        path.display(),
+        words::bytes(*bytes),
+        words::bytes(MESSAGE_LIMIT)
     )]
     TooLarge {
         /// The output file.
@@ -89,7 +95,7 @@ pub enum RecordError {
         bytes: usize,
     },
     /// The recording had ended before.
-    #[error("The recording had already ended.")]
+    #[error("The recording has already ended.")]
     Over,
 }
 
@@ -97,16 +103,16 @@ pub enum RecordError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be read.
-    #[error("The recording {} cannot be read: {source}.", path.display())]
+    #[error("Cannot read the recording {}: {source}.", path.display())]
     Io {
         /// The recording.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// The file is no MCAP file.
+    /// The file is not an MCAP file.
     #[error(
-        "{} is not a recording: it is no MCAP file. Record a service with `tokio-canary record TARGET -o FILE`.",
+        "{} is not a recording (not an MCAP file). Record a service with `tokio-canary record TARGET -o FILE`.",
         path.display()
     )]
     NotMcap {
@@ -115,7 +121,7 @@ pub enum OpenError {
     },
     /// The file is an MCAP file of another kind.
     #[error(
-        "{} is an MCAP file, but not a recording of ours: its profile is {profile:?} where {PROFILE:?} was expected. Record a service with \
+        "{} is an MCAP file, but not a recording of tokio-canary: its profile is {profile:?} instead of {PROFILE:?}. Record a service with \
          `tokio-canary record TARGET -o FILE`.",
         path.display()
     )]
@@ -127,8 +133,8 @@ pub enum OpenError {
     },
     /// The recording was written by a newer version.
     #[error(
-        "The recording {} has messages of the kind {schema:?} in its topic {topic:?}, which this version ({}) does not know. Play it \
-         with the version that recorded it, or a newer one.",
+        "The recording {} has messages of the unknown kind {schema:?} in its topic {topic:?}. Play it with the version of tokio-canary \
+         that recorded it, or a newer one (this is {}).",
         path.display(),
         env!("CARGO_PKG_VERSION")
     )]
@@ -141,7 +147,7 @@ pub enum OpenError {
         schema: String,
     },
     /// The file breaks off or is damaged before its first message.
-    #[error("The recording {} holds nothing that can be played: {reason}.", path.display())]
+    #[error("The recording {} contains nothing that can be played: {reason}.", path.display())]
     Empty {
         /// The recording.
         path: PathBuf,

@@ -32,7 +32,7 @@ type Source = Chunks<BufReader<File>>;
 /// The feed ends with [`FeedEvent::Ended`]. Which details are wanted has no influence: those that were recorded come.
 ///
 /// # Errors
-/// The file cannot be read, is no recording, or is cut off before its first message.
+/// The file cannot be read, is not a recording, or is cut off before its first message.
 pub fn open(path: impl AsRef<Path>, speed: Speed) -> Result<Feed, OpenError> {
     open_at(path, speed, Duration::ZERO)
 }
@@ -78,7 +78,7 @@ fn begin(path: &Path) -> Result<(Source, u64), OpenError> {
             tracing::debug!(target_name = header.target, version = header.tool_version, "opened a recording");
             Ok((source, first.log_time))
         }
-        Ok(_) => Err(empty("its first message is no header".to_owned())),
+        Ok(_) => Err(empty("its first message is not a header".to_owned())),
         Err(error) => Err(empty(format!("its header cannot be decoded ({error})"))),
     }
 }
@@ -113,10 +113,9 @@ fn read(mut source: Source, mut at_state: bool, begin: SystemTime, events: &mpsc
     };
     let (at, event) = match (closed, reason) {
         (Some((at, end)), None) => (at, end),
-        (Some((at, _)), Some(reason)) => (
-            at,
-            truncated(&format!("The index of the recording is missing, all of its updates were played: {reason}.")),
-        ),
+        (Some((at, _)), Some(reason)) => {
+            (at, truncated(&format!("The recording has no index, but all of its updates were played: {reason}.")))
+        }
         (None, reason) => (last, truncated(&format!("The recording breaks off here: {}.", reason.unwrap_or_default()))),
     };
     // A listener that has gone does not miss it.
@@ -139,7 +138,7 @@ fn next(source: &mut Source, at_state: &mut bool, lag: &mut LagMeter) -> Result<
         *at_state = false;
         let broken = |reason: String| Damage::Broken { at: source.chunk_at(), reason };
         if matches!(raw.topic, Topic::Update | Topic::State) && !is_plausible_update(&raw.bytes) {
-            return Err(broken("an update holds next to nothing, very often".to_owned()));
+            return Err(broken("it contains too many updates that are nearly empty".to_owned()));
         }
         let content = Content::decode(raw.topic, &raw.bytes)
             .map_err(|error| broken(format!("a message cannot be decoded: {error}")))?;

@@ -34,7 +34,7 @@ impl fmt::Display for Damage {
             Self::Broken { at, reason } => {
                 write!(f, "it is damaged at byte {at} ({})", reason.escape_debug())
             }
-            Self::Io(error) => write!(f, "it cannot be read on ({error})"),
+            Self::Io(error) => write!(f, "the rest cannot be read ({error})"),
             Self::OtherSchema { topic, schema } => {
                 write!(f, "its topic {topic:?} has messages of the unknown kind {schema:?}")
             }
@@ -57,7 +57,7 @@ pub(super) struct Records<R> {
 }
 
 impl<R: Read + Seek> Records<R> {
-    /// Checks what every MCAP file begins with, and returns the profile; `None` if it is no MCAP file.
+    /// Checks what every MCAP file begins with, and returns the profile; `None` if it is not one.
     pub(super) fn begin(input: R) -> Result<Option<(Self, String)>, Damage> {
         let mut records = Self { input, position: 0 };
         match records.magic() {
@@ -70,7 +70,7 @@ impl<R: Read + Seek> Records<R> {
         records.body(head, &mut body)?;
         match parse_header(head, &body)? {
             Some(profile) => Ok(Some((records, profile))),
-            None => Err(broken(head.at, "its first record is no header")),
+            None => Err(broken(head.at, "its first record is not a header")),
         }
     }
 
@@ -134,7 +134,7 @@ impl<R: Read + Seek> Records<R> {
     }
 }
 
-/// The profile; `None` if it is no header.
+/// The profile; `None` if it is not a header.
 fn parse_header(head: Head, body: &[u8]) -> Result<Option<String>, Damage> {
     if head.opcode != op::HEADER {
         return Ok(None);

@@ -13,9 +13,9 @@ pub enum Speed {
     Max,
 }
 
-/// The text is no speed.
+/// The text is not a speed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no speed. Give a positive factor such as `1x`, `10x` or `0.5x`, or `max`.")]
+#[error("{text:?} is not a speed; write a positive factor such as `1x`, `10x` or `0.5x`, or `max`")]
 pub struct SpeedError {
     text: String,
 }

@@ -13,7 +13,7 @@ const EVENTS: usize = 64;
 /// A feed that is recorded.
 #[derive(Debug)]
 pub struct Tee {
-    /// The feed, with everything that the recorded one delivers. It goes on when the recording fails.
+    /// The feed, with everything that the recorded one delivers. It continues when the recording fails.
     pub feed: Feed,
     /// Resolves when the recording has ended: after the feed has, or was dropped, and the file is closed; or as soon as it fails. Drop
     /// the feed and wait for this before the process exits.
@@ -72,7 +72,7 @@ async fn record(
     match recorder.record(arrived).await {
         Ok(()) => Some((recorder, ended)),
         Err(error) => {
-            tracing::error!(%error, "the recording failed; the feed goes on");
+            tracing::error!(%error, "the recording failed; the feed continues");
             let _ = ended.send(Err(error));
             None
         }

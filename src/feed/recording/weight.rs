@@ -24,7 +24,7 @@ const UPDATE: Shape = Shape(&[
     (5, Shape(&[(1, Shape(&[(2, Shape(&[(7, LEAF)]))]))])),
 ]);
 
-/// Whether decoding an update takes memory in proportion to its size. What is no protobuf is left to the decoder, which refuses it.
+/// Whether decoding an update takes memory in proportion to its size. What is not protobuf is left to the decoder, which refuses it.
 pub(super) fn is_plausible_update(bytes: &[u8]) -> bool {
     bytes.len() <= HARMLESS || elements(bytes, &UPDATE) <= bytes.len() / LEAST_BYTES
 }

@@ -1,119 +1,74 @@
-//! The page about a finding: the sentence, the numbers behind it, who is involved, and what to do.
-
-use std::time::Duration;
+//! The page about a finding: what it says, what speaks for and against it, who is involved, and what to do.
 
 use ratatui::style::Style;
 
-use crate::detect::describe;
-use crate::detect::finding::Finding;
-use crate::detect::severity::State;
-use crate::detect::subject::Related;
-use crate::detect::symptom::Fact;
-use crate::diagnosis::Diagnosis;
-use crate::tui::format::number;
-use crate::tui::state::About;
-use crate::tui::tables::findings::FindingKey;
-use crate::tui::widgets::page::Page;
+use crate::report::finding::{FactRow, FindingView};
+use crate::report::{FindingKey, Link, Snapshot, State};
+use crate::tui::widgets::page::Draft;
 use crate::words;
 
-/// Most tasks, resources or other findings that are listed.
+/// Most other parties or findings that are listed.
 const MOST: usize = 12;
 
-pub(super) fn write(page: &mut Page<About>, diagnosis: &Diagnosis, key: &FindingKey) {
-    let theme = page.theme();
-    let Some(finding) = key.find(diagnosis) else {
-        return page.text("This finding is over, and was forgotten.", theme.dim());
+pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &FindingKey) {
+    let theme = draft.theme();
+    let Some(finding) = shown.finding(key) else {
+        return draft.text("This finding was resolved long ago and is not kept any more.", theme.dim());
     };
-    let symptom = &finding.symptom;
-    let style = if finding.state == State::Resolved { theme.dim() } else { theme.severity(finding.severity()) };
-    page.text(&symptom.summary, style);
-    page.text(&standing(finding, diagnosis), theme.dim());
-    if let Some(cause) = &symptom.cause {
-        page.heading("Why");
-        page.text(cause, Style::new());
+    let is_over = finding.row.state == State::Resolved;
+    draft.text(&finding.headline, if is_over { theme.dim() } else { theme.severity(finding.row.severity) });
+    draft.text(&finding.standing, theme.dim());
+    for look_alike in &finding.look_alikes {
+        draft.text(look_alike, Style::new());
     }
-    page.heading("What to do");
-    page.text(&symptom.recommendation, Style::new());
-    let explain = format!("More about it: tokio-canary explain {}", finding.detector.id);
-    page.text(&explain, theme.dim());
-    evidence(page, &symptom.facts);
-    involved(page, finding, diagnosis);
+    if let Some(cause) = &finding.cause {
+        draft.heading("Cause");
+        draft.text(cause, Style::new());
+    }
+    draft.heading("What to do");
+    draft.text(&finding.advice, Style::new());
+    draft.text(&format!("More: tokio-canary explain {}", finding.row.detector), theme.dim());
+    evidence(draft, &finding.facts);
+    involved(draft, shown, &finding);
     if !finding.explains.is_empty() {
-        page.heading("It explains");
+        draft.heading("Explains");
         for explained in finding.explains.iter().take(MOST) {
-            page.item("-", &format!("{}: {}", explained.detector, explained.summary), None);
+            draft.item("-", &format!("{}: {}", explained.detector, explained.headline), None);
+        }
+        let more = finding.explains.len().saturating_sub(MOST);
+        if more > 0 {
+            draft.text(&format!("and {}", words::count(more, "other finding")), theme.dim());
         }
     }
 }
 
-/// Severity, grade, age and how often seen, in one sentence.
-fn standing(finding: &Finding, diagnosis: &Diagnosis) -> String {
-    let ago = |at| words::duration(diagnosis.now().since(at));
-    let times = words::count(usize::try_from(finding.count).unwrap_or(usize::MAX), "time");
-    let kind = format!("{} ({})", finding.severity().as_str(), finding.grade().as_str());
-    let first = ago(finding.first_seen);
-    match finding.state {
-        State::Resolved => {
-            format!("Resolved: {kind}, first seen {first} ago, last {} ago, {times}.", ago(finding.last_seen))
-        }
-        _ => format!("{kind}, found by {} {first} ago, seen {times} since.", finding.detector.id),
-    }
-}
-
-fn evidence(page: &mut Page<About>, evidence: &[Fact]) {
-    if evidence.is_empty() {
+/// The numbers; those that are beyond their thresholds are marked.
+fn evidence(draft: &mut Draft<Link>, facts: &[FactRow]) {
+    if facts.is_empty() {
         return;
     }
-    page.heading("Fact");
-    let row = |it: &Fact| {
-        let threshold = it.threshold.map_or_else(|| "-".to_owned(), |limit| value(limit, it.unit));
-        let window = it.window.map_or_else(|| "now".to_owned(), words::duration);
-        vec![it.metric.to_owned(), value(it.observed, it.unit), threshold, window]
+    draft.heading("Evidence");
+    let row = |fact: &FactRow| {
+        let mark = if fact.fired == Some(true) { "!" } else { "" };
+        let threshold = fact.threshold_in_words().unwrap_or_else(|| "-".to_owned());
+        let window = fact.window.map_or_else(|| "now".to_owned(), words::limit);
+        vec![mark.to_owned(), fact.metric.to_owned(), fact.value_in_words(), threshold, window]
     };
-    page.grid(&["measured", "value", "threshold", "over"], &evidence.iter().map(row).collect::<Vec<_>>());
+    draft.grid(&["", "measured", "value", "threshold", "over"], &facts.iter().map(row).collect::<Vec<_>>());
 }
 
-/// A number with its unit; seconds as durations are written everywhere else.
-fn value(observed: f64, unit: &str) -> String {
-    match (unit, Duration::try_from_secs_f64(observed)) {
-        ("s", Ok(duration)) => words::duration(duration),
-        ("ratio", _) => words::percent(observed),
-        ("", _) => number(observed),
-        _ => format!("{} {unit}", number(observed)),
+/// The subject, the targets, those with a part in it, and the tasks and resources themselves, which can be opened.
+fn involved(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingView) {
+    draft.heading("Involved");
+    let affected = format!("{} ({} affected)", finding.row.place(), words::number(finding.row.count));
+    draft.field(finding.subject.kind.as_str(), affected.trim());
+    if let Some(spread) = finding.spread() {
+        draft.field("targets", &format!("{spread}: {}", finding.members.join(", ")));
     }
-}
-
-/// The subject, those with a part in it, and the tasks and resources themselves, which can be opened.
-fn involved(page: &mut Page<About>, finding: &Finding, diagnosis: &Diagnosis) {
-    let symptom = &finding.symptom;
-    page.heading("Involved");
-    let subject = &symptom.subject;
-    let named = [subject.name.as_str(), subject.location.as_str()].join(" ");
-    page.field(subject.kind.as_str(), &format!("{} ({} affected)", named.trim(), subject.count));
-    for related in symptom.related.iter().take(MOST) {
-        page.field(related.role.as_str(), &part(related));
+    for related in finding.related.iter().take(MOST) {
+        draft.field(related.role.as_str(), &related.place);
     }
-    // Keys of a finding that is over may belong to a process that is gone.
-    if finding.state == State::Resolved {
-        return;
-    }
-    let model = &diagnosis.evidence();
-    for key in symptom.scope.tasks.iter().take(MOST) {
-        if let Some(task) = model.task(*key) {
-            page.item("-", &describe::task(model, task), Some(About::Task(*key)));
-        }
-    }
-    for key in symptom.scope.resources.iter().take(MOST) {
-        if model.resource(*key).is_some() {
-            page.item("-", &describe::resource(model, *key), Some(About::Resource(*key)));
-        }
-    }
-}
-
-fn part(related: &Related) -> String {
-    match (related.name.as_str(), related.location.as_str()) {
-        (name, "") => name.to_owned(),
-        ("", location) => location.to_owned(),
-        (name, location) => format!("{name} ({location})"),
+    for party in shown.parties(&finding.row.key) {
+        draft.item("-", &party.text, Some(party.link));
     }
 }

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use crate::tui::keymap::{Action, Binding, Context, KEYMAP};
-use crate::tui::state::{Root, UiState};
+use crate::tui::keymap::{Action, Binding, KEYMAP};
+use crate::tui::state::{Context, UiState};
 use crate::tui::widgets::text::{Cut, cut};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState) {
@@ -46,11 +46,7 @@ fn hints(state: &UiState, width: u16) -> Line<'static> {
 
 fn prompt(state: &UiState, width: u16) -> Line<'static> {
     let theme = &state.theme;
-    let typed = state.pane().map_or("", |pane| match pane.root {
-        Root::Findings => &pane.findings.filter.text,
-        Root::Tasks => &pane.tasks.filter.text,
-        Root::Resources => &pane.resources.filter.text,
-    });
+    let typed = state.pane().map_or("", |pane| &pane.filter().text);
     let typed = cut(&theme.text(typed), usize::from(width).saturating_sub(3), Cut::Start, theme.ellipsis());
     let mut line =
         Line::from(vec![Span::styled("/", theme.key()), Span::raw(typed), Span::styled(" ", theme.selected())]);

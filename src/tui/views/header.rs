@@ -9,13 +9,23 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-use crate::detect::severity::Severity;
-use crate::diagnosis::{Diagnosis, Ended, Status};
-use crate::tui::format::{count, grouped, short, whole};
+use crate::fleet::Fleet;
+use crate::report::target::TargetView;
+use crate::report::{Severity, Snapshot};
 use crate::tui::state::{Pane, Root, UiState};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::text::{Cut, cut};
 use crate::words;
+
+/// The target on the screen.
+pub(super) struct Targets<'a> {
+    /// As it is.
+    pub(super) live: &'a TargetView,
+    /// As it is shown, which may be frozen.
+    pub(super) shown: &'a TargetView,
+    /// The time, by our clock.
+    pub(super) now: SystemTime,
+}
 
 /// A part of a line: its long and its short form, and how soon it is left out where both are too long; zero never.
 struct Part {
@@ -31,100 +41,75 @@ impl Part {
     }
 }
 
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, now: SystemTime) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &Fleet, target: &Targets<'_>) {
     let Some(pane) = state.pane() else { return };
     let theme = &state.theme;
     let width = usize::from(area.width);
     let mut lines = Vec::new();
     if state.panes.len() > 1 {
-        lines.push(tabs(state, width));
+        lines.push(tabs(state, fleet, width));
     }
-    lines.push(connection_line(pane, theme, now, width));
-    lines.push(views_line(pane, theme, width));
+    lines.push(connection_line(pane, target, theme, width));
+    lines.push(views_line(pane, target.shown, theme, width));
     frame.render_widget(Paragraph::new(Text::from(lines)), area);
 }
 
 /// The targets, where there are several.
-fn tabs(state: &UiState, width: usize) -> Line<'static> {
+fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     let theme = &state.theme;
     let room = (width / state.panes.len().max(1)).saturating_sub(6).max(4);
     let mut spans = Vec::new();
-    for (index, pane) in state.panes.iter().enumerate() {
-        let name = cut(&theme.text(pane.live().target()), room, Cut::Start, theme.ellipsis());
-        let worst = pane.live().findings().first().map(|finding| finding.severity());
+    for (index, member) in fleet.members().enumerate() {
+        let name = cut(&theme.text(member.diagnosis().target()), room, Cut::Start, theme.ellipsis());
+        let worst = Snapshot::new(fleet, member).worst();
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
-        let style = if index == state.active { base.patch(theme.selected()) } else { base };
+        let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
         spans.push(Span::styled(format!(" {}:{name} ", index + 1), style));
     }
     Line::from(spans)
 }
 
-fn connection_line(pane: &Pane, theme: &Theme, now: SystemTime, width: usize) -> Line<'static> {
-    let live = pane.live();
-    let (connection, good) = connection(live, now);
-    let style = if good { theme.good() } else { theme.bad() };
-    let mut parts = vec![Part::new(connection.clone(), connection, style, 0)];
+fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usize) -> Line<'static> {
+    let live = target.live;
+    let style = if live.connection.state.is_good() { theme.good() } else { theme.bad() };
+    let mut parts = vec![Part::new(live.connection.label.as_str(), live.connection.label.as_str(), style, 0)];
     if let Some(frozen) = &pane.frozen {
-        let age = now.duration_since(frozen.at).unwrap_or_default().as_secs();
+        let age = target.now.duration_since(frozen.at).unwrap_or_default().as_secs();
         parts.push(Part::new(format!("FROZEN for {age} s"), format!("FROZEN {age}s"), theme.selected(), 0));
     }
-    let tasks: usize = live.model().sites().map(|(_, site)| site.live.len()).sum();
-    let (tasks, updates) = (whole(tasks), live.updates());
-    let alive = format!("{} live", count(tasks, "task"));
-    parts.push(Part::new(alive, format!("{}t", grouped(tasks)), Style::new(), 2));
-    parts.push(Part::new(count(updates, "update"), format!("{}u", grouped(updates)), Style::new(), 3));
-    let quality = live.model().quality();
-    if let Some(lag) = quality.lag.filter(|_| quality.is_lagging()) {
+    let (tasks, updates) = (live.tasks_alive, live.updates);
+    let alive = format!("{} live", words::count(tasks, "task"));
+    parts.push(Part::new(alive, format!("{}t", words::number(tasks)), Style::new(), 2));
+    parts.push(Part::new(words::count(updates, "update"), format!("{}u", words::number(updates)), Style::new(), 3));
+    if let Some(lag) = live.quality.lag {
         parts.push(Part::new(format!("lags by {}", words::duration(lag)), "LAG", theme.bad(), 1));
     }
-    let missing: Vec<&str> =
-        live.gaps().into_iter().filter(|gap| !matches!(*gap, "paused" | "quiet" | "lagging")).collect();
-    if !missing.is_empty() {
-        let what = missing.join(", ").replace('_', " ");
-        parts.push(Part::new(format!("partial: {what}"), "PARTIAL", theme.bad(), 1));
+    if !live.quality.missing.is_empty() {
+        parts.push(Part::new(format!("partial: {}", live.quality.missing), "PARTIAL", theme.bad(), 1));
+    }
+    if live.attachment.may_have_forgotten {
+        let late = words::age(live.attachment.after_start);
+        parts.push(Part::new(format!("attached {late} after start"), "LATE", theme.dim(), 4));
     }
     let tail = fit(parts, width.saturating_sub(12), "  ");
     let room = width.saturating_sub(tail.width() + 2);
-    let target = cut(&theme.text(live.target()), room, Cut::Start, theme.ellipsis());
-    let mut line = Line::from(vec![Span::styled(target, theme.strong()), Span::raw("  ")]);
+    let name = cut(&theme.text(&live.name), room, Cut::Start, theme.ellipsis());
+    let mut line = Line::from(vec![Span::styled(name, theme.strong()), Span::raw("  ")]);
     line.extend(tail.spans);
     line
 }
 
-/// The state of the connection in a few words, and whether it is as it should be.
-fn connection(diagnosis: &Diagnosis, now: SystemTime) -> (String, bool) {
-    let quality = diagnosis.model().quality();
-    match (diagnosis.ended(), diagnosis.status()) {
-        (Some(Ended::Complete), _) => ("end of recording".to_owned(), true),
-        (Some(Ended::Truncated { .. }), _) => ("recording cut off".to_owned(), false),
-        (None, Status::Resolving | Status::Dialing) => ("connecting".to_owned(), false),
-        (None, Status::Lost { retry_at, .. }) => {
-            let left = retry_at.duration_since(now).unwrap_or_default();
-            (format!("LOST, retry in {} s", left.as_secs_f64().ceil()), false)
-        }
-        (None, Status::Live) if quality.paused => ("PAUSED by a client".to_owned(), false),
-        (None, Status::Live) => match quality.quiet {
-            Some(silence) => (format!("QUIET for {}", short(silence)), false),
-            None if diagnosis.updates() == 0 => ("connected, waiting".to_owned(), false),
-            None => ("live".to_owned(), true),
-        },
-    }
-}
-
 /// The lists that there are, and how much is in them.
-fn views_line(pane: &Pane, theme: &Theme, width: usize) -> Line<'static> {
-    let shown = pane.shown();
-    let findings = shown.findings();
-    let worst = findings.iter().map(|finding| finding.severity()).max();
+fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> Line<'static> {
     let lists = [
-        (Root::Findings, "f", "findings", findings.len(), worst),
-        (Root::Tasks, "t", "tasks", shown.model().tasks().len(), None),
-        (Root::Resources, "r", "resources", shown.model().resources().len(), None),
+        (Root::Findings, "f", "findings", shown.findings, shown.worst),
+        (Root::Tasks, "t", "tasks", shown.tasks, None),
+        (Root::Resources, "r", "resources", shown.resources, None),
     ];
     let part = |(root, key, name, number, worst): (Root, &str, &str, usize, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if root == pane.root { base.patch(theme.selected()) } else { base };
-        let number = grouped(whole(number));
+        let number = words::number(number);
         Part::new(format!(" {key} {name} {number} "), format!(" {key} {number} "), style, 0)
     };
     fit(lists.into_iter().map(part).collect(), width, " ")

@@ -1,4 +1,4 @@
-//! The screen: header, one view, footer. Views only draw; what they need is made ready before.
+//! The screen: header, one view, footer. Views only draw; what they say comes from the report.
 
 mod finding;
 mod footer;
@@ -7,9 +7,11 @@ mod help;
 mod list;
 mod notice;
 mod resource;
+mod site;
 mod task;
 mod wait;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use ratatui::Frame;
@@ -17,76 +19,90 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::state::{About, Pane, Root, UiState};
-use super::tables::Look;
+use super::state::{Pane, Root, UiState};
 use super::theme::Theme;
-use super::widgets::page::{Finished, Page, Reader};
+use super::widgets::page::{Draft, Page, Reader};
+use crate::diagnosis::Criteria;
+use crate::fleet::Fleet;
+use crate::report::connection::ConnectionView;
+use crate::report::target::TargetView;
+use crate::report::{Link, Snapshot};
 use crate::words;
 
 /// Nothing of use fits into less.
 const LEAST: (u16, u16) = (20, 6);
 
-/// Draws the whole screen as of `now`.
-pub(super) fn draw(frame: &mut Frame<'_>, state: &mut UiState, now: SystemTime) {
+/// What a view is made from.
+struct Look<'a> {
+    /// The target as it is shown, which may be frozen.
+    shown: &'a Snapshot<'a>,
+    /// The same as a whole.
+    target: &'a TargetView,
+    /// The connection as it is now.
+    connection: &'a ConnectionView,
+    theme: &'a Theme,
+}
+
+/// Draws the whole screen as of `now`, by our clock.
+pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: SystemTime) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         frame.render_widget(Paragraph::new("too small"), area);
         return;
     }
-    let theme = state.theme;
-    let several = state.panes.len() > 1;
-    let header_height = if several { 3 } else { 2 };
+    state.refresh(fleet);
+    let header_height = if state.panes.len() > 1 { 3 } else { 2 };
     let layout = Layout::vertical([Constraint::Length(header_height), Constraint::Min(0), Constraint::Length(1)]);
     let [header, body, footer] = layout.areas(area);
-    if let Some(pane) = state.panes.get_mut(state.active) {
-        pane.refresh();
-    }
-    header::draw(frame, header, state, now);
+    let Some(member) = state.active.and_then(|id| fleet.member(id)) else { return };
+    let live = Snapshot::new(fleet, member);
+    let frozen = state.pane().and_then(|pane| pane.frozen.as_ref()).map(|frozen| Arc::clone(&frozen.member));
+    let shown = Snapshot::new(fleet, frozen.as_deref().unwrap_or(member));
+    let (live, target) = (live.target(Criteria::default(), now), shown.target(Criteria::default(), now));
+    let theme = state.theme;
+    header::draw(frame, header, state, fleet, &header::Targets { live: &live, shown: &target, now });
     footer::draw(frame, footer, state);
     if let Some(help) = &mut state.help {
         help.show(help::page(theme, body.width), usize::from(body.height));
         return draw_reader(frame, body, &theme, help);
     }
-    if let Some(pane) = state.panes.get_mut(state.active) {
-        draw_pane(frame, body, pane, &theme);
+    if let Some(pane) = state.pane_mut() {
+        let look = Look { shown: &shown, target: &target, connection: &live.connection, theme: &theme };
+        draw_pane(frame, body, pane, &look);
     }
 }
 
-fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, theme: &Theme) {
+fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>) {
     let mut area = area;
-    let never = pane.shown().updates() == 0;
+    let never = look.target.updates == 0;
     if !never || pane.root != Root::Findings {
-        let banner = notice::banner(pane.live(), theme, area.width);
+        let banner = notice::banner(look.connection, look.theme, area.width);
         let height = u16::try_from(banner.len()).unwrap_or(u16::MAX).min(area.height / 2);
         let [above, below] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
         frame.render_widget(Paragraph::new(Text::from(banner)), above);
         area = below;
     }
-    let height = usize::from(area.height);
-    if let Some(about) = pane.pages.last().map(|page| page.about.clone()) {
-        let page = page(&Look { diagnosis: pane.shown(), theme }, &about, area.width);
-        if let Some(open) = pane.pages.last_mut() {
-            open.reader.show(page, height);
-            draw_reader(frame, area, theme, &open.reader);
-        }
-        return;
+    if let Some(visit) = pane.visits.last_mut() {
+        visit.reader.show(page(look, &visit.link, area.width), usize::from(area.height));
+        return draw_reader(frame, area, look.theme, &visit.reader);
     }
     match pane.root {
-        Root::Findings => list::findings(frame, area, pane, theme),
-        Root::Tasks => list::tasks(frame, area, pane, theme),
-        Root::Resources => list::resources(frame, area, pane, theme),
+        Root::Findings => list::findings(frame, area, &mut pane.findings, look),
+        Root::Tasks => list::draw(frame, area, &mut pane.tasks, &list::Rows::of("task"), look),
+        Root::Resources => list::draw(frame, area, &mut pane.resources, &list::Rows::of("resource"), look),
     }
 }
 
 /// The page about something.
-fn page(look: &Look<'_>, about: &About, width: u16) -> Finished<About> {
-    let mut page = Page::new(*look.theme, usize::from(width));
-    match about {
-        About::Finding(key) => finding::write(&mut page, look.diagnosis, key),
-        About::Task(key) => task::write(&mut page, look.diagnosis, *key),
-        About::Resource(key) => resource::write(&mut page, look.diagnosis, *key),
+fn page(look: &Look<'_>, link: &Link, width: u16) -> Page<Link> {
+    let mut draft = Draft::new(*look.theme, usize::from(width));
+    match link {
+        Link::Finding(key) => finding::write(&mut draft, look.shown, key),
+        Link::Task(key) => task::write(&mut draft, look.shown, *key),
+        Link::Site(key) => site::write(&mut draft, look.shown, *key),
+        Link::Resource(key) => resource::write(&mut draft, look.shown, *key),
     }
-    page.finish()
+    draft.finish()
 }
 
 /// Draws the part of a page that is on the screen, and says in its corner whether there is more.
@@ -106,4 +122,9 @@ fn draw_reader<L: Clone + PartialEq>(frame: &mut Frame<'_>, area: Rect, theme: &
     let width = u16::try_from(more.len()).unwrap_or(u16::MAX).min(area.width);
     let corner = Rect::new(area.right() - width, area.bottom().saturating_sub(1), width, 1.min(area.height));
     frame.render_widget(Paragraph::new(Line::styled(more, theme.dim())), corner);
+}
+
+/// A text, or what is said where it is not known.
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
 }

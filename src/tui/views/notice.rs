@@ -3,83 +3,75 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use crate::detect::detectors::DETECTORS;
-use crate::diagnosis::{Diagnosis, Ended, Status};
-use crate::tui::format::{count, whole};
-use crate::tui::state::About;
+use crate::diagnosis::Verdict;
+use crate::report::Link;
+use crate::report::connection::{ConnectionState, ConnectionView};
+use crate::report::target::TargetView;
 use crate::tui::theme::Theme;
-use crate::tui::widgets::page::Page;
+use crate::tui::widgets::page::Draft;
 use crate::words;
 
 /// Lines over every view about a connection that is not as it should be; none if all is well.
-pub(super) fn banner(diagnosis: &Diagnosis, theme: &Theme, width: u16) -> Vec<Line<'static>> {
-    let mut page: Page<()> = Page::new(*theme, usize::from(width));
-    if let Some(sentence) = trouble(diagnosis) {
-        page.text(&sentence, theme.bad());
+pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> Vec<Line<'static>> {
+    let mut draft: Draft<()> = Draft::new(*theme, usize::from(width));
+    match connection.state {
+        ConnectionState::Lost => draft.text(&format!("Not connected. {}", connection.sentence), theme.bad()),
+        ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
+        ConnectionState::Resolving
+        | ConnectionState::Dialing
+        | ConnectionState::Waiting
+        | ConnectionState::Live
+        | ConnectionState::Quiet
+        | ConnectionState::Ended => {}
     }
-    page.finish().lines
-}
-
-fn trouble(diagnosis: &Diagnosis) -> Option<String> {
-    match (diagnosis.ended(), diagnosis.status()) {
-        (Some(Ended::Truncated { reason }), _) => Some(reason.clone()),
-        (Some(Ended::Complete), _) => None,
-        (None, Status::Lost { reason, .. }) => Some(format!("Not connected. {reason}")),
-        (None, Status::Live) if diagnosis.model().quality().paused => Some(
-            "The target's feed is paused by one of its clients, so what is shown is old. It goes on when that client resumes it; \
-             in tokio-console that is the space bar."
-                .to_owned(),
-        ),
-        _ => None,
-    }
+    draft.finish().lines
 }
 
 /// The view of findings while there are none.
-pub(super) fn no_findings(page: &mut Page<About>, diagnosis: &Diagnosis) {
-    if diagnosis.updates() == 0 {
-        return waiting(page, diagnosis);
+pub(super) fn no_findings(draft: &mut Draft<Link>, target: &TargetView) {
+    let theme = draft.theme();
+    if target.updates == 0 {
+        return waiting(draft, &target.connection);
     }
-    let theme = page.theme();
-    let model = diagnosis.model();
-    let observed = diagnosis.engine().observed();
-    page.text("Nothing was found so far.", theme.good());
-    page.text(
-        &format!(
-            "{} and {} have been watched for {}, in {}, by {} detectors.",
-            count(whole(model.tasks().len()), "task"),
-            count(whole(model.resources().len()), "resource"),
-            words::duration(observed),
-            count(diagnosis.updates(), "update"),
-            DETECTORS.len(),
-        ),
-        Style::new(),
+    let is_judged = target.verdict.verdict != Verdict::Inconclusive;
+    draft.text("No findings yet.", if is_judged { theme.good() } else { theme.strong() });
+    if !is_judged {
+        let reasons = target.verdict.reasons_in_words();
+        draft.text(&format!("That does not mean healthy: {reasons}."), theme.bad());
+    }
+    let watched = format!(
+        "Watched {} and {} for {} ({}, {}).",
+        words::count(target.tasks, "task"),
+        words::count(target.resources, "resource"),
+        words::duration(target.watched),
+        words::count(target.updates, "update"),
+        words::count(target.warm_up.detectors, "detector"),
     );
-    let later = diagnosis.not_evaluated();
-    if !later.is_empty() {
-        let text = format!("These look further back than that, and have not judged yet: {}.", later.join(", "));
-        page.text(&text, theme.dim());
+    draft.text(&watched, Style::new());
+    if let Some(sentence) = target.attachment.sentence() {
+        draft.text(&sentence, theme.bad());
+    }
+    if let Some(sentence) = target.warm_up.sentence() {
+        draft.text(&sentence, theme.dim());
     }
 }
 
 /// The first screen, before anything is known.
-fn waiting(page: &mut Page<About>, diagnosis: &Diagnosis) {
-    let theme = page.theme();
-    let target = diagnosis.target();
-    match (diagnosis.ended(), diagnosis.status()) {
-        (Some(Ended::Complete), _) => page.text(&format!("The recording {target} holds no updates."), theme.bad()),
-        (Some(Ended::Truncated { reason }), _) => page.text(reason, theme.bad()),
-        (None, Status::Resolving) => page.text(&format!("Looking up the address of {target}."), Style::new()),
-        (None, Status::Dialing) => page.text(&format!("Connecting to {target}."), Style::new()),
-        (None, Status::Live) => page.text(
-            &format!(
-                "Connected to {target}. Waiting for its first update; it sends one every publish interval, usually 1 s."
-            ),
-            Style::new(),
-        ),
-        (None, Status::Lost { reason, .. }) => {
-            page.text("Not connected.", theme.bad());
-            page.text(reason, Style::new());
-            page.text("The next attempt is made by itself; the line at the top counts down to it.", theme.dim());
+fn waiting(draft: &mut Draft<Link>, connection: &ConnectionView) {
+    let theme = draft.theme();
+    match connection.state {
+        ConnectionState::Ended => draft.text("The recording contains no updates.", theme.bad()),
+        ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
+        ConnectionState::Lost => {
+            draft.text("Not connected.", theme.bad());
+            draft.text(&connection.sentence, Style::new());
+            draft.text("It is retried automatically; the top line counts down.", theme.dim());
         }
+        ConnectionState::Resolving
+        | ConnectionState::Dialing
+        | ConnectionState::Waiting
+        | ConnectionState::Live
+        | ConnectionState::Quiet
+        | ConnectionState::Paused => draft.text(&connection.sentence, Style::new()),
     }
 }

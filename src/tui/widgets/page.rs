@@ -14,7 +14,7 @@ const WIDEST: usize = 120;
 
 /// A page that is being written. All text is made fit for the screen here.
 #[derive(Debug)]
-pub struct Page<L> {
+pub struct Draft<L> {
     theme: Theme,
     width: usize,
     lines: Vec<Line<'static>>,
@@ -22,8 +22,8 @@ pub struct Page<L> {
     links: Vec<(std::ops::Range<usize>, L)>,
 }
 
-impl<L> Page<L> {
-    /// An empty page for so many cells.
+impl<L> Draft<L> {
+    /// An empty page of a width in cells.
     pub fn new(theme: Theme, width: usize) -> Self {
         Self { theme, width: width.clamp(1, WIDEST), lines: Vec::new(), links: Vec::new() }
     }
@@ -105,20 +105,20 @@ impl<L> Page<L> {
     }
 
     /// The finished page.
-    pub fn finish(self) -> Finished<L> {
-        Finished { lines: self.lines, links: self.links }
+    pub fn finish(self) -> Page<L> {
+        Page { lines: self.lines, links: self.links }
     }
 }
 
 /// A page to be shown.
 #[derive(Debug)]
-pub struct Finished<L> {
+pub struct Page<L> {
     /// Its lines, as wide as asked for.
     pub lines: Vec<Line<'static>>,
     links: Vec<(std::ops::Range<usize>, L)>,
 }
 
-impl<L> Default for Finished<L> {
+impl<L> Default for Page<L> {
     fn default() -> Self {
         Self { lines: Vec::new(), links: Vec::new() }
     }
@@ -127,7 +127,7 @@ impl<L> Default for Finished<L> {
 /// Which part of a page is on the screen, and which of its links is selected.
 #[derive(Debug)]
 pub struct Reader<L> {
-    page: Finished<L>,
+    page: Page<L>,
     offset: usize,
     height: usize,
     selected: Option<usize>,
@@ -135,16 +135,16 @@ pub struct Reader<L> {
 
 impl<L> Default for Reader<L> {
     fn default() -> Self {
-        Self { page: Finished::default(), offset: 0, height: 1, selected: None }
+        Self { page: Page::default(), offset: 0, height: 1, selected: None }
     }
 }
 
 impl<L: Clone + PartialEq> Reader<L> {
     /// Shows a new state of the page. The selection follows its link.
-    pub fn show(&mut self, page: Finished<L>, height: usize) {
+    pub fn show(&mut self, page: Page<L>, height: usize) {
         let target = self.target().cloned();
         self.page = page;
-        // The last line tells that there is more.
+        // The last line says that there is more.
         let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
         self.height = room.max(1);
         let leads_there = |index: &usize| Some(&self.page.links[*index].1) == target.as_ref();
@@ -190,7 +190,7 @@ impl<L: Clone + PartialEq> Reader<L> {
         }
     }
 
-    /// Moves by so many screens.
+    /// Moves by a number of screens.
     pub fn page(&mut self, pages: isize) {
         let height = isize::try_from(self.height).unwrap_or(isize::MAX);
         self.scroll(pages.saturating_mul(height));
@@ -236,8 +236,8 @@ impl<L: Clone + PartialEq> Reader<L> {
 mod tests {
     use super::*;
 
-    fn page(links: &[u32], lines: usize) -> Finished<u32> {
-        let mut page = Page::new(Theme::new(true, true), 20);
+    fn page(links: &[u32], lines: usize) -> Page<u32> {
+        let mut page = Draft::new(Theme::new(true, true), 20);
         for line in 0..lines {
             page.text(&format!("line {line}"), Style::new());
         }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn text_is_made_harmless_and_fits() {
-        let mut page: Page<u32> = Page::new(Theme::new(true, true), 12);
+        let mut page: Draft<u32> = Draft::new(Theme::new(true, true), 12);
         page.field("name\u{1b}[2J", "evil\nname that is long");
         page.grid(&["a", "b"], &[vec!["\r".repeat(9), "x".into()]]);
         page.heading("a heading that is long");

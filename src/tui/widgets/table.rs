@@ -7,8 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Row, Table};
 use unicode_width::UnicodeWidthStr;
 
-use super::text::{Cut, cut};
-use crate::tui::format::cells;
+use super::text::{Cut, cells, cut};
 use crate::tui::theme::Theme;
 
 /// One column of a table.
@@ -63,9 +62,9 @@ impl<C> Column<C> {
 /// The width of a column.
 #[derive(Debug, Clone, Copy)]
 pub enum Width {
-    /// So many cells.
+    /// This many cells.
     Fixed(u16),
-    /// At least so many cells, and a share of those that are left.
+    /// At least this many cells, and a share of those that are left.
     Flexible {
         /// The fewest cells that are of use.
         least: u16,
@@ -112,7 +111,7 @@ impl Cell {
     }
 }
 
-/// The columns that fit into so many cells, with their widths.
+/// The columns that fit into a width, with their own.
 pub fn fit<C: Copy>(columns: &[Column<C>], width: u16) -> Vec<(Column<C>, u16)> {
     let mut kept: Vec<Column<C>> = columns.to_vec();
     let needed = |kept: &[Column<C>]| {

@@ -11,6 +11,11 @@ pub enum Cut {
     End,
 }
 
+/// A length in cells of a terminal.
+pub fn cells(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}
+
 /// `text` in at most `width` cells.
 pub fn cut(text: &str, width: usize, end: Cut, ellipsis: &str) -> String {
     if text.width() <= width {
@@ -44,12 +49,33 @@ fn head(text: &str, width: usize) -> &str {
     &text[..past.map_or(text.len(), |(index, _)| index)]
 }
 
+/// Units that stay on the line of their number.
+const UNITS: [&str; 10] = ["s", "ms", "µs", "us", "%", "B", "kB", "MB", "GB", "MiB"];
+
+/// The words of a text; a number and its unit are one.
+fn words(text: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = Vec::new();
+    let mut from = 0;
+    for word in text.split(' ') {
+        let to = from + word.len();
+        let is_unit = UNITS.contains(&word.trim_end_matches(['.', ',', ';', ':', ')']));
+        match words.last_mut() {
+            Some(number) if is_unit && number.ends_with(|it: char| it.is_ascii_digit()) => {
+                *number = &text[from - 1 - number.len()..to];
+            }
+            _ => words.push(&text[from..to]),
+        }
+        from = to + 1;
+    }
+    words
+}
+
 /// `text` in lines of at most `width` cells, broken between words, or inside a word that is wider than a line.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for mut word in text.split(' ') {
+    for mut word in words(text) {
         if !line.is_empty() && line.width() + 1 + word.width() <= width {
             line.push(' ');
             line.push_str(word);
@@ -63,8 +89,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
                 "" => &word[..word.chars().next().map_or(0, char::len_utf8)],
                 part => part,
             };
-            lines.push(part.to_owned());
-            word = &word[part.len()..];
+            lines.push(part.trim_end().to_owned());
+            word = word[part.len()..].trim_start();
         }
         line.push_str(word);
     }
@@ -92,6 +118,8 @@ mod tests {
     fn lines_break_between_words() {
         assert_eq!(wrap("a task waits for itself", 10), ["a task", "waits for", "itself"]);
         assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("for 10.0 s (36 %), it", 8), ["for", "10.0 s", "(36 %),", "it"]);
+        assert_eq!(wrap("10 s", 3), ["10", "s"]);
         assert_eq!(wrap("", 5), [""]);
         assert_eq!(wrap("漢字", 1), ["漢", "字"]);
     }

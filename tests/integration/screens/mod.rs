@@ -2,7 +2,7 @@
 
 mod service;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
@@ -12,10 +12,11 @@ use ratatui::style::Modifier;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::Diagnosis;
 use tokio_canary::feed::{Arrived, FeedEvent, Status};
+use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
-use tokio_canary::tui::state::UiState;
+use tokio_canary::tui::state::{Pane, UiState};
 use tokio_canary::tui::theme::Theme;
-use tokio_canary::tui::update::Effect;
+use tokio_canary::tui::update::{Effect, Surroundings};
 
 use self::service::Service;
 
@@ -23,6 +24,9 @@ use self::service::Service;
 struct Session {
     terminal: Terminal<TestBackend>,
     state: UiState,
+    fleet: Fleet,
+    /// The target behind which the service is.
+    target: TargetId,
     service: Service,
 }
 
@@ -33,12 +37,17 @@ impl Session {
 
     fn with_theme(width: u16, height: u16, theme: Theme) -> Self {
         let terminal = Terminal::new(TestBackend::new(width, height)).expect("a buffer is a terminal");
-        let state = UiState::new(vec![diagnosis("http://127.0.0.1:6669")], theme);
-        Self { terminal, state, service: Service::default() }
+        let mut fleet = Fleet::default();
+        let target = fleet.join(diagnosis("http://127.0.0.1:6669"));
+        Self { terminal, state: UiState::new(theme), fleet, target, service: Service::default() }
     }
 
     fn apply(&mut self, arrived: Arrived) {
-        self.state.apply(0, arrived);
+        self.fleet.apply(self.target, arrived);
+    }
+
+    fn pane(&self) -> &Pane {
+        &self.state.panes[&self.target]
     }
 
     fn connect(&mut self) {
@@ -68,18 +77,22 @@ impl Session {
                 word => word.chars().map(KeyCode::Char).collect(),
             };
             for code in codes {
-                self.draw();
-                let width = self.terminal.backend().buffer().area.width;
-                last = self.state.press(KeyEvent::new(code, KeyModifiers::NONE), width, self.service.now());
+                last = self.press(KeyEvent::new(code, KeyModifiers::NONE));
             }
         }
         last
     }
 
+    fn press(&mut self, key: KeyEvent) -> Option<Effect> {
+        self.draw();
+        let width = self.terminal.backend().buffer().area.width;
+        self.state.press(key, Surroundings { fleet: &self.fleet, width, now: self.service.now() })
+    }
+
     fn draw(&mut self) {
         let now = self.service.now();
         self.terminal
-            .draw(|frame| tokio_canary::tui::draw(frame, &mut self.state, now))
+            .draw(|frame| tokio_canary::tui::draw(frame, &mut self.state, &self.fleet, now))
             .expect("a buffer can be drawn on");
     }
 
@@ -104,9 +117,9 @@ fn diagnosis(target: &str) -> Diagnosis {
 }
 
 fn lost(seconds: u64) -> Status {
-    let reason = "Nothing listens at http://127.0.0.1:6669 (connection refused). Is the service running? A service can be watched if \
-                  console-subscriber is in its Cargo.toml, `console_subscriber::init()` is the first thing in its main, tokio's \
-                  feature `tracing` is on, and it is built with RUSTFLAGS=\"--cfg tokio_unstable\".";
+    let reason = "Nothing is listening at http://127.0.0.1:6669 (connection refused). Is the service running? To instrument a service, \
+                  add console-subscriber to its Cargo.toml, call `console_subscriber::init()` first in its main, turn on tokio's \
+                  feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\".";
     Status::Lost { reason: reason.to_owned(), retry_at: service::at(0) + Duration::from_secs(seconds) }
 }
 
@@ -151,9 +164,9 @@ fn the_first_screen_says_what_is_waited_for() {
     assert_snapshot!("connecting", session.screen());
     let dialing = session.service.status(Status::Dialing);
     session.apply(dialing);
-    assert!(session.screen().contains("Connecting to http://127.0.0.1:6669."));
+    assert!(session.screen().contains("Connecting."));
     session.connect();
-    assert!(session.screen().contains("Waiting for its first update"));
+    assert!(session.screen().contains("waiting for the first update"));
 }
 
 #[test]
@@ -231,11 +244,15 @@ fn a_task_has_a_page_with_its_wait_chain_and_links() {
 #[test]
 fn the_details_of_the_task_on_the_screen_are_wanted() {
     let mut session = sick(80, 45);
-    assert!(!session.state.wanted(0).contains(&7));
+    let span = |session: &Session| {
+        let key = session.state.open_task(session.target)?;
+        session.fleet.member(session.target)?.diagnosis().span_of(key)
+    };
+    assert_eq!(span(&session), None);
     session.keys("t enter");
-    assert!(session.state.wanted(0).contains(&7));
+    assert_eq!(span(&session), Some(7));
     session.keys("esc");
-    assert!(!session.state.wanted(0).contains(&7));
+    assert_eq!(span(&session), None);
 }
 
 #[test]
@@ -253,7 +270,18 @@ fn the_help_lists_every_key() {
     session.keys("?");
     assert_snapshot!("help", session.screen());
     session.keys("esc");
-    assert!(!session.screen().contains("this help"));
+    assert!(!session.screen().contains("show this help"));
+}
+
+#[test]
+fn keys_may_come_faster_than_frames() {
+    let mut session = sick(80, 24);
+    session.draw();
+    for code in [KeyCode::Char('t'), KeyCode::Enter] {
+        let around = Surroundings { fleet: &session.fleet, width: 80, now: session.service.now() };
+        session.state.press(KeyEvent::new(code, KeyModifiers::NONE), around);
+    }
+    assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
 }
 
 #[test]
@@ -262,13 +290,13 @@ fn a_filter_is_live_and_can_be_cleared() {
     session.keys("t / BANK");
     assert_snapshot!("filtering", session.screen());
     session.keys("enter");
-    assert_eq!(session.state.panes[0].tasks.list.len(), 2);
+    assert_eq!(session.pane().tasks.list.len(), 2);
     session.keys("esc");
     session.draw();
-    assert_eq!(session.state.panes[0].tasks.list.len(), 4);
+    assert_eq!(session.pane().tasks.list.len(), 4);
     session.keys("/ acme enter");
     session.draw();
-    assert_eq!(session.state.panes[0].tasks.list.len(), 4);
+    assert_eq!(session.pane().tasks.list.len(), 4);
 }
 
 #[test]
@@ -345,7 +373,7 @@ fn a_feed_that_withholds_something_says_so_on_top() {
     session.apply(resumed);
     let quiet = session.service.event(FeedEvent::Quiet(Duration::from_secs(7)));
     session.apply(quiet);
-    assert!(session.screen().contains("QUIET for 7.0s"), "{}", session.screen());
+    assert!(session.screen().contains("QUIET for 7.0 s"), "{}", session.screen());
     let Arrived { event: FeedEvent::Update(mut update), .. } = session.service.tick() else { panic!("an update") };
     update.lag = Some(Duration::from_secs(3));
     update.message.task_update.get_or_insert_default().dropped_events = 5;
@@ -358,31 +386,62 @@ fn a_feed_that_withholds_something_says_so_on_top() {
 #[test]
 fn several_targets_have_a_tab_each() {
     let mut session = sick(80, 24);
-    session.state = UiState::new(
-        vec![diagnosis("http://127.0.0.1:6669"), diagnosis("unix:/run/other.sock")],
-        Theme::new(true, true),
-    );
-    session.service = Service::default();
-    fall_ill(&mut session);
+    let other = session.fleet.join(diagnosis("unix:/run/other.sock"));
     assert_snapshot!("targets", session.screen());
     session.keys("tab");
-    assert!(session.screen().contains("Looking up the address of unix:/run/other.sock."), "{}", session.screen());
+    assert!(session.screen().contains("Looking up the address."), "{}", session.screen());
     session.keys("tab");
     assert!(session.screen().contains("deadlock"));
+    session.keys("tab");
+    session.fleet.leave(other);
+    assert!(session.screen().contains("deadlock"), "the view of a target that left gives way to another");
+}
+
+#[test]
+fn a_finding_on_two_targets_says_so() {
+    let mut session = sick(80, 45);
+    let first = session.target;
+    session.target = session.fleet.join(diagnosis("unix:/run/other.sock"));
+    session.keys("enter");
+    assert!(session.screen().contains("on 1 of 2 targets: http://127.0.0.1:6669"), "{}", session.screen());
+    session.service = Service::starting_at(60_000);
+    fall_ill(&mut session);
+    let shared = session.fleet.findings();
+    let members = |detector: &str| {
+        let of = shared.iter().find(|it| it.members.iter().all(|(_, finding)| finding.detector.id == detector));
+        of.map(|it| it.members.iter().map(|(member, _)| member.id()).collect::<Vec<_>>())
+    };
+    assert_eq!(shared.len(), 2, "one finding each, whichever target has it");
+    assert_eq!(members("deadlock"), Some(vec![first, session.target]), "the older problem comes first");
+    let opened = |member: &Member| member.journal().filter(|it| it.finding.is_shown()).count();
+    assert_eq!(session.fleet.members().map(opened).collect::<Vec<_>>(), [2, 2]);
+    assert!(session.screen().contains("on 2 of 2 targets"), "{}", session.screen());
+}
+
+#[test]
+fn a_spawn_site_has_a_page_with_its_tasks() {
+    let mut session = sick(80, 45);
+    session.keys("t enter G enter");
+    assert_snapshot!("site", session.screen());
+    session.keys("enter");
+    assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
 }
 
 #[test]
 fn without_unicode_the_screen_is_ascii() {
-    let mut session = Session::with_theme(60, 20, Theme::new(false, false));
+    let mut session = Session::with_theme(60, 40, Theme::new(false, false));
     fall_ill(&mut session);
     session.service.spawn(50, "größe", "src/ü.rs", 1);
     session.tick(1);
+    let mut all = String::new();
     for keys in ["f", "enter", "t", "enter", "r", "enter", "?"] {
         session.keys(keys);
         session.draw();
         let screen = session.terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect::<String>();
         assert!(screen.is_ascii(), "{screen}");
+        all += &screen;
     }
+    assert!(all.contains("500 us") && all.contains("critical - proof"), "{all}");
 }
 
 #[test]
@@ -421,7 +480,7 @@ fn quitting_and_suspending_are_left_to_the_loop() {
     let mut session = sick(80, 24);
     assert_eq!(session.keys("q"), Some(Effect::Quit));
     let key = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
-    assert_eq!(session.state.press(key, 80, SystemTime::UNIX_EPOCH), Some(Effect::Suspend));
+    assert_eq!(session.press(key), Some(Effect::Suspend));
     session.keys("/");
     assert_eq!(session.keys("q"), None, "a letter of the filter");
 }

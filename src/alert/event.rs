@@ -1,0 +1,124 @@
+//! What sinks get: events while a run lasts, and a summary at its end. Each is complete in itself and created once for all sinks.
+
+use std::time::SystemTime;
+
+use crate::fleet::{Change, Fleet, Member, Step};
+use crate::report::Snapshot;
+use crate::report::connection::ConnectionView;
+use crate::report::finding::FindingView;
+use crate::report::target::QualityView;
+use crate::report::verdict::VerdictView;
+
+/// Something that happened to a target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The target, as the user named it.
+    pub target: String,
+    /// When: for a finding by the target's clock, otherwise by ours.
+    pub at: SystemTime,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen to a target.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// It is watched from now on.
+    Hello,
+    /// The connection to it changed, or its feed ended.
+    Connection(ConnectionView),
+    /// It is not watched any more.
+    Left,
+    /// What its feed withholds changed.
+    Quality(QualityView),
+    /// A finding opened, changed or was resolved.
+    Finding(Box<FindingView>),
+    /// Everything still works.
+    Heartbeat {
+        /// How many tasks are alive.
+        tasks: usize,
+        /// How many findings there are.
+        findings: usize,
+    },
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// What each target came to.
+    pub targets: Vec<TargetSummary>,
+    /// The exit code of the run.
+    pub exit_code: u8,
+    /// Whether the run was asked for a verdict. If not, its exit code says nothing about the targets.
+    pub is_verdict: bool,
+}
+
+/// What a target came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSummary {
+    /// The target, as the user named it.
+    pub target: String,
+    /// When the last event arrived from it, or else when the run ended.
+    pub at: SystemTime,
+    /// What it came to.
+    pub verdict: VerdictView,
+}
+
+impl Event {
+    /// The events that a step means.
+    pub(super) fn of(step: &Step, fleet: &Fleet) -> Vec<Self> {
+        match step {
+            Step::Joined(target) => {
+                fleet.member(*target).map(|it| Self::now(it, EventKind::Hello)).into_iter().collect()
+            }
+            Step::Arrived { target, at, changes } => match fleet.member(*target) {
+                Some(member) => changes.iter().map(|change| Self::changed(fleet, member, *at, change)).collect(),
+                None => Vec::new(),
+            },
+            Step::Closed(_) => Vec::new(),
+            Step::Left(member) => vec![Self::now(member, EventKind::Left)],
+        }
+    }
+
+    /// One for every target, to say that everything still works.
+    pub(super) fn heartbeats(fleet: &Fleet) -> Vec<Self> {
+        let heartbeat = |member: &Member| {
+            let (tasks, findings) = Snapshot::new(fleet, member).activity();
+            Self::now(member, EventKind::Heartbeat { tasks, findings })
+        };
+        fleet.members().map(heartbeat).collect()
+    }
+
+    fn changed(fleet: &Fleet, member: &Member, at: SystemTime, change: &Change) -> Self {
+        let (at, kind) = match change {
+            Change::Connection => (at, EventKind::Connection(ConnectionView::of(member.diagnosis(), at))),
+            Change::Quality => (at, EventKind::Quality(QualityView::of(member.diagnosis()))),
+            Change::Finding(transition) => {
+                let view = Snapshot::new(fleet, member).transition(transition);
+                (transition.at.system_time(), EventKind::Finding(Box::new(view)))
+            }
+        };
+        Self { target: member.diagnosis().target().to_owned(), at, kind }
+    }
+
+    fn now(member: &Member, kind: EventKind) -> Self {
+        Self { target: member.diagnosis().target().to_owned(), at: last_heard(member), kind }
+    }
+}
+
+impl Summary {
+    /// A summary of a run.
+    pub fn new(targets: Vec<(&Member, VerdictView)>, exit_code: u8, is_verdict: bool) -> Self {
+        let target = |(member, verdict): (&Member, VerdictView)| TargetSummary {
+            target: member.diagnosis().target().to_owned(),
+            at: last_heard(member),
+            verdict,
+        };
+        Self { targets: targets.into_iter().map(target).collect(), exit_code, is_verdict }
+    }
+}
+
+/// When the last event arrived from a target; in a replay that is long ago.
+fn last_heard(member: &Member) -> SystemTime {
+    member.diagnosis().arrived().unwrap_or_else(SystemTime::now)
+}

@@ -1,0 +1,20 @@
+//! Where alerts go.
+
+use std::io;
+
+use super::event::{Event, Summary};
+
+/// An output of a run. It lives on a thread of its own and may block there: what it does not take in time is counted and dropped.
+pub trait Sink: Send {
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// It cannot take any more. A broken pipe means that the reader has left, which is its right.
+    fn take(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Takes the summary of the run, which is the last it gets.
+    ///
+    /// # Errors
+    /// It cannot take it.
+    fn finish(&mut self, summary: &Summary) -> io::Result<()>;
+}

@@ -1,0 +1,298 @@
+//! Several targets: a diagnosis each, what became of their findings lately, and which findings they share.
+//!
+//! Whatever happens is a [`Step`]; front ends take steps in and look at the fleet for the rest.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::detect::finding::{Finding, Transition};
+use crate::diagnosis::{Arrived, Diagnosis, Ended, Status, Withheld};
+
+/// Transitions of one target that are kept.
+const JOURNAL: usize = 200;
+
+/// A target of a fleet: never reused, as targets come and go while a run lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(u32);
+
+/// Something that happened in a fleet.
+#[derive(Debug)]
+pub enum Step {
+    /// A target is watched from now on.
+    Joined(TargetId),
+    /// Something arrived from a target.
+    Arrived {
+        /// Which one.
+        target: TargetId,
+        /// When, by our clock; in a replay, when it reached the recorder.
+        at: SystemTime,
+        /// What is different now, besides what the model knows; often nothing.
+        changes: Vec<Change>,
+    },
+    /// Nothing more comes from a target. What is known of it stays.
+    Closed(TargetId),
+    /// A target is not watched any more; this was its last state.
+    Left(Box<Member>),
+}
+
+/// What an event changed that is worth saying.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// The connection, or how the feed ended.
+    Connection,
+    /// What the feed withholds.
+    Quality,
+    /// A finding opened, changed or was resolved.
+    Finding(Arc<Transition>),
+}
+
+/// One target of a fleet.
+#[derive(Debug, Clone)]
+pub struct Member {
+    id: TargetId,
+    diagnosis: Diagnosis,
+    journal: VecDeque<Arc<Transition>>,
+    /// Rises with everything that arrives.
+    revision: u64,
+    /// What was last said of the connection.
+    announced: Option<Connection>,
+    withheld: Vec<Withheld>,
+}
+
+impl Member {
+    /// Which target it is.
+    pub fn id(&self) -> TargetId {
+        self.id
+    }
+
+    /// What is known of it.
+    pub fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+
+    /// What became of its findings lately, oldest first.
+    pub fn journal(&self) -> impl DoubleEndedIterator<Item = &Transition> {
+        self.journal.iter().map(AsRef::as_ref)
+    }
+
+    /// A number that changes whenever something has arrived.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The confirmed finding of a class that is present now, unless another explains it.
+    fn finding(&self, fingerprint: &str) -> Option<&Finding> {
+        self.diagnosis.engine().findings().find(|it| it.fingerprint == fingerprint && it.is_shown())
+    }
+
+    fn apply(&mut self, arrived: Arrived) -> Vec<Change> {
+        self.revision += 1;
+        let mut changes = Vec::new();
+        for transition in self.diagnosis.apply(arrived).into_iter().map(Arc::new) {
+            if self.journal.len() == JOURNAL {
+                self.journal.pop_front();
+            }
+            self.journal.push_back(Arc::clone(&transition));
+            changes.push(Change::Finding(transition));
+        }
+        let connection = Connection::of(&self.diagnosis);
+        if connection.is_change_from(self.announced.as_ref()) {
+            self.announced = Some(connection);
+            changes.push(Change::Connection);
+        }
+        let withheld = self.diagnosis.withheld();
+        if withheld != self.withheld {
+            self.withheld = withheld;
+            changes.push(Change::Quality);
+        }
+        changes
+    }
+}
+
+/// The connection of a target, as far as a change of it is worth saying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Connection {
+    Connecting,
+    Live,
+    Lost(String),
+    Ended(Ended),
+}
+
+impl Connection {
+    fn of(diagnosis: &Diagnosis) -> Self {
+        match (diagnosis.ended(), diagnosis.status()) {
+            (Some(ended), _) => Self::Ended(ended.clone()),
+            (None, Status::Resolving | Status::Dialing) => Self::Connecting,
+            (None, Status::Live) => Self::Live,
+            (None, Status::Lost { reason, .. }) => Self::Lost(reason.clone()),
+        }
+    }
+
+    /// Every attempt connects again: that is worth saying only once.
+    fn is_change_from(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| before != self && *self != Self::Connecting)
+    }
+}
+
+/// One finding of one or more targets.
+#[derive(Debug, Clone)]
+pub struct SharedFinding<'a> {
+    /// The targets that have it, and how each of them does; the worst first.
+    pub members: Vec<(&'a Member, &'a Finding)>,
+}
+
+/// The targets that are watched.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    members: BTreeMap<TargetId, Member>,
+    next: u32,
+}
+
+impl Fleet {
+    /// Takes a target in.
+    pub fn join(&mut self, diagnosis: Diagnosis) -> TargetId {
+        let id = TargetId(self.next);
+        self.next += 1;
+        let (journal, withheld) = (VecDeque::new(), Vec::new());
+        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, withheld });
+        id
+    }
+
+    /// Lets a target go, and returns its last state.
+    pub fn leave(&mut self, target: TargetId) -> Option<Member> {
+        self.members.remove(&target)
+    }
+
+    /// Takes in what a target's feed delivered. What comes from a target that is gone changes nothing.
+    pub fn apply(&mut self, target: TargetId, arrived: Arrived) -> Step {
+        let at = arrived.at;
+        let changes = self.members.get_mut(&target).map(|member| member.apply(arrived)).unwrap_or_default();
+        Step::Arrived { target, at, changes }
+    }
+
+    /// A target, unless it is gone.
+    pub fn member(&self, target: TargetId) -> Option<&Member> {
+        self.members.get(&target)
+    }
+
+    /// The targets, in the order in which they joined.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// All confirmed findings that are not explained by others, those of one class as one, in the order in which they are read.
+    pub fn findings(&self) -> Vec<SharedFinding<'_>> {
+        let mut classes: BTreeMap<&str, Vec<(&Member, &Finding)>> = BTreeMap::new();
+        for member in self.members() {
+            for finding in member.diagnosis.findings() {
+                classes.entry(&finding.fingerprint).or_default().push((member, finding));
+            }
+        }
+        // Clocks of different targets cannot be compared, ages can.
+        let rank = |(member, finding): &(&Member, &Finding)| {
+            (finding.urgency(), Reverse(member.diagnosis.now().since(finding.since)))
+        };
+        let mut shared: Vec<_> = classes.into_values().collect();
+        shared.iter_mut().for_each(|members| members.sort_by_key(rank));
+        shared.sort_by_key(|members| members.first().map(rank));
+        shared.into_iter().map(|members| SharedFinding { members }).collect()
+    }
+
+    /// The targets that have a finding of this class now.
+    pub fn sharing<'a>(&'a self, fingerprint: &'a str) -> impl Iterator<Item = &'a Member> {
+        self.members().filter(move |member| member.finding(fingerprint).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::feed::FeedEvent;
+    use crate::model::DEFAULT_RETENTION;
+
+    fn diagnosis(target: &str) -> Diagnosis {
+        Diagnosis::new(target.to_owned(), Settings::default(), DEFAULT_RETENTION)
+    }
+
+    /// What changed, a word each.
+    fn changes(fleet: &mut Fleet, target: TargetId, event: FeedEvent) -> Vec<String> {
+        let Step::Arrived { changes, .. } = fleet.apply(target, Arrived { at: SystemTime::UNIX_EPOCH, event }) else {
+            panic!("an event that arrives is a step of its own");
+        };
+        let word = |change: &Change| match change {
+            Change::Connection => "connection".to_owned(),
+            Change::Quality => "quality".to_owned(),
+            Change::Finding(it) => format!("{} {}", it.finding.detector.id, it.finding.state.as_str()),
+        };
+        changes.iter().map(word).collect()
+    }
+
+    fn lost(reason: &str, seconds: u64) -> FeedEvent {
+        let retry_at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        FeedEvent::Status(Status::Lost { reason: reason.to_owned(), retry_at })
+    }
+
+    #[test]
+    fn a_connection_that_is_tried_again_and_again_is_said_once() {
+        let mut fleet = Fleet::default();
+        let id = fleet.join(diagnosis("a"));
+        for (event, expected) in [
+            (FeedEvent::Status(Status::Resolving), true),
+            (FeedEvent::Status(Status::Dialing), false),
+            (lost("refused", 1), true),
+            (FeedEvent::Status(Status::Dialing), false),
+            (lost("refused", 2), false),
+            (lost("no route", 3), true),
+            (FeedEvent::Status(Status::Live), true),
+            (FeedEvent::Ended(Ended::Complete), true),
+        ] {
+            let said = changes(&mut fleet, id, event.clone()).contains(&"connection".to_owned());
+            assert_eq!(said, expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn targets_share_findings_and_keep_their_ids_when_others_leave() {
+        let mut fleet = Fleet::default();
+        let (one, other) = (fleet.join(diagnosis("one")), fleet.join(diagnosis("other")));
+        let quiet = |seconds| FeedEvent::Quiet(Duration::from_secs(seconds));
+        assert_eq!(changes(&mut fleet, one, FeedEvent::Status(Status::Live)), ["connection"]);
+        let said = changes(&mut fleet, one, quiet(6));
+        assert_eq!(said, ["quiet-feed firing", "quality"]);
+        assert_eq!(fleet.findings().len(), 1);
+        changes(&mut fleet, other, quiet(60));
+        let shared = fleet.findings();
+        let ids = |it: &SharedFinding<'_>| it.members.iter().map(|(member, _)| member.id()).collect::<Vec<_>>();
+        let members: Vec<_> = shared.iter().map(ids).collect();
+        assert_eq!(members, [vec![one, other]], "one finding with two members");
+        let fingerprint = shared[0].members[0].1.fingerprint.clone();
+        assert_eq!(fleet.sharing(&fingerprint).count(), 2);
+
+        let last = fleet.leave(one).expect("it was there");
+        assert_eq!(last.journal().count(), 1);
+        assert!(changes(&mut fleet, one, quiet(7)).is_empty(), "what comes late from a target that left");
+        let third = fleet.join(diagnosis("third"));
+        assert!(third != one && third != other, "ids are never reused");
+        assert_eq!(fleet.members().map(Member::id).collect::<Vec<_>>(), [other, third]);
+        assert_eq!(fleet.findings()[0].members.len(), 1);
+    }
+
+    #[test]
+    fn the_journal_is_bounded() {
+        let mut fleet = Fleet::default();
+        let id = fleet.join(diagnosis("a"));
+        for round in 0..JOURNAL {
+            changes(&mut fleet, id, FeedEvent::Paused(round % 2 == 0));
+            let seconds = u64::try_from(round).expect("small") * 10;
+            changes(&mut fleet, id, FeedEvent::Quiet(Duration::from_secs(seconds)));
+        }
+        let member = fleet.member(id).expect("it is there");
+        assert!(member.journal().count() <= JOURNAL);
+        assert_eq!(member.revision(), 2 * u64::try_from(JOURNAL).expect("small"));
+    }
+}

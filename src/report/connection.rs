@@ -1,0 +1,104 @@
+//! Where the connection to a target stands, in words.
+
+use std::time::SystemTime;
+
+use crate::diagnosis::{Diagnosis, Ended, Status};
+use crate::words;
+
+/// Where the connection to a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// The address is being looked up.
+    Resolving,
+    /// Connecting and subscribing.
+    Dialing,
+    /// Subscribed, and nothing has arrived yet.
+    Waiting,
+    /// Updates arrive.
+    Live,
+    /// Subscribed, but updates have stopped arriving.
+    Quiet,
+    /// A client has paused the feed.
+    Paused,
+    /// Not connected; it is tried again.
+    Lost,
+    /// A recording was played to its end.
+    Ended,
+    /// A recording broke off.
+    Truncated,
+}
+
+impl ConnectionState {
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolving => "resolving",
+            Self::Dialing => "dialing",
+            // The connection is live, whatever arrives over it.
+            Self::Waiting | Self::Live | Self::Quiet | Self::Paused => "live",
+            Self::Lost => "lost",
+            Self::Ended => "ended",
+            Self::Truncated => "truncated",
+        }
+    }
+
+    /// Whether it is as it should be.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Live | Self::Ended)
+    }
+}
+
+/// The connection to a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionView {
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// The same in a few words, with the time until the next attempt.
+    pub label: String,
+    /// The same as a sentence, with what to do about it.
+    pub sentence: String,
+}
+
+impl ConnectionView {
+    /// The connection of a diagnosis, as of a time by our clock.
+    pub fn of(diagnosis: &Diagnosis, now: SystemTime) -> Self {
+        match (diagnosis.ended(), diagnosis.status()) {
+            (Some(Ended::Complete), _) => {
+                Self::new(ConnectionState::Ended, "end of recording", "The recording has ended.")
+            }
+            (Some(Ended::Truncated { reason }), _) => {
+                Self::new(ConnectionState::Truncated, "recording cut off", reason.as_str())
+            }
+            (None, Status::Resolving) => Self::new(ConnectionState::Resolving, "connecting", "Looking up the address."),
+            (None, Status::Dialing) => Self::new(ConnectionState::Dialing, "connecting", "Connecting."),
+            (None, Status::Lost { reason, retry_at }) => {
+                let left = retry_at.duration_since(now).unwrap_or_default().as_secs_f64().ceil();
+                Self::new(ConnectionState::Lost, format!("LOST, retry in {left} s"), reason.as_str())
+            }
+            (None, Status::Live) => Self::subscribed(diagnosis),
+        }
+    }
+
+    fn subscribed(diagnosis: &Diagnosis) -> Self {
+        let quality = diagnosis.model().quality();
+        if quality.paused {
+            let sentence = "Paused: a client has paused the feed, so nothing new is shown. Resume it in that client; in \
+                            tokio-console, press the space bar.";
+            return Self::new(ConnectionState::Paused, "PAUSED by a client", sentence);
+        }
+        if let Some(silence) = quality.quiet.map(words::duration) {
+            let sentence = format!("No update has arrived for {silence}.");
+            return Self::new(ConnectionState::Quiet, format!("QUIET for {silence}"), sentence);
+        }
+        if diagnosis.updates() == 0 {
+            let sentence =
+                "Connected, waiting for the first update. A service sends one every publish interval, usually 1 s.";
+            return Self::new(ConnectionState::Waiting, "connected, waiting", sentence);
+        }
+        Self::new(ConnectionState::Live, "live", "Connected.")
+    }
+
+    fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { state, label: label.into(), sentence: sentence.into() }
+    }
+}

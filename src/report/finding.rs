@@ -1,0 +1,242 @@
+//! A finding in plain words and numbers: what it says, how bad it is, how old, and what speaks for and against it.
+
+use std::time::{Duration, SystemTime};
+
+use super::findings::{FindingKey, FindingRow, row};
+use super::link::{Link, Linked};
+use super::place::named_place;
+use super::snapshot::Snapshot;
+use crate::detect::describe;
+use crate::detect::finding::{Finding, Transition};
+use crate::detect::severity::State;
+use crate::detect::subject::{Related, Role, Subject, SubjectKind};
+use crate::detect::symptom::Fact;
+use crate::model::time::Timestamp;
+use crate::words;
+
+/// Most tasks and most resources of a finding that can be opened from it.
+const MOST: usize = 12;
+/// Where the docs pages of detectors are, by id.
+const HELP: &str = "docs/detectors/";
+
+/// A finding on its page, or in an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingView {
+    /// What a list says of it.
+    pub row: FindingRow,
+    /// The family of the detector that reported it.
+    pub family: &'static str,
+    /// The class of the finding: the same in every run and on every target.
+    pub fingerprint: String,
+    /// What is wrong, as one or two sentences.
+    pub headline: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// Severity, grade and age in one line.
+    pub standing: String,
+    /// When the problem began, as far as is known, by the target's clock.
+    pub since: SystemTime,
+    /// How old the problem is, or was when it was last seen.
+    pub age: Duration,
+    /// When it was detected, by the target's clock.
+    pub first_seen: SystemTime,
+    /// When it was last seen, by the target's clock.
+    pub last_seen: SystemTime,
+    /// How many scans saw it.
+    pub sightings: u64,
+    /// The numbers behind it.
+    pub facts: Vec<FactRow>,
+    /// Harmless explanations that are not ruled out, a sentence each.
+    pub look_alikes: Vec<&'static str>,
+    /// What causes it, if that is known.
+    pub cause: Option<String>,
+    /// The fingerprint of the finding that explains it.
+    pub caused_by: Option<String>,
+    /// The findings that it explains.
+    pub explains: Vec<ExplainedRow>,
+    /// What to do.
+    pub advice: String,
+    /// Who else has a part in it.
+    pub related: Vec<RelatedRow>,
+    /// Where the docs page of its detector is.
+    pub help: String,
+    /// The targets that have it now, by name.
+    pub members: Vec<String>,
+    /// How many targets are watched.
+    pub targets: usize,
+}
+
+/// A number behind a finding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactRow {
+    /// What was measured: a noun phrase.
+    pub metric: &'static str,
+    /// The value.
+    pub observed: f64,
+    /// The value from which on it counts, if there is one.
+    pub threshold: Option<f64>,
+    /// The unit of both.
+    pub unit: &'static str,
+    /// The time over which it was measured, if it was not a moment.
+    pub window: Option<Duration>,
+    /// Whether it is beyond its threshold; nothing without one.
+    pub fired: Option<bool>,
+}
+
+/// Something else that has a part in a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelatedRow {
+    /// What kind of thing.
+    pub kind: SubjectKind,
+    /// Its part.
+    pub role: Role,
+    /// Its name.
+    pub name: String,
+    /// Its place.
+    pub location: String,
+    /// Both in one line.
+    pub place: String,
+}
+
+/// A finding that another one explains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedRow {
+    /// The detector that reported it.
+    pub detector: &'static str,
+    /// What it says.
+    pub headline: String,
+}
+
+impl FactRow {
+    /// The value with its unit.
+    pub fn value_in_words(&self) -> String {
+        words::measure(self.observed, self.unit)
+    }
+
+    /// The threshold with its unit.
+    pub fn threshold_in_words(&self) -> Option<String> {
+        self.threshold.map(|threshold| match (self.unit, Duration::try_from_secs_f64(threshold)) {
+            ("s", Ok(limit)) => words::limit(limit),
+            _ => words::measure(threshold, self.unit),
+        })
+    }
+}
+
+impl FindingView {
+    /// On how many of the targets it is, in words; nothing where there is one target.
+    pub fn spread(&self) -> Option<String> {
+        (self.targets > 1).then(|| format!("on {} of {} targets", self.members.len(), self.targets))
+    }
+
+    /// Whether other targets have it too.
+    pub fn is_shared(&self) -> bool {
+        self.members.len() > 1
+    }
+}
+
+impl Snapshot<'_> {
+    /// A finding of this target, unless it was forgotten.
+    pub fn finding(&self, key: &FindingKey) -> Option<FindingView> {
+        self.find(key).map(|finding| self.view(finding, self.now()))
+    }
+
+    /// A finding as it was when it opened, changed or was resolved.
+    pub fn transition(&self, transition: &Transition) -> FindingView {
+        self.view(&transition.finding, transition.at)
+    }
+
+    /// The tasks and resources of a finding, to be opened. Those of a resolved one may belong to a process that is gone.
+    pub fn parties(&self, key: &FindingKey) -> Vec<Linked> {
+        let Some(finding) = self.find(key).filter(|finding| finding.state != State::Resolved) else {
+            return Vec::new();
+        };
+        let (evidence, scope) = (&self.evidence, &finding.symptom.scope);
+        let tasks = scope.tasks.iter().filter_map(|key| Some((*key, evidence.task(*key)?)));
+        let tasks = tasks.map(|(key, task)| Linked { text: describe::task(evidence, task), link: Link::Task(key) });
+        let resources = scope.resources.iter().filter(|key| evidence.resource(**key).is_some());
+        let resources =
+            resources.map(|key| Linked { text: describe::resource(evidence, *key), link: Link::Resource(*key) });
+        tasks.take(MOST).chain(resources.take(MOST)).collect()
+    }
+
+    fn view(&self, finding: &Finding, now: Timestamp) -> FindingView {
+        let symptom = &finding.symptom;
+        let explains = finding.explains.iter();
+        FindingView {
+            row: row(finding, now),
+            family: finding.detector.family.as_str(),
+            fingerprint: finding.fingerprint.clone(),
+            headline: symptom.summary.clone(),
+            subject: symptom.subject.clone(),
+            standing: standing(finding, now),
+            since: finding.since.system_time(),
+            age: age(finding, now),
+            first_seen: finding.first_seen.system_time(),
+            last_seen: finding.last_seen.system_time(),
+            sightings: finding.count,
+            facts: symptom.facts.iter().map(FactRow::from).collect(),
+            look_alikes: finding.look_alikes().iter().map(|look_alike| look_alike.describe()).collect(),
+            cause: symptom.cause.clone(),
+            caused_by: finding.hidden_by.clone(),
+            explains: explains.map(|it| ExplainedRow { detector: it.detector, headline: it.summary.clone() }).collect(),
+            advice: symptom.recommendation.clone(),
+            related: symptom.related.iter().map(RelatedRow::from).collect(),
+            help: format!("{HELP}{}.md", finding.detector.id),
+            members: self.members_with(finding),
+            targets: self.fleet.members().len().max(1),
+        }
+    }
+
+    /// The targets that have a finding of this class now. This one counts by the state of the finding that is shown, which may be frozen.
+    fn members_with(&self, finding: &Finding) -> Vec<String> {
+        let own = (finding.state != State::Resolved).then_some(self.member);
+        let others = self.fleet.sharing(&finding.fingerprint).filter(|member| member.id() != self.member.id());
+        let mut members: Vec<_> = own.into_iter().chain(others).collect();
+        members.sort_by_key(|member| member.id());
+        members.into_iter().map(|member| member.diagnosis().target().to_owned()).collect()
+    }
+}
+
+/// How old a problem is, or was when it was last seen.
+fn age(finding: &Finding, now: Timestamp) -> Duration {
+    let until = if finding.state == State::Resolved { finding.last_seen } else { now };
+    until.since(finding.since)
+}
+
+fn standing(finding: &Finding, now: Timestamp) -> String {
+    let kind = format!("{} · {}", finding.severity().as_str(), finding.grade().as_str());
+    let age = words::age(age(finding, now));
+    match finding.state {
+        State::Resolved => {
+            format!("resolved · {kind} · lasted {age}, ended {} ago", words::age(now.since(finding.last_seen)))
+        }
+        State::Pending | State::Firing => {
+            format!("{kind} · detected {} ago, problem is {age} old", words::age(now.since(finding.first_seen)))
+        }
+    }
+}
+
+impl From<&Fact> for FactRow {
+    fn from(fact: &Fact) -> Self {
+        Self {
+            metric: fact.metric,
+            observed: fact.observed,
+            threshold: fact.threshold,
+            unit: fact.unit,
+            window: fact.window,
+            fired: fact.fired(),
+        }
+    }
+}
+
+impl From<&Related> for RelatedRow {
+    fn from(related: &Related) -> Self {
+        Self {
+            kind: related.kind,
+            role: related.role,
+            name: related.name.clone(),
+            location: related.location.clone(),
+            place: named_place(&related.name, &related.location),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What is known of a target as plain rows and words. Every front end reads these; none computes what another would want to know too.
+//!
+//! A [`Snapshot`] answers for one target; rows are for lists, views for pages. Names and places in them come from the target: whoever
+//! prints them makes them harmless first ([`sanitize`]).
+
+pub mod attachment;
+pub mod connection;
+pub mod finding;
+pub mod findings;
+pub mod link;
+pub mod order;
+mod place;
+pub mod resource;
+pub mod resources;
+pub mod sanitize;
+pub mod site;
+mod snapshot;
+pub mod target;
+pub mod task;
+pub mod tasks;
+pub mod verdict;
+pub mod waits;
+
+pub use self::findings::FindingKey;
+pub use self::link::{Link, Linked};
+pub use self::snapshot::Snapshot;
+pub use crate::detect::severity::{Grade, Severity, State};
+pub use crate::detect::subject::{Role, Subject, SubjectKind};
+pub use crate::model::entity::task::TaskState;
+pub use crate::model::{ResourceKey, SiteKey, TaskKey};

@@ -1,0 +1,40 @@
+//! One target at one moment, to be asked for rows and views.
+
+use crate::diagnosis::Diagnosis;
+use crate::evidence::Evidence;
+use crate::fleet::{Fleet, Member};
+use crate::model::time::Timestamp;
+
+/// One target as it is known at present, or was when the view was frozen.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) member: &'a Member,
+    pub(super) evidence: Evidence<'a>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// A target among the others of its fleet.
+    pub fn new(fleet: &'a Fleet, member: &'a Member) -> Self {
+        Self { fleet, member, evidence: member.diagnosis().evidence() }
+    }
+
+    /// A number that changes whenever something has arrived from the target.
+    pub fn revision(&self) -> u64 {
+        self.member.revision()
+    }
+
+    /// The process of the target that its keys belong to: rises by one when it was seen to restart.
+    pub fn epoch(&self) -> u32 {
+        self.evidence.epoch()
+    }
+
+    pub(super) fn diagnosis(&self) -> &'a Diagnosis {
+        self.member.diagnosis()
+    }
+
+    /// The target's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.diagnosis().now()
+    }
+}

@@ -1,0 +1,141 @@
+//! The page about a task: what it is, where its time goes, and why it makes no progress.
+
+use std::time::Duration;
+
+use super::site::SiteRow;
+use super::snapshot::Snapshot;
+use super::tasks::TaskRow;
+use super::waits::WaitView;
+use crate::model::entity::details::Durations;
+use crate::model::entity::task::{Task, TaskState};
+use crate::model::{SiteKey, TaskKey};
+
+/// Columns of the shape of a distribution.
+const COLUMNS: usize = 40;
+/// The quantiles of a distribution, with their names.
+const QUANTILES: [(&str, f64); 7] =
+    [("p10", 0.10), ("p25", 0.25), ("p50", 0.50), ("p75", 0.75), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)];
+
+/// A task on its page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskView {
+    /// What a list says of it.
+    pub row: TaskRow,
+    /// Its number and name.
+    pub title: String,
+    /// What it is doing, in words.
+    pub state: String,
+    /// For blocking tasks, the type of the closure.
+    pub function: Option<String>,
+    /// What it waits for.
+    pub wait: WaitView,
+    /// How long the current poll has run, while there is one.
+    pub current_poll: Option<Duration>,
+    /// Its wakers.
+    pub wakers: Wakers,
+    /// How long its polls took, if the target sent that.
+    pub polls: Option<Distribution>,
+    /// How long it waited for a worker, if the target sent that.
+    pub scheduled: Option<Distribution>,
+    /// The tasks of its spawn site.
+    pub siblings: Option<(SiteKey, SiteRow)>,
+    /// Its other fields.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The wakers of a task, and how often it was woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wakers {
+    /// How many exist.
+    pub present: u64,
+    /// How many were ever cloned.
+    pub cloned: u64,
+    /// How many were ever dropped.
+    pub dropped: u64,
+    /// How often it was woken.
+    pub wakes: u64,
+    /// How often it woke itself.
+    pub self_wakes: u64,
+    /// How long ago it was last woken.
+    pub last_wake: Option<Duration>,
+}
+
+/// A distribution of durations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// Names and values of its quantiles.
+    pub quantiles: Vec<(&'static str, Duration)>,
+    /// The longest.
+    pub longest: Duration,
+    /// How many fall into each of some equal steps between the shortest and the longest that was measured.
+    pub shape: Vec<u64>,
+    /// How many there are.
+    pub count: u64,
+    /// How many of them were longer than the target measures.
+    pub outliers: u64,
+}
+
+impl From<&Durations> for Distribution {
+    fn from(durations: &Durations) -> Self {
+        Self {
+            quantiles: QUANTILES.map(|(name, share)| (name, durations.quantile(share))).to_vec(),
+            longest: durations.longest(),
+            shape: durations.columns(COLUMNS),
+            count: durations.count(),
+            outliers: durations.outliers,
+        }
+    }
+}
+
+impl Snapshot<'_> {
+    /// The page about a task, unless it has ended and was forgotten.
+    pub fn task(&self, key: TaskKey) -> Option<TaskView> {
+        let task = self.evidence.task(key)?;
+        let details = self.evidence.details(key);
+        let started = task.stats.poll.started.filter(|_| task.state() == TaskState::Running);
+        Some(TaskView {
+            row: self.task_row(key)?,
+            title: title(task),
+            state: state(task),
+            function: task.function.as_deref().map(str::to_owned),
+            wait: self.wait_view(key, task),
+            current_poll: started.map(|started| self.now().since(started)),
+            wakers: self.wakers(task),
+            polls: details.and_then(|it| it.polls.as_ref()).map(Distribution::from),
+            scheduled: details.and_then(|it| it.scheduled.as_ref()).map(Distribution::from),
+            siblings: self.site_row(task.site).map(|row| (task.site, row)),
+            fields: task.fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        })
+    }
+
+    fn wakers(&self, task: &Task) -> Wakers {
+        let stats = &task.stats;
+        Wakers {
+            present: stats.wakers(),
+            cloned: stats.waker_clones,
+            dropped: stats.waker_drops,
+            wakes: stats.wakes,
+            self_wakes: stats.self_wakes,
+            last_wake: stats.last_wake.map(|at| self.now().since(at)),
+        }
+    }
+}
+
+fn title(task: &Task) -> String {
+    let id = task.task_id.map_or_else(|| format!("span {}", task.id), |id| id.to_string());
+    match task.name.as_deref() {
+        Some(name) => format!("Task {id}: {name}"),
+        None => format!("Task {id}, unnamed"),
+    }
+}
+
+fn state(task: &Task) -> String {
+    let state = task.state();
+    let more = match state {
+        TaskState::Done if task.cancelled => ": dropped before it finished",
+        TaskState::Done if task.stats.dropped.is_none() => ": finished, but still listed by the target",
+        _ if task.placeholder => " (the event that introduces it was lost: only its counters are known)",
+        _ => "",
+    };
+    format!("{}{more}", state.as_str())
+}

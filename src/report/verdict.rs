@@ -1,0 +1,208 @@
+//! What a target comes to: the verdict, what speaks for it, and what could not be judged, in words and for machines.
+
+use std::cmp::Reverse;
+
+use super::attachment::AttachmentView;
+use super::place::named_place;
+use crate::detect::doubt::Doubt;
+use crate::detect::finding::Finding;
+use crate::detect::severity::Severity;
+use crate::diagnosis::{Criteria, Diagnosis, Verdict};
+use crate::words;
+
+/// What a target comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerdictView {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The exit code that it means.
+    pub exit_code: u8,
+    /// How many findings have fired so far, also those that were resolved since.
+    pub fired: Tally,
+    /// How many findings have fired that the user has suppressed.
+    pub suppressed: usize,
+    /// The worst of them, where it is known still.
+    pub worst: Option<Worst>,
+    /// Why it could not be judged; empty if it could.
+    pub reasons: Vec<Doubt>,
+    /// The detectors that the run was too short for.
+    pub not_evaluated: Vec<&'static str>,
+    /// How many updates have arrived.
+    pub updates: u64,
+    /// How late we attached.
+    pub attachment: AttachmentView,
+}
+
+/// How many findings of each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Critical ones.
+    pub critical: usize,
+    /// Warnings.
+    pub warning: usize,
+    /// Information.
+    pub info: usize,
+}
+
+/// The worst finding of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worst {
+    /// The detector that reported it.
+    pub detector: &'static str,
+    /// The name and the place of what it is about; empty if neither is known.
+    pub place: String,
+}
+
+impl VerdictView {
+    /// What a diagnosis comes to, measured by these criteria; `interrupted` if it was ended before its time.
+    pub fn of(diagnosis: &Diagnosis, criteria: Criteria, interrupted: bool) -> Self {
+        let mut reasons = diagnosis.inconclusive_reasons(criteria);
+        let mut verdict = diagnosis.verdict(criteria);
+        if interrupted {
+            reasons.push(Doubt::Interrupted);
+            if verdict == Verdict::Healthy {
+                verdict = Verdict::Inconclusive;
+            }
+        }
+        let exit_code = match verdict {
+            Verdict::Healthy => 0,
+            Verdict::Findings => 1,
+            Verdict::Inconclusive => 3,
+        };
+        let fired = |severity| diagnosis.fired(severity);
+        Self {
+            verdict,
+            exit_code,
+            fired: Tally {
+                critical: fired(Severity::Critical),
+                warning: fired(Severity::Warning),
+                info: fired(Severity::Info),
+            },
+            suppressed: diagnosis.suppressed_so_far(),
+            worst: worst(diagnosis),
+            reasons,
+            not_evaluated: diagnosis.warming_up().map(|(detector, _)| detector.id).collect(),
+            updates: diagnosis.updates(),
+            attachment: AttachmentView::of(diagnosis),
+        }
+    }
+
+    /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
+    pub fn sentence(&self) -> String {
+        let (exit, fired) = (self.exit_code, self.fired_in_words());
+        match self.verdict {
+            Verdict::Healthy => format!("PASS (exit {exit}): {fired}.{}", self.worst_in_words()),
+            Verdict::Findings => {
+                let doubts = match self.reasons_in_words() {
+                    doubts if doubts.is_empty() => String::new(),
+                    doubts => format!(" Not fully judged: {doubts}."),
+                };
+                format!("FAIL (exit {exit}): {fired}.{}{doubts}", self.worst_in_words())
+            }
+            Verdict::Inconclusive => {
+                format!("INCONCLUSIVE (exit {exit}): {}; {fired}.{}", self.reasons_in_words(), self.worst_in_words())
+            }
+        }
+    }
+
+    /// Why it could not be judged, in words; empty if it could.
+    pub fn reasons_in_words(&self) -> String {
+        self.reasons.iter().map(|reason| reason.describe()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
+    pub fn fired_in_words(&self) -> String {
+        let fired = self.fired.in_words();
+        if self.suppressed == 0 { fired } else { format!("{fired}, {} suppressed", self.suppressed) }
+    }
+
+    /// The worst finding in words, to be put behind a sentence; empty if there is none.
+    pub fn worst_in_words(&self) -> String {
+        match &self.worst {
+            Some(Worst { detector, place }) if place.is_empty() => format!(" Worst: {detector}."),
+            Some(Worst { detector, place }) => format!(" Worst: {detector} at {place}."),
+            None => String::new(),
+        }
+    }
+}
+
+impl Tally {
+    /// The severities and their counts, worst first.
+    pub fn by_severity(&self) -> [(Severity, usize); 3] {
+        [(Severity::Critical, self.critical), (Severity::Warning, self.warning), (Severity::Info, self.info)]
+    }
+
+    /// The counts that are not zero in words: `1 critical, 2 warnings`.
+    pub fn in_words(&self) -> String {
+        let noun = |severity| if severity == Severity::Warning { "warning" } else { "" };
+        let words =
+            self.by_severity().into_iter().filter(|(_, count)| *count > 0).map(|(severity, count)| {
+                match noun(severity) {
+                    "" => format!("{count} {}", severity.as_str()),
+                    noun => words::count(count, noun),
+                }
+            });
+        match words.collect::<Vec<_>>() {
+            words if words.is_empty() => "no findings".to_owned(),
+            words => words.join(", "),
+        }
+    }
+}
+
+/// The worst finding that has fired and is known still.
+fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
+    let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved());
+    let worst: &Finding = fired.min_by_key(|finding| (finding.rank(), Reverse(finding.last_seen)))?;
+    let subject = &worst.symptom.subject;
+    Some(Worst { detector: worst.detector.id, place: named_place(&subject.name, &subject.location) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<Doubt>) -> VerdictView {
+        let worst = (fired != Tally::default())
+            .then(|| Worst { detector: "deadlock", place: "transfer (src/bank.rs:41:9)".to_owned() });
+        let attachment =
+            AttachmentView { after_start: Duration::ZERO, remembers: Duration::ZERO, may_have_forgotten: false };
+        VerdictView {
+            verdict,
+            exit_code,
+            fired,
+            suppressed: 0,
+            worst,
+            reasons,
+            not_evaluated: Vec::new(),
+            updates: 3,
+            attachment,
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_one_sentence_that_begins_with_what_it_means() {
+        let some = Tally { critical: 1, warning: 2, info: 0 };
+        let none = Tally::default();
+        for (view, sentence) in [
+            (
+                view(Verdict::Findings, 1, some, vec![]),
+                "FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).",
+            ),
+            (
+                view(Verdict::Findings, 1, Tally { warning: 1, ..none }, vec![Doubt::ConnectionLost]),
+                "FAIL (exit 1): 1 warning. Worst: deadlock at transfer (src/bank.rs:41:9). Not fully judged: the connection was \
+                 lost.",
+            ),
+            (view(Verdict::Healthy, 0, none, vec![]), "PASS (exit 0): no findings."),
+            (
+                view(Verdict::Inconclusive, 3, none, vec![Doubt::TooFewUpdates { arrived: 3 }, Doubt::OldWaits]),
+                "INCONCLUSIVE (exit 3): only 3 updates arrived, tasks have waited since before the attach, and who holds what they wait \
+                 for is unknown; no findings.",
+            ),
+        ] {
+            assert_eq!(view.sentence(), sentence);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Exit codes: what each means, and which one wins.
+
+use crate::feed::recording::RecordError;
+
+/// Healthy, or simply done.
+pub(super) const SUCCESS: u8 = 0;
+/// Wrong arguments or settings.
+pub(super) const USAGE: u8 = 2;
+/// The tool itself failed.
+pub(super) const INTERNAL: u8 = 4;
+
+/// In this order: what was asked for wrongly, what failed, what was found (1), what could not be judged (3).
+const PRECEDENCE: [u8; 4] = [USAGE, INTERNAL, 1, 3];
+
+/// The code of a run of which several things hold.
+pub(super) fn worst_of(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let codes: Vec<u8> = codes.into_iter().collect();
+    PRECEDENCE.into_iter().find(|code| codes.contains(code)).unwrap_or(SUCCESS)
+}
+
+/// A mistake in what was asked for, as opposed to a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
+
+impl From<anyhow::Error> for UsageError {
+    fn from(error: anyhow::Error) -> Self {
+        // These say their causes themselves.
+        Self(error.to_string())
+    }
+}
+
+/// Whether the user can correct it by asking for something else.
+pub(super) fn is_usage(error: &anyhow::Error) -> bool {
+    let unwritable = matches!(error.downcast_ref(), Some(RecordError::Exists { .. } | RecordError::Create { .. }));
+    unwritable || error.is::<UsageError>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_goes_before_what_could_not_be_judged_and_a_failure_before_both() {
+        assert_eq!(worst_of([]), 0);
+        assert_eq!(worst_of([0, 3, 1]), 1);
+        assert_eq!(worst_of([3, 0]), 3);
+        assert_eq!(worst_of([1, 4, 3]), 4);
+        assert_eq!(worst_of([4, 2]), 2);
+    }
+}

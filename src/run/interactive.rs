@@ -1,0 +1,40 @@
+//! The terminal, and the outputs beside it.
+
+use super::headless::finish;
+use super::watch::Watch;
+use crate::alert::Outputs;
+use crate::alert::event::Summary;
+use crate::diagnosis::Criteria;
+use crate::report::verdict::VerdictView;
+use crate::tui::Ui;
+
+/// Shows the targets until the user leaves, or a signal ends it. Returns the exit code.
+///
+/// # Errors
+/// The terminal cannot be used any more, or a part of the tool has panicked.
+pub(super) async fn interactive(mut watch: Watch, outputs: Outputs) -> anyhow::Result<u8> {
+    let mut ui = Ui::open()?;
+    loop {
+        tokio::select! {
+            biased;
+            attention = ui.attention() => {
+                if ui.attend(attention, watch.fleet()).await?.is_break() {
+                    break;
+                }
+            }
+            Some(step) = watch.next() => {
+                outputs.take(&step, watch.fleet());
+                ui.take(&step);
+            }
+        }
+        let targets: Vec<_> = watch.fleet().members().map(|member| member.id()).collect();
+        for target in targets {
+            watch.look_at(target, ui.open_task(target));
+        }
+    }
+    // The terminal is given back before anything is said on it.
+    drop(ui);
+    let verdict = |diagnosis| VerdictView::of(diagnosis, Criteria::default(), false);
+    let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
+    Ok(finish(outputs, Summary::new(verdicts, 0, false)))
+}

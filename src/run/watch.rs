@@ -1,0 +1,200 @@
+//! The one loop: owns feeds, diagnoses and the wanted details, and yields whatever happens, step by step.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use crate::diagnosis::{Arrived, Diagnosis};
+use crate::feed::Feed;
+use crate::fleet::{Fleet, Step, TargetId};
+use crate::report::TaskKey;
+
+/// The targets of a run and their feeds.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    fleet: Fleet,
+    sources: BTreeMap<TargetId, Source>,
+    /// Steps that were caused by us, and not yet taken.
+    upcoming: VecDeque<Step>,
+    /// The target whose event was taken last: the others go first.
+    last: Option<TargetId>,
+}
+
+/// Where the events of a target come from.
+#[derive(Debug)]
+struct Source {
+    feed: Feed,
+    /// The task of it that somebody looks at.
+    open_task: Option<TaskKey>,
+}
+
+impl Watch {
+    /// Watches a target from now on.
+    pub(super) fn open(&mut self, diagnosis: Diagnosis, feed: Feed) -> TargetId {
+        let target = self.fleet.join(diagnosis);
+        self.sources.insert(target, Source { feed, open_task: None });
+        self.upcoming.push_back(Step::Joined(target));
+        target
+    }
+
+    /// Stops the feed of a target. What is known of it stays.
+    pub(super) fn close(&mut self, target: TargetId) {
+        if self.sources.remove(&target).is_some() {
+            self.upcoming.push_back(Step::Closed(target));
+        }
+    }
+
+    /// The targets and what is known of them.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The next thing that happens; none when all feeds have ended. Nothing is lost if this is dropped before.
+    pub(super) async fn next(&mut self) -> Option<Step> {
+        if let Some(step) = self.upcoming.pop_front() {
+            return Some(step);
+        }
+        if self.sources.is_empty() {
+            return None;
+        }
+        let (target, arrived) = poll_fn(|context| self.poll_sources(context)).await;
+        self.last = Some(target);
+        let Some(arrived) = arrived else {
+            self.sources.remove(&target);
+            return Some(Step::Closed(target));
+        };
+        let step = self.fleet.apply(target, arrived);
+        self.want_details(target);
+        Some(step)
+    }
+
+    /// Says which task of a target somebody looks at, so that its details are worth having.
+    pub(super) fn look_at(&mut self, target: TargetId, task: Option<TaskKey>) {
+        if let Some(source) = self.sources.get_mut(&target)
+            && source.open_task != task
+        {
+            source.open_task = task;
+            self.want_details(target);
+        }
+    }
+
+    /// What the first target delivers that has something, none if it has ended; they take turns.
+    fn poll_sources(&mut self, context: &mut Context<'_>) -> Poll<(TargetId, Option<Arrived>)> {
+        let turn = |target: &TargetId| (Some(*target) <= self.last, *target);
+        let mut targets: Vec<TargetId> = self.sources.keys().copied().collect();
+        targets.sort_by_key(turn);
+        for target in targets {
+            let Some(source) = self.sources.get_mut(&target) else { continue };
+            if let Poll::Ready(arrived) = source.feed.events.poll_recv(context) {
+                return Poll::Ready((target, arrived));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Tells the feed of a target which details are wanted: those of suspects, and of the task that somebody looks at.
+    fn want_details(&mut self, target: TargetId) {
+        let (Some(source), Some(member)) = (self.sources.get(&target), self.fleet.member(target)) else { return };
+        let diagnosis = member.diagnosis();
+        let mut tasks = diagnosis.wanted_details();
+        tasks.extend(source.open_task.and_then(|key| diagnosis.span_of(key)));
+        source.feed.wanted.send_if_modified(|wanted| {
+            let changed = *wanted != tasks;
+            *wanted = tasks;
+            changed
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use console_api::{Id, instrument, tasks};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::Wanted;
+    use crate::feed::{Ended, FeedEvent, Update};
+    use crate::model::DEFAULT_RETENTION;
+
+    /// The far end of a feed.
+    struct Far {
+        events: mpsc::Sender<Arrived>,
+        wanted: watch::Receiver<Wanted>,
+    }
+
+    impl Far {
+        fn send(&self, event: FeedEvent) {
+            self.events.try_send(Arrived { at: SystemTime::UNIX_EPOCH, event }).expect("there is room");
+        }
+    }
+
+    fn open(watch: &mut Watch) -> (TargetId, Far) {
+        let ((events, receiver), (sender, wanted)) = (mpsc::channel(64), watch::channel(Wanted::new()));
+        let diagnosis = Diagnosis::new("test".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let target = watch.open(diagnosis, Feed { events: receiver, wanted: sender });
+        (target, Far { events, wanted })
+    }
+
+    /// The target of a step and what it is.
+    async fn next(watch: &mut Watch) -> Option<(TargetId, &'static str)> {
+        Some(match watch.next().await? {
+            Step::Joined(target) => (target, "joined"),
+            Step::Arrived { target, .. } => (target, "arrived"),
+            Step::Closed(target) => (target, "closed"),
+            Step::Left(member) => (member.id(), "left"),
+        })
+    }
+
+    #[tokio::test]
+    async fn targets_take_turns_and_the_end_comes_when_all_have_ended() {
+        let mut watch = Watch::default();
+        let ((one, far), (other, other_far)) = (open(&mut watch), open(&mut watch));
+        for _ in 0..2 {
+            far.send(FeedEvent::Ended(Ended::Complete));
+            other_far.send(FeedEvent::Ended(Ended::Complete));
+        }
+        drop((far, other_far));
+        let mut steps = Vec::new();
+        while let Some(step) = next(&mut watch).await {
+            steps.push(step);
+        }
+        let both = |word| [(one, word), (other, word)];
+        assert_eq!(steps, [both("joined"), both("arrived"), both("arrived"), both("closed")].concat());
+        assert_eq!(watch.fleet().members().len(), 2, "what is known of them stays");
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_closed_delivers_nothing_more() {
+        let mut watch = Watch::default();
+        let (target, far) = open(&mut watch);
+        far.send(FeedEvent::Ended(Ended::Complete));
+        assert_eq!(next(&mut watch).await, Some((target, "joined")));
+        watch.close(target);
+        assert!(far.events.is_closed(), "its feed is dropped");
+        assert_eq!(next(&mut watch).await, Some((target, "closed")));
+        assert_eq!(next(&mut watch).await, None);
+    }
+
+    #[tokio::test]
+    async fn the_task_that_somebody_looks_at_is_wanted_for_as_long() {
+        let mut watch = Watch::default();
+        let (target, far) = open(&mut watch);
+        let task = tasks::Task { id: Some(Id { id: 7 }), ..tasks::Task::default() };
+        let part = tasks::TaskUpdate { new_tasks: vec![task], ..tasks::TaskUpdate::default() };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let message =
+            instrument::Update { now: Some(now.into()), task_update: Some(part), ..instrument::Update::default() };
+        far.send(FeedEvent::Update(Box::new(Update::from(message))));
+        next(&mut watch).await;
+        next(&mut watch).await;
+        let key = watch.fleet().member(target).and_then(|it| it.diagnosis().model().tasks().next()).map(|(key, _)| key);
+        assert!(key.is_some() && far.wanted.borrow().is_empty());
+        watch.look_at(target, key);
+        assert_eq!(*far.wanted.borrow(), Wanted::from([7]));
+        watch.look_at(target, None);
+        assert!(far.wanted.borrow().is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! The terminal as a consumer: it takes steps in, says when it needs attention, and does what that asks for.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use crossterm::event::{Event, KeyEvent};
+use rustix::process::{Signal, kill_current_process_group};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, sleep_until};
+
+use super::keyboard;
+use super::signals::{Request, Signals};
+use super::state::UiState;
+use super::terminal::Screen;
+use super::theme::Theme;
+use super::update::{Effect, Surroundings};
+use super::views;
+use crate::fleet::{Fleet, Step, TargetId};
+use crate::report::TaskKey;
+
+/// The least time between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+/// How often a countdown is brought up to date.
+const TICK: Duration = Duration::from_secs(1);
+/// How long to wait for being stopped. Where nobody could continue us, the system does not stop us at all.
+const STOPPING: Duration = Duration::from_millis(500);
+
+/// What needs the attention of the terminal.
+#[derive(Debug)]
+pub enum Attention {
+    /// A signal asks for the end.
+    Stop,
+    /// The process was stopped and has been continued.
+    Continue,
+    /// A thread has panicked; the terminal has been given back already.
+    Panicked,
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Something else came from the terminal, such as a new size of it.
+    Other,
+    /// The keyboard is gone.
+    NoKeyboard(Option<io::Error>),
+    /// It is time for a frame.
+    Frame,
+    /// The terminal has taken the frame before.
+    Free,
+    /// What is on the screen has grown older.
+    Tick,
+}
+
+/// The screen, the keyboard and what is on the screen.
+pub struct Ui {
+    screen: Screen,
+    state: UiState,
+    keys: mpsc::Receiver<io::Result<Event>>,
+    signals: Signals,
+    dirty: bool,
+    is_ticking: bool,
+    /// Absolute, so that nothing that happens meanwhile can put it off.
+    next_frame: Instant,
+    next_tick: Instant,
+}
+
+impl Ui {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open() -> anyhow::Result<Self> {
+        let signals = Signals::new()?;
+        let screen = Screen::open().context("The terminal cannot be used.")?;
+        let now = Instant::now();
+        Ok(Self {
+            screen,
+            state: UiState::new(Theme::from_env()),
+            keys: keyboard::listen()?,
+            signals,
+            dirty: true,
+            is_ticking: false,
+            next_frame: now,
+            next_tick: now + TICK,
+        })
+    }
+
+    /// Takes in a step. Whatever it was, the picture may be another.
+    pub fn take(&mut self, step: &Step) {
+        match step {
+            Step::Joined(_) | Step::Arrived { .. } | Step::Closed(_) | Step::Left(_) => self.dirty = true,
+        }
+    }
+
+    /// The task of a target that is on the screen, whose details are worth having.
+    pub fn open_task(&self, target: TargetId) -> Option<TaskKey> {
+        self.state.open_task(target)
+    }
+
+    /// Waits until something needs attention. Nothing is lost if it is dropped before.
+    pub async fn attention(&mut self) -> Attention {
+        let free = self.screen.is_free();
+        tokio::select! {
+            biased;
+            request = self.signals.next() => match request {
+                Request::Stop => Attention::Stop,
+                Request::Continue => Attention::Continue,
+            },
+            () = self.screen.panicked() => Attention::Panicked,
+            event = self.keys.recv() => match event {
+                Some(Ok(Event::Key(key))) => Attention::Key(key),
+                Some(Ok(_)) => Attention::Other,
+                Some(Err(error)) => Attention::NoKeyboard(Some(error)),
+                None => Attention::NoKeyboard(None),
+            },
+            () = sleep_until(self.next_frame.into()), if self.dirty && free => Attention::Frame,
+            () = self.screen.freed(), if self.dirty && !free => Attention::Free,
+            () = sleep_until(self.next_tick.into()), if self.is_ticking => Attention::Tick,
+        }
+    }
+
+    /// Does what something that needs attention asks for. Breaks when the user leaves, or a signal ends it.
+    ///
+    /// # Errors
+    /// The terminal cannot be used any more, or a part of the tool has panicked.
+    pub async fn attend(&mut self, attention: Attention, fleet: &Fleet) -> anyhow::Result<ControlFlow<()>> {
+        match attention {
+            Attention::Stop => return Ok(ControlFlow::Break(())),
+            Attention::Continue => self.enter()?,
+            Attention::Panicked => bail!("A part of the tool failed; the message above says where."),
+            Attention::Key(key) => return self.press(key, fleet).await,
+            Attention::Other => self.dirty = true,
+            Attention::NoKeyboard(Some(error)) => return Err(error).context("The keyboard cannot be read."),
+            Attention::NoKeyboard(None) => bail!("The terminal sends no more keys."),
+            Attention::Frame => self.draw(fleet)?,
+            Attention::Free => {}
+            Attention::Tick => {
+                self.next_tick = Instant::now() + TICK;
+                self.dirty = true;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn draw(&mut self, fleet: &Fleet) -> anyhow::Result<()> {
+        self.dirty = false;
+        self.next_frame = Instant::now() + FRAME;
+        self.is_ticking = self.state.is_ticking(fleet);
+        let (state, now) = (&mut self.state, SystemTime::now());
+        let drawn = self.screen.draw(|frame| views::draw(frame, state, fleet, now));
+        drawn.context("The terminal takes no output any more.")
+    }
+
+    fn enter(&mut self) -> anyhow::Result<()> {
+        self.dirty = true;
+        self.screen.enter().context("The terminal cannot be taken again.")
+    }
+
+    async fn press(&mut self, key: KeyEvent, fleet: &Fleet) -> anyhow::Result<ControlFlow<()>> {
+        let around = Surroundings { fleet, width: self.screen.width(), now: SystemTime::now() };
+        self.dirty = true;
+        match self.state.press(key, around) {
+            Some(Effect::Quit) => return Ok(ControlFlow::Break(())),
+            Some(Effect::Redraw) => self.screen.forget()?,
+            Some(Effect::Suspend) => {
+                self.screen.leave();
+                // The whole job, as the terminal itself would do it: a shell waits for all of its processes.
+                kill_current_process_group(Signal::TSTP)?;
+                // We may be stopped only after this call has returned.
+                tokio::select! {
+                    () = self.signals.continued() => {}
+                    () = sleep(STOPPING) => {}
+                }
+                self.enter()?;
+            }
+            None => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,0 +1,40 @@
+//! The page about a spawn site: how its tasks do, and the oldest of them.
+
+use super::or_unknown;
+use super::task::population;
+use crate::report::tasks::TaskRow;
+use crate::report::{Link, SiteKey, Snapshot};
+use crate::tui::widgets::page::Draft;
+use crate::words;
+
+pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey) {
+    let theme = draft.theme();
+    let Some(site) = shown.site(key) else {
+        return draft.text("No task of this spawn site is kept any more.", theme.dim());
+    };
+    draft.text(&site.title, theme.strong());
+    draft.field("spawned at", or_unknown(&site.row.location));
+    draft.field("kind", site.row.kind);
+    draft.field("tasks", &population(&site.row));
+    if !site.lifetimes.is_empty() {
+        let lifetimes = site.lifetimes.iter().map(|(name, time)| format!("{name} {}", words::duration(*time)));
+        draft.field("lifetimes", &lifetimes.collect::<Vec<_>>().join(", "));
+    }
+    draft.heading("Oldest tasks");
+    if site.tasks.is_empty() {
+        draft.text("None of them is alive.", theme.dim());
+    }
+    for row in &site.tasks {
+        draft.item("-", &line(row), Some(Link::Task(row.key)));
+    }
+    if site.more > 0 {
+        draft.text(&format!("and {}", words::count(site.more, "other task")), theme.dim());
+    }
+}
+
+fn line(row: &TaskRow) -> String {
+    let id = row.id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
+    let wait = row.wait.as_ref().map(|wait| format!(", waits for {}", wait.in_words())).unwrap_or_default();
+    let (state, age) = (row.state.as_str(), words::duration(row.times.total));
+    format!("{} {state}, {age} old{wait}", format!("{id} {}", row.name).trim_end())
+}
