@@ -24,6 +24,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 25.0,
         size_of: "audits in ten seconds",
         size: 10,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -45,6 +46,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 25.0,
         size_of: "orders until one is refunded",
         size: 200,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],

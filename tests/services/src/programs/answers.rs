@@ -27,6 +27,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "seconds until the stream is read",
         size: 8,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -48,6 +49,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 15.0,
         size_of: "messages that the channel holds",
         size: 16,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],

@@ -41,6 +41,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 15.0,
         size_of: "milliseconds of the timeout",
         size: 500,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["cancellation"],
@@ -62,6 +63,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 14.0,
         size_of: "milliseconds that clients wait",
         size: 400,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["cancellation"],
@@ -83,6 +85,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 10.0,
         size_of: "milliseconds of the deadline",
         size: 700,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["cancellation"],

@@ -35,6 +35,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 10.0,
         size_of: "per cent of the clients that vanish",
         size: 30,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["queue", "stuck"],
@@ -56,6 +57,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 3.0,
         size_of: "seconds that a client stays",
         size: 4,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["queue", "stuck"],

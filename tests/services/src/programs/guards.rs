@@ -22,6 +22,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 40.0,
         size_of: "sessions",
         size: 4,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["blocking"],
@@ -43,6 +44,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 25.0,
         size_of: "connections of the pool",
         size: 3,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["blocking"],
@@ -64,6 +66,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 24.0,
         size_of: "connections of the pool",
         size: 2,
+        size_is_capacity: true,
         blocking_threads: Some(12),
         label: Label {
             families: &["queue", "blocking", "contention"],

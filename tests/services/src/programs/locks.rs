@@ -28,6 +28,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 30.0,
         size_of: "per cent of the requests that take the locks the other way round",
         size: 20,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck"],
@@ -49,6 +50,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 10.0,
         size_of: "items that are exported",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["contention", "queue", "stuck"],
@@ -70,6 +72,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 40.0,
         size_of: "requests until the token is fetched again",
         size: 60,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["contention", "queue", "stuck"],

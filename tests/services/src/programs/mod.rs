@@ -59,6 +59,8 @@ pub(crate) struct Program {
     pub(crate) size_of: &'static str,
     /// The size by default.
     pub(crate) size: usize,
+    /// Whether the fault is that this is too little for the load, so that the two grow together.
+    pub(crate) size_is_capacity: bool,
     /// Threads for blocking jobs, where it matters.
     pub(crate) blocking_threads: Option<usize>,
     /// What has to be found in the faulty one.

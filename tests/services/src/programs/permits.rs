@@ -27,6 +27,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "requests at a time",
         size: 10,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "contention", "queue"],
@@ -48,6 +49,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 1.0,
         size_of: "permits",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "contention", "queue"],
@@ -69,6 +71,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 30.0,
         size_of: "deliveries at a time",
         size: 4,
+        size_is_capacity: true,
         blocking_threads: None,
         label: Label {
             families: &["queue", "contention"],

@@ -26,6 +26,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 25.0,
         size_of: "connections of the pool",
         size: 5,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["contention", "queue", "stuck"],
@@ -47,6 +48,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 10.0,
         size_of: "connections of the pool",
         size: 4,
+        size_is_capacity: true,
         blocking_threads: None,
         label: Label {
             families: &["contention", "queue", "stuck"],
@@ -68,6 +70,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 12.0,
         size_of: "connections of the pool",
         size: 8,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue", "contention"],

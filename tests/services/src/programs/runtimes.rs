@@ -25,6 +25,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 10.0,
         size_of: "channels that are made so",
         size: 3,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue", "blocking"],
@@ -46,6 +47,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 12.0,
         size_of: "connections that are made so",
         size: 3,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue", "blocking"],

@@ -26,6 +26,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "seconds until a client vanishes",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["blocking", "spin"],
@@ -47,6 +48,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 4.0,
         size_of: "per cent of the peers that vanish",
         size: 35,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["queue", "stuck"],

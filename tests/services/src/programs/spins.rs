@@ -24,6 +24,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 50.0,
         size_of: "seconds until a feed ends",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["spin"],
@@ -45,6 +46,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 40.0,
         size_of: "milliseconds of a job",
         size: 5,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["spin"],
@@ -66,6 +68,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "bytes of a reading",
         size: 64,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["spin"],

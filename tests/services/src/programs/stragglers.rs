@@ -31,6 +31,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 25.0,
         size_of: "keys",
         size: 150,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -52,6 +53,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 12.0,
         size_of: "per cent of the requests that are not answered",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -73,6 +75,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 30.0,
         size_of: "calls of a thousand whose reply overtakes the registration",
         size: 50,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -94,6 +97,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 6.0,
         size_of: "MiB of a large snapshot",
         size: 16,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],

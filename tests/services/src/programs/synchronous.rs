@@ -23,6 +23,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "milliseconds of a write",
         size: 30,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["blocking"],
@@ -44,6 +45,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 5.0,
         size_of: "milliseconds of a picture",
         size: 40,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["blocking"],
@@ -65,6 +67,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 4.0,
         size_of: "parts of a batch",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],

@@ -24,6 +24,7 @@ pub(super) const PROGRAMS: &[Program] = &[Program {
     rate: 40.0,
     size_of: "messages that may go out before one comes in",
     size: 15,
+    size_is_capacity: false,
     blocking_threads: None,
     label: Label {
         families: &["stuck"],

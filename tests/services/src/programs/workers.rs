@@ -27,6 +27,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 20.0,
         size_of: "pictures until one cannot be read",
         size: 180,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -48,6 +49,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 15.0,
         size_of: "messages that a mailbox holds",
         size: 6,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],
@@ -69,6 +71,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         rate: 12.0,
         size_of: "seconds until the refresh",
         size: 12,
+        size_is_capacity: false,
         blocking_threads: None,
         label: Label {
             families: &["stuck", "queue"],

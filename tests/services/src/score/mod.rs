@@ -83,17 +83,11 @@ impl Options {
     /// How a service is started.
     fn arguments(&self, trial: Trial) -> Vec<String> {
         let Trial { program, variant } = trial;
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "sizes are small"
-        )]
-        let size = ((program.size as f64 * self.size_factor).round() as usize).max(1);
+        let (rate, size) = self.load_of(program);
         let values = [
             ("--variant", variant.as_str().to_owned()),
             ("--seed", self.seed.to_string()),
-            ("--rate", (program.rate * self.rate_factor).to_string()),
+            ("--rate", rate.to_string()),
             ("--size", size.to_string()),
             ("--bind", "127.0.0.1:0".to_owned()),
         ];
@@ -104,6 +98,21 @@ impl Options {
             .chain(flags)
             .chain(["--die-with-parent".to_owned()])
             .collect()
+    }
+
+    /// The rate and the size of a program under these factors.
+    fn load_of(&self, program: &Program) -> (f64, usize) {
+        let both = self.rate_factor * self.size_factor;
+        let (of_rate, of_size) =
+            if program.size_is_capacity { (both, both) } else { (self.rate_factor, self.size_factor) };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "sizes are small"
+        )]
+        let size = ((program.size as f64 * of_size).round() as usize).max(1);
+        (program.rate * of_rate, size)
     }
 
     fn watch_of_twin(&self, program: &Program) -> Duration {
