@@ -72,20 +72,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The places of which the finding has to name one, as `file:line` or as part of a path: the marked lines, those that spawn the
-    /// tasks of the label, and libraries.
-    pub(crate) fn places(&self) -> Vec<String> {
+    /// Lines of its own that the finding may name, as `file:line`: the marked ones, and those that spawn the tasks of the label.
+    pub(crate) fn own_places(&self) -> impl Iterator<Item = String> {
         let marker = format!("// <- {}", self.id);
         let lines = self.source.text.lines().enumerate();
-        let marked = lines.filter(|(_, line)| line.trim_end().ends_with(&marker)).map(|(index, _)| index + 1);
+        let marked = lines.filter(move |(_, line)| line.trim_end().ends_with(&marker)).map(|(index, _)| index + 1);
         let spawning = self.label.names.iter().flat_map(|name| self.source.spawning(name));
-        let own = marked.chain(spawning).map(|line| format!("{}:{line}", self.source.file));
-        own.chain(self.label.libraries.iter().map(|&file| file.to_owned())).collect()
+        marked.chain(spawning).map(|line| format!("{}:{line}", self.source.file))
     }
 
-    /// The places, and the names of tasks that will do as well.
+    /// Everything of which the finding has to name one: lines, libraries and tasks.
     pub(crate) fn all_places(&self) -> Vec<String> {
-        self.places().into_iter().chain(self.label.names.iter().map(|&name| name.to_owned())).collect()
+        let others = self.label.libraries.iter().chain(self.label.names);
+        self.own_places().chain(others.map(|&other| other.to_owned())).collect()
     }
 }
 

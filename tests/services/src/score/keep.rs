@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::Trial;
+use super::{Trial, Verdict};
 use crate::service::Variant;
 
 /// The file with the labels, in the format of those in tests/recordings.
@@ -55,15 +55,15 @@ pub(crate) fn make_room(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When the labels cannot be read or written.
-pub(crate) fn label(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
+pub(crate) fn label(folder: &Path, verdicts: &[Verdict]) -> anyhow::Result<()> {
     let path = folder.join(FILE);
     let known: Table = match fs::read_to_string(&path) {
         Ok(text) => toml::from_str(&text)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Table::new(),
         Err(error) => return Err(error.into()),
     };
-    let new = trials.iter().filter(|trial| folder.join(trial.recording()).exists());
-    let new: Vec<_> = new.map(|trial| Value::try_from(labelled(*trial))).collect::<Result<_, _>>()?;
+    let new = verdicts.iter().filter(|verdict| folder.join(verdict.trial.recording()).exists());
+    let new: Vec<_> = new.map(|verdict| Value::try_from(labelled(verdict))).collect::<Result<_, _>>()?;
     let file = |row: &Value| row.get("file").and_then(Value::as_str).unwrap_or_default().to_owned();
     let known = known.get("recording").and_then(Value::as_array).cloned().unwrap_or_default();
     let is_new = |row: &Value| new.iter().any(|it| file(it) == file(row));
@@ -75,14 +75,15 @@ pub(crate) fn label(folder: &Path, trials: &[Trial]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn labelled(trial: Trial) -> Recording {
+fn labelled(verdict: &Verdict) -> Recording {
+    let trial = verdict.trial;
     let label = &trial.program.label;
     let expected = || Expected {
         families: label.families,
         severity: label.severity.as_str(),
         // The first update comes a publish interval after the tool has attached, at the latest.
         within: label.within + 1,
-        places: trial.program.places(),
+        places: trial.program.own_places().chain(verdict.file_of_library()).collect(),
         names: label.names,
     };
     Recording {

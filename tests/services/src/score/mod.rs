@@ -155,7 +155,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let mut verdicts = watch_all(options, together, options.at_once.max(1));
     verdicts.extend(watch_all(options, alone, 1));
     if let Some(folder) = &options.keep {
-        keep::label(folder, &trials)?;
+        keep::label(folder, &verdicts)?;
     }
     let page = table::page(options, &verdicts);
     writeln!(io::stdout(), "{page}")?;

@@ -55,11 +55,12 @@ impl Finding {
 
     /// Whether it names one of the right places.
     fn is_placed(&self, program: &Program) -> bool {
-        let at = |place: &String| self.location.ends_with(place) || self.location.contains(&format!("{place}:"));
-        let in_library = |part: &&str| self.location.contains(*part);
-        program.label.names.contains(&self.name.as_str())
-            || program.places().iter().any(at)
-            || program.label.libraries.iter().any(in_library)
+        let at = |place: String| self.location.ends_with(&place) || self.location.contains(&format!("{place}:"));
+        program.label.names.contains(&self.name.as_str()) || program.own_places().any(at) || self.is_in_library(program)
+    }
+
+    fn is_in_library(&self, program: &Program) -> bool {
+        program.label.libraries.iter().any(|part| self.location.contains(part))
     }
 
     /// Whether it is what the label of the program asks for.
@@ -102,6 +103,12 @@ impl Verdict {
     pub(crate) fn is_right(&self) -> bool {
         let is_found = self.trial.variant == Variant::Healthy || (self.is_found && self.is_placed);
         self.failure.is_none() && is_found && self.alarms.is_empty()
+    }
+
+    /// The file that the finding names, if it is one of a library of the label: a label asks for the library, whatever its version.
+    pub(crate) fn file_of_library(&self) -> Option<String> {
+        let found = self.found.as_ref().filter(|found| found.is_in_library(self.trial.program))?;
+        found.location.rsplitn(3, ':').last().map(str::to_owned)
     }
 }
 
@@ -221,13 +228,23 @@ mod tests {
     #[test]
     fn marked_lines_and_libraries_are_places() {
         let lock_order = program("axum-lock-order");
-        let places = lock_order.places();
-        assert_eq!(places.len(), 3, "{places:?}");
+        let places: Vec<_> = lock_order.own_places().collect();
+        assert_eq!(places.len(), 2, "{places:?}");
         for location in [format!("tests/services/src/{}:9", places[0]), "axum-0.8.9/src/serve/mod.rs:389:5".to_owned()]
         {
             let line = line("stuck", "critical", "", &location);
             assert!(Finding::read(Duration::ZERO, &line).unwrap().is_meant(lock_order), "{location}");
         }
+    }
+
+    #[test]
+    fn a_kept_label_names_the_file_of_the_library_that_was_found() {
+        let location = "tower-0.5.3/src/buffer/service.rs:120:24";
+        let found =
+            verdict("tonic-channel-of-start-up", Variant::Faulty, vec![(5, line("stuck", "warning", "", location))]);
+        assert_eq!(found.file_of_library().as_deref(), Some("tower-0.5.3/src/buffer/service.rs"));
+        let own = vec![(5, line("stuck", "warning", "check-quota", "src/programs/runtimes.rs:1:1"))];
+        assert_eq!(verdict("tonic-channel-of-start-up", Variant::Faulty, own).file_of_library(), None);
     }
 
     #[test]
