@@ -2,11 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 
 use super::{Label, Program, Severity, Source, Way, millis, secs};
-use crate::service::{Load, Work, spawn};
+use crate::service::{Load, Work, between, spawn};
 
 const SOURCE: Source = Source { file: "programs/guards.rs", text: include_str!("guards.rs") };
 
@@ -78,6 +79,28 @@ pub(super) const PROGRAMS: &[Program] = &[
         source: SOURCE,
         run: |load| Box::pin(r2d2_jobs(load)),
     },
+    Program {
+        id: "r2d2-job-in-callers-span",
+        crates: "r2d2, tracing",
+        fault: "Jobs that enter their caller's span wait for one of too few connections, and more come than end.",
+        issue: "LemmyNet/lemmy#1715",
+        way: Way::ForeignSpan,
+        rate_of: "exports",
+        rate: 5.0,
+        size_of: "connections of the pool",
+        size: 2,
+        size_is_capacity: true,
+        blocking_threads: None,
+        label: Label {
+            families: &["queue", "stuck", "contention"],
+            names: &["export-table"],
+            libraries: &[],
+            severity: Severity::Warning,
+            within: 60,
+        },
+        source: SOURCE,
+        run: |load| Box::pin(jobs_in_spans(load)),
+    },
 ];
 
 async fn dashmap_sessions(load: Load) -> anyhow::Result<()> {
@@ -137,18 +160,18 @@ impl r2d2::ManageConnection for Connector {
 }
 
 impl Connection {
-    fn query(&mut self, milliseconds: u64) {
-        std::thread::sleep(millis(milliseconds));
+    fn query(&mut self, length: Duration) {
+        std::thread::sleep(length);
     }
 }
 
-fn pool(connections: usize) -> anyhow::Result<r2d2::Pool<Connector>> {
+fn pool(connections: usize, patience: Duration) -> anyhow::Result<r2d2::Pool<Connector>> {
     let builder = r2d2::Pool::builder().max_size(u32::try_from(connections)?);
-    Ok(builder.connection_timeout(secs(5)).build(Connector)?)
+    Ok(builder.connection_timeout(patience).build(Connector)?)
 }
 
 async fn r2d2_on_workers(load: Load) -> anyhow::Result<()> {
-    let pool = pool(load.size)?;
+    let pool = pool(load.size, secs(5))?;
     load.arrivals(|_| {
         let (pool, is_faulty) = (pool.clone(), load.is_faulty());
         let work = Work::begin();
@@ -163,7 +186,7 @@ async fn r2d2_on_workers(load: Load) -> anyhow::Result<()> {
                 return;
             }
             let loaded =
-                tokio::task::spawn_blocking(move || pool.get().map(|mut connection| connection.query(1))).await;
+                tokio::task::spawn_blocking(move || pool.get().map(|mut connection| connection.query(millis(1)))).await;
             tokio::time::sleep(millis(100)).await;
             work.end(matches!(loaded, Ok(Ok(()))));
         });
@@ -174,13 +197,32 @@ async fn r2d2_on_workers(load: Load) -> anyhow::Result<()> {
 
 async fn r2d2_jobs(load: Load) -> anyhow::Result<()> {
     // Repaired, the pool is as large as the load needs.
-    let pool = pool(if load.is_faulty() { load.size } else { load.size * 4 })?;
+    let pool = pool(if load.is_faulty() { load.size } else { load.size * 4 }, secs(5))?;
     load.arrivals(|_| {
         let pool = pool.clone();
         let work = Work::begin();
         spawn("run-report", async move {
-            let job = move || pool.get().map(|mut connection| connection.query(120));
+            let job = move || pool.get().map(|mut connection| connection.query(millis(120)));
             let done = tokio::task::spawn_blocking(job).await; // <- r2d2-jobs-behind-pool
+            work.end(matches!(done, Ok(Ok(()))));
+        });
+    })
+    .await;
+    Ok(())
+}
+
+async fn jobs_in_spans(load: Load) -> anyhow::Result<()> {
+    // Repaired, the pool is as large as the load needs.
+    let pool = pool(if load.is_faulty() { load.size } else { load.size * 6 }, secs(120))?;
+    let mut random = load.random(1);
+    load.arrivals(|_| {
+        let (pool, length) = (pool.clone(), between(&mut random, millis(500), millis(1_100)));
+        let work = Work::begin();
+        spawn("export-table", async move {
+            // What is logged on the other thread belongs to this task.
+            let span = tracing::Span::current();
+            let job = move || span.in_scope(|| pool.get().map(|mut connection| connection.query(length)));
+            let done = tokio::task::spawn_blocking(job).await;
             work.end(matches!(done, Ok(Ok(()))));
         });
     })
