@@ -33,7 +33,7 @@ static CROWD: Setting<usize> = Setting::new(
 );
 static SAME_POLL: Setting<Duration> = Setting::new(
     "same-poll",
-    Duration::from_secs(40),
+    Duration::from_secs(30),
     "age of the oldest straggler that is a warning where all stragglers stopped after one number of polls",
 );
 static GROWTH: Setting<Duration> = Setting::new(
