@@ -9,7 +9,9 @@ use crate::model::entity::site::Site;
 use crate::model::history::seconds::Pace;
 use crate::model::time::Timestamp;
 
-/// A site of fewer tasks does not tell what its tasks usually do.
+/// A site of fewer tasks than this does not tell what its tasks usually do,
+const FEW_SIBLINGS: u64 = 3;
+/// and one of fewer than this takes twice as long to.
 const SIBLINGS: u64 = 5;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
@@ -27,10 +29,10 @@ const LOAD: f64 = 20.0;
 impl Evidence<'_> {
     /// Whether one task of many at a site spins, and none of its siblings was ever as fast: what is usual there is something else.
     pub fn spins_like_no_sibling(&self, site: &Site, pace: &Pace, fast: f64, lasts: Duration) -> bool {
-        let from = self.now().minus(lasts);
+        let from = self.now().minus(if site.born >= SIBLINGS { lasts } else { 2 * lasts });
         let others = site.history.all().filter_map(|second| second.fastest).filter(|it| it.task != pace.task);
         let spins = |it: &Pace| it.polls_per_second() >= fast && it.restless_share() >= RESTLESS;
-        site.born >= SIBLINGS && others.filter(spins).count() < BURST && never_rests(site, pace, from)
+        site.born >= FEW_SIBLINGS && others.filter(spins).count() < BURST && never_rests(site, pace, from)
     }
 
     /// Whether a task does the same at the same pace all the time, while the load of the rest of the process varies, and acquires nothing that

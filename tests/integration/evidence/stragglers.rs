@@ -9,7 +9,7 @@ fn see(evidence: &Evidence<'_>) -> String {
     let Some(it) = evidence.stragglers(key, 20) else { return "none".to_owned() };
     let coming = if it.keep_coming { "more keep coming" } else { "no more come" };
     let polls = it.stopped_at_poll.map_or_else(String::new, |polls| format!(", all at poll {polls}"));
-    let part = if it.are_a_part() { "" } else { ", not a part" };
+    let part = if it.are_no_clients() { "" } else { ", clients perhaps" };
     format!(
         "{} from an age of {} on, {} lively, {}{part}, {coming}{polls}",
         it.count,
@@ -74,7 +74,7 @@ spawn = [
     { name = "call", place = "src/a.rs:1:1", at = "3s", body = [{ wait = "never" }] },
 ]
 "#,
-            "1 from an age of 5.0 s on, 12 lively, 1 %, not a part, no more come, all at poll 1",
+            "1 from an age of 5.0 s on, 12 lively, 1 %, clients perhaps, no more come, all at poll 1",
         ),
         case(
             "a handful that stopped at once, after an incident",
@@ -86,7 +86,7 @@ spawn = [
     { name = "call", place = "src/a.rs:1:1", at = "5s", count = 3, body = [{ wait = "20ms" }, { wait = "never" }] },
 ]
 "#,
-            "6 from an age of 5.0 s on, 0 lively, 3 %, not a part, no more come",
+            "6 from an age of 5.0 s on, 0 lively, 3 %, clients perhaps, no more come",
         ),
         case(
             "sleepers, which a timer wakes",

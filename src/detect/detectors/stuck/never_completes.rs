@@ -159,7 +159,7 @@ fn crowd_symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, crowds: &[Crowd]
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
     let symptom = Symptom::of_site(evidence, key, &it.tasks, it.count)
         .unless(is_library.then_some(LookAlike::LibraryTask))
-        .unless((it.oldest < limit || !(seen || it.are_a_part())).then_some(LookAlike::QuietClients))
+        .unless((it.oldest < limit || !(seen || it.are_no_clients())).then_some(LookAlike::QuietClients))
         .summary(format!(
             "{} {} stopped early and have been idle since, the oldest is {} old (warning from {}){coming}. {} completed, all within {}.{stopped}",
             it.count,
