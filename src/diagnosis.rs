@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::detect::detector::Detector;
 use crate::detect::detectors::DETECTORS;
+use crate::detect::doubt::Doubt;
 use crate::detect::engine::Engine;
 use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
@@ -14,6 +15,7 @@ pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
+pub use crate::model::health::quality::Withheld;
 use crate::model::time::Timestamp;
 use crate::model::{Model, TaskKey};
 
@@ -278,39 +280,41 @@ impl Diagnosis {
         self.fired.values().filter(|(_, worst)| *worst == severity).count()
     }
 
-    /// What the feed withholds at present, each a short word for machines.
-    pub fn gaps(&self) -> Vec<&'static str> {
-        let quality = self.model.quality();
-        let checks = [
-            (quality.is_lossy(self.model.now()), "dropped_events"),
-            (quality.is_lagging(), "lagging"),
-            (quality.never_introduced > 0, "never_introduced"),
-            (quality.malformed > 0, "malformed"),
-            (quality.quiet.is_some(), "quiet"),
-            (quality.paused, "paused"),
-        ];
-        checks.into_iter().filter(|(missing, _)| *missing).map(|(_, reason)| reason).collect()
+    /// What the feed withholds at present.
+    pub fn withheld(&self) -> Vec<Withheld> {
+        self.model.quality().withheld(self.model.now())
     }
 
-    /// Why it cannot be judged, each a short word for machines; empty if it can.
-    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<&'static str> {
+    /// Why it cannot be judged; empty if it can.
+    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<Doubt> {
         let quality = self.model.quality();
-        let has_fired = |id: &str, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
-        let lost = !matches!(self.status, Status::Live) && self.ended.is_none();
+        let is_lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
-        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
-        let whole = !lost_some && self.coverage.suffices();
         let checks = [
-            (never, "never_connected"),
-            (lost && !never, "connection_lost"),
-            (matches!(self.ended, Some(Ended::Truncated { .. })), "recording_truncated"),
-            (quality.paused, "paused"),
-            (has_fired("quiet-feed", Severity::Info) && !quality.paused, "quiet"),
-            (has_fired("not-instrumented", Severity::Warning), "not_instrumented"),
-            (has_fired("partial-feed", Severity::Info) && !whole && !criteria.partial_passes, "partial"),
-            (!never && self.updates < criteria.min_updates, "too_few_updates"),
+            (never, Doubt::NeverConnected),
+            (is_lost && !never, Doubt::ConnectionLost),
+            (matches!(self.ended, Some(Ended::Truncated { .. })), Doubt::RecordingTruncated),
+            (quality.paused, Doubt::Paused),
+            (!never && self.updates < criteria.min_updates, Doubt::TooFewUpdates { arrived: self.updates }),
+            (self.evidence().has_unexplained_old_wait(), Doubt::OldWaits),
         ];
-        checks.into_iter().filter(|(doubtful, _)| *doubtful).map(|(_, reason)| reason).collect()
+        let of_run = checks.into_iter().filter(|(holds, _)| *holds).map(|(_, doubt)| doubt);
+        of_run.chain(self.doubts_of_detectors(criteria)).collect()
+    }
+
+    /// The doubts that findings cast, unless something else makes up for them.
+    fn doubts_of_detectors(&self, criteria: Criteria) -> impl Iterator<Item = Doubt> {
+        let quality = self.model.quality();
+        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
+        let told_enough = !lost_some && self.coverage.suffices();
+        let cast = DETECTORS.iter().filter_map(|detector| detector.doubt.map(|doubt| (detector.id, doubt)));
+        let has_fired = |id, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
+        let doubts = cast.filter(move |(id, (least, _))| has_fired(*id, *least)).map(|(_, (_, doubt))| doubt);
+        doubts.filter(move |doubt| match doubt {
+            Doubt::Quiet => !quality.paused,
+            Doubt::Partial => !told_enough && !criteria.partial_passes,
+            _ => true,
+        })
     }
 
     /// What it comes to.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::detect::finding::{Finding, Transition};
-use crate::diagnosis::{Arrived, Diagnosis, Ended, Status};
+use crate::diagnosis::{Arrived, Diagnosis, Ended, Status, Withheld};
 
 /// Transitions of one target that are kept.
 const JOURNAL: usize = 200;
@@ -58,7 +58,7 @@ pub struct Member {
     revision: u64,
     /// What was last said of the connection.
     announced: Option<Connection>,
-    gaps: Vec<&'static str>,
+    withheld: Vec<Withheld>,
 }
 
 impl Member {
@@ -102,9 +102,9 @@ impl Member {
             self.announced = Some(connection);
             changes.push(Change::Connection);
         }
-        let gaps = self.diagnosis.gaps();
-        if gaps != self.gaps {
-            self.gaps = gaps;
+        let withheld = self.diagnosis.withheld();
+        if withheld != self.withheld {
+            self.withheld = withheld;
             changes.push(Change::Quality);
         }
         changes
@@ -155,8 +155,8 @@ impl Fleet {
     pub fn join(&mut self, diagnosis: Diagnosis) -> TargetId {
         let id = TargetId(self.next);
         self.next += 1;
-        let (journal, gaps) = (VecDeque::new(), Vec::new());
-        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, gaps });
+        let (journal, withheld) = (VecDeque::new(), Vec::new());
+        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, withheld });
         id
     }
 

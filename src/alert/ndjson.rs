@@ -19,7 +19,8 @@ pub(super) fn line(event: &Event) -> String {
         EventKind::Left => json!({"type": "status", "state": "left", "reason": null}),
         EventKind::Finding(view) => finding(view),
         EventKind::Quality(quality) => {
-            json!({"type": "quality", "complete": quality.reasons.is_empty(), "reasons": quality.reasons})
+            let reasons: Vec<_> = quality.withheld.iter().map(|it| it.as_str()).collect();
+            json!({"type": "quality", "complete": reasons.is_empty(), "reasons": reasons})
         }
         EventKind::Heartbeat { tasks, findings } => json!({"type": "heartbeat", "tasks": tasks, "findings": findings}),
     };
@@ -43,7 +44,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
         "updates": verdict.updates,
-        "inconclusive_because": verdict.reasons,
+        "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
         "not_evaluated": verdict.not_evaluated,
         "attached": {
             "after_start_s": verdict.attachment.after_start.as_secs_f64(),

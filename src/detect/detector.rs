@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::causes::Cause;
+use super::doubt::Doubt;
 use super::settings::{AnySetting, ENABLED, Scoped, Settings, Value};
-use super::severity::{Family, Grade};
+use super::severity::{Family, Grade, Severity};
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
@@ -36,8 +37,8 @@ pub struct Detector {
     pub explained_by: &'static [Cause],
     /// Harmless explanations that its findings may have, which make them information.
     pub look_alikes: &'static [LookAlike],
-    /// The doubt that its findings cast on a verdict, as a short word for machines.
-    pub doubt: Option<&'static str>,
+    /// The doubt that its findings cast on a verdict, from a severity on.
+    pub doubt: Option<(Severity, Doubt)>,
     /// Looks at the evidence and reports symptoms.
     pub scan: fn(&Evidence<'_>, Scoped<'_>, &mut Vec<Symptom>),
 }

@@ -5,6 +5,7 @@ pub mod causes;
 pub mod describe;
 pub mod detector;
 pub mod detectors;
+pub mod doubt;
 pub mod engine;
 pub mod finding;
 mod fingerprint;

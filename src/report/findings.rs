@@ -87,7 +87,7 @@ impl Snapshot<'_> {
                 FindingColumn::What => sort(findings, order, |it| it.detector.title),
                 FindingColumn::Detector => sort(findings, order, |it| it.detector.id),
                 FindingColumn::Place => {
-                    sort(findings, order, |it| (it.symptom.subject.name.clone(), it.symptom.subject.location.clone()))
+                    sort(findings, order, |it| (it.symptom.subject.name.clone(), it.symptom.subject.location.clone()));
                 }
                 FindingColumn::Since => sort(findings, order, |it| since(it, now)),
                 FindingColumn::Count => sort(findings, order, |it| it.symptom.subject.count),

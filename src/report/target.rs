@@ -7,7 +7,7 @@ use super::connection::ConnectionView;
 use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
 use crate::detect::severity::Severity;
-use crate::diagnosis::{Criteria, Diagnosis};
+use crate::diagnosis::{Criteria, Diagnosis, Withheld};
 use crate::fleet::TargetId;
 use crate::words;
 
@@ -49,8 +49,8 @@ pub struct TargetView {
 pub struct QualityView {
     /// How late new tasks and waits are reported, where that hurts.
     pub lag: Option<Duration>,
-    /// Each thing that is withheld, as a short word for machines; empty if the feed is complete.
-    pub reasons: Vec<&'static str>,
+    /// Each thing that is withheld; empty if the feed is complete.
+    pub withheld: Vec<Withheld>,
     /// What is missing from the feed, apart from being late or silent, in words; empty if nothing is.
     pub missing: String,
 }
@@ -68,19 +68,18 @@ impl QualityView {
     /// What the feed of a diagnosis withholds at present.
     pub fn of(diagnosis: &Diagnosis) -> Self {
         let quality = diagnosis.model().quality();
-        let reasons = diagnosis.gaps();
-        let missing = reasons.iter().filter_map(|reason| match *reason {
+        let withheld = diagnosis.withheld();
+        let missing = withheld.iter().filter_map(|it| match it {
             // These have a place of their own beside it.
-            "paused" | "quiet" | "lagging" => None,
-            "dropped_events" => Some("dropped events"),
-            "never_introduced" => Some("missing introductions"),
-            "malformed" => Some("malformed messages"),
-            other => Some(other),
+            Withheld::Paused | Withheld::Quiet | Withheld::Lagging => None,
+            Withheld::DroppedEvents => Some("dropped events"),
+            Withheld::NeverIntroduced => Some("missing introductions"),
+            Withheld::Malformed => Some("malformed messages"),
         });
         Self {
             lag: quality.lag.filter(|_| quality.is_lagging()),
             missing: missing.collect::<Vec<_>>().join(", "),
-            reasons,
+            withheld,
         }
     }
 }
@@ -151,7 +150,7 @@ mod tests {
         let of = |waiting: &[(&'static str, Duration)]| WarmUp { waiting: waiting.to_vec(), detectors: 31 }.sentence();
         assert_eq!(of(&[]), None);
         assert_eq!(
-            of(&[("full-channel", 4 * second - Duration::from_millis(900))]).as_deref(),
+            of(&[("full-channel", Duration::from_millis(3_100))]).as_deref(),
             Some("Warming up: 1 of 31 detectors needs more history (next: full-channel in 4 s).")
         );
         assert_eq!(

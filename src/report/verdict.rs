@@ -4,13 +4,11 @@ use std::cmp::Reverse;
 
 use super::attachment::AttachmentView;
 use super::place::named_place;
+use crate::detect::doubt::Doubt;
 use crate::detect::finding::Finding;
 use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Diagnosis, Verdict};
 use crate::words;
-
-/// The reason of a verdict on a run that was ended before its time.
-const INTERRUPTED: &str = "interrupted";
 
 /// What a target comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +23,8 @@ pub struct VerdictView {
     pub suppressed: usize,
     /// The worst of them, where it is known still.
     pub worst: Option<Worst>,
-    /// Why it could not be judged, each a short word for machines; empty if it could.
-    pub reasons: Vec<&'static str>,
+    /// Why it could not be judged; empty if it could.
+    pub reasons: Vec<Doubt>,
     /// The detectors that the run was too short for.
     pub not_evaluated: Vec<&'static str>,
     /// How many updates have arrived.
@@ -61,7 +59,7 @@ impl VerdictView {
         let mut reasons = diagnosis.inconclusive_reasons(criteria);
         let mut verdict = diagnosis.verdict(criteria);
         if interrupted {
-            reasons.push(INTERRUPTED);
+            reasons.push(Doubt::Interrupted);
             if verdict == Verdict::Healthy {
                 verdict = Verdict::Inconclusive;
             }
@@ -109,7 +107,7 @@ impl VerdictView {
 
     /// Why it could not be judged, in words; empty if it could.
     pub fn reasons_in_words(&self) -> String {
-        self.reasons.iter().map(|reason| self.reason(reason)).collect::<Vec<_>>().join(", ")
+        self.reasons.iter().map(|reason| reason.describe()).collect::<Vec<_>>().join(", ")
     }
 
     /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
@@ -124,21 +122,6 @@ impl VerdictView {
             Some(Worst { detector, place }) if place.is_empty() => format!(" Worst: {detector}."),
             Some(Worst { detector, place }) => format!(" Worst: {detector} at {place}."),
             None => String::new(),
-        }
-    }
-
-    fn reason(&self, reason: &str) -> String {
-        match reason {
-            "never_connected" => "no update ever arrived".to_owned(),
-            "connection_lost" => "the connection was lost".to_owned(),
-            "recording_truncated" => "the recording is cut off".to_owned(),
-            "paused" => "a client has paused the feed".to_owned(),
-            "quiet" => "updates stopped arriving".to_owned(),
-            "not_instrumented" => "the target is not instrumented".to_owned(),
-            "partial" => "the feed was incomplete".to_owned(),
-            "too_few_updates" => format!("only {} arrived", words::count(self.updates, "update")),
-            INTERRUPTED => "interrupted before the time was up".to_owned(),
-            other => other.replace('_', " "),
         }
     }
 }
@@ -180,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<&'static str>) -> VerdictView {
+    fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<Doubt>) -> VerdictView {
         let worst = (fired != Tally::default())
             .then(|| Worst { detector: "deadlock", place: "transfer (src/bank.rs:41:9)".to_owned() });
         let attachment =
@@ -208,14 +191,15 @@ mod tests {
                 "FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).",
             ),
             (
-                view(Verdict::Findings, 1, Tally { warning: 1, ..none }, vec!["connection_lost"]),
+                view(Verdict::Findings, 1, Tally { warning: 1, ..none }, vec![Doubt::ConnectionLost]),
                 "FAIL (exit 1): 1 warning. Worst: deadlock at transfer (src/bank.rs:41:9). Not fully judged: the connection was \
                  lost.",
             ),
             (view(Verdict::Healthy, 0, none, vec![]), "PASS (exit 0): no findings."),
             (
-                view(Verdict::Inconclusive, 3, none, vec!["too_few_updates", "some_new_word"]),
-                "INCONCLUSIVE (exit 3): only 3 updates arrived, some new word; no findings.",
+                view(Verdict::Inconclusive, 3, none, vec![Doubt::TooFewUpdates { arrived: 3 }, Doubt::OldWaits]),
+                "INCONCLUSIVE (exit 3): only 3 updates arrived, tasks have waited since before the attach, and who holds what they wait \
+                 for is unknown; no findings.",
             ),
         ] {
             assert_eq!(view.sentence(), sentence);

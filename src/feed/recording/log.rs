@@ -13,7 +13,7 @@ use prost::Message;
 
 use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
 use super::mirror::Mirror;
-use super::{MESSAGE_LIMIT, PROFILE};
+use super::{MESSAGE_LIMIT, PROFILE, places};
 
 /// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
 pub(super) const CHUNK_SPAN: Duration = Duration::from_secs(4);
@@ -131,7 +131,9 @@ impl Log {
         if topic != Topic::Update {
             return self.write(topic, log_time, None, bytes);
         }
-        let update = Update::decode(bytes).map_err(io::Error::other)?;
+        let mut update = Update::decode(bytes).map_err(io::Error::other)?;
+        let shortened = places::shorten(&mut update).then(|| update.encode_to_vec());
+        let bytes = shortened.as_deref().unwrap_or(bytes);
         self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
         self.updates += 1;
         self.mirror.apply(update);

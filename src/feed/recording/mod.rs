@@ -1,9 +1,11 @@
-//! The stream itself in a file (MCAP): written while it is watched, played back as a target.
+//! The stream itself in a file (MCAP), without the folders of the machine that built the service: written while it is watched, played
+//! back as a target.
 
 mod chunks;
 mod log;
 mod messages;
 mod mirror;
+mod places;
 mod player;
 mod reader;
 mod records;

@@ -32,7 +32,51 @@ pub struct Quality {
     pub paused: bool,
 }
 
+/// Something that a feed withholds at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// The target dropped events lately.
+    DroppedEvents,
+    /// It reports births late.
+    Lagging,
+    /// It has sent counters of things that it never introduced.
+    NeverIntroduced,
+    /// Parts of its messages made no sense.
+    Malformed,
+    /// Nothing arrives any more.
+    Quiet,
+    /// A client has paused it.
+    Paused,
+}
+
+impl Withheld {
+    /// The word for it in output for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DroppedEvents => "dropped_events",
+            Self::Lagging => "lagging",
+            Self::NeverIntroduced => "never_introduced",
+            Self::Malformed => "malformed",
+            Self::Quiet => "quiet",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 impl Quality {
+    /// What the feed withholds at present.
+    pub fn withheld(&self, now: Timestamp) -> Vec<Withheld> {
+        let checks = [
+            (self.is_lossy(now), Withheld::DroppedEvents),
+            (self.is_lagging(), Withheld::Lagging),
+            (self.never_introduced > 0, Withheld::NeverIntroduced),
+            (self.malformed > 0, Withheld::Malformed),
+            (self.quiet.is_some(), Withheld::Quiet),
+            (self.paused, Withheld::Paused),
+        ];
+        checks.into_iter().filter(|(holds, _)| *holds).map(|(_, withheld)| withheld).collect()
+    }
+
     /// Events that the target dropped, of all kinds.
     pub fn dropped(&self) -> u64 {
         self.dropped_tasks + self.dropped_resources + self.dropped_ops

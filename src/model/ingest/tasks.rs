@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cancellations::Cancellation;
 use super::changes::Changes;
 use crate::model::entity::site::{End, Site, SiteId};
-use crate::model::entity::task::{Task, TaskState, TaskStats};
+use crate::model::entity::task::{PollStart, Task, TaskState, TaskStats};
 use crate::model::history::delays::Delay;
 use crate::model::history::seconds::Pace;
 use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
@@ -102,7 +102,7 @@ impl Model {
             placeholder: true,
             cancelled: false,
             ops: Vec::new(),
-            first_seen_running: Default::default(),
+            first_seen_running: PollStart::default(),
             span_entered_off_task: false,
         });
         self.ids.insert(Id::Task(id), Entity::Task(key));

@@ -122,6 +122,10 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a semaphore, which is judged by a function of the same type, may have no queue"
+)]
 fn judge_lock<'a>(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::detect::causes::Cause;
 use crate::detect::detector::{Detector, Needs, Timing};
+use crate::detect::doubt::Doubt;
 use crate::detect::settings::Scoped;
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
@@ -27,7 +28,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[Cause::of_all("quiet-feed")],
     look_alikes: &[],
-    doubt: Some("not_instrumented"),
+    doubt: Some((Severity::Warning, Doubt::NotInstrumented)),
     scan,
 };
 

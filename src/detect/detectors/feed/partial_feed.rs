@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::detect::causes::Cause;
 use crate::detect::detector::{Detector, Needs, Timing};
+use crate::detect::doubt::Doubt;
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
@@ -35,7 +36,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[Cause::of_all("quiet-feed")],
     look_alikes: &[],
-    doubt: Some("partial"),
+    doubt: Some((Severity::Info, Doubt::Partial)),
     scan,
 };
 

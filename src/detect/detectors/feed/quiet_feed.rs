@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::detect::detector::{Detector, Needs, Timing};
+use crate::detect::doubt::Doubt;
 use crate::detect::settings::{Scoped, Setting};
-use crate::detect::severity::{Family, Grade};
+use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::words;
@@ -29,7 +30,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[],
     look_alikes: &[],
-    doubt: Some("quiet"),
+    doubt: Some((Severity::Info, Doubt::Quiet)),
     scan,
 };
 

@@ -1,0 +1,80 @@
+//! Why a target cannot be judged.
+
+use crate::words;
+
+/// A reason why nothing found does not mean healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nothing was ever heard of the target.
+    NeverConnected,
+    /// The connection was lost and has not come back.
+    ConnectionLost,
+    /// The recording ends in the middle of a message.
+    RecordingTruncated,
+    /// A client has paused the feed.
+    Paused,
+    /// The target stopped sending updates.
+    Quiet,
+    /// The target reports too little about itself.
+    NotInstrumented,
+    /// The feed withheld something, or reported it late.
+    Partial,
+    /// Fewer updates arrived than a verdict needs.
+    TooFewUpdates {
+        /// How many did.
+        arrived: u64,
+    },
+    /// Something has been waited for since before we attached, and nothing says who holds it.
+    OldWaits,
+    /// The run was ended before its time.
+    Interrupted,
+}
+
+impl Doubt {
+    /// Every reason; the numbers in them are examples.
+    pub const ALL: [Self; 10] = [
+        Self::NeverConnected,
+        Self::ConnectionLost,
+        Self::RecordingTruncated,
+        Self::Paused,
+        Self::Quiet,
+        Self::NotInstrumented,
+        Self::Partial,
+        Self::TooFewUpdates { arrived: 3 },
+        Self::OldWaits,
+        Self::Interrupted,
+    ];
+
+    /// The word for it in output for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverConnected => "never_connected",
+            Self::ConnectionLost => "connection_lost",
+            Self::RecordingTruncated => "recording_truncated",
+            Self::Paused => "paused",
+            Self::Quiet => "quiet",
+            Self::NotInstrumented => "not_instrumented",
+            Self::Partial => "partial",
+            Self::TooFewUpdates { .. } => "too_few_updates",
+            Self::OldWaits => "old_waits",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The reason in words, as part of a sentence.
+    pub fn describe(self) -> String {
+        let words = match self {
+            Self::NeverConnected => "no update ever arrived",
+            Self::ConnectionLost => "the connection was lost",
+            Self::RecordingTruncated => "the recording is cut off",
+            Self::Paused => "a client has paused the feed",
+            Self::Quiet => "updates stopped arriving",
+            Self::NotInstrumented => "the target is not instrumented",
+            Self::Partial => "the feed was incomplete",
+            Self::TooFewUpdates { arrived } => return format!("only {} arrived", words::count(arrived, "update")),
+            Self::OldWaits => "tasks have waited since before the attach, and who holds what they wait for is unknown",
+            Self::Interrupted => "interrupted before the time was up",
+        };
+        words.to_owned()
+    }
+}
