@@ -30,7 +30,7 @@ impl Evidence<'_> {
         let from = self.now().minus(lasts);
         let others = site.history.all().filter_map(|second| second.fastest).filter(|it| it.task != pace.task);
         let spins = |it: &Pace| it.polls_per_second() >= fast && it.restless_share() >= RESTLESS;
-        site.born >= SIBLINGS && others.filter(spins).count() < BURST && self.never_rests(site, pace, from)
+        site.born >= SIBLINGS && others.filter(spins).count() < BURST && never_rests(site, pace, from)
     }
 
     /// Whether a task does the same at the same pace all the time, while the load of the rest of the process varies, and acquires nothing that
@@ -43,14 +43,7 @@ impl Evidence<'_> {
         let load = self.polls_elsewhere(key, from);
         let (own, others) = (spread(&rates), spread(&load));
         let varies = others.is_some_and(|(mean, spread)| mean >= LOAD && spread >= VARIES);
-        idle && self.never_rests(site, pace, from) && own.is_some_and(|(_, spread)| spread <= STEADY) && varies
-    }
-
-    fn never_rests(&self, site: &Site, pace: &Pace, from: Timestamp) -> bool {
-        let mut seconds = site.history.since(from).peekable();
-        let reaches_back = seconds.peek().is_some_and(|second| second.from.since(from) <= Duration::from_secs(2));
-        let rests = |pace: &Pace| pace.time >= KNOWN && pace.restless_share() < RESTLESS;
-        reaches_back && seconds.filter_map(|second| second.fastest).all(|it| it.task == pace.task && !rests(&it))
+        idle && never_rests(site, pace, from) && own.is_some_and(|(_, spread)| spread <= STEADY) && varies
     }
 
     /// The polls of all other sites, second by second.
@@ -67,6 +60,14 @@ impl Evidence<'_> {
         }
         polls
     }
+}
+
+/// Whether a task was about to be polled, or was, all the time since.
+fn never_rests(site: &Site, pace: &Pace, from: Timestamp) -> bool {
+    let mut seconds = site.history.since(from).peekable();
+    let reaches_back = seconds.peek().is_some_and(|second| second.from.since(from) <= Duration::from_secs(2));
+    let rests = |pace: &Pace| pace.time >= KNOWN && pace.restless_share() < RESTLESS;
+    reaches_back && seconds.filter_map(|second| second.fastest).all(|it| it.task == pace.task && !rests(&it))
 }
 
 /// The mean of some numbers, and how far the furthest is from it, as a share of it.

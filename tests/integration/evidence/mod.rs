@@ -32,7 +32,8 @@ use tokio_canary::model::entity::resource::Resource;
 use tokio_canary::model::entity::site::Site;
 use tokio_canary::model::{ResourceKey, SiteKey, TaskKey};
 
-use crate::support::simulator::{Scenario, Told, play};
+use crate::support::simulator::scenario::Scenario;
+use crate::support::simulator::timeline::{Told, play};
 
 /// A process, in the form of a scenario without what that expects, and what is to be seen of it.
 struct Case {
