@@ -88,8 +88,15 @@ spawn = [{ name = "batch", place = "src/a.rs:1:1", at = "1s", count = 400, body 
 "#,
             "requests wait, 3 permits, no more come",
         ),
+    ];
+    check(&cases, see);
+}
+
+#[test]
+fn queues_at_limiters_hurt_only_where_those_who_give_up_fail() {
+    let cases = [
         case(
-            "the same requests wait for a limiter of the service's own",
+            "requests wait for a limiter of the service's own, as they are meant to",
             r#"
 run = "30s"
 shared = [{ name = "limit", kind = "semaphore", permits = 3, place = "src/pool.rs:1:1" }]

@@ -34,6 +34,15 @@ spawn = [
             "3 hold one and wait",
         ),
         case(
+            "each asks for another one after two seconds, by when it may have released the first",
+            r#"
+run = "10s"
+shared = [{ name = "pool", kind = "semaphore", permits = 3, place = "src/pool.rs:1:1" }]
+spawn = [{ name = "transfer", place = "src/a.rs:1:1", at = "1s", count = 3, body = [{ acquire = "pool" }, { wait = "2s" }, { acquire = "pool" }] }]
+"#,
+            "0 hold one and wait",
+        ),
+        case(
             "a permit is left",
             r#"
 run = "10s"

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod answers;
+mod attachment;
 mod barrier;
 mod cancellations;
 mod crowd;
@@ -21,6 +22,7 @@ mod stragglers;
 mod task_wait;
 mod timeouts;
 mod undriven;
+mod users;
 mod waiters;
 
 use std::time::Duration;

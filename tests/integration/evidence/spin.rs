@@ -10,7 +10,7 @@ const FAST: f64 = 5_000.0;
 
 fn see(evidence: &Evidence<'_>) -> String {
     let (key, site) = site(evidence, "pump");
-    let Some(pace) = site.history.all().filter_map(|second| second.fastest).last() else {
+    let Some(pace) = site.history.all().filter_map(|second| second.fastest).next_back() else {
         return "at rest".to_owned();
     };
     let alone = evidence.spins_like_no_sibling(site, &pace, FAST, Duration::from_secs(10));
@@ -84,6 +84,18 @@ run = "30s"
 spawn = [
     { name = "tick", place = "src/h.rs:1:1", count = 5, body = [{ forever = [{ sleep = "50ms" }] }] },
     { name = "pump", place = "src/a.rs:1:1", at = "1s", body = [{ forever = [{ work = "42us" }, "yield"] }] },
+]
+"#,
+            "may work",
+        ),
+        case(
+            "it takes longer for some of its slices, as work does",
+            r#"
+run = "30s"
+spawn = [
+    { name = "tick", place = "src/h.rs:1:1", count = 5, body = [{ forever = [{ sleep = "50ms" }] }] },
+    { name = "burst", place = "src/b.rs:1:1", at = "2s", count = 8, repeat = { every = "7s", times = 4 }, body = [{ repeat = { times = 60, body = [{ sleep = "50ms" }] } }] },
+    { name = "pump", place = "src/a.rs:1:1", at = "1s", body = [{ forever = [{ repeat = { times = 60000, body = [{ work = "30us" }, "yield"] } }, { repeat = { times = 40000, body = [{ work = "60us" }, "yield"] } }] }] },
 ]
 "#,
             "may work",

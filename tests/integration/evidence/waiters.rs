@@ -9,7 +9,7 @@ use super::{case, check, made_at};
 fn see(evidence: &Evidence<'_>) -> String {
     let (key, _) = made_at(evidence, "src/l.rs:1:1");
     let Some(history) = evidence.waiter_history(key) else { return "never contested".to_owned() };
-    let last = history.since(evidence.now().minus(Duration::from_secs(30))).last().copied().expect("a snapshot");
+    let last = history.since(evidence.now().minus(Duration::from_secs(30))).next_back().copied().expect("a snapshot");
     let grown = if evidence.crowd_has_grown(key) { ", grown" } else { "" };
     let replenished = if history.is_replenished_externally() { ", replenished externally" } else { "" };
     let blocked =
