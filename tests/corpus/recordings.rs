@@ -129,7 +129,10 @@ fn wrong_labels_that_pass() -> Vec<String> {
         Recording { finding: Some(Expected { detector: "lost-waker".to_owned(), ..deadlock.clone() }), ..lock.clone() },
         Recording { finding: Some(Expected { within: 1, ..deadlock.clone() }), ..lock.clone() },
         Recording { known_missed: true, ..lock.clone() },
-        Recording { finding: Some(Expected { places: elsewhere(), ..growth.clone() }), ..crowd.clone() },
+        Recording {
+            finding: Some(Expected { places: elsewhere(), names: Vec::new(), ..growth.clone() }),
+            ..crowd.clone()
+        },
         Recording { finding: Some(Expected { families: vec!["spin".to_owned()], ..growth.clone() }), ..crowd.clone() },
         Recording { finding: Some(Expected { severity: Severity::Critical, ..growth.clone() }), ..crowd.clone() },
     ];

@@ -17,8 +17,7 @@ use crate::words;
 
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(10), "observation window");
 /// Where tokio-console draws the line as well.
-static SHARE: Setting<Share> =
-    Setting::new("share", Share(0.5), "minimum share of the wakes of a task that it makes itself");
+static SHARE: Setting<Share> = Setting::new("share", Share(0.5), "minimum share of wakes that come from the task");
 static RATE: Setting<f64> = Setting::new("rate", 50.0, "minimum wakes of a task by itself a second");
 static BUSY: Setting<Share> = Setting::new(
     "busy",

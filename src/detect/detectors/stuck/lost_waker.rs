@@ -17,11 +17,8 @@ use crate::words;
 
 static IDLE: Setting<Duration> =
     Setting::new("idle", Duration::from_secs(1), "minimum time for which the task has been idle");
-static TASKS: Setting<usize> = Setting::new(
-    "tasks",
-    3,
-    "minimum number of tasks without a waker that is a warning even if none of them ever had one",
-);
+static TASKS: Setting<usize> =
+    Setting::new("tasks", 3, "minimum number of tasks without a waker that is a warning even if no task ever had one");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "lost-waker",

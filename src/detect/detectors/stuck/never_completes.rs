@@ -33,13 +33,13 @@ static CROWD: Setting<usize> = Setting::new(
 );
 static SAME_POLL: Setting<Duration> = Setting::new(
     "same-poll",
-    Duration::from_secs(30),
-    "age of the oldest straggler that is a warning where all stragglers stopped after one number of polls",
+    Duration::from_secs(40),
+    "age of the oldest straggler that is a warning where all stragglers stopped at one poll, or no sibling ends any more",
 );
 static GROWTH: Setting<Duration> = Setting::new(
     "growth",
     Duration::from_secs(60),
-    "age of the oldest straggler that is a warning where stragglers stopped after different numbers of polls",
+    "age of the oldest straggler that is a warning where stragglers stopped at different polls",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -146,11 +146,9 @@ fn crowd_symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, crowds: &[Crowd]
     let first = *it.tasks.first()?;
     let wait = evidence.task_wait(first);
     let seen = wait.awaited.iter().any(|it| evidence.used_to_end(it.resource));
-    let limit = match same_poll {
-        _ if seen => it.limit,
-        Some(_) => settings.get(&SAME_POLL),
-        None => settings.get(&GROWTH),
-    };
+    let is_one_place = same_poll.is_some() || it.all_stay;
+    let unseen = settings.get(if is_one_place { &SAME_POLL } else { &GROWTH });
+    let limit = if seen { it.limit } else { unseen };
     let is_library = places::is_no_place_of_work(site.id.kind, &site.id.location);
     let stopped = it.stopped_at_poll.map_or_else(String::new, |polls| {
         format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))

@@ -58,7 +58,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Undriven) -> Opti
     let first = evidence.task(*it.tasks.first()?)?;
     let site = evidence.site(first.site)?;
     let waited_for = it.victims.len() >= settings.get(&VICTIMS);
-    let grows = it.longest.saturating_sub(it.shortest) >= settings.get(&GROWTH);
+    let grows = it.grows_for >= settings.get(&GROWTH);
     let (tasks, victims) = (it.tasks.len(), it.victims.len());
     let behind = match victims {
         0 => String::new(),
