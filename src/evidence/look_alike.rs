@@ -62,6 +62,11 @@ pub enum LookAlike {
 }
 
 impl LookAlike {
+    /// The explanation without the doubt, to say that it is ruled out.
+    pub fn noun(self) -> &'static str {
+        self.describe().strip_prefix("Possibly ").unwrap_or_default()
+    }
+
     /// The explanation as a sentence.
     pub fn describe(self) -> &'static str {
         match self {
