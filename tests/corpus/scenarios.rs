@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Trial;
 use tokio_canary::detect::detector::Detector;
 use tokio_canary::detect::detectors::DETECTORS;
+use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::severity::{Severity, State};
+use tokio_canary::diagnosis::Criteria;
 
 use crate::simulator::scenario::{Expectation, Scenario};
 use crate::simulator::timeline::{Entry, Timeline, Told, play, seconds, worst};
@@ -73,6 +75,7 @@ fn unfolds_as_told(path: &Path) -> Vec<String> {
     let timeline = play(&scenario, Told::Once);
     let mut complaints = unexpected(&scenario, &timeline);
     complaints.extend(missing(&scenario, &timeline));
+    complaints.extend(wrong_verdict(&scenario, &timeline));
     let kept = catch_unwind(AssertUnwindSafe(|| snapshot(path, &scenario, &timeline)));
     complaints.extend(kept.err().map(|_| "the timeline differs from its snapshot".to_owned()));
     if !complaints.is_empty() {
@@ -102,6 +105,15 @@ fn unexpected(scenario: &Scenario, timeline: &Timeline) -> Vec<String> {
         .collect()
 }
 
+/// Whether the verdict rests on old waits although it should not, or the other way round. Where something was found it does not matter.
+fn wrong_verdict(scenario: &Scenario, timeline: &Timeline) -> Option<String> {
+    let criteria = Criteria { min_updates: 0, ..Criteria::default() };
+    let doubts = timeline.diagnosis.inconclusive_reasons(criteria).contains(&Doubt::OldWaits);
+    let is_found = timeline.diagnosis.worst() >= Some(criteria.fail_on);
+    let is_wrong = doubts != scenario.old_waits && (scenario.old_waits || !is_found);
+    is_wrong.then(|| format!("old waits make the verdict inconclusive: {doubts}"))
+}
+
 fn is_meant(expected: &Expectation, entries: &[&Entry]) -> bool {
     let finding = &entries[0].transition.finding;
     let place = &finding.symptom.subject.location;
@@ -126,6 +138,9 @@ fn missing(scenario: &Scenario, timeline: &Timeline) -> Vec<String> {
         }
         if worst(entries).map(Severity::as_str) != Some(&*expected.severity) {
             complaints.push(format!("{title} became {:?}", worst(entries)));
+        }
+        if !entries.iter().any(|it| it.transition.finding.symptom.recommendation.contains(&expected.advice)) {
+            complaints.push(format!("{title} does not advise {:?}", expected.advice));
         }
         if began.len() != expected.times {
             complaints.push(format!("{title} began {} times", began.len()));

@@ -52,6 +52,9 @@ pub(crate) struct Scenario {
     /// What happens to the process and the connection.
     #[serde(default)]
     pub(crate) event: Vec<Event>,
+    /// Whether waits that began before we attached, and that nothing explains, keep the verdict from being healthy at the end.
+    #[serde(default)]
+    pub(crate) old_waits: bool,
     /// What has to fire; nothing else may.
     #[serde(default)]
     pub(crate) expect: Vec<Expectation>,
@@ -187,6 +190,9 @@ pub(crate) struct Expectation {
     pub(crate) by: Span,
     /// It is resolved by then; without it, it still fires at the end.
     pub(crate) resolved_by: Option<Span>,
+    /// Part of what it advises.
+    #[serde(default)]
+    pub(crate) advice: String,
     /// Detectors whose symptoms it explains, all of them and no others.
     #[serde(default)]
     pub(crate) explains: Vec<String>,
