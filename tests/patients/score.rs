@@ -13,6 +13,10 @@ use crate::verdict::{Console, Verdict};
 
 /// What stands around the totals, in the README as in the score itself.
 const MARKERS: (&str, &str) = ("<!-- score -->", "<!-- end of score -->");
+/// What stands around the score of the services on published crates, which their own command writes into the same page.
+const SERVICES: (&str, &str) = ("<!-- services -->", "<!-- /services -->");
+/// First line of the page.
+const TITLE: &str = "# Score\n\n";
 
 /// Prints the score, and writes it into a file and its totals into the README.
 ///
@@ -23,7 +27,9 @@ pub(crate) fn publish(file: &Path, verdicts: &[Verdict], healthy_for: Duration, 
     let totals = Totals::of(verdicts).table();
     let block = format!("{}\n{totals}{}", MARKERS.0, MARKERS.1);
     writeln!(io::stdout(), "\n{totals}")?;
-    fs::write(file, page(verdicts, &block, healthy_for, sick_for))?;
+    // There is none yet where the page is new.
+    let services = services(&fs::read_to_string(file).unwrap_or_default());
+    fs::write(file, format!("{TITLE}{services}{}", page(verdicts, &block, healthy_for, sick_for)))?;
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(&readme)?;
     let parts = text.split_once(MARKERS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKERS.1)?.1)));
@@ -31,6 +37,12 @@ pub(crate) fn publish(file: &Path, verdicts: &[Verdict], healthy_for: Duration, 
         return Err(io::Error::other(format!("README.md has no lines {} and {}", MARKERS.0, MARKERS.1)));
     };
     fs::write(&readme, format!("{before}{block}{after}"))
+}
+
+/// The part of a page about the services, which is kept as it is.
+fn services(page: &str) -> String {
+    let inside = page.split_once(SERVICES.0).and_then(|(_, rest)| Some(rest.split_once(SERVICES.1)?.0));
+    inside.map_or_else(String::new, |inside| format!("{}{inside}{}\n\n", SERVICES.0, SERVICES.1))
 }
 
 /// Counts over all verdicts.
@@ -126,9 +138,7 @@ fn page(verdicts: &[Verdict], block: &str, healthy_for: Duration, sick_for: Dura
     let count = verdicts.len();
     let by_design = by_design(verdicts);
     format!(
-        "# Score
-
-Written by `cargo test --test patients -- --score docs/reference/score.md`, which started the {count} programs below, each as a
+        "Written by `cargo test --test patients -- --score docs/reference/score.md`, which started the {count} programs below, each as a
 process of its own with the real console-subscriber, and let this tool judge each of them through that feed. Healthy programs were
 watched for {healthy_for}, faulty ones for {sick_for} or as long as their label allows, whichever is more. The programs are in
 [`tests/patients`](../../tests/patients).
