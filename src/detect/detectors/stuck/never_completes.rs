@@ -122,7 +122,10 @@ fn crowds(evidence: &Evidence<'_>, settings: Scoped<'_>) -> Vec<Crowd> {
         let most = 4 * stragglers.lively <= stragglers.tasks.len();
         // More keep coming, or nothing of the site comes to an end any more.
         let stands = site.last_end.is_some_and(|end| evidence.running_since(end) > stragglers.limit);
-        let crowd = stragglers.count >= settings.get(&CROWD) && (stragglers.keep_coming || stands) && most;
+        // Those that were all started within moments are a crew of workers, spawned where short jobs are as well.
+        let one_by_one = stragglers.spread() >= stragglers.limit;
+        let comes = stragglers.keep_coming || (stands && one_by_one);
+        let crowd = stragglers.count >= settings.get(&CROWD) && comes && most;
         crowd.then_some(Crowd { site: key, stragglers })
     });
     crowds.collect()
