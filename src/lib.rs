@@ -19,4 +19,5 @@ pub mod report;
 pub mod run;
 pub mod spelling;
 pub mod tui;
+pub mod witness;
 pub mod words;

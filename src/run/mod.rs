@@ -12,7 +12,9 @@ mod notes;
 mod record;
 mod signals;
 mod targets;
+mod verify;
 mod watch;
+mod witness;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Some(Command::Explain { detector: None }) => print(&crate::explain::list()),
         Some(Command::Explain { detector: Some(id) }) => explain::run(&id, flags),
+        Some(Command::Verify { file }) => verify::run(&file, flags),
         Some(Command::Config { command }) => configuration::run(command, flags),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -75,6 +78,7 @@ fn attach(command: Option<Command>, common: &Common, flags: Flags) -> anyhow::Re
     let code = runtime.block_on(async {
         match command {
             Some(Command::Record(args)) => run_record(&args, &config, common).await,
+            Some(Command::Witness(args)) => witness::run(&args, &config, common).await,
             Some(Command::Watch(_)) => run_headless(&config, common, Options::watch(&config)).await,
             Some(Command::Check(args)) => run_headless(&config, common, Options::check(&config, args.duration)).await,
             _ => run_interactive(&config, common).await,

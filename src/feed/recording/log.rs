@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use console_api::instrument::Update;
-use mcap::records::MessageHeader;
+use mcap::records::{MessageHeader, Metadata};
 use mcap::{Compression, McapError, McapResult, WriteOptions};
 use prost::Message;
 
 use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
 use super::mirror::Mirror;
+use super::note::Note;
 use super::{MESSAGE_LIMIT, PROFILE};
 
 /// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
@@ -38,6 +39,7 @@ pub(super) struct Log {
     sequence: u32,
     chunk: Option<Chunk>,
     mirror: Mirror,
+    has_states: bool,
     last_state: Option<u64>,
     last: Last,
     updates: u64,
@@ -63,14 +65,15 @@ impl Log {
     pub(super) fn create(path: &Path, target: &str) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let written = file.try_clone()?;
-        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target).map_err(io_error)
+        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target, SystemTime::now()).map_err(io_error)
     }
 
-    /// Begins a recording with its header.
+    /// Begins a recording with its header, as of a time.
     pub(super) fn begin(
         output: Box<dyn Output>,
         sync: Box<dyn Fn() -> io::Result<()> + Send>,
         target: &str,
+        now: SystemTime,
     ) -> McapResult<Self> {
         let writer = WriteOptions::new()
             .profile(PROFILE)
@@ -82,7 +85,6 @@ impl Log {
             // Chunks are built in memory: a crash leaves whole chunks in the file.
             .disable_seeking(true)
             .create(output)?;
-        let now = SystemTime::now();
         let mut log = Self {
             writer,
             sync,
@@ -90,6 +92,7 @@ impl Log {
             sequence: 0,
             chunk: None,
             mirror: Mirror::default(),
+            has_states: true,
             last_state: None,
             last: Last { log_time: log_time(now), recorded: Instant::now() },
             updates: 0,
@@ -107,6 +110,18 @@ impl Log {
         log.write(Topic::Header, log_time(now), None, &header.encode_to_vec())?;
         log.flush()?;
         Ok(log)
+    }
+
+    /// The same without full states, for one that is too short for anybody to seek in.
+    pub(super) fn without_states(mut self) -> Self {
+        self.has_states = false;
+        self
+    }
+
+    /// Writes something about the recording that is no part of the feed.
+    pub(super) fn write_note(&mut self, note: Note) -> McapResult<()> {
+        self.flush()?;
+        self.writer.write_metadata(&Metadata { name: note.name, metadata: note.entries })
     }
 
     /// How many updates are in it.
@@ -134,6 +149,9 @@ impl Log {
         let update = Update::decode(bytes).map_err(io::Error::other)?;
         self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
         self.updates += 1;
+        if !self.has_states {
+            return Ok(());
+        }
         self.mirror.apply(update);
         if self.last_state.is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY)) {
             self.write_state(log_time)?;
@@ -181,10 +199,15 @@ impl Log {
     }
 
     /// Writes the end, the index and the summary.
-    pub(super) fn finish(mut self, truncated: Option<String>) -> McapResult<()> {
+    pub(super) fn finish(self, truncated: Option<String>) -> McapResult<()> {
         // The end is as long after the last message as it was on our clock: the silence before it is part of the recording.
         let since_last = u64::try_from(self.last.recorded.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let at = self.last.log_time.saturating_add(since_last);
+        self.finish_at(at, truncated)
+    }
+
+    /// The same with the time of the end.
+    pub(super) fn finish_at(mut self, at: u64, truncated: Option<String>) -> McapResult<()> {
         self.write(Topic::End, at, None, &End { truncated }.encode_to_vec())?;
         self.writer.finish()?;
         (self.sync)()?;

@@ -8,14 +8,13 @@ use std::time::Duration;
 use std::{fs, io};
 
 use mcap::{McapError, McapResult};
-use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::feed::{Arrived, Ended, FeedEvent, Status};
 
 use super::log::Log;
-use super::messages::{Paused, Topic, encode_status, log_time};
+use super::messages::{Topic, encode, log_time};
 use super::{MESSAGE_LIMIT, RecordError};
 
 /// How much may wait for the disk, in units of [`UNIT`]: 64 MiB.
@@ -105,18 +104,14 @@ impl Recorder {
     }
 
     async fn try_record(&mut self, arrived: &Arrived) -> Result<(), RecordError> {
-        let mut truncated = None;
-        let (topic, bytes) = match &arrived.event {
-            FeedEvent::Update(update) => (Topic::Update, update.encode()),
-            FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
-            FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
-            FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),
-            FeedEvent::Quiet(_) => return Ok(()),
-            FeedEvent::Ended(Ended::Complete) => return Ok(()),
-            FeedEvent::Ended(Ended::Truncated { reason }) => {
-                truncated = Some(reason.clone());
-                (Topic::End, Vec::new())
-            }
+        let truncated = match &arrived.event {
+            FeedEvent::Ended(Ended::Truncated { reason }) => Some(reason.clone()),
+            _ => None,
+        };
+        let (topic, bytes) = match encode(&arrived.event) {
+            Some(message) => message,
+            None if truncated.is_some() => (Topic::End, Vec::new()),
+            None => return Ok(()),
         };
         if bytes.len() > MESSAGE_LIMIT {
             return Err(RecordError::TooLarge { path: self.path.clone(), bytes: bytes.len() });
@@ -249,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_ends_the_recording_with_its_reason() {
         let disk = Small { written: Cursor::default(), capacity: 2_000_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now()).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         let error = loop {
             if let Err(error) = recorder.record(&status(&noise(700_000, 1))).await {
@@ -265,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_is_full_at_the_end_is_reported() {
         let disk = Small { written: Cursor::default(), capacity: 100_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now()).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         recorder.record(&status(&noise(300_000, 2))).await.unwrap();
         assert!(matches!(recorder.finish().await, Err(RecordError::Write { .. })));
@@ -278,7 +273,7 @@ mod tests {
         let sync = move || wait.recv().map_err(io::Error::other);
         // For the header; what comes after it hangs.
         go_on.send(()).unwrap();
-        let log = Log::begin(Box::new(disk), Box::new(sync), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(sync), "target", SystemTime::now()).unwrap();
         let mut recorder = Recorder::start(log, Path::new("slow"), PATIENCE).unwrap();
         let later =
             |n: u64| Arrived { at: SystemTime::now() + Duration::from_secs(5 * n), ..status(&noise(1_000_000, n)) };
