@@ -92,7 +92,7 @@ fn is_number(text: &str) -> bool {
 
 /// A source file as its reader knows it: without the directories above a dependency's or the toolchain's sources, and without the way
 /// there of a module that stands elsewhere (`examples/../tests/bank.rs`).
-pub(in crate::model) fn short_path(mut file: &str) -> &str {
+pub fn short_path(mut file: &str) -> &str {
     while let Some((folder, rest)) = file.split_once("/../") {
         if folder.is_empty() || folder == ".." || folder.contains('/') {
             break;

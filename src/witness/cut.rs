@@ -81,13 +81,16 @@ pub fn cut(events: Vec<Arrived>, order: &Order<'_>, progress: &mut dyn FnMut(Pro
     let events = confirmed(events, order.goal, &mut lab)?;
     let before = extent(&events);
     let mut cutter = Cutter { lab, progress };
-    let mut events = cutter.enter_late(events);
+    // The cheaper what is played, the more can be tried.
+    let mut events = cutter.try_each(events, &[without_details, without_poll_ops]);
+    events = cutter.enter_late(events);
     events = cutter.thin_out(events);
     events = cutter.drop_groups(events);
     events = cutter.drop_entities(events);
     events = cutter.drop_ops(events);
     events = cutter.enter_late(events);
     events = cutter.try_each(events, &[without_details, without_poll_ops, without_unused_metadata]);
+    cutter.report(extent(&events));
     let after = extent(&events);
     Some(Cut { events, before, after, tries: cutter.lab.tries() })
 }

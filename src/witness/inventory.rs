@@ -151,7 +151,8 @@ impl Inventory {
     /// The resource that a resource is a part of.
     fn whole(&self, mut id: u64) -> u64 {
         for _ in 0..DEEPEST {
-            match self.resources.get(&id).and_then(|it| it.parent).filter(|parent| self.resources.contains_key(parent)) {
+            match self.resources.get(&id).and_then(|it| it.parent).filter(|parent| self.resources.contains_key(parent))
+            {
                 Some(parent) => id = parent,
                 None => break,
             }

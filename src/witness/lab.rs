@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::ddmin::Outcome;
 use super::sighting::{Sighting, diagnosis};
-use crate::detect::severity::Severity;
 use crate::detect::settings::Settings;
+use crate::detect::severity::Severity;
 use crate::diagnosis::{Arrived, Diagnosis};
 use crate::feed::FeedEvent;
 use crate::feed::recording::Playback;
@@ -22,7 +22,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { entities: 20_000_000 }
+        Self { entities: 10_000_000 }
     }
 }
 

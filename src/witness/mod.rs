@@ -9,6 +9,7 @@ mod ddmin;
 mod filter;
 mod inventory;
 mod lab;
+pub mod redact;
 mod selector;
 mod sighting;
 mod statement;

@@ -95,9 +95,8 @@ impl Statement {
 
     /// The finding that a playback shows again, if it does: of the same detector, no less bad, at the same place.
     pub fn find<'a>(&self, sightings: &'a [Sighting]) -> Option<&'a Sighting> {
-        let is_it = |it: &&Sighting| {
-            it.detector.id == self.detector && it.severity >= self.severity && it.place == self.place
-        };
+        let is_it =
+            |it: &&Sighting| it.detector.id == self.detector && it.severity >= self.severity && it.place == self.place;
         let mut found = sightings.iter().filter(is_it).collect::<Vec<_>>();
         // Where several are at one place, the very same goes first.
         found.sort_by_key(|it| it.fingerprint != self.fingerprint);

@@ -32,11 +32,7 @@ pub(super) struct Fired {
 ///
 /// # Errors
 /// The recording cannot be written.
-pub(super) async fn record(
-    args: &WitnessArgs,
-    config: &Config,
-    common: &Common,
-) -> anyhow::Result<Result<Fired, u8>> {
+pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common) -> anyhow::Result<Result<Fired, u8>> {
     let is_scratch = common.record.is_none();
     let path = common.record.clone().unwrap_or_else(|| scratch(args));
     let common = Common { record: Some(path.clone()), ..common.clone() };

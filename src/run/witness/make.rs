@@ -4,9 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::detect::settings::Settings;
+use crate::diagnosis::Arrived;
 use crate::feed::recording::{Events, Kept, Written, save};
 use crate::run::exit::UsageError;
 use crate::run::verify::describe;
+use crate::witness::redact::{self, Redactor};
 use crate::witness::{Budget, Cut, Extent, Order, Progress, Selector, Sighting, Statement, cut, enough, survey};
 use crate::words;
 
@@ -91,15 +93,37 @@ pub(in crate::run) fn make(request: &Request, progress: &mut dyn FnMut(Progress)
     write(request, &target, goal, cut)
 }
 
+/// Writes what was cut, redacted if that was asked for.
 fn write(request: &Request, target: &str, goal: Sighting, cut: Cut) -> anyhow::Result<Made> {
     let Cut { events, before, after, .. } = cut;
-    let statement = Statement::of(&goal, &request.settings, request.redact);
-    let file = save(&request.output, &Kept { target, events: &events, note: statement.note() })?;
+    let (goal, target, events, settings) = match request.redact {
+        false => (goal, target.to_owned(), events, request.settings.clone()),
+        true => match redacted(request, &goal, &events) {
+            Some((goal, events, settings)) => (goal, redact::TARGET.to_owned(), events, settings),
+            None => {
+                let why = "does not show under stand-ins, so nothing was written; leave out --redact";
+                return Ok(Made::Lost(format!("{} {why}.", describe(&goal))));
+            }
+        },
+    };
+    let statement = Statement::of(&goal, &settings, request.redact);
+    let file = save(&request.output, &Kept { target: &target, events: &events, note: statement.note() })?;
     // What counts is what somebody else finds in the file.
-    let found = survey(Events::open(&request.output)?, &request.settings);
+    let found = survey(Events::open(&request.output)?, &settings);
     if statement.find(&found).is_none() {
         let _ = fs::remove_file(&request.output);
         return Ok(Made::Lost(format!("What was written does not show {}, so it was removed.", describe(&goal))));
     }
     Ok(Made::Written(Witness { file, goal, before, after }))
+}
+
+/// The events and the settings under stand-ins, and the finding as it is then called; `None` if it does not show any more.
+fn redacted(request: &Request, goal: &Sighting, events: &[Arrived]) -> Option<(Sighting, Vec<Arrived>, Settings)> {
+    let mut redactor = Redactor::default();
+    let events = redactor.events(events);
+    let settings = redactor.settings(&request.settings);
+    let place = redactor.place(&goal.place);
+    let is_it = |it: &Sighting| it.detector.id == goal.detector.id && it.severity >= goal.severity && it.place == place;
+    let goal = survey(events.iter().cloned(), &settings).into_iter().find(is_it)?;
+    Some((goal, events, settings))
 }

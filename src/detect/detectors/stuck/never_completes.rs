@@ -36,8 +36,11 @@ static SAME_POLL: Setting<Duration> = Setting::new(
     Duration::from_secs(40),
     "age of the oldest straggler that is a warning where all stragglers stopped after one number of polls",
 );
-static GROWTH: Setting<Duration> =
-    Setting::new("growth", Duration::from_secs(60), "age of the oldest straggler that is a warning where stragglers stopped after different numbers of polls");
+static GROWTH: Setting<Duration> = Setting::new(
+    "growth",
+    Duration::from_secs(60),
+    "age of the oldest straggler that is a warning where stragglers stopped after different numbers of polls",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "never-completes",
