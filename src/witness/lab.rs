@@ -22,7 +22,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { entities: 10_000_000 }
+        Self { entities: 5_000_000 }
     }
 }
 

@@ -49,7 +49,7 @@ impl Places {
 
     /// The stand-in for the path of a module.
     pub(super) fn module(&mut self, module: &str) -> String {
-        match is_of_tokio(module) {
+        match module.is_empty() || is_of_tokio(module) {
             true => module.to_owned(),
             false => self.modules.of(module, |letters| format!("module_{letters}")),
         }
