@@ -26,6 +26,7 @@ use self::headless::{Options, headless};
 use self::interactive::interactive;
 use self::notes::note;
 use self::targets::{Opened, Recording};
+use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::cli::{Cli, Command, Common, Record};
 use crate::config::{Config, Faults, Flags, Sources};
@@ -98,7 +99,7 @@ async fn run_record(args: &Record, config: &Config, common: &Common) -> anyhow::
 
 async fn run_headless(config: &Config, common: &Common, options: Options) -> anyhow::Result<u8> {
     let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
+    let Opened { watch, recording, .. } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
     let code = headless(watch, outputs, options).await?;
     Ok(close(recording, code).await)
 }
@@ -111,8 +112,9 @@ async fn run_interactive(config: &Config, common: &Common) -> anyhow::Result<u8>
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
     let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
-    let code = interactive(watch, outputs).await?;
+    let Opened { watch, recording, tapes } =
+        targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
+    let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings())).await?;
     Ok(close(recording, code).await)
 }
 

@@ -108,6 +108,9 @@ fn confirmed(mut events: Vec<Arrived>, goal: &Sighting, lab: &mut Lab<'_>) -> Op
     Some(events)
 }
 
+/// Something that may be done to events.
+type Change = fn(&[Arrived]) -> Vec<Arrived>;
+
 struct Cutter<'a> {
     lab: Lab<'a>,
     progress: &'a mut dyn FnMut(Progress),
@@ -185,7 +188,7 @@ impl Cutter<'_> {
     }
 
     /// Does what may be done to the events, as far as the finding stays.
-    fn try_each(&mut self, mut events: Vec<Arrived>, changes: &[fn(&[Arrived]) -> Vec<Arrived>]) -> Vec<Arrived> {
+    fn try_each(&mut self, mut events: Vec<Arrived>, changes: &[Change]) -> Vec<Arrived> {
         for change in changes {
             let candidate = change(&events);
             if self.lab.shows(candidate.iter().cloned()) == Some(true) {

@@ -15,3 +15,4 @@ mod screens;
 mod source;
 mod support;
 mod suppressions;
+mod witness;

@@ -31,7 +31,7 @@ pub use self::reader::{open, open_at};
 pub use self::save::{Kept, save};
 pub use self::speed::{Speed, SpeedError};
 pub use self::tee::{Tee, tee};
-pub use self::writer::{Recorder, Written};
+pub use self::writer::{Flusher, Recorder, Written};
 
 /// The MCAP profile that marks a file as a recording of ours.
 pub const PROFILE: &str = "tokio-canary";

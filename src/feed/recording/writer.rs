@@ -1,8 +1,8 @@
 //! The recorder: takes what arrives, and a thread of its own writes it, so that a slow disk does not hold the feed back.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 use std::{fs, io};
@@ -41,21 +41,45 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
-    jobs: mpsc::Sender<Job>,
+    jobs: Arc<mpsc::Sender<Job>>,
     budget: Arc<Semaphore>,
     patience: Duration,
     outcome: oneshot::Receiver<Result<Written, RecordError>>,
     is_over: bool,
 }
 
+/// Brings to the disk what was recorded so far. It does not keep the recording going.
+#[derive(Debug, Clone)]
+pub struct Flusher {
+    jobs: Weak<mpsc::Sender<Job>>,
+}
+
+/// What the writing thread is to do.
+enum Job {
+    Write(Message),
+    Flush(oneshot::Sender<()>),
+}
+
 /// One message on its way to the disk.
-struct Job {
+struct Message {
     topic: Topic,
     log_time: u64,
     bytes: Vec<u8>,
     is_live: bool,
     _place: OwnedSemaphorePermit,
     truncated: Option<String>,
+}
+
+impl Flusher {
+    /// Waits until what was recorded so far can be read from the file, or the recording has ended.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        let sent = self.jobs.upgrade().is_some_and(|jobs| jobs.send(Job::Flush(done)).is_ok());
+        if sent {
+            // A recording that fails meanwhile leaves what it has.
+            let _ = flushed.await;
+        }
+    }
 }
 
 impl Recorder {
@@ -85,7 +109,13 @@ impl Recorder {
             let _ = done.send(outcome);
         })?;
         let budget = Arc::new(Semaphore::new(QUEUE_UNITS as usize));
+        let jobs = Arc::new(jobs);
         Ok(Self { path: path.to_owned(), jobs, budget, patience, outcome, is_over: false })
+    }
+
+    /// Brings to the disk, whenever it is asked to, what was recorded so far.
+    pub fn flusher(&self) -> Flusher {
+        Flusher { jobs: Arc::downgrade(&self.jobs) }
     }
 
     /// Records what arrived. `Quiet` is left out: a replay measures it again. Waits while too much waits for the disk already.
@@ -118,8 +148,8 @@ impl Recorder {
         }
         let place = self.place_for(bytes.len()).await?;
         let is_live = matches!(arrived.event, FeedEvent::Status(Status::Live));
-        let job = Job { topic, log_time: log_time(arrived.at), bytes, is_live, _place: place, truncated };
-        match self.jobs.send(job) {
+        let message = Message { topic, log_time: log_time(arrived.at), bytes, is_live, _place: place, truncated };
+        match self.jobs.send(Job::Write(message)) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failure().await),
         }
@@ -180,8 +210,13 @@ fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<
             None => queue.recv().map_err(RecvTimeoutError::from),
         };
         match job {
-            Ok(Job { truncated: Some(reason), .. }) => *truncated = Some(reason),
-            Ok(job) => log.record(job.topic, job.log_time, &job.bytes, job.is_live)?,
+            Ok(Job::Write(Message { truncated: Some(reason), .. })) => *truncated = Some(reason),
+            Ok(Job::Write(it)) => log.record(it.topic, it.log_time, &it.bytes, it.is_live)?,
+            Ok(Job::Flush(done)) => {
+                log.flush()?;
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            }
             Err(RecvTimeoutError::Timeout) => log.flush()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
@@ -239,6 +274,24 @@ mod tests {
             char::from(b'0' + (seed >> 60) as u8)
         };
         (0..bytes).map(|_| next()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_can_be_read_while_more_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open");
+        let mut recorder = Recorder::create(&path, "target").unwrap();
+        let flusher = recorder.flusher();
+        let events = || crate::feed::recording::Events::open(&path).unwrap().count();
+        recorder.record(&status("first")).await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 2, "the status, and that it breaks off there");
+        recorder.record(&status("second")).await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 3);
+        recorder.finish().await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 3, "the two statuses and the end");
     }
 
     #[tokio::test]

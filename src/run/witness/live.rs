@@ -36,7 +36,7 @@ pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common)
     let is_scratch = common.record.is_none();
     let path = common.record.clone().unwrap_or_else(|| scratch(args));
     let common = Common { record: Some(path.clone()), ..common.clone() };
-    let Opened { mut watch, recording } = targets::open(config, &common, Speed::Max).map_err(UsageError::from)?;
+    let Opened { mut watch, recording, .. } = targets::open(config, &common, Speed::Max).map_err(UsageError::from)?;
     note(&format!("Recording {} until {} fires, for {} at most.", args.from, args.finding, limit(args)));
     let fired = wait(&mut watch, args).await?;
     let has_answered = watch.fleet().members().any(|member| member.diagnosis().updates() > 0);

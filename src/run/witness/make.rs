@@ -31,7 +31,7 @@ pub(in crate::run) struct Request {
 #[derive(Debug)]
 pub(in crate::run) enum Made {
     /// A witness.
-    Written(Witness),
+    Written(Box<Witness>),
     /// The recording does not show the finding, but these.
     Missing(Vec<Sighting>),
     /// Several findings can be meant.
@@ -50,6 +50,16 @@ pub(in crate::run) struct Witness {
 }
 
 impl Witness {
+    /// The file.
+    pub(in crate::run) fn file(&self) -> &Written {
+        &self.file
+    }
+
+    /// What it is of.
+    pub(in crate::run) fn goal(&self) -> &Sighting {
+        &self.goal
+    }
+
     /// What it is of, how large it is, and what of the recording is left in it.
     pub(in crate::run) fn sentence(&self) -> String {
         let (before, after) = (self.before, self.after);
@@ -114,7 +124,7 @@ fn write(request: &Request, target: &str, goal: Sighting, cut: Cut) -> anyhow::R
         let _ = fs::remove_file(&request.output);
         return Ok(Made::Lost(format!("What was written does not show {}, so it was removed.", describe(&goal))));
     }
-    Ok(Made::Written(Witness { file, goal, before, after }))
+    Ok(Made::Written(Box::new(Witness { file, goal, before, after })))
 }
 
 /// The events and the settings under stand-ins, and the finding as it is then called; `None` if it does not show any more.

@@ -1,5 +1,6 @@
 //! `witness`: cuts a recording down to what one finding needs.
 
+mod desk;
 mod live;
 mod make;
 
@@ -17,9 +18,9 @@ use crate::report::sanitize::plain;
 use crate::witness::{Progress, Sighting};
 use crate::words;
 
+pub(super) use self::desk::WitnessDesk;
 use self::live::Fired;
-use self::make::Made;
-pub(super) use self::make::{Request, make};
+use self::make::{Made, Request, make};
 
 /// How often to say how far it is.
 const REPORT: Duration = Duration::from_secs(1);
