@@ -43,7 +43,7 @@ pub struct Cli {
 /// What to attach to.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-    /// host:port, http://host:port, unix:/path of a running service, or the file of a recording.
+    /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
     #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
 }
@@ -159,7 +159,7 @@ pub struct CriteriaArgs {
 /// `record`.
 #[derive(Debug, Args)]
 pub struct Record {
-    /// Running service to record: host:port, http://host:port or unix:/path.
+    /// Running service to record: `host:port`, `http://host:port` or `unix:/path`.
     pub target: Target,
     /// File to write; it must not exist yet.
     #[arg(short, long = "output", value_name = "FILE")]
@@ -202,7 +202,7 @@ pub struct Common {
     /// Setting of a detector, such as blocked-worker.critical=2s; repeatable. `explain DETECTOR` lists them.
     #[arg(long = "set", global = true, value_name = "ID.KEY=VALUE")]
     pub settings: Vec<String>,
-    /// Task that has to exist, by its name or by file:line of its spawn site; repeatable.
+    /// Task that has to exist, by its name or by `file:line` of its spawn site; repeatable.
     #[arg(long = "expect", global = true, value_name = "NAME")]
     pub expected: Vec<String>,
     /// Do not send extra requests to drain a lagging target.

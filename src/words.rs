@@ -59,8 +59,11 @@ fn three_digits(value: f64) -> String {
     trim(if value < 99.95 { format!("{value:.1}") } else { format!("{value:.0}") })
 }
 
-fn trim(text: String) -> String {
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+fn trim(mut text: String) -> String {
+    if text.ends_with(".0") {
+        text.truncate(text.len() - 2);
+    }
+    text
 }
 
 /// A number of things: `1 task`, `12 tasks`, `3 entries`, `47.2M polls`.

@@ -62,7 +62,7 @@ pub(crate) fn task(id: u64, site: usize, bytes: usize) -> tasks::Task {
             named("task.id", field::Value::U64Val(id)),
             named("size.bytes", field::Value::U64Val(size)),
         ],
-        location: place(&format!("src/handlers/part_{}.rs", site / 5), site),
+        location: Some(place(&format!("src/handlers/part_{}.rs", site / 5), site)),
         ..tasks::Task::default()
     }
 }
@@ -104,7 +104,7 @@ pub(crate) fn mutex(index: usize, id: u64, inner: u64) -> [resources::Resource; 
     let mutex = resource(id, "Mutex", "Sync");
     let semaphore = resource(inner, "Semaphore", "Sync");
     [
-        resources::Resource { location: place("src/state.rs", index), ..mutex },
+        resources::Resource { location: Some(place("src/state.rs", index)), ..mutex },
         resources::Resource { parent_resource_id: Some(Id { id }), is_internal: true, ..semaphore },
     ]
 }
@@ -119,7 +119,7 @@ pub(crate) fn mutex_stats(id: u64, inner: u64, created: u64) -> [(u64, resources
 
 /// A timer.
 pub(crate) fn sleep(id: u64) -> resources::Resource {
-    resources::Resource { location: place("src/backoff.rs", 7), ..resource(id, "Sleep", "timer") }
+    resources::Resource { location: Some(place("src/backoff.rs", 7)), ..resource(id, "Sleep", "timer") }
 }
 
 /// What a timer says.
@@ -196,9 +196,9 @@ fn attribute(name: &str, value: field::Value, unit: Option<&str>) -> Attribute {
     Attribute { field: Some(named(name, value)), unit: unit.map(str::to_owned) }
 }
 
-fn place(file: &str, line: usize) -> Option<Location> {
+fn place(file: &str, line: usize) -> Location {
     let line = u32::try_from(10 * line + 1).expect("a line");
-    Some(Location { file: Some(file.to_owned()), line: Some(line), column: Some(9), ..Location::default() })
+    Location { file: Some(file.to_owned()), line: Some(line), column: Some(9), ..Location::default() }
 }
 
 fn add(sum: &mut Option<prost_types::Duration>, more: Duration) {

@@ -232,6 +232,7 @@ impl<T> Receiver<T> {
 
 impl<T: Clone> Receiver<T> {
     /// A new receiver, of what is sent from now on.
+    #[must_use]
     pub fn resubscribe(&self) -> Self {
         let sent = self.place.tap.queue().map_or(0, |queue| queue.sending.count());
         Self { inner: self.inner.resubscribe(), place: Place::new(self.place.tap.clone(), sent) }

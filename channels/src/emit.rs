@@ -109,6 +109,7 @@ fn state(name: Option<&str>, message_size: Option<usize>, number: Option<(Number
 /// Its spans are entered in the task's own context only, after what they tell of: entered by somebody else, or around the work itself, they
 /// would count as polls that never were, or give their place to what is created inside.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "each of the spans has its name")]
 pub(crate) struct Operation {
     resource: Span,
     operation: Span,

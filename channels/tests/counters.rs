@@ -110,7 +110,9 @@ fn a_depth_that_is_read_while_messages_fly_was_never_more_than_there_were() {
         .collect();
     drop(sender);
     while receiver.blocking_recv().is_some() {}
-    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    for producer in producers {
+        producer.join().unwrap();
+    }
     recorder.until("all of it", |seen| number(seen, "mpsc::channel", "received") == Some(400_000));
     recorder.with(|seen| {
         let channel = seen.resource("mpsc::channel").unwrap();

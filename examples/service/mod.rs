@@ -18,6 +18,7 @@ use tracing_subscriber::prelude::*;
 
 /// Flags that every example service has.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub(crate) struct Service {
     /// Where the console feed is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6669")]

@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
     use crate::alert::event::{Event, EventKind};
-    use crate::diagnosis::{Arrived, Diagnosis};
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::{Arrived, Criteria, Diagnosis};
     use crate::feed::{FeedEvent, Status};
     use crate::fleet::{Fleet, Step, TargetId};
     use crate::model::DEFAULT_RETENTION;
@@ -66,7 +67,7 @@ mod tests {
     /// What a format writes of these events of one target, and of the summary.
     fn written(format: Format, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
         let mut fleet = Fleet::default();
-        let target = fleet.join(Diagnosis::new("http://a\u{1b}[2J".to_owned(), Default::default(), DEFAULT_RETENTION));
+        let target = fleet.join(Diagnosis::new("http://a\u{1b}[2J".to_owned(), Settings::default(), DEFAULT_RETENTION));
         let mut lines = Lines::new(Vec::new(), format, charset);
         let mut take = |step: &Step, fleet: &Fleet| {
             Event::of(step, fleet).iter().for_each(|event| lines.take(event).expect("memory takes everything"));
@@ -83,7 +84,7 @@ mod tests {
 
     fn summary(fleet: &Fleet, target: TargetId) -> Summary {
         let member = fleet.member(target).expect("it is there");
-        let verdict = VerdictView::of(member.diagnosis(), Default::default(), false);
+        let verdict = VerdictView::of(member.diagnosis(), Criteria::default(), false);
         Summary::new(vec![(member, verdict)], 3, true)
     }
 

@@ -93,6 +93,7 @@ fn finding(view: &FindingView) -> Value {
         "summary": view.headline,
         "evidence": view.facts.iter().map(evidence).collect::<Vec<_>>(),
         "look_alikes": view.look_alikes.iter().map(|it| json!({"summary": it})).collect::<Vec<_>>(),
+        "ruled_out": view.ruled_out,
         "cause": view.cause,
         "caused_by": view.caused_by,
         "explains": view.explains.iter().map(|it| json!({"detector": it.detector, "summary": it.headline})).collect::<Vec<_>>(),

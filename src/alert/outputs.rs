@@ -85,19 +85,15 @@ impl Outputs {
 }
 
 fn open(output: &Output) -> io::Result<Box<dyn Sink>> {
-    match &output.path {
-        // Logs and files are UTF-8 whatever the terminal is.
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path)?;
-            Ok(Box::new(Lines::new(file, output.format, Charset::Unicode)))
-        }
-        None => {
-            let stdout = io::stdout();
-            let charset =
-                if stdout.is_terminal() { Charset::of_terminal(|name| env::var(name).ok()) } else { Charset::Unicode };
-            Ok(Box::new(Lines::new(stdout, output.format, charset)))
-        }
+    // Logs and files are UTF-8 whatever the terminal is.
+    if let Some(path) = &output.path {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        return Ok(Box::new(Lines::new(file, output.format, Charset::Unicode)));
     }
+    let stdout = io::stdout();
+    let charset =
+        if stdout.is_terminal() { Charset::of_terminal(|name| env::var(name).ok()) } else { Charset::Unicode };
+    Ok(Box::new(Lines::new(stdout, output.format, charset)))
 }
 
 /// What an output did not get, and why. A reader that has left wanted no more.

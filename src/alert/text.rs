@@ -27,7 +27,8 @@ fn finding_line(event: &Event, finding: &FindingView) -> Option<String> {
         State::Firing => {
             let spread = finding.spread().filter(|_| finding.is_shared()).map(|it| format!(" Seen {it}."));
             let spread = spread.unwrap_or_default();
-            let look_alikes: String = finding.look_alikes.iter().map(|sentence| format!(" {sentence}")).collect();
+            let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
+            let look_alikes = look_alikes.concat();
             Some(format!("{head}: {}{look_alikes}{spread} Next: {}", finding.headline, finding.advice))
         }
         State::Resolved if finding.caused_by.is_some() => {

@@ -59,6 +59,7 @@ impl Cause {
     }
 
     /// It explains only what is not more severe than it is: information does not hide a warning.
+    #[must_use]
     pub const fn if_as_severe(self) -> Self {
         Self { if_as_severe: true, ..self }
     }

@@ -38,7 +38,10 @@ fn name(site: &Site, thing: &str, own: Option<&str>) -> String {
     let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
     match (own.unwrap_or(&site.id.name), known, location) {
         ("", _, "") => format!("{thing} of unknown origin"),
-        ("", Some(known), location) => format!("{known} {thing} ({location})"),
+        ("", Some(known), location) => {
+            let thing = thing.strip_prefix("task").filter(|_| known.ends_with("task")).unwrap_or(thing).trim_start();
+            format!("{known} {thing} ({location})")
+        }
         ("", None, location) => format!("{thing} spawned at {location}"),
         (name, _, "") => format!("{thing} {name}"),
         (name, _, location) => format!("{thing} {name} ({location})"),

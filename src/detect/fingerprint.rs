@@ -26,7 +26,7 @@ mod tests {
     fn the_hash_is_the_published_one() {
         // Test vector of the authors for "foobar", here with the separator that follows each part.
         let separated = fnv1a(&["foobar".to_owned()]);
-        assert_eq!(separated, (0x85944171f73967e8_u64 ^ 0xff).wrapping_mul(0x0000_0100_0000_01b3));
+        assert_eq!(separated, (0x8594_4171_f739_67e8_u64 ^ 0xff).wrapping_mul(0x0000_0100_0000_01b3));
         assert_ne!(fnv1a(&["a".to_owned(), "b".to_owned()]), fnv1a(&["ab".to_owned()]));
     }
 }

@@ -421,6 +421,7 @@ mod tests {
 
     #[test]
     fn values_are_read_in_the_form_in_which_a_file_gives_them() {
+        #[expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
         fn read<T: Type>(given: Given) -> Result<T, String> {
             T::read(&given)
         }

@@ -213,6 +213,7 @@ impl Symptom {
 
     /// What is said of it.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "each is written for its symptom")]
     pub fn summary(mut self, summary: String) -> Self {
         self.summary = words::sentences(&summary);
         self

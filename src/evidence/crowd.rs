@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::view::Evidence;
+use crate::model::TaskKey;
 use crate::model::entity::site::Site;
-use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
 
 /// Members that are older than this are old,
@@ -42,22 +42,23 @@ impl Evidence<'_> {
         let sample = (site.live.len() - young).min(2 * SAMPLE);
         let oldest = site.live.iter().take(sample.div_ceil(2));
         let youngest = site.live.iter().rev().skip(young).take(sample / 2);
-        let still = oldest.chain(youngest).filter_map(|(_, key)| self.task(*key)).filter(|task| is_still(task)).count();
+        let still = oldest.chain(youngest).filter(|(born, key)| self.is_still_since(*born, *key)).count();
         Crowd { old: sample, still, old_ones_end: site.lifetime_at(1.0) > Some(SETTLED) }
+    }
+
+    /// Whether a task has rested since its first seconds.
+    fn is_still_since(&self, born: Timestamp, key: TaskKey) -> bool {
+        self.rests_since(key).is_some_and(|since| since.since(born) <= SETTLED)
     }
 
     /// Whether a crowd has grown for all of a time: in each part of it somebody came who is still there.
     pub fn has_grown_for(&self, site: &Site, time: Duration) -> bool {
         let births: Vec<Timestamp> = site.live.iter().map(|(born, _)| *born).collect();
-        let at = |part: u32| self.now().minus(time - time * part / PARTS);
+        let at = |part: u32| self.now().minus(time * (PARTS - part) / PARTS);
         let came = |part: u32| {
             let first = births.partition_point(|born| *born < at(part));
             births.get(first).is_some_and(|born| *born < at(part + 1))
         };
         (0..PARTS).all(came)
     }
-}
-
-fn is_still(task: &Task) -> bool {
-    task.state() == TaskState::Idle && task.stats.idle_from().since(task.stats.created) <= SETTLED
 }

@@ -100,6 +100,7 @@ fn sign(difference: f64) -> i64 {
     i64::from(difference > 0.0) - i64::from(difference < 0.0)
 }
 
+#[expect(clippy::float_cmp, reason = "a tie is of equal numbers")]
 fn tie_sizes(values: &[f64]) -> Vec<usize> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -195,6 +196,7 @@ impl Evidence<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "zero is exact")]
 mod tests {
     use super::*;
 

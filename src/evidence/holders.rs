@@ -122,16 +122,15 @@ impl Evidence<'_> {
         let grants = &resource.grants;
         let of_grant =
             |grant: &Grant| !grant.owned && grant.task.is_some_and(|task| cannot(task) || came_again(task, grant.at));
-        let ended = match resource.kind {
+        let ended = if resource.kind == ResourceKind::Mutex {
             // One that asks again for what it holds is in a deadlock of its own.
-            ResourceKind::Mutex => grants.last().is_some_and(|last| !last.owned && last.task.is_some_and(is_gone)),
-            _ => {
-                let oldest = grants.newest_first().last().map(|grant| grant.at).unwrap_or_default();
-                let of_evicted = |task: TaskKey| cannot(task) || came_again(task, oldest);
-                grants.newest_first().all(of_grant)
-                    && grants.evicted_holders().all(of_evicted)
-                    && !grants.may_have_evicted_unknown_holder()
-            }
+            grants.last().is_some_and(|last| !last.owned && last.task.is_some_and(is_gone))
+        } else {
+            let oldest = grants.newest_first().last().map(|grant| grant.at).unwrap_or_default();
+            let of_evicted = |task: TaskKey| cannot(task) || came_again(task, oldest);
+            grants.newest_first().all(of_grant)
+                && grants.evicted_holders().all(of_evicted)
+                && !grants.may_have_evicted_unknown_holder()
         };
         // A future that was granted and lives holds its permits; who waits with an owned acquire is of the kind that passes them on.
         let mut live = resource.ops.iter().filter_map(|op| Some((*op, self.op(*op)?)));

@@ -140,8 +140,8 @@ impl Orders {
 
     fn note_order(&mut self, evidence: &Evidence<'_>, it: &Observation) {
         let (outer, inner) = (it.outer.lock, it.inner.0);
-        let site = evidence.task(it.task).map(|task| task.site);
-        let (Some(site), Some((first, then))) = (site, evidence.lock_ids(outer, inner)) else { return };
+        let Some(site) = evidence.task(it.task).map(|task| task.site) else { return };
+        let (first, then) = evidence.lock_ids(outer, inner);
         let gates = evidence.gates(it);
         let key = (first, then, site);
         let room = self.seen.len() < ORDERS;
@@ -216,15 +216,15 @@ impl Evidence<'_> {
     }
 
     /// By what two locks are told apart: by their places, unless those are one, or say nothing.
-    fn lock_ids(&self, one: ResourceKey, other: ResourceKey) -> Option<(LockId, LockId)> {
+    fn lock_ids(&self, one: ResourceKey, other: ResourceKey) -> (LockId, LockId) {
         let place = |key| {
             let place = &self.resource(key)?.location;
             Some(place.clone()).filter(|_| !place.is_unknown() && !is_made_by_tokio(place))
         };
-        Some(match (place(one), place(other)) {
+        match (place(one), place(other)) {
             (Some(first), Some(second)) if first != second => (LockId::Place(first), LockId::Place(second)),
             _ => (LockId::One(one), LockId::One(other)),
-        })
+        }
     }
 
     /// What a task acquired before it took the outer lock, and may still have had: whatever keeps others out, or makes them wait.

@@ -29,6 +29,8 @@ pub enum LookAlike {
     HandedOver,
     /// Real work that is cut into small slices.
     SlicedWork,
+    /// A combinator or a library that wakes its own task when there is more to do.
+    WakesByDesign,
     /// Two tasks that pass messages to and fro.
     PingPong,
     /// A queue that is worked off in batches and rises in between.
@@ -45,6 +47,8 @@ pub enum LookAlike {
     FixedWait,
     /// Requests that are answered when something happens.
     LongPolls,
+    /// A task that is meant to rest for ever.
+    RestsForEver,
     /// A runtime that runs only inside `block_on`, or a `LocalSet`, between two calls.
     DrivenNowAndThen,
     /// More polls seem to run than there are threads.
@@ -58,6 +62,11 @@ pub enum LookAlike {
 }
 
 impl LookAlike {
+    /// The explanation without the doubt, to say that it is ruled out.
+    pub fn noun(self) -> &'static str {
+        self.describe().strip_prefix("Possibly ").unwrap_or_default()
+    }
+
     /// The explanation as a sentence.
     pub fn describe(self) -> &'static str {
         match self {
@@ -101,6 +110,12 @@ impl LookAlike {
             Self::FixedWait => "Possibly meant: tasks of this site may always sleep, or poll, for this long.",
             Self::LongPolls => {
                 "Possibly long polls or subscriptions: too few answers were seen to know how soon they come."
+            }
+            Self::WakesByDesign => {
+                "Possibly by design: yield_now, FuturesUnordered and HTTP/2 connections wake their own task while there is more to do."
+            }
+            Self::RestsForEver => {
+                "Possibly meant to rest for ever, as in std::future::pending(): the task never had a waker, and nothing is known to wait for it."
             }
             Self::DrivenNowAndThen => {
                 "Possibly a runtime that is driven only now and then, inside block_on or a LocalSet: nobody waits for these tasks."

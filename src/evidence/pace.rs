@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::numbers::number;
 use crate::model::history::seconds::Pace;
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
@@ -44,13 +45,27 @@ impl Pace {
             && self.restless_share() >= FULL
     }
 
+    /// Wakes of itself a second.
+    pub fn self_wakes_per_second(&self) -> f64 {
+        self.per_second(self.self_wakes)
+    }
+
+    /// The share of its wakes that it made itself.
+    pub fn self_wake_share(&self) -> f64 {
+        number(self.self_wakes) / number(self.wakes.max(1))
+    }
+
+    /// The share of a core that its polls take.
+    pub fn busy_share(&self) -> f64 {
+        self.share(self.busy)
+    }
+
     fn share(&self, time: Duration) -> f64 {
         time.as_secs_f64() / self.time.as_secs_f64().max(1e-9)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts of one second")]
     fn per_second(&self, count: u64) -> f64 {
-        count as f64 / self.time.as_secs_f64().max(1e-9)
+        number(count) / self.time.as_secs_f64().max(1e-9)
     }
 }
 
@@ -61,7 +76,7 @@ mod tests {
 
     fn pace(polls: u64, busy: u64, scheduled: u64, clones: u64) -> Pace {
         let [time, busy, scheduled] = [1_000, busy, scheduled].map(Duration::from_millis);
-        Pace { task: TaskKey::default(), time, polls, busy, scheduled, clones }
+        Pace { task: TaskKey::default(), time, polls, busy, scheduled, clones, wakes: 0, self_wakes: 0 }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::model::entity::site::Site;
 use crate::model::history::seconds::Pace;
 use crate::model::time::Timestamp;
 
-/// A site of fewer tasks does not tell what its tasks usually do.
+/// A site of fewer tasks than this does not tell what its tasks usually do,
+const FEW_SIBLINGS: u64 = 3;
+/// and one of fewer than this takes twice as long to.
 const SIBLINGS: u64 = 5;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
@@ -27,10 +29,10 @@ const LOAD: f64 = 20.0;
 impl Evidence<'_> {
     /// Whether one task of many at a site spins, and none of its siblings was ever as fast: what is usual there is something else.
     pub fn spins_like_no_sibling(&self, site: &Site, pace: &Pace, fast: f64, lasts: Duration) -> bool {
-        let from = self.now().minus(lasts);
+        let from = self.now().minus(if site.born >= SIBLINGS { lasts } else { 2 * lasts });
         let others = site.history.all().filter_map(|second| second.fastest).filter(|it| it.task != pace.task);
         let spins = |it: &Pace| it.polls_per_second() >= fast && it.restless_share() >= RESTLESS;
-        site.born >= SIBLINGS && others.filter(spins).count() < BURST && self.never_rests(site, pace, from)
+        site.born >= FEW_SIBLINGS && others.filter(spins).count() < BURST && never_rests(site, pace, from)
     }
 
     /// Whether a task does the same at the same pace all the time, while the load of the rest of the process varies, and acquires nothing that
@@ -40,17 +42,14 @@ impl Evidence<'_> {
         let paces = site.history.since(from).filter_map(|second| second.fastest).filter(|it| it.task == pace.task);
         let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
         let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
-        let load = self.polls_elsewhere(key, from);
-        let (own, others) = (spread(&rates), spread(&load));
-        let varies = others.is_some_and(|(mean, spread)| mean >= LOAD && spread >= VARIES);
-        idle && self.never_rests(site, pace, from) && own.is_some_and(|(_, spread)| spread <= STEADY) && varies
+        idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
     }
 
-    fn never_rests(&self, site: &Site, pace: &Pace, from: Timestamp) -> bool {
-        let mut seconds = site.history.since(from).peekable();
-        let reaches_back = seconds.peek().is_some_and(|second| second.from.since(from) <= Duration::from_secs(2));
-        let rests = |pace: &Pace| pace.time >= KNOWN && pace.restless_share() < RESTLESS;
-        reaches_back && seconds.filter_map(|second| second.fastest).all(|it| it.task == pace.task && !rests(&it))
+    /// Whether these rates of a task of a site, second by second, stay the same although the load of the rest of the process varies.
+    pub(super) fn keeps_its_rate(&self, key: SiteKey, rates: &[f64], from: Timestamp) -> bool {
+        let (own, others) = (spread(rates), spread(&self.polls_elsewhere(key, from)));
+        let varies = others.is_some_and(|(mean, spread)| mean >= LOAD && spread >= VARIES);
+        own.is_some_and(|(_, spread)| spread <= STEADY) && varies
     }
 
     /// The polls of all other sites, second by second.
@@ -67,6 +66,14 @@ impl Evidence<'_> {
         }
         polls
     }
+}
+
+/// Whether a task of a site has not rested since a time.
+fn never_rests(site: &Site, pace: &Pace, from: Timestamp) -> bool {
+    let mut seconds = site.history.since(from).peekable();
+    let reaches_back = seconds.peek().is_some_and(|second| second.from.since(from) <= Duration::from_secs(2));
+    let rests = |pace: &Pace| pace.time >= KNOWN && pace.restless_share() < RESTLESS;
+    reaches_back && seconds.filter_map(|second| second.fastest).all(|it| it.task == pace.task && !rests(&it))
 }
 
 /// The mean of some numbers, and how far the furthest is from it, as a share of it.

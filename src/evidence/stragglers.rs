@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::numbers::number;
 use super::view::Evidence;
 use crate::model::entity::site::Site;
-use crate::model::entity::task::{Task, TaskState};
+use crate::model::entity::task::Task;
 use crate::model::time::Timestamp;
 use crate::model::{SiteKey, TaskKey};
 
@@ -57,6 +57,8 @@ pub struct Stragglers {
     pub lively: usize,
     /// The share of the tasks that were spawned lately and either ended or became stragglers that did the latter.
     pub share: f64,
+    /// Whether nothing of the site has ended since the first of them should have: what used to end never does any more.
+    pub all_stay: bool,
     /// Whether new ones have come all the time: none of the gaps between their births is much longer than the others, up to now.
     pub keep_coming: bool,
 }
@@ -68,9 +70,9 @@ impl Stragglers {
     }
 
     /// Whether they are a part of what is spawned, and not the most of it: where nearly all stay, the site is one of clients that connect, and where
-    /// hardly any does, of those that a few quiet ones are among.
-    pub fn are_a_part(&self) -> bool {
-        (FEW..=MANY).contains(&self.share)
+    /// hardly any does, of those that a few quiet ones are among. Or all stay, where before all ended.
+    pub fn are_no_clients(&self) -> bool {
+        self.all_stay || (FEW..=MANY).contains(&self.share)
     }
 
     /// Whether most of these were born together with one of the others, so that both tell of the same fault.
@@ -102,13 +104,15 @@ impl Evidence<'_> {
             let Some(task) = self.task(key).filter(|task| self.is_straggler(key, task, limit)) else { continue };
             tasks.push(key);
             births.push(born);
-            polls.push(task.stats.poll.polls);
+            // A library that enters the span of a task adds to its polls.
+            polls.push(task.stats.poll.polls - task.stats.unexplained_polls());
         }
         let (oldest, lively) = (self.running_since(*births.first()?), sample - tasks.len());
         Some(Stragglers {
             count: old * tasks.len() / sample,
             stopped_at_poll: polls.first().copied().filter(|first| polls.iter().all(|it| it == first)),
             share: self.share_of_stragglers(site, &births),
+            all_stay: site.last_end.is_some_and(|end| end <= births.first().copied().unwrap_or_default().plus(limit)),
             keep_coming: self.keep_being_born(&births, limit),
             tasks,
             births,
@@ -122,10 +126,8 @@ impl Evidence<'_> {
 
     /// Whether a task stopped at an age at which its siblings were done, has rested since for as long, and nothing wakes it before long.
     fn is_straggler(&self, key: TaskKey, task: &Task, limit: Duration) -> bool {
-        let idle_from = task.stats.idle_from();
-        task.state() == TaskState::Idle
-            && idle_from.since(task.stats.created) <= limit
-            && self.running_since(idle_from) >= limit
+        let stopped = self.rests_since(key).filter(|since| since.since(task.stats.created) <= limit);
+        stopped.is_some_and(|since| self.running_since(since) >= limit)
             && !self.task_wait(key).ends_by_itself(self.now())
             && !self.is_in_moving_queue(key, limit)
     }

@@ -103,6 +103,15 @@ impl Evidence<'_> {
         wait
     }
 
+    /// Since when a task rests: it is idle, or inside a poll only by its counters. Nothing if it runs, or is about to.
+    pub fn rests_since(&self, key: TaskKey) -> Option<Timestamp> {
+        let task = self.task(key)?;
+        if task.state() == TaskState::Idle {
+            return Some(task.stats.idle_from());
+        }
+        task.stats.poll.started.filter(|_| self.only_seems_to_run(key))
+    }
+
     /// Whether a task may run several futures at once (`join!`, `select!`, `FuturesUnordered`, a connection that also reads its socket): it waits
     /// in several places, or has given away more wakers than its wait and a timeout around that need. What one of them waits for, another may
     /// hold and release.

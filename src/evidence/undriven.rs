@@ -20,6 +20,8 @@ const LOAD: Duration = Duration::from_secs(5);
 const OVERLOADED: Duration = Duration::from_millis(500);
 /// Two threads stamp a wake and the poll that it came from: disorder of this size is allowed.
 const SAME_POLL: Duration = Duration::from_micros(100);
+/// Parts of a time in each of which some were woken, if more and more are.
+const PARTS: u32 = 4;
 /// Tasks that are looked at, those that have waited longest.
 const MOST: usize = 64;
 
@@ -30,8 +32,8 @@ pub struct Undriven {
     pub tasks: Vec<TaskKey>,
     /// How long the first of them has waited.
     pub longest: Duration,
-    /// How long the last of them has.
-    pub shortest: Duration,
+    /// For how long more and more of them have been woken: from the first wake to the last, if some were in each part of that time.
+    pub grows_for: Duration,
     /// Idle tasks that woke one of them in their last poll, and wait for what it should do.
     pub victims: Vec<TaskKey>,
 }
@@ -51,10 +53,10 @@ impl Evidence<'_> {
         if blamed || self.is_overloaded() || !self.others_overtake(third) {
             return Undriven::default();
         }
-        let (longest, shortest) = (self.running_since(*first), self.running_since(*last));
+        let (longest, grows_for) = (self.running_since(*first), grown_for(&wakes));
         wakes.truncate(MOST);
         let victims = self.who_woke(&wakes);
-        Undriven { tasks: wakes.into_iter().map(|(_, task)| task).collect(), longest, shortest, victims }
+        Undriven { tasks: wakes.into_iter().map(|(_, task)| task).collect(), longest, grows_for, victims }
     }
 
     fn is_overloaded(&self) -> bool {
@@ -84,4 +86,16 @@ impl Evidence<'_> {
         let idle = self.tasks().filter(|(_, task)| task.kind.is_async() && task.state() == TaskState::Idle);
         idle.filter(|(_, task)| woke(task)).map(|(key, _)| key).collect()
     }
+}
+
+/// The time from the first of these wakes to the last, if some came in each part of it.
+fn grown_for(wakes: &[(Timestamp, TaskKey)]) -> Duration {
+    let (Some((first, _)), Some((last, _))) = (wakes.first(), wakes.last()) else { return Duration::ZERO };
+    let time = last.since(*first);
+    let came = |part: u32| {
+        let from = first.plus(time * part / PARTS);
+        let next = wakes.partition_point(|(wake, _)| *wake <= from);
+        wakes.get(next).is_some_and(|(wake, _)| *wake <= first.plus(time * (part + 1) / PARTS))
+    };
+    if (0..PARTS).all(came) { time } else { Duration::ZERO }
 }

@@ -3,6 +3,7 @@
 mod page;
 mod table;
 mod terminal;
+mod wrap;
 
 use std::fmt::Write;
 

@@ -71,15 +71,12 @@ fn with_values(detector: &Detector, settings: &Settings, line: &str) -> String {
             // A number stays with its unit when lines are broken.
             Some((setting.in_words(&settings.value(owner, setting)).replace(' ', "\u{a0}"), after))
         });
-        match value {
-            Some((value, after)) => {
-                text += &value;
-                rest = after;
-            }
-            None => {
-                text.push('[');
-                rest = link;
-            }
+        if let Some((value, after)) = value {
+            text += &value;
+            rest = after;
+        } else {
+            text.push('[');
+            rest = link;
         }
     }
     text + rest

@@ -3,7 +3,7 @@
 use anstyle::Style;
 use textwrap::core::display_width;
 
-use super::terminal::wrap;
+use super::wrap::wrap;
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -78,7 +78,9 @@ mod tests {
     fn a_table_fits_into_the_width() {
         let mut table = Table::default();
         for row in [["key", "value", "what it is"], ["window", "15s", "observation window of the detector"]] {
-            row.iter().for_each(|cell| table.add_cell(cell));
+            for cell in row {
+                table.add_cell(cell);
+            }
             table.end_row();
         }
         let wide =

@@ -3,9 +3,9 @@
 use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use textwrap::core::display_width;
-use textwrap::{WordSeparator, WordSplitter};
 
 use super::table::Table;
+use super::wrap::wrap;
 
 /// Longer lines are hard to read.
 const WIDEST: usize = 100;
@@ -39,17 +39,6 @@ pub fn page(markdown: &str, look: Look) -> String {
         page.add(event);
     }
     page.text.replace(NO_BREAK, " ")
-}
-
-/// Wraps a text; the first line begins with one indent, the others with another.
-pub(super) fn wrap(text: &str, width: usize, first: &str, others: &str) -> String {
-    let options = textwrap::Options::new(width)
-        .initial_indent(first)
-        .subsequent_indent(others)
-        .break_words(false)
-        .word_separator(WordSeparator::AsciiSpace)
-        .word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(text, options)
 }
 
 /// How the parts of a page differ from its text.

@@ -125,14 +125,15 @@ mod tests {
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
-        Timestamp { seconds: millis.div_euclid(1000), nanos: (millis.rem_euclid(1000) * 1_000_000) as i32 }
+        let nanos = i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap();
+        Timestamp { seconds: millis.div_euclid(1000), nanos }
     }
 
     /// An update at `now` with tasks born at the given times, and poll ops; times in milliseconds.
     fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> instrument::Update {
         let mut task_update = tasks::TaskUpdate::default();
         for (n, born) in born.into_iter().enumerate() {
-            let id = now as u64 * 1000 + n as u64;
+            let id = u64::try_from(now).unwrap() * 1000 + n as u64;
             task_update.new_tasks.push(tasks::Task { id: Some(Id { id }), ..Default::default() });
             task_update.stats_update.insert(id, tasks::Stats { created_at: Some(at(born)), ..Default::default() });
         }

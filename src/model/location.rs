@@ -90,42 +90,9 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
 }
 
-/// A source file as its reader knows it: without the directories above a dependency's or the toolchain's sources, and without the way
-/// there of a module that stands elsewhere (`examples/../tests/bank.rs`).
-pub fn short_path(mut file: &str) -> &str {
-    while let Some((folder, rest)) = file.split_once("/../") {
-        if folder.is_empty() || folder == ".." || folder.contains('/') {
-            break;
-        }
-        file = rest;
-    }
-    if let Some((_, rest)) = file.split_once("/registry/src/") {
-        return rest.split_once('/').map_or(rest, |(_index, path)| path);
-    }
-    if let Some((_, rest)) = file.split_once("/git/checkouts/") {
-        return rest;
-    }
-    if let Some((_, rest)) = file.split_once("/rustc/") {
-        return rest.split_once('/').map_or(rest, |(_hash, path)| path);
-    }
-    file
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dependencies_are_named_by_crate_and_version() {
-        let file = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c/hyper-1.6.0/src/rt.rs";
-        assert_eq!(short_path(file), "hyper-1.6.0/src/rt.rs");
-        assert_eq!(short_path("/rustc/59807616e/library/std/src/thread.rs"), "library/std/src/thread.rs");
-        assert_eq!(short_path("src/bank.rs"), "src/bank.rs");
-        assert_eq!(short_path("examples/../tests/../src/bank.rs"), "src/bank.rs");
-        for unclear in ["../src/bank.rs", "a/b/../bank.rs", "/../bank.rs", "../../bank.rs", "../a/../bank.rs"] {
-            assert_eq!(short_path(unclear), unclear);
-        }
-    }
 
     #[test]
     fn a_place_has_a_file_and_perhaps_a_package() {

@@ -46,8 +46,10 @@ pub struct FindingView {
     pub sightings: u64,
     /// The numbers behind it.
     pub facts: Vec<FactRow>,
-    /// Harmless explanations that are not ruled out, a sentence each.
+    /// Harmless explanations that are not ruled out, a sentence each: what speaks against it.
     pub look_alikes: Vec<&'static str>,
+    /// Harmless explanations that are ruled out, a noun phrase each: what speaks for it, besides the numbers.
+    pub ruled_out: Vec<&'static str>,
     /// What causes it, if that is known.
     pub cause: Option<String>,
     /// The fingerprint of the finding that explains it.
@@ -128,6 +130,11 @@ impl FindingView {
         (self.targets > 1).then(|| format!("on {} of {} targets", self.members.len(), self.targets))
     }
 
+    /// The name and the place of its subject; empty if neither is known.
+    pub fn subject_in_words(&self) -> String {
+        named_place(&self.subject.name, &self.subject.location)
+    }
+
     /// Whether other targets have it too.
     pub fn is_shared(&self) -> bool {
         self.members.len() > 1
@@ -176,6 +183,7 @@ impl Snapshot<'_> {
             sightings: finding.count,
             facts: symptom.facts.iter().map(FactRow::from).collect(),
             look_alikes: finding.look_alikes().iter().map(|look_alike| look_alike.describe()).collect(),
+            ruled_out: ruled_out(finding),
             cause: symptom.cause.clone(),
             caused_by: finding.hidden_by.clone(),
             explains: explains.map(|it| ExplainedRow { detector: it.detector, headline: it.summary.clone() }).collect(),
@@ -239,4 +247,9 @@ impl From<&Related> for RelatedRow {
             place: named_place(&related.name, &related.location),
         }
     }
+}
+/// The harmless explanations that its detector knows and has ruled out: all of them, where none is left.
+fn ruled_out(finding: &Finding) -> Vec<&'static str> {
+    let known = if finding.look_alikes().is_empty() { finding.detector.look_alikes } else { &[] };
+    known.iter().map(|look_alike| look_alike.noun()).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::order::{Filter, Order};
-use super::place::named_place;
+use super::place::{lead, named_place};
 use super::snapshot::Snapshot;
 use crate::detect::finding::Finding;
 use crate::detect::severity::{Grade, Severity, State};
@@ -59,9 +59,9 @@ pub struct FindingRow {
     pub severity: Severity,
     /// What kind of statement it is.
     pub grade: Grade,
-    /// The name of its subject; empty if it has none.
+    /// The name of what a reader should look at first; empty if it has none.
     pub name: String,
-    /// The place of its subject; empty if that is not known.
+    /// Its place; empty if that is not known.
     pub location: String,
     /// How old the problem is; of a resolved one, how long ago it was last seen.
     pub since: Duration,
@@ -70,7 +70,7 @@ pub struct FindingRow {
 }
 
 impl FindingRow {
-    /// The name and the place of its subject in a sentence; empty if neither is known.
+    /// The name and the place in a sentence; empty if neither is known.
     pub fn place(&self) -> String {
         named_place(&self.name, &self.location)
     }
@@ -92,7 +92,7 @@ impl Snapshot<'_> {
                 FindingColumn::What => sort(findings, order, |it| it.detector.title),
                 FindingColumn::Detector => sort(findings, order, |it| it.detector.id),
                 FindingColumn::Place => {
-                    sort(findings, order, |it| (it.symptom.subject.name.clone(), it.symptom.subject.location.clone()))
+                    sort(findings, order, |it| (it.symptom.subject.name.clone(), it.symptom.subject.location.clone()));
                 }
                 FindingColumn::Since => sort(findings, order, |it| since(it, now)),
                 FindingColumn::Count => sort(findings, order, |it| it.symptom.subject.count),
@@ -121,6 +121,7 @@ impl Snapshot<'_> {
 
 /// A finding as a row, at a time of the target's.
 pub(super) fn row(finding: &Finding, now: Timestamp) -> FindingRow {
+    let (name, location) = lead(&finding.symptom);
     FindingRow {
         key: FindingKey::of(finding),
         detector: finding.detector.id,
@@ -128,8 +129,8 @@ pub(super) fn row(finding: &Finding, now: Timestamp) -> FindingRow {
         state: finding.state,
         severity: finding.severity(),
         grade: finding.grade(),
-        name: finding.symptom.subject.name.clone(),
-        location: finding.symptom.subject.location.clone(),
+        name,
+        location,
         since: since(finding, now),
         count: finding.symptom.subject.count,
     }

@@ -150,7 +150,7 @@ mod tests {
         let of = |waiting: &[(&'static str, Duration)]| WarmUp { waiting: waiting.to_vec(), detectors: 31 }.sentence();
         assert_eq!(of(&[]), None);
         assert_eq!(
-            of(&[("full-channel", 4 * second - Duration::from_millis(900))]).as_deref(),
+            of(&[("full-channel", Duration::from_millis(3_100))]).as_deref(),
             Some("Warming up: 1 of 31 detectors needs more history (next: full-channel in 4 s).")
         );
         assert_eq!(

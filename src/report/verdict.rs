@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::attachment::AttachmentView;
-use super::place::named_place;
+use super::place::{lead, named_place};
 use crate::detect::doubt::Doubt;
 use crate::detect::finding::Finding;
 use crate::detect::severity::Severity;
@@ -153,8 +153,8 @@ impl Tally {
 fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
     let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved());
     let worst: &Finding = fired.min_by_key(|finding| (finding.rank(), Reverse(finding.last_seen)))?;
-    let subject = &worst.symptom.subject;
-    Some(Worst { detector: worst.detector.id, place: named_place(&subject.name, &subject.location) })
+    let (name, location) = lead(&worst.symptom);
+    Some(Worst { detector: worst.detector.id, place: named_place(&name, &location) })
 }
 
 #[cfg(test)]

@@ -31,8 +31,11 @@ pub(super) fn run(command: ConfigCommand, flags: Flags) -> anyhow::Result<u8> {
 
 /// Prints what is wrong, a line each, or that nothing is.
 fn report(faults: &[config::Fault], expired: &[String], right: impl FnOnce() -> String) -> anyhow::Result<u8> {
-    let lines = faults.iter().map(ToString::to_string).chain(expired.iter().cloned());
-    let mut text: String = lines.map(|line| format!("{}\n", plain(&line))).collect();
+    let mut text = String::new();
+    for line in faults.iter().map(ToString::to_string).chain(expired.iter().cloned()) {
+        text += &plain(&line);
+        text.push('\n');
+    }
     if faults.is_empty() {
         text.push_str(&right());
     }
@@ -53,6 +56,8 @@ fn all_is_right(config: &Config) -> String {
 
 /// Says on standard error what is wrong with the configuration.
 pub(super) fn refuse(Faults(faults): &Faults) -> ExitCode {
-    faults.iter().for_each(|fault| note(&fault.to_string()));
+    for fault in faults {
+        note(&fault.to_string());
+    }
     ExitCode::from(USAGE)
 }

@@ -77,8 +77,8 @@ fn pages_show_the_settings() {
             assert_eq!(shown, setting.in_words(&setting.default()), "{}: [{shown}][{key}]", path.display());
             keys.insert(key);
         }
-        let links: String = keys.iter().map(|key| format!("[{key}]: #settings\n")).collect();
-        let gap = if keys.is_empty() { "" } else { "\n" };
+        let links: Vec<String> = keys.iter().map(|key| format!("[{key}]: #settings\n")).collect();
+        let (gap, links) = (if keys.is_empty() { "" } else { "\n" }, links.concat());
         let whole = format!("{prose}{}{gap}{links}", explain::settings_section(detector, &Settings::default()));
         if std::env::var_os("BLESS").is_some() {
             fs::write(&path, whole).expect("a page that can be written");
@@ -88,15 +88,14 @@ fn pages_show_the_settings() {
     }
 }
 
-/// A harmless explanation is told where the page says when the finding is wrong, and a scenario shows a finding that it has lowered.
 #[test]
 fn the_gates_guide_lists_why_a_verdict_is_inconclusive() {
-    let rows: String =
-        Doubt::ALL.iter().map(|doubt| format!("| `{}` | {} |\n", doubt.as_str(), doubt.describe())).collect();
+    let rows = Doubt::ALL.map(|doubt| format!("| `{}` | {} |\n", doubt.as_str(), doubt.describe())).concat();
     let guide = read(&in_repository("docs/guides/ci-gate.md"));
     assert!(guide.contains(&rows), "the table should be:\n{rows}");
 }
 
+/// A harmless explanation is told where the page says when the finding is wrong, and a scenario shows a finding that it has lowered.
 #[test]
 fn every_look_alike_is_documented_and_shown_by_a_scenario() {
     let mut missing = Vec::new();
@@ -195,7 +194,7 @@ fn the_readme_shows_the_score() {
     let [shown, scored] = [readme, score].map(|page| {
         let text = read(&in_repository(page));
         let block = text.split_once("<!-- score -->").and_then(|(_, rest)| rest.split_once("<!-- end of score -->"));
-        block.map(|(block, _)| block.trim().to_owned()).unwrap_or_else(|| panic!("{page} has no score"))
+        block.map_or_else(|| panic!("{page} has no score"), |(block, _)| block.trim().to_owned())
     });
     assert!(scored.lines().count() > 2, "{score} has no totals");
     assert_eq!(shown, scored, "{readme} (left) and {score} (right): `cargo test --test patients -- --score {score}`");

@@ -189,7 +189,7 @@ fn a_malformed_message_is_a_reason_and_not_the_end() {
     run(async {
         let service = FakeService::start(Script::default()).await;
         let mut reader = attach(&service, without_pump()).await;
-        for bytes in [vec![0xff; 100], b"\x0a\xff\xff\xff\xff\x0f".to_vec(), b"\x12\x05hello".to_vec()] {
+        for bytes in [&[0xff; 100][..], b"\x0a\xff\xff\xff\xff\x0f", b"\x12\x05hello"] {
             service.publish_bytes(bytes);
             let reason = reader.lost().await;
             assert!(reason.contains("cannot be decoded"), "{reason}");

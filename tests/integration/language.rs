@@ -84,6 +84,7 @@ const NOT_YET: &[Kind] = &[Kind::CommandLine, Kind::Screens];
 const WRITTEN: &[&str] = &["docs/reference/score.md"];
 
 /// A text, and where it stands.
+#[expect(clippy::struct_field_names, reason = "a text has a text")]
 struct Text {
     kind: Kind,
     place: String,

@@ -1,16 +1,17 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod circles;
 mod config;
-mod corpus;
 mod docs;
+mod evidence;
 mod feed;
 mod language;
 mod layers;
 mod model;
 mod proto;
 mod recording;
-mod scenarios;
+mod registry;
 mod screens;
 mod source;
 mod support;

@@ -13,7 +13,8 @@ use tokio_canary::model::entity::site::Site;
 use tokio_canary::model::entity::task::{Task, TaskState};
 use tokio_canary::model::tokio::{AcquireKind, ResourceKind};
 
-use crate::support::simulator::{Scenario, Timeline, Told, play};
+use crate::support::simulator::scenario::Scenario;
+use crate::support::simulator::timeline::{Timeline, Told, play};
 
 fn played(scenario: &str) -> Timeline {
     play(&Scenario::parse(scenario), Told::Once)

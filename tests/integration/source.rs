@@ -34,7 +34,7 @@ pub(crate) struct NamedPath {
 impl Source {
     pub(crate) fn parse(path: &str, text: &str) -> Self {
         let all = tokens(text);
-        let (tokens, test_lines) = without_tests(all);
+        let (tokens, test_lines) = without_tests(&all);
         let lines = text.lines().count() - test_lines;
         Self { path: path.to_owned(), text: text.to_owned(), tokens, lines }
     }
@@ -243,12 +243,12 @@ fn raw_string(rest: &[char]) -> Option<usize> {
 }
 
 /// Takes out every item under `#[cfg(test)]`, and counts the lines it had.
-fn without_tests(all: Vec<Token>) -> (Vec<Token>, usize) {
+fn without_tests(all: &[Token]) -> (Vec<Token>, usize) {
     let (mut kept, mut lines) = (Vec::new(), 0);
     let mut at = 0;
     while at < all.len() {
-        if let Some(attribute_end) = test_attribute(&all, at) {
-            let end = item_end(&all, attribute_end);
+        if let Some(attribute_end) = test_attribute(all, at) {
+            let end = item_end(all, attribute_end);
             lines += all[end - 1].line - all[at].line + 1;
             at = end;
         } else {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio_canary::detect::severity::{Family, Severity};
+
 use crate::healthy::{self, Pattern};
+use crate::machine::Demand;
 use crate::sick::{self, Condition, Illness};
 
 /// The argument that makes this program a patient.
@@ -13,10 +16,27 @@ const SICK: &str = "sick_service";
 
 /// How long a service has been ill before a late client attaches.
 const LATE: Duration = Duration::from_secs(35);
+/// How long a service has run before a client attaches to whom it cannot tell how it came to its fault,
+const FORGOTTEN: Duration = Duration::from_secs(20);
+/// because it remembers no longer than this what has ended.
+const RETENTION: &str = "5s";
+/// How long a wait may last before it is found although its cause is unknown, counted from when the client attaches.
+const UNEXPLAINED: Duration = Duration::from_secs(60);
+/// How long healthy programs are watched that have forgotten something.
+const FORGOTTEN_WATCH: Duration = Duration::from_secs(90);
 /// How long a healthy family is watched in the fast selection.
 const FAMILY_WATCH: Duration = Duration::from_secs(60);
 /// How long a sick program is watched on after its illness was found, for false alarms beside it.
 const AFTERCARE: Duration = Duration::from_secs(5);
+
+/// The families of the detectors that find what waits.
+const WAITS: &[Family] = &[Family::Stuck, Family::Contention, Family::Queue];
+/// Sick programs whose semaphore cannot be told from a gate that was never open, once its last grants are forgotten.
+const GATES: &[&str] = &["kept-permits"];
+/// Sick programs whose tasks stay and become more: to be found as a crowd that grows, or as tasks that never complete.
+const STAY: &[&str] = &["detached-half", "task-leak"];
+/// Sick programs, and families of healthy ones, that the fast selection has with their causes forgotten too.
+const FAST_FORGOTTEN: &[&str] = &["deadlock", "rwlock-upgrade", "stopped-consumer", "resting"];
 
 /// A program to be watched and what is to be said about it.
 pub(crate) struct Patient {
@@ -26,6 +46,8 @@ pub(crate) struct Patient {
     pub(crate) program: String,
     /// The program and its flags.
     pub(crate) command: Vec<String>,
+    /// What it needs of the machine.
+    pub(crate) demand: Demand,
     /// How long it runs before the tool attaches.
     pub(crate) head_start: Duration,
     /// How long the tool watches.
@@ -62,10 +84,14 @@ pub(crate) struct Standstill {
 pub(crate) struct Label {
     /// The detector that has to fire.
     pub(crate) detector: &'static str,
+    /// How bad its finding has to become at least.
+    pub(crate) severity: Severity,
     /// Places of which it has to name one, as `file:line`; none if it has no place.
     pub(crate) places: Vec<String>,
     /// Further places that it may name in further findings.
     pub(crate) other_places: Vec<String>,
+    /// Families any detector of which may fire in its stead.
+    pub(crate) families: &'static [Family],
     /// Detectors that may fire as well, at these places or without one.
     pub(crate) also: &'static [&'static str],
     /// From when on the fault is there to be seen, counted from the time at which the tool attaches.
@@ -79,7 +105,7 @@ pub(crate) struct Label {
 pub(crate) enum Selection {
     /// Every illness until it is found, and the healthy habits by families.
     Fast,
-    /// Every illness until it is found, and each healthy habit alone for so long.
+    /// Every illness until it is found, each healthy habit alone for so long, and the disturbed feeds.
     Bases {
         /// How long each healthy program is watched.
         healthy_for: Duration,
@@ -97,21 +123,31 @@ pub(crate) enum Selection {
 pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
     let plain = |least| sick::all().map(move |illness| sick_patient(illness, None, least));
     let alone = |watch| {
-        let patterns = healthy::FAMILIES.iter().flat_map(|(_, patterns)| *patterns);
-        patterns.map(move |pattern| healthy_patient(pattern.id, std::slice::from_ref(pattern), watch))
+        let families = healthy::FAMILIES.iter();
+        families.flat_map(move |family| {
+            let patterns = family.patterns.iter();
+            patterns.map(move |pattern| healthy_patient(pattern.id, family, std::slice::from_ref(pattern), watch))
+        })
     };
+    let families = healthy::FAMILIES.iter();
+    let families = families.map(|family| healthy_patient(family.name, family, family.patterns, FAMILY_WATCH));
     match selection {
         Selection::Fast => {
-            let families = healthy::FAMILIES.iter();
-            let families = families.map(|(family, patterns)| healthy_patient(family, patterns, FAMILY_WATCH));
-            plain(Duration::ZERO).chain(families).chain(disturbed()).collect()
+            let sick = sick::all().filter(|illness| FAST_FORGOTTEN.contains(&illness.id));
+            let sick = sick.map(|illness| sick_patient(illness, Some(Condition::Forgotten), Duration::ZERO));
+            let healthy = families.clone().filter(|family| FAST_FORGOTTEN.contains(&family.program.as_str()));
+            let forgotten = sick.chain(healthy.map(|family| forgetful(family, FAMILY_WATCH)));
+            plain(Duration::ZERO).chain(families).chain(disturbed()).chain(forgotten).collect()
         }
-        Selection::Bases { healthy_for } => plain(Duration::ZERO).chain(alone(healthy_for)).collect(),
+        Selection::Bases { healthy_for } => {
+            plain(Duration::ZERO).chain(alone(healthy_for)).chain(disturbed()).collect()
+        }
         Selection::Everything { healthy_for, sick_for } => {
             let conditions = sick::all().flat_map(move |illness| {
-                illness.under.iter().map(move |condition| sick_patient(illness, Some(*condition), sick_for))
+                illness.conditions().map(move |condition| sick_patient(illness, Some(condition), sick_for))
             });
-            plain(sick_for).chain(conditions).chain(alone(healthy_for)).collect()
+            let forgotten = alone(FORGOTTEN_WATCH).map(|patient| forgetful(patient, FORGOTTEN_WATCH));
+            plain(sick_for).chain(conditions).chain(alone(healthy_for)).chain(forgotten).collect()
         }
     }
 }
@@ -138,7 +174,7 @@ impl Patient {
 
     /// Name of the file that its feed is recorded in.
     pub(crate) fn recording(&self) -> String {
-        format!("{}.mcap", self.name.replace("::", "-"))
+        format!("{}.mcap", self.name.replace("::", "-").replace('+', "-"))
     }
 }
 
@@ -148,43 +184,71 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         // A label that lost its marker must not pass for one without a place.
         places.push(format!("a line marked for {}", illness.id));
     }
-    let (suffix, flags, head_start) = match condition {
-        None => (String::new(), None, Duration::ZERO),
-        Some(condition) => {
-            let (flag, head_start) = match condition {
-                Condition::Late => (None, LATE),
-                Condition::CurrentThread => (Some("--current-thread"), Duration::ZERO),
-                Condition::Load => (Some("--load"), Duration::ZERO),
-            };
-            (format!("+{}", condition.as_str()), flag, head_start)
-        }
+    let (flags, head_start): (&[&str], _) = match condition {
+        None => (&[], Duration::ZERO),
+        Some(Condition::Late) => (&[], LATE),
+        Some(Condition::CurrentThread) => (&["--current-thread"], Duration::ZERO),
+        Some(Condition::Load) => (&["--load"], Duration::ZERO),
+        Some(Condition::Forgotten) => (&["--retention", RETENTION], FORGOTTEN),
     };
-    let flags: Vec<_> = ["--illness", illness.id].into_iter().chain(flags).collect();
+    let suffix = condition.map(|condition| format!("+{}", condition.as_str())).unwrap_or_default();
+    let flags = [&["--illness", illness.id], flags].concat();
+    let label = Label {
+        detector: illness.finding,
+        severity: illness.severity,
+        places,
+        other_places: illness.other_places(),
+        families: if STAY.contains(&illness.id) { &[Family::Stuck, Family::Queue] } else { &[] },
+        also: illness.also,
+        visible_after: illness.onset.saturating_sub(head_start),
+        within: illness.within,
+    };
+    let label = if condition == Some(Condition::Forgotten) { unexplained(illness, label) } else { label };
     Patient {
         name: format!("sick::{}{suffix}", illness.id),
         program: illness.id.to_owned(),
         command: command(SICK, &flags),
+        demand: if illness.computes { Demand::Core } else { Demand::Little },
         head_start,
         stay: Stay::UntilFound { least },
         standstill: None,
-        label: Some(Label {
-            detector: illness.finding,
-            places,
-            other_places: illness.other_places(),
-            also: illness.also,
-            visible_after: illness.onset.saturating_sub(head_start),
-            within: illness.within,
-        }),
+        label: Some(label),
         exit_codes: &[1],
     }
 }
 
-fn healthy_patient(name: &str, patterns: &[Pattern], watch: Duration) -> Patient {
+/// The label of a wait whose cause is forgotten: it is found as what it is, at the lock or at those who wait.
+fn unexplained(illness: &Illness, label: Label) -> Label {
+    let may_be_a_gate = GATES.contains(&illness.id);
+    Label {
+        severity: label.severity.min(if may_be_a_gate { Severity::Info } else { Severity::Warning }),
+        places: [label.places, label.other_places].concat(),
+        other_places: Vec::new(),
+        families: WAITS,
+        within: label.within.max(UNEXPLAINED),
+        ..label
+    }
+}
+
+/// A healthy program to which the client attaches when it has forgotten how it came to where it is.
+fn forgetful(patient: Patient, watch: Duration) -> Patient {
+    let flags = ["--retention", RETENTION].map(str::to_owned);
+    Patient {
+        name: format!("{}+{}", patient.name, Condition::Forgotten.as_str()),
+        command: patient.command.into_iter().chain(flags).collect(),
+        head_start: FORGOTTEN,
+        stay: Stay::For(watch),
+        ..patient
+    }
+}
+
+fn healthy_patient(name: &str, family: &healthy::Family, patterns: &[Pattern], watch: Duration) -> Patient {
     let ids: Vec<_> = patterns.iter().map(|pattern| pattern.id).collect();
     Patient {
         name: format!("healthy::{name}"),
         program: name.to_owned(),
         command: command(HEALTHY, &["--pattern", &ids.join(",")]),
+        demand: if family.measures { Demand::Everything } else { Demand::Little },
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill: None,
@@ -199,16 +263,17 @@ fn disturbed() -> [Patient; 4] {
     let filtered = ["--pattern", "intervals", "--filtered"];
     let small_buffer = ["--pattern", "futures-unordered,batch-limiter", "--event-buffer", "32"];
     [
-        disturbed_patient("not-instrumented", &filtered, None, &[3]),
-        disturbed_patient("partial-feed", &small_buffer, None, &[3]),
+        disturbed_patient("not-instrumented", Severity::Warning, &filtered, None, &[3]),
+        disturbed_patient("partial-feed", Severity::Info, &small_buffer, None, &[3]),
         // A pause that is over is no reason to give up: only a note, or no verdict.
-        disturbed_patient("process-paused", &stopped, Some(standstill(3)), &[0, 3]),
-        disturbed_patient("quiet-feed", &stopped, Some(standstill(60)), &[3]),
+        disturbed_patient("process-paused", Severity::Info, &stopped, Some(standstill(3)), &[0, 3]),
+        disturbed_patient("quiet-feed", Severity::Warning, &stopped, Some(standstill(60)), &[3]),
     ]
 }
 
 fn disturbed_patient(
     detector: &'static str,
+    severity: Severity,
     flags: &[&str],
     standstill: Option<Standstill>,
     exit_codes: &'static [i32],
@@ -218,13 +283,16 @@ fn disturbed_patient(
         name: format!("feed::{detector}"),
         program: detector.to_owned(),
         command: command(HEALTHY, flags),
+        demand: Demand::Little,
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill,
         label: Some(Label {
             detector,
+            severity,
             places: Vec::new(),
             other_places: Vec::new(),
+            families: &[],
             also: &[],
             visible_after: Duration::ZERO,
             within: watch,

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio_canary::detect::severity::Severity;
 
 use crate::corpus::{Patient, Stay};
 use crate::process::{self, Line, PATIENCE};
@@ -37,13 +38,16 @@ pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>)
     thread::sleep(patient.head_start);
 
     let mut command = Command::new(tool);
-    // Some findings about sick services are only worth knowing; a healthy one may have those too.
-    let fail_on = if patient.exit_codes == [1] { "info" } else { "warning" };
+    // Some findings about sick services are only worth knowing; a healthy one, or one with a disturbed feed, may have those too.
+    let fail_on = match &patient.label {
+        Some(label) if patient.exit_codes == [1] => label.severity,
+        _ => Severity::Warning,
+    };
     match patient.stay {
         Stay::For(watch) => command.args(["check", &target, "--for", &format!("{}s", watch.as_secs())]),
         Stay::UntilFound { .. } => command.args(["watch", &target]),
     };
-    command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on]);
+    command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on.as_str()]);
     let recording = recordings.map(|folder| folder.join(patient.recording()));
     if let Some(path) = &recording {
         command.arg("--record").arg(path);

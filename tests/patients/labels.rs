@@ -6,12 +6,14 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tokio_canary::detect::severity::Severity;
 
 /// Name of the file for the programs in this folder.
 pub(crate) const FILE: &str = "labels.toml";
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Labels {
     /// A row for each recording.
     #[serde(default)]
@@ -20,20 +22,64 @@ pub(crate) struct Labels {
 
 /// What one recording has to be found to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Recording {
     /// Name of the recording in the same folder.
     pub(crate) file: String,
     /// The program that was recorded.
     pub(crate) program: String,
-    /// The detector that has to fire; empty for a healthy program.
+    /// Why it is kept, although most recordings are not: what it has that no simulation has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) why: String,
+    /// Whether it is known that the tool does not judge it so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) known_missed: bool,
+    /// What has to be found; nothing for a healthy program, which must raise no alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) finding: Option<Expected>,
+}
+
+/// The finding that a fault has to become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expected {
+    /// The detector that has to fire; empty if any of the families will do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) detector: String,
-    /// Places of which it has to name one, as `file:line`.
+    /// Families any detector of which may fire in its stead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) families: Vec<String>,
+    /// How bad it has to become at least.
+    #[serde(with = "Written")]
+    pub(crate) severity: Severity,
+    /// How long it may take to become that bad, in seconds from the first update.
+    pub(crate) within: u64,
+    /// Places of which it has to name one, as `file:line`, or as a file;
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) places: Vec<String>,
+    /// or tasks of one of these names. It has no place if there are neither.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) names: Vec<String>,
     /// Further places that it may name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) other_places: Vec<String>,
     /// Detectors that may fire as well at any of these places, or without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) also: Vec<String>,
+}
+
+/// A severity as it stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Severity", rename_all = "lowercase")]
+enum Written {
+    Info,
+    Warning,
+    Critical,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 impl Labels {

@@ -1,16 +1,22 @@
 //! Real programs with a real console feed, sick and healthy, judged by the real tool: every illness has to be found at its place, and no
 //! healthy habit may raise an alarm.
 //!
-//! `cargo test --test patients` runs the fast selection and prints a table; words select by name, `-- --list` tells the names. `--help`
-//! tells what else there is: the score over everything, recordings, and the soak. The program under observation is this one, started again.
+//! `cargo test --test patients` runs the fast selection, each program a test of its own name; words select by name, `-- --list` tells the
+//! names. `--help` tells what else there is: the score over everything, recordings, and the soak. The program under observation is this
+//! one, started again.
 
 mod baseline;
 mod corpus;
 mod examination;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod healthy;
 mod labels;
+mod machine;
+mod pack;
 mod process;
 mod recordings;
+mod replay;
 mod score;
 #[path = "../../examples/service/mod.rs"]
 mod service;
@@ -18,46 +24,34 @@ mod sick;
 mod soak;
 mod verdict;
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Parser;
+use libtest_mimic::{Failed, Trial};
 
 use crate::corpus::{Patient, Selection};
+use crate::machine::{Demand, Machine};
 use crate::verdict::Verdict;
+
+/// How many patients are examined at a time: most of them wait most of the time.
+const AT_A_TIME: usize = 12;
 
 /// Runs the live tests; takes the usual flags of a test program.
 #[derive(Parser)]
-struct Arguments {
-    /// Runs the patients whose names contain one of these words.
-    words: Vec<String>,
-    /// Takes the words for whole names.
-    #[arg(long)]
-    exact: bool,
-    /// Leaves out the patients whose names contain this word.
-    #[arg(long, value_name = "WORD")]
-    skip: Vec<String>,
-    /// Lists the patients.
-    #[arg(long)]
-    list: bool,
-    /// How many patients are examined at a time.
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
-    test_threads: usize,
+struct Examination {
+    #[command(flatten)]
+    flags: harness::Flags,
     /// The build of the tool that examines them.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_tokio-canary"))]
     tool: PathBuf,
-    /// Runs only tests that are otherwise ignored, of which there are none here.
-    #[arg(long)]
-    ignored: bool,
     #[command(flatten)]
     beyond: Beyond,
-    #[command(flatten)]
-    _unused: Unused,
 }
 
 /// What can be done beyond the fast selection.
@@ -70,9 +64,14 @@ struct Beyond {
     /// As --all, and writes the score to this file, and its totals into the README.
     #[arg(long, value_name = "FILE")]
     score: Option<PathBuf>,
-    /// Keeps the recorded feeds and their labels in this folder; without --all or --score, those of each program alone.
+    /// Keeps the recorded feeds and their labels in this folder, and judges them once more, as they are played; without --all or --score,
+    /// those of each program alone.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// Writes these recordings again as small as they get, without what the recorder leaves out today, such as the folders of the
+    /// machine that built the program; does nothing else.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pack: Vec<PathBuf>,
     /// How long each healthy program is watched when it is alone.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     healthy_for: Duration,
@@ -84,32 +83,12 @@ struct Beyond {
     soak: Option<Duration>,
 }
 
-/// Flags of other test programs that change nothing here.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Accepted without effect")]
-struct Unused {
-    #[arg(long)]
-    include_ignored: bool,
-    #[arg(long, alias = "no-capture")]
-    nocapture: bool,
-    #[arg(long)]
-    show_output: bool,
-    #[arg(long, short)]
-    quiet: bool,
-    #[arg(long)]
-    color: Option<String>,
-    #[arg(long)]
-    format: Option<String>,
-    #[arg(short = 'Z')]
-    unstable: Option<String>,
-}
-
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == corpus::FLAG) {
         return become_patient(arguments.collect());
     }
-    match run(&Arguments::parse()) {
+    match run(Examination::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -120,36 +99,55 @@ fn main() -> ExitCode {
 }
 
 /// Does what the arguments say, and returns whether all is as it has to be.
-fn run(arguments: &Arguments) -> io::Result<bool> {
-    let beyond = &arguments.beyond;
+fn run(arguments: Examination) -> io::Result<bool> {
+    let selection = arguments.selection();
+    let Examination { flags, tool, beyond } = arguments;
     if let Some(length) = beyond.soak {
-        return soak::run(length, &arguments.tool);
+        return soak::run(length, &tool);
     }
-    let mut chosen = corpus::patients(arguments.selection());
-    chosen.retain(|patient| arguments.selects(&patient.name));
-    if arguments.list {
-        return list(&chosen);
+    if !beyond.pack.is_empty() {
+        return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
     }
+    let chosen = corpus::patients(selection).into_iter().filter(|patient| flags.selects(&patient.name));
+    let mut chosen: Vec<Arc<Patient>> = chosen.map(Arc::new).collect();
+    chosen.sort_by_key(|patient| {
+        (patient.demand != Demand::Everything, Reverse(patient.head_start + patient.longest_watch()))
+    });
     let scratch = tempfile::tempdir()?;
-    let folder = match (&beyond.keep, &beyond.score) {
-        (Some(folder), _) => {
-            recordings::make_room(folder, &chosen)?;
-            Some(folder.as_path())
+    let recordings = beyond.keep.clone().or(beyond.score.as_ref().map(|_| scratch.path().to_owned()));
+    let only_listed = flags.usual.list;
+    if let Some(folder) = beyond.keep.as_ref().filter(|_| !only_listed) {
+        recordings::make_room(folder, &chosen)?;
+    }
+    let at_a_time = flags.usual.test_threads.unwrap_or(AT_A_TIME);
+    let talks =
+        !only_listed && (flags.usual.nocapture || beyond.all || beyond.score.is_some() || beyond.keep.is_some());
+    if talks {
+        writeln!(io::stderr(), "{}", verdict::HEADING)?;
+    }
+    let machine = Machine::new(at_a_time);
+    let clinic =
+        Arc::new(Clinic { tool, recordings, kept: beyond.keep.clone(), machine, talks, verdicts: Mutex::default() });
+    let mut trials: Vec<Trial> = chosen.iter().enumerate().map(|(rank, patient)| clinic.trial(rank, patient)).collect();
+    if matches!(selection, Selection::Fast) {
+        trials.extend(machine::trials());
+    }
+    // All of them wait for their place on the machine, which knows better than a number who may run beside whom.
+    let threads = if at_a_time == 1 { 1 } else { trials.len() };
+    let conclusion = flags.run(trials, Some(threads));
+    let verdicts = std::mem::take(&mut *clinic.verdicts.lock().unwrap_or_else(PoisonError::into_inner));
+    if !only_listed {
+        if let Some(folder) = &beyond.keep {
+            recordings::label(folder, &chosen)?;
         }
-        (None, Some(_)) => Some(scratch.path()),
-        (None, None) => None,
-    };
-    let verdicts = examine_all(&chosen, arguments, folder)?;
-    if let Some(folder) = &beyond.keep {
-        recordings::label(folder, &chosen)?;
+        if let Some(file) = &beyond.score {
+            score::publish(file, &verdicts, beyond.healthy_for, beyond.sick_for)?;
+        }
     }
-    if let Some(file) = &beyond.score {
-        score::publish(file, &verdicts, beyond.healthy_for, beyond.sick_for)?;
-    }
-    Ok(verdicts.iter().all(|verdict| verdict.faults.is_empty()))
+    Ok(!conclusion.has_failed())
 }
 
-impl Arguments {
+impl Examination {
     fn selection(&self) -> Selection {
         let &Beyond { healthy_for, sick_for, .. } = &self.beyond;
         if self.beyond.all || self.beyond.score.is_some() {
@@ -160,13 +158,48 @@ impl Arguments {
             Selection::Fast
         }
     }
+}
 
-    fn selects(&self, name: &str) -> bool {
-        let fits = |word: &String| {
-            if self.exact { name == word } else { name.contains(word.as_str()) }
-        };
-        let wanted = self.words.is_empty() || self.words.iter().any(fits);
-        wanted && !self.skip.iter().any(fits) && !self.ignored
+/// Where patients are examined, and what came of it.
+struct Clinic {
+    tool: PathBuf,
+    /// Where the feeds are recorded, if they are.
+    recordings: Option<PathBuf>,
+    /// Where those recordings stay that are to be judged again, if there are any.
+    kept: Option<PathBuf>,
+    machine: Machine,
+    /// Whether the outcome is told, as a row of a table, as soon as it is known.
+    talks: bool,
+    verdicts: Mutex<Vec<Verdict>>,
+}
+
+impl Clinic {
+    /// The test that examines a patient, which is the next one if no other of a lower rank can be.
+    fn trial(self: &Arc<Self>, rank: usize, patient: &Arc<Patient>) -> Trial {
+        let (clinic, patient) = (Arc::clone(self), Arc::clone(patient));
+        Trial::test(patient.name.clone(), move || {
+            let faults = clinic.examine(rank, &patient);
+            if faults.is_empty() { Ok(()) } else { Err(Failed::from(faults.join("\n"))) }
+        })
+    }
+
+    /// Examines a patient, says what came of it, and returns what is wrong with that.
+    fn examine(&self, rank: usize, patient: &Patient) -> Vec<String> {
+        let place = self.machine.place_for(rank, patient.demand);
+        let report = examination::examine(patient, &self.tool, self.recordings.as_deref());
+        drop(place);
+        let mut verdict = verdict::judge(patient, report);
+        if let Some(folder) = &self.kept {
+            verdict.faults.extend(recordings::pack_and_judge(folder, patient));
+        }
+        let faults = verdict.faults.clone();
+        if self.talks {
+            let faults = verdict.faults.iter().map(|fault| format!("\n  - {fault}"));
+            // Nobody may be left to tell.
+            let _ = writeln!(io::stderr(), "{verdict}{}", faults.collect::<String>());
+        }
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
+        faults
     }
 }
 
@@ -176,54 +209,4 @@ fn become_patient(arguments: Vec<OsString>) -> ExitCode {
     } else {
         sick::program(arguments.into_iter())
     }
-}
-
-fn list(patients: &[Patient]) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    for patient in patients {
-        writeln!(out, "{}: test", patient.name)?;
-    }
-    Ok(true)
-}
-
-/// Examines the patients, the longest first, prints a row for each as it is done with what is wrong with it, and in the end which failed.
-fn examine_all(patients: &[Patient], arguments: &Arguments, folder: Option<&Path>) -> io::Result<Vec<Verdict>> {
-    let total = patients.len();
-    let mut waiting: Vec<_> = patients.iter().collect();
-    waiting.sort_by_key(|patient| patient.head_start + patient.longest_watch());
-    let waiting = Mutex::new(waiting);
-    let (sender, verdicts) = mpsc::channel();
-    let mut judged = Vec::new();
-    writeln!(io::stdout(), "{}", verdict::HEADING)?;
-    thread::scope(|scope| -> io::Result<()> {
-        for _ in 0..arguments.test_threads.clamp(1, total.max(1)) {
-            let (sender, waiting) = (sender.clone(), &waiting);
-            scope.spawn(move || {
-                // One at a time leaves the queue, so that the lock is free during the examination.
-                let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                while let Some(patient) = next() {
-                    let report = examination::examine(patient, &arguments.tool, folder);
-                    if sender.send(verdict::judge(patient, report)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for verdict in verdicts {
-            writeln!(io::stdout(), "{verdict}")?;
-            verdict.faults.iter().try_for_each(|fault| writeln!(io::stdout(), "  - {fault}"))?;
-            judged.push(verdict);
-        }
-        Ok(())
-    })?;
-    report_failures(&judged)?;
-    Ok(judged)
-}
-
-fn report_failures(verdicts: &[Verdict]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let failed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.faults.is_empty()).collect();
-    writeln!(out, "\n{} passed, {} failed", verdicts.len() - failed.len(), failed.len())?;
-    failed.iter().try_for_each(|verdict| writeln!(out, "- {}", verdict.name))
 }

@@ -1,19 +1,21 @@
 //! Recorded feeds that are kept, with what has to be found in them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::corpus::Patient;
-use crate::labels::{FILE, Labels, Recording};
+use crate::labels::{Expected, FILE, Labels, Recording};
+use crate::{pack, replay};
 
 /// Makes the folder, and removes the recordings that will be made anew, since the tool overwrites none.
 ///
 /// # Errors
 ///
 /// When the folder cannot be made or an old recording not removed.
-pub(crate) fn make_room(folder: &Path, patients: &[Patient]) -> io::Result<()> {
+pub(crate) fn make_room(folder: &Path, patients: &[Arc<Patient>]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for patient in patients {
         match fs::remove_file(folder.join(patient.recording())) {
@@ -29,26 +31,44 @@ pub(crate) fn make_room(folder: &Path, patients: &[Patient]) -> io::Result<()> {
 /// # Errors
 ///
 /// When the labels cannot be read or written.
-pub(crate) fn label(folder: &Path, patients: &[Patient]) -> io::Result<()> {
-    let new: Vec<_> = patients.iter().map(labelled).collect();
-    let files: BTreeSet<_> = new.iter().map(|row| row.file.as_str()).collect();
-    let mut labels = Labels::read(folder, FILE)?;
-    labels.recording.retain(|row| !files.contains(row.file.as_str()) && folder.join(&row.file).exists());
-    labels.recording.extend(new);
-    labels.recording.sort_by(|one, other| one.file.cmp(&other.file));
+pub(crate) fn label(folder: &Path, patients: &[Arc<Patient>]) -> io::Result<()> {
+    let known = Labels::read(folder, FILE)?.recording.into_iter().map(|row| (row.file.clone(), row));
+    let mut rows: BTreeMap<_, _> = known.filter(|(file, _)| folder.join(file).exists()).collect();
+    for new in patients.iter().map(|patient| labelled(patient)) {
+        let why = rows.remove(&new.file).map(|known| known.why).unwrap_or_default();
+        rows.insert(new.file.clone(), Recording { why, ..new });
+    }
+    let labels = Labels { recording: rows.into_values().collect() };
     let text = toml::to_string_pretty(&labels).map_err(io::Error::other)?;
     fs::write(folder.join(FILE), text)
 }
 
+/// Makes the recording of a patient small, and returns what is not as it has to be when it is played.
+pub(crate) fn pack_and_judge(folder: &Path, patient: &Patient) -> Vec<String> {
+    let label = labelled(patient);
+    if let Err(error) = pack::pack(&folder.join(&label.file)) {
+        return vec![format!("{} cannot be made small: {error}", label.file)];
+    }
+    let faults = replay::judge(&folder.join(&label.file), &label);
+    faults.into_iter().map(|fault| format!("Played from {}: {fault}", label.file)).collect()
+}
+
 fn labelled(patient: &Patient) -> Recording {
-    let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
-    let label = patient.label.as_ref();
     Recording {
         file: patient.recording(),
         program: patient.program.clone(),
-        detector: label.map(|label| label.detector).unwrap_or_default().to_owned(),
-        places: label.map(|label| label.places.clone()).unwrap_or_default(),
-        other_places: label.map(|label| label.other_places.clone()).unwrap_or_default(),
-        also: label.map(|label| words(label.also)).unwrap_or_default(),
+        why: String::new(),
+        known_missed: false,
+        finding: patient.label.as_ref().map(|label| Expected {
+            detector: label.detector.to_owned(),
+            families: label.families.iter().map(|family| family.as_str().to_owned()).collect(),
+            severity: label.severity,
+            // The first update comes a publish interval after the tool has attached, at the latest.
+            within: (label.visible_after + label.within).as_secs() + 1,
+            places: label.places.clone(),
+            names: Vec::new(),
+            other_places: label.other_places.clone(),
+            also: label.also.iter().map(|&id| id.to_owned()).collect(),
+        }),
     }
 }

@@ -1,10 +1,13 @@
 //! The score: how many of the illnesses were found, how fast, and how often there was an alarm without reason.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
+
+use tokio_canary::detect::severity::Severity;
 
 use crate::verdict::{Console, Verdict};
 
@@ -34,13 +37,18 @@ pub(crate) fn publish(file: &Path, verdicts: &[Verdict], healthy_for: Duration, 
 #[derive(Default)]
 struct Totals {
     sick: usize,
+    /// Sick programs whose fault has to become a warning at least, and how many of them did.
+    grave: usize,
+    warned: usize,
     healthy: usize,
     found: usize,
+    noticed: usize,
     placed: usize,
     alarms_on_healthy: usize,
     alarms_beside: usize,
     delays: Vec<Duration>,
     console_found: usize,
+    console_warned: usize,
     console_on_healthy: usize,
     console_beside: usize,
     sizes: usize,
@@ -53,18 +61,24 @@ impl Totals {
             let none = Console::default();
             let console = verdict.console.as_ref().unwrap_or(&none);
             totals.sizes += usize::from(console.sizes > 0);
-            if verdict.detector.is_none() {
+            let Some((_, severity)) = verdict.expected else {
                 totals.healthy += 1;
                 totals.alarms_on_healthy += verdict.alarms;
                 totals.console_on_healthy += console.alarms.len();
                 continue;
-            }
+            };
+            let (found, is_grave) = (verdict.found == Some(true), severity >= Severity::Warning);
             totals.sick += 1;
-            totals.found += usize::from(verdict.found == Some(true));
-            totals.placed += usize::from(verdict.found == Some(true) && verdict.place != Some(false));
+            totals.grave += usize::from(is_grave);
+            totals.warned += usize::from(found && is_grave);
+            totals.found += usize::from(found);
+            totals.noticed += usize::from(verdict.noticed);
+            totals.placed += usize::from(found && verdict.place != Some(false));
             totals.alarms_beside += verdict.alarms;
-            totals.delays.extend(verdict.delay.filter(|_| verdict.found == Some(true)));
-            totals.console_found += usize::from(!console.found_by.is_empty());
+            totals.delays.extend(verdict.delay.filter(|_| found));
+            let console_found = !console.found_by.is_empty();
+            totals.console_found += usize::from(console_found);
+            totals.console_warned += usize::from(console_found && is_grave);
             totals.console_beside += console.alarms.len();
         }
         totals.delays.sort();
@@ -72,7 +86,7 @@ impl Totals {
     }
 
     fn table(&self) -> String {
-        let &Self { sick, healthy, found, placed, .. } = self;
+        let &Self { sick, grave, healthy, found, placed, .. } = self;
         let share = |part: usize, whole: usize| format!("{part} of {whole} ({})", percent(part, whole));
         let precision = |found: usize, alarms: usize| percent(found, found + alarms);
         let ours = self.alarms_on_healthy + self.alarms_beside;
@@ -80,14 +94,15 @@ impl Totals {
         let median = self.delays.get(self.delays.len() / 2).copied().unwrap_or_default();
         let worst = self.delays.last().copied().unwrap_or_default();
         let rows = [
-            ("sick programs found (recall)", share(found, sick), share(self.console_found, sick)),
+            ("faults found as warnings (recall)", share(self.warned, grave), share(self.console_warned, grave)),
+            ("faults found, information included", share(self.noticed, sick), share(self.console_found, sick)),
             ("at the right place", share(placed, found), "-".to_owned()),
             (
                 &format!("false alarms on {healthy} healthy programs"),
                 self.alarms_on_healthy.to_string(),
                 self.console_on_healthy.to_string(),
             ),
-            ("false alarms beside the illness", self.alarms_beside.to_string(), self.console_beside.to_string()),
+            ("false alarms beside the fault", self.alarms_beside.to_string(), self.console_beside.to_string()),
             ("precision", precision(found, ours), precision(self.console_found, theirs)),
             ("time to detect, median", seconds(median), "-".to_owned()),
             ("time to detect, worst", seconds(worst), "-".to_owned()),
@@ -109,27 +124,34 @@ fn page(verdicts: &[Verdict], block: &str, healthy_for: Duration, sick_for: Dura
     let (healthy_for, sick_for) = (humantime::format_duration(healthy_for), humantime::format_duration(sick_for));
     let sizes = Totals::of(verdicts).sizes;
     let count = verdicts.len();
+    let by_design = by_design(verdicts);
     format!(
         "# Score
 
 Written by `cargo test --test patients -- --score docs/reference/score.md`, which started the {count} programs below, each as a
 process of its own with the real console-subscriber, and let this tool judge each of them through that feed. Healthy programs were
-watched for {healthy_for}, sick ones for {sick_for} or as long as their label allows, whichever is more. The programs are in
+watched for {healthy_for}, faulty ones for {sick_for} or as long as their label allows, whichever is more. The programs are in
 [`tests/patients`](../../tests/patients).
 
 {block}
 
 ## How to read it
 
-- A label says which detector has to fire, at which places in the source, from when on the fault is there to be seen, how long
-  it may take to find it, and what may fire besides. *Found* is: that detector fired, in that time.
+- A label says which detector has to fire, how severe its finding has to become, at which places in the source, from when on
+  the fault is there to be seen, how long it may take to find it, and what may fire besides. *Found* is: that detector fired, at
+  that severity or above, in that time.
+- The recall counts the faults whose label asks for a warning at least. The faults of {by_design} are information by design: the
+  feed alone cannot tell whether they do harm. They count in the second row, in which every finding counts that came in time,
+  however severe.
 - *Place* is right if the finding names one of the labelled lines.
-- *Seconds* run from the start of the tool or the time at which the fault can be seen, whichever is later, until the line of the
-  finding is printed.
+- *Seconds* run from the start of the tool or the time at which the fault can be seen, whichever is later, until the line is
+  printed with which the finding is as severe as the label asks.
 - A *false alarm* is a finding at warning or critical that the label does not explain; on a healthy program, any. Precision is
   the share of found programs among those and all false alarms.
 - `+late`: the tool attaches 35 s after the program has started. `+current-thread`: the runtime has a single thread. `+load`: the
-  runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool.
+  runtime does healthy work as well, namely requests with a task each, a pipeline and a worker pool. `+forgotten`: the target
+  keeps what has ended for 5 s only and the tool attaches 20 s after the start, so that the feed no longer tells who acquired
+  what; of faults that are waits, any finding of the stuck, contention or queue family at a labelled line counts then.
 - *Console* is what the five warnings of stock tokio-console, with its thresholds, say about the same feed
   ([`baseline.rs`](../../tests/patients/baseline.rs)). A warning about a task that was spawned at a labelled line counts as found,
   whatever it says; a warning about any other task as a false alarm, once for each place. Not counted are `lost-waker` of `main`,
@@ -137,24 +159,39 @@ watched for {healthy_for}, sick ones for {sick_for} or as long as their label al
 
 ## Programs
 
-| program | has to be found | found | place | seconds | false alarms | console | console's false alarms |
-|---|---|---|---|---|---|---|---|
+| program | has to be found | at least | found | place | seconds | false alarms | console | console's false alarms |
+|---|---|---|---|---|---|---|---|---|
 {rows}"
     )
 }
 
 fn row(verdict: &Verdict) -> String {
     let word = |answer: Option<bool>| answer.map_or("-", |yes| if yes { "yes" } else { "**no**" });
+    let found = match verdict.found {
+        Some(false) if verdict.noticed => "**as information**",
+        found => word(found),
+    };
     let delay = verdict.delay.map_or_else(|| "-".to_owned(), |delay| format!("{:.1}", delay.as_secs_f64()));
     let detector =
-        verdict.detector.map_or_else(|| "nothing".to_owned(), |id| format!("[`{id}`](../detectors/{id}.md)"));
+        verdict.expected.map_or_else(|| "nothing".to_owned(), |(id, _)| format!("[`{id}`](../detectors/{id}.md)"));
+    let severity = verdict.expected.map_or("-", |(_, severity)| severity.as_str());
     let list = |lints: Vec<&str>| if lints.is_empty() { "-".to_owned() } else { lints.join(", ") };
     let console = verdict.console.as_ref();
     let found_by = list(console.map(|console| console.found_by.iter().copied().collect()).unwrap_or_default());
     let elsewhere = console.map(|console| console.alarms.iter().map(|warning| warning.lint).collect());
     let elsewhere = list(elsewhere.unwrap_or_default());
-    let (name, found, place, alarms) = (&verdict.name, word(verdict.found), word(verdict.place), verdict.alarms);
-    format!("| `{name}` | {detector} | {found} | {place} | {delay} | {alarms} | {found_by} | {elsewhere} |\n")
+    let (name, place, alarms) = (&verdict.name, word(verdict.place), verdict.alarms);
+    format!(
+        "| `{name}` | {detector} | {severity} | {found} | {place} | {delay} | {alarms} | {found_by} | {elsewhere} |\n"
+    )
+}
+
+/// The programs, each once, whose label asks for information only.
+fn by_design(verdicts: &[Verdict]) -> String {
+    let of_label = verdicts.iter().filter(|verdict| verdict.expected.is_some_and(|(_, it)| it == Severity::Info));
+    let names = of_label.map(|verdict| verdict.name.split('+').next().unwrap_or_default());
+    let names: BTreeSet<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 /// A share with one digit, and never rounded up to everything.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use tokio_canary::detect::severity::Severity;
+
 use crate::baseline::{self, Warning};
 use crate::corpus::{Label, Patient};
 use crate::examination::Report;
@@ -18,13 +20,15 @@ pub(crate) const HEADING: &str = "patient                             found  pla
 pub(crate) struct Verdict {
     /// Name of the test.
     pub(crate) name: String,
-    /// The detector of the label; none for the healthy.
-    pub(crate) detector: Option<&'static str>,
-    /// Whether the labelled finding came in time; nothing for the healthy.
+    /// The detector of the label and the severity that it has to reach; none for the healthy.
+    pub(crate) expected: Option<(&'static str, Severity)>,
+    /// Whether the labelled finding came in time, and was as bad as it had to be by then; nothing for the healthy.
     pub(crate) found: Option<bool>,
+    /// Whether it came in time, however bad it was.
+    pub(crate) noticed: bool,
     /// Whether it named the labelled place; nothing without one.
     pub(crate) place: Option<bool>,
-    /// From the time at which the tool was attached and the fault visible, until the finding fired.
+    /// From the time at which the tool was attached and the fault visible, until the finding fired and was bad enough.
     pub(crate) delay: Option<Duration>,
     /// How many alarms came without reason.
     pub(crate) alarms: usize,
@@ -71,8 +75,22 @@ impl<'a> Firing<'a> {
         self.line[key].as_str().unwrap_or_default()
     }
 
+    fn severity(&self) -> Option<Severity> {
+        let all = [Severity::Info, Severity::Warning, Severity::Critical];
+        all.into_iter().find(|it| it.as_str() == self.text("severity"))
+    }
+
     fn is_alarm(&self) -> bool {
-        matches!(self.text("severity"), "warning" | "critical")
+        self.severity() >= Some(Severity::Warning)
+    }
+
+    fn is_of(&self, label: &Label) -> bool {
+        self.text("detector") == label.detector
+            || label.families.iter().any(|family| family.as_str() == self.text("family"))
+    }
+
+    fn is_bad_enough(&self, label: &Label) -> bool {
+        self.severity() >= Some(label.severity)
     }
 
     /// The place of the subject, or, if the subject is the runtime, that of the task that does it harm.
@@ -84,14 +102,14 @@ impl<'a> Firing<'a> {
     }
 
     fn names(&self, label: &Label) -> bool {
-        self.text("detector") == label.detector && (label.places.is_empty() || is_at(self.location(), &label.places))
+        self.is_of(label) && (label.places.is_empty() || is_at(self.location(), &label.places))
     }
 
     fn is_explained_by(&self, label: &Label) -> bool {
         let place = self.location();
         let named = label.places.is_empty() || is_at(place, &label.places) || is_at(place, &label.other_places);
         let tolerated = label.also.contains(&self.text("detector")) && (named || place.is_empty());
-        tolerated || (named && self.text("detector") == label.detector)
+        tolerated || (named && self.is_of(label))
     }
 }
 
@@ -107,17 +125,18 @@ fn is_at(location: &str, places: &[String]) -> bool {
     places.iter().any(|place| location.ends_with(place) || location.contains(&format!("{place}:")))
 }
 
-/// Whether a line of the tool is the finding of a label at its place.
+/// Whether a line of the tool is the finding of a label at its place, and as bad as it has to be.
 pub(crate) fn names(line: &Value, label: &Label) -> bool {
-    Firing::read(Duration::ZERO, line).is_some_and(|firing| firing.names(label))
+    Firing::read(Duration::ZERO, line).is_some_and(|firing| firing.names(label) && firing.is_bad_enough(label))
 }
 
 /// Compares what the tool said with the patient's label.
 pub(crate) fn judge(patient: &Patient, report: io::Result<Report>) -> Verdict {
     let mut verdict = Verdict {
         name: patient.name.clone(),
-        detector: patient.label.as_ref().map(|label| label.detector),
+        expected: patient.label.as_ref().map(|label| (label.detector, label.severity)),
         found: None,
+        noticed: false,
         place: None,
         delay: None,
         alarms: 0,
@@ -152,23 +171,30 @@ pub(crate) fn judge(patient: &Patient, report: io::Result<Report>) -> Verdict {
 
 impl Verdict {
     fn compare(&mut self, label: &Label, firings: &[Firing]) {
-        let of_label: Vec<_> = firings.iter().filter(|firing| firing.text("detector") == label.detector).collect();
-        let hit = of_label.iter().find(|firing| firing.names(label));
-        self.delay = hit.map(|firing| firing.after.saturating_sub(label.visible_after));
+        let of_label: Vec<_> = firings.iter().filter(|firing| firing.is_of(label)).collect();
+        let bad_enough: Vec<_> = of_label.iter().filter(|firing| firing.is_bad_enough(label)).collect();
+        let hit = bad_enough.iter().find(|firing| firing.names(label));
+        let delay = |firing: &Firing| firing.after.saturating_sub(label.visible_after);
+        self.delay = hit.map(|firing| delay(firing));
         let in_time = self.delay.is_none_or(|delay| delay <= label.within);
-        self.found = Some(!of_label.is_empty() && in_time);
-        self.place = (!of_label.is_empty() && !label.places.is_empty()).then_some(hit.is_some());
-        let (detector, limit, places) = (label.detector, label.within.as_secs(), label.places.join(" or "));
+        self.found = Some(!bad_enough.is_empty() && in_time);
+        self.noticed = of_label.iter().any(|firing| delay(firing) <= label.within);
+        self.place = (!bad_enough.is_empty() && !label.places.is_empty()).then_some(hit.is_some());
+        let (detector, severity, limit) = (label.detector, label.severity.as_str(), label.within.as_secs());
+        let places = label.places.join(" or ");
         if hit.is_none() {
-            self.faults.push(match of_label.first() {
-                Some(firing) => format!("{detector} did not name {places}: {firing}"),
-                None => format!(
+            self.faults.push(match (bad_enough.first(), of_label.first()) {
+                (Some(firing), _) => format!("{detector} did not name {places}: {firing}"),
+                (None, Some(firing)) => {
+                    format!("{detector} did not become {severity} within {limit} s of the time at which it was to be seen: {firing}")
+                }
+                (None, None) => format!(
                     "{detector} did not fire within {limit} s of the time at which it was to be seen: {places}."
                 ),
             });
         } else if !in_time {
             let delay = self.delay.unwrap_or_default().as_secs_f64();
-            self.faults.push(format!("{detector} took {delay:.1} s, and {limit} s is the limit."));
+            self.faults.push(format!("{detector} took {delay:.1} s to become {severity}, and {limit} s is the limit."));
         }
     }
 }

@@ -123,6 +123,8 @@ fn capacities_that_cannot_be_panic() {
 fn handles_go_everywhere() {
     fn handle<T: Send + Sync + Unpin>(_: T) {}
     fn sends<F: Future + Send>(_: F) {}
+    /// Not `Clone`, and not static: it can still be sent.
+    struct Difficult<'a>(#[expect(dead_code, reason = "it is its type that counts")] &'a str);
     let _listening = listen();
     let (sender, mut receiver) = broadcast::channel::<u8>(1);
     sends(receiver.recv());
@@ -131,8 +133,6 @@ fn handles_go_everywhere() {
     assert_eq!(shown, "broadcast::Sender broadcast::Receiver broadcast::WeakSender");
     handle(sender.downgrade());
     handle((sender, receiver));
-    // Not `Clone`, and not static: it can still be sent.
-    struct Difficult<'a>(#[expect(dead_code, reason = "it is its type that counts")] &'a str);
     let text = String::from("borrowed");
     assert!(broadcast::Sender::new(1).send(Difficult(&text)).is_err());
 }

@@ -43,6 +43,7 @@ fn nobody() -> Option<DefaultGuard> {
 }
 
 /// A subscriber that takes everything, and a sampler that asks all the time.
+#[expect(clippy::unnecessary_wraps, reason = "it stands where there may be nobody")]
 fn somebody() -> Option<DefaultGuard> {
     crate::set_interval(Duration::from_millis(10));
     Some(tracing::subscriber::set_default(tracing_subscriber::registry()))

@@ -425,7 +425,9 @@ fn from_threads_that_block() {
     while receiver.blocking_recv_many(&mut taken, 7) > 0 {}
     sum += taken.iter().sum::<i32>();
     assert_eq!((sum, receiver.blocking_recv()), (4 * (0..50).sum::<i32>(), None));
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let thread = std::thread::spawn(move || (receiver.blocking_recv(), receiver.blocking_recv_many(&mut Vec::new(), 9)));
     sender.send(1).unwrap();
@@ -482,6 +484,7 @@ fn handles_go_everywhere() {
     fn handle<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>(handle: T) -> T {
         handle
     }
+    fn unpin<T: Unpin + UnwindSafe + RefUnwindSafe>(_: T) {}
     fn sends<F: Future + Send>(_: F) {}
     /// Neither `Sync`, `Unpin` nor safe in an unwinding.
     struct Difficult(#[expect(dead_code, reason = "it is its type that counts")] *mut u8, std::marker::PhantomPinned);
@@ -500,7 +503,6 @@ fn handles_go_everywhere() {
     sends(unbounded_receiver.recv());
     sends(unbounded_receiver.recv_many(&mut Vec::new(), 1));
     handle((sender, receiver, unbounded, unbounded_receiver));
-    fn unpin<T: Unpin + UnwindSafe + RefUnwindSafe>(_: T) {}
     let (sender, receiver) = mpsc::channel::<Difficult>(1);
     let (unbounded, unbounded_receiver) = mpsc::unbounded_channel::<Difficult>();
     unpin((sender, receiver, unbounded, unbounded_receiver));

@@ -182,7 +182,8 @@ where
                 let names: Vec<&String> = fields.keys().filter(|name| !name.contains('.')).collect();
                 let [name] = names[..] else { panic!("the console reads one attribute from each event: {fields:?}") };
                 resource.told.entry(name.clone()).or_default().push(fields[name].clone());
-                let way = fields.iter().find(|(name, _)| name.ends_with(".op")).map(|(_, way)| way.clone());
+                let way =
+                    fields.iter().find(|(name, _)| name.rsplit('.').next() == Some("op")).map(|(_, way)| way.clone());
                 resource.ways.insert(name.clone(), way.unwrap());
                 // Tokio tells of the semaphore in a channel.
                 if event.metadata().module_path().is_some_and(|path| path.starts_with("tokio_canary_channels")) {

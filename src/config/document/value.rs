@@ -80,7 +80,7 @@ pub(super) fn tables<'a, 'i>(
         return Vec::new();
     };
     let mut tables = Vec::new();
-    for item in items.iter() {
+    for item in items {
         match item.get_ref() {
             DeValue::Table(table) => tables.push((table, item.span())),
             _ => context.fault(item.span(), wrong.as_str()),

@@ -18,6 +18,7 @@ pub static DETECTORS: &[&Detector] = &[
     &blocking::runtime_stalled::DETECTOR,
     &blocking::scheduling_delay::DETECTOR,
     &spin::busy_loop::DETECTOR,
+    &spin::self_wakes::DETECTOR,
     &spin::needless_spawn_blocking::DETECTOR,
     &queue::full_channel::DETECTOR,
     &queue::growing_queue::DETECTOR,

@@ -103,8 +103,8 @@ mod tests {
     fn learned(millis: &[i64]) -> Option<Duration> {
         let mut cadence = Cadence::default();
         for at in millis {
-            let at = Timestamp { seconds: at.div_euclid(1000), nanos: (at.rem_euclid(1000) * 1_000_000) as i32 };
-            cadence.observe(Some(&at));
+            let nanos = i32::try_from(at.rem_euclid(1000) * 1_000_000).unwrap();
+            cadence.observe(Some(&Timestamp { seconds: at.div_euclid(1000), nanos }));
         }
         cadence.interval()
     }

@@ -259,11 +259,12 @@ impl Plan {
 fn offsets(interval: Duration, calls: usize) -> impl Iterator<Item = Duration> {
     let last = (calls / 8).max(LAST_CALLS).min(calls);
     let first = calls - last;
-    let from = interval - LAST_FROM.min(interval / 2);
-    let until = interval - LAST_UNTIL.min(interval / 10);
+    let from = interval.saturating_sub(LAST_FROM.min(interval / 2));
+    let until = interval.saturating_sub(LAST_UNTIL.min(interval / 10));
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred calls at most")]
     let part = |n: usize, of: usize| n as f64 / of.max(1) as f64;
     let spread = (0..first).map(move |n| from.mul_f64(part(n + 1, first + 1)));
-    let at_end = (0..last).map(move |n| from + (until - from).mul_f64(part(n, last.saturating_sub(1))));
+    let at_end = (0..last).map(move |n| from + until.saturating_sub(from).mul_f64(part(n, last.saturating_sub(1))));
     spread.chain(at_end)
 }
 

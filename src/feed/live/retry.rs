@@ -47,8 +47,8 @@ mod tests {
     fn waits_double_with_jitter_up_to_five_seconds_and_never_end() {
         let mut retry = Retry::new();
         let waits: Vec<_> = (0..1_000).map(|_| retry.next()).collect();
-        for (n, wait) in waits.iter().enumerate() {
-            let base = (FIRST * 2_u32.pow(n.min(10) as u32)).min(LONGEST / 2);
+        for (n, wait) in (0_u32..).zip(&waits) {
+            let base = (FIRST * 2_u32.pow(n.min(10))).min(LONGEST / 2);
             assert!(*wait >= base && *wait <= base * 2, "wait {n} is {wait:?}");
         }
         let longest = waits.iter().max();

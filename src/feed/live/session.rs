@@ -212,6 +212,6 @@ async fn next_state(states: &mut Option<StateStream>) -> bool {
 /// Waits for the next set of wanted details; for ever when nobody can want any more.
 async fn changed(wanted: &mut watch::Receiver<Wanted>) {
     if wanted.changed().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }

@@ -14,7 +14,7 @@ use prost::Message;
 use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
 use super::mirror::Mirror;
 use super::note::Note;
-use super::{MESSAGE_LIMIT, PROFILE};
+use super::{MESSAGE_LIMIT, PROFILE, canonical, places};
 
 /// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
 pub(super) const CHUNK_SPAN: Duration = Duration::from_secs(4);
@@ -29,6 +29,15 @@ const STATE_EVERY: Duration = Duration::from_secs(30);
 pub(super) trait Output: Write + Seek + Send {}
 
 impl<T: Write + Seek + Send> Output for T {}
+
+/// For whom a recording is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For somebody who seeks in it: with full states, and with the schemas in its index too.
+    Long,
+    /// For somebody who plays it from begin to end: as small as it can be.
+    Short,
+}
 
 /// A recording that is being written. Dropping it closes it, without an `end`.
 pub(super) struct Log {
@@ -65,7 +74,8 @@ impl Log {
     pub(super) fn create(path: &Path, target: &str) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let written = file.try_clone()?;
-        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target, SystemTime::now()).map_err(io_error)
+        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target, SystemTime::now(), Form::Long)
+            .map_err(io_error)
     }
 
     /// Begins a recording with its header, as of a time.
@@ -74,6 +84,7 @@ impl Log {
         sync: Box<dyn Fn() -> io::Result<()> + Send>,
         target: &str,
         now: SystemTime,
+        form: Form,
     ) -> McapResult<Self> {
         let writer = WriteOptions::new()
             .profile(PROFILE)
@@ -82,6 +93,7 @@ impl Log {
             // It has a thread of its own already, and must not take more than one core from what it watches.
             .compression_threads(0)
             .chunk_size(Some(CHUNK_BYTES))
+            .repeat_schemas(form == Form::Long)
             // Chunks are built in memory: a crash leaves whole chunks in the file.
             .disable_seeking(true)
             .create(output)?;
@@ -92,7 +104,7 @@ impl Log {
             sequence: 0,
             chunk: None,
             mirror: Mirror::default(),
-            has_states: true,
+            has_states: form == Form::Long,
             last_state: None,
             last: Last { log_time: log_time(now), recorded: Instant::now() },
             updates: 0,
@@ -110,12 +122,6 @@ impl Log {
         log.write(Topic::Header, log_time(now), None, &header.encode_to_vec())?;
         log.flush()?;
         Ok(log)
-    }
-
-    /// The same without full states, for one that is too short for anybody to seek in.
-    pub(super) fn without_states(mut self) -> Self {
-        self.has_states = false;
-        self
     }
 
     /// Writes something about the recording that is no part of the feed.
@@ -146,7 +152,9 @@ impl Log {
         if topic != Topic::Update {
             return self.write(topic, log_time, None, bytes);
         }
-        let update = Update::decode(bytes).map_err(io::Error::other)?;
+        let mut update = Update::decode(bytes).map_err(io::Error::other)?;
+        let shortened = places::shorten(&mut update).then(|| canonical::encode(&update));
+        let bytes = shortened.as_deref().unwrap_or(bytes);
         self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
         self.updates += 1;
         if !self.has_states {

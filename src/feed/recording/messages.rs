@@ -11,6 +11,7 @@ use crate::feed::{Ended, FeedEvent, Status};
 
 mod generated {
     #![expect(unreachable_pub, reason = "generated for use as a module of a library")]
+    #![expect(clippy::doc_markdown, reason = "generated")]
     include!("../../../proto/generated/tokio_canary.recording.v1.rs");
 }
 

@@ -202,7 +202,7 @@ impl<D: Described, S: Lived> Entities<D, S> {
     fn expire(&mut self, now: &Timestamp) {
         self.0.retain(|_, entity| {
             let ended = entity.stats.as_ref().and_then(S::dropped_at);
-            ended.is_none_or(|ended| nanos(now) - nanos(ended) <= KEPT_AFTER_END.as_nanos() as i128)
+            ended.is_none_or(|ended| (nanos(now) - nanos(ended)).max(0).unsigned_abs() <= KEPT_AFTER_END.as_nanos())
         });
     }
 
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_rendered_state_gives_an_equal_mirror() {
-        let mut original = mirror((0..50).map(|n| update(n, n as u64 % 20, Some("task"), Some(n), None)));
+        let mut original = mirror((0..50).map(|n| update(n, n.unsigned_abs() % 20, Some("task"), Some(n), None)));
         original.apply(update(51, 99, None, Some(3), None));
         let copy = mirror([original.render()]);
         assert_eq!(copy, original);

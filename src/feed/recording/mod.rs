@@ -1,4 +1,5 @@
-//! The stream itself in a file (MCAP): written while it is watched, played back as a target.
+//! The stream itself in a file (MCAP), without the folders of the machine that built the service: written while it is watched, played
+//! back as a target.
 
 mod canonical;
 mod chunks;
@@ -7,6 +8,7 @@ mod log;
 mod messages;
 mod mirror;
 mod note;
+mod places;
 mod playback;
 mod player;
 mod reader;

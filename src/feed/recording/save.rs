@@ -8,7 +8,7 @@ use mcap::{McapError, McapResult};
 
 use crate::feed::{Arrived, FeedEvent};
 
-use super::log::Log;
+use super::log::{Form, Log};
 use super::messages::{Topic, encode, log_time};
 use super::note::Note;
 use super::writer::Written;
@@ -54,7 +54,7 @@ fn write(file: File, kept: &Kept<'_>) -> McapResult<u64> {
     let written = file.try_clone()?;
     let begun = kept.events.first().map_or(std::time::UNIX_EPOCH, |first| first.at);
     let sync = Box::new(move || file.sync_data());
-    let mut log = Log::begin(Box::new(written), sync, kept.target, begun)?.without_states();
+    let mut log = Log::begin(Box::new(written), sync, kept.target, begun, Form::Short)?;
     log.write_note(kept.note.clone())?;
     let mut last = begun;
     for Arrived { at, event } in kept.events {

@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_no_update_is_left_to_the_decoder() {
-        for bytes in [&[0xff; 100_000][..], &[0x12; 100_000], &[0; 100_000], &[0x0b; 100_000]] {
-            is_plausible_update(bytes);
+        for byte in [0xff, 0x12, 0, 0x0b] {
+            is_plausible_update(&vec![byte; 100_000]);
         }
     }
 }

@@ -236,6 +236,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::feed::recording::log::Form;
 
     /// A disk that holds so many bytes.
     struct Small {
@@ -297,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_ends_the_recording_with_its_reason() {
         let disk = Small { written: Cursor::default(), capacity: 2_000_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now()).unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         let error = loop {
             if let Err(error) = recorder.record(&status(&noise(700_000, 1))).await {
@@ -313,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_is_full_at_the_end_is_reported() {
         let disk = Small { written: Cursor::default(), capacity: 100_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now()).unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         recorder.record(&status(&noise(300_000, 2))).await.unwrap();
         assert!(matches!(recorder.finish().await, Err(RecordError::Write { .. })));
@@ -326,7 +327,7 @@ mod tests {
         let sync = move || wait.recv().map_err(io::Error::other);
         // For the header; what comes after it hangs.
         go_on.send(()).unwrap();
-        let log = Log::begin(Box::new(disk), Box::new(sync), "target", SystemTime::now()).unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(sync), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("slow"), PATIENCE).unwrap();
         let later =
             |n: u64| Arrived { at: SystemTime::now() + Duration::from_secs(5 * n), ..status(&noise(1_000_000, n)) };

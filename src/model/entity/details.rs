@@ -25,7 +25,7 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// Reads a distribution in HdrHistogram's own format, of either version; `None` for bytes that are not one.
+    /// Reads a distribution in the format of `HdrHistogram`, of either version; `None` for bytes that are not one.
     pub(in crate::model) fn decode(bytes: &[u8], outliers: u64, highest_outlier: Option<u64>) -> Option<Self> {
         let histogram = Deserializer::new().deserialize(&mut &*bytes).ok()?;
         Some(Self { histogram, outliers, highest_outlier: highest_outlier.map(Duration::from_nanos) })

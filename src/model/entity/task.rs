@@ -124,6 +124,7 @@ impl PollStart {
 
 /// A task of the target.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "`task.id` is a name of the protocol")]
 pub struct Task {
     /// The span id that the feed uses for it; reused after its death.
     pub id: u64,

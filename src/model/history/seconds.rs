@@ -25,20 +25,38 @@ pub struct Pace {
     pub scheduled: Duration,
     /// Clones of its waker that were made.
     pub clones: u64,
+    /// Wakes of it,
+    pub wakes: u64,
+    /// and those of them that it made itself, in a poll.
+    pub self_wakes: u64,
 }
 
 impl Pace {
-    /// Adds more of the same task, or gives way to another that did more.
-    pub(in crate::model) fn note(known: &mut Option<Self>, new: Self) {
+    /// What the task did in both times.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            task: self.task,
+            time: self.time + other.time,
+            polls: self.polls + other.polls,
+            busy: self.busy + other.busy,
+            scheduled: self.scheduled + other.scheduled,
+            clones: self.clones + other.clones,
+            wakes: self.wakes + other.wakes,
+            self_wakes: self.self_wakes + other.self_wakes,
+        }
+    }
+
+    /// How often it was polled or registered for a wake-up.
+    pub(in crate::model) fn polls_and_clones(&self) -> u64 {
+        self.polls + self.clones
+    }
+
+    /// Adds more of the same task, or gives way to another that did more of what is counted.
+    pub(in crate::model) fn note(known: &mut Option<Self>, new: Self, count: fn(&Self) -> u64) {
         match known {
-            Some(known) if known.task == new.task => {
-                known.time += new.time;
-                known.polls += new.polls;
-                known.busy += new.busy;
-                known.scheduled += new.scheduled;
-                known.clones += new.clones;
-            }
-            Some(known) if known.polls + known.clones >= new.polls + new.clones => {}
+            Some(known) if known.task == new.task => *known = known.plus(&new),
+            Some(known) if count(known) >= count(&new) => {}
             _ => *known = Some(new),
         }
     }
@@ -69,6 +87,8 @@ pub struct Second {
     pub longest: Option<(Duration, TaskKey)>,
     /// What the task did that was polled or registered itself for wake-ups most.
     pub fastest: Option<Pace>,
+    /// What the task did that woke itself most, if one did.
+    pub self_waker: Option<Pace>,
     /// The task of which most wakers existed, if that is many, and how many.
     pub wakers: Option<(u64, TaskKey)>,
     /// Whether the feed lagged or lost events, so that counts of tasks are not to be compared.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::changes::Changes;
 use crate::model::entity::task::TaskStats;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::keys::{SiteKey, TaskKey};
@@ -36,8 +35,8 @@ impl Cancellation {
 
 impl Model {
     /// Writes down the tasks that were dropped before they finished, once everything else of the update is known.
-    pub(super) fn note_cancellations(&mut self, changes: &mut Changes) {
-        for cancellation in std::mem::take(&mut changes.cancellations) {
+    pub(super) fn note_cancellations(&mut self, cancellations: Vec<Cancellation>) {
+        for cancellation in cancellations {
             let wait = self.last_wait(&cancellation);
             let stats = &cancellation.stats;
             let at = stats.dropped.unwrap_or(self.now());

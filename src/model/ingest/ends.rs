@@ -102,7 +102,7 @@ impl Model {
 
     /// Works off what needs the whole update to have been read.
     pub(super) fn finish_update(&mut self, changes: &mut Changes) {
-        self.note_cancellations(changes);
+        self.note_cancellations(std::mem::take(&mut changes.cancellations));
         if self.clock.updates() == 1
             && let Some(earliest) = self.earliest_end
         {

@@ -1,5 +1,7 @@
 //! Resources: introduced, tied to what they are part of, and changed.
 
+use std::collections::VecDeque;
+
 use super::changes::Changes;
 use crate::model::entity::resource::{Attribute, Permits, Resource};
 use crate::model::history::waits::{Grants, WaitLog};
@@ -65,11 +67,11 @@ impl Model {
             placeholder: true,
             attributes: Vec::new(),
             permits: Permits::default(),
-            depths: Default::default(),
+            depths: VecDeque::default(),
             ops: Vec::new(),
             grants: Grants::default(),
             waits: WaitLog::default(),
-            given_up: Default::default(),
+            given_up: VecDeque::default(),
             unserved: None,
         });
         self.ids.insert(Id::Resource(id), Entity::Resource(key));
@@ -98,14 +100,12 @@ impl Model {
     }
 
     pub(super) fn resource_or_placeholder(&mut self, id: u64, changes: &mut Changes) -> ResourceKey {
-        match self.ids.get(&Id::Resource(id)) {
-            Some(Entity::Resource(key)) => *key,
-            _ => {
-                self.retire(Id::Resource(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_resource(id, None)
-            }
+        if let Some(Entity::Resource(key)) = self.ids.get(&Id::Resource(id)) {
+            return *key;
         }
+        self.retire(Id::Resource(id), self.now(), changes);
+        self.quality.never_introduced += 1;
+        self.insert_resource(id, None)
     }
 
     pub(super) fn resource_changed(

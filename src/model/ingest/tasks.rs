@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cancellations::Cancellation;
 use super::changes::Changes;
 use crate::model::entity::site::{End, Site, SiteId};
-use crate::model::entity::task::{Task, TaskState, TaskStats};
+use crate::model::entity::task::{PollStart, Task, TaskState, TaskStats};
 use crate::model::history::delays::Delay;
 use crate::model::history::seconds::Pace;
 use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
@@ -102,7 +102,7 @@ impl Model {
             placeholder: true,
             cancelled: false,
             ops: Vec::new(),
-            first_seen_running: Default::default(),
+            first_seen_running: PollStart::default(),
             span_entered_off_task: false,
         });
         self.ids.insert(Id::Task(id), Entity::Task(key));
@@ -201,7 +201,11 @@ impl Model {
                 count_polls(site, key, &before, &stats, stopped);
             }
             if state != TaskState::Done {
-                Pace::note(&mut site.history.current().fastest, pace);
+                let second = site.history.current();
+                Pace::note(&mut second.fastest, pace, Pace::polls_and_clones);
+                if pace.self_wakes > 0 {
+                    Pace::note(&mut second.self_waker, pace, |it| it.self_wakes);
+                }
             }
         }
         if stats.dropped.is_some() && !was_ended {
@@ -253,6 +257,8 @@ fn pace(task: TaskKey, time: Duration, before: &TaskStats, after: &TaskStats) ->
         busy: after.poll.busy.saturating_sub(before.poll.busy),
         scheduled: after.scheduled.saturating_sub(before.scheduled),
         clones: after.waker_clones.saturating_sub(before.waker_clones),
+        wakes: after.wakes.saturating_sub(before.wakes),
+        self_wakes: after.self_wakes.saturating_sub(before.self_wakes),
     }
 }
 

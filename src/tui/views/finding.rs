@@ -18,8 +18,9 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &Finding
     let is_over = finding.row.state == State::Resolved;
     draft.text(&finding.headline, if is_over { theme.dim() } else { theme.severity(finding.row.severity) });
     draft.text(&finding.standing, theme.dim());
-    for look_alike in &finding.look_alikes {
-        draft.text(look_alike, Style::new());
+    if !finding.look_alikes.is_empty() {
+        draft.heading("Not ruled out");
+        finding.look_alikes.iter().for_each(|it| draft.item("-", it, None));
     }
     if let Some(cause) = &finding.cause {
         draft.heading("Cause");
@@ -29,6 +30,10 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &Finding
     draft.text(&finding.advice, Style::new());
     draft.text(&format!("More: tokio-canary explain {}", finding.row.detector), theme.dim());
     evidence(draft, &finding.facts);
+    if !finding.ruled_out.is_empty() {
+        draft.heading("Ruled out");
+        finding.ruled_out.iter().for_each(|it| draft.item("-", it, None));
+    }
     involved(draft, shown, &finding);
     if !finding.explains.is_empty() {
         draft.heading("Explains");
@@ -60,7 +65,7 @@ fn evidence(draft: &mut Draft<Link>, facts: &[FactRow]) {
 /// The subject, the targets, those with a part in it, and the tasks and resources themselves, which can be opened.
 fn involved(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingView) {
     draft.heading("Involved");
-    let affected = format!("{} ({} affected)", finding.row.place(), words::number(finding.row.count));
+    let affected = format!("{} ({} affected)", finding.subject_in_words(), words::number(finding.row.count));
     draft.field(finding.subject.kind.as_str(), affected.trim());
     if let Some(spread) = finding.spread() {
         draft.field("targets", &format!("{spread}: {}", finding.members.join(", ")));

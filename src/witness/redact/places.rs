@@ -3,7 +3,8 @@
 use console_api::Location as WireLocation;
 
 use super::stand_ins::StandIns;
-use crate::model::location::{Location, short_path};
+use crate::model::location::Location;
+use crate::paths;
 
 /// Stand-ins for files and modules.
 #[derive(Debug, Clone, Default)]
@@ -26,25 +27,19 @@ impl Places {
 
     /// The stand-in for a file.
     pub(super) fn file(&mut self, file: &str) -> String {
-        let short = short_path(file);
-        if file.is_empty() {
-            return String::new();
-        }
-        // Libraries are known by what these folders are called, whoever is at home above them.
-        if file.contains("/registry/src/") {
-            return format!("/registry/src/index/{short}");
-        }
-        if file.contains("/rustc/") {
-            return format!("/rustc/hash/{short}");
+        let short = paths::short(file).into_owned();
+        if short.is_empty() || is_published(&short) {
+            return short;
         }
         let extension = short.rsplit_once('.').map(|(_, it)| it).filter(|it| it.len() <= 4 && is_plain(it));
         let extension = extension.map_or(String::new(), |it| format!(".{it}"));
-        if file.contains("/git/checkouts/") {
-            // It stays a library, and nobody learns whose.
-            let package = self.libraries.of(short.split('/').next().unwrap_or_default(), |it| format!("library-{it}"));
-            return self.files.of(short, |letters| format!("{package}-0.0.0/src/{letters}{extension}"));
+        if !Location::parse(&short).is_library() {
+            return self.files.of(&short, |letters| format!("src/{letters}{extension}"));
         }
-        self.files.of(short, |letters| format!("src/{letters}{extension}"))
+        // It stays a library, and nobody learns whose.
+        let package = short.split('/').next().unwrap_or_default();
+        let package = self.libraries.of(package, |letters| format!("library-{letters}"));
+        self.files.of(&short, |letters| format!("{package}-0.0.0/src/{letters}{extension}"))
     }
 
     /// The stand-in for the path of a module.
@@ -61,6 +56,12 @@ impl Places {
         let known = self.files.get(&file).or_else(|| self.modules.get(&file));
         known.map_or_else(|| place.to_owned(), |stand_in| place.replacen(&file, stand_in, 1))
     }
+}
+
+/// Whether a file belongs to the standard library or to a crate from a registry: those from git have a hash as their version.
+fn is_published(short: &str) -> bool {
+    let of_registry = Location::parse(short).package().is_some_and(|package| package.version.contains('.'));
+    of_registry || ["library/std/", "library/core/", "library/alloc/"].iter().any(|it| short.starts_with(it))
 }
 
 /// Whether a module, or the target of a span, is Tokio's or that of its instrumentation.
@@ -93,9 +94,9 @@ mod tests {
             ("", ""),
         ] {
             let stand_in = places.file(file);
-            assert_eq!(short_path(&stand_in), shown, "{file}");
+            assert_eq!(stand_in, shown, "{file}");
             assert!(!stand_in.contains("me/") && !stand_in.contains("acme"), "{stand_in}");
-            let (before, after) = (Location::parse(short_path(file)), Location::parse(short_path(&stand_in)));
+            let (before, after) = (Location::parse(&paths::short(file)), Location::parse(&stand_in));
             assert_eq!(before.is_library(), after.is_library(), "{file}");
         }
         assert_eq!(places.place("src/bank.rs:41:9"), "src/a.rs:41:9");

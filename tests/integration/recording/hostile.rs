@@ -132,10 +132,10 @@ fn file(profile: &str, messages: &[(&str, &str, &[u8])]) -> Vec<u8> {
 fn file_with(profile: &str, messages: &[(&str, &str, &[u8])], compression: Option<Compression>) -> Vec<u8> {
     let options = WriteOptions::new().profile(profile).compression(compression).chunk_size(None);
     let mut writer = options.create(Cursor::new(Vec::new())).unwrap();
-    for (sequence, (topic, schema, data)) in messages.iter().enumerate() {
+    for (sequence, (topic, schema, data)) in (0..).zip(messages) {
         let schema = writer.add_schema(schema, "protobuf", b"").unwrap();
         let channel_id = writer.add_channel(schema, topic, "protobuf", &BTreeMap::new()).unwrap();
-        let header = MessageHeader { channel_id, sequence: sequence as u32, log_time: 1, publish_time: 1 };
+        let header = MessageHeader { channel_id, sequence, log_time: 1, publish_time: 1 };
         writer.write_to_known_channel(&header, data).unwrap();
     }
     writer.finish().unwrap();

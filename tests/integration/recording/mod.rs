@@ -45,6 +45,27 @@ async fn what_is_played_is_what_was_recorded() {
 }
 
 #[tokio::test]
+async fn the_machine_that_built_the_service_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcap");
+    let events = support::built_in("/home/jane");
+    record(&path, &events).await;
+    let bytes = fs::read(&path).unwrap();
+    let mut topics = std::collections::BTreeSet::new();
+    for message in mcap::MessageStream::new(&bytes).unwrap().map(Result::unwrap) {
+        let told = message.data.windows(4).any(|text| text == b"jane");
+        assert!(!told, "{}: {}", message.channel.topic, message.data.escape_ascii());
+        topics.insert(message.channel.topic.clone());
+    }
+    assert!(["update", "state"].iter().all(|topic| topics.contains(*topic)), "{topics:?}");
+
+    let played = collect(open(&path, Speed::Max).unwrap()).await;
+    let places = ["bank/src/main.rs:7:5", "tokio-1.54.1/src/sync/mutex.rs:7:5"];
+    assert_eq!(support::places(&played), places, "the files can still be told");
+    assert_eq!(support::places(&events), places, "and are called what they were while it ran");
+}
+
+#[tokio::test]
 async fn a_replay_measures_lag_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lag.mcap");

@@ -11,6 +11,7 @@ use console_api::{Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, a
 use tokio::sync::{mpsc, watch};
 use tokio_canary::feed::recording::{Mirror, Recorder, Written};
 use tokio_canary::feed::{Arrived, Feed, FeedEvent, Status, Update, Wanted};
+use tokio_canary::model::Model;
 
 /// The time so many seconds after the made-up service started.
 pub(super) fn at(seconds: u64) -> SystemTime {
@@ -127,6 +128,49 @@ fn message(second: u64) -> Message {
 fn task(id: Option<Id>, file: &str) -> tasks::Task {
     let location = Some(Location { file: Some(file.to_owned()), line: Some(1), ..Default::default() });
     tasks::Task { id, metadata: Some(MetaId { id: 1 }), location, ..Default::default() }
+}
+
+/// An update of a service that was built by a user with this home: a task, a resource, and what they are made by.
+pub(super) fn built_in(home: &str) -> Vec<Arrived> {
+    let registry = format!("{home}/.cargo/registry/src/index.crates.io-1949cf8c");
+    let place = |file| Some(Location { file: Some(file), line: Some(7), column: Some(5), ..Default::default() });
+    let mutex = || format!("{registry}/tokio-1.54.1/src/sync/mutex.rs");
+    let created_at = Some(at(0).into());
+    let task = tasks::Task {
+        id: Some(Id { id: 1 }),
+        location: place(format!("{home}/work/bank/src/main.rs")),
+        ..Default::default()
+    };
+    let resource = resources::Resource { id: Some(Id { id: 2 }), location: place(mutex()), ..Default::default() };
+    let metadata = Metadata { name: format!("event {}:7", mutex()), location: place(mutex()), ..Default::default() };
+    let message = Message {
+        now: Some(at(1).into()),
+        task_update: Some(tasks::TaskUpdate {
+            new_tasks: vec![task],
+            stats_update: [(1, tasks::Stats { created_at, ..Default::default() })].into(),
+            dropped_events: 0,
+        }),
+        resource_update: Some(resources::ResourceUpdate {
+            new_resources: vec![resource],
+            stats_update: [(2, resources::Stats { created_at, ..Default::default() })].into(),
+            ..Default::default()
+        }),
+        new_metadata: Some(RegisterMetadata {
+            metadata: vec![NewMetadata { id: Some(MetaId { id: 1 }), metadata: Some(metadata) }],
+        }),
+        ..Default::default()
+    };
+    vec![event(1, message)]
+}
+
+/// The places of all tasks and resources, as a reader of these events knows them.
+pub(super) fn places(events: &[Arrived]) -> Vec<String> {
+    let mut model = Model::default();
+    for update in updates(events) {
+        model.apply(&update.message, None);
+    }
+    let tasks = model.tasks().filter_map(|(_, task)| Some(model.site(task.site)?.id.location.to_string()));
+    tasks.chain(model.resources().map(|(_, resource)| resource.location.to_string())).collect()
 }
 
 /// Updates of a service whose news is five seconds old.

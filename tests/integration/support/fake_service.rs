@@ -61,7 +61,7 @@ impl Default for Script {
 pub(crate) struct FakeService {
     pub(crate) address: Address,
     shared: Arc<Shared>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl FakeService {
                 incoming.send(far).await.expect("the fake service serves");
             }
         });
-        Self { address, shared, _tasks: tasks }
+        Self { address, shared, tasks }
     }
 
     /// The address as the operating system sees it.
@@ -132,12 +132,12 @@ impl FakeService {
 
     /// Sends to every watcher, as a publish tick does.
     pub(crate) fn publish(&self, update: &Update) {
-        self.publish_bytes(update.encode_to_vec());
+        self.publish_bytes(&update.encode_to_vec());
     }
 
     /// Sends any bytes as the body of an update.
-    pub(crate) fn publish_bytes(&self, bytes: Vec<u8>) {
-        lock(&self.shared.watchers).retain(|watcher| watcher.try_send(bytes.clone()).is_ok());
+    pub(crate) fn publish_bytes(&self, bytes: &[u8]) {
+        lock(&self.shared.watchers).retain(|watcher| watcher.try_send(bytes.to_vec()).is_ok());
         self.publish_state();
     }
 
@@ -176,7 +176,7 @@ impl FakeService {
 
     /// Stops listening and cuts every connection.
     pub(crate) async fn stop(mut self) {
-        self._tasks.shutdown().await;
+        self.tasks.shutdown().await;
         self.break_connections();
     }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod fake_service;
 pub(crate) mod reader;
+#[expect(dead_code, reason = "the corpus of scenarios uses all of it")]
 pub(crate) mod simulator;
 pub(crate) mod updates;
 

@@ -12,10 +12,10 @@ use tokio::time::{interval, sleep};
 use super::{Program, workers};
 
 pub(super) const PROGRAMS: &[Program] = &[
-    Program { name: "idle-service", finding: "", also: "", seconds: 30, run: idle_service },
-    Program { name: "moving-pipeline", finding: "", also: "", seconds: 30, run: moving_pipeline },
-    Program { name: "limited-requests", finding: "", also: "", seconds: 30, run: limited_requests },
-    Program { name: "kept-connections", finding: "", also: "", seconds: 30, run: kept_connections },
+    Program { name: "idle-service", finding: "", severity: "", also: "", seconds: 30, run: idle_service },
+    Program { name: "moving-pipeline", finding: "", severity: "", also: "", seconds: 30, run: moving_pipeline },
+    Program { name: "limited-requests", finding: "", severity: "", also: "", seconds: 30, run: limited_requests },
+    Program { name: "kept-connections", finding: "", severity: "", also: "", seconds: 30, run: kept_connections },
 ];
 
 async fn tick(period: Duration) {

@@ -17,9 +17,11 @@ struct Program {
     name: &'static str,
     /// The detector that has to fire; none if the program is healthy.
     finding: &'static str,
+    /// How bad the finding has to become at least.
+    severity: &'static str,
     /// A detector that may fire as well.
     also: &'static str,
-    /// How long it takes to tell.
+    /// How long it may take to tell.
     seconds: u32,
     run: fn(),
 }
@@ -28,12 +30,12 @@ struct Program {
 const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Runs the program that the first argument names, and says where its feed is; without an argument, lists all, with a comma between
-/// the name, the seconds, the detector, and the other one.
+/// the name, the seconds, the detector, its severity, and the other detector.
 pub(crate) fn main() -> ExitCode {
     let mut programs = sick::PROGRAMS.iter().chain(healthy::PROGRAMS);
     let done = match std::env::args().nth(1) {
-        None => programs.try_for_each(|Program { name, finding, also, seconds, .. }| {
-            writeln!(io::stdout(), "{name},{seconds},{finding},{also}")
+        None => programs.try_for_each(|Program { name, finding, severity, also, seconds, .. }| {
+            writeln!(io::stdout(), "{name},{seconds},{finding},{severity},{also}")
         }),
         Some(wanted) => match programs.find(|program| program.name == wanted) {
             Some(program) => serve(program.run),

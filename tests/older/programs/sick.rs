@@ -14,20 +14,50 @@ use tokio::time::{interval, sleep};
 use super::{Program, compute, workers};
 
 pub(super) const PROGRAMS: &[Program] = &[
-    Program { name: "crossed-mutexes", finding: "deadlock", also: "", seconds: 10, run: crossed_mutexes },
-    Program { name: "upgraded-read", finding: "deadlock", also: "", seconds: 10, run: upgraded_read },
+    Program {
+        name: "crossed-mutexes",
+        finding: "deadlock",
+        severity: "critical",
+        also: "",
+        seconds: 10,
+        run: crossed_mutexes,
+    },
+    Program {
+        name: "upgraded-read",
+        finding: "deadlock",
+        severity: "critical",
+        also: "",
+        seconds: 10,
+        run: upgraded_read,
+    },
     Program {
         name: "blocking-import",
         finding: "blocked-worker",
+        severity: "critical",
         also: "runtime-stalled",
         seconds: 12,
         run: blocking_import,
     },
-    Program { name: "slow-encoding", finding: "long-polls", also: "", seconds: 20, run: slow_encoding },
-    Program { name: "abandoned-inbox", finding: "full-channel", also: "", seconds: 20, run: abandoned_inbox },
+    Program {
+        name: "slow-encoding",
+        finding: "long-polls",
+        severity: "warning",
+        also: "",
+        seconds: 20,
+        run: slow_encoding,
+    },
+    Program {
+        name: "abandoned-inbox",
+        finding: "full-channel",
+        severity: "warning",
+        also: "",
+        seconds: 20,
+        run: abandoned_inbox,
+    },
     Program {
         name: "unbounded-jobs",
         finding: "task-pileup",
+        severity: "warning",
         also: "growing-waiters",
         seconds: 26,
         run: unbounded_jobs,
@@ -35,13 +65,35 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         name: "shared-counter",
         finding: "contended-lock",
+        severity: "warning",
         also: "held-across-await",
         seconds: 20,
         run: shared_counter,
     },
-    Program { name: "dropped-waker", finding: "lost-waker", also: "", seconds: 8, run: dropped_waker },
-    Program { name: "polling-for-a-lease", finding: "busy-loop", also: "", seconds: 15, run: polling_for_a_lease },
-    Program { name: "forgotten-slots", finding: "permit-leak", also: "", seconds: 20, run: forgotten_slots },
+    Program {
+        name: "dropped-waker",
+        finding: "lost-waker",
+        severity: "warning",
+        also: "",
+        seconds: 8,
+        run: dropped_waker,
+    },
+    Program {
+        name: "polling-for-a-lease",
+        finding: "busy-loop",
+        severity: "warning",
+        also: "",
+        seconds: 15,
+        run: polling_for_a_lease,
+    },
+    Program {
+        name: "forgotten-slots",
+        finding: "permit-leak",
+        severity: "warning",
+        also: "",
+        seconds: 25,
+        run: forgotten_slots,
+    },
 ];
 
 async fn heartbeat() {

@@ -4,6 +4,7 @@ mod backlogs;
 mod dropping;
 mod meetings;
 mod queues;
+mod resting;
 mod servers;
 mod sharing;
 mod spawning;
@@ -29,21 +30,38 @@ pub(crate) struct Pattern {
     pub(crate) run: fn(),
 }
 
+/// Patterns of one kind.
+pub(crate) struct Family {
+    /// Name of the kind.
+    pub(crate) name: &'static str,
+    /// Whether what they are about is how long polls take, which any other work on the machine would make longer.
+    pub(crate) measures: bool,
+    /// The programs.
+    pub(crate) patterns: &'static [Pattern],
+}
+
 /// All patterns, by family.
-pub(crate) const FAMILIES: &[(&str, &[Pattern])] = &[
-    ("servers", servers::PATTERNS),
-    ("timers", timers::PATTERNS),
-    ("sharing", sharing::PATTERNS),
-    ("queues", queues::PATTERNS),
-    ("backlogs", backlogs::PATTERNS),
-    ("threads", threads::PATTERNS),
-    ("spawning", spawning::PATTERNS),
-    ("dropping", dropping::PATTERNS),
-    ("meetings", meetings::PATTERNS),
+pub(crate) const FAMILIES: &[Family] = &[
+    Family::of("servers", servers::PATTERNS),
+    Family::of("timers", timers::PATTERNS),
+    Family::of("sharing", sharing::PATTERNS),
+    Family::of("queues", queues::PATTERNS),
+    Family::of("backlogs", backlogs::PATTERNS),
+    Family { measures: true, ..Family::of("threads", threads::PATTERNS) },
+    Family::of("spawning", spawning::PATTERNS),
+    Family::of("dropping", dropping::PATTERNS),
+    Family::of("meetings", meetings::PATTERNS),
+    Family::of("resting", resting::PATTERNS),
 ];
 
+impl Family {
+    const fn of(name: &'static str, patterns: &'static [Pattern]) -> Self {
+        Self { name, measures: false, patterns }
+    }
+}
+
 fn all() -> impl Iterator<Item = &'static Pattern> {
-    FAMILIES.iter().flat_map(|(_, patterns)| *patterns)
+    FAMILIES.iter().flat_map(|family| family.patterns)
 }
 
 /// A healthy service with the habits that it is told to have.
@@ -89,9 +107,10 @@ fn ids() -> PossibleValuesParser {
 
 fn list() -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for (family, patterns) in FAMILIES {
-        writeln!(out, "{family}")?;
-        for pattern in *patterns {
+    for family in FAMILIES {
+        let alone = if family.measures { ", examined alone" } else { "" };
+        writeln!(out, "{}{alone}", family.name)?;
+        for pattern in family.patterns {
             writeln!(out, "    {}: {}", pattern.id, pattern.about)?;
         }
     }

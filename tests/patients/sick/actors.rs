@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "two-actors",
         about: "Two actors answer every message with two, until both inboxes are full and both wait for room in the other's.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_millis(800),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: answers_that_multiply,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "self-drain",
         about: "The only reader of a queue also writes into it, and waits for room that only itself could make.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_secs(2),
         within: Duration::from_secs(20),
         under: &[Late, Load],
+        computes: false,
         source: SOURCE,
         run: a_loop_that_feeds_itself,
     },
@@ -38,10 +43,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "starved-arm",
         about: "A biased select! always finds a heartbeat, and never gets to the orders.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_secs(1),
         within: Duration::from_secs(15),
         under: &[Late, Load],
+        computes: false,
         source: SOURCE,
         run: heartbeats_before_orders,
     },
@@ -49,10 +56,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "locked-send",
         about: "A task sends on a full channel while it holds the lock that the receiver needs.",
         finding: "held-across-await",
+        severity: Severity::Warning,
         also: &["full-channel"],
         onset: Duration::from_secs(1),
         within: Duration::from_secs(20),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: sends_under_a_lock,
     },

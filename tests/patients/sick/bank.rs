@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late};
 use super::{EVERYWHERE, Illness, Source};
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "deadlock",
         about: "Two transfers lock the same two accounts in opposite order.",
         finding: "deadlock",
+        severity: Severity::Critical,
         also: &[],
         onset: FRAUD_CHECK,
         within: Duration::from_secs(10),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: opposite_transfers,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "three-way",
         about: "Three transfers go round in a circle, each holding the account that the one before it needs.",
         finding: "deadlock",
+        severity: Severity::Critical,
         also: &[],
         onset: FRAUD_CHECK,
         within: Duration::from_secs(10),
         under: &[Late, CurrentThread],
+        computes: false,
         source: SOURCE,
         run: circular_transfers,
     },
@@ -38,10 +43,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "self-deadlock",
         about: "A task locks a ledger and calls a function that locks it again.",
         finding: "deadlock",
+        severity: Severity::Critical,
         also: &[],
         onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
         under: &[Late, CurrentThread],
+        computes: false,
         source: SOURCE,
         run: audit_under_lock,
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::RwLock;
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::{EVERYWHERE, Illness, Source};
 use crate::service;
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "rwlock-upgrade",
         about: "A task asks for the write lock while it still holds its own read guard.",
         finding: "deadlock",
+        severity: Severity::Critical,
         also: &[],
         onset: Duration::from_millis(300),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: fill_on_miss,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "recursive-read",
         about: "A reader reads again inside its read guard after a writer has queued in between.",
         finding: "deadlock",
+        severity: Severity::Critical,
         also: &[],
         onset: Duration::from_millis(150),
         within: Duration::from_secs(20),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: read_inside_read,
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::{EVERYWHERE, Illness, Source};
 use crate::service;
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "contended-lock",
         about: "Thirty tasks share one mutex, which each keeps over a call of 50 ms.",
         finding: "contended-lock",
+        severity: Severity::Warning,
         also: &["held-across-await"],
         onset: Duration::ZERO,
         within: Duration::from_secs(20),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: one_lock_for_all,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "held-across-await",
         about: "A task keeps a mutex while it waits for a peer that does not answer, and others queue for it.",
         finding: "held-across-await",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_millis(500),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: guard_over_a_silent_peer,
     },

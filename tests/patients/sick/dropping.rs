@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late};
 use super::{Illness, Source};
@@ -17,10 +18,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "dropped-join-set",
         about: "A search asks six shards and gives up, JoinSet and all, before those of every other question have answered.",
         finding: "cancelled-work",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
         under: &[Late],
+        computes: false,
         source: SOURCE,
         run: impatient_search,
     },
@@ -28,10 +31,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "short-jobs",
         about: "Every key is hashed in a blocking job of its own, hundreds of times a second.",
         finding: "needless-spawn-blocking",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
         under: &[Late, CurrentThread],
+        computes: false,
         source: SOURCE,
         run: hashes_elsewhere,
     },
@@ -39,10 +44,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "waker-list",
         about: "A subscription leaves one more waker in a shared list with every poll, and nobody clears the list.",
         finding: "waker-growth",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(45),
         under: &[Late],
+        computes: false,
         source: SOURCE,
         run: wakers_in_a_list,
     },
@@ -96,9 +103,9 @@ type Wakers = Arc<Mutex<Vec<Waker>>>;
 async fn changed(listeners: Wakers) {
     poll_fn(|context| {
         listeners.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }
 
 async fn listen(listeners: Wakers) {

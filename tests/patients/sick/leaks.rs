@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -15,10 +16,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "task-pileup",
         about: "Each upload is spawned at once and only then waits for one of four permits; more arrive than are done.",
         finding: "task-pileup",
+        severity: Severity::Warning,
         also: &["growing-waiters"],
         onset: Duration::ZERO,
         within: Duration::from_secs(35),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: spawn_before_permit,
     },
@@ -26,10 +29,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "task-leak",
         about: "Three sessions a second wait for ever for a farewell, among others that end within moments.",
         finding: "task-pileup",
+        severity: Severity::Warning,
         also: &["never-completes"],
         onset: Duration::ZERO,
         within: Duration::from_secs(80),
         under: &[Late, Load],
+        computes: false,
         source: SOURCE,
         run: forgotten_sessions,
     },
@@ -37,10 +42,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "never-completes",
         about: "One request in a hundred waits for an answer that nobody will give.",
         finding: "never-completes",
+        severity: Severity::Warning,
         also: &["abandoned-wait"],
         onset: Duration::from_millis(2500),
         within: Duration::from_secs(50),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: unanswered_requests,
     },

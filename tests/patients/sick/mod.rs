@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use tokio_canary::detect::detectors::DETECTORS;
+use tokio_canary::detect::severity::{Family, Severity};
 
 use crate::service::{self, Service};
 
@@ -36,14 +38,18 @@ pub(crate) struct Illness {
     pub(crate) about: &'static str,
     /// The detector that has to fire.
     pub(crate) finding: &'static str,
+    /// How bad the finding has to become at least. Information only where the tool cannot know better, however long it looks.
+    pub(crate) severity: Severity,
     /// Detectors that may fire as well, because the fault shows in these ways too.
     pub(crate) also: &'static [&'static str],
     /// How long after the start of the program the fault is there to be seen.
     pub(crate) onset: Duration,
-    /// How long a client that sees the fault may take to name it.
+    /// How long a client that sees the fault may take to name it and to find it that bad.
     pub(crate) within: Duration,
-    /// Further conditions under which the label holds as well.
+    /// Further conditions under which the label holds as well, but for that of forgotten causes.
     pub(crate) under: &'static [Condition],
+    /// Whether it keeps a core busy.
+    pub(crate) computes: bool,
     /// Where the program is written down.
     pub(crate) source: Source,
     /// Runs on the calling thread until the process ends.
@@ -59,9 +65,12 @@ pub(crate) enum Condition {
     CurrentThread,
     /// The runtime does healthy work as well; not for programs whose fault stops everything on it.
     Load,
+    /// The client attaches after the target has forgotten how it came to the fault. No program lists it: it goes with every fault that is
+    /// a wait.
+    Forgotten,
 }
 
-/// All further conditions.
+/// All conditions that a program can list.
 const EVERYWHERE: &[Condition] = &[Condition::Late, Condition::CurrentThread, Condition::Load];
 
 impl Condition {
@@ -71,6 +80,7 @@ impl Condition {
             Self::Late => "late",
             Self::CurrentThread => "current-thread",
             Self::Load => "load",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -86,6 +96,14 @@ pub(crate) struct Source {
 }
 
 impl Illness {
+    /// All conditions under which it is examined besides the plain way.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = Condition> {
+        let detector = DETECTORS.iter().find(|detector| detector.id == self.finding);
+        let family = detector.map(|detector| detector.family);
+        let waits = self.finding == "full-channel" || matches!(family, Some(Family::Stuck | Family::Contention));
+        self.under.iter().copied().chain(waits.then_some(Condition::Forgotten))
+    }
+
     /// The places of which the finding has to name one, as `file:line`.
     pub(crate) fn places(&self) -> Vec<String> {
         self.source.marked(&format!("// <- {}", self.id))
@@ -174,9 +192,13 @@ fn list() -> io::Result<()> {
     for illness in all() {
         writeln!(out, "{}: {}", illness.id, illness.about)?;
         let seconds = (illness.onset + illness.within).as_secs();
-        writeln!(out, "    {} within {seconds} s at {}", illness.finding, illness.places().join(" or "))?;
-        let further: Vec<_> = illness.under.iter().map(|condition| condition.as_str()).collect();
+        let (finding, severity) = (illness.finding, illness.severity.as_str());
+        writeln!(out, "    {finding} ({severity}) within {seconds} s at {}", illness.places().join(" or "))?;
+        let further: Vec<_> = illness.conditions().map(Condition::as_str).collect();
         writeln!(out, "    examined plainly, and: {}", further.join(", "))?;
+        if illness.computes {
+            writeln!(out, "    keeps a core busy")?;
+        }
         if !illness.also.is_empty() {
             writeln!(out, "    perhaps also {}", illness.also.join(", "))?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{interval, sleep, timeout};
+use tokio_canary::detect::severity::Severity;
 
 use super::{EVERYWHERE, Illness, Source};
 use crate::service;
@@ -14,10 +15,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "empty-pool",
         about: "Requests that fail put their connection aside, and all that come later wait for one for three seconds and give up.",
         finding: "permit-leak",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_secs(4),
-        within: Duration::from_secs(30),
+        within: Duration::from_secs(45),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: empty_pool,
     },
@@ -25,10 +28,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "small-pool",
         about: "Requests come twice as fast as two connections can serve them, so that all of them wait and half of them give up.",
         finding: "contended-lock",
+        severity: Severity::Warning,
         also: &["growing-waiters", "task-pileup"],
         onset: Duration::from_secs(1),
         within: Duration::from_secs(40),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: small_pool,
     },

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "full-channel",
         about: "Eight producers share a channel of 16 places, whose consumer takes 300 ms an item.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(20),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: slow_consumer,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "stopped-consumer",
         about: "The consumer of a bounded channel waits for a signal that never comes, and its producers with it.",
         finding: "full-channel",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_millis(800),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: stopped_consumer,
     },
@@ -38,10 +43,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "growing-queue",
         about: "A channel of 2,000 places fills up in about a minute, since its consumer is slower than its producers.",
         finding: "growing-queue",
+        severity: Severity::Warning,
         also: &["full-channel"],
         onset: Duration::ZERO,
-        within: Duration::from_secs(40),
+        within: Duration::from_secs(45),
         under: &[Late, Load],
+        computes: false,
         source: SOURCE,
         run: filling_channel,
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Mutex, Notify, Semaphore, futures::OwnedNotified};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -17,10 +18,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "hot-lock",
         about: "Sixty sessions take one lock for three milliseconds, again and again.",
         finding: "contended-lock",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(20),
         under: &[Late, CurrentThread],
+        computes: false,
         source: SOURCE,
         run: one_lock_for_all_sessions,
     },
@@ -28,10 +31,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "lost-signal",
         about: "One request in thirty begins to wait for a signal when it has been given already.",
         finding: "never-completes",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::from_millis(4500),
         within: Duration::from_secs(60),
         under: &[Load],
+        computes: false,
         source: SOURCE,
         run: a_signal_before_the_wait,
     },
@@ -39,10 +44,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "detached-half",
         about: "A request ends as soon as one of its two tasks does, and leaves the other one waiting for ever.",
         finding: "task-pileup",
+        severity: Severity::Warning,
         also: &["never-completes"],
         onset: Duration::ZERO,
         within: Duration::from_secs(75),
         under: &[Late],
+        computes: false,
         source: SOURCE,
         run: the_slower_half_stays,
     },
@@ -50,10 +57,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "buffered-permits",
         about: "Futures in a buffered stream are granted permits while the loop over the stream waits for one itself.",
         finding: "futurelock",
+        severity: Severity::Critical,
         also: &[],
         onset: Duration::from_millis(200),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: permits_in_a_stream,
     },

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::Late;
 use super::{EVERYWHERE, Illness, Source};
@@ -18,10 +19,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "busy-loop",
         about: "A task asks whether a file is there, and yields, until it is.",
         finding: "busy-loop",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(30),
         under: EVERYWHERE,
+        computes: true,
         source: SOURCE,
         run: asks_and_yields,
     },
@@ -29,10 +32,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "closed-channel-loop",
         about: "A select! goes on receiving from a channel whose senders are gone.",
         finding: "busy-loop",
+        severity: Severity::Warning,
         also: &["partial-feed"],
         onset: Duration::from_secs(5),
         within: Duration::from_secs(45),
         under: &[Late],
+        computes: true,
         source: SOURCE,
         run: receives_from_a_closed_channel,
     },

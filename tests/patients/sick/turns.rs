@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::Condition::{CurrentThread, Late, Load};
 use super::{EVERYWHERE, Illness, Source};
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "futurelock",
         about: "A select! over a reference leaves a future in the queue for a lock, and then waits for that lock itself.",
         finding: "futurelock",
+        severity: Severity::Critical,
         also: &[],
         onset: Duration::from_secs(2),
         within: Duration::from_secs(15),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: put_aside_in_the_queue,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "permit-leak",
         about: "Every seventh request forgets its permit, until none of five is left.",
         finding: "permit-leak",
+        severity: Severity::Warning,
         also: &[],
         onset: Duration::from_millis(3500),
         within: Duration::from_secs(25),
         under: EVERYWHERE,
+        computes: false,
         source: SOURCE,
         run: forgotten_permits,
     },
@@ -38,10 +43,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "lost-turn",
         about: "A select! in a loop joins the queue for a busy lock in every turn and leaves it at the next tick.",
         finding: "lost-turn",
+        severity: Severity::Warning,
         also: &["contended-lock"],
         onset: Duration::ZERO,
         within: Duration::from_secs(25),
         under: &[Late, CurrentThread],
+        computes: false,
         source: SOURCE,
         run: a_new_place_in_every_turn,
     },
@@ -49,10 +56,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "growing-waiters",
         about: "Six kinds of jobs together come faster than the three permits that they wait for are given back.",
         finding: "growing-waiters",
+        severity: Severity::Warning,
         also: &["task-pileup"],
         onset: Duration::ZERO,
         within: Duration::from_secs(40),
         under: &[Late, Load],
+        computes: false,
         source: SOURCE,
         run: more_come_than_get_in,
     },

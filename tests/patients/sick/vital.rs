@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 use tokio::time::sleep;
+use tokio_canary::detect::severity::Severity;
 
 use super::{Illness, Source};
 use crate::service;
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "vanished-singleton",
         about: "The only consumer of a service panics after 65 seconds, and requests go on being served.",
         finding: "vanished-singleton",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::from_secs(65),
         within: Duration::from_secs(30),
         under: &[],
+        computes: false,
         source: SOURCE,
         run: a_consumer_that_panics,
     },
@@ -27,10 +30,12 @@ pub(super) const ILLNESSES: &[Illness] = &[
         id: "lock-order",
         about: "Orders and price changes take the same two locks in opposite order, in turns that have not met so far.",
         finding: "lock-order",
+        severity: Severity::Info,
         also: &[],
         onset: Duration::ZERO,
         within: Duration::from_secs(90),
         under: &[],
+        computes: false,
         source: SOURCE,
         run: opposite_orders,
     },

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{interval, sleep};
+use tokio_canary::detect::severity::Severity;
 
 use super::{EVERYWHERE, Illness, Source};
 use crate::service;
@@ -16,10 +17,12 @@ pub(super) const ILLNESSES: &[Illness] = &[Illness {
     id: "lost-waker",
     about: "A future returns pending without keeping the waker, so that its task sleeps for ever.",
     finding: "lost-waker",
+    severity: Severity::Warning,
     also: &[],
     onset: Duration::from_millis(200),
     within: Duration::from_secs(10),
     under: EVERYWHERE,
+    computes: false,
     source: SOURCE,
     run: forgotten_waker,
 }];

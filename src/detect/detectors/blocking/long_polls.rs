@@ -83,7 +83,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[Cause::at_site("blocked-worker")],
-    look_alikes: &[LookAlike::Tracing, LookAlike::ThreadOfItsOwn],
+    look_alikes: &[LookAlike::Tracing, LookAlike::ThreadOfItsOwn, LookAlike::SpanEnteredElsewhere],
     doubt: None,
     scan,
 };
@@ -147,6 +147,7 @@ fn symptom(
     let mut symptom = Symptom::of_site(evidence, key, worst.as_slice(), site.live.len())
         .unless(traced.then_some(LookAlike::Tracing))
         .unless(apart.then_some(LookAlike::ThreadOfItsOwn))
+        .unless(site.spans_entered_off_task.then_some(LookAlike::SpanEnteredElsewhere))
         .summary(summary(settings, site, time, proof))
         .because(Fact::time("mean duration of polls", time.mean).from(settings.get(&MEAN)).over(window))
         .because(Fact::share("share of one core", time.share()).from(settings.get(&SHARE)).over(window))

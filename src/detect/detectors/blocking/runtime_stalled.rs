@@ -60,7 +60,8 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let critical = settings.get(&CRITICAL);
-    let culprits = evidence.polls_running_for(critical);
+    let mut culprits = evidence.polls_running_for(critical);
+    culprits.retain(|poll| !evidence.only_seems_to_run(poll.task));
     let Some(culprit) = culprits.first().filter(|_| !evidence.may_be_starved(&culprits)) else { return };
     let mut victims = evidence.woken_and_not_polled(culprit.since, critical);
     victims.retain(|victim| culprits.iter().all(|culprit| culprit.task != *victim));

@@ -54,6 +54,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[
         Cause::involved("deadlock"),
+        Cause::involved("lost-waker"),
         Cause::involved("futurelock"),
         Cause::involved("permit-leak"),
         Cause::involved("held-across-await"),
@@ -71,8 +72,8 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 
 const ADVICE: &str = "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If that is not \
                       enough, split the data over several locks, or give it to one task that others send requests to.";
-const ADVICE_PERMITS: &str = "Keep each permit, or what is lent with it, for less time: do not await anything else meanwhile, such as a call over the \
-                              network. If what it guards can bear more at a time, add permits; if not, reject requests while the queue is long.";
+const ADVICE_PERMITS: &str = "Hold each permit, or the connection it stands for, for less time: do not await anything else meanwhile, such as a call \
+                              over the network. If what it guards can bear more at a time, add permits; if not, reject requests while the queue is long.";
 
 /// A shorter time than this says nothing: two updates.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -122,6 +123,10 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a semaphore, which is judged by a function of the same type, may have no queue"
+)]
 fn judge_lock<'a>(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
@@ -207,10 +212,11 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> 
 fn cause(evidence: &Evidence<'_>, queue: &Queue<'_>, suffering: Suffering) -> String {
     match suffering {
         Suffering::GivenUp => {
-            format!("{} waits were given up: those who waited failed or try again.", queue.waits.cancelled)
+            let gave_up = words::count(queue.waits.cancelled, "wait");
+            format!("{gave_up} ended without a permit in that time: those tasks failed, or try again.")
         }
         Suffering::HeldOver(other) => format!(
-            "Those who hold a permit keep it while they wait for something else: the {}.",
+            "Holders keep their permit while they wait for something else: the {}.",
             describe::resource(evidence, other)
         ),
         Suffering::Requests => "Requests come faster than permits are released.".to_owned(),

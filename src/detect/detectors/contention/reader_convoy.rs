@@ -52,6 +52,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[
         Cause::involved("deadlock"),
+        Cause::involved("lost-waker"),
         Cause::involved("futurelock"),
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),

@@ -43,6 +43,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     recovers: true,
     explained_by: &[
         Cause::involved("deadlock"),
+        Cause::involved("lost-waker"),
         Cause::involved("futurelock"),
         Cause::involved("permit-leak"),
         Cause::involved("held-across-await"),

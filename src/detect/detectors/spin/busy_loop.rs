@@ -166,7 +166,7 @@ fn symptom(
         }
         Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
         Spin::Slices if empty => Some(
-            "What it asks for answers at once and gives nothing: a read that returns 0 bytes, an accept or a receive that fails.",
+            "Each turn asks for something that answers at once and has nothing: a read of 0 bytes, an accept or a receive that fails.",
         ),
         Spin::Slices => None,
     };

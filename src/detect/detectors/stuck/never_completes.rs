@@ -34,12 +34,12 @@ static CROWD: Setting<usize> = Setting::new(
 static SAME_POLL: Setting<Duration> = Setting::new(
     "same-poll",
     Duration::from_secs(40),
-    "age of the oldest straggler that is a warning where all stragglers stopped after one number of polls",
+    "age of the oldest straggler that is a warning where all stragglers stopped at one poll, or no sibling ends any more",
 );
 static GROWTH: Setting<Duration> = Setting::new(
     "growth",
     Duration::from_secs(60),
-    "age of the oldest straggler that is a warning where stragglers stopped after different numbers of polls",
+    "age of the oldest straggler that is a warning where stragglers stopped at different polls",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -146,23 +146,20 @@ fn crowd_symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, crowds: &[Crowd]
     let first = *it.tasks.first()?;
     let wait = evidence.task_wait(first);
     let seen = wait.awaited.iter().any(|it| evidence.used_to_end(it.resource));
-    let limit = match same_poll {
-        _ if seen => it.limit,
-        Some(_) => settings.get(&SAME_POLL),
-        None => settings.get(&GROWTH),
-    };
+    let is_one_place = same_poll.is_some() || it.all_stay;
+    let unseen = settings.get(if is_one_place { &SAME_POLL } else { &GROWTH });
+    let limit = if seen { it.limit } else { unseen };
     let is_library = places::is_no_place_of_work(site.id.kind, &site.id.location);
     let stopped = it.stopped_at_poll.map_or_else(String::new, |polls| {
-        format!(" All of them stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
+        format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
     });
     let coming = if it.keep_coming { ", and more keep coming" } else { "" };
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
     let symptom = Symptom::of_site(evidence, key, &it.tasks, it.count)
         .unless(is_library.then_some(LookAlike::LibraryTask))
-        .unless((it.oldest < limit || !(seen || it.are_a_part())).then_some(LookAlike::QuietClients))
+        .unless((it.oldest < limit || !(seen || it.are_no_clients())).then_some(LookAlike::QuietClients))
         .summary(format!(
-            "{} {} have stopped and rested for up to {} (warning from {}){coming}, although {} completed, none later than {} after \
-             its birth.{stopped}",
+            "{} {} stopped early and have been idle since, the oldest is {} old (warning from {}){coming}. {} completed, all within {}.{stopped}",
             it.count,
             describe::tasks(site),
             words::duration(it.oldest),

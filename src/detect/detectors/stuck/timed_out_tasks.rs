@@ -95,16 +95,16 @@ fn symptom(
     it: &TimedOut,
     changed: bool,
 ) -> Symptom {
-    let before = if changed { " Earlier ones ended long before." } else { "" };
+    let before = if changed { " Earlier ones ended much sooner." } else { "" };
     let awaited =
         it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
     Symptom::of_site(evidence, key, &it.tasks, it.live)
         .unless((!changed).then_some(LookAlike::FixedWait))
         .summary(format!(
-            "{} of {} {} that ended in the last half minute did so at an age of {}, when a timer fired (warning from {}).{before} {} {} alive.",
-            words::percent(it.at_that_age),
+            "In the last half minute {} {} ended, {} of them at an age of {}, when a timer fired (warning from {}).{before} {} {} alive.",
             it.ended,
             describe::tasks(site),
+            words::percent(it.at_that_age),
             words::duration(it.age),
             words::percent(settings.get(&SHARE).0),
             words::count(it.live, "task"),
@@ -118,7 +118,7 @@ fn symptom(
         .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))
         .because(Fact::number("tasks spawned", "tasks/s", evidence.births_per_second(site)))
         .cause(Some(awaited.unwrap_or_else(|| {
-            "What they wait for does not come: a pool whose connections their siblings hold, a peer that does not answer, a lock of another crate."
+            "What they wait for never happens: a pool whose connections their siblings hold, a peer that does not answer, a lock of another crate."
                 .to_owned()
         })))
         .advice(

@@ -99,7 +99,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Unanswered, given
         .because(Fact::count("earlier answers", "answers", usize::try_from(it.answers).unwrap_or(usize::MAX)).from(settings.get(&ANSWERS)))
         .involving(describe::related_tasks(evidence, &it.tasks, Role::Waiter))
         .cause(Some(
-            "Whoever answers has stopped: a task that is stuck or has ended, a connection on which one request blocks all that follow, a peer that \
+            "Nobody answers any more: the task that should is stuck or has ended, one request blocks all that follow on its connection, or a peer \
              went silent."
                 .to_owned(),
         ))

@@ -58,7 +58,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Undriven) -> Opti
     let first = evidence.task(*it.tasks.first()?)?;
     let site = evidence.site(first.site)?;
     let waited_for = it.victims.len() >= settings.get(&VICTIMS);
-    let grows = it.longest.saturating_sub(it.shortest) >= settings.get(&GROWTH);
+    let grows = it.grows_for >= settings.get(&GROWTH);
     let (tasks, victims) = (it.tasks.len(), it.victims.len());
     let behind = match victims {
         0 => String::new(),
@@ -72,7 +72,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Undriven) -> Opti
         Symptom::of_site(evidence, first.site, &it.tasks, tasks)
             .unless((!waited_for && !grows).then_some(LookAlike::DrivenNowAndThen))
             .summary(format!(
-                "{}, such as {}, were woken up to {} ago (reported from {}) and not polled, while other tasks are and no poll blocks.{behind}",
+                "{}, such as {}, were woken up to {} ago (reported from {}) and have not been polled since, although other tasks are and no poll blocks.{behind}",
                 words::count(tasks, "task"),
                 describe::task(evidence, first),
                 words::duration(it.longest),
@@ -83,13 +83,12 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Undriven) -> Opti
             .because(Fact::count("tasks that wait for them", "tasks", victims).from(settings.get(&VICTIMS)))
             .involving(describe::related_tasks(evidence, &it.victims, Role::Victim))
             .cause(Some(
-                "The runtime that these tasks were spawned on is not driven any more: no thread runs it, or the block_on that ran it has returned."
+                "No thread drives the runtime that these tasks were spawned on any more: the block_on that ran it has returned, or its thread has ended."
                     .to_owned(),
             ))
             .advice(format!(
-                "Create clients, pools and channels on the runtime that uses them, for they spawn their tasks where they are first used. Where a \
-                 current-thread runtime runs only inside block_on, nothing of it makes progress in between: give it a thread of its own, or use \
-                 Handle::spawn to put the work on the main runtime.{}",
+                "Create clients and pools on the runtime that uses them: they spawn their tasks where they are first used. A current-thread runtime \
+                 makes progress only inside block_on: give it a thread of its own, or spawn the work on the main runtime with Handle::spawn.{}",
                 describe::library_hint(&site.id.location),
             ))
             .touching_tasks(evidence, it.victims.iter().copied())

@@ -105,18 +105,14 @@ fn missing(evidence: &Evidence<'_>, settings: Scoped<'_>, name: &str) -> Option<
     let meant = evidence.sites().filter(|(_, site)| is_called(site, name));
     let last = meant.filter_map(|(key, site)| Some((key, site, site.last_end?))).max_by_key(|it| it.2);
     let appear = patience(evidence, settings, &APPEAR);
-    match last {
-        Some((key, site, ended)) => {
-            let grace = patience(evidence, settings, &GRACE);
-            let gone = evidence.running_since(ended);
-            let needed = if evidence.ended_together(key, ended) { grace.max(appear) } else { grace };
-            (gone >= needed).then(|| expected_gone(evidence, name, (key, site), (ended, gone), needed))
-        }
-        None => {
-            let watched = evidence.running_since(evidence.clock().began());
-            (watched >= appear).then(|| never_there(name, watched, appear))
-        }
-    }
+    let Some((key, site, ended)) = last else {
+        let watched = evidence.running_since(evidence.clock().began());
+        return (watched >= appear).then(|| never_there(name, watched, appear));
+    };
+    let grace = patience(evidence, settings, &GRACE);
+    let gone = evidence.running_since(ended);
+    let needed = if evidence.ended_together(key, ended) { grace.max(appear) } else { grace };
+    (gone >= needed).then(|| expected_gone(evidence, name, (key, site), (ended, gone), needed))
 }
 
 fn vanished(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), life: Life) -> Symptom {

@@ -17,11 +17,12 @@ use super::tasks::NewTask;
 use crate::model::entity::details::{Details, Durations};
 use crate::model::entity::resource::{Attribute, Value};
 use crate::model::keys::{Entity, Id};
-use crate::model::location::{self, Location};
+use crate::model::location::Location;
 use crate::model::store::{Metadata, Model};
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, field as task_field};
+use crate::paths;
 
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
@@ -210,7 +211,7 @@ impl Model {
                 (task_field::SIZE, Some(value)) => new.sizes.0 = number(value).unwrap_or(0),
                 (task_field::ORIGINAL_SIZE, Some(value)) => new.sizes.1 = number(value).unwrap_or(0),
                 (task_field::FUNCTION, Some(value)) => {
-                    new.function = Some(with_text(value, |name| self.strings.intern(name)))
+                    new.function = Some(with_text(value, |name| self.strings.intern(name)));
                 }
                 (_, Some(value)) => others.push((name, with_text(value, |text| self.strings.intern(text)))),
                 (_, None) => {}
@@ -289,7 +290,7 @@ impl Model {
             return Location::new(self.strings.intern(""));
         };
         let file = location.file.as_deref().or(location.module_path.as_deref()).unwrap_or_default();
-        let mut place = text::cut(location::short_path(file)).to_owned();
+        let mut place = text::cut(&paths::short(file)).to_owned();
         for part in [location.line, location.column].into_iter().flatten().filter(|_| !file.is_empty()) {
             place = format!("{place}:{part}");
         }

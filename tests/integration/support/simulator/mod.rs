@@ -5,10 +5,7 @@
 
 mod process;
 mod program;
-mod scenario;
+pub(crate) mod scenario;
 mod shared;
-mod timeline;
+pub(crate) mod timeline;
 mod wire;
-
-pub(crate) use scenario::{Expectation, Scenario};
-pub(crate) use timeline::{Entry, Timeline, Told, play, seconds, worst};

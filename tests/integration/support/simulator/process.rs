@@ -90,6 +90,7 @@ struct Waiting {
 
 /// A task of the process.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what it has done so far is not one state")]
 pub(super) struct Task {
     pub(super) span: usize,
     runtime: Option<String>,
@@ -446,6 +447,7 @@ impl Process {
     }
 
     /// Does one statement; says so if the poll does not simply go on.
+    #[expect(clippy::too_many_lines, reason = "an arm for each statement")]
     fn execute(&mut self, task: usize, statement: &Statement, now: &mut Nanos) -> Option<Outcome> {
         let is_blocking = self.tasks[task].runtime.is_none();
         let wait = match statement {
@@ -565,11 +567,13 @@ impl Process {
         it.waiting = Some(Waiting { wait, timeout, polled: false });
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what becomes of a statement")]
     fn work(&mut self, task: usize, span: Span, now: Nanos) -> Option<Outcome> {
         self.plan(now + span.nanos(), Due::GoOn(task));
         Some(Outcome::Busy)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is what becomes of a statement")]
     fn enter(&mut self, task: usize, during: Span, wakes: u64, now: Nanos) -> Option<Outcome> {
         self.begin_wait(task, Wait::Entered, None);
         let turn = self.tasks[task].turn;

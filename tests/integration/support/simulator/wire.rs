@@ -16,6 +16,7 @@ const SLOTS: u64 = 1 << 16;
 
 /// The counters that console-subscriber keeps of polls.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "the counters have the names of the protocol")]
 pub(crate) struct Polls {
     pub(crate) polls: u64,
     pub(crate) first: Option<Nanos>,

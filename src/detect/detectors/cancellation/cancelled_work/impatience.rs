@@ -36,8 +36,8 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey,
     let window = settings.get(&WINDOW).min(evidence.now().since(evidence.clock().began()));
     Symptom::of_site(evidence, key, &[], it.dropped)
         .summary(format!(
-            "{} of {} {} that ended in the last {} were most probably dropped at an await before they finished (warning from {}). {} of them \
-             were about {} old: somebody's timeout.",
+            "{} of {} {} that ended in the last {} were probably dropped at an await before they finished (warning from {}). {} of them were \
+             about {} old, as a caller's timeout drops them.",
             it.dropped,
             it.ended,
             describe::tasks(site),
@@ -55,12 +55,11 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey,
         .because(Fact::share("share of them that lost a race", it.lost_a_race).below(RACES))
         .cause(Some(
             "Whoever waits for them gives up first: a client that disconnects after its timeout, a timeout around the owner, a select! whose \
-             other branch wins. What they had begun is left half done, and the client tries again."
+             other branch wins. Their work is left half done, and the client tries again."
                 .to_owned(),
         ))
         .advice(
-            "Give the work a shorter deadline than its caller has, and check it before each step. Spawn what must be finished on its own task and \
-             hand the caller its JoinHandle, so that a client that leaves does not cut it short. Find out why the work takes longer than the \
-             caller waits.",
+            "Find out why the work takes longer than its caller waits. Give it a shorter deadline than the caller has, and check that before each \
+             step. Spawn what must be finished as a task of its own and await its JoinHandle: dropping that does not cancel the task.",
         )
 }

@@ -91,6 +91,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("permit-leak"),
         Cause::involved("held-across-await"),
         Cause::involved("full-channel"),
+        Cause::at_site("unanswered-requests"),
     ],
     look_alikes: &[LookAlike::DroppedByDesign],
     doubt: None,
