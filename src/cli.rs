@@ -176,7 +176,7 @@ pub struct WitnessArgs {
     /// (deadlock:3f2a).
     #[arg(value_name = "FINDING")]
     pub finding: Selector,
-    /// Recording to cut, or running service to record until the finding fires: a file, host:port, http://host:port or unix:/path.
+    /// Recording to cut, or running service to record until the finding fires: a file, `host:port`, `http://host:port` or `unix:/path`.
     #[arg(long, value_name = "TARGET")]
     pub from: Target,
     /// File to write; it must not exist yet.

@@ -106,13 +106,11 @@ impl UiState {
     }
 
     fn ask_for_witness(&mut self) -> Option<Effect> {
-        match self.chosen_finding() {
-            Some((target, key)) => Some(Effect::Witness { target, fingerprint: key.fingerprint().to_owned() }),
-            None => {
-                self.message = Some("Select or open a finding, then press W.".to_owned());
-                None
-            }
+        if let Some((target, key)) = self.chosen_finding() {
+            return Some(Effect::Witness { target, fingerprint: key.fingerprint().to_owned() });
         }
+        self.message = Some("Select or open a finding, then press W.".to_owned());
+        None
     }
 
     fn freeze(&mut self, around: Surroundings<'_>) {

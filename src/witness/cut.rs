@@ -85,9 +85,9 @@ pub fn cut(events: Vec<Arrived>, order: &Order<'_>, progress: &mut dyn FnMut(Pro
     let mut events = cutter.try_each(events, &[without_details, without_poll_ops]);
     events = cutter.enter_late(events);
     events = cutter.thin_out(events);
-    events = cutter.drop_groups(events);
-    events = cutter.drop_entities(events);
-    events = cutter.drop_ops(events);
+    events = cutter.drop_groups(&events);
+    events = cutter.drop_entities(&events);
+    events = cutter.drop_ops(&events);
     events = cutter.enter_late(events);
     events = cutter.try_each(events, &[without_details, without_poll_ops, without_unused_metadata]);
     cutter.report(extent(&events));
@@ -156,35 +156,34 @@ impl Cutter<'_> {
     }
 
     /// Leaves out whole spawn sites and kinds of resources.
-    fn drop_groups(&mut self, events: Vec<Arrived>) -> Vec<Arrived> {
-        let inventory = Inventory::of(&events);
+    fn drop_groups(&mut self, events: &[Arrived]) -> Vec<Arrived> {
+        let inventory = Inventory::of(events);
         let kept = minimize(inventory.groups(), &mut |groups| {
             let entities = groups.iter().flatten().copied();
-            self.shows_only(&events, &inventory.keep(entities, |_| true))
+            self.shows_only(events, &inventory.keep(entities, |_| true))
         });
-        self.left(&events, &inventory.keep(kept.into_iter().flatten(), |_| true))
+        left(events, &inventory.keep(kept.into_iter().flatten(), |_| true))
     }
 
     /// Leaves out single tasks and resources.
-    fn drop_entities(&mut self, events: Vec<Arrived>) -> Vec<Arrived> {
-        let inventory = Inventory::of(&events);
+    fn drop_entities(&mut self, events: &[Arrived]) -> Vec<Arrived> {
+        let inventory = Inventory::of(events);
         let all = inventory.groups().into_iter().flatten().collect();
-        let kept = minimize(all, &mut |entities| {
-            self.shows_only(&events, &inventory.keep(entities.iter().copied(), |_| true))
-        });
-        self.left(&events, &inventory.keep(kept, |_| true))
+        let kept =
+            minimize(all, &mut |entities| self.shows_only(events, &inventory.keep(entities.iter().copied(), |_| true)));
+        left(events, &inventory.keep(kept, |_| true))
     }
 
     /// Leaves out single async ops.
-    fn drop_ops(&mut self, events: Vec<Arrived>) -> Vec<Arrived> {
-        let inventory = Inventory::of(&events);
+    fn drop_ops(&mut self, events: &[Arrived]) -> Vec<Arrived> {
+        let inventory = Inventory::of(events);
         let others: Vec<Entity> = inventory.groups().into_iter().flatten().collect();
         let keep = |ops: &[Entity]| {
             let ops: BTreeSet<Entity> = ops.iter().copied().collect();
             inventory.keep(others.iter().copied(), |id| ops.contains(&Entity::Op(id)))
         };
-        let kept = minimize(inventory.ops(), &mut |ops| self.shows_only(&events, &keep(ops)));
-        self.left(&events, &keep(&kept))
+        let kept = minimize(inventory.ops(), &mut |ops| self.shows_only(events, &keep(ops)));
+        left(events, &keep(&kept))
     }
 
     /// Does what may be done to the events, as far as the finding stays.
@@ -206,10 +205,10 @@ impl Cutter<'_> {
         }
         shows
     }
+}
 
-    fn left(&self, events: &[Arrived], keep: &Keep) -> Vec<Arrived> {
-        only(events, keep).collect()
-    }
+fn left(events: &[Arrived], keep: &Keep) -> Vec<Arrived> {
+    only(events, keep).collect()
 }
 
 fn extent(events: &[Arrived]) -> Extent {

@@ -9,10 +9,7 @@ pub(super) type Outcome = Option<bool>;
 /// Leaves out whatever is not needed: parts of the list, then smaller parts, then single items, until none can be left out or no more may be
 /// tried. What is returned held, if all of them do.
 pub(super) fn minimize<T: Clone>(items: Vec<T>, holds: &mut dyn FnMut(&[T]) -> Outcome) -> Vec<T> {
-    match items.is_empty() || holds(&[]) == Some(true) {
-        true => Vec::new(),
-        false => shrink(items, holds),
-    }
+    if items.is_empty() || holds(&[]) == Some(true) { Vec::new() } else { shrink(items, holds) }
 }
 
 fn shrink<T: Clone>(mut items: Vec<T>, holds: &mut dyn FnMut(&[T]) -> Outcome) -> Vec<T> {

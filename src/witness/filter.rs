@@ -123,14 +123,14 @@ fn note_metadata(update: &Update, note: &mut dyn FnMut(Option<MetaId>)) {
         note(task.metadata);
         of_fields(&task.fields, note);
     }
-    for part in update.resource_update.iter() {
+    if let Some(part) = &update.resource_update {
         part.new_resources.iter().for_each(|it| note(it.metadata));
         part.new_poll_ops.iter().for_each(|it| note(it.metadata));
         for attribute in part.stats_update.values().flat_map(|it| &it.attributes) {
             of_fields(attribute.field.as_slice(), note);
         }
     }
-    for part in update.async_op_update.iter() {
+    if let Some(part) = &update.async_op_update {
         part.new_async_ops.iter().for_each(|it| note(it.metadata));
         for attribute in part.stats_update.values().flat_map(|it| &it.attributes) {
             of_fields(attribute.field.as_slice(), note);

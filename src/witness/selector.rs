@@ -30,9 +30,10 @@ impl Selector {
     /// Whether it names a finding with this fingerprint, and these places.
     pub fn matches<'a>(&self, fingerprint: &str, places: impl IntoIterator<Item = &'a str>) -> bool {
         // A whole id is no beginning of another id.
-        let is_it = match self.beginning.contains(':') {
-            true => fingerprint.starts_with(&self.beginning),
-            false => fingerprint.split(':').next() == Some(&self.beginning),
+        let is_it = if self.beginning.contains(':') {
+            fingerprint.starts_with(&self.beginning)
+        } else {
+            fingerprint.split(':').next() == Some(&self.beginning)
         };
         is_it && self.place.as_ref().is_none_or(|place| places.into_iter().any(|it| is_at(it, place)))
     }

@@ -258,8 +258,8 @@ fn plant(update: &mut Message) {
     {
         metadata.location.iter_mut().for_each(home);
         metadata.field_names.push("customer".to_owned());
-        metadata.module_path = "acme::payments".to_owned();
-        metadata.target = "acme::payments".to_owned();
+        "acme::payments".clone_into(&mut metadata.module_path);
+        "acme::payments".clone_into(&mut metadata.target);
     }
 }
 

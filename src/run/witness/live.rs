@@ -50,9 +50,10 @@ pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common)
         // What does not show the finding is of no use.
         let _ = std::fs::remove_file(&path);
     }
-    note(&match has_answered {
-        true => format!("{} did not fire within {}.", args.finding, limit(args)),
-        false => format!("{} sent no update within {}.", args.from, limit(args)),
+    note(&if has_answered {
+        format!("{} did not fire within {}.", args.finding, limit(args))
+    } else {
+        format!("{} sent no update within {}.", args.from, limit(args))
     });
     Ok(Err(if has_answered { FINDINGS } else { INCONCLUSIVE }))
 }

@@ -106,15 +106,14 @@ pub(in crate::run) fn make(request: &Request, progress: &mut dyn FnMut(Progress)
 /// Writes what was cut, redacted if that was asked for.
 fn write(request: &Request, target: &str, goal: Sighting, cut: Cut) -> anyhow::Result<Made> {
     let Cut { events, before, after, .. } = cut;
-    let (goal, target, events, settings) = match request.redact {
-        false => (goal, target.to_owned(), events, request.settings.clone()),
-        true => match redacted(request, &goal, &events) {
-            Some((goal, events, settings)) => (goal, redact::TARGET.to_owned(), events, settings),
-            None => {
-                let why = "does not show under stand-ins, so nothing was written; leave out --redact";
-                return Ok(Made::Lost(format!("{} {why}.", describe(&goal))));
-            }
-        },
+    let (goal, target, events, settings) = if request.redact {
+        let Some((goal, events, settings)) = redacted(request, &goal, &events) else {
+            let why = "does not show under stand-ins, so nothing was written; leave out --redact";
+            return Ok(Made::Lost(format!("{} {why}.", describe(&goal))));
+        };
+        (goal, redact::TARGET.to_owned(), events, settings)
+    } else {
+        (goal, target.to_owned(), events, request.settings.clone())
     };
     let statement = Statement::of(&goal, &settings, request.redact);
     let file = save(&request.output, &Kept { target: &target, events: &events, note: statement.note() })?;

@@ -37,7 +37,7 @@ impl Redactor {
         for arrived in &mut events {
             if let FeedEvent::Status(Status::Lost { reason, .. }) = &mut arrived.event {
                 // It names the target.
-                *reason = "The connection was lost.".to_owned();
+                "The connection was lost.".clone_into(reason);
             }
         }
         events
@@ -67,7 +67,7 @@ impl Redactor {
     /// A task that a setting names: by its name, or by its place.
     fn expected(&mut self, name: &str) -> String {
         let place = self.places.place(name);
-        if place != name { place } else { self.texts.task_name(name) }
+        if place == name { self.texts.task_name(name) } else { place }
     }
 
     fn update(&mut self, update: &mut Update) {

@@ -44,9 +44,10 @@ impl Places {
 
     /// The stand-in for the path of a module.
     pub(super) fn module(&mut self, module: &str) -> String {
-        match module.is_empty() || is_of_tokio(module) {
-            true => module.to_owned(),
-            false => self.modules.of(module, |letters| format!("module_{letters}")),
+        if module.is_empty() || is_of_tokio(module) {
+            module.to_owned()
+        } else {
+            self.modules.of(module, |letters| format!("module_{letters}"))
         }
     }
 

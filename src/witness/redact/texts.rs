@@ -120,7 +120,7 @@ impl Texts {
         self.registered.insert(id, metadata.field_names.clone());
         if !metadata.name.starts_with("runtime.") {
             // The name of an event is its place.
-            metadata.name = "event".to_owned();
+            "event".clone_into(&mut metadata.name);
         }
         if !is_of_tokio(&metadata.target) {
             metadata.target = self.targets.of(&metadata.target, |letters| format!("target_{letters}"));
@@ -182,19 +182,20 @@ impl Texts {
     }
 
     fn field_name(&mut self, name: &str) -> String {
-        match is_known(name) || name.is_empty() {
-            true => name.to_owned(),
-            false => self.fields.of(name, |letters| format!("field_{letters}")),
+        if is_known(name) || name.is_empty() {
+            name.to_owned()
+        } else {
+            self.fields.of(name, |letters| format!("field_{letters}"))
         }
     }
 
     /// The stand-in for the type of a function. What makes it the runtime's own stays.
     fn function(&mut self, name: &str) -> String {
-        if is_worker_thread(name) || is_block_in_place(name) {
-            return match is_worker_thread(name) {
-                true => "tokio::runtime::scheduler::multi_thread::worker::Launch::launch".to_owned(),
-                false => "tokio::runtime::scheduler::multi_thread::worker::maybe_move_runtime".to_owned(),
-            };
+        if is_worker_thread(name) {
+            return "tokio::runtime::scheduler::multi_thread::worker::Launch::launch".to_owned();
+        }
+        if is_block_in_place(name) {
+            return "tokio::runtime::scheduler::multi_thread::worker::maybe_move_runtime".to_owned();
         }
         self.functions.of(name, |letters| format!("function_{letters}"))
     }
