@@ -17,6 +17,7 @@ use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
 use crate::feed::recording::Speed;
+use crate::witness::Selector;
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
 ///
@@ -56,6 +57,13 @@ pub enum Command {
     Check(Check),
     /// Record the feed of a service to a file, until stopped
     Record(Record),
+    /// Cut a recording down to what one finding needs, to show it anywhere
+    Witness(WitnessArgs),
+    /// Play a witness again: exit code 0 if its finding shows again, 1 if not, 2 if it is not a witness
+    Verify {
+        /// File that `witness` wrote.
+        file: PathBuf,
+    },
     /// Explain a detector: what its findings mean, what to do, when they are wrong
     Explain {
         /// Detector to explain; without one, all detectors are listed.
@@ -161,6 +169,27 @@ pub struct Record {
     pub duration: Option<Duration>,
 }
 
+/// `witness`.
+#[derive(Debug, Args)]
+pub struct WitnessArgs {
+    /// Finding to keep: a detector (deadlock), a detector at a place (deadlock@src/bank.rs:41), or the beginning of a fingerprint
+    /// (deadlock:3f2a).
+    #[arg(value_name = "FINDING")]
+    pub finding: Selector,
+    /// Recording to cut, or running service to record until the finding fires: a file, `host:port`, `http://host:port` or `unix:/path`.
+    #[arg(long, value_name = "TARGET")]
+    pub from: Target,
+    /// File to write; it must not exist yet.
+    #[arg(short, long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Longest wait for the finding to fire in a running service, counted from its first update; also the longest wait for that update.
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
+    pub duration: Duration,
+    /// Replace names of tasks and files, field values and the name of the target with stand-ins, such as task-a and src/a.rs.
+    #[arg(long)]
+    pub redact: bool,
+}
+
 /// Options that every command has.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
@@ -221,6 +250,9 @@ impl Cli {
         flags.targets.clone_from(targets);
         if let Some(Command::Record(record)) = &self.command {
             flags.targets = vec![record.target.clone()];
+        }
+        if let Some(Command::Witness(witness)) = &self.command {
+            flags.targets = vec![witness.from.clone()];
         }
         flags.outputs.clone_from(outputs);
         if let Some(Command::Watch(watch)) = &self.command {

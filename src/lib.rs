@@ -1,7 +1,7 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`evidence`] (what it means),
-//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`report`] (rows and words for
+//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`witness`] (one finding, cut out of a recording), [`report`] (rows and words for
 //! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
 //! [`explain`], which offer it as a command. [`paths`], [`words`] and [`spelling`] are leaves that several layers use.
 
@@ -20,4 +20,5 @@ pub mod report;
 pub mod run;
 pub mod spelling;
 pub mod tui;
+pub mod witness;
 pub mod words;

@@ -5,13 +5,19 @@
 use super::location::Location;
 
 /// Fields of a task's span (`src/util/trace.rs`).
-pub(super) mod field {
-    pub(in crate::model) const KIND: &str = "kind";
-    pub(in crate::model) const NAME: &str = "task.name";
-    pub(in crate::model) const ID: &str = "task.id";
-    pub(in crate::model) const SIZE: &str = "size.bytes";
-    pub(in crate::model) const ORIGINAL_SIZE: &str = "original_size.bytes";
-    pub(in crate::model) const FUNCTION: &str = "fn";
+pub mod field {
+    /// What kind of task it is.
+    pub const KIND: &str = "kind";
+    /// The name that its program has given it.
+    pub const NAME: &str = "task.name";
+    /// The number by which its own process knows it.
+    pub const ID: &str = "task.id";
+    /// Bytes of its future, as it is stored.
+    pub const SIZE: &str = "size.bytes";
+    /// Bytes of its future before it was boxed.
+    pub const ORIGINAL_SIZE: &str = "original_size.bytes";
+    /// The type of the function of a blocking job.
+    pub const FUNCTION: &str = "fn";
 }
 
 /// Attributes of resources and async ops. The last group comes from `tokio-canary-channels`, and any library may report the same.
@@ -19,9 +25,9 @@ pub mod attribute {
     /// Permits of a semaphore that are free.
     pub const PERMITS: &str = "permits";
     /// Permits that an async op asked for.
-    pub(in crate::model) const REQUESTED: &str = "permits_requested";
+    pub const REQUESTED: &str = "permits_requested";
     /// Permits that an async op has got so far.
-    pub(in crate::model) const OBTAINED: &str = "permits_obtained";
+    pub const OBTAINED: &str = "permits_obtained";
     /// Readers that an `RwLock` admits at most.
     pub const MAX_READERS: &str = "max_readers";
     /// Milliseconds that a `Sleep` was set to.
@@ -51,6 +57,27 @@ pub mod attribute {
     pub const RECEIVERS: &str = "receivers";
     /// Bytes of one message, heap data not counted.
     pub const MESSAGE_SIZE: &str = "message_size";
+
+    /// Every attribute that means something here.
+    pub const ALL: [&str; 17] = [
+        PERMITS,
+        REQUESTED,
+        OBTAINED,
+        MAX_READERS,
+        DURATION,
+        SIZE,
+        ARRIVED,
+        NAME,
+        DEPTH,
+        LEN,
+        CAPACITY,
+        SENT,
+        RECEIVED,
+        LAG,
+        MISSED,
+        RECEIVERS,
+        MESSAGE_SIZE,
+    ];
 }
 
 /// What kind of thing runs as a task.
@@ -103,12 +130,12 @@ impl TaskKind {
 }
 
 /// Whether a blocking job of this type is one of the runtime's own worker threads (`runtime/scheduler/multi_thread/worker.rs`).
-pub(super) fn is_worker_thread(function: &str) -> bool {
+pub fn is_worker_thread(function: &str) -> bool {
     function.contains("Launch::launch")
 }
 
 /// Whether a blocking job of this type stands for a `block_in_place` (same file).
-pub(super) fn is_block_in_place(function: &str) -> bool {
+pub fn is_block_in_place(function: &str) -> bool {
     function.contains("maybe_move_runtime")
 }
 
@@ -139,7 +166,7 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// The kind of a resource of this type.
-    pub(super) fn of(concrete_type: &str, internal: bool, has_parent: bool) -> Self {
+    pub fn of(concrete_type: &str, internal: bool, has_parent: bool) -> Self {
         match concrete_type {
             "Semaphore" if internal && has_parent => Self::Inner,
             "Semaphore" if internal => Self::Channel,
@@ -217,7 +244,7 @@ pub enum AcquireKind {
 impl AcquireKind {
     /// The kind of an op by its source, such as `Mutex::lock_owned`. The source `Acquire::new` is a send on a bounded channel, or the inner op
     /// of a lock's, which nobody asks for.
-    pub(super) fn parse(source: &str) -> Self {
+    pub fn parse(source: &str) -> Self {
         let (owner, method) = source.rsplit_once("::").unwrap_or(("", source));
         match method.strip_suffix("_owned").unwrap_or(method) {
             _ if owner == "Sleep" => Self::Sleep,

@@ -20,6 +20,11 @@ impl FindingKey {
     fn of(finding: &Finding) -> Self {
         Self { fingerprint: finding.fingerprint.clone(), first_seen: finding.first_seen }
     }
+
+    /// What makes it the same finding again, in every run.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
 }
 
 /// A column of a list of findings.

@@ -4,13 +4,17 @@ use crate::feed::recording::RecordError;
 
 /// Healthy, or simply done.
 pub(super) const SUCCESS: u8 = 0;
+/// A finding counts, or what was asked for does not show.
+pub(super) const FINDINGS: u8 = 1;
 /// Wrong arguments or settings.
 pub(super) const USAGE: u8 = 2;
+/// It could not be judged.
+pub(super) const INCONCLUSIVE: u8 = 3;
 /// The tool itself failed.
 pub(super) const INTERNAL: u8 = 4;
 
 /// In this order: what was asked for wrongly, what failed, what was found (1), what could not be judged (3).
-const PRECEDENCE: [u8; 4] = [USAGE, INTERNAL, 1, 3];
+const PRECEDENCE: [u8; 4] = [USAGE, INTERNAL, FINDINGS, INCONCLUSIVE];
 
 /// The code of a run of which several things hold.
 pub(super) fn worst_of(codes: impl IntoIterator<Item = u8>) -> u8 {

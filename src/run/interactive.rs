@@ -2,26 +2,30 @@
 
 use super::headless::finish;
 use super::watch::Watch;
+use super::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
 use crate::diagnosis::Criteria;
 use crate::report::verdict::VerdictView;
-use crate::tui::Ui;
+use crate::tui::{Asked, Ui};
 
 /// Shows the targets until the user leaves, or a signal ends it. Returns the exit code.
 ///
 /// # Errors
 /// The terminal cannot be used any more, or a part of the tool has panicked.
-pub(super) async fn interactive(mut watch: Watch, outputs: Outputs) -> anyhow::Result<u8> {
+pub(super) async fn interactive(mut watch: Watch, outputs: Outputs, mut desk: WitnessDesk) -> anyhow::Result<u8> {
     let mut ui = Ui::open()?;
     loop {
         tokio::select! {
             biased;
             attention = ui.attention() => {
-                if ui.attend(attention, watch.fleet()).await?.is_break() {
-                    break;
+                match ui.attend(attention, watch.fleet()).await? {
+                    Asked::Nothing => {}
+                    Asked::Leave => break,
+                    Asked::Witness { target, fingerprint } => ui.say(desk.begin(target, &fingerprint)),
                 }
             }
+            sentence = desk.next() => ui.say(sentence),
             Some(step) = watch.next() => {
                 outputs.take(&step, watch.fleet());
                 ui.take(&step);

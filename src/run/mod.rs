@@ -12,7 +12,9 @@ mod notes;
 mod record;
 mod signals;
 mod targets;
+mod verify;
 mod watch;
+mod witness;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ use self::headless::{Options, headless};
 use self::interactive::interactive;
 use self::notes::note;
 use self::targets::{Opened, Recording};
+use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::cli::{Cli, Command, Common, Record};
 use crate::config::{Config, Faults, Flags, Sources};
@@ -50,6 +53,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Some(Command::Explain { detector: None }) => print(&crate::explain::list()),
         Some(Command::Explain { detector: Some(id) }) => explain::run(&id, flags),
+        Some(Command::Verify { file }) => verify::run(&file, flags),
         Some(Command::Config { command }) => configuration::run(command, flags),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -75,6 +79,7 @@ fn attach(command: Option<Command>, common: &Common, flags: Flags) -> anyhow::Re
     let code = runtime.block_on(async {
         match command {
             Some(Command::Record(args)) => run_record(&args, &config, common).await,
+            Some(Command::Witness(args)) => witness::run(&args, &config, common).await,
             Some(Command::Watch(_)) => run_headless(&config, common, Options::watch(&config)).await,
             Some(Command::Check(args)) => run_headless(&config, common, Options::check(&config, args.duration)).await,
             _ => run_interactive(&config, common).await,
@@ -94,7 +99,7 @@ async fn run_record(args: &Record, config: &Config, common: &Common) -> anyhow::
 
 async fn run_headless(config: &Config, common: &Common, options: Options) -> anyhow::Result<u8> {
     let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
+    let Opened { watch, recording, .. } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
     let code = headless(watch, outputs, options).await?;
     Ok(close(recording, code).await)
 }
@@ -107,8 +112,9 @@ async fn run_interactive(config: &Config, common: &Common) -> anyhow::Result<u8>
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
     let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
-    let Opened { watch, recording } = targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
-    let code = interactive(watch, outputs).await?;
+    let Opened { watch, recording, tapes } =
+        targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
+    let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings())).await?;
     Ok(close(recording, code).await)
 }
 

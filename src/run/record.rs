@@ -26,7 +26,7 @@ pub(super) async fn record(args: &Record, config: &Config, common: &Common) -> a
         return Err(UsageError(hint).into());
     }
     let common = Common { record: Some(args.output.clone()), ..common.clone() };
-    let Opened { mut watch, recording } = targets::open(config, &common, Speed::Max)?;
+    let Opened { mut watch, recording, .. } = targets::open(config, &common, Speed::Max)?;
     let recording = recording.context("The recording was never begun.")?;
     let time_is_up = async {
         match args.duration {

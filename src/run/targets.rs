@@ -1,6 +1,7 @@
 //! Targets opened, recorded and closed.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,8 +13,9 @@ use crate::config::Config;
 use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
-use crate::feed::recording::{self, RecordError, Recorder, Speed, Written};
+use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
 use crate::feed::{Feed, live};
+use crate::fleet::TargetId;
 
 /// The targets of a run.
 #[derive(Debug)]
@@ -22,6 +24,17 @@ pub(super) struct Opened {
     pub(super) watch: Watch,
     /// The recording that is written beside them.
     pub(super) recording: Option<Recording>,
+    /// Where to read again what came from them, as far as it is kept.
+    pub(super) tapes: BTreeMap<TargetId, Tape>,
+}
+
+/// A file that holds what came from a target.
+#[derive(Debug, Clone)]
+pub(super) struct Tape {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Brings to the disk what is missing in it; nothing for a file that was there before.
+    pub(super) flusher: Option<Flusher>,
 }
 
 /// A recording that is being written beside something else.
@@ -39,15 +52,21 @@ pub(super) fn open(config: &Config, common: &Common, usual_speed: Speed) -> anyh
     if common.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut opened = Opened { watch: Watch::default(), recording: None };
+    let mut opened = Opened { watch: Watch::default(), recording: None, tapes: BTreeMap::new() };
     for target in targets {
         let mut feed = open_one(target, config, common.speed.unwrap_or(usual_speed))?;
+        let mut tape = match target {
+            Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
+            Target::Live(_) => None,
+        };
         if let Some(path) = &common.record {
-            let (recorded, done) = record(feed, path, target)?;
+            let Tee { feed: recorded, done, flusher } = record(feed, path, target)?;
             (feed, opened.recording) = (recorded, Some(done));
+            tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
         let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
-        opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
+        let id = opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
+        opened.tapes.extend(tape.map(|tape| (id, tape)));
     }
     Ok(opened)
 }
@@ -64,10 +83,9 @@ fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Fe
 }
 
 /// Puts a recorder behind a feed.
-fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<(Feed, Recording)> {
+fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<Tee> {
     let recorder = Recorder::create(path, &target.to_string())?;
-    let recording::Tee { feed, done } = recording::tee(feed, recorder);
-    Ok((feed, done))
+    Ok(recording::tee(feed, recorder))
 }
 
 /// Waits until a recording is closed properly. Its feed must have been dropped.

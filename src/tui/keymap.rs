@@ -51,6 +51,8 @@ pub enum Action {
     Invert,
     /// Stop or resume changing what is shown.
     Freeze,
+    /// Write a witness of the finding that is looked at.
+    Witness,
     /// Begin to type a filter.
     Filter,
     /// Add to the filter.
@@ -132,6 +134,8 @@ pub const KEYMAP: &[Binding] = &[
     binding("/", &[char('/')], Action::Filter, LIST, "show only rows that contain a text").hinted("filter"),
     binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze the view, or continue; watching does not stop")
         .hinted("freeze"),
+    binding("W", &[char('W')], Action::Witness, VIEWS, "write a small recording that shows this finding anywhere")
+        .hinted("witness"),
     binding("?", &[char('?')], Action::Help, VIEWS, "show this help").hinted("help"),
     binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, READING, "quit; also Ctrl-C and Ctrl-D")
         .hinted("quit"),

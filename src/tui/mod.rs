@@ -17,5 +17,5 @@ mod views;
 pub mod widgets;
 mod writer;
 
-pub use self::ui::{Attention, Ui};
+pub use self::ui::{Asked, Attention, Ui};
 pub use self::views::draw;

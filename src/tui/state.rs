@@ -13,7 +13,7 @@ use super::theme::Theme;
 use super::widgets::page::Reader;
 use crate::diagnosis::Status;
 use crate::fleet::{Fleet, Member, TargetId};
-use crate::report::{Link, Snapshot, TaskKey};
+use crate::report::{FindingKey, Link, Snapshot, TaskKey};
 
 /// Everything that decides what is drawn, except the fleet and the time.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct UiState {
     pub prompt: bool,
     /// The first half of a command of two keys.
     pub prefix: Option<char>,
+    /// What was said last and is shown until the next key.
+    pub message: Option<String>,
     /// How it looks.
     pub theme: Theme,
 }
@@ -41,7 +43,7 @@ impl Default for UiState {
 impl UiState {
     /// A screen without targets.
     pub fn new(theme: Theme) -> Self {
-        Self { panes: BTreeMap::new(), active: None, help: None, prompt: false, prefix: None, theme }
+        Self { panes: BTreeMap::new(), active: None, help: None, prompt: false, prefix: None, message: None, theme }
     }
 
     /// Brings everything up to date that keys act on: the targets, and the list on the screen.
@@ -98,6 +100,16 @@ impl UiState {
     pub fn is_ticking(&self, fleet: &Fleet) -> bool {
         let is_lost = |member: &Member| matches!(member.diagnosis().status(), Status::Lost { .. });
         self.panes.values().any(|pane| pane.frozen.is_some()) || fleet.members().any(is_lost)
+    }
+
+    /// The finding that is being looked at: on the page on top, or selected in the list.
+    pub fn chosen_finding(&self) -> Option<(TargetId, FindingKey)> {
+        let pane = self.pane()?;
+        let link = pane.visits.last().map(|visit| visit.link.clone()).or_else(|| pane.selected());
+        match link? {
+            Link::Finding(key) => Some((self.active?, key)),
+            Link::Task(_) | Link::Site(_) | Link::Resource(_) => None,
+        }
     }
 
     /// The task of a target that is being looked at, whose details are worth having.

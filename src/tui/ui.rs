@@ -1,7 +1,6 @@
 //! The terminal as a consumer: it takes steps in, says when it needs attention, and does what that asks for.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -48,6 +47,22 @@ pub enum Attention {
     Free,
     /// What is on the screen has grown older.
     Tick,
+}
+
+/// What the user asks for that the terminal cannot do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing.
+    Nothing,
+    /// To leave; or a signal asks for it.
+    Leave,
+    /// A witness of a finding of a target.
+    Witness {
+        /// The target.
+        target: TargetId,
+        /// The finding.
+        fingerprint: String,
+    },
 }
 
 /// The screen, the keyboard and what is on the screen.
@@ -118,13 +133,19 @@ impl Ui {
         }
     }
 
-    /// Does what something that needs attention asks for. Breaks when the user leaves, or a signal ends it.
+    /// Shows a sentence until the next key.
+    pub fn say(&mut self, sentence: String) {
+        self.state.message = Some(sentence);
+        self.dirty = true;
+    }
+
+    /// Does what something that needs attention asks for, and returns what it cannot do itself.
     ///
     /// # Errors
     /// The terminal cannot be used any more, or a part of the tool has panicked.
-    pub async fn attend(&mut self, attention: Attention, fleet: &Fleet) -> anyhow::Result<ControlFlow<()>> {
+    pub async fn attend(&mut self, attention: Attention, fleet: &Fleet) -> anyhow::Result<Asked> {
         match attention {
-            Attention::Stop => return Ok(ControlFlow::Break(())),
+            Attention::Stop => return Ok(Asked::Leave),
             Attention::Continue => self.enter()?,
             Attention::Panicked => bail!("A part of the tool failed; the message above says where."),
             Attention::Key(key) => return self.press(key, fleet).await,
@@ -138,7 +159,7 @@ impl Ui {
                 self.dirty = true;
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(Asked::Nothing)
     }
 
     fn draw(&mut self, fleet: &Fleet) -> anyhow::Result<()> {
@@ -155,11 +176,12 @@ impl Ui {
         self.screen.enter().context("The terminal cannot be taken again.")
     }
 
-    async fn press(&mut self, key: KeyEvent, fleet: &Fleet) -> anyhow::Result<ControlFlow<()>> {
+    async fn press(&mut self, key: KeyEvent, fleet: &Fleet) -> anyhow::Result<Asked> {
         let around = Surroundings { fleet, width: self.screen.width(), now: SystemTime::now() };
         self.dirty = true;
         match self.state.press(key, around) {
-            Some(Effect::Quit) => return Ok(ControlFlow::Break(())),
+            Some(Effect::Quit) => return Ok(Asked::Leave),
+            Some(Effect::Witness { target, fingerprint }) => return Ok(Asked::Witness { target, fingerprint }),
             Some(Effect::Redraw) => self.screen.forget()?,
             Some(Effect::Suspend) => {
                 self.screen.leave();
@@ -174,6 +196,6 @@ impl Ui {
             }
             None => {}
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(Asked::Nothing)
     }
 }

@@ -9,10 +9,10 @@ use super::state::{Pane, Root, UiState};
 use super::tables::{Listing, Table};
 use super::widgets::page::Reader;
 use super::widgets::table::fit;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, TargetId};
 
 /// What the state cannot do for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Leave.
     Quit,
@@ -20,6 +20,13 @@ pub enum Effect {
     Suspend,
     /// Redraw the screen.
     Redraw,
+    /// Write a witness of a finding.
+    Witness {
+        /// The target.
+        target: TargetId,
+        /// The finding.
+        fingerprint: String,
+    },
 }
 
 /// What an action may need to know besides the state.
@@ -39,6 +46,7 @@ impl UiState {
         if key.kind == KeyEventKind::Release {
             return None;
         }
+        self.message = None;
         // Keys may come faster than frames.
         self.refresh(around.fleet);
         let action = keymap::resolve(key, self);
@@ -75,6 +83,7 @@ impl UiState {
             Action::SortRight => self.in_pane(|pane| pane.sort(around.width, 1)),
             Action::Invert => self.in_pane(Pane::invert),
             Action::Freeze => self.freeze(around),
+            Action::Witness => return self.ask_for_witness(),
             Action::Filter => self.prompt = true,
             Action::Accept => self.prompt = false,
             Action::Discard => {
@@ -94,6 +103,14 @@ impl UiState {
         if let Some(pane) = self.pane_mut() {
             act(pane);
         }
+    }
+
+    fn ask_for_witness(&mut self) -> Option<Effect> {
+        if let Some((target, key)) = self.chosen_finding() {
+            return Some(Effect::Witness { target, fingerprint: key.fingerprint().to_owned() });
+        }
+        self.message = Some("Select or open a finding, then press W.".to_owned());
+        None
     }
 
     fn freeze(&mut self, around: Surroundings<'_>) {

@@ -70,6 +70,11 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "fleet", modules: Modules::Only(&["detect", "diagnosis"]), crates: Crates::Only(&[]) },
     Layer {
+        name: "witness",
+        modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths"]),
+        crates: Crates::Only(&["console_api"]),
+    },
+    Layer {
         name: "report",
         modules: Modules::Only(&["detect", "diagnosis", "evidence", "fleet", "model", "words"]),
         crates: Crates::Only(&[]),

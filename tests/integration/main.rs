@@ -16,3 +16,4 @@ mod screens;
 mod source;
 mod support;
 mod suppressions;
+mod witness;

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use console_api::instrument::Update;
-use mcap::records::MessageHeader;
+use mcap::records::{MessageHeader, Metadata};
 use mcap::{Compression, McapError, McapResult, WriteOptions};
 use prost::Message;
 
 use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
 use super::mirror::Mirror;
-use super::{MESSAGE_LIMIT, PROFILE, places};
+use super::note::Note;
+use super::{MESSAGE_LIMIT, PROFILE, canonical, places};
 
 /// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
 pub(super) const CHUNK_SPAN: Duration = Duration::from_secs(4);
@@ -29,6 +30,15 @@ pub(super) trait Output: Write + Seek + Send {}
 
 impl<T: Write + Seek + Send> Output for T {}
 
+/// For whom a recording is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For somebody who seeks in it: with full states, and with the schemas in its index too.
+    Long,
+    /// For somebody who plays it from begin to end: as small as it can be.
+    Short,
+}
+
 /// A recording that is being written. Dropping it closes it, without an `end`.
 pub(super) struct Log {
     writer: mcap::Writer<Box<dyn Output>>,
@@ -38,6 +48,7 @@ pub(super) struct Log {
     sequence: u32,
     chunk: Option<Chunk>,
     mirror: Mirror,
+    has_states: bool,
     last_state: Option<u64>,
     last: Last,
     updates: u64,
@@ -63,14 +74,17 @@ impl Log {
     pub(super) fn create(path: &Path, target: &str) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let written = file.try_clone()?;
-        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target).map_err(io_error)
+        Self::begin(Box::new(written), Box::new(move || file.sync_data()), target, SystemTime::now(), Form::Long)
+            .map_err(io_error)
     }
 
-    /// Begins a recording with its header.
+    /// Begins a recording with its header, as of a time.
     pub(super) fn begin(
         output: Box<dyn Output>,
         sync: Box<dyn Fn() -> io::Result<()> + Send>,
         target: &str,
+        now: SystemTime,
+        form: Form,
     ) -> McapResult<Self> {
         let writer = WriteOptions::new()
             .profile(PROFILE)
@@ -79,10 +93,10 @@ impl Log {
             // It has a thread of its own already, and must not take more than one core from what it watches.
             .compression_threads(0)
             .chunk_size(Some(CHUNK_BYTES))
+            .repeat_schemas(form == Form::Long)
             // Chunks are built in memory: a crash leaves whole chunks in the file.
             .disable_seeking(true)
             .create(output)?;
-        let now = SystemTime::now();
         let mut log = Self {
             writer,
             sync,
@@ -90,6 +104,7 @@ impl Log {
             sequence: 0,
             chunk: None,
             mirror: Mirror::default(),
+            has_states: form == Form::Long,
             last_state: None,
             last: Last { log_time: log_time(now), recorded: Instant::now() },
             updates: 0,
@@ -107,6 +122,12 @@ impl Log {
         log.write(Topic::Header, log_time(now), None, &header.encode_to_vec())?;
         log.flush()?;
         Ok(log)
+    }
+
+    /// Writes something about the recording that is no part of the feed.
+    pub(super) fn write_note(&mut self, note: Note) -> McapResult<()> {
+        self.flush()?;
+        self.writer.write_metadata(&Metadata { name: note.name, metadata: note.entries })
     }
 
     /// How many updates are in it.
@@ -132,10 +153,13 @@ impl Log {
             return self.write(topic, log_time, None, bytes);
         }
         let mut update = Update::decode(bytes).map_err(io::Error::other)?;
-        let shortened = places::shorten(&mut update).then(|| update.encode_to_vec());
+        let shortened = places::shorten(&mut update).then(|| canonical::encode(&update));
         let bytes = shortened.as_deref().unwrap_or(bytes);
         self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
         self.updates += 1;
+        if !self.has_states {
+            return Ok(());
+        }
         self.mirror.apply(update);
         if self.last_state.is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY)) {
             self.write_state(log_time)?;
@@ -183,10 +207,15 @@ impl Log {
     }
 
     /// Writes the end, the index and the summary.
-    pub(super) fn finish(mut self, truncated: Option<String>) -> McapResult<()> {
+    pub(super) fn finish(self, truncated: Option<String>) -> McapResult<()> {
         // The end is as long after the last message as it was on our clock: the silence before it is part of the recording.
         let since_last = u64::try_from(self.last.recorded.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let at = self.last.log_time.saturating_add(since_last);
+        self.finish_at(at, truncated)
+    }
+
+    /// The same with the time of the end.
+    pub(super) fn finish_at(mut self, at: u64, truncated: Option<String>) -> McapResult<()> {
         self.write(Topic::End, at, None, &End { truncated }.encode_to_vec())?;
         self.writer.finish()?;
         (self.sync)()?;

@@ -7,7 +7,7 @@ use console_api::tasks::TaskDetails;
 use prost::Message;
 use prost_types::Timestamp;
 
-use crate::feed::{Ended, Status};
+use crate::feed::{Ended, FeedEvent, Status};
 
 mod generated {
     #![expect(unreachable_pub, reason = "generated for use as a module of a library")]
@@ -15,8 +15,9 @@ mod generated {
     include!("../../../proto/generated/tokio_canary.recording.v1.rs");
 }
 
+use self::generated::Paused;
 use self::generated::status::Stage;
-pub(super) use self::generated::{End, Header, Paused};
+pub(super) use self::generated::{End, Header};
 
 static OWN_SCHEMAS: &[u8] = include_bytes!("../../../proto/recording.binpb");
 static CONSOLE_SCHEMAS: &[u8] = include_bytes!("../../../proto/console.binpb");
@@ -101,8 +102,19 @@ impl Content {
     }
 }
 
+/// The message of an event; `None` for one that a replay finds out by itself, or that is the end.
+pub(super) fn encode(event: &FeedEvent) -> Option<(Topic, Vec<u8>)> {
+    match event {
+        FeedEvent::Update(update) => Some((Topic::Update, update.encode())),
+        FeedEvent::Details(details) => Some((Topic::Details, details.encode_to_vec())),
+        FeedEvent::Status(status) => Some((Topic::Status, encode_status(status))),
+        FeedEvent::Paused(paused) => Some((Topic::Paused, Paused { paused: *paused }.encode_to_vec())),
+        FeedEvent::Quiet(_) | FeedEvent::Ended(_) => None,
+    }
+}
+
 /// The message of a status.
-pub(super) fn encode_status(status: &Status) -> Vec<u8> {
+fn encode_status(status: &Status) -> Vec<u8> {
     let stage = |stage: Stage| generated::Status { stage: stage.into(), ..Default::default() };
     let message = match status {
         Status::Resolving => stage(Stage::Resolving),

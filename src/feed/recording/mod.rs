@@ -1,14 +1,19 @@
 //! The stream itself in a file (MCAP), without the folders of the machine that built the service: written while it is watched, played
 //! back as a target.
 
+mod canonical;
 mod chunks;
+mod events;
 mod log;
 mod messages;
 mod mirror;
+mod note;
 mod places;
+mod playback;
 mod player;
 mod reader;
 mod records;
+mod save;
 mod silence;
 mod speed;
 mod tee;
@@ -20,11 +25,15 @@ use std::path::PathBuf;
 
 use crate::words;
 
+pub use self::events::Events;
 pub use self::mirror::Mirror;
+pub use self::note::Note;
+pub use self::playback::Playback;
 pub use self::reader::{open, open_at};
+pub use self::save::{Kept, save};
 pub use self::speed::{Speed, SpeedError};
 pub use self::tee::{Tee, tee};
-pub use self::writer::{Recorder, Written};
+pub use self::writer::{Flusher, Recorder, Written};
 
 /// The MCAP profile that marks a file as a recording of ours.
 pub const PROFILE: &str = "tokio-canary";

@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::feed::{Arrived, FeedEvent, Status, Wanted};
+use crate::feed::{Arrived, Wanted};
 
-use super::Speed;
-use super::silence::Silence;
+use super::{Playback, Speed};
 
 /// A gap longer than this on our clock is waited for in parts: clocks cannot count as far as files claim.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
@@ -23,38 +22,18 @@ pub(super) async fn play(
     _wanted: watch::Receiver<Wanted>,
 ) {
     let playing = async {
-        let mut player = Player { events: &events, pace: Pace::new(speed, from), silence: Silence::default() };
-        let mut is_first = true;
+        let (mut pace, mut playback) = (Pace::new(speed, from), Playback::default());
         while let Some(arrived) = recorded.recv().await {
-            if std::mem::take(&mut is_first) && !matches!(arrived.event, FeedEvent::Status(_) | FeedEvent::Ended(_)) {
-                // It starts in the middle of a connection.
-                let live = Arrived { at: arrived.at, event: FeedEvent::Status(Status::Live) };
-                player.play(live).await?;
+            for event in playback.unfold(arrived) {
+                pace.wait_for(event.at).await;
+                events.send(event).await?;
             }
-            for report in player.silence.reports(arrived.at) {
-                player.play(report).await?;
-            }
-            player.play(arrived).await?;
         }
         Ok::<_, mpsc::error::SendError<Arrived>>(())
     };
     tokio::select! {
         _ = playing => {}
         () = events.closed() => {}
-    }
-}
-
-struct Player<'a> {
-    events: &'a mpsc::Sender<Arrived>,
-    pace: Pace,
-    silence: Silence,
-}
-
-impl Player<'_> {
-    async fn play(&mut self, arrived: Arrived) -> Result<(), mpsc::error::SendError<Arrived>> {
-        self.pace.wait_for(arrived.at).await;
-        self.silence.observe(&arrived);
-        self.events.send(arrived).await
     }
 }
 

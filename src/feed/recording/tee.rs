@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use crate::feed::{Arrived, Feed};
 
-use super::{RecordError, Recorder, Written};
+use super::{Flusher, RecordError, Recorder, Written};
 
 /// How many events may wait for the consumer.
 const EVENTS: usize = 64;
@@ -18,6 +18,8 @@ pub struct Tee {
     /// Resolves when the recording has ended: after the feed has, or was dropped, and the file is closed; or as soon as it fails. Drop
     /// the feed and wait for this before the process exits.
     pub done: JoinHandle<Result<Written, RecordError>>,
+    /// Brings to the disk what was recorded so far.
+    pub flusher: Flusher,
 }
 
 /// Records a feed while it is consumed.
@@ -29,9 +31,10 @@ pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
     let Feed { events: source, wanted } = feed;
     let (sink, events) = mpsc::channel(EVENTS);
     let (ended, done) = oneshot::channel();
+    let flusher = recorder.flusher();
     tokio::spawn(pass_on(source, sink, recorder, ended));
     let done = tokio::spawn(async move { done.await.unwrap_or(Err(RecordError::Over)) });
-    Tee { feed: Feed { events, wanted }, done }
+    Tee { feed: Feed { events, wanted }, done, flusher }
 }
 
 async fn pass_on(

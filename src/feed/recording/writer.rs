@@ -1,21 +1,20 @@
 //! The recorder: takes what arrives, and a thread of its own writes it, so that a slow disk does not hold the feed back.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 use std::{fs, io};
 
 use mcap::{McapError, McapResult};
-use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::feed::{Arrived, Ended, FeedEvent, Status};
 
 use super::log::Log;
-use super::messages::{Paused, Topic, encode_status, log_time};
+use super::messages::{Topic, encode, log_time};
 use super::{MESSAGE_LIMIT, RecordError};
 
 /// How much may wait for the disk, in units of [`UNIT`]: 64 MiB.
@@ -42,21 +41,45 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
-    jobs: mpsc::Sender<Job>,
+    jobs: Arc<mpsc::Sender<Job>>,
     budget: Arc<Semaphore>,
     patience: Duration,
     outcome: oneshot::Receiver<Result<Written, RecordError>>,
     is_over: bool,
 }
 
+/// Brings to the disk what was recorded so far. It does not keep the recording going.
+#[derive(Debug, Clone)]
+pub struct Flusher {
+    jobs: Weak<mpsc::Sender<Job>>,
+}
+
+/// What the writing thread is to do.
+enum Job {
+    Write(Message),
+    Flush(oneshot::Sender<()>),
+}
+
 /// One message on its way to the disk.
-struct Job {
+struct Message {
     topic: Topic,
     log_time: u64,
     bytes: Vec<u8>,
     is_live: bool,
     _place: OwnedSemaphorePermit,
     truncated: Option<String>,
+}
+
+impl Flusher {
+    /// Waits until what was recorded so far can be read from the file, or the recording has ended.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        let sent = self.jobs.upgrade().is_some_and(|jobs| jobs.send(Job::Flush(done)).is_ok());
+        if sent {
+            // A recording that fails meanwhile leaves what it has.
+            let _ = flushed.await;
+        }
+    }
 }
 
 impl Recorder {
@@ -86,7 +109,13 @@ impl Recorder {
             let _ = done.send(outcome);
         })?;
         let budget = Arc::new(Semaphore::new(QUEUE_UNITS as usize));
+        let jobs = Arc::new(jobs);
         Ok(Self { path: path.to_owned(), jobs, budget, patience, outcome, is_over: false })
+    }
+
+    /// Brings to the disk, whenever it is asked to, what was recorded so far.
+    pub fn flusher(&self) -> Flusher {
+        Flusher { jobs: Arc::downgrade(&self.jobs) }
     }
 
     /// Records what arrived. `Quiet` is left out: a replay measures it again. Waits while too much waits for the disk already.
@@ -105,26 +134,22 @@ impl Recorder {
     }
 
     async fn try_record(&mut self, arrived: &Arrived) -> Result<(), RecordError> {
-        let mut truncated = None;
-        let (topic, bytes) = match &arrived.event {
-            FeedEvent::Update(update) => (Topic::Update, update.encode()),
-            FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
-            FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
-            FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),
-            FeedEvent::Quiet(_) => return Ok(()),
-            FeedEvent::Ended(Ended::Complete) => return Ok(()),
-            FeedEvent::Ended(Ended::Truncated { reason }) => {
-                truncated = Some(reason.clone());
-                (Topic::End, Vec::new())
-            }
+        let truncated = match &arrived.event {
+            FeedEvent::Ended(Ended::Truncated { reason }) => Some(reason.clone()),
+            _ => None,
+        };
+        let (topic, bytes) = match encode(&arrived.event) {
+            Some(message) => message,
+            None if truncated.is_some() => (Topic::End, Vec::new()),
+            None => return Ok(()),
         };
         if bytes.len() > MESSAGE_LIMIT {
             return Err(RecordError::TooLarge { path: self.path.clone(), bytes: bytes.len() });
         }
         let place = self.place_for(bytes.len()).await?;
         let is_live = matches!(arrived.event, FeedEvent::Status(Status::Live));
-        let job = Job { topic, log_time: log_time(arrived.at), bytes, is_live, _place: place, truncated };
-        match self.jobs.send(job) {
+        let message = Message { topic, log_time: log_time(arrived.at), bytes, is_live, _place: place, truncated };
+        match self.jobs.send(Job::Write(message)) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failure().await),
         }
@@ -185,8 +210,13 @@ fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<
             None => queue.recv().map_err(RecvTimeoutError::from),
         };
         match job {
-            Ok(Job { truncated: Some(reason), .. }) => *truncated = Some(reason),
-            Ok(job) => log.record(job.topic, job.log_time, &job.bytes, job.is_live)?,
+            Ok(Job::Write(Message { truncated: Some(reason), .. })) => *truncated = Some(reason),
+            Ok(Job::Write(it)) => log.record(it.topic, it.log_time, &it.bytes, it.is_live)?,
+            Ok(Job::Flush(done)) => {
+                log.flush()?;
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            }
             Err(RecvTimeoutError::Timeout) => log.flush()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
@@ -206,6 +236,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::feed::recording::log::Form;
 
     /// A disk that holds so many bytes.
     struct Small {
@@ -247,9 +278,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_recorded_can_be_read_while_more_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open");
+        let mut recorder = Recorder::create(&path, "target").unwrap();
+        let flusher = recorder.flusher();
+        let events = || crate::feed::recording::Events::open(&path).unwrap().count();
+        recorder.record(&status("first")).await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 2, "the status, and that it breaks off there");
+        recorder.record(&status("second")).await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 3);
+        recorder.finish().await.unwrap();
+        flusher.flush().await;
+        assert_eq!(events(), 3, "the two statuses and the end");
+    }
+
+    #[tokio::test]
     async fn a_full_disk_ends_the_recording_with_its_reason() {
         let disk = Small { written: Cursor::default(), capacity: 2_000_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         let error = loop {
             if let Err(error) = recorder.record(&status(&noise(700_000, 1))).await {
@@ -265,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_is_full_at_the_end_is_reported() {
         let disk = Small { written: Cursor::default(), capacity: 100_000 };
-        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(|| Ok(())), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("full"), PATIENCE).unwrap();
         recorder.record(&status(&noise(300_000, 2))).await.unwrap();
         assert!(matches!(recorder.finish().await, Err(RecordError::Write { .. })));
@@ -278,7 +327,7 @@ mod tests {
         let sync = move || wait.recv().map_err(io::Error::other);
         // For the header; what comes after it hangs.
         go_on.send(()).unwrap();
-        let log = Log::begin(Box::new(disk), Box::new(sync), "target").unwrap();
+        let log = Log::begin(Box::new(disk), Box::new(sync), "target", SystemTime::now(), Form::Long).unwrap();
         let mut recorder = Recorder::start(log, Path::new("slow"), PATIENCE).unwrap();
         let later =
             |n: u64| Arrived { at: SystemTime::now() + Duration::from_secs(5 * n), ..status(&noise(1_000_000, n)) };

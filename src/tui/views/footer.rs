@@ -1,4 +1,4 @@
-//! The line at the bottom: which keys are of use here, or the filter that is being typed.
+//! The line at the bottom: which keys are of use here, the filter that is being typed, or what was said last.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,8 +10,19 @@ use crate::tui::state::{Context, UiState};
 use crate::tui::widgets::text::{Cut, cut};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState) {
-    let line = if state.context() == Context::Prompt { prompt(state, area.width) } else { hints(state, area.width) };
+    let line = match (&state.message, state.context()) {
+        (_, Context::Prompt) => prompt(state, area.width),
+        (Some(message), _) => said(message, state, area.width),
+        (None, _) => hints(state, area.width),
+    };
     frame.render_widget(Paragraph::new(line), area);
+}
+
+/// What was said last.
+fn said(message: &str, state: &UiState, width: u16) -> Line<'static> {
+    let theme = &state.theme;
+    let text = cut(&theme.text(message), usize::from(width), Cut::End, theme.ellipsis());
+    Line::from(Span::styled(text, theme.strong()))
 }
 
 /// The hints of this context, in the order of the keymap. Where there is no room for all, how to get help and how to leave come first.

@@ -274,6 +274,22 @@ fn the_help_lists_every_key() {
 }
 
 #[test]
+fn a_witness_is_asked_for_of_the_finding_that_is_looked_at() {
+    let mut session = sick(80, 24);
+    let asked = |effect: Option<Effect>| match effect {
+        Some(Effect::Witness { fingerprint, .. }) => fingerprint.split(':').next().unwrap_or_default().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(session.keys("W")), "deadlock");
+    assert_eq!(asked(session.keys("down W")), "blocked-worker");
+    assert_eq!(asked(session.keys("enter W")), "blocked-worker");
+    assert_eq!(session.keys("t W"), None);
+    assert!(session.screen().contains("Select or open a finding, then press W."), "{}", session.screen());
+    session.keys("f");
+    assert!(!session.screen().contains("then press W"), "it stays until the next key");
+}
+
+#[test]
 fn keys_may_come_faster_than_frames() {
     let mut session = sick(80, 24);
     session.draw();

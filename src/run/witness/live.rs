@@ -1,0 +1,116 @@
+//! Records a running service until a finding fires.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::cli::{Common, WitnessArgs};
+use crate::config::Config;
+use crate::detect::finding::Finding;
+use crate::feed::recording::Speed;
+use crate::fleet::{Fleet, Member, Step};
+use crate::run::exit::{FINDINGS, INCONCLUSIVE, UsageError};
+use crate::run::notes::{note, note_connection};
+use crate::run::signals::stop_signal;
+use crate::run::targets::{self, Opened};
+use crate::run::watch::Watch;
+use crate::witness::Selector;
+use crate::words;
+
+/// Updates that are recorded after the finding fired, so that the recording shows that it stays.
+const AFTER: u64 = 3;
+
+/// A recording in which a finding has fired.
+pub(super) struct Fired {
+    pub(super) recording: PathBuf,
+    pub(super) finding: Selector,
+    /// Whether nobody but us needs the recording.
+    pub(super) is_scratch: bool,
+}
+
+/// Records until the finding fires. Returns the exit code if it does not.
+///
+/// # Errors
+/// The recording cannot be written.
+pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common) -> anyhow::Result<Result<Fired, u8>> {
+    let is_scratch = common.record.is_none();
+    let path = common.record.clone().unwrap_or_else(|| scratch(args));
+    let common = Common { record: Some(path.clone()), ..common.clone() };
+    let Opened { mut watch, recording, .. } = targets::open(config, &common, Speed::Max).map_err(UsageError::from)?;
+    note(&format!("Recording {} until {} fires, for {} at most.", args.from, args.finding, limit(args)));
+    let fired = wait(&mut watch, args).await?;
+    let has_answered = watch.fleet().members().any(|member| member.diagnosis().updates() > 0);
+    drop(watch);
+    targets::close(recording).await?.context("The recording was never begun.")?;
+    if let Some(fingerprint) = fired {
+        let finding = Selector::of_fingerprint(&fingerprint);
+        return Ok(Ok(Fired { recording: path, finding, is_scratch }));
+    }
+    if is_scratch {
+        // What does not show the finding is of no use.
+        let _ = std::fs::remove_file(&path);
+    }
+    note(&if has_answered {
+        format!("{} did not fire within {}.", args.finding, limit(args))
+    } else {
+        format!("{} sent no update within {}.", args.from, limit(args))
+    });
+    Ok(Err(if has_answered { FINDINGS } else { INCONCLUSIVE }))
+}
+
+fn limit(args: &WitnessArgs) -> String {
+    words::limit(args.duration)
+}
+
+/// A file beside the witness: what is recorded is as confidential as that.
+fn scratch(args: &WitnessArgs) -> PathBuf {
+    let mut name = args.output.clone().into_os_string();
+    name.push(".recording");
+    name.into()
+}
+
+/// Waits until the finding has fired, and a little longer; returns its fingerprint, or nothing if the time is up.
+async fn wait(watch: &mut Watch, args: &WitnessArgs) -> anyhow::Result<Option<String>> {
+    let mut stop = std::pin::pin!(stop_signal());
+    let mut time_is_up = std::pin::pin!(tokio::time::sleep(args.duration));
+    let mut fired: Option<(String, u64)> = None;
+    let mut has_begun = false;
+    loop {
+        tokio::select! {
+            signal = &mut stop => { signal?; break }
+            () = &mut time_is_up => break,
+            step = watch.next() => match step {
+                Some(step) => {
+                    note_connection(&step, watch.fleet());
+                    let updates = updates(watch.fleet());
+                    if updates > 0 && !std::mem::replace(&mut has_begun, true) {
+                        time_is_up.set(tokio::time::sleep(args.duration));
+                    }
+                    fired = fired.or_else(|| Some((matching(&step, watch.fleet(), &args.finding)?, updates)));
+                    if fired.as_ref().is_some_and(|(_, then)| updates >= then + AFTER) {
+                        break;
+                    }
+                }
+                None => break,
+            }
+        }
+    }
+    Ok(fired.map(|(fingerprint, _)| fingerprint))
+}
+
+fn updates(fleet: &Fleet) -> u64 {
+    fleet.members().map(|member| member.diagnosis().updates()).sum()
+}
+
+/// The fingerprint of the first finding that is meant and shown after a step.
+fn matching(step: &Step, fleet: &Fleet, finding: &Selector) -> Option<String> {
+    let Step::Arrived { target, .. } = step else { return None };
+    let member: &Member = fleet.member(*target)?;
+    let shown = member.diagnosis().engine().findings().filter(|it| it.is_shown());
+    let places = |it: &Finding| {
+        let related = it.symptom.related.iter().map(|related| related.location.clone());
+        std::iter::once(it.symptom.subject.location.clone()).chain(related).collect::<Vec<_>>()
+    };
+    let mut meant = shown.filter(|it| finding.matches(&it.fingerprint, places(it).iter().map(String::as_str)));
+    meant.next().map(|it| it.fingerprint.clone())
+}

@@ -1,0 +1,109 @@
+//! Stand-ins for places: files of the service become `src/a.rs`, those of published libraries stay what they are.
+
+use console_api::Location as WireLocation;
+
+use super::stand_ins::StandIns;
+use crate::model::location::Location;
+use crate::paths;
+
+/// Stand-ins for files and modules.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    files: StandIns,
+    libraries: StandIns,
+    modules: StandIns,
+}
+
+impl Places {
+    /// Replaces what a place says about its author; line and column stay.
+    pub(super) fn redact(&mut self, location: &mut WireLocation) {
+        if let Some(file) = &mut location.file {
+            *file = self.file(file);
+            location.module_path = None;
+        } else if let Some(module) = &mut location.module_path {
+            *module = self.module(module);
+        }
+    }
+
+    /// The stand-in for a file.
+    pub(super) fn file(&mut self, file: &str) -> String {
+        let short = paths::short(file).into_owned();
+        if short.is_empty() || is_published(&short) {
+            return short;
+        }
+        let extension = short.rsplit_once('.').map(|(_, it)| it).filter(|it| it.len() <= 4 && is_plain(it));
+        let extension = extension.map_or(String::new(), |it| format!(".{it}"));
+        if !Location::parse(&short).is_library() {
+            return self.files.of(&short, |letters| format!("src/{letters}{extension}"));
+        }
+        // It stays a library, and nobody learns whose.
+        let package = short.split('/').next().unwrap_or_default();
+        let package = self.libraries.of(package, |letters| format!("library-{letters}"));
+        self.files.of(&short, |letters| format!("{package}-0.0.0/src/{letters}{extension}"))
+    }
+
+    /// The stand-in for the path of a module.
+    pub(super) fn module(&mut self, module: &str) -> String {
+        if module.is_empty() || is_of_tokio(module) {
+            module.to_owned()
+        } else {
+            self.modules.of(module, |letters| format!("module_{letters}"))
+        }
+    }
+
+    /// The stand-in of a place that a finding has named.
+    pub(super) fn place(&self, place: &str) -> String {
+        let file = Location::parse(place).file().to_owned();
+        let known = self.files.get(&file).or_else(|| self.modules.get(&file));
+        known.map_or_else(|| place.to_owned(), |stand_in| place.replacen(&file, stand_in, 1))
+    }
+}
+
+/// Whether a file belongs to the standard library or to a crate from a registry: those from git have a hash as their version.
+fn is_published(short: &str) -> bool {
+    let of_registry = Location::parse(short).package().is_some_and(|package| package.version.contains('.'));
+    of_registry || ["library/std/", "library/core/", "library/alloc/"].iter().any(|it| short.starts_with(it))
+}
+
+/// Whether a module, or the target of a span, is Tokio's or that of its instrumentation.
+pub(super) fn is_of_tokio(module: &str) -> bool {
+    let krate = module.split("::").next().unwrap_or_default();
+    matches!(krate, "tokio" | "runtime" | "tokio_canary_channels" | "console_subscriber")
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|it| it.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_files_get_stand_ins_and_libraries_stay_what_they_are() {
+        let mut places = Places::default();
+        for (file, shown) in [
+            ("src/bank.rs", "src/a.rs"),
+            ("/home/me/acme/src/main.rs", "src/b.rs"),
+            ("examples/../src/bank.rs", "src/a.rs"),
+            (
+                "/home/me/.cargo/registry/src/index.crates.io-1949/axum-0.8.9/src/serve/mod.rs",
+                "axum-0.8.9/src/serve/mod.rs",
+            ),
+            ("/rustc/59807616e/library/std/src/thread.rs", "library/std/src/thread.rs"),
+            ("/home/me/.cargo/git/checkouts/acme-0123456789abcdef/9f3c1aa/src/lib.rs", "library-a-0.0.0/src/c.rs"),
+            ("", ""),
+        ] {
+            let stand_in = places.file(file);
+            assert_eq!(stand_in, shown, "{file}");
+            assert!(!stand_in.contains("me/") && !stand_in.contains("acme"), "{stand_in}");
+            let (before, after) = (Location::parse(&paths::short(file)), Location::parse(&stand_in));
+            assert_eq!(before.is_library(), after.is_library(), "{file}");
+        }
+        assert_eq!(places.place("src/bank.rs:41:9"), "src/a.rs:41:9");
+        assert_eq!(places.place("axum-0.8.9/src/serve/mod.rs:389:5"), "axum-0.8.9/src/serve/mod.rs:389:5");
+        assert_eq!(places.place(""), "");
+        let again = places.file("src/a.rs");
+        assert_ne!(again, "src/a.rs", "what looks like a stand-in is a name like any other");
+    }
+}
