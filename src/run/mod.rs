@@ -1,6 +1,6 @@
 //! Wires feeds to front ends, shuts both down, and turns what it comes to into an exit code.
 //!
-//! [`watch`] is the one loop; [`headless`], [`interactive`] and [`record`] consume what it yields.
+//! `watch` is the one loop; `headless`, `interactive` and `record` consume what it yields.
 
 mod configuration;
 mod exit;

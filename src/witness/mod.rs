@@ -1,7 +1,7 @@
 //! Witnesses: recordings that were cut down to what one finding needs, to show it anywhere.
 //!
 //! The detectors are deterministic, so leaving something out and playing the rest says whether it was needed. [`survey`] finds out what a
-//! recording shows, [`cut`] leaves out what one finding of it does not need, [`redact`] replaces names, and a [`Statement`] in the file says
+//! recording shows, [`cut()`] leaves out what one finding of it does not need, [`redact`] replaces names, and a [`Statement`] in the file says
 //! what has to show again.
 
 mod cut;
