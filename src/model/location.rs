@@ -114,7 +114,7 @@ mod tests {
                 Some("mini-redis"),
             ),
             ("service-2/src/main.rs:1:1", "service-2/src/main.rs", "service-2/src/main.rs:1", None),
-            ("C:/work/main.rs:3:1", "C:/work/main.rs", "C:/work/main.rs:3", None),
+            ("C:/code/main.rs:3:1", "C:/code/main.rs", "C:/code/main.rs:3", None),
         ] {
             let location = Location::parse(text);
             assert_eq!((location.file(), location.without_column()), (file, without_column), "{text}");

@@ -138,7 +138,7 @@ pub(super) fn built_in(home: &str) -> Vec<Arrived> {
     let created_at = Some(at(0).into());
     let task = tasks::Task {
         id: Some(Id { id: 1 }),
-        location: place(format!("{home}/work/bank/src/main.rs")),
+        location: place(format!("{home}/code/bank/src/main.rs")),
         ..Default::default()
     };
     let resource = resources::Resource { id: Some(Id { id: 2 }), location: place(mutex()), ..Default::default() };
