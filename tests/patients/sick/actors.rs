@@ -57,7 +57,7 @@ pub(super) const ILLNESSES: &[Illness] = &[
         about: "A task sends on a full channel while it holds the lock that the receiver needs.",
         finding: "held-across-await",
         severity: Severity::Warning,
-        also: &["full-channel"],
+        also: &["full-channel", "deadlock"],
         onset: Duration::from_secs(1),
         within: Duration::from_secs(20),
         under: EVERYWHERE,
