@@ -81,7 +81,7 @@ headless() { # name, address
     "$tool" watch --output ndjson --heartbeat 1s "$2" >"$folder/out" 2>"$folder/err" &
     local pid=$!
     started+=("$pid")
-    wait_for "$folder/err" connected
+    wait_for "$folder/err" Connected
     measure "$1" "$pid"
     kill "$pid"
     wait "$pid" || true
