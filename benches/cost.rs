@@ -13,19 +13,19 @@ use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use prost::Message;
-use prost::bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use tokio_canary::detect::engine::Engine;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Arrived, Diagnosis, Status};
 use tokio_canary::evidence::{Evidence, Memory};
+use tokio_canary::feed::lag::{LagMeter, News};
 use tokio_canary::feed::{FeedEvent, Update};
 use tokio_canary::fleet::{Fleet, TargetId};
 use tokio_canary::model::{DEFAULT_RETENTION, Model};
 use tokio_canary::tui::state::{Root, UiState};
 use tokio_canary::tui::theme::Theme;
+use tokio_canary::wire::Message;
 
 use synthetic::{Plan, Process};
 
@@ -60,7 +60,7 @@ impl Watched {
         let process = Process::new(plan);
         let (model, memory, engine) = (Model::default(), Memory::default(), Engine::new(Settings::default()));
         let mut watched = Self { process, model, memory, engine };
-        watched.model.apply(&watched.process.state(), None);
+        watched.model.apply(&Message::from(&watched.process.state()), None);
         for _ in 0..WARM_UP {
             watched.live();
             watched.scan();
@@ -70,12 +70,12 @@ impl Watched {
 
     /// One more update.
     fn live(&mut self) {
-        let update = self.process.step(INTERVAL);
-        self.apply(&update);
+        let message = Message::from(&self.process.step(INTERVAL));
+        self.apply(&message);
     }
 
-    fn apply(&mut self, update: &console_api::instrument::Update) {
-        let changes = self.model.apply(update, Some(Duration::ZERO));
+    fn apply(&mut self, message: &Message) {
+        let changes = self.model.apply(message, Some(Duration::ZERO));
         self.memory.observe(&self.model, &changes);
     }
 
@@ -85,25 +85,28 @@ impl Watched {
     }
 }
 
-/// Bytes to a message.
+/// What the feed does with a message on its arrival.
 #[divan::bench(args = CASES)]
-fn decode(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
+fn receive(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     let mut process = Process::new(Plan::new(tasks, changes));
-    let bytes = Bytes::from(process.step(INTERVAL).encode_to_vec());
-    bencher.counter(ItemsCount::new(changes)).bench_local(|| Update::decode(bytes.clone()).expect("an update"));
+    let bytes = Message::from(&process.step(INTERVAL)).bytes().clone();
+    bencher.counter(ItemsCount::new(changes)).with_inputs(LagMeter::default).bench_local_refs(|meter| {
+        let update = Update::decode(bytes.clone()).expect("an update");
+        (meter.observe(&update.message), News::of(&update.message))
+    });
 }
 
 /// The first message, with everything that lives in it, from bytes into an empty model.
 #[divan::bench(args = SIZES)]
 fn attach(bencher: Bencher<'_, '_>, tasks: usize) {
-    let bytes = Bytes::from(Process::new(Plan::new(tasks, 0)).state().encode_to_vec());
+    let bytes = Message::from(&Process::new(Plan::new(tasks, 0)).state()).bytes().clone();
     bencher.counter(ItemsCount::new(tasks)).with_inputs(Model::default).bench_local_refs(|model| {
         let update = Update::decode(bytes.clone()).expect("an update");
-        model.apply_with(&update.message, update.more_tasks.decoded(), None);
+        model.apply(&update.message, None);
     });
 }
 
-/// A message into the model, and away with it.
+/// A message from bytes into the model, and away with it.
 #[divan::bench(args = CASES)]
 fn apply(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     bench_apply(bencher, Plan::new(tasks, changes));
@@ -119,8 +122,8 @@ fn bench_apply(bencher: Bencher<'_, '_>, plan: Plan) {
     let watched = RefCell::new(Watched::new(plan));
     bencher
         .counter(ItemsCount::new(plan.changes))
-        .with_inputs(|| watched.borrow_mut().process.step(INTERVAL))
-        .bench_local_values(|update| watched.borrow_mut().apply(&update));
+        .with_inputs(|| Message::from(&watched.borrow_mut().process.step(INTERVAL)))
+        .bench_local_values(|message| watched.borrow_mut().apply(&message));
 }
 
 /// All detectors over the model, after each update: one at a time, for a second look at the same moment is skipped.

@@ -225,8 +225,8 @@ impl Diagnosis {
             }
             FeedEvent::Update(update) => {
                 self.updates += 1;
-                self.wire_bytes += u64::try_from(update.wire_bytes).unwrap_or(u64::MAX);
-                let changes = self.model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
+                self.wire_bytes += u64::try_from(update.wire_bytes()).unwrap_or(u64::MAX);
+                let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use console_api::{Id, instrument};
-use prost_types::Timestamp;
-
-use super::MoreTasks;
+use crate::wire::{Kind, Message};
 
 /// The first update that can tell: the first holds everything that lives, and the second may repeat it.
 const FIRST_TELLING_UPDATE: u32 = 3;
@@ -16,6 +13,9 @@ const MIN_NEWS: usize = 60;
 /// With fewer births, the youngest may be as old as the time between two updates without any lag.
 const MIN_BIRTHS: usize = 10;
 
+/// Whatever is born.
+const ALL: [Kind; 3] = [Kind::Task, Kind::Resource, Kind::AsyncOp];
+
 /// Measures, update by update, how long ago the newest birth was that a target has got round to report.
 ///
 /// A target hands on at most 127 spawns, creations and poll ops a turn (tokio's coop budget), so that under load its births are reported
@@ -23,8 +23,8 @@ const MIN_BIRTHS: usize = 10;
 #[derive(Debug, Default)]
 pub struct LagMeter {
     updates: u32,
-    previous_now: Option<i128>,
-    newest_birth: Option<i128>,
+    previous_now: Option<u64>,
+    newest_birth: Option<u64>,
 }
 
 /// What one update brings that a target's event buffer held back: new entities, and poll ops.
@@ -40,49 +40,35 @@ pub struct News {
 
 impl LagMeter {
     /// The lag in this update, or `None` if it does not bring enough to tell: no evidence of a lag, and none of its absence.
-    pub fn observe(&mut self, update: &instrument::Update) -> Option<Duration> {
-        self.observe_with(update, &MoreTasks::default())
-    }
-
-    /// Takes in one update of which some new tasks are apart from it.
-    pub fn observe_with(&mut self, update: &instrument::Update, more_tasks: &MoreTasks) -> Option<Duration> {
+    pub fn observe(&mut self, message: &Message) -> Option<Duration> {
         self.updates = self.updates.saturating_add(1);
-        let now = nanos(update.now.as_ref()?);
-        let since_last = self.previous_now.replace(now).map(|previous| now - previous);
-        let newest = births(update, more_tasks).max()?;
-        // Entities that are announced again are no news, however many they are.
+        let now = message.now()?;
+        let since_last = self.previous_now.replace(now).map(|previous| now.saturating_sub(previous));
+        let newest = ALL.iter().flat_map(|kind| message.created(*kind)).map(|(_, created)| created).max()?;
+        // Entities that are reported again are no news, however many they are.
         let is_news = self.newest_birth.is_none_or(|known| newest > known);
         self.newest_birth = self.newest_birth.max(Some(newest));
 
-        let news = News::of(update, more_tasks);
+        let news = News::of(message);
         if !is_news || self.updates < FIRST_TELLING_UPDATE || news.total() < MIN_NEWS {
             return None;
         }
-        let lag = (now - newest).max(0);
+        let lag = now.saturating_sub(newest);
         if news.births < MIN_BIRTHS && since_last.is_some_and(|interval| lag <= interval) {
             return None;
         }
-        u64::try_from(lag).ok().map(Duration::from_nanos)
+        Some(Duration::from_nanos(lag))
     }
 }
 
 impl News {
     /// Counts it.
     #[must_use]
-    pub fn of(update: &instrument::Update, more_tasks: &MoreTasks) -> Self {
-        let tasks = update.task_update.as_ref();
-        let resources = update.resource_update.as_ref();
-        let ops = update.async_op_update.as_ref();
+    pub fn of(message: &Message) -> Self {
         Self {
-            births: more_tasks.ids().count()
-                + tasks.map_or(0, |it| it.new_tasks.len())
-                + resources.map_or(0, |it| it.new_resources.len())
-                + ops.map_or(0, |it| it.new_async_ops.len()),
-            poll_ops: resources.map_or(0, |it| it.new_poll_ops.len()),
-            dropped: tasks
-                .map_or(0, |it| it.dropped_events)
-                .saturating_add(resources.map_or(0, |it| it.dropped_events))
-                .saturating_add(ops.map_or(0, |it| it.dropped_events)),
+            births: ALL.iter().map(|kind| message.introduced(*kind)).sum(),
+            poll_ops: message.poll_ops().count(),
+            dropped: message.dropped().total(),
         }
     }
 
@@ -93,34 +79,11 @@ impl News {
     }
 }
 
-/// When each new entity was created, in nanoseconds of the target's clock.
-fn births(update: &instrument::Update, more_tasks: &MoreTasks) -> impl Iterator<Item = i128> {
-    let tasks = update.task_update.iter().flat_map(|it| {
-        let new = it.new_tasks.iter().map(|new| id(new.id.as_ref())).chain(more_tasks.ids());
-        new.filter_map(|new| it.stats_update.get(&new?)?.created_at.as_ref())
-    });
-    let resources = update.resource_update.iter().flat_map(|it| {
-        it.new_resources.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
-    });
-    let ops = update.async_op_update.iter().flat_map(|it| {
-        it.new_async_ops.iter().filter_map(|new| it.stats_update.get(&id(new.id.as_ref())?)?.created_at.as_ref())
-    });
-    tasks.chain(resources).chain(ops).map(nanos)
-}
-
-fn id(id: Option<&Id>) -> Option<u64> {
-    id.map(|id| id.id)
-}
-
-/// Nanoseconds since the epoch; wide enough for every value that the wire can carry.
-pub(super) fn nanos(at: &Timestamp) -> i128 {
-    i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos)
-}
-
 #[cfg(test)]
 mod tests {
-    use console_api::{resources, tasks};
+    use console_api::{Id, instrument, resources, tasks};
     use proptest::prelude::*;
+    use prost_types::Timestamp;
 
     use super::*;
 
@@ -130,7 +93,11 @@ mod tests {
     }
 
     /// An update at `now` with tasks born at the given times, and poll ops; times in milliseconds.
-    fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> instrument::Update {
+    fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> Message {
+        Message::from(&decoded(now, born, poll_ops))
+    }
+
+    fn decoded(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> instrument::Update {
         let mut task_update = tasks::TaskUpdate::default();
         for (n, born) in born.into_iter().enumerate() {
             let id = u64::try_from(now).unwrap() * 1000 + n as u64;
@@ -203,12 +170,12 @@ mod tests {
         fn no_timestamp_panics(times in prop::collection::vec((any::<i64>(), any::<i32>(), any::<i64>(), any::<i32>()), 1..6)) {
             let mut meter = warm();
             for (seconds, nanos, birth_seconds, birth_nanos) in times {
-                let mut update = update(3_000, 2_000..2_100, 0);
+                let mut update = decoded(3_000, 2_000..2_100, 0);
                 update.now = Some(Timestamp { seconds, nanos });
                 for stats in update.task_update.iter_mut().flat_map(|it| it.stats_update.values_mut()) {
                     stats.created_at = Some(Timestamp { seconds: birth_seconds, nanos: birth_nanos });
                 }
-                let _ = meter.observe(&update);
+                let _ = meter.observe(&Message::from(&update));
             }
         }
     }

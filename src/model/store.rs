@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use slotmap::SlotMap;
 
 use super::entity::async_op::AsyncOp;
-use super::entity::details::Details;
+use super::entity::details::{Details, RecentDetails};
 use super::entity::resource::Resource;
 use super::entity::site::{Site, SiteId};
 use super::entity::task::Task;
@@ -39,7 +39,7 @@ pub struct Model {
     pub(in crate::model) strings: Interner,
     pub(in crate::model) clock: Clock,
     pub(in crate::model) quality: Quality,
-    pub(in crate::model) details: FxHashMap<TaskKey, Details>,
+    pub(in crate::model) details: RecentDetails,
     /// Async tasks inside a poll.
     pub(in crate::model) running: FxHashSet<TaskKey>,
     /// Async tasks woken and not yet polled.
@@ -107,7 +107,7 @@ impl Model {
             strings: Interner::default(),
             clock: Clock::default(),
             quality: Quality::default(),
-            details: FxHashMap::default(),
+            details: RecentDetails::default(),
             running: FxHashSet::default(),
             woken: FxHashSet::default(),
             unwakeable: FxHashSet::default(),
@@ -276,7 +276,7 @@ impl Model {
 
     /// Histograms of a task whose details stream is open.
     pub fn details(&self, key: TaskKey) -> Option<&Details> {
-        self.details.get(&key)
+        self.details.get(key)
     }
 
     /// Says that a new connection to the target begins: its first update decides whether it is still the same process.

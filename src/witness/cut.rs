@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ddmin::{Outcome, minimize};
 use super::filter::{only, without_details, without_poll_ops, without_unused_metadata};
-use super::inventory::{Entity, Inventory, Keep, updates};
+use super::inventory::{Entity, Inventory, Keep, messages};
 use super::lab::{Budget, Lab};
 use super::sighting::Sighting;
 use super::window::{entered_at, thinned};
@@ -142,7 +142,7 @@ impl Cutter<'_> {
     /// Puts updates together that came faster than the finding needs.
     fn thin_out(&mut self, mut events: Vec<Arrived>) -> Vec<Arrived> {
         for every in [32, 16, 8, 4, 2] {
-            if updates(&events).count() < MANY_UPDATES.max(every) {
+            if messages(&events).count() < MANY_UPDATES.max(every) {
                 continue;
             }
             let candidate = thinned(&events, every);
@@ -218,5 +218,5 @@ fn extent(events: &[Arrived]) -> Extent {
 
 fn extent_in_time(events: &[Arrived]) -> Extent {
     let span = events.first().zip(events.last()).and_then(|(first, last)| last.at.duration_since(first.at).ok());
-    Extent { updates: updates(events).count(), span: span.unwrap_or_default(), ..Extent::default() }
+    Extent { updates: messages(events).count(), span: span.unwrap_or_default(), ..Extent::default() }
 }

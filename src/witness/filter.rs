@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use console_api::instrument::Update;
 use console_api::{Field, Id, MetaId, async_ops, register_metadata, resources, tasks};
 
-use super::inventory::{Keep, updates};
+use super::inventory::{Keep, messages};
 use crate::diagnosis::Arrived;
 use crate::feed::{self, FeedEvent};
 
@@ -13,7 +13,7 @@ use crate::feed::{self, FeedEvent};
 pub(super) fn only<'a>(events: &'a [Arrived], keep: &'a Keep) -> impl Iterator<Item = Arrived> + 'a {
     events.iter().filter_map(|arrived| {
         let event = match &arrived.event {
-            FeedEvent::Update(update) => event(update_of(&update.message, keep)),
+            FeedEvent::Update(update) => event(update_of(&update.message.decoded(), keep)),
             FeedEvent::Details(details) => {
                 let is_kept = details.task_id.is_some_and(|id| keep.tasks.contains(&id.id));
                 is_kept.then(|| FeedEvent::Details(details.clone()))?
@@ -95,7 +95,7 @@ pub(super) fn without_poll_ops(events: &[Arrived]) -> Vec<Arrived> {
 /// The events without metadata that nothing refers to.
 pub(super) fn without_unused_metadata(events: &[Arrived]) -> Vec<Arrived> {
     let mut used = BTreeSet::new();
-    updates(events).for_each(|update| note_metadata(update, &mut |id| used.extend(id.map(|id| id.id))));
+    messages(events).for_each(|message| note_metadata(&message.decoded(), &mut |id| used.extend(id.map(|id| id.id))));
     each_update(events, |update| {
         if let Some(register_metadata) = &mut update.new_metadata {
             let is_used = |it: &register_metadata::NewMetadata| it.id.is_some_and(|id| used.contains(&id.id));
@@ -109,7 +109,9 @@ pub(super) fn each_update(events: &[Arrived], mut change: impl FnMut(&mut Update
     let mut events = events.to_vec();
     for arrived in &mut events {
         if let FeedEvent::Update(update) = &mut arrived.event {
-            change(&mut update.message);
+            let mut message = update.message.decoded();
+            change(&mut message);
+            **update = message.into();
         }
     }
     events

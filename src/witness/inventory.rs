@@ -9,6 +9,7 @@ use console_api::{Field, Location, async_ops, resources, tasks};
 use crate::diagnosis::Arrived;
 use crate::feed::FeedEvent;
 use crate::model::text;
+use crate::wire::Message;
 
 /// Resources are parts of one another in this many steps at most; a hostile feed may claim a circle.
 const DEEPEST: usize = 8;
@@ -57,8 +58,8 @@ pub(super) struct Keep {
 impl Inventory {
     pub(super) fn of(events: &[Arrived]) -> Self {
         let mut inventory = Self::default();
-        for update in updates(events) {
-            inventory.add(update);
+        for update in messages(events).map(Message::decoded) {
+            inventory.add(&update);
         }
         inventory
     }
@@ -162,7 +163,7 @@ impl Inventory {
 }
 
 /// The updates among some events.
-pub(super) fn updates(events: &[Arrived]) -> impl Iterator<Item = &Update> {
+pub(super) fn messages(events: &[Arrived]) -> impl Iterator<Item = &Message> {
     events.iter().filter_map(|arrived| match &arrived.event {
         FeedEvent::Update(update) => Some(&update.message),
         _ => None,

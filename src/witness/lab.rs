@@ -9,6 +9,7 @@ use crate::detect::severity::Severity;
 use crate::diagnosis::{Arrived, Diagnosis};
 use crate::feed::FeedEvent;
 use crate::feed::recording::Playback;
+use crate::wire::Kind;
 
 /// What an event costs besides what is in it, in the unit of [`Budget`]: the detectors look at everything after it.
 const EVENT: u64 = 20;
@@ -79,10 +80,7 @@ impl<'a> Lab<'a> {
 fn weight(event: &Arrived) -> u64 {
     let FeedEvent::Update(update) = &event.event else { return EVENT };
     let message = &update.message;
-    let tasks = message.task_update.as_ref().map_or(0, |it| it.new_tasks.len() + it.stats_update.len());
-    let polls = |it: &console_api::resources::ResourceUpdate| it.new_poll_ops.len();
-    let resources = message.resource_update.as_ref();
-    let resources = resources.map_or(0, |it| it.new_resources.len() + it.stats_update.len() + polls(it));
-    let ops = message.async_op_update.as_ref().map_or(0, |it| it.new_async_ops.len() + it.stats_update.len());
-    EVENT + u64::try_from(tasks + resources + ops).unwrap_or(u64::MAX)
+    let of = |kind| message.introduced(kind) + message.raw_stats(kind).count();
+    let entities = of(Kind::Task) + of(Kind::Resource) + of(Kind::AsyncOp) + message.poll_ops().count();
+    EVENT + u64::try_from(entities).unwrap_or(u64::MAX)
 }

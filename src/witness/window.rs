@@ -15,7 +15,7 @@ pub(super) fn entered_at(events: &[Arrived], from: usize) -> Vec<Arrived> {
     for arrived in before {
         match &arrived.event {
             FeedEvent::Update(update) => {
-                mirror.apply(update.message.clone());
+                mirror.apply(&update.message);
                 last = Some(arrived.at);
             }
             FeedEvent::Status(Status::Live) => mirror.reconnect(),
@@ -24,7 +24,7 @@ pub(super) fn entered_at(events: &[Arrived], from: usize) -> Vec<Arrived> {
         }
     }
     mirror.expire();
-    let state = last.map(|at| Arrived { at, event: event(mirror.render()) });
+    let state = last.map(|at| Arrived { at, event: FeedEvent::Update(Box::new(mirror.render().into())) });
     state.into_iter().chain(paused).chain(after.iter().cloned()).collect()
 }
 
@@ -43,8 +43,8 @@ pub(super) fn thinned(events: &[Arrived], every: usize) -> Vec<Arrived> {
             continue;
         };
         let message = match open.take() {
-            Some((_, before)) => merged(before, &update.message),
-            None => update.message.clone(),
+            Some((_, before)) => merged(before, &update.message.decoded()),
+            None => update.message.decoded(),
         };
         open = Some((arrived.clone(), message));
         count += 1;

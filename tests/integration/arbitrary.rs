@@ -358,7 +358,7 @@ fn queue_tells(numbers: Vec<[u64; NUMBERS.len()]>) -> Vec<FeedEvent> {
 }
 
 fn tell(one: &mut One, message: instrument::Update) {
-    play(one, vec![FeedEvent::Update(Box::new(Update { message, ..Update::default() }))]);
+    play(one, vec![FeedEvent::Update(Box::new(message.into()))]);
 }
 
 proptest! {

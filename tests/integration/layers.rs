@@ -46,13 +46,18 @@ const WIRE_AND_TERMINAL: &[&str] = &["console_api", "prost", "prost_types", "ton
 const LAYERS: &[Layer] = &[
     Layer { name: "paths", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer {
+        name: "wire",
+        modules: Modules::Only(&["paths"]),
+        crates: Crates::Only(&["console_api", "prost", "prost_types", "thiserror"]),
+    },
+    Layer {
         name: "feed",
-        modules: Modules::Only(&["paths", "words"]),
+        modules: Modules::Only(&["paths", "wire", "words"]),
         crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]),
     },
     Layer {
         name: "model",
-        modules: Modules::Only(&["paths"]),
+        modules: Modules::Only(&["paths", "wire"]),
         crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
     },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
@@ -71,7 +76,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "fleet", modules: Modules::Only(&["detect", "diagnosis"]), crates: Crates::Only(&[]) },
     Layer {
         name: "witness",
-        modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths"]),
+        modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths", "wire"]),
         crates: Crates::Only(&["console_api"]),
     },
     Layer {

@@ -70,9 +70,9 @@ fn events(path: &Path) -> Vec<Arrived> {
     Events::open(path).unwrap().collect()
 }
 
-fn updates(events: &[Arrived]) -> impl Iterator<Item = &Message> {
+fn updates(events: &[Arrived]) -> impl Iterator<Item = Message> {
     events.iter().filter_map(|arrived| match &arrived.event {
-        FeedEvent::Update(update) => Some(&update.message),
+        FeedEvent::Update(update) => Some(update.message.decoded()),
         _ => None,
     })
 }
@@ -154,7 +154,7 @@ fn a_witness_without_its_finding_is_found_out() {
     let mut left = events(&whole);
     for arrived in &mut left {
         if let FeedEvent::Update(update) = &mut arrived.event {
-            update.message.async_op_update = None;
+            **update = Message { async_op_update: None, ..update.message.decoded() }.into();
         }
     }
     let note = Note::read(&whole, "tokio-canary.witness").unwrap().unwrap();
@@ -221,7 +221,9 @@ fn planted(desk: &Desk, recording: &str) -> PathBuf {
     events.insert(0, Arrived { at: events[0].at, event: FeedEvent::Status(lost) });
     for arrived in &mut events {
         if let FeedEvent::Update(update) = &mut arrived.event {
-            plant(&mut update.message);
+            let mut message = update.message.decoded();
+            plant(&mut message);
+            **update = message.into();
         }
     }
     let path = desk.file(&format!("{recording}-planted.mcap"));

@@ -58,7 +58,7 @@ pub(crate) fn warnings(recording: &Path) -> io::Result<BTreeSet<Warning>> {
         let mut given = BTreeSet::new();
         while let Some(arrived) = feed.events.recv().await {
             if let FeedEvent::Update(update) = arrived.event {
-                model.apply_with(&update.message, update.more_tasks.decoded(), update.lag);
+                model.apply(&update.message, update.lag);
                 warn(&model, &mut given);
             }
         }

@@ -3,10 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use prost_types::Timestamp;
 use tokio::time::Instant;
-
-use crate::feed::lag::nanos;
 
 /// Intervals that are remembered: enough for a median that a stopped process or a burst after it does not move.
 const REMEMBERED: usize = 9;
@@ -24,22 +21,22 @@ const REPEAT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Cadence {
     updates: u32,
-    last: Option<i128>,
+    last: Option<u64>,
     /// Nanoseconds between successive updates, by the target's clock.
     intervals: VecDeque<u64>,
 }
 
 impl Cadence {
-    /// Takes the `now` of the next update.
-    pub(super) fn observe(&mut self, now: Option<&Timestamp>) {
-        let Some(now) = now.map(nanos) else { return };
+    /// Takes the `now` of the next update, in nanoseconds.
+    pub(super) fn observe(&mut self, now: Option<u64>) {
+        let Some(now) = now else { return };
         self.updates = self.updates.saturating_add(1);
         let last = self.last.replace(now);
         // The first update came at our call, not at a tick of the target.
         if self.updates <= 2 {
             return;
         }
-        if let Some(Ok(interval)) = last.map(|last| u64::try_from(now - last)) {
+        if let Some(interval) = last.and_then(|last| now.checked_sub(last)) {
             if self.intervals.len() == REMEMBERED {
                 self.intervals.pop_front();
             }
@@ -100,11 +97,10 @@ impl Silence {
 mod tests {
     use super::*;
 
-    fn learned(millis: &[i64]) -> Option<Duration> {
+    fn learned(millis: &[u64]) -> Option<Duration> {
         let mut cadence = Cadence::default();
         for at in millis {
-            let nanos = i32::try_from(at.rem_euclid(1000) * 1_000_000).unwrap();
-            cadence.observe(Some(&Timestamp { seconds: at.div_euclid(1000), nanos }));
+            cadence.observe(Some(at * 1_000_000));
         }
         cadence.interval()
     }

@@ -12,9 +12,10 @@ mod session;
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::feed::endpoint::Address;
+use crate::feed::queue::Queue;
 use crate::feed::{Feed, Wanted};
 
 use self::outbox::Outbox;
@@ -56,14 +57,14 @@ impl Default for Options {
 /// Outside of a Tokio runtime.
 #[must_use]
 pub fn open(address: Address, options: Options) -> Feed {
-    let (sender, events) = mpsc::channel(options.buffer.max(1));
+    let (queue, events) = Queue::new(options.buffer.max(1));
     let (wanted, wanted_receiver) = watch::channel(Wanted::new());
     tokio::spawn(async move {
-        let closed = sender.clone();
-        let session = Session::new(address, options, Outbox::new(sender), wanted_receiver);
+        let closed = queue.closed();
+        let session = Session::new(address, options, Outbox::new(queue), wanted_receiver);
         // Everything the session does is inside its future, or in tasks that end when it is dropped.
         tokio::select! {
-            () = closed.closed() => {}
+            () = closed => {}
             () = session.run() => {}
         }
     });

@@ -126,14 +126,14 @@ impl Session {
     }
 
     async fn forward(&mut self, connection: &mut Connection, mut update: Update) {
-        update.lag = connection.lag.observe_with(&update.message, &update.more_tasks);
-        connection.cadence.observe(update.message.now.as_ref());
+        update.lag = connection.lag.observe(&update.message);
+        connection.cadence.observe(update.message.now());
         if let Some(pump) = &connection.pump {
             pump.observe(Observation {
                 at: Instant::now(),
                 nth: connection.cadence.updates(),
                 interval: connection.cadence.interval(),
-                news: News::of(&update.message, &update.more_tasks),
+                news: News::of(&update.message),
                 lag: update.lag,
             });
         }

@@ -6,19 +6,23 @@ use std::io::{Read, Seek};
 use mcap::parse_record;
 use mcap::records::{Record, op};
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
+use prost::bytes::Bytes;
 
 use super::messages::Topic;
 use super::records::{Damage, HEAD_BYTES, Head, RECORD_LIMIT, Records, broken, explain};
 
-/// No chunk of real updates shrinks to less than this part of itself: one that claims to is built to fill the memory.
-const MOST_SHRINKING: u64 = 4096;
+/// A chunk of so many bytes is unpacked whatever it shrank to.
+const HARMLESS: u64 = 16 * 1024 * 1024;
+/// No larger chunk of real updates shrinks to less than this part of itself, and the recorder writes none that does: one that claims to is
+/// built to fill the memory.
+pub(super) const MOST_SHRINKING: u64 = 512;
 
 /// One message as it is in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Raw {
     pub(super) topic: Topic,
     pub(super) log_time: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
 }
 
 /// An MCAP file that is read.
@@ -177,7 +181,7 @@ impl Catalog {
                 Some(None) => {}
                 Some(Some(Topic::State)) if !states => {}
                 Some(Some(topic)) => {
-                    let (topic, log_time, bytes) = (*topic, header.log_time, data.into_owned());
+                    let (topic, log_time, bytes) = (*topic, header.log_time, Bytes::from(data.into_owned()));
                     return Ok(Some(Raw { topic, log_time, bytes }));
                 }
             },
@@ -215,7 +219,7 @@ fn check_chunk(head: Head, body: &[u8]) -> Result<(), Damage> {
     if header.compression != "zstd" {
         return Err(broken(head.at, &format!("a chunk is compressed by {:?}, not by zstd", header.compression)));
     }
-    let most = (data.len() as u64).saturating_mul(MOST_SHRINKING).min(RECORD_LIMIT as u64);
+    let most = (data.len() as u64).saturating_mul(MOST_SHRINKING).max(HARMLESS).min(RECORD_LIMIT as u64);
     if header.uncompressed_size > most {
         return Err(broken(head.at, &format!("a chunk claims to hold {} bytes", header.uncompressed_size)));
     }

@@ -5,12 +5,11 @@ use std::io::BufReader;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::feed::{Arrived, Ended, FeedEvent, Update};
+use crate::feed::{Arrived, Ended, FeedEvent};
 
 use super::chunks::Chunks;
 use super::messages::{Content, Topic, arrival, log_time};
 use super::records::Damage;
-use super::weight::is_plausible_update;
 use super::{OpenError, PROFILE};
 
 /// A recording that is being read. It yields what was recorded and, at last, how the recording ended.
@@ -44,7 +43,7 @@ impl Events {
         let empty = |reason: String| OpenError::Empty { path: path.to_owned(), reason };
         let first = source.next(false).map_err(|damage| open_error(path, damage))?;
         let first = first.ok_or_else(|| empty("it has no messages".to_owned()))?;
-        match Content::decode(first.topic, &first.bytes) {
+        match Content::decode(first.topic, first.bytes) {
             Ok(Content::Header(header)) => {
                 tracing::debug!(target_name = header.target, version = header.tool_version, "opened a recording");
                 let begun = first.log_time;
@@ -90,16 +89,11 @@ impl Events {
             }
             self.at_state = false;
             let broken = |reason: String| Damage::Broken { at: self.source.chunk_at(), reason };
-            if matches!(raw.topic, Topic::Update | Topic::State) && !is_plausible_update(&raw.bytes) {
-                return Err(broken("it contains too many updates that are nearly empty".to_owned()));
-            }
-            let content = Content::decode(raw.topic, &raw.bytes)
+            let content = Content::decode(raw.topic, raw.bytes)
                 .map_err(|error| broken(format!("a message cannot be decoded: {error}")))?;
             let event = match content {
                 Content::Header(_) => continue,
-                Content::Update { message, wire_bytes } | Content::State { message, wire_bytes } => {
-                    FeedEvent::Update(Box::new(Update { message: *message, wire_bytes, ..Update::default() }))
-                }
+                Content::Update(message) | Content::State(message) => FeedEvent::Update(Box::new(message.into())),
                 Content::Details(details) => FeedEvent::Details(details),
                 Content::Status(status) => FeedEvent::Status(status),
                 Content::Paused(paused) => FeedEvent::Paused(paused),

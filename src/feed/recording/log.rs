@@ -6,15 +6,17 @@ use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use console_api::instrument::Update;
 use mcap::records::{MessageHeader, Metadata};
 use mcap::{Compression, McapError, McapResult, WriteOptions};
-use prost::Message;
+use prost::Message as _;
+use prost::bytes::Bytes;
 
-use super::messages::{End, Header, Topic, log_time, publish_time, timestamp};
+use super::density::is_playable;
+use super::messages::{End, Header, Topic, log_time, timestamp};
 use super::mirror::Mirror;
 use super::note::Note;
-use super::{MESSAGE_LIMIT, PROFILE, canonical, places};
+use super::{MESSAGE_LIMIT, PROFILE};
+use crate::wire::Message;
 
 /// A chunk is closed this long after its first message, so that a crash loses less than 5 s with the time it takes to write one.
 pub(super) const CHUNK_SPAN: Duration = Duration::from_secs(4);
@@ -29,6 +31,11 @@ const STATE_EVERY: Duration = Duration::from_secs(30);
 pub(super) trait Output: Write + Seek + Send {}
 
 impl<T: Write + Seek + Send> Output for T {}
+
+/// An update that no player would accept, and its size in bytes.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("an update of {0} bytes repeats itself too much")]
+pub(super) struct TooDense(pub(super) usize);
 
 /// For whom a recording is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +148,7 @@ impl Log {
     }
 
     /// Writes one message, and the full state after it if that is due.
-    pub(super) fn record(&mut self, topic: Topic, log_time: u64, bytes: &[u8], is_live: bool) -> McapResult<()> {
+    pub(super) fn record(&mut self, topic: Topic, log_time: u64, bytes: &Bytes, is_live: bool) -> McapResult<()> {
         self.last = Last { log_time, recorded: Instant::now() };
         if self.chunk.as_ref().is_some_and(|chunk| log_time.abs_diff(chunk.first) >= nanos(CHUNK_SPAN)) {
             self.flush()?;
@@ -152,15 +159,16 @@ impl Log {
         if topic != Topic::Update {
             return self.write(topic, log_time, None, bytes);
         }
-        let mut update = Update::decode(bytes).map_err(io::Error::other)?;
-        let shortened = places::shorten(&mut update).then(|| canonical::encode(&update));
-        let bytes = shortened.as_deref().unwrap_or(bytes);
-        self.write(topic, log_time, publish_time(update.now.as_ref()), bytes)?;
+        let message = Message::new(bytes.clone()).map_err(io::Error::other)?.with_short_places();
+        if !is_playable(message.bytes())? {
+            return Err(io::Error::other(TooDense(message.wire_bytes())).into());
+        }
+        self.write(topic, log_time, message.now(), message.bytes())?;
         self.updates += 1;
         if !self.has_states {
             return Ok(());
         }
-        self.mirror.apply(update);
+        self.mirror.apply(&message);
         if self.last_state.is_none_or(|last| log_time.abs_diff(last) >= nanos(STATE_EVERY)) {
             self.write_state(log_time)?;
         }
@@ -172,16 +180,15 @@ impl Log {
         self.last_state = Some(log_time);
         self.mirror.expire();
         let state = self.mirror.render();
-        let bytes = state.encode_to_vec();
-        if bytes.len() > MESSAGE_LIMIT {
+        if state.wire_bytes() > MESSAGE_LIMIT || !is_playable(state.bytes())? {
             tracing::warn!(
-                bytes = bytes.len(),
-                "the full state is too large to be recorded; seeking starts at the one before"
+                bytes = state.wire_bytes(),
+                "the full state cannot be recorded; seeking starts at the one before"
             );
             return Ok(());
         }
         self.flush()?;
-        self.write(Topic::State, log_time, publish_time(state.now.as_ref()), &bytes)
+        self.write(Topic::State, log_time, state.now(), state.bytes())
     }
 
     fn write(&mut self, topic: Topic, log_time: u64, publish_time: Option<u64>, bytes: &[u8]) -> McapResult<()> {
@@ -261,7 +268,7 @@ mod tests {
         let mut log = Log::create(&path, "target").unwrap();
         let first = log.last.log_time;
         for second in 0..70 {
-            log.record(Topic::Update, first + second * 1_000_000_000, &[], false).unwrap();
+            log.record(Topic::Update, first + second * 1_000_000_000, &Bytes::new(), false).unwrap();
             let readable = readable(&path, first);
             assert!(second < 5 || readable.last() > Some(&(second - 5)), "second {second}: {readable:?}");
             assert_eq!(readable, (0..readable.len() as u64).collect::<Vec<_>>());
@@ -275,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::create(&folder.path().join("due"), "target").unwrap();
         assert_eq!(log.flush_due(), None);
-        log.record(Topic::Paused, 0, &[], false).unwrap();
+        log.record(Topic::Paused, 0, &Bytes::new(), false).unwrap();
         assert!(log.flush_due().is_some_and(|due| due <= CHUNK_SPAN));
         log.flush().unwrap();
         assert_eq!(log.flush_due(), None);

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use console_api::instrument;
 use console_api::tasks::TaskDetails;
-use prost::Message;
+use prost::Message as _;
+use prost::bytes::Bytes;
 use prost_types::Timestamp;
 
 use crate::feed::{Ended, FeedEvent, Status};
+use crate::wire::Message;
 
 mod generated {
     #![expect(unreachable_pub, reason = "generated for use as a module of a library")]
@@ -21,6 +22,9 @@ pub(super) use self::generated::{End, Header};
 
 static OWN_SCHEMAS: &[u8] = include_bytes!("../../../proto/recording.binpb");
 static CONSOLE_SCHEMAS: &[u8] = include_bytes!("../../../proto/console.binpb");
+
+/// Longest sentence that is read out of a recording, in bytes. Those that are written are shorter.
+const LONGEST_SENTENCE: usize = 1024;
 
 /// The kinds of messages in a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,27 +79,28 @@ impl Topic {
 #[derive(Debug)]
 pub(super) enum Content {
     Header(Header),
-    Update { message: Box<instrument::Update>, wire_bytes: usize },
+    Update(Message),
     Details(Box<TaskDetails>),
     Status(Status),
     Paused(bool),
-    State { message: Box<instrument::Update>, wire_bytes: usize },
+    State(Message),
     End(Ended),
 }
 
 impl Content {
-    /// Reads one message.
-    pub(super) fn decode(topic: Topic, bytes: &[u8]) -> Result<Self, prost::DecodeError> {
-        let wire_bytes = bytes.len();
+    /// Reads one message; fails with the reason why it cannot be read.
+    pub(super) fn decode(topic: Topic, bytes: Bytes) -> Result<Self, String> {
+        let update = |bytes| Message::new(bytes).map_err(|error| error.to_string());
+        let sentence = |error: prost::DecodeError| error.to_string();
         Ok(match topic {
-            Topic::Header => Self::Header(Header::decode(bytes)?),
-            Topic::Update => Self::Update { message: Box::new(Message::decode(bytes)?), wire_bytes },
-            Topic::Details => Self::Details(Box::new(TaskDetails::decode(bytes)?)),
-            Topic::Status => Self::Status(generated::Status::decode(bytes)?.into()),
-            Topic::Paused => Self::Paused(Paused::decode(bytes)?.paused),
-            Topic::State => Self::State { message: Box::new(Message::decode(bytes)?), wire_bytes },
-            Topic::End => Self::End(match End::decode(bytes)?.truncated {
-                Some(reason) => Ended::Truncated { reason },
+            Topic::Update => Self::Update(update(bytes)?),
+            Topic::State => Self::State(update(bytes)?),
+            Topic::Header => Self::Header(Header::decode(bytes).map_err(sentence)?),
+            Topic::Details => Self::Details(Box::new(TaskDetails::decode(bytes).map_err(sentence)?)),
+            Topic::Status => Self::Status(generated::Status::decode(bytes).map_err(sentence)?.into()),
+            Topic::Paused => Self::Paused(Paused::decode(bytes).map_err(sentence)?.paused),
+            Topic::End => Self::End(match End::decode(bytes).map_err(sentence)?.truncated {
+                Some(reason) => Ended::Truncated { reason: cut(reason) },
                 None => Ended::Complete,
             }),
         })
@@ -103,14 +108,15 @@ impl Content {
 }
 
 /// The message of an event; `None` for one that a replay finds out by itself, or that is the end.
-pub(super) fn encode(event: &FeedEvent) -> Option<(Topic, Vec<u8>)> {
-    match event {
-        FeedEvent::Update(update) => Some((Topic::Update, update.encode())),
-        FeedEvent::Details(details) => Some((Topic::Details, details.encode_to_vec())),
-        FeedEvent::Status(status) => Some((Topic::Status, encode_status(status))),
-        FeedEvent::Paused(paused) => Some((Topic::Paused, Paused { paused: *paused }.encode_to_vec())),
-        FeedEvent::Quiet(_) | FeedEvent::Ended(_) => None,
-    }
+pub(super) fn encode(event: &FeedEvent) -> Option<(Topic, Bytes)> {
+    let (topic, bytes) = match event {
+        FeedEvent::Update(update) => return Some((Topic::Update, update.message.bytes().clone())),
+        FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
+        FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
+        FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),
+        FeedEvent::Quiet(_) | FeedEvent::Ended(_) => return None,
+    };
+    Some((topic, bytes.into()))
 }
 
 /// The message of a status.
@@ -136,7 +142,7 @@ impl From<generated::Status> for Status {
             Stage::Dialing => Self::Dialing,
             Stage::Live => Self::Live,
             Stage::Lost => Self::Lost {
-                reason: status.reason,
+                reason: cut(status.reason),
                 retry_at: status.retry_at.as_ref().and_then(system_time).unwrap_or(UNIX_EPOCH),
             },
             // A stage of a newer version: all that is sure is that nothing is known to be live.
@@ -155,16 +161,15 @@ pub(super) fn arrival(log_time: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_nanos(log_time)).unwrap_or(UNIX_EPOCH)
 }
 
-/// A time of the target's clock as nanoseconds since the epoch; `None` for one that MCAP cannot express.
-pub(super) fn publish_time(now: Option<&Timestamp>) -> Option<u64> {
-    let Timestamp { seconds, nanos } = now?;
-    let seconds = u64::try_from(*seconds).ok()?.checked_mul(1_000_000_000)?;
-    seconds.checked_add(u64::try_from(*nanos).ok()?)
-}
-
 /// A time as protobuf wants it.
 pub(super) fn timestamp(at: SystemTime) -> Timestamp {
     Timestamp::from(at)
+}
+
+/// A sentence as long as one may be: a file can claim any.
+fn cut(mut sentence: String) -> String {
+    sentence.truncate(sentence.floor_char_boundary(LONGEST_SENTENCE));
+    sentence
 }
 
 fn system_time(timestamp: &Timestamp) -> Option<SystemTime> {

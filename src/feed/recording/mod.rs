@@ -1,14 +1,13 @@
 //! The stream itself in a file (MCAP), without the folders of the machine that built the service: written while it is watched, played
 //! back as a target.
 
-mod canonical;
 mod chunks;
+mod density;
 mod events;
 mod log;
 mod messages;
 mod mirror;
 mod note;
-mod places;
 mod playback;
 mod player;
 mod reader;
@@ -17,7 +16,6 @@ mod save;
 mod silence;
 mod speed;
 mod tee;
-mod weight;
 mod writer;
 
 use std::io;
@@ -102,6 +100,22 @@ pub enum RecordError {
     TooLarge {
         /// The output file.
         path: PathBuf,
+        /// Size of the message.
+        bytes: usize,
+    },
+    /// A message says so little in so many bytes that it would be taken for an attack when it is played.
+    #[error(
+        "The recording {} ended early, after {}: an update of {} repeats itself so much that no player would accept it. What the recording \
+         contains can be played. Find out why the service sends such updates.",
+        path.display(),
+        words::count(*updates, "update"),
+        words::bytes(*bytes)
+    )]
+    TooDense {
+        /// The output file.
+        path: PathBuf,
+        /// Updates before it.
+        updates: u64,
         /// Size of the message.
         bytes: usize,
     },

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::feed::queue::{Closed, Queue};
 use crate::feed::{Arrived, Wanted};
 
 use super::{Playback, Speed};
@@ -15,12 +16,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 /// Sends every event when its time has come, until nobody listens. What is not later than `from` comes at once.
 pub(super) async fn play(
     mut recorded: mpsc::Receiver<Arrived>,
-    events: mpsc::Sender<Arrived>,
+    mut events: Queue,
     speed: Speed,
     from: Option<SystemTime>,
     // Held so that the consumer can go on to say what it wants.
     _wanted: watch::Receiver<Wanted>,
 ) {
+    let closed = events.closed();
     let playing = async {
         let (mut pace, mut playback) = (Pace::new(speed, from), Playback::default());
         while let Some(arrived) = recorded.recv().await {
@@ -29,11 +31,11 @@ pub(super) async fn play(
                 events.send(event).await?;
             }
         }
-        Ok::<_, mpsc::error::SendError<Arrived>>(())
+        Ok::<_, Closed>(())
     };
     tokio::select! {
         _ = playing => {}
-        () = events.closed() => {}
+        () = closed => {}
     }
 }
 

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
-use crate::feed::{Arrived, Feed, Wanted};
+use crate::feed::queue::Queue;
+use crate::feed::{Feed, Wanted};
 
 use super::events::{Events, open_error};
 use super::{OpenError, Speed, player};
 
-/// How many messages are read ahead; they may be large.
+/// How many messages are read ahead.
 const READ_AHEAD: usize = 8;
 
 /// How many events may wait for the consumer.
@@ -37,21 +39,22 @@ pub fn open_at(path: impl AsRef<Path>, speed: Speed, from: Duration) -> Result<F
     let path = path.as_ref();
     let mut recorded = Events::open(path)?;
     let from = recorded.seek(from).map_err(|damage| open_error(path, damage))?;
-    let (sender, ahead) = mpsc::channel(READ_AHEAD);
+    let (mut queue, ahead) = Queue::new(READ_AHEAD);
+    let runtime = Handle::current();
     thread::Builder::new()
         .name("recording".to_owned())
-        .spawn(move || read(recorded, &sender))
+        .spawn(move || read(recorded, &mut queue, &runtime))
         .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    let (sink, events) = mpsc::channel(EVENTS);
+    let (sink, events) = Queue::new(EVENTS);
     let (wanted, nobody) = watch::channel(Wanted::new());
     tokio::spawn(player::play(ahead, sink, speed, from, nobody));
     Ok(Feed { events, wanted })
 }
 
 /// The reading thread: sends every event and the end, until nobody listens.
-fn read(recorded: Events, events: &mpsc::Sender<Arrived>) {
+fn read(recorded: Events, events: &mut Queue, runtime: &Handle) {
     for arrived in recorded {
-        if events.blocking_send(arrived).is_err() {
+        if runtime.block_on(events.send(arrived)).is_err() {
             return;
         }
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use mcap::{McapError, McapResult};
 
-use crate::feed::{Arrived, FeedEvent};
+use crate::feed::Arrived;
 
+use super::RecordError;
 use super::log::{Form, Log};
-use super::messages::{Topic, encode, log_time};
+use super::messages::{encode, log_time};
 use super::note::Note;
 use super::writer::Written;
-use super::{RecordError, canonical};
 
 /// What is to be kept as a recording.
 #[derive(Debug, Clone)]
@@ -59,11 +59,7 @@ fn write(file: File, kept: &Kept<'_>) -> McapResult<u64> {
     let mut last = begun;
     for Arrived { at, event } in kept.events {
         last = *at;
-        let message = match event {
-            FeedEvent::Update(update) => Some((Topic::Update, canonical::encode(&update.message))),
-            other => encode(other),
-        };
-        if let Some((topic, bytes)) = message {
+        if let Some((topic, bytes)) = encode(event) {
             log.record(topic, log_time(*at), &bytes, false)?;
         }
     }

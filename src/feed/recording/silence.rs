@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use prost_types::Timestamp;
-
 use crate::feed::{Arrived, FeedEvent, Status};
 
 /// A target is called quiet after this long without an update, or after [`MISSED_INTERVALS`] of its publish intervals if that is longer.
@@ -34,7 +32,7 @@ pub(super) struct Silence {
     /// Since when nothing was heard, and when that is to be reported next; `None` while nothing is expected.
     waiting: Option<(SystemTime, SystemTime)>,
     updates: u32,
-    last_now: Option<i128>,
+    last_now: Option<u64>,
     /// Between successive updates, by the target's clock.
     intervals: VecDeque<Duration>,
 }
@@ -50,7 +48,7 @@ impl Silence {
             FeedEvent::Status(_) | FeedEvent::Paused(true) | FeedEvent::Ended(_) => self.waiting = None,
             FeedEvent::Paused(false) => self.hear(arrived.at),
             FeedEvent::Update(update) => {
-                self.learn(update.message.now.as_ref());
+                self.learn(update.message.now());
                 self.hear(arrived.at);
             }
             FeedEvent::Details(_) | FeedEvent::Quiet(_) => {}
@@ -86,16 +84,15 @@ impl Silence {
         self.waiting = at.checked_add(patience.min(LONGEST_PATIENCE)).map(|due| (at, due));
     }
 
-    fn learn(&mut self, now: Option<&Timestamp>) {
+    fn learn(&mut self, now: Option<u64>) {
         let Some(now) = now else { return };
-        let now = i128::from(now.seconds) * 1_000_000_000 + i128::from(now.nanos);
         self.updates = self.updates.saturating_add(1);
         let last = self.last_now.replace(now);
         // The first update came at the recorder's call, not at a tick of the target.
         if self.updates <= 2 {
             return;
         }
-        if let Some(Ok(interval)) = last.map(|last| u64::try_from(now - last)) {
+        if let Some(interval) = last.and_then(|last| now.checked_sub(last)) {
             if self.intervals.len() == REMEMBERED {
                 self.intervals.pop_front();
             }
@@ -118,15 +115,14 @@ mod tests {
     use console_api::instrument;
 
     use super::*;
-    use crate::feed::Update;
 
     fn at(secs: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_000 + secs)
     }
 
     fn update(secs: u64) -> Arrived {
-        let message = instrument::Update { now: Some(at(secs).into()), ..Default::default() };
-        Arrived { at: at(secs), event: FeedEvent::Update(Box::new(Update { message, ..Update::default() })) }
+        let update = instrument::Update { now: Some(at(secs).into()), ..Default::default() };
+        Arrived { at: at(secs), event: FeedEvent::Update(Box::new(update.into())) }
     }
 
     fn quiets(silence: &mut Silence, until: u64) -> Vec<(u64, u64)> {

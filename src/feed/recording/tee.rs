@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::feed::queue::Queue;
 use crate::feed::{Arrived, Feed};
 
 use super::{Flusher, RecordError, Recorder, Written};
@@ -29,7 +30,7 @@ pub struct Tee {
 #[must_use]
 pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
     let Feed { events: source, wanted } = feed;
-    let (sink, events) = mpsc::channel(EVENTS);
+    let (sink, events) = Queue::new(EVENTS);
     let (ended, done) = oneshot::channel();
     let flusher = recorder.flusher();
     tokio::spawn(pass_on(source, sink, recorder, ended));
@@ -39,14 +40,15 @@ pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
 
 async fn pass_on(
     mut source: mpsc::Receiver<Arrived>,
-    sink: mpsc::Sender<Arrived>,
+    mut sink: Queue,
     recorder: Recorder,
     ended: oneshot::Sender<Result<Written, RecordError>>,
 ) {
     let mut recording = Some((recorder, ended));
+    let mut closed = std::pin::pin!(sink.closed());
     loop {
         let next = tokio::select! {
-            () = sink.closed() => None,
+            () = &mut closed => None,
             next = source.recv() => next,
         };
         let Some(arrived) = next else { break };

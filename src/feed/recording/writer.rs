@@ -8,12 +8,13 @@ use std::time::Duration;
 use std::{fs, io};
 
 use mcap::{McapError, McapResult};
+use prost::bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::feed::{Arrived, Ended, FeedEvent, Status};
 
-use super::log::Log;
+use super::log::{Log, TooDense};
 use super::messages::{Topic, encode, log_time};
 use super::{MESSAGE_LIMIT, RecordError};
 
@@ -64,7 +65,7 @@ enum Job {
 struct Message {
     topic: Topic,
     log_time: u64,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     is_live: bool,
     _place: OwnedSemaphorePermit,
     truncated: Option<String>,
@@ -140,7 +141,7 @@ impl Recorder {
         };
         let (topic, bytes) = match encode(&arrived.event) {
             Some(message) => message,
-            None if truncated.is_some() => (Topic::End, Vec::new()),
+            None if truncated.is_some() => (Topic::End, Bytes::new()),
             None => return Ok(()),
         };
         if bytes.len() > MESSAGE_LIMIT {
@@ -199,7 +200,7 @@ fn write(mut log: Log, queue: &mpsc::Receiver<Job>, path: &Path) -> Result<Writt
     let updates = log.updates();
     match written.and_then(|()| log.finish(truncated)) {
         Ok(()) => Ok(Written { path: path.to_owned(), updates, bytes: fs::metadata(path).map_or(0, |it| it.len()) }),
-        Err(error) => Err(RecordError::Write { path: path.to_owned(), updates, reason: explain(&error) }),
+        Err(error) => Err(ended(&error, path.to_owned(), updates)),
     }
 }
 
@@ -223,10 +224,15 @@ fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<
     }
 }
 
-fn explain(error: &McapError) -> String {
-    match error {
-        McapError::Io(error) => error.to_string(),
-        other => other.to_string(),
+fn ended(error: &McapError, path: PathBuf, updates: u64) -> RecordError {
+    let dense = match error {
+        McapError::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<TooDense>()),
+        _ => None,
+    };
+    match (dense, error) {
+        (Some(TooDense(bytes)), _) => RecordError::TooDense { path, updates, bytes: *bytes },
+        (None, McapError::Io(error)) => RecordError::Write { path, updates, reason: error.to_string() },
+        (None, other) => RecordError::Write { path, updates, reason: other.to_string() },
     }
 }
 

@@ -227,7 +227,7 @@ impl Model {
             self.graveyard.pop_front();
             let id = match entity {
                 Entity::Task(key) => {
-                    self.details.remove(&key);
+                    self.details.remove(key);
                     self.tasks.remove(key).map(|task| Id::Task(task.id))
                 }
                 Entity::Resource(key) => {

@@ -76,7 +76,6 @@ async fn a_replay_measures_lag_again() {
     assert!(expected.iter().any(Option::is_some));
     let played = collect(open(&path, Speed::Max).unwrap()).await;
     assert_eq!(updates(&played).map(|update| update.lag).collect::<Vec<_>>(), expected);
-    assert!(updates(&played).all(|update| update.wire_bytes == prost::Message::encoded_len(&update.message)));
 }
 
 #[tokio::test]
@@ -132,7 +131,7 @@ async fn playing_from_any_state_comes_to_the_same_state() {
         let played = collect(open_at(&path, Speed::Max, from).unwrap()).await;
         let first = updates(&played).next().unwrap();
         let entered = at(seconds / 30 * 30).min(at(90));
-        assert_eq!(first.message.now, Some(entered.into()), "from {seconds}");
+        assert_eq!(first.message.decoded().now, Some(entered.into()), "from {seconds}");
         assert!(matches!(played[0].event, FeedEvent::Status(_)), "{:?}", played[0]);
         assert!(mirror_of(&played) == expected, "from {seconds}");
     }

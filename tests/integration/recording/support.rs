@@ -37,8 +37,7 @@ pub(super) fn details(seconds: u64) -> Arrived {
 }
 
 fn event(seconds: u64, message: Message) -> Arrived {
-    let wire_bytes = prost::Message::encoded_len(&message);
-    arrived(seconds, FeedEvent::Update(Box::new(Update { message, wire_bytes, ..Update::default() })))
+    arrived(seconds, FeedEvent::Update(Box::new(message.into())))
 }
 
 /// One update a second. A task, a resource and an async op begin in each, end three seconds later, and their ids are used again after
@@ -229,7 +228,7 @@ pub(super) fn mirror_of(events: &[Arrived]) -> Mirror {
     for event in events {
         match &event.event {
             FeedEvent::Status(Status::Live) => mirror.reconnect(),
-            FeedEvent::Update(update) => mirror.apply(update.message.clone()),
+            FeedEvent::Update(update) => mirror.apply(&update.message),
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use console_api::{Id, instrument, resources, tasks};
 use prost_types::Timestamp;
+use tokio_canary::wire::Message;
 
 /// A time of the target's clock.
 pub(crate) fn at(millis: u64) -> Timestamp {
@@ -38,7 +39,6 @@ pub(crate) fn large(now_millis: u64, bytes: usize) -> instrument::Update {
 }
 
 /// Milliseconds of the target's clock at which an update was made.
-pub(crate) fn now_of(update: &instrument::Update) -> u64 {
-    let now = update.now.expect("every update has a time");
-    u64::try_from(now.seconds * 1000 + i64::from(now.nanos) / 1_000_000).expect("a time")
+pub(crate) fn now_of(message: &Message) -> u64 {
+    message.now().expect("every update has a time") / 1_000_000
 }

@@ -2,11 +2,12 @@
 
 mod values;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use console_api::{Attribute as WireAttribute, Field, Location as WireLocation};
-use console_api::{async_ops, field, instrument, register_metadata, resources, tasks};
+use console_api::async_ops::AsyncOp;
+use console_api::resources::Resource;
+use console_api::tasks::{self, Task};
+use console_api::{Attribute as WireAttribute, Field, Location as WireLocation, field, register_metadata};
 use rustc_hash::FxHashSet;
 
 use self::values::{count, durations, number, op_stats, task_stats, timestamp, with_text};
@@ -23,38 +24,29 @@ use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, field as task_field};
 use crate::paths;
+use crate::wire::{Births, Dropped, Kind, Message};
 
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
 
 impl Model {
     /// Takes in one update of the feed, with the lag that was measured on its arrival.
-    pub fn apply(&mut self, update: &instrument::Update, lag: Option<Duration>) -> Changes {
-        self.apply_with(update, std::iter::empty(), lag)
-    }
-
-    /// Takes in one update of which some new tasks come apart from it, one by one.
-    pub fn apply_with(
-        &mut self,
-        update: &instrument::Update,
-        more_tasks: impl Iterator<Item = tasks::Task> + Clone,
-        lag: Option<Duration>,
-    ) -> Changes {
+    pub fn apply(&mut self, message: &Message, lag: Option<Duration>) -> Changes {
         let mut changes = Changes::default();
-        let Some(now) = update.now.as_ref().and_then(timestamp) else {
+        let Some(now) = message.now().map(Timestamp::from_nanos) else {
             self.quality.malformed += 1;
             return changes;
         };
         if std::mem::take(&mut self.reconnected) {
-            self.identify(update, more_tasks.clone(), now, &mut changes);
+            self.identify(message, now, &mut changes);
         }
         self.clock.advance(now);
-        self.note_quality(update, lag);
-        for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
+        self.note_quality(message.dropped(), lag);
+        for metadata in message.new_metadata() {
             self.register(metadata);
         }
-        self.introduce(update, more_tasks, &mut changes);
-        self.change(update, &mut changes);
+        self.introduce(message, &mut changes);
+        self.change(message, &mut changes);
         self.finish_update(&mut changes);
         changes
     }
@@ -79,15 +71,15 @@ impl Model {
         self.details.insert(key, Details { polls, scheduled });
     }
 
-    fn note_quality(&mut self, update: &instrument::Update, lag: Option<Duration>) {
+    fn note_quality(&mut self, dropped: Dropped, lag: Option<Duration>) {
         let now = self.now();
         // While the process stood still, nothing was born that could be late.
         let lag = lag.map(|lag| self.clock.running_between(now.minus(lag), now));
         let quality = &mut self.quality;
         let before = quality.dropped();
-        quality.dropped_tasks += update.task_update.as_ref().map_or(0, |part| count(part.dropped_events));
-        quality.dropped_resources += update.resource_update.as_ref().map_or(0, |part| count(part.dropped_events));
-        quality.dropped_ops += update.async_op_update.as_ref().map_or(0, |part| count(part.dropped_events));
+        quality.dropped_tasks += count(dropped.tasks);
+        quality.dropped_resources += count(dropped.resources);
+        quality.dropped_ops += count(dropped.async_ops);
         if quality.dropped() > before {
             quality.last_dropped = Some(self.clock.now());
         }
@@ -97,25 +89,20 @@ impl Model {
 
     /// Decides after a reconnect whether the process is the one known from before, by ids whose time of birth is the same to the
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
-    fn identify(
-        &mut self,
-        update: &instrument::Update,
-        more_tasks: impl Iterator<Item = tasks::Task>,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let births = births(update);
-        let known = |id: &Id, created: Timestamp| self.created(*id).is_some_and(|known| known == created);
-        let same = births.iter().any(|(id, created)| known(id, *created));
-        if !same && !births.is_empty() {
+    fn identify(&mut self, message: &Message, now: Timestamp, changes: &mut Changes) {
+        let births = || ALL.into_iter().flat_map(|kind| message.created(kind).map(move |(id, at)| (key(kind, id), at)));
+        let same = births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at)));
+        if !same && births().next().is_some() {
             let epoch = self.epoch + 1;
             *self = Self { epoch, ..Self::new(self.retention) };
             changes.restarted = true;
             return;
         }
-        let mut introduced = introduced(update);
-        introduced.extend(more_tasks.filter_map(|task| task.id).map(|id| Id::Task(id.id)));
-        if introduced.iter().any(|id| self.ids.contains_key(id)) {
+        let introduced = ALL.into_iter().flat_map(|kind| {
+            message.introduced_ids(kind).flatten().map(move |id| key(kind, id)).filter(|id| self.ids.contains_key(id))
+        });
+        let introduced: FxHashSet<Id> = introduced.collect();
+        if !introduced.is_empty() {
             let gone: Vec<Id> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
             for id in gone {
                 self.retire(id, now, changes);
@@ -123,8 +110,8 @@ impl Model {
         }
     }
 
-    fn register(&mut self, new: &register_metadata::NewMetadata) {
-        let (Some(id), Some(metadata)) = (new.id, &new.metadata) else {
+    fn register(&mut self, new: Option<register_metadata::NewMetadata>) {
+        let Some((id, metadata)) = new.and_then(|new| Some((new.id?, new.metadata?))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -133,50 +120,34 @@ impl Model {
     }
 
     /// Resources come first, then ops, then tasks: each refers to those before it.
-    fn introduce(
-        &mut self,
-        update: &instrument::Update,
-        more_tasks: impl Iterator<Item = tasks::Task>,
-        changes: &mut Changes,
-    ) {
-        if let Some(part) = &update.resource_update {
-            for resource in &part.new_resources {
-                self.introduce_resource(resource, &part.stats_update, changes);
-            }
-            for resource in &part.new_resources {
-                if let (Some(child), Some(parent)) = (resource.id, resource.parent_resource_id) {
-                    self.link_resource(child.id, parent.id, changes);
-                }
+    fn introduce(&mut self, message: &Message, changes: &mut Changes) {
+        let births = message.births(Kind::Resource);
+        for resource in message.new_resources() {
+            self.introduce_resource(resource, &births, changes);
+        }
+        for resource in message.new_resources().flatten() {
+            if let (Some(child), Some(parent)) = (resource.id, resource.parent_resource_id) {
+                self.link_resource(child.id, parent.id, changes);
             }
         }
-        if let Some(part) = &update.task_update {
-            for task in &part.new_tasks {
-                self.introduce_task(task, &part.stats_update, changes);
-            }
-            for task in more_tasks {
-                self.introduce_task(&task, &part.stats_update, changes);
-            }
+        let births = message.births(Kind::Task);
+        for task in message.new_tasks() {
+            self.introduce_task(task, &births, changes);
         }
-        if let Some(part) = &update.async_op_update {
-            for op in &part.new_async_ops {
-                self.introduce_op(op, &part.stats_update, changes);
-            }
-            for op in &part.new_async_ops {
-                if let Some(id) = op.id {
-                    let (resource, parent) = (op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
-                    self.link_op(id.id, resource, parent, changes);
-                }
+        let births = message.births(Kind::AsyncOp);
+        for op in message.new_async_ops() {
+            self.introduce_op(op, &births, changes);
+        }
+        for op in message.new_async_ops().flatten() {
+            if let Some(id) = op.id {
+                let (resource, parent) = (op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
+                self.link_op(id.id, resource, parent, changes);
             }
         }
     }
 
-    fn introduce_resource(
-        &mut self,
-        resource: &resources::Resource,
-        stats: &HashMap<u64, resources::Stats>,
-        changes: &mut Changes,
-    ) {
-        let Some(id) = resource.id else {
+    fn introduce_resource(&mut self, resource: Option<Resource>, births: &Births, changes: &mut Changes) {
+        let Some((id, resource)) = resource.and_then(|resource| Some((resource.id?.id, resource))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -186,12 +157,11 @@ impl Model {
             internal: resource.is_internal,
             has_parent: resource.parent_resource_id.is_some(),
         };
-        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_resource(id.id, created, new, changes);
+        self.new_resource(id, births.get(id).map(Timestamp::from_nanos), new, changes);
     }
 
-    fn introduce_task(&mut self, task: &tasks::Task, stats: &HashMap<u64, tasks::Stats>, changes: &mut Changes) {
-        let Some(id) = task.id else {
+    fn introduce_task(&mut self, task: Option<Task>, births: &Births, changes: &mut Changes) {
+        let Some((id, task)) = task.and_then(|task| Some((task.id?.id, task))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -218,47 +188,45 @@ impl Model {
             }
         }
         new.fields = others.into();
-        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_task(id.id, created, new, changes);
+        self.new_task(id, births.get(id).map(Timestamp::from_nanos), new, changes);
     }
 
-    fn introduce_op(&mut self, op: &async_ops::AsyncOp, stats: &HashMap<u64, async_ops::Stats>, changes: &mut Changes) {
-        let Some(id) = op.id else {
+    fn introduce_op(&mut self, op: Option<AsyncOp>, births: &Births, changes: &mut Changes) {
+        let Some((id, op)) = op.and_then(|op| Some((op.id?.id, op))) else {
             self.quality.malformed += 1;
             return;
         };
         let new = NewOp { source: self.strings.intern(&op.source) };
-        let created = stats.get(&id.id).and_then(|stats| stats.created_at.as_ref()).and_then(timestamp);
-        self.new_op(id.id, created, new, changes);
+        self.new_op(id, births.get(id).map(Timestamp::from_nanos), new, changes);
     }
 
-    fn change(&mut self, update: &instrument::Update, changes: &mut Changes) {
-        for (id, stats) in update.resource_update.iter().flat_map(|part| &part.stats_update) {
-            let created = stats.created_at.as_ref().and_then(timestamp);
-            let Some(created) = created else {
+    fn change(&mut self, message: &Message, changes: &mut Changes) {
+        for entry in message.resource_stats() {
+            let created = entry.as_ref().and_then(|(_, stats)| stats.created_at.as_ref()).and_then(timestamp);
+            let (Some((id, stats)), Some(created)) = (entry, created) else {
                 self.quality.malformed += 1;
                 continue;
             };
             let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
             let dropped = stats.dropped_at.as_ref().and_then(timestamp);
-            self.resource_changed(*id, created, dropped, attributes, changes);
+            self.resource_changed(id, created, dropped, attributes, changes);
         }
-        for (id, stats) in update.task_update.iter().flat_map(|part| &part.stats_update) {
-            match task_stats(stats) {
-                Some(stats) => self.task_changed(*id, stats, changes),
+        for entry in message.task_stats() {
+            match entry.and_then(|(id, stats)| Some((id, task_stats(&stats)?))) {
+                Some((id, stats)) => self.task_changed(id, stats, changes),
                 None => self.quality.malformed += 1,
             }
         }
-        for (id, stats) in update.async_op_update.iter().flat_map(|part| &part.stats_update) {
-            match op_stats(stats) {
-                Some(stats) => self.op_changed(*id, stats, changes),
+        for entry in message.async_op_stats() {
+            match entry.and_then(|(id, stats)| Some((id, op_stats(&stats)?))) {
+                Some((id, stats)) => self.op_changed(id, stats, changes),
                 None => self.quality.malformed += 1,
             }
         }
-        for poll in update.resource_update.iter().flat_map(|part| &part.new_poll_ops) {
+        for poll in message.poll_ops() {
             // Other names are reported twice a poll, the first time for the cooperative budget, and prove nothing.
-            if let (Some(op), "poll") = (poll.async_op_id, poll.name.as_str()) {
-                self.op_polled(op.id, poll.is_ready);
+            if let (Some(op), b"poll") = (poll.async_op_id, poll.name) {
+                self.op_polled(op, poll.is_ready);
             }
         }
     }
@@ -298,24 +266,13 @@ impl Model {
     }
 }
 
-/// Every id with counters in a message, and when it was born.
-fn births(update: &instrument::Update) -> Vec<(Id, Timestamp)> {
-    let tasks = update.task_update.iter().flat_map(|part| &part.stats_update);
-    let resources = update.resource_update.iter().flat_map(|part| &part.stats_update);
-    let ops = update.async_op_update.iter().flat_map(|part| &part.stats_update);
-    let tasks = tasks.map(|(id, stats)| (Id::Task(*id), &stats.created_at));
-    let resources = resources.map(|(id, stats)| (Id::Resource(*id), &stats.created_at));
-    let ops = ops.map(|(id, stats)| (Id::Op(*id), &stats.created_at));
-    let all = tasks.chain(resources).chain(ops);
-    all.filter_map(|(id, created)| Some((id, created.as_ref().and_then(timestamp)?))).collect()
-}
+/// What has an id.
+const ALL: [Kind; 3] = [Kind::Task, Kind::Resource, Kind::AsyncOp];
 
-/// Every id that a message introduces.
-fn introduced(update: &instrument::Update) -> FxHashSet<Id> {
-    let tasks = update.task_update.iter().flat_map(|part| &part.new_tasks).filter_map(|it| it.id);
-    let resources = update.resource_update.iter().flat_map(|part| &part.new_resources).filter_map(|it| it.id);
-    let ops = update.async_op_update.iter().flat_map(|part| &part.new_async_ops).filter_map(|it| it.id);
-    let tasks = tasks.map(|id| Id::Task(id.id));
-    let resources = resources.map(|id| Id::Resource(id.id));
-    tasks.chain(resources).chain(ops.map(|id| Id::Op(id.id))).collect()
+fn key(kind: Kind, id: u64) -> Id {
+    match kind {
+        Kind::Task => Id::Task(id),
+        Kind::Resource => Id::Resource(id),
+        Kind::AsyncOp => Id::Op(id),
+    }
 }

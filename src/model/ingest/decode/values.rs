@@ -9,6 +9,7 @@ use crate::model::entity::details::Durations;
 use crate::model::entity::task::{PollStats, TaskStats};
 use crate::model::time::Timestamp;
 use crate::model::tokio::attribute;
+use crate::wire;
 
 /// No counter of a real process gets further: cut off here, sums over any number of tasks stay in range.
 const HIGHEST: u64 = 1 << 40;
@@ -17,8 +18,7 @@ const LONGEST: Duration = Duration::from_secs(10_000_000_000);
 
 /// A time of the target, if it is one.
 pub(super) fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
-    let (seconds, nanos) = (u64::try_from(wire.seconds).ok()?, u64::try_from(wire.nanos).ok()?);
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp::from_nanos)
+    wire::nanos(wire).map(Timestamp::from_nanos)
 }
 
 /// A counter, cut off where no real one gets.

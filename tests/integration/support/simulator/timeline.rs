@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use prost::Message;
 use tokio_canary::detect::assignment::Assignment;
 use tokio_canary::detect::finding::Transition;
 use tokio_canary::detect::settings::Settings;
@@ -14,6 +13,7 @@ use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::model::time::Timestamp;
+use tokio_canary::wire::Message;
 
 use super::process::Process;
 use super::scenario::{Event, Scenario};
@@ -238,13 +238,8 @@ impl Player<'_> {
         process.seen.read_events(self.meter.is_some());
         process.seen.forget(at.saturating_sub(self.scenario.retention.nanos()), self.meter.is_some());
         if let (Some(meter), false) = (&mut self.meter, paused) {
-            let message = process.seen.message(at, Include::Changed);
-            let update = Update {
-                lag: meter.observe(&message),
-                wire_bytes: message.encoded_len(),
-                message,
-                ..Update::default()
-            };
+            let message = Message::from(&process.seen.message(at, Include::Changed));
+            let update = Update { lag: meter.observe(&message), message };
             if at < self.silent_until {
                 self.waiting.push(update);
             } else {
@@ -261,13 +256,8 @@ impl Player<'_> {
             process.seen.told_somebody_else();
             None
         } else {
-            let message = process.seen.message(at, Include::All);
-            Some(Update {
-                lag: meter.observe(&message),
-                wire_bytes: message.encoded_len(),
-                message,
-                ..Update::default()
-            })
+            let message = Message::from(&process.seen.message(at, Include::All));
+            Some(Update { lag: meter.observe(&message), message })
         };
         self.meter = Some(meter);
         self.deliver(at, FeedEvent::Status(Status::Live));

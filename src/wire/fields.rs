@@ -1,0 +1,99 @@
+//! The fields of an encoded message, one after the other, as slices of it.
+
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+
+/// Bytes that are not a protobuf message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a protobuf message of this kind")]
+pub struct Malformed;
+
+/// A field of an encoded message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    pub(super) value: Value<'a>,
+    /// The whole field, key included.
+    pub(super) whole: &'a [u8],
+}
+
+/// What is in a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    /// Nothing that this protocol uses.
+    Other,
+}
+
+impl<'a> Field<'a> {
+    /// What is in a field of bytes; `None` for a number.
+    pub(super) fn bytes(&self) -> Option<&'a [u8]> {
+        match self.value {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Varint(_) | Value::Other => None,
+        }
+    }
+}
+
+/// The fields of a message, up to where it is malformed.
+pub(super) fn fields(bytes: &[u8]) -> Fields<'_> {
+    Fields(bytes)
+}
+
+/// The fields of a message that are left.
+#[derive(Debug, Clone)]
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let all = self.0;
+        let field = (!all.is_empty()).then(|| self.field()).flatten();
+        if field.is_none() {
+            // What cannot be read is left, so that it can be seen that something is.
+            self.0 = all;
+        }
+        field
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn field(&mut self) -> Option<Field<'a>> {
+        let from = self.0;
+        let (number, wire_type) = decode_key(&mut self.0).ok()?;
+        let value = match wire_type {
+            WireType::Varint => Value::Varint(self.varint()?),
+            WireType::LengthDelimited => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                let (bytes, rest) = self.0.split_at_checked(length)?;
+                self.0 = rest;
+                Value::Bytes(bytes)
+            }
+            _ => {
+                skip_field(wire_type, number, &mut self.0, DecodeContext::default()).ok()?;
+                Value::Other
+            }
+        };
+        Some(Field { number, value, whole: &from[..from.len() - self.0.len()] })
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        decode_varint(&mut self.0).ok()
+    }
+}
+
+/// The fields of an update that have fields of their own whose number a hostile message can choose.
+const PARTS: std::ops::RangeInclusive<u32> = 2..=5;
+
+/// Whether the frame of an update is sound: its fields, and those of its parts.
+pub(super) fn check(bytes: &[u8]) -> Result<(), Malformed> {
+    let is_sound = |bytes| {
+        let mut left = Fields(bytes);
+        while left.next().is_some() {}
+        left.0.is_empty()
+    };
+    let parts = fields(bytes).filter(|field| PARTS.contains(&field.number));
+    let is_sound = is_sound(bytes) && parts.filter_map(|part| part.bytes()).all(is_sound);
+    is_sound.then_some(()).ok_or(Malformed)
+}

@@ -1,0 +1,174 @@
+//! One message of a target's stream of updates, left as it came and read element by element, so that reading it costs no more memory than
+//! it has: two bytes of a hostile message can stand for a task that takes a hundred times that once it is decoded.
+
+mod elements;
+mod encode;
+mod fields;
+mod shorten;
+
+use console_api::{async_ops, instrument, register_metadata, resources, tasks};
+use prost::Message as _;
+use prost::bytes::Bytes;
+use prost_types::Timestamp;
+
+pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
+use self::elements::{Numbers, capped, entry, id, numbers};
+pub use self::encode::Builder;
+pub use self::fields::Malformed;
+use self::fields::{Value, check, fields};
+
+/// `Update.now` of the protocol.
+const NOW: u32 = 1;
+/// `Update.new_metadata`.
+const METADATA: u32 = 5;
+/// `RegisterMetadata.metadata`.
+const NEW_METADATA: u32 = 1;
+/// `ResourceUpdate.new_poll_ops`.
+const POLL_OPS: u32 = 3;
+
+/// One message of `WatchUpdates`, encoded. Its frame is known to be sound; an element that is not is read as `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message(Bytes);
+
+impl Message {
+    /// Takes an encoded message in, without copying it.
+    ///
+    /// # Errors
+    /// The bytes are no message of this kind.
+    pub fn new(bytes: Bytes) -> Result<Self, Malformed> {
+        check(&bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The message as it came.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Its encoded size in bytes.
+    pub fn wire_bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The whole message at once: for those few that must have it, since it takes many times the memory.
+    pub fn decoded(&self) -> instrument::Update {
+        instrument::Update::decode(self.0.clone()).unwrap_or_default()
+    }
+
+    /// The target's time in nanoseconds since the epoch; `None` where there is none that makes sense.
+    pub fn now(&self) -> Option<u64> {
+        let last = fields(&self.0).filter(|field| field.number == NOW).last()?;
+        nanos(&Timestamp::decode(last.bytes()?).ok()?)
+    }
+
+    /// Events that the target had to throw away since the message before.
+    pub fn dropped(&self) -> Dropped {
+        let of = |kind: Kind| {
+            let Numbers { part, dropped, .. } = numbers(kind);
+            let counts = self.parts(part).flat_map(fields).filter(|field| field.number == dropped);
+            counts.last().map_or(0, |field| match field.value {
+                Value::Varint(count) => count,
+                _ => 0,
+            })
+        };
+        Dropped { tasks: of(Kind::Task), resources: of(Kind::Resource), async_ops: of(Kind::AsyncOp) }
+    }
+
+    /// How many entities of a kind it introduces.
+    pub fn introduced(&self, kind: Kind) -> usize {
+        self.new_elements(kind).count()
+    }
+
+    /// The ids of the entities of a kind that it introduces; `None` for one without.
+    pub fn introduced_ids(&self, kind: Kind) -> impl Iterator<Item = Option<u64>> {
+        self.new_elements(kind).map(id)
+    }
+
+    /// The ids of the entities of a kind of which it has counters, and when each was created, in nanoseconds since the epoch.
+    pub fn created(&self, kind: Kind) -> impl Iterator<Item = (u64, u64)> {
+        self.stats_elements(kind).filter_map(elements::created)
+    }
+
+    /// When each entity that it introduces was created.
+    pub fn births(&self, kind: Kind) -> Births {
+        Births::new(self.introduced_ids(kind).flatten(), self.stats_elements(kind))
+    }
+
+    /// The tasks that it introduces.
+    pub fn new_tasks(&self) -> impl Iterator<Item = Option<tasks::Task>> {
+        self.new_elements(Kind::Task).map(capped)
+    }
+
+    /// Counters of tasks by their ids.
+    pub fn task_stats(&self) -> impl Iterator<Item = Option<(u64, tasks::Stats)>> {
+        self.stats_elements(Kind::Task).map(entry)
+    }
+
+    /// The resources that it introduces.
+    pub fn new_resources(&self) -> impl Iterator<Item = Option<resources::Resource>> {
+        self.new_elements(Kind::Resource).map(capped)
+    }
+
+    /// States of resources by their ids.
+    pub fn resource_stats(&self) -> impl Iterator<Item = Option<(u64, resources::Stats)>> {
+        self.stats_elements(Kind::Resource).map(entry)
+    }
+
+    /// The async ops that it introduces.
+    pub fn new_async_ops(&self) -> impl Iterator<Item = Option<async_ops::AsyncOp>> {
+        self.new_elements(Kind::AsyncOp).map(capped)
+    }
+
+    /// Counters of async ops by their ids.
+    pub fn async_op_stats(&self) -> impl Iterator<Item = Option<(u64, async_ops::Stats)>> {
+        self.stats_elements(Kind::AsyncOp).map(entry)
+    }
+
+    /// Single polls of async ops.
+    pub fn poll_ops(&self) -> impl Iterator<Item = PollOp<'_>> {
+        self.elements(numbers(Kind::Resource).part, POLL_OPS).map(PollOp::read)
+    }
+
+    /// Metadata of spans that it registers.
+    pub fn new_metadata(&self) -> impl Iterator<Item = Option<register_metadata::NewMetadata>> {
+        self.elements(METADATA, NEW_METADATA).map(capped)
+    }
+
+    /// The entities that it introduces, as they came, by their ids.
+    pub fn raw_new(&self, kind: Kind) -> impl Iterator<Item = (u64, &[u8])> {
+        self.new_elements(kind).filter_map(|element| Some((id(element)?, element)))
+    }
+
+    /// What it says about entities, as it came.
+    pub fn raw_stats(&self, kind: Kind) -> impl Iterator<Item = RawStats<'_>> {
+        self.stats_elements(kind).map(RawStats::read)
+    }
+
+    /// Metadata that it registers, as it came, by its ids.
+    pub fn raw_metadata(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.elements(METADATA, NEW_METADATA).filter_map(|element| Some((id(element)?, element)))
+    }
+
+    fn new_elements(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        let Numbers { part, new, .. } = numbers(kind);
+        self.elements(part, new)
+    }
+
+    fn stats_elements(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        let Numbers { part, stats, .. } = numbers(kind);
+        self.elements(part, stats)
+    }
+
+    /// What is in the fields of one number of a part. A part may come in pieces.
+    fn elements(&self, part: u32, number: u32) -> impl Iterator<Item = &[u8]> {
+        let all = self.parts(part).flat_map(fields);
+        all.filter(move |field| field.number == number).filter_map(|field| field.bytes())
+    }
+
+    fn parts(&self, number: u32) -> impl Iterator<Item = &[u8]> {
+        fields(&self.0).filter(move |field| field.number == number).filter_map(|field| field.bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;
