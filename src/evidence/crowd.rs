@@ -53,12 +53,8 @@ impl Evidence<'_> {
 
     /// Whether a crowd has grown for all of a time: in each part of it somebody came who is still there.
     pub fn has_grown_for(&self, site: &Site, time: Duration) -> bool {
-        let births: Vec<Timestamp> = site.live.iter().map(|(born, _)| *born).collect();
         let at = |part: u32| self.now().minus(time * (PARTS - part) / PARTS);
-        let came = |part: u32| {
-            let first = births.partition_point(|born| *born < at(part));
-            births.get(first).is_some_and(|born| *born < at(part + 1))
-        };
+        let came = |part: u32| site.live.first_since(at(part)).is_some_and(|born| born < at(part + 1));
         (0..PARTS).all(came)
     }
 }

@@ -50,7 +50,7 @@ impl Evidence<'_> {
         let is_numbered = text::without_numbers(name) != *name;
         let mut meant = self.sites().filter(|(_, site)| is_called(site, name));
         meant.any(|(_, site)| {
-            let has_name = |task| self.task(task).and_then(|task| task.name.as_deref()).is_some_and(|own| own == name);
+            let has_name = |task| self.task(task).and_then(|task| task.name()).is_some_and(|own| **own == *name);
             site.live.iter().any(|(_, task)| !is_numbered || is_place(site, name) || has_name(*task))
         })
     }

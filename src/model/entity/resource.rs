@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use crate::model::history::push_bounded;
 use crate::model::history::waits::{GivenUp, Grants, Unserved, WaitLog};
 use crate::model::keys::{OpKey, ResourceKey};
@@ -163,7 +165,7 @@ pub struct Resource {
     /// Depths of a queue, at most one a second, oldest first.
     pub depths: VecDeque<Depth>,
     /// Live outermost ops on it or its inner semaphore.
-    pub ops: Vec<OpKey>,
+    pub ops: ThinVec<OpKey>,
     /// Who got in, last ones first out.
     pub grants: Grants,
     /// How long the waits were, per way of entry.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::cancellations::Cancellation;
 use super::changes::Changes;
 use crate::model::entity::site::{End, Site, SiteId};
-use crate::model::entity::task::{PollStart, Task, TaskState, TaskStats};
+use crate::model::entity::task::{Particulars, Task, TaskState, TaskStats};
 use crate::model::history::delays::Delay;
 use crate::model::history::seconds::Pace;
-use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
+use crate::model::keys::{Entity, Id, TaskKey};
 use crate::model::location::Location;
 use crate::model::store::Model;
 use crate::model::text::{self, Text};
@@ -48,8 +48,8 @@ impl Default for NewTask {
 
 impl Model {
     pub(super) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask, changes: &mut Changes) {
-        let key = match self.ids.get(&Id::Task(id)) {
-            Some(Entity::Task(key)) if created.is_none() || self.created(Id::Task(id)) == created => *key,
+        let key = match self.ids.task(id) {
+            Some(key) if created.is_none() || self.created(Id::Task(id)) == created => key,
             _ => {
                 self.retire(Id::Task(id), self.now(), changes);
                 self.insert_task(id, created, changes)
@@ -65,15 +65,10 @@ impl Model {
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
-        task.placeholder = false;
-        task.site = site;
-        task.name = new.name;
-        task.kind = new.kind;
-        task.task_id = new.task_id;
-        task.function = new.function;
-        task.fields = new.fields;
+        let particulars = Particulars { name: new.name, function: new.function, fields: new.fields };
+        task.introduce(new.kind, site, new.task_id, particulars);
         if task.is_block_in_place() {
-            self.handovers.insert(task.stats.created);
+            self.handovers.insert(task.stats.created.min(self.clock.now()));
             self.uses_block_in_place = true;
         }
         self.join_site(key, changes);
@@ -88,71 +83,16 @@ impl Model {
         let site =
             SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: Location::new(nowhere), sizes: (0, 0) };
         let site = self.site_of(site);
-        let key = self.tasks.insert(Task {
-            id,
-            task_id: None,
-            name: None,
-            kind: TaskKind::Other,
-            site,
-            function: None,
-            fields: Box::default(),
-            stats: TaskStats { created: created.unwrap_or(now), ..TaskStats::default() },
-            first_seen: now,
-            changed: now,
-            placeholder: true,
-            cancelled: false,
-            ops: Vec::new(),
-            first_seen_running: PollStart::default(),
-            span_entered_off_task: false,
-        });
-        self.ids.insert(Id::Task(id), Entity::Task(key));
+        let key = self.tasks.insert(Task::unknown(id, site, created.unwrap_or(now), now));
+        self.ids.set(id, Entity::Task(key));
         self.target_retention.note_birth(id);
         self.join_site(key, changes);
         key
     }
 
-    fn site_of(&mut self, id: SiteId) -> SiteKey {
-        if let Some(key) = self.site_keys.get(&id) {
-            return *key;
-        }
-        let key = self.sites.insert(Site::new(id.clone(), self.now()));
-        self.site_keys.insert(id, key);
-        key
-    }
-
-    fn join_site(&mut self, key: TaskKey, changes: &mut Changes) {
-        let Some(task) = self.tasks.get(key) else {
-            return;
-        };
-        let (site, created, alive) = (task.site, task.stats.created, task.stats.dropped.is_none());
-        let newborn = self.is_newborn(created);
-        self.birth = Some(self.birth.map_or(created, |birth| birth.min(created)));
-        let Some(site) = changes.touch(self, site) else { return };
-        site.born += 1;
-        site.history.current().born += u32::from(newborn);
-        if alive {
-            site.live.insert(created, key);
-        }
-    }
-
-    fn leave_site(&mut self, key: TaskKey, changes: &mut Changes) {
-        let Some(task) = self.tasks.get(key) else {
-            return;
-        };
-        let created = task.stats.created;
-        let newborn = self.is_newborn(created);
-        let Some(site) = changes.touch(self, task.site) else {
-            return;
-        };
-        site.live.remove(created, key);
-        site.born = site.born.saturating_sub(1);
-        let born = &mut site.history.current().born;
-        *born = born.saturating_sub(u32::from(newborn));
-    }
-
     pub(super) fn task_changed(&mut self, id: u64, stats: TaskStats, changes: &mut Changes) {
-        let key = match self.ids.get(&Id::Task(id)) {
-            Some(Entity::Task(key)) if self.created(Id::Task(id)) == Some(stats.created) => *key,
+        let key = match self.ids.task(id) {
+            Some(key) if self.created(Id::Task(id)) == Some(stats.created) => key,
             _ => {
                 self.retire(Id::Task(id), self.now(), changes);
                 self.quality.never_introduced += 1;
