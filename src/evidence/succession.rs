@@ -40,7 +40,7 @@ impl Evidence<'_> {
         self.async_sites().filter(|(other, _)| *other != key).any(|(_, it)| {
             let alike = (!it.id.name.is_empty() && it.id.name == site.id.name)
                 || (it.id.sizes.0 > 0 && it.id.sizes == site.id.sizes);
-            let came_after = it.live.iter().any(|(born, _)| *born >= from);
+            let came_after = it.live.first_since(from).is_some();
             (alike && came_after) || it.first_seen >= from
         })
     }

@@ -159,7 +159,7 @@ pub struct Resource {
     /// Whether only its counters are known, because its introduction was lost.
     pub placeholder: bool,
     /// What it says about itself.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Box<[Attribute]>,
     /// Its permits, if it has any.
     pub permits: Permits,
     /// Depths of a queue, at most one a second, oldest first.
@@ -227,7 +227,9 @@ impl Resource {
 
     /// Takes over newly reported attributes; `fresh` if they are those of its birth.
     pub(in crate::model) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
-        self.attributes = attributes;
+        if *self.attributes != *attributes {
+            self.attributes = attributes.into();
+        }
         if let Some(permits) = self.number(attribute::PERMITS) {
             // No channel is made without room: one that has none has been used already.
             let fresh = fresh && (permits > 0 || self.kind != ResourceKind::Channel);

@@ -157,6 +157,8 @@ pub struct Task {
     pub cancelled: bool,
     /// Live operations it was the last to poll, outermost ones only.
     pub ops: ThinVec<OpKey>,
+    /// Which sets of the model it is in, so that most changes need not look into them.
+    pub(in crate::model) listed: [bool; 5],
     own_id: Option<NonZeroU64>,
     particulars: Option<Box<Particulars>>,
     first_seen_running: Option<Box<PollStart>>,
@@ -176,6 +178,7 @@ impl Task {
             placeholder: true,
             cancelled: false,
             ops: ThinVec::new(),
+            listed: [false; 5],
             own_id: None,
             particulars: None,
             first_seen_running: None,
@@ -326,5 +329,16 @@ impl TaskStats {
     /// Polled once, never woken, then dropped after a real wait: nothing but a cancellation looks like this.
     fn was_dropped_at_first_await(&self) -> bool {
         self.wakes == 0 && self.poll.polls == 2 && self.scheduled > Duration::from_millis(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be a million tasks: what is added here costs as many megabytes as it has bytes.
+    #[test]
+    fn a_task_is_small() {
+        assert!(size_of::<Task>() <= 216, "{} bytes", size_of::<Task>());
     }
 }

@@ -77,10 +77,7 @@ impl Model {
         if end != End::Unknown {
             self.target_retention.note_end(task_id, at.min(self.now()), self.now());
         }
-        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
-        {
-            set.remove(&key);
-        }
+        self.unlist_task(key);
         self.bury(Entity::Task(key), at);
     }
 

@@ -67,7 +67,7 @@ impl Model {
             first_seen: self.now(),
             dropped: None,
             placeholder: true,
-            attributes: Vec::new(),
+            attributes: Box::default(),
             permits: Permits::default(),
             depths: VecDeque::default(),
             ops: ThinVec::new(),
@@ -118,9 +118,10 @@ impl Model {
         attributes: Vec<Attribute>,
         changes: &mut Changes,
     ) {
-        let key = match self.ids.resource(id) {
-            Some(key) if self.created(Id::Resource(id)) == Some(created) => key,
-            _ => {
+        let is_known = |key: &ResourceKey| self.resources.get(*key).is_some_and(|it| it.created == created);
+        let key = match self.ids.resource(id).filter(is_known) {
+            Some(key) => key,
+            None => {
                 self.retire(Id::Resource(id), self.now(), changes);
                 self.quality.never_introduced += 1;
                 self.insert_resource(id, Some(created))

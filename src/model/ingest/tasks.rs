@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cancellations::Cancellation;
 use super::changes::Changes;
+use crate::model::collections::KeySet;
 use crate::model::entity::site::{End, Site, SiteId};
 use crate::model::entity::task::{Particulars, Task, TaskState, TaskStats};
 use crate::model::history::delays::Delay;
@@ -91,9 +92,10 @@ impl Model {
     }
 
     pub(super) fn task_changed(&mut self, id: u64, stats: TaskStats, changes: &mut Changes) {
-        let key = match self.ids.task(id) {
-            Some(key) if self.created(Id::Task(id)) == Some(stats.created) => key,
-            _ => {
+        let is_known = |key: &TaskKey| self.tasks.get(*key).is_some_and(|it| it.stats.created == stats.created);
+        let key = match self.ids.task(id).filter(is_known) {
+            Some(key) => key,
+            None => {
                 self.retire(Id::Task(id), self.now(), changes);
                 self.quality.never_introduced += 1;
                 self.insert_task(id, Some(stats.created), changes)
@@ -160,7 +162,7 @@ impl Model {
 
     /// Brings the sets of running, woken and unwakeable tasks up to date.
     fn index_task(&mut self, key: TaskKey) {
-        let Some(task) = self.tasks.get(key) else {
+        let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
         let state = task.state();
@@ -172,19 +174,39 @@ impl Model {
             && !task.is_worker_thread()
             && !task.is_block_in_place();
         let worker = task.is_worker_thread() || task.is_block_in_place();
-        for (set, member) in [
-            (&mut self.running, ours && state == TaskState::Running),
-            (&mut self.woken, ours && state == TaskState::Scheduled),
-            (&mut self.unwakeable, ours && stranded && state == TaskState::Idle),
-            (&mut self.queued_jobs, waits_for_thread),
-            (&mut self.workers, worker && state != TaskState::Done),
-        ] {
+        let member = [
+            ours && state == TaskState::Running,
+            ours && state == TaskState::Scheduled,
+            ours && stranded && state == TaskState::Idle,
+            waits_for_thread,
+            worker && state != TaskState::Done,
+        ];
+        let before = std::mem::replace(&mut task.listed, member);
+        if before == member {
+            return;
+        }
+        for (set, member) in self.task_sets().into_iter().zip(member) {
             if member {
                 set.insert(key)
             } else {
                 set.remove(&key)
             };
         }
+    }
+
+    /// Takes a task out of all sets.
+    pub(super) fn unlist_task(&mut self, key: TaskKey) {
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.listed = Default::default();
+        }
+        for set in self.task_sets() {
+            set.remove(&key);
+        }
+    }
+
+    /// The sets of tasks that need to be found without looking at all of them, in the order in which tasks remember being in them.
+    fn task_sets(&mut self) -> [&mut KeySet<TaskKey>; 5] {
+        [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
     }
 }
 
