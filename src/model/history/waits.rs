@@ -83,6 +83,8 @@ struct GrantLog {
     ring: VecDeque<Grant>,
     total: u64,
     evicted_holders: BTreeSet<TaskKey>,
+    /// How many of them there may be before those that have ended are swept out.
+    most_evicted: usize,
     may_have_evicted_unknown_holder: bool,
 }
 
@@ -121,7 +123,7 @@ impl Grants {
         }
     }
 
-    /// Writes down a grant; `lives` tells whether a task may still hold something.
+    /// Writes down a grant; `lives` tells whether a task may hold it for longer than the next grants.
     pub(in crate::model) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
         self.0.get_or_insert_default().note(grant, lives);
     }
@@ -135,9 +137,10 @@ impl GrantLog {
         {
             self.may_have_evicted_unknown_holder |= old.owned || old.task.is_none();
             self.evicted_holders.extend(old.task.filter(|task| lives(*task)));
-            // Once in so many grants is rare enough to look at all of them.
-            if self.total.is_multiple_of(GRANTS as u64) {
+            // As many have been added since the last sweep as it costs to look at all of them.
+            if self.evicted_holders.len() > self.most_evicted {
                 self.evicted_holders.retain(|task| lives(*task));
+                self.most_evicted = GRANTS.max(2 * self.evicted_holders.len());
             }
         }
         // Ends are reported in no order within an update, and a late introduction reports an old one.

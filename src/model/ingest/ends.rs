@@ -182,7 +182,9 @@ impl Model {
             _ => {}
         }
         if let Some(grant) = grant {
-            lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));
+            // Only one holds a mutex: whoever acquired it last.
+            let is_shared = lock.kind != ResourceKind::Mutex;
+            lock.grants.note(grant, |task| is_shared && self.tasks.get(task).is_some_and(Task::is_alive));
         }
     }
 
