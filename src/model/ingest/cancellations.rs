@@ -11,9 +11,6 @@ use crate::model::time::Timestamp;
 /// Two threads stamp the start of a task's poll and of its op's poll: disorder of this size is allowed.
 const SAME_POLL: Duration = Duration::from_micros(100);
 
-/// Timers that are looked at, of those made while a task was polled for the last time.
-const TIMERS: usize = 256;
-
 /// A task that the present update reports to have been dropped before it finished.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::model) struct Cancellation {
@@ -62,7 +59,7 @@ impl Model {
         });
         let dropped_with_it = |at: Timestamp| at >= dropped && it.stats.dropped.is_none_or(|end| at <= end);
         let timer = || {
-            let mut made = self.timers_made(from, to).take(TIMERS);
+            let mut made = self.timers_made(from, to);
             made.find(|(_, timer)| timer.dropped.is_some_and(dropped_with_it)).map(|(key, _)| key)
         };
         let resource = waiting.or_else(timer)?;
