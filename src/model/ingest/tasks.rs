@@ -197,7 +197,7 @@ impl Model {
     /// Takes a task out of all sets.
     pub(super) fn unlist_task(&mut self, key: TaskKey) {
         if let Some(task) = self.tasks.get_mut(key) {
-            task.listed = Default::default();
+            task.listed = [false; 5];
         }
         for set in self.task_sets() {
             set.remove(&key);
