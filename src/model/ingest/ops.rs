@@ -103,13 +103,12 @@ impl Model {
 
     pub(super) fn op_changed(&mut self, id: u64, stats: OpStats, changes: &mut Changes) {
         let is_known = |key: &OpKey| self.ops.get(*key).is_some_and(|it| it.stats.created == stats.created);
-        let key = match self.ids.op(id).filter(is_known) {
-            Some(key) => key,
-            None => {
-                self.retire(Id::Op(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_op(id, Some(stats.created))
-            }
+        let key = if let Some(key) = self.ids.op(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Op(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_op(id, Some(stats.created))
         };
         let task = stats.task.and_then(|id| self.task_at(id, stats.poll.started));
         let now = self.now();

@@ -119,13 +119,12 @@ impl Model {
         changes: &mut Changes,
     ) {
         let is_known = |key: &ResourceKey| self.resources.get(*key).is_some_and(|it| it.created == created);
-        let key = match self.ids.resource(id).filter(is_known) {
-            Some(key) => key,
-            None => {
-                self.retire(Id::Resource(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_resource(id, Some(created))
-            }
+        let key = if let Some(key) = self.ids.resource(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Resource(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_resource(id, Some(created))
         };
         let (now, newborn) = (self.now(), self.is_newborn(created));
         let lock = self.lock(key);

@@ -93,13 +93,12 @@ impl Model {
 
     pub(super) fn task_changed(&mut self, id: u64, stats: TaskStats, changes: &mut Changes) {
         let is_known = |key: &TaskKey| self.tasks.get(*key).is_some_and(|it| it.stats.created == stats.created);
-        let key = match self.ids.task(id).filter(is_known) {
-            Some(key) => key,
-            None => {
-                self.retire(Id::Task(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_task(id, Some(stats.created), changes)
-            }
+        let key = if let Some(key) = self.ids.task(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Task(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_task(id, Some(stats.created), changes)
         };
         let (now, newborn) = (self.now(), self.is_newborn(stats.created));
         let handed_over = stats.poll.started.zip(stats.poll.ended).is_some_and(|(from, to)| self.handed_over(from, to));
