@@ -26,9 +26,9 @@ pub fn tasks(site: &Site) -> String {
 
 /// A task in a sentence, with the number that its own process knows it by: `task 7 transfer (src/bank.rs:41:9)`.
 pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
-    let thing = task.task_id.map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
+    let thing = task.task_id().map_or_else(|| "task".to_owned(), |id| format!("task {id}"));
     match evidence.site(task.site) {
-        Some(site) => name(site, &thing, task.name.as_deref()),
+        Some(site) => name(site, &thing, task.name().map(|it| &**it)),
         None => thing,
     }
 }
@@ -170,7 +170,7 @@ pub fn feed_subject() -> Subject {
 
 /// The numbers by which the target itself knows some tasks.
 pub fn task_ids(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> Vec<u64> {
-    tasks.iter().filter_map(|key| evidence.task(*key)?.task_id).take(MOST_IDS).collect()
+    tasks.iter().filter_map(|key| evidence.task(*key)?.task_id()).take(MOST_IDS).collect()
 }
 
 /// The spawn sites of some tasks, in order, each once.

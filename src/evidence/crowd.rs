@@ -37,13 +37,9 @@ impl Crowd {
 impl Evidence<'_> {
     /// What is seen of the tasks of a site as a crowd.
     pub fn crowd(&self, site: &Site) -> Crowd {
-        let is_old = |(born, _): &&(Timestamp, _)| self.running_since(*born) > OLD;
-        let young = site.live.iter().rev().take_while(|it| !is_old(it)).count();
-        let sample = (site.live.len() - young).min(2 * SAMPLE);
-        let oldest = site.live.iter().take(sample.div_ceil(2));
-        let youngest = site.live.iter().rev().skip(young).take(sample / 2);
-        let still = oldest.chain(youngest).filter(|(born, key)| self.is_still_since(*born, *key)).count();
-        Crowd { old: sample, still, old_ones_end: site.lifetime_at(1.0) > Some(SETTLED) }
+        let (_, sample) = site.live.sample_oldest(2 * SAMPLE, |born| self.running_since(born) > OLD);
+        let still = sample.iter().filter(|(born, key)| self.is_still_since(*born, *key)).count();
+        Crowd { old: sample.len(), still, old_ones_end: site.lifetime_at(1.0) > Some(SETTLED) }
     }
 
     /// Whether a task has rested since its first seconds.
@@ -53,12 +49,8 @@ impl Evidence<'_> {
 
     /// Whether a crowd has grown for all of a time: in each part of it somebody came who is still there.
     pub fn has_grown_for(&self, site: &Site, time: Duration) -> bool {
-        let births: Vec<Timestamp> = site.live.iter().map(|(born, _)| *born).collect();
         let at = |part: u32| self.now().minus(time * (PARTS - part) / PARTS);
-        let came = |part: u32| {
-            let first = births.partition_point(|born| *born < at(part));
-            births.get(first).is_some_and(|born| *born < at(part + 1))
-        };
+        let came = |part: u32| site.live.first_since(at(part)).is_some_and(|born| born < at(part + 1));
         (0..PARTS).all(came)
     }
 }

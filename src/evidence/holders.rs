@@ -1,6 +1,6 @@
 //! Who holds a lock or a permit. The feed never says so: it is inferred from who acquired it last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -239,19 +239,22 @@ impl Evidence<'_> {
     /// The tasks that may be among those who hold what several can hold. All of them are, or none is known to.
     fn possible_holders(&self, lock: &Resource, fits: fn(AcquireKind) -> bool) -> Vec<Holder> {
         let mut holders: Vec<(usize, Holder)> = Vec::new();
+        let mut places: BTreeMap<TaskKey, usize> = BTreeMap::new();
         let mut sure = self.all_grants_are_known(lock);
         for (task, since, owned) in self.possible_grants(lock, fits) {
             sure &= task.is_some() && !owned;
-            match holders.iter_mut().find(|(_, holder)| Some(holder.task) == task) {
-                Some((times, _)) => *times += 1,
-                None => holders.extend(self.holder(task, since, true).map(|holder| (1, holder))),
+            let place = task.and_then(|task| places.get(&task)).and_then(|place| holders.get_mut(*place));
+            if let Some((times, _)) = place {
+                *times += 1;
+            } else if let Some(holder) = self.holder(task, since, true) {
+                places.insert(holder.task, holders.len());
+                holders.push((1, holder));
             }
         }
         // Whoever acquired it too long ago to be kept may still hold it, unless all have released it since.
         let oldest = lock.grants.newest_first().last().map(|grant| grant.at);
         if lock.free_at.is_none_or(|free| oldest.is_some_and(|oldest| oldest > free)) {
-            let known: BTreeSet<TaskKey> = holders.iter().map(|(_, holder)| holder.task).collect();
-            let evicted = lock.grants.evicted_holders().filter(|task| !known.contains(task));
+            let evicted = lock.grants.evicted_holders().filter(|task| !places.contains_key(task));
             let evicted = evicted.filter_map(|task| self.holder(Some(task), lock.created, true));
             holders.extend(evicted.map(|holder| (usize::MAX, holder)));
         }

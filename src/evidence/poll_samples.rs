@@ -2,7 +2,7 @@
 //!
 //! A sample meets a poll as often as the poll takes time, however many short ones the same tasks have besides.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -90,7 +90,7 @@ impl PollSamples {
 
     /// Keeps those whose tasks have spent that time in polls since: the counters of an update are older than its time says where there are many.
     fn confirm(&mut self, model: &Model) {
-        let mut longest: Vec<(SiteKey, PollSample)> = Vec::new();
+        let mut longest: BTreeMap<SiteKey, PollSample> = BTreeMap::new();
         for met in std::mem::take(&mut self.pending) {
             let task = model.task(met.sample.task).filter(|task| !task.is_span_entered_off_task());
             let Some(task) = task.filter(|_| !model.handed_over(met.started, met.sample.at)) else { continue };
@@ -98,10 +98,9 @@ impl PollSamples {
             let spent = task.stats.poll.busy.saturating_sub(met.busy);
             let age = if goes_on { met.sample.age } else { met.sample.age.min(spent) };
             let sample = PollSample { age, ..met.sample };
-            match longest.iter_mut().find(|(site, _)| *site == met.site) {
-                Some((_, known)) if known.age >= age => {}
-                Some((_, known)) => *known = sample,
-                None => longest.push((met.site, sample)),
+            let known = longest.entry(met.site).or_insert(sample);
+            if known.age < age {
+                *known = sample;
             }
         }
         for (site, sample) in longest.into_iter().filter(|(_, sample)| sample.age >= NOTEWORTHY) {

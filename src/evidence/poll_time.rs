@@ -1,5 +1,6 @@
 //! How long the polls of a spawn site take, how often they were met while they ran, and who waited for a worker meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::numbers::ratio;
@@ -114,12 +115,9 @@ impl Evidence<'_> {
         let others = self.delays().since(self.now().minus(window)).filter(|delay| delay.site != culprit);
         let mut delays: Vec<(Duration, SiteKey)> = others.map(|delay| (delay.mean, delay.site)).collect();
         delays.sort_unstable();
-        let mut sites: Vec<SiteKey> = Vec::new();
-        for (_, site) in delays.iter().rev().take_while(|(delay, _)| *delay >= HURT) {
-            if !sites.contains(site) {
-                sites.push(*site);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let hurt = delays.iter().rev().take_while(|(delay, _)| *delay >= HURT).map(|(_, site)| *site);
+        let sites: Vec<SiteKey> = hurt.filter(|site| seen.insert(*site)).collect();
         Hurt { delay: delays.get(delays.len() * 9 / 10).map(|(delay, _)| *delay), sites }
     }
 }

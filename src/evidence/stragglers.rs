@@ -91,14 +91,8 @@ impl Evidence<'_> {
         let site = self.site(key).filter(|site| site.completed() >= siblings && !site.live.is_empty())?;
         let (usual, longest) = (site.lifetime_at(0.95)?, site.lifetime_at(1.0)?);
         let limit = LEAST.max(usual * TIMES).max(longest * LONGEST);
-        let is_old = |(born, _): &&(Timestamp, TaskKey)| self.running_since(*born) > limit;
-        let young = site.live.iter().rev().take_while(|it| !is_old(it)).count();
-        let old = site.live.len() - young;
-        let sample = old.min(2 * MOST);
-        let oldest = site.live.iter().take(sample.div_ceil(2));
-        let youngest = site.live.iter().rev().skip(young).take(sample / 2);
-        let mut sampled: Vec<(Timestamp, TaskKey)> = oldest.chain(youngest).copied().collect();
-        sampled.sort_unstable();
+        let (old, sampled) = site.live.sample_oldest(2 * MOST, |born| self.running_since(born) > limit);
+        let sample = sampled.len();
         let (mut tasks, mut births, mut polls) = (Vec::new(), Vec::new(), Vec::new());
         for (born, key) in sampled {
             let Some(task) = self.task(key).filter(|task| self.is_straggler(key, task, limit)) else { continue };

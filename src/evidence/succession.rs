@@ -40,7 +40,7 @@ impl Evidence<'_> {
         self.async_sites().filter(|(other, _)| *other != key).any(|(_, it)| {
             let alike = (!it.id.name.is_empty() && it.id.name == site.id.name)
                 || (it.id.sizes.0 > 0 && it.id.sizes == site.id.sizes);
-            let came_after = it.live.iter().any(|(born, _)| *born >= from);
+            let came_after = it.live.first_since(from).is_some();
             (alike && came_after) || it.first_seen >= from
         })
     }
@@ -50,7 +50,7 @@ impl Evidence<'_> {
         let is_numbered = text::without_numbers(name) != *name;
         let mut meant = self.sites().filter(|(_, site)| is_called(site, name));
         meant.any(|(_, site)| {
-            let has_name = |task| self.task(task).and_then(|task| task.name.as_deref()).is_some_and(|own| own == name);
+            let has_name = |task| self.task(task).and_then(|task| task.name()).is_some_and(|own| **own == *name);
             site.live.iter().any(|(_, task)| !is_numbered || is_place(site, name) || has_name(*task))
         })
     }

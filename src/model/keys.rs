@@ -2,6 +2,8 @@
 
 use slotmap::new_key_type;
 
+use super::collections::{SeededMap, SeededSet};
+
 new_key_type! {
     /// A task of the model; never reused, unlike the feed's ids.
     pub struct TaskKey;
@@ -15,7 +17,7 @@ new_key_type! {
 
 /// An id of the feed. The target keeps tasks, resources and async ops apart and lists what has ended for long, so that one number can stand
 /// for a timer that is gone and for a task that lives, both in one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::model) enum Id {
     Task(u64),
     Resource(u64),
@@ -28,4 +30,66 @@ pub(in crate::model) enum Entity {
     Task(TaskKey),
     Resource(ResourceKey),
     Op(OpKey),
+}
+
+/// What the ids of the feed stand for at present.
+#[derive(Debug, Clone, Default)]
+pub(in crate::model) struct Ids {
+    tasks: SeededMap<u64, TaskKey>,
+    resources: SeededMap<u64, ResourceKey>,
+    ops: SeededMap<u64, OpKey>,
+}
+
+impl Ids {
+    /// What an id stands for, if for anything.
+    pub(in crate::model) fn get(&self, id: Id) -> Option<Entity> {
+        match id {
+            Id::Task(id) => self.task(id).map(Entity::Task),
+            Id::Resource(id) => self.resource(id).map(Entity::Resource),
+            Id::Op(id) => self.op(id).map(Entity::Op),
+        }
+    }
+
+    /// The task of an id.
+    pub(in crate::model) fn task(&self, id: u64) -> Option<TaskKey> {
+        self.tasks.get(&id).copied()
+    }
+
+    /// The resource of an id.
+    pub(in crate::model) fn resource(&self, id: u64) -> Option<ResourceKey> {
+        self.resources.get(&id).copied()
+    }
+
+    /// The async op of an id.
+    pub(in crate::model) fn op(&self, id: u64) -> Option<OpKey> {
+        self.ops.get(&id).copied()
+    }
+
+    /// Lets an id stand for something else from now on.
+    pub(in crate::model) fn set(&mut self, id: u64, entity: Entity) {
+        match entity {
+            Entity::Task(key) => drop(self.tasks.insert(id, key)),
+            Entity::Resource(key) => drop(self.resources.insert(id, key)),
+            Entity::Op(key) => drop(self.ops.insert(id, key)),
+        }
+    }
+
+    /// Lets an id stand for nothing, and returns what it stood for.
+    pub(in crate::model) fn remove(&mut self, id: Id) -> Option<Entity> {
+        match id {
+            Id::Task(id) => self.tasks.remove(&id).map(Entity::Task),
+            Id::Resource(id) => self.resources.remove(&id).map(Entity::Resource),
+            Id::Op(id) => self.ops.remove(&id).map(Entity::Op),
+        }
+    }
+
+    /// The ids that stand for something and are not among these, in an order that is the same in every run.
+    pub(in crate::model) fn not_among(&self, known: &SeededSet<Id>) -> Vec<Id> {
+        let tasks = self.tasks.keys().map(|id| Id::Task(*id));
+        let resources = self.resources.keys().map(|id| Id::Resource(*id));
+        let all = tasks.chain(resources).chain(self.ops.keys().map(|id| Id::Op(*id)));
+        let mut others: Vec<Id> = all.filter(|id| !known.contains(id)).collect();
+        others.sort_unstable();
+        others
+    }
 }

@@ -12,6 +12,9 @@ use super::tokio::{ResourceKind, attribute};
 /// Most levels of resources or ops inside each other that are followed.
 const NESTING: usize = 8;
 
+/// Most timers made in one poll that are looked at: a target may make any number in no time.
+const TIMERS: usize = 1_024;
+
 impl Model {
     /// The lock, semaphore or channel that a resource is (part of).
     pub fn lock(&self, mut resource: ResourceKey) -> Option<ResourceKey> {
@@ -76,10 +79,10 @@ impl Model {
         self.resource(lock.inner?)?.permits.now
     }
 
-    /// Timers that were made between two times, those inside an `Interval` left out.
+    /// Timers that were made between two times, those inside an `Interval` left out; of very many the first.
     pub fn timers_made(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (ResourceKey, &Resource)> {
         let made = self.sleeps.range((from, ResourceKey::default())..).take_while(move |(created, _)| *created <= to);
-        made.filter_map(|(_, key)| Some((*key, self.resource(*key)?)))
+        made.take(TIMERS).filter_map(|(_, key)| Some((*key, self.resource(*key)?)))
     }
 
     /// When a timer runs out, as far as is known: it is set anew by every reset, which is not reported.

@@ -4,6 +4,7 @@
 //! Pure and synchronous: no IO, no clock of its own, nothing that can fail. What makes no sense is counted in
 //! [`Quality`](health::quality::Quality).
 
+mod collections;
 pub mod entity;
 pub mod health;
 pub mod history;

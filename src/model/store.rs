@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use slotmap::SlotMap;
 
+use super::collections::{KeyMap, KeySet, SeededMap};
 use super::entity::async_op::AsyncOp;
 use super::entity::details::{Details, RecentDetails};
 use super::entity::resource::Resource;
@@ -16,7 +16,7 @@ use super::health::quality::Quality;
 use super::health::retention::Retention;
 use super::history::answers::AnswersByLine;
 use super::history::delays::Delays;
-use super::keys::{Entity, Id, OpKey, ResourceKey, SiteKey, TaskKey};
+use super::keys::{Entity, Ids, OpKey, ResourceKey, SiteKey, TaskKey};
 use super::text::{Interner, Text};
 use super::time::Timestamp;
 
@@ -33,32 +33,36 @@ pub struct Model {
     pub(in crate::model) sites: SlotMap<SiteKey, Site>,
     pub(in crate::model) resources: SlotMap<ResourceKey, Resource>,
     pub(in crate::model) ops: SlotMap<OpKey, AsyncOp>,
-    pub(in crate::model) ids: FxHashMap<Id, Entity>,
-    pub(in crate::model) site_keys: FxHashMap<SiteId, SiteKey>,
-    pub(in crate::model) metadata: FxHashMap<u64, Metadata>,
+    pub(in crate::model) ids: Ids,
+    pub(in crate::model) site_keys: SeededMap<SiteId, SiteKey>,
+    /// Sites beyond which those at rest are looked through.
+    pub(in crate::model) most_sites: usize,
+    /// Sites that were forgotten before their time, because there were too many.
+    pub(in crate::model) forgotten_sites: u64,
+    pub(in crate::model) metadata: SeededMap<u64, Metadata>,
     pub(in crate::model) strings: Interner,
     pub(in crate::model) clock: Clock,
     pub(in crate::model) quality: Quality,
     pub(in crate::model) details: RecentDetails,
     /// Async tasks inside a poll.
-    pub(in crate::model) running: FxHashSet<TaskKey>,
+    pub(in crate::model) running: KeySet<TaskKey>,
     /// Async tasks woken and not yet polled.
-    pub(in crate::model) woken: FxHashSet<TaskKey>,
+    pub(in crate::model) woken: KeySet<TaskKey>,
     /// Idle async tasks that hold no waker.
-    pub(in crate::model) unwakeable: FxHashSet<TaskKey>,
+    pub(in crate::model) unwakeable: KeySet<TaskKey>,
     /// Blocking jobs that no thread has taken up yet.
-    pub(in crate::model) queued_jobs: FxHashSet<TaskKey>,
+    pub(in crate::model) queued_jobs: KeySet<TaskKey>,
     /// Worker threads and `block_in_place` sections that are alive.
-    pub(in crate::model) workers: FxHashSet<TaskKey>,
+    pub(in crate::model) workers: KeySet<TaskKey>,
     /// When `block_in_place` sections began lately: the polls that they are in take long without harm.
     pub(in crate::model) handovers: BTreeSet<Timestamp>,
     pub(in crate::model) uses_block_in_place: bool,
     pub(in crate::model) delays: Delays,
     pub(in crate::model) answers: AnswersByLine,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
-    pub(in crate::model) active: FxHashMap<ResourceKey, Timestamp>,
+    pub(in crate::model) active: KeyMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
-    pub(in crate::model) queues: FxHashSet<ResourceKey>,
+    pub(in crate::model) queues: KeySet<ResourceKey>,
     /// `Sleep`s that are kept, by birth, those inside an `Interval` left out.
     pub(in crate::model) sleeps: BTreeSet<(Timestamp, ResourceKey)>,
     /// The last time any async task was polled.
@@ -101,24 +105,26 @@ impl Model {
             sites: SlotMap::with_key(),
             resources: SlotMap::with_key(),
             ops: SlotMap::with_key(),
-            ids: FxHashMap::default(),
-            site_keys: FxHashMap::default(),
-            metadata: FxHashMap::default(),
+            ids: Ids::default(),
+            site_keys: SeededMap::default(),
+            most_sites: 0,
+            forgotten_sites: 0,
+            metadata: SeededMap::default(),
             strings: Interner::default(),
             clock: Clock::default(),
             quality: Quality::default(),
             details: RecentDetails::default(),
-            running: FxHashSet::default(),
-            woken: FxHashSet::default(),
-            unwakeable: FxHashSet::default(),
-            queued_jobs: FxHashSet::default(),
-            workers: FxHashSet::default(),
+            running: KeySet::default(),
+            woken: KeySet::default(),
+            unwakeable: KeySet::default(),
+            queued_jobs: KeySet::default(),
+            workers: KeySet::default(),
             handovers: BTreeSet::new(),
             uses_block_in_place: false,
             delays: Delays::default(),
             answers: AnswersByLine::default(),
-            active: FxHashMap::default(),
-            queues: FxHashSet::default(),
+            active: KeyMap::default(),
+            queues: KeySet::default(),
             sleeps: BTreeSet::new(),
             last_poll: Timestamp::default(),
             birth: None,
@@ -171,6 +177,11 @@ impl Model {
     /// All spawn sites.
     pub fn sites(&self) -> impl ExactSizeIterator<Item = (SiteKey, &Site)> {
         self.sites.iter()
+    }
+
+    /// How many spawn sites were forgotten before their time, because there were too many at which nothing happened any more.
+    pub fn forgotten_sites(&self) -> u64 {
+        self.forgotten_sites
     }
 
     /// The resource of this key, unless it was dropped and forgotten.
@@ -240,7 +251,7 @@ impl Model {
         self.pick(&self.workers)
     }
 
-    fn pick<'a>(&'a self, keys: &'a FxHashSet<TaskKey>) -> impl Iterator<Item = (TaskKey, &'a Task)> {
+    fn pick<'a>(&'a self, keys: &'a KeySet<TaskKey>) -> impl Iterator<Item = (TaskKey, &'a Task)> {
         keys.iter().filter_map(|key| Some((*key, self.tasks.get(*key)?)))
     }
 

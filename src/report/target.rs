@@ -32,6 +32,8 @@ pub struct TargetView {
     pub tasks: usize,
     /// How many resources are listed, dropped ones included.
     pub resources: usize,
+    /// How many spawn sites were forgotten early, because there were too many.
+    pub forgotten_sites: u64,
     /// How many findings there are at present.
     pub findings: usize,
     /// The worst severity among them.
@@ -104,6 +106,16 @@ impl WarmUp {
     }
 }
 
+impl TargetView {
+    /// What was forgotten because there was too much of it; nothing if nothing was.
+    pub fn forgotten(&self) -> Option<String> {
+        let sites = words::count(self.forgotten_sites, "spawn site");
+        (self.forgotten_sites > 0).then(|| {
+            format!("Forgot {sites} without tasks, most of them seen once: the target makes up a name for each task.")
+        })
+    }
+}
+
 impl Snapshot<'_> {
     /// The target as a whole, measured by these criteria; the connection as of a time by our clock.
     pub fn target(&self, criteria: Criteria, now: SystemTime) -> TargetView {
@@ -120,6 +132,7 @@ impl Snapshot<'_> {
             tasks_alive,
             tasks: model.tasks().len(),
             resources: model.resources().len(),
+            forgotten_sites: model.forgotten_sites(),
             findings,
             worst: self.worst(),
             quality: QualityView::of(diagnosis),

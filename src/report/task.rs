@@ -97,14 +97,14 @@ impl Snapshot<'_> {
             row: self.task_row(key)?,
             title: title(task),
             state: state(task),
-            function: task.function.as_deref().map(str::to_owned),
+            function: task.function().map(|it| it.to_string()),
             wait: self.wait_view(key, task),
             current_poll: started.map(|started| self.now().since(started)),
             wakers: self.wakers(task),
             polls: details.and_then(|it| it.polls.as_ref()).map(Distribution::from),
             scheduled: details.and_then(|it| it.scheduled.as_ref()).map(Distribution::from),
             siblings: self.site_row(task.site).map(|row| (task.site, row)),
-            fields: task.fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            fields: task.fields().iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         })
     }
 
@@ -122,8 +122,8 @@ impl Snapshot<'_> {
 }
 
 fn title(task: &Task) -> String {
-    let id = task.task_id.map_or_else(|| format!("span {}", task.id), |id| id.to_string());
-    match task.name.as_deref() {
+    let id = task.task_id().map_or_else(|| format!("span {}", task.id), |id| id.to_string());
+    match task.name().map(|it| &**it) {
         Some(name) => format!("Task {id}: {name}"),
         None => format!("Task {id}, unnamed"),
     }

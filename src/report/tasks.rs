@@ -115,8 +115,8 @@ impl Snapshot<'_> {
         Some(TaskRow {
             key,
             state: task.state(),
-            id: task.task_id,
-            name: task.name.as_deref().or(task.function.as_deref()).unwrap_or_default().to_owned(),
+            id: task.task_id(),
+            name: task.name().or(task.function()).map(|it| it.to_string()).unwrap_or_default(),
             kind: task.kind.as_str(),
             times: Times::of(task, self.now()),
             polls: task.stats.poll.polls,
@@ -132,12 +132,12 @@ impl Snapshot<'_> {
 
     /// Whether a text of a task that is worth looking for is accepted.
     fn has_text(&self, task: &Task, accepts: Filter<'_>) -> bool {
-        accepts(task.name.as_deref().or(task.function.as_deref()).unwrap_or_default())
+        accepts(task.name().or(task.function()).map_or("", |it| it))
             || accepts(self.spawn_location(task))
             || accepts(task.state().as_str())
             || accepts(task.kind.as_str())
-            || task.task_id.is_some_and(|id| accepts(&id.to_string()))
-            || task.fields.iter().any(|(name, value)| accepts(name) || accepts(value))
+            || task.task_id().is_some_and(|id| accepts(&id.to_string()))
+            || task.fields().iter().any(|(name, value)| accepts(name) || accepts(value))
     }
 
     fn wait(&self, key: TaskKey) -> Option<Wait> {
@@ -162,8 +162,8 @@ impl Snapshot<'_> {
         let time = |duration: Duration| SortKey::Number(duration.as_nanos());
         match column {
             TaskColumn::State => SortKey::Number(task.state() as u128),
-            TaskColumn::Id => SortKey::number(task.task_id),
-            TaskColumn::Name => SortKey::Text(task.name.clone().or(task.function.clone()).unwrap_or_default()),
+            TaskColumn::Id => SortKey::number(task.task_id()),
+            TaskColumn::Name => SortKey::Text(task.name().or(task.function()).cloned().unwrap_or_default()),
             TaskColumn::Kind => SortKey::Number(task.kind as u128),
             TaskColumn::Total => time(Times::of(task, now).total),
             TaskColumn::Busy => time(Times::of(task, now).busy),

@@ -58,7 +58,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "model",
         modules: Modules::Only(&["paths", "wire"]),
-        crates: Crates::Only(&["hdrhistogram", "rustc_hash", "slotmap"]),
+        crates: Crates::Only(&["foldhash", "hdrhistogram", "rustc_hash", "slotmap", "thin_vec"]),
     },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },

@@ -21,7 +21,7 @@ fn played(scenario: &str) -> Timeline {
 }
 
 fn name(task: &Task) -> String {
-    task.name.as_deref().unwrap_or_default().to_owned()
+    task.name().map(|it| it.to_string()).unwrap_or_default()
 }
 
 fn task_named<'a>(model: &'a Model, wanted: &str) -> (TaskKey, &'a Task) {
@@ -397,7 +397,7 @@ stop = "4s"
     let gaps: Vec<Duration> = model.clock().gaps().map(|gap| gap.length()).collect();
     assert_eq!(gaps.len(), 1);
     assert!(gaps[0] >= Duration::from_secs(3) && gaps[0] <= Duration::from_secs(5), "{gaps:?}");
-    let named = model.tasks().filter(|(_, task)| task.name.is_some()).count();
+    let named = model.tasks().filter(|(_, task)| task.name().is_some()).count();
     assert_eq!((named, model.ops().len()), (0, 0));
     assert_eq!(model.resources().filter(|(_, it)| it.kind == ResourceKind::Sleep).count(), 0);
     let site = site_named(model, "short");

@@ -18,7 +18,7 @@ impl Outbox {
     pub(super) async fn send(&mut self, event: FeedEvent) {
         if self.0.send(Arrived { at: SystemTime::now(), event }).await.is_err() {
             // Whoever runs the session ends it when the channel is closed.
-            pending().await
+            pending::<()>().await;
         }
     }
 }

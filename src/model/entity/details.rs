@@ -137,7 +137,7 @@ mod tests {
     fn those_that_came_last_are_kept() {
         let mut keys = slotmap::SlotMap::<TaskKey, ()>::with_key();
         let mut recent = RecentDetails::default();
-        let keys: Vec<_> = (0..MOST_KEPT + 1).map(|_| keys.insert(())).collect();
+        let keys: Vec<_> = (0..=MOST_KEPT).map(|_| keys.insert(())).collect();
         keys.iter().chain(&keys[..1]).for_each(|key| recent.insert(*key, Details::default()));
         assert!(recent.get(keys[0]).is_some() && recent.get(keys[1]).is_none());
         assert_eq!(recent.0.len(), MOST_KEPT);

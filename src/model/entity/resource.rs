@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use crate::model::history::push_bounded;
 use crate::model::history::waits::{GivenUp, Grants, Unserved, WaitLog};
 use crate::model::keys::{OpKey, ResourceKey};
@@ -157,13 +159,13 @@ pub struct Resource {
     /// Whether only its counters are known, because its introduction was lost.
     pub placeholder: bool,
     /// What it says about itself.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Box<[Attribute]>,
     /// Its permits, if it has any.
     pub permits: Permits,
     /// Depths of a queue, at most one a second, oldest first.
     pub depths: VecDeque<Depth>,
     /// Live outermost ops on it or its inner semaphore.
-    pub ops: Vec<OpKey>,
+    pub ops: ThinVec<OpKey>,
     /// Who got in, last ones first out.
     pub grants: Grants,
     /// How long the waits were, per way of entry.
@@ -225,7 +227,9 @@ impl Resource {
 
     /// Takes over newly reported attributes; `fresh` if they are those of its birth.
     pub(in crate::model) fn change(&mut self, attributes: Vec<Attribute>, fresh: bool, now: Timestamp) {
-        self.attributes = attributes;
+        if *self.attributes != *attributes {
+            self.attributes = attributes.into();
+        }
         if let Some(permits) = self.number(attribute::PERMITS) {
             // No channel is made without room: one that has none has been used already.
             let fresh = fresh && (permits > 0 || self.kind != ResourceKind::Channel);

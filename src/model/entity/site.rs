@@ -84,7 +84,50 @@ pub struct Site {
     /// Whether the span of one of its tasks was seen to be entered by something other than its runtime, so that polls of the others may not be
     /// what they seem either.
     pub spans_entered_off_task: bool,
-    lifetimes: Option<Box<Histogram<u32>>>,
+    lifetimes: Lifetimes,
+}
+
+/// So many lifetimes are kept one by one: most sites have few, and a distribution takes a kilobyte.
+const FEW: usize = 8;
+
+/// The lifetimes of tasks that completed, in milliseconds.
+#[derive(Debug, Clone)]
+enum Lifetimes {
+    Few(Vec<u64>),
+    Many(Box<Histogram<u32>>),
+}
+
+impl Lifetimes {
+    fn note(&mut self, lifetime: Duration) {
+        let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        match self {
+            Self::Few(known) if known.len() < FEW => known.push(millis),
+            Self::Few(known) => {
+                if let Some(mut many) = distribution(known) {
+                    many.saturating_record(millis);
+                    *self = Self::Many(Box::new(many));
+                }
+            }
+            Self::Many(known) => known.saturating_record(millis),
+        }
+    }
+
+    /// The lifetime that this share of them did not exceed, if there are any.
+    fn at(&self, quantile: f64) -> Option<Duration> {
+        let millis = match self {
+            Self::Few(known) if known.is_empty() => return None,
+            Self::Few(known) => distribution(known)?.value_at_quantile(quantile),
+            Self::Many(known) => known.value_at_quantile(quantile),
+        };
+        Some(Duration::from_millis(millis))
+    }
+}
+
+/// One significant digit: a lifetime is only ever compared with a multiple of another.
+fn distribution(lifetimes: &[u64]) -> Option<Histogram<u32>> {
+    let mut distribution = Histogram::new_with_bounds(1, LONGEST_LIFETIME, 1).ok()?;
+    lifetimes.iter().for_each(|millis| distribution.saturating_record(*millis));
+    Some(distribution)
 }
 
 impl Site {
@@ -104,7 +147,7 @@ impl Site {
             history,
             completions: Completions::default(),
             spans_entered_off_task: false,
-            lifetimes: None,
+            lifetimes: Lifetimes::Few(Vec::new()),
         }
     }
 
@@ -120,8 +163,7 @@ impl Site {
 
     /// The lifetime that this share of the completed tasks did not exceed, if any completed.
     pub fn lifetime_at(&self, quantile: f64) -> Option<Duration> {
-        let lifetimes = self.lifetimes.as_ref()?;
-        Some(Duration::from_millis(lifetimes.value_at_quantile(quantile)))
+        self.lifetimes.at(quantile)
     }
 
     /// Median age of the tasks alive.
@@ -137,13 +179,7 @@ impl Site {
             self.cancelled += u64::from(end == End::Cancelled);
             return;
         }
-        if self.lifetimes.is_none() {
-            // One significant digit: a lifetime is only ever compared with a multiple of another.
-            self.lifetimes = Histogram::new_with_bounds(1, LONGEST_LIFETIME, 1).ok().map(Box::new);
-        }
-        if let Some(lifetimes) = &mut self.lifetimes {
-            lifetimes.saturating_record(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
-        }
+        self.lifetimes.note(lifetime);
     }
 }
 

@@ -1,6 +1,9 @@
 //! A task: what it is, what its counters say, and what state that is.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
+
+use thin_vec::ThinVec;
 
 use crate::model::keys::{OpKey, SiteKey};
 use crate::model::text::Text;
@@ -106,8 +109,8 @@ impl TaskState {
 
 /// The counters of a task when a poll was first seen running, and at how many updates since then it had been woken again: whatever rises
 /// contradicts the poll.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::model) struct PollStart {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PollStart {
     started: Option<Timestamp>,
     wakes: u64,
     clones: u64,
@@ -122,24 +125,27 @@ impl PollStart {
     }
 }
 
-/// A task of the target.
+/// What the target says of a task and most tasks do not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::model) struct Particulars {
+    /// Its name, if it was given one.
+    pub(in crate::model) name: Option<Text>,
+    /// For blocking tasks, the type name of the closure.
+    pub(in crate::model) function: Option<Text>,
+    /// Its fields that have no place of their own here, as text.
+    pub(in crate::model) fields: Box<[(Text, Text)]>,
+}
+
+/// A task of the target. There may be a million, so what few of them have is boxed.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_field_names, reason = "`task.id` is a name of the protocol")]
+#[expect(clippy::struct_field_names, reason = "a span that is entered off the task is called so everywhere")]
 pub struct Task {
     /// The span id that the feed uses for it; reused after its death.
     pub id: u64,
-    /// `task.id`, which is what the target's own code can print.
-    pub task_id: Option<u64>,
-    /// Its name, if it was given one.
-    pub name: Option<Text>,
     /// Its kind.
     pub kind: TaskKind,
     /// Where it was spawned, together with its siblings.
     pub site: SiteKey,
-    /// For blocking tasks, the type name of the closure.
-    pub function: Option<Text>,
-    /// Its fields that have no place of their own here, as text.
-    pub fields: Box<[(Text, Text)]>,
     /// Its counters as of [`changed`](Self::changed).
     pub stats: TaskStats,
     /// Time of the update that introduced it.
@@ -151,12 +157,71 @@ pub struct Task {
     /// Whether it is certain that it was dropped before it finished.
     pub cancelled: bool,
     /// Live operations it was the last to poll, outermost ones only.
-    pub ops: Vec<OpKey>,
-    pub(in crate::model) first_seen_running: PollStart,
-    pub(in crate::model) span_entered_off_task: bool,
+    pub ops: ThinVec<OpKey>,
+    /// Which sets of the model it is in, so that most changes need not look into them.
+    pub(in crate::model) listed: [bool; 5],
+    own_id: Option<NonZeroU64>,
+    particulars: Option<Box<Particulars>>,
+    first_seen_running: Option<Box<PollStart>>,
+    span_entered_off_task: bool,
 }
 
 impl Task {
+    /// A task of which nothing but the id, the site and the time of birth is known yet.
+    pub(in crate::model) fn unknown(id: u64, site: SiteKey, created: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id,
+            kind: TaskKind::Other,
+            site,
+            stats: TaskStats { created, ..TaskStats::default() },
+            first_seen: now,
+            changed: now,
+            placeholder: true,
+            cancelled: false,
+            ops: ThinVec::new(),
+            listed: [false; 5],
+            own_id: None,
+            particulars: None,
+            first_seen_running: None,
+            span_entered_off_task: false,
+        }
+    }
+
+    /// Takes over what it was introduced with.
+    pub(in crate::model) fn introduce(
+        &mut self,
+        kind: TaskKind,
+        site: SiteKey,
+        own_id: Option<u64>,
+        particulars: Particulars,
+    ) {
+        self.placeholder = false;
+        self.kind = kind;
+        self.site = site;
+        self.own_id = own_id.and_then(NonZeroU64::new);
+        self.particulars = (particulars != Particulars::default()).then(|| Box::new(particulars));
+    }
+
+    /// `task.id`, which is what the target's own code can print. Tokio counts from one.
+    pub fn task_id(&self) -> Option<u64> {
+        self.own_id.map(NonZeroU64::get)
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&Text> {
+        self.particulars.as_ref()?.name.as_ref()
+    }
+
+    /// For blocking tasks, the type name of the closure.
+    pub fn function(&self) -> Option<&Text> {
+        self.particulars.as_ref()?.function.as_ref()
+    }
+
+    /// Its fields that have no place of their own here, as text.
+    pub fn fields(&self) -> &[(Text, Text)] {
+        self.particulars.as_ref().map_or(&[], |it| &it.fields)
+    }
+
     /// What it is doing, as far as the feed tells.
     ///
     /// The future of `block_on` is woken by its thread being unparked, which counts as no wake: it is not over because of that.
@@ -187,18 +252,19 @@ impl Task {
 
     /// Whether it is one of the runtime's own worker threads, which look like blocking jobs that never end.
     pub fn is_worker_thread(&self) -> bool {
-        self.kind == TaskKind::Blocking && self.function.as_deref().is_some_and(is_worker_thread)
+        self.kind == TaskKind::Blocking && self.function().is_some_and(|it| is_worker_thread(it))
     }
 
     /// Whether it stands for a `block_in_place`, which hands its worker's other tasks to a new thread.
     pub fn is_block_in_place(&self) -> bool {
-        self.kind == TaskKind::Blocking && self.function.as_deref().is_some_and(is_block_in_place)
+        self.kind == TaskKind::Blocking && self.function().is_some_and(|it| is_block_in_place(it))
     }
 
     /// Whether it was woken several times between the last two updates, although it seems to be inside one poll, and gave away new wakers: the next
     /// update tells whether it lives on.
     pub fn may_live_on_during_poll(&self, now: Timestamp) -> bool {
-        let (first, stats) = (self.first_seen_running, &self.stats);
+        let Some(first) = self.first_seen_running.as_deref() else { return false };
+        let stats = &self.stats;
         let gained = |now: u64, first: u64| now.saturating_sub(first) >= 2;
         self.changed == now
             && first.started == stats.poll.started
@@ -210,7 +276,8 @@ impl Task {
     /// Whether it was woken again and again, at more than one update, since its present poll was first seen running, and more often than others
     /// had wakers of it then, which they cannot have got from inside that poll: its real polls are hidden by the one that only seems to run.
     fn lives_on_during_poll(&self) -> bool {
-        let (first, now) = (self.first_seen_running, &self.stats);
+        let Some(first) = self.first_seen_running.as_deref() else { return false };
+        let now = &self.stats;
         let wakes = now.wakes.saturating_sub(first.wakes);
         first.started == now.poll.started
             && first.rises >= 2
@@ -247,11 +314,13 @@ impl Task {
                     && stats.poll.polls == before.poll.polls + 1
                     && stats.wakes == before.wakes);
         }
-        if stats.poll.is_running() && self.first_seen_running.started != stats.poll.started {
-            self.first_seen_running = PollStart::of(&stats);
-        } else if stats.poll.is_running() && stats.wakes > before.wakes {
-            self.first_seen_running.rises += 1;
-        }
+        self.first_seen_running = match self.first_seen_running.take() {
+            Some(mut first) if first.started == stats.poll.started => {
+                first.rises += u32::from(stats.poll.is_running() && stats.wakes > before.wakes);
+                Some(first)
+            }
+            _ => stats.poll.is_running().then(|| Box::new(PollStart::of(&stats))),
+        };
         self.span_entered_off_task |= self.is_in_unexplained_poll() || (listed && self.lives_on_during_poll());
         self.changed = now;
     }
@@ -261,5 +330,16 @@ impl TaskStats {
     /// Polled once, never woken, then dropped after a real wait: nothing but a cancellation looks like this.
     fn was_dropped_at_first_await(&self) -> bool {
         self.wakes == 0 && self.poll.polls == 2 && self.scheduled > Duration::from_millis(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be a million tasks: what is added here costs as many megabytes as it has bytes.
+    #[test]
+    fn a_task_is_small() {
+        assert!(size_of::<Task>() <= 216, "{} bytes", size_of::<Task>());
     }
 }

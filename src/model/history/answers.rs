@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use rustc_hash::FxHashMap;
 
+use crate::model::collections::SeededMap;
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 
@@ -41,7 +41,7 @@ impl Answers {
 /// The answers at each line.
 #[derive(Debug, Clone, Default)]
 pub struct AnswersByLine {
-    lines: FxHashMap<Location, Answers>,
+    lines: SeededMap<Location, Answers>,
 }
 
 impl AnswersByLine {

@@ -113,6 +113,11 @@ impl History {
         self.closed.iter().chain((self.current.to > Timestamp::default()).then_some(&self.current))
     }
 
+    /// When something happened last; the beginning where nothing has.
+    pub(in crate::model) fn last_change(&self) -> Timestamp {
+        self.all().next_back().map_or(self.current.from, |second| second.to)
+    }
+
     /// The second that is still running, for counting in it.
     pub(in crate::model) fn current(&mut self) -> &mut Second {
         &mut self.current

@@ -74,60 +74,73 @@ impl Unserved {
     }
 }
 
-/// The last grants of a resource.
+/// The last grants of a resource. Most resources are timers and the like, which have none.
 #[derive(Debug, Clone, Default)]
-pub struct Grants {
+pub struct Grants(Option<Box<GrantLog>>);
+
+#[derive(Debug, Clone, Default)]
+struct GrantLog {
     ring: VecDeque<Grant>,
     total: u64,
     evicted_holders: BTreeSet<TaskKey>,
+    /// How many of them there may be before those that have ended are swept out.
+    most_evicted: usize,
     may_have_evicted_unknown_holder: bool,
 }
 
 impl Grants {
     /// The grants that are kept, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Grant> {
-        self.ring.iter().rev()
+        self.0.iter().flat_map(|log| log.ring.iter().rev())
     }
 
     /// The newest grant.
     pub fn last(&self) -> Option<&Grant> {
-        self.ring.back()
+        self.0.as_ref()?.ring.back()
     }
 
     /// How many grants were ever seen.
     pub fn total(&self) -> u64 {
-        self.total
+        self.0.as_ref().map_or(0, |log| log.total)
     }
 
     /// Tasks whose grants have been dropped from the ring; some may have ended meanwhile.
     pub fn evicted_holders(&self) -> impl Iterator<Item = TaskKey> {
-        self.evicted_holders.iter().copied()
+        self.0.iter().flat_map(|log| log.evicted_holders.iter().copied())
     }
 
     /// Whether a grant that has been dropped from the ring may still be held by a task that is not among the evicted holders.
     pub fn may_have_evicted_unknown_holder(&self) -> bool {
-        self.may_have_evicted_unknown_holder
+        self.0.as_ref().is_some_and(|log| log.may_have_evicted_unknown_holder)
     }
 
     /// Says whose a grant at this time was, if that was not known.
     pub(in crate::model) fn name(&mut self, at: Timestamp, task: TaskKey, site: Option<SiteKey>) {
-        let unnamed = self.ring.iter_mut().rev().take_while(|grant| grant.at >= at);
-        if let Some(grant) = unnamed.filter(|grant| grant.at == at).find(|grant| grant.task.is_none()) {
+        let ring = self.0.iter_mut().flat_map(|log| log.ring.iter_mut().rev());
+        let mut unnamed = ring.take_while(|grant| grant.at >= at);
+        if let Some(grant) = unnamed.find(|grant| grant.at == at && grant.task.is_none()) {
             (grant.task, grant.site) = (Some(task), site);
         }
     }
 
-    /// Writes down a grant; `lives` tells whether a task may still hold something.
+    /// Writes down a grant; `lives` tells whether a task may hold it for longer than the next grants.
     pub(in crate::model) fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
+        self.0.get_or_insert_default().note(grant, lives);
+    }
+}
+
+impl GrantLog {
+    fn note(&mut self, grant: Grant, lives: impl Fn(TaskKey) -> bool) {
         self.total += 1;
         if self.ring.len() == GRANTS
             && let Some(old) = self.ring.pop_front()
         {
             self.may_have_evicted_unknown_holder |= old.owned || old.task.is_none();
             self.evicted_holders.extend(old.task.filter(|task| lives(*task)));
-            // Once in so many grants is rare enough to look at all of them.
-            if self.total.is_multiple_of(GRANTS as u64) {
+            // As many have been added since the last sweep as it costs to look at all of them.
+            if self.evicted_holders.len() > self.most_evicted {
                 self.evicted_holders.retain(|task| lives(*task));
+                self.most_evicted = GRANTS.max(2 * self.evicted_holders.len());
             }
         }
         // Ends are reported in no order within an update, and a late introduction reports an old one.

@@ -1,10 +1,9 @@
 //! What one update has changed: collected while it is read, worked off at its end, and told to those who keep more than facts.
 
-use rustc_hash::FxHashSet;
-
 use super::cancellations::Cancellation;
+use crate::model::collections::KeySet;
 use crate::model::entity::site::Site;
-use crate::model::keys::{Entity, Id, OpKey, ResourceKey, SiteKey};
+use crate::model::keys::{Entity, Id, OpKey, ResourceKey, SiteKey, TaskKey};
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
 
@@ -14,11 +13,13 @@ pub struct Changes {
     /// Whether another process answers now, so that nothing learned before it holds any more.
     pub restarted: bool,
     /// Locks, semaphores and channels of which an op began, was polled or ended.
-    pub locks: FxHashSet<ResourceKey>,
+    pub locks: KeySet<ResourceKey>,
     /// Ops that began, were polled or ended, and are still kept.
     pub ops: Vec<OpKey>,
     /// Sites of which a task began, changed or ended.
-    pub(in crate::model) sites: FxHashSet<SiteKey>,
+    pub(in crate::model) sites: KeySet<SiteKey>,
+    /// Ops that a task polls now that did not before, and which one did.
+    pub(in crate::model) moved_ops: Vec<(OpKey, Option<TaskKey>)>,
     /// Ops that ended.
     pub(in crate::model) ended_ops: Vec<OpKey>,
     /// Tasks that were dropped before they finished.
@@ -37,7 +38,7 @@ impl Changes {
 impl Model {
     /// When the entity of this id was born, if there is one.
     pub(super) fn created(&self, id: Id) -> Option<Timestamp> {
-        Some(match *self.ids.get(&id)? {
+        Some(match self.ids.get(id)? {
             Entity::Task(key) => self.tasks.get(key)?.stats.created,
             Entity::Resource(key) => self.resources.get(key)?.created,
             Entity::Op(key) => self.ops.get(key)?.stats.created,

@@ -23,15 +23,13 @@ const NO_WAIT: Duration = Duration::from_micros(100);
 const GIVEN_UP: usize = 256;
 /// How long a lock stays on the list of contested ones after the last op on it.
 const CALM: Duration = Duration::from_secs(120);
-/// How long a spawn site without tasks is remembered.
-const FORGET_SITE: Duration = Duration::from_secs(3_600);
 /// How often what nobody refers to is swept out.
 const SWEEP: Duration = Duration::from_secs(60);
 
 impl Model {
     /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
     pub(super) fn retire(&mut self, id: Id, now: Timestamp, changes: &mut Changes) {
-        match self.ids.remove(&id) {
+        match self.ids.remove(id) {
             Some(Entity::Task(key)) => {
                 if let Some(task) = self.tasks.get_mut(key)
                     && task.stats.dropped.is_none()
@@ -77,12 +75,9 @@ impl Model {
             }
         }
         if end != End::Unknown {
-            self.target_retention.note_end(task_id, at, self.clock.now());
+            self.target_retention.note_end(task_id, at.min(self.now()), self.now());
         }
-        for set in [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
-        {
-            set.remove(&key);
-        }
+        self.unlist_task(key);
         self.bury(Entity::Task(key), at);
     }
 
@@ -102,6 +97,7 @@ impl Model {
 
     /// Works off what needs the whole update to have been read.
     pub(super) fn finish_update(&mut self, changes: &mut Changes) {
+        self.hand_over_ops(&std::mem::take(&mut changes.moved_ops));
         self.note_cancellations(std::mem::take(&mut changes.cancellations));
         if self.clock.updates() == 1
             && let Some(earliest) = self.earliest_end
@@ -110,12 +106,19 @@ impl Model {
             self.target_retention.reaches(self.now().since(earliest));
         }
         let mut ended = std::mem::take(&mut changes.ended_ops);
-        ended.sort_by_key(|key| self.ops.get(*key).and_then(|op| op.stats.dropped));
-        for key in ended {
-            self.end_op(key);
+        ended.sort_by_key(|key| (self.ops.get(*key).and_then(|op| op.stats.dropped), *key));
+        for key in &ended {
+            self.end_op(*key);
         }
+        self.unlist_ops(&ended);
         self.close_seconds(changes);
         self.forget();
+        if self.sites.len() > self.most_sites {
+            self.forget_sites();
+        }
+        if self.strings.is_due() {
+            self.strings.sweep();
+        }
         if self.now() >= self.next_sweep {
             self.next_sweep = self.now().plus(SWEEP);
             self.sweep();
@@ -124,18 +127,10 @@ impl Model {
 
     fn end_op(&mut self, key: OpKey) {
         let Some(op) = self.ops.get(key) else { return };
-        let (lock, task) = (self.lock_of(key).filter(|_| !op.is_sleep()), op.task);
+        let lock = self.lock_of(key).filter(|_| !op.is_sleep() && op.parent.is_none());
         let ended = op.stats.dropped.unwrap_or(self.now());
-        if op.parent.is_none() {
-            if let Some(lock) = lock {
-                self.note_turn(lock, key);
-            }
-            if let Some(lock) = lock.and_then(|lock| self.resources.get_mut(lock)) {
-                lock.ops.retain(|op| *op != key);
-            }
-            if let Some(task) = task.and_then(|task| self.tasks.get_mut(task)) {
-                task.ops.retain(|op| *op != key);
-            }
+        if let Some(lock) = lock {
+            self.note_turn(lock, key);
         }
         self.bury(Entity::Op(key), ended);
     }
@@ -187,7 +182,9 @@ impl Model {
             _ => {}
         }
         if let Some(grant) = grant {
-            lock.grants.note(grant, |task| self.tasks.get(task).is_some_and(Task::is_alive));
+            // Only one holds a mutex: whoever acquired it last.
+            let is_shared = lock.kind != ResourceKind::Mutex;
+            lock.grants.note(grant, |task| is_shared && self.tasks.get(task).is_some_and(Task::is_alive));
         }
     }
 
@@ -240,9 +237,9 @@ impl Model {
                 Entity::Op(key) => self.ops.remove(key).map(|op| Id::Op(op.id)),
             };
             if let Some(id) = id
-                && self.ids.get(&id) == Some(&entity)
+                && self.ids.get(id) == Some(entity)
             {
-                self.ids.remove(&id);
+                self.ids.remove(id);
             }
         }
     }
@@ -255,15 +252,7 @@ impl Model {
             busy || now.since(*seen) < CALM
         });
         self.handovers = self.handovers.split_off(&now.minus(CALM));
-        let site_keys = &mut self.site_keys;
-        self.sites.retain(|_, site| {
-            let last = site.history.all().next_back().map_or(now, |second| second.to);
-            let keep = !site.live.is_empty() || now.since(last) < FORGET_SITE;
-            if !keep {
-                site_keys.remove(&site.id);
-            }
-            keep
-        });
+        self.forget_sites();
         self.strings.sweep();
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 mod ends;
 mod ops;
 mod resources;
+mod sites;
 mod tasks;
 
 pub use self::changes::Changes;

@@ -1,6 +1,7 @@
 //! Async ops: introduced, tied to their resource and their task, and changed.
 
 use super::changes::Changes;
+use crate::model::collections::KeySet;
 use crate::model::entity::async_op::{AsyncOp, OpStats};
 use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
 use crate::model::store::Model;
@@ -16,16 +17,12 @@ pub(super) struct NewOp {
 
 impl Model {
     pub(super) fn new_op(&mut self, id: u64, created: Option<Timestamp>, new: NewOp, changes: &mut Changes) {
-        let known = matches!(self.ids.get(&Id::Op(id)), Some(Entity::Op(_)))
-            && (created.is_none() || self.created(Id::Op(id)) == created);
+        let known = self.ids.op(id).is_some() && (created.is_none() || self.created(Id::Op(id)) == created);
         if !known {
             self.retire(Id::Op(id), self.now(), changes);
             self.insert_op(id, created);
         }
-        let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)) else {
-            return;
-        };
-        if let Some(op) = self.ops.get_mut(*key) {
+        if let Some(op) = self.ids.op(id).and_then(|key| self.ops.get_mut(key)) {
             op.kind = AcquireKind::parse(&new.source);
             op.owned = is_owned(&new.source);
             op.source = new.source;
@@ -47,27 +44,24 @@ impl Model {
             stats,
             ready: None,
         });
-        self.ids.insert(Id::Op(id), Entity::Op(key));
+        self.ids.set(id, Entity::Op(key));
         key
     }
 
     /// Ties an op to its resource and to the op that it is part of, both of which may have been introduced after it.
     pub(super) fn link_op(&mut self, id: u64, resource: Option<u64>, parent: Option<u64>, changes: &mut Changes) {
-        let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id)).copied() else {
+        let Some(key) = self.ids.op(id) else {
             return;
         };
         let Some(op) = self.ops.get(key).filter(|op| op.resource.is_none()) else {
             return;
         };
-        let (created, sleeps) = (op.stats.created, op.is_sleep());
+        let (created, sleeps, alive) = (op.stats.created, op.is_sleep(), op.is_alive());
         // What is younger than the op has only inherited the id: an op that ended long ago may have outlived what it waited for.
         let resource = resource.map(|id| self.resource_or_placeholder(id, changes)).filter(|resource| {
             self.resources.get(*resource).is_some_and(|resource| resource.placeholder || resource.created <= created)
         });
-        let parent = match parent.and_then(|id| self.ids.get(&Id::Op(id))) {
-            Some(Entity::Op(parent)) if *parent != key => Some(*parent),
-            _ => None,
-        };
+        let parent = parent.and_then(|id| self.ids.op(id)).filter(|parent| *parent != key);
         let parent = parent.filter(|parent| self.ops.get(*parent).is_some_and(|op| op.stats.created <= created));
         if let Some(op) = self.ops.get_mut(key) {
             op.resource = resource;
@@ -78,7 +72,9 @@ impl Model {
         } else if let Some(lock) = resource.and_then(|resource| self.lock(resource)).filter(|_| !sleeps) {
             let mut inner = None;
             if let Some(lock) = self.resources.get_mut(lock) {
-                lock.ops.push(key);
+                if alive {
+                    lock.ops.push(key);
+                }
                 lock.permits.used(created);
                 inner = lock.inner;
             }
@@ -106,13 +102,13 @@ impl Model {
     }
 
     pub(super) fn op_changed(&mut self, id: u64, stats: OpStats, changes: &mut Changes) {
-        let key = match self.ids.get(&Id::Op(id)) {
-            Some(Entity::Op(key)) if self.created(Id::Op(id)) == Some(stats.created) => *key,
-            _ => {
-                self.retire(Id::Op(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_op(id, Some(stats.created))
-            }
+        let is_known = |key: &OpKey| self.ops.get(*key).is_some_and(|it| it.stats.created == stats.created);
+        let key = if let Some(key) = self.ids.op(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Op(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_op(id, Some(stats.created))
         };
         let task = stats.task.and_then(|id| self.task_at(id, stats.poll.started));
         let now = self.now();
@@ -125,7 +121,7 @@ impl Model {
         let after = op.task;
         if waits && after != before {
             if was_alive {
-                self.move_op(key, before, after);
+                changes.moved_ops.push((key, before));
             } else {
                 self.name_turn(key);
             }
@@ -144,29 +140,51 @@ impl Model {
 
     /// The task of this id, if it lived at that time: by now the id may stand for another.
     fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
-        match self.ids.get(&Id::Task(id))? {
-            Entity::Task(key)
-                if at.is_none_or(|at| self.tasks.get(*key).is_some_and(|task| task.stats.created <= at)) =>
-            {
-                Some(*key)
+        let key = self.ids.task(id)?;
+        at.is_none_or(|at| self.tasks.get(key).is_some_and(|task| task.stats.created <= at)).then_some(key)
+    }
+
+    /// Hands ops over to the tasks that poll them now. A list may be as long as the target likes, so each is walked once, whatever has left it.
+    pub(super) fn hand_over_ops(&mut self, moved: &[(OpKey, Option<TaskKey>)]) {
+        let left: KeySet<TaskKey> = moved.iter().filter_map(|(_, from)| *from).collect();
+        for key in left {
+            if let Some(task) = self.tasks.get_mut(key) {
+                task.ops.retain(|op| self.ops.get(*op).is_some_and(|op| op.task == Some(key)));
             }
-            _ => None,
+        }
+        let mut seen = KeySet::default();
+        for (key, from) in moved.iter().filter(|(key, _)| seen.insert(*key)) {
+            let to = self.ops.get(*key).and_then(|op| op.task).filter(|to| Some(*to) != *from);
+            if let Some(task) = to.and_then(|to| self.tasks.get_mut(to)) {
+                task.ops.push(*key);
+            }
         }
     }
 
-    fn move_op(&mut self, key: OpKey, from: Option<TaskKey>, to: Option<TaskKey>) {
-        if let Some(task) = from.and_then(|from| self.tasks.get_mut(from)) {
-            task.ops.retain(|op| *op != key);
+    /// Takes ops that have ended off the lists of their locks and tasks, each of which is walked once.
+    pub(super) fn unlist_ops(&mut self, ended: &[OpKey]) {
+        let (mut locks, mut tasks) = (KeySet::default(), KeySet::default());
+        for key in ended {
+            if let Some(op) = self.ops.get(*key).filter(|op| op.parent.is_none()) {
+                locks.extend(self.lock_of(*key));
+                tasks.extend(op.task);
+            }
         }
-        if let Some(task) = to.and_then(|to| self.tasks.get_mut(to)) {
-            task.ops.push(key);
+        let lives = |op: &OpKey| self.ops.get(*op).is_some_and(AsyncOp::is_alive);
+        for lock in locks {
+            if let Some(lock) = self.resources.get_mut(lock) {
+                lock.ops.retain(|op| lives(op));
+            }
+        }
+        for task in tasks {
+            if let Some(task) = self.tasks.get_mut(task) {
+                task.ops.retain(|op| lives(op));
+            }
         }
     }
 
     pub(super) fn op_polled(&mut self, id: u64, ready: bool) {
-        if let Some(Entity::Op(key)) = self.ids.get(&Id::Op(id))
-            && let Some(op) = self.ops.get_mut(*key)
-        {
+        if let Some(op) = self.ids.op(id).and_then(|key| self.ops.get_mut(key)) {
             op.ready = Some(ready);
         }
     }

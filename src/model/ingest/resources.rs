@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use thin_vec::ThinVec;
+
 use super::changes::Changes;
 use crate::model::entity::resource::{Attribute, Permits, Resource};
 use crate::model::history::waits::{Grants, WaitLog};
@@ -29,8 +31,8 @@ impl Model {
         new: NewResource,
         changes: &mut Changes,
     ) {
-        let key = match self.ids.get(&Id::Resource(id)) {
-            Some(Entity::Resource(key)) if created.is_none() || self.created(Id::Resource(id)) == created => *key,
+        let key = match self.ids.resource(id) {
+            Some(key) if created.is_none() || self.created(Id::Resource(id)) == created => key,
             _ => {
                 self.retire(Id::Resource(id), self.now(), changes);
                 self.insert_resource(id, created)
@@ -65,21 +67,21 @@ impl Model {
             first_seen: self.now(),
             dropped: None,
             placeholder: true,
-            attributes: Vec::new(),
+            attributes: Box::default(),
             permits: Permits::default(),
             depths: VecDeque::default(),
-            ops: Vec::new(),
+            ops: ThinVec::new(),
             grants: Grants::default(),
             waits: WaitLog::default(),
             given_up: VecDeque::default(),
             unserved: None,
         });
-        self.ids.insert(Id::Resource(id), Entity::Resource(key));
+        self.ids.set(id, Entity::Resource(key));
         key
     }
 
     pub(super) fn link_resource(&mut self, child: u64, parent: u64, changes: &mut Changes) {
-        let Some(Entity::Resource(child)) = self.ids.get(&Id::Resource(child)).copied() else {
+        let Some(child) = self.ids.resource(child) else {
             return;
         };
         let parent = self.resource_or_placeholder(parent, changes);
@@ -100,8 +102,8 @@ impl Model {
     }
 
     pub(super) fn resource_or_placeholder(&mut self, id: u64, changes: &mut Changes) -> ResourceKey {
-        if let Some(Entity::Resource(key)) = self.ids.get(&Id::Resource(id)) {
-            return *key;
+        if let Some(key) = self.ids.resource(id) {
+            return key;
         }
         self.retire(Id::Resource(id), self.now(), changes);
         self.quality.never_introduced += 1;
@@ -116,13 +118,13 @@ impl Model {
         attributes: Vec<Attribute>,
         changes: &mut Changes,
     ) {
-        let key = match self.ids.get(&Id::Resource(id)) {
-            Some(Entity::Resource(key)) if self.created(Id::Resource(id)) == Some(created) => *key,
-            _ => {
-                self.retire(Id::Resource(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_resource(id, Some(created))
-            }
+        let is_known = |key: &ResourceKey| self.resources.get(*key).is_some_and(|it| it.created == created);
+        let key = if let Some(key) = self.ids.resource(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Resource(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_resource(id, Some(created))
         };
         let (now, newborn) = (self.now(), self.is_newborn(created));
         let lock = self.lock(key);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::cancellations::Cancellation;
 use super::changes::Changes;
+use crate::model::collections::KeySet;
 use crate::model::entity::site::{End, Site, SiteId};
-use crate::model::entity::task::{PollStart, Task, TaskState, TaskStats};
+use crate::model::entity::task::{Particulars, Task, TaskState, TaskStats};
 use crate::model::history::delays::Delay;
 use crate::model::history::seconds::Pace;
-use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
+use crate::model::keys::{Entity, Id, TaskKey};
 use crate::model::location::Location;
 use crate::model::store::Model;
 use crate::model::text::{self, Text};
@@ -48,8 +49,8 @@ impl Default for NewTask {
 
 impl Model {
     pub(super) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask, changes: &mut Changes) {
-        let key = match self.ids.get(&Id::Task(id)) {
-            Some(Entity::Task(key)) if created.is_none() || self.created(Id::Task(id)) == created => *key,
+        let key = match self.ids.task(id) {
+            Some(key) if created.is_none() || self.created(Id::Task(id)) == created => key,
             _ => {
                 self.retire(Id::Task(id), self.now(), changes);
                 self.insert_task(id, created, changes)
@@ -65,15 +66,10 @@ impl Model {
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
-        task.placeholder = false;
-        task.site = site;
-        task.name = new.name;
-        task.kind = new.kind;
-        task.task_id = new.task_id;
-        task.function = new.function;
-        task.fields = new.fields;
+        let particulars = Particulars { name: new.name, function: new.function, fields: new.fields };
+        task.introduce(new.kind, site, new.task_id, particulars);
         if task.is_block_in_place() {
-            self.handovers.insert(task.stats.created);
+            self.handovers.insert(task.stats.created.min(self.clock.now()));
             self.uses_block_in_place = true;
         }
         self.join_site(key, changes);
@@ -88,76 +84,21 @@ impl Model {
         let site =
             SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: Location::new(nowhere), sizes: (0, 0) };
         let site = self.site_of(site);
-        let key = self.tasks.insert(Task {
-            id,
-            task_id: None,
-            name: None,
-            kind: TaskKind::Other,
-            site,
-            function: None,
-            fields: Box::default(),
-            stats: TaskStats { created: created.unwrap_or(now), ..TaskStats::default() },
-            first_seen: now,
-            changed: now,
-            placeholder: true,
-            cancelled: false,
-            ops: Vec::new(),
-            first_seen_running: PollStart::default(),
-            span_entered_off_task: false,
-        });
-        self.ids.insert(Id::Task(id), Entity::Task(key));
+        let key = self.tasks.insert(Task::unknown(id, site, created.unwrap_or(now), now));
+        self.ids.set(id, Entity::Task(key));
         self.target_retention.note_birth(id);
         self.join_site(key, changes);
         key
     }
 
-    fn site_of(&mut self, id: SiteId) -> SiteKey {
-        if let Some(key) = self.site_keys.get(&id) {
-            return *key;
-        }
-        let key = self.sites.insert(Site::new(id.clone(), self.now()));
-        self.site_keys.insert(id, key);
-        key
-    }
-
-    fn join_site(&mut self, key: TaskKey, changes: &mut Changes) {
-        let Some(task) = self.tasks.get(key) else {
-            return;
-        };
-        let (site, created, alive) = (task.site, task.stats.created, task.stats.dropped.is_none());
-        let newborn = self.is_newborn(created);
-        self.birth = Some(self.birth.map_or(created, |birth| birth.min(created)));
-        let Some(site) = changes.touch(self, site) else { return };
-        site.born += 1;
-        site.history.current().born += u32::from(newborn);
-        if alive {
-            site.live.insert(created, key);
-        }
-    }
-
-    fn leave_site(&mut self, key: TaskKey, changes: &mut Changes) {
-        let Some(task) = self.tasks.get(key) else {
-            return;
-        };
-        let created = task.stats.created;
-        let newborn = self.is_newborn(created);
-        let Some(site) = changes.touch(self, task.site) else {
-            return;
-        };
-        site.live.remove(created, key);
-        site.born = site.born.saturating_sub(1);
-        let born = &mut site.history.current().born;
-        *born = born.saturating_sub(u32::from(newborn));
-    }
-
     pub(super) fn task_changed(&mut self, id: u64, stats: TaskStats, changes: &mut Changes) {
-        let key = match self.ids.get(&Id::Task(id)) {
-            Some(Entity::Task(key)) if self.created(Id::Task(id)) == Some(stats.created) => *key,
-            _ => {
-                self.retire(Id::Task(id), self.now(), changes);
-                self.quality.never_introduced += 1;
-                self.insert_task(id, Some(stats.created), changes)
-            }
+        let is_known = |key: &TaskKey| self.tasks.get(*key).is_some_and(|it| it.stats.created == stats.created);
+        let key = if let Some(key) = self.ids.task(id).filter(is_known) {
+            key
+        } else {
+            self.retire(Id::Task(id), self.now(), changes);
+            self.quality.never_introduced += 1;
+            self.insert_task(id, Some(stats.created), changes)
         };
         let (now, newborn) = (self.now(), self.is_newborn(stats.created));
         let handed_over = stats.poll.started.zip(stats.poll.ended).is_some_and(|(from, to)| self.handed_over(from, to));
@@ -220,7 +161,7 @@ impl Model {
 
     /// Brings the sets of running, woken and unwakeable tasks up to date.
     fn index_task(&mut self, key: TaskKey) {
-        let Some(task) = self.tasks.get(key) else {
+        let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
         let state = task.state();
@@ -232,19 +173,39 @@ impl Model {
             && !task.is_worker_thread()
             && !task.is_block_in_place();
         let worker = task.is_worker_thread() || task.is_block_in_place();
-        for (set, member) in [
-            (&mut self.running, ours && state == TaskState::Running),
-            (&mut self.woken, ours && state == TaskState::Scheduled),
-            (&mut self.unwakeable, ours && stranded && state == TaskState::Idle),
-            (&mut self.queued_jobs, waits_for_thread),
-            (&mut self.workers, worker && state != TaskState::Done),
-        ] {
+        let member = [
+            ours && state == TaskState::Running,
+            ours && state == TaskState::Scheduled,
+            ours && stranded && state == TaskState::Idle,
+            waits_for_thread,
+            worker && state != TaskState::Done,
+        ];
+        let before = std::mem::replace(&mut task.listed, member);
+        if before == member {
+            return;
+        }
+        for (set, member) in self.task_sets().into_iter().zip(member) {
             if member {
                 set.insert(key)
             } else {
                 set.remove(&key)
             };
         }
+    }
+
+    /// Takes a task out of all sets.
+    pub(super) fn unlist_task(&mut self, key: TaskKey) {
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.listed = [false; 5];
+        }
+        for set in self.task_sets() {
+            set.remove(&key);
+        }
+    }
+
+    /// The sets of tasks that need to be found without looking at all of them, in the order in which tasks remember being in them.
+    fn task_sets(&mut self) -> [&mut KeySet<TaskKey>; 5] {
+        [&mut self.running, &mut self.woken, &mut self.unwakeable, &mut self.queued_jobs, &mut self.workers]
     }
 }
 

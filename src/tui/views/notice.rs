@@ -48,6 +48,9 @@ pub(super) fn no_findings(draft: &mut Draft<Link>, target: &TargetView) {
         words::count(target.warm_up.detectors, "detector"),
     );
     draft.text(&watched, Style::new());
+    if let Some(sentence) = target.forgotten() {
+        draft.text(&sentence, theme.dim());
+    }
     if let Some(sentence) = target.attachment.sentence() {
         draft.text(&sentence, theme.bad());
     }

@@ -31,8 +31,8 @@ impl StandIns {
 #[derive(Debug, Clone, Default)]
 pub(super) struct TaskNames {
     patterns: StandIns,
-    /// Of each pattern, the names that were seen.
-    numbered: BTreeMap<String, Vec<String>>,
+    /// Of each pattern, the names that were seen, and their numbers.
+    numbered: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 impl TaskNames {
@@ -47,11 +47,9 @@ impl TaskNames {
             return stand_in;
         }
         let names = self.numbered.entry(pattern).or_default();
-        let number = names.iter().position(|known| known == name).unwrap_or_else(|| {
-            names.push(name.to_owned());
-            names.len() - 1
-        });
-        format!("{stand_in}-{}", number + 1)
+        let next = names.len() + 1;
+        let number = names.entry(name.to_owned()).or_insert(next);
+        format!("{stand_in}-{number}")
     }
 }
 

@@ -65,7 +65,7 @@ fn site<'a>(evidence: &'a Evidence<'_>, name: &str) -> (SiteKey, &'a Site) {
 
 /// The tasks of this name that are listed, by their ids.
 fn tasks(evidence: &Evidence<'_>, name: &str) -> Vec<TaskKey> {
-    let named = evidence.tasks().filter(|(_, task)| task.name.as_deref() == Some(name));
+    let named = evidence.tasks().filter(|(_, task)| task.name().is_some_and(|it| **it == *name));
     let mut tasks: Vec<(_, TaskKey)> = named.map(|(key, task)| (task.stats.created, key)).collect();
     tasks.sort_unstable();
     tasks.into_iter().map(|(_, key)| key).collect()

@@ -8,16 +8,16 @@ use console_api::async_ops::AsyncOp;
 use console_api::resources::Resource;
 use console_api::tasks::{self, Task};
 use console_api::{Attribute as WireAttribute, Field, Location as WireLocation, field, register_metadata};
-use rustc_hash::FxHashSet;
 
 use self::values::{count, durations, number, op_stats, task_stats, timestamp, with_text};
 use super::changes::Changes;
 use super::ops::NewOp;
 use super::resources::NewResource;
 use super::tasks::NewTask;
+use crate::model::collections::SeededSet;
 use crate::model::entity::details::{Details, Durations};
 use crate::model::entity::resource::{Attribute, Value};
-use crate::model::keys::{Entity, Id};
+use crate::model::keys::Id;
 use crate::model::location::Location;
 use crate::model::store::{Metadata, Model};
 use crate::model::text::{self, Text};
@@ -28,6 +28,8 @@ use crate::wire::{Births, Dropped, Kind, Message};
 
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
+/// Most callsites whose field names are kept: each is a line of code, and Tokio has some sixty that it instruments.
+const MOST_METADATA: usize = 4_096;
 
 impl Model {
     /// Takes in one update of the feed, with the lag that was measured on its arrival.
@@ -55,9 +57,8 @@ impl Model {
     pub fn apply_details(&mut self, message: &tasks::TaskDetails) {
         let at = message.now.as_ref().and_then(timestamp).unwrap_or(self.now());
         self.target_retention.hear(message.task_id.map_or(0, |id| id.id), at);
-        let key = match message.task_id.and_then(|id| self.ids.get(&Id::Task(id.id))) {
-            Some(Entity::Task(key)) => *key,
-            _ => return,
+        let Some(key) = message.task_id.and_then(|id| self.ids.task(id.id)) else {
+            return;
         };
         let polls = match &message.poll_times_histogram {
             Some(tasks::task_details::PollTimesHistogram::LegacyHistogram(bytes)) => Durations::decode(bytes, 0, None),
@@ -99,12 +100,11 @@ impl Model {
             return;
         }
         let introduced = ALL.into_iter().flat_map(|kind| {
-            message.introduced_ids(kind).flatten().map(move |id| key(kind, id)).filter(|id| self.ids.contains_key(id))
+            message.introduced_ids(kind).flatten().map(move |id| key(kind, id)).filter(|id| self.ids.get(*id).is_some())
         });
-        let introduced: FxHashSet<Id> = introduced.collect();
+        let introduced: SeededSet<Id> = introduced.collect();
         if !introduced.is_empty() {
-            let gone: Vec<Id> = self.ids.keys().filter(|id| !introduced.contains(id)).copied().collect();
-            for id in gone {
+            for id in self.ids.not_among(&introduced) {
                 self.retire(id, now, changes);
             }
         }
@@ -115,6 +115,10 @@ impl Model {
             self.quality.malformed += 1;
             return;
         };
+        if self.metadata.len() >= MOST_METADATA && !self.metadata.contains_key(&id.id) {
+            self.quality.malformed += 1;
+            return;
+        }
         let names = metadata.field_names.iter().take(MOST_FIELDS).map(|name| self.strings.intern(name)).collect();
         self.metadata.insert(id.id, Metadata { field_names: names });
     }
