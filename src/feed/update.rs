@@ -25,6 +25,8 @@ pub struct Update {
     pub more_tasks: MoreTasks,
     /// How far new entities lag behind the message's `now` (see [`lag`](super::lag)); `None` where it is not known.
     pub lag: Option<Duration>,
+    /// The share of its time, about, that the target works on calls that make it hand over its events; zero in a recording.
+    pub pumping: f64,
     /// Size of the encoded message in bytes.
     pub wire_bytes: usize,
 }
