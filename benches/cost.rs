@@ -1,4 +1,4 @@
-//! What an update costs on its way from the wire to the screen: `cargo bench`.
+//! What an update costs on its way from the wire to the screen: `cargo bench --bench cost`.
 //!
 //! Two rows of numbers for each layer: the same 1,000 changes in processes of 1,000 to 100,000 tasks, which must cost about the same, and
 //! 100 to 10,000 changes in a process of 10,000 tasks, which must cost in proportion. Read them against each other, within one run: a

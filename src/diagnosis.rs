@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::detect::detector::Detector;
+use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
 use crate::detect::doubt::Doubt;
 use crate::detect::engine::Engine;
@@ -15,6 +15,7 @@ pub use crate::feed::{Arrived, Ended, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
+pub use crate::model::health::lag::Outlook;
 pub use crate::model::health::quality::Withheld;
 use crate::model::time::Timestamp;
 use crate::model::{Model, TaskKey};
@@ -33,6 +34,7 @@ pub struct Diagnosis {
     ended: Option<Ended>,
     updates: u64,
     wire_bytes: u64,
+    pumping: f64,
     arrived: Option<SystemTime>,
     suppressor: Suppressor,
     /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
@@ -114,6 +116,7 @@ impl Diagnosis {
             ended: None,
             updates: 0,
             wire_bytes: 0,
+            pumping: 0.0,
             arrived: None,
             suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
@@ -225,6 +228,7 @@ impl Diagnosis {
             }
             FeedEvent::Update(update) => {
                 self.updates += 1;
+                self.pumping = update.pumping;
                 self.wire_bytes += u64::try_from(update.wire_bytes()).unwrap_or(u64::MAX);
                 let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
@@ -337,6 +341,23 @@ impl Diagnosis {
             counted.chain(self.suppressor.fired().map(|(_, it)| it)).map(|detector| detector.id).collect();
         let short = self.detectors().map(move |it| (it, it.timing.window.saturating_sub(observed)));
         short.filter(move |(detector, left)| !left.is_zero() && !fired.contains(&detector.id))
+    }
+
+    /// The detectors that are off because the feed is incomplete.
+    pub fn held_back(&self) -> impl Iterator<Item = &'static Detector> {
+        let lacks_data = self.updates > 0 && self.engine.lacks_data(&self.model) && !self.withheld().is_empty();
+        self.detectors().filter(move |it| lacks_data && it.needs == Needs::Everything)
+    }
+
+    /// What becomes of a lag that hurts; `None` if there is none, or that cannot be told.
+    pub fn outlook(&self) -> Option<Outlook> {
+        let quality = self.model.quality();
+        quality.lag_trend.outlook().filter(|_| quality.is_lagging())
+    }
+
+    /// The share of its time, about, that the target works on our calls for its events.
+    pub fn pumping(&self) -> f64 {
+        self.pumping
     }
 
     /// The detectors that run.

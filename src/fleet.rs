@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::detect::finding::{Finding, Transition};
-use crate::diagnosis::{Arrived, Diagnosis, Ended, Status, Withheld};
+use crate::diagnosis::{Arrived, Diagnosis, Ended, Outlook, Status, Withheld};
 
 /// Transitions of one target that are kept.
 const JOURNAL: usize = 200;
@@ -58,7 +58,7 @@ pub struct Member {
     revision: u64,
     /// What was last said of the connection.
     announced: Option<Connection>,
-    withheld: Vec<Withheld>,
+    quality: Quality,
 }
 
 impl Member {
@@ -102,9 +102,9 @@ impl Member {
             self.announced = Some(connection);
             changes.push(Change::Connection);
         }
-        let withheld = self.diagnosis.withheld();
-        if withheld != self.withheld {
-            self.withheld = withheld;
+        let quality = Quality::of(&self.diagnosis);
+        if quality != self.quality {
+            self.quality = quality;
             changes.push(Change::Quality);
         }
         changes
@@ -136,6 +136,21 @@ impl Connection {
     }
 }
 
+/// What a feed withholds, as far as a change of it is worth saying.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Quality {
+    withheld: Vec<Withheld>,
+    /// Whether it catches up; `None` where it need not, or that cannot be told.
+    catches_up: Option<bool>,
+}
+
+impl Quality {
+    fn of(diagnosis: &Diagnosis) -> Self {
+        let catches_up = diagnosis.outlook().map(|outlook| matches!(outlook, Outlook::CatchesUp(_)));
+        Self { withheld: diagnosis.withheld(), catches_up }
+    }
+}
+
 /// One finding of one or more targets.
 #[derive(Debug, Clone)]
 pub struct SharedFinding<'a> {
@@ -155,8 +170,8 @@ impl Fleet {
     pub fn join(&mut self, diagnosis: Diagnosis) -> TargetId {
         let id = TargetId(self.next);
         self.next += 1;
-        let (journal, withheld) = (VecDeque::new(), Vec::new());
-        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, withheld });
+        let (journal, quality) = (VecDeque::new(), Quality::default());
+        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, quality });
         id
     }
 

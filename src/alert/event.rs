@@ -1,6 +1,6 @@
 //! What sinks get: events while a run lasts, and a summary at its end. Each is complete in itself and created once for all sinks.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::fleet::{Change, Fleet, Member, Step};
 use crate::report::Snapshot;
@@ -35,8 +35,12 @@ pub enum EventKind {
     Finding(Box<FindingView>),
     /// Everything still works.
     Heartbeat {
-        /// How many tasks are alive.
+        /// How many tasks are alive, as far as is known.
         tasks: usize,
+        /// How many tasks are listed, ended ones included.
+        listed: usize,
+        /// How late new ones are reported, where that hurts: how many are alive is unknown then.
+        lag: Option<Duration>,
         /// How many findings there are.
         findings: usize,
     },
@@ -84,7 +88,8 @@ impl Event {
     pub(super) fn heartbeats(fleet: &Fleet) -> Vec<Self> {
         let heartbeat = |member: &Member| {
             let (tasks, findings) = Snapshot::new(fleet, member).activity();
-            Self::now(member, EventKind::Heartbeat { tasks, findings })
+            let (listed, lag) = (member.diagnosis().model().tasks().len(), QualityView::of(member.diagnosis()).lag);
+            Self::now(member, EventKind::Heartbeat { tasks, listed, lag, findings })
         };
         fleet.members().map(heartbeat).collect()
     }

@@ -149,13 +149,14 @@ mod tests {
         let event = Event {
             target: "a".to_owned(),
             at: SystemTime::UNIX_EPOCH,
-            kind: EventKind::Heartbeat { tasks: 3, findings: 1 },
+            kind: EventKind::Heartbeat { tasks: 3, listed: 5, lag: None, findings: 1 },
         };
         for (format, expected) in [
             (Format::Text, ""),
             (
                 Format::Ndjson,
-                "{\"at\":\"1970-01-01T00:00:00.000Z\",\"findings\":1,\"target\":\"a\",\"tasks\":3,\"type\":\"heartbeat\"}\n",
+                "{\"at\":\"1970-01-01T00:00:00.000Z\",\"findings\":1,\"lag_s\":null,\"target\":\"a\",\"tasks\":3,\"tasks_listed\":5,\
+                 \"type\":\"heartbeat\"}\n",
             ),
         ] {
             let mut lines = Lines::new(Vec::new(), format, Charset::Unicode);

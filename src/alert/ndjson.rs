@@ -20,9 +20,23 @@ pub(super) fn line(event: &Event) -> String {
         EventKind::Finding(view) => finding(view),
         EventKind::Quality(quality) => {
             let reasons: Vec<_> = quality.withheld.iter().map(|it| it.as_str()).collect();
-            json!({"type": "quality", "complete": reasons.is_empty(), "reasons": reasons})
+            json!({
+                "type": "quality",
+                "complete": reasons.is_empty(),
+                "reasons": reasons,
+                "lag_s": quality.lag.map(|lag| lag.as_secs_f64()),
+                "catches_up_in_s": quality.catches_up_in().map(|left| left.as_secs_f64()),
+                "held_back": quality.held_back,
+                "pump_cpu": quality.pumping,
+            })
         }
-        EventKind::Heartbeat { tasks, findings } => json!({"type": "heartbeat", "tasks": tasks, "findings": findings}),
+        EventKind::Heartbeat { tasks, listed, lag, findings } => json!({
+            "type": "heartbeat",
+            "tasks": tasks,
+            "tasks_listed": listed,
+            "lag_s": lag.map(|lag| lag.as_secs_f64()),
+            "findings": findings,
+        }),
     };
     stamped(object, &event.target, event.at)
 }

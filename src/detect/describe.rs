@@ -1,18 +1,24 @@
 //! How tasks, spawn sites and resources are named in sentences, and how they become parts of findings.
 
+use std::time::Duration;
+
 use super::subject::{Related, Role, Subject, SubjectKind};
 use crate::evidence::{Evidence, Identity, places};
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::entity::task::Task;
+use crate::model::health::lag::Outlook;
 use crate::model::location::{Location, Package};
 use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
 use crate::model::{ResourceKey, SiteKey, TaskKey};
+use crate::words;
 
 /// Most members of a class that are listed by their ids.
 pub const MOST_IDS: usize = 8;
 /// Most spawn sites of one role that are named in a finding.
 const MOST_PARTIES: usize = 4;
+/// A lag that grows by less in a second neither grows nor falls.
+const STEADY: Duration = Duration::from_millis(50);
 
 /// One of the tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
 pub fn site(site: &Site) -> String {
@@ -31,6 +37,20 @@ pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
         Some(site) => name(site, &thing, task.name().map(|it| &**it)),
         None => thing,
     }
+}
+
+/// What becomes of a lag, to be put behind it: `caught up in about 8 s`, `growing by 0.8 s a second`.
+pub fn outlook(outlook: Outlook) -> String {
+    match outlook {
+        Outlook::CatchesUp(left) => format!("caught up in about {}", words::age(whole_seconds(left))),
+        Outlook::FallsBehind(by) if by < STEADY => "not catching up at this load".to_owned(),
+        Outlook::FallsBehind(by) => format!("growing by {} a second", words::duration(by)),
+    }
+}
+
+/// Rounded up: an estimate is not exact to the tenth.
+pub fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 fn name(site: &Site, thing: &str, own: Option<&str>) -> String {

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::severity::State;
 use super::symptom::Symptom;
 use crate::evidence::Evidence;
+use crate::model::Model;
 use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
@@ -101,6 +102,11 @@ impl Engine {
         transitions
     }
 
+    /// Whether detectors that need complete data are off, because the target has not caught up yet or has lost events.
+    pub fn lacks_data(&self, model: &Model) -> bool {
+        !self.caught_up || model.quality().is_lossy(model.now())
+    }
+
     /// Runs every detector that the state of the feed allows.
     fn look(&self, model: &Evidence<'_>) -> Vec<(&'static Detector, Symptom)> {
         let mut seen = Vec::new();
@@ -110,7 +116,7 @@ impl Engine {
             let ready = match detector.needs {
                 Needs::Nothing => true,
                 Needs::Counters => model.clock().updates() >= WARM_UP,
-                Needs::Everything => self.caught_up && !model.quality().is_lossy(model.now()),
+                Needs::Everything => !self.lacks_data(model),
             };
             if ready && detector.is_enabled(&self.settings) {
                 (detector.scan)(model, settings, &mut symptoms);

@@ -14,6 +14,8 @@ pub struct Update {
     pub message: Message,
     /// How far new entities lag behind the message's `now` (see [`lag`](super::lag)); `None` where it is not known.
     pub lag: Option<Duration>,
+    /// The share of its time, about, that the target works on calls that make it hand over its events; zero in a recording.
+    pub pumping: f64,
 }
 
 impl Update {
@@ -33,7 +35,7 @@ impl Update {
 
 impl From<Message> for Update {
     fn from(message: Message) -> Self {
-        Self { message, lag: None }
+        Self { message, ..Self::default() }
     }
 }
 

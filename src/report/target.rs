@@ -6,13 +6,17 @@ use super::attachment::AttachmentView;
 use super::connection::ConnectionView;
 use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
+use crate::detect::describe;
 use crate::detect::severity::Severity;
-use crate::diagnosis::{Criteria, Diagnosis, Withheld};
+use crate::diagnosis::{Criteria, Diagnosis, Outlook, Withheld};
 use crate::fleet::TargetId;
 use crate::words;
 
+/// The least share of a core for which the target works for us that is worth a word.
+const WORTH_A_WORD: f64 = 0.01;
+
 /// A target as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TargetView {
     /// Which target.
     pub id: TargetId,
@@ -26,7 +30,8 @@ pub struct TargetView {
     pub attachment: AttachmentView,
     /// How many updates have arrived.
     pub updates: u64,
-    /// How many tasks are alive.
+    /// How many tasks are alive, as far as is known: while the target lags, those that it has not reported yet are missing, and those that
+    /// it reports have ended meanwhile.
     pub tasks_alive: usize,
     /// How many tasks are listed, ended ones included.
     pub tasks: usize,
@@ -47,10 +52,16 @@ pub struct TargetView {
 }
 
 /// What a feed withholds at present.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QualityView {
     /// How late new tasks and waits are reported, where that hurts.
     pub lag: Option<Duration>,
+    /// What becomes of the lag, where that can be told.
+    pub outlook: Option<Outlook>,
+    /// The detectors that are off until the feed is complete.
+    pub held_back: Vec<&'static str>,
+    /// The share of its time, about, that the target works on calls for its events, where it is worth a word.
+    pub pumping: Option<f64>,
     /// Each thing that is withheld; empty if the feed is complete.
     pub withheld: Vec<Withheld>,
     /// What is missing from the feed, apart from being late or silent, in words; empty if nothing is.
@@ -80,8 +91,42 @@ impl QualityView {
         });
         Self {
             lag: quality.lag.filter(|_| quality.is_lagging()),
+            outlook: diagnosis.outlook(),
+            held_back: diagnosis.held_back().map(|detector| detector.id).collect(),
+            pumping: Some(diagnosis.pumping()).filter(|share| *share >= WORTH_A_WORD),
             missing: missing.collect::<Vec<_>>().join(", "),
             withheld,
+        }
+    }
+}
+
+impl QualityView {
+    /// The lag, what becomes of it and what is not judged because of it, as a sentence; nothing if there is none.
+    pub fn lag_sentence(&self) -> Option<String> {
+        let lag = words::duration(self.lag?);
+        let outlook = match self.outlook_in_words() {
+            Some(outlook) => format!(" ({outlook})"),
+            None => String::new(),
+        };
+        let alive = "How many tasks are alive is unknown meanwhile, and waits shorter than the lag do not show";
+        let off = match self.held_back.len() {
+            0 => String::new(),
+            1 => "; 1 detector that needs complete data is off".to_owned(),
+            off => format!("; {} that need complete data are off", words::count(off, "detector")),
+        };
+        Some(format!("New tasks and waits are reported {lag} late{outlook}. {alive}{off}."))
+    }
+
+    /// What becomes of the lag, in a few words.
+    pub fn outlook_in_words(&self) -> Option<String> {
+        self.outlook.map(describe::outlook)
+    }
+
+    /// When the target has caught up, if it does.
+    pub fn catches_up_in(&self) -> Option<Duration> {
+        match self.outlook? {
+            Outlook::CatchesUp(left) => Some(left),
+            Outlook::FallsBehind(_) => None,
         }
     }
 }
@@ -97,7 +142,7 @@ impl WarmUp {
     pub fn sentence(&self) -> Option<String> {
         let (next, left) = self.waiting.first()?;
         let (waiting, need) = (self.waiting.len(), words::agree(self.waiting.len(), "needs", "need"));
-        let seconds = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
+        let seconds = describe::whole_seconds(*left);
         Some(format!(
             "Warming up: {waiting} of {} {need} more history (next: {next} in {}).",
             words::count(self.detectors, "detector"),
@@ -169,6 +214,27 @@ mod tests {
         assert_eq!(
             of(&[("full-channel", second), ("task-pileup", 70 * second)]).as_deref(),
             Some("Warming up: 2 of 31 detectors need more history (next: full-channel in 1 s).")
+        );
+    }
+
+    #[test]
+    fn a_lag_is_said_with_what_becomes_of_it_and_what_is_off() {
+        let second = Duration::from_secs(1);
+        let of = |outlook, held_back: &[&'static str]| {
+            let (held_back, withheld) = (held_back.to_vec(), vec![Withheld::Lagging]);
+            let lag = Some(12 * second);
+            QualityView { lag, outlook, held_back, pumping: None, withheld, missing: String::new() }.lag_sentence()
+        };
+        let alive = "How many tasks are alive is unknown meanwhile, and waits shorter than the lag do not show";
+        let late = "New tasks and waits are reported 12.0 s late";
+        assert_eq!(of(None, &[]), Some(format!("{late}. {alive}.")));
+        assert_eq!(
+            of(Some(Outlook::CatchesUp(second * 15 / 2)), &["deadlock"]),
+            Some(format!("{late} (caught up in about 8 s). {alive}; 1 detector that needs complete data is off."))
+        );
+        assert_eq!(
+            of(Some(Outlook::FallsBehind(second * 4 / 5)), &["deadlock", "permit-leak"]),
+            Some(format!("{late} (growing by 800 ms a second). {alive}; 2 detectors that need complete data are off."))
         );
     }
 }

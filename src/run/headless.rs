@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::exit::{INTERNAL, SUCCESS, worst_of};
-use super::notes::{note, note_connection};
+use super::notes::{note, note_connection, note_lag};
 use super::signals::stop_signal;
 use super::watch::Watch;
 use crate::alert::Outputs;
@@ -89,6 +89,7 @@ impl Run {
     fn take(&mut self, step: &Step) {
         self.outputs.take(step, self.watch.fleet());
         note_connection(step, self.watch.fleet());
+        note_lag(step, self.watch.fleet());
         match step {
             Step::Joined(target) => {
                 self.stopwatches.insert(*target, Stopwatch::start());

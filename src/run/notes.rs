@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::fleet::{Change, Fleet, Step};
 use crate::report::connection::ConnectionView;
 use crate::report::sanitize::Charset;
+use crate::report::target::QualityView;
 
 /// Says something on standard error, if there still is one: a terminal that has hung up is no reason to panic.
 pub(super) fn note(sentence: &str) {
@@ -20,5 +21,16 @@ pub(super) fn note_connection(step: &Step, fleet: &Fleet) {
     if let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_connection)) {
         let connection = ConnectionView::of(member.diagnosis(), *at);
         note(&format!("{}: {}", member.diagnosis().target(), connection.sentence));
+    }
+}
+
+/// Says that a target lags, whether it catches up, and what is not judged, if that is what a step changed.
+pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
+    let Step::Arrived { target, changes, .. } = step else { return };
+    let is_quality = |change: &Change| matches!(change, Change::Quality);
+    if let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_quality))
+        && let Some(sentence) = QualityView::of(member.diagnosis()).lag_sentence()
+    {
+        note(&format!("{}: {sentence}", member.diagnosis().target()));
     }
 }

@@ -510,6 +510,30 @@ fn a_target_that_lags_is_pumped_until_it_keeps_up() {
     });
 }
 
+/// The lag rises while a backlog is drained, for nothing new is born: that is no reason to give up.
+#[test]
+fn a_backlog_is_drained_after_the_load_has_ended() {
+    run(async {
+        let turn = Duration::from_millis(4);
+        let service = FakeService::start(Script { turn, ..Script::default() }).await;
+        let mut reader = attach(&service, Options::default()).await;
+        // 20,320 events of a load that ended 30 s ago, 6,000 of them a second.
+        let (interval, mut backlog, mut calls, mut updates) = (100, 160 * 127, 0, 0);
+        while backlog > 0 && updates < 50 {
+            updates += 1;
+            let made = pump_calls(&service) - calls;
+            calls += made;
+            let drained = backlog.min(127 * (u64::try_from(made).unwrap() + 1));
+            backlog -= drained;
+            let lag = 30_000 + updates * interval + backlog / 6;
+            service.publish(&births(200_000 + updates * interval, drained, lag));
+            reader.update().await;
+            sleep(Duration::from_millis(interval)).await;
+        }
+        assert_eq!(backlog, 0, "after {updates} updates and {calls} calls");
+    });
+}
+
 #[test]
 fn a_target_that_lags_is_left_alone_if_the_pump_is_off() {
     run(async {

@@ -128,8 +128,8 @@ impl Session {
     async fn forward(&mut self, connection: &mut Connection, mut update: Update) {
         update.lag = connection.lag.observe(&update.message);
         connection.cadence.observe(update.message.now());
-        if let Some(pump) = &connection.pump {
-            pump.observe(Observation {
+        if let Some(pump) = &mut connection.pump {
+            update.pumping = pump.observe(Observation {
                 at: Instant::now(),
                 nth: connection.cadence.updates(),
                 interval: connection.cadence.interval(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lag::LagTrend;
 use crate::model::time::Timestamp;
 
 /// How long a loss makes conclusions doubtful that need to have seen everything.
@@ -26,6 +27,8 @@ pub struct Quality {
     pub malformed: u64,
     /// How far the newest births lagged behind the target's clock, when that could last be told.
     pub lag: Option<Duration>,
+    /// How that develops.
+    pub lag_trend: LagTrend,
     /// For how long nothing has come although it should have.
     pub quiet: Option<Duration>,
     /// Whether some client has paused the target's feed.

@@ -78,14 +78,26 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
         parts.push(Part::new(format!("FROZEN for {age} s"), format!("FROZEN {age}s"), theme.selected(), 0));
     }
     let (tasks, updates) = (live.tasks_alive, live.updates);
-    let alive = format!("{} live", words::count(tasks, "task"));
-    parts.push(Part::new(alive, format!("{}t", words::number(tasks)), Style::new(), 2));
+    // Of tasks that are reported late most have ended when they are.
+    if live.quality.lag.is_some() {
+        let listed = words::count(live.tasks, "task");
+        parts.push(Part::new(format!("{listed} listed, live ones unknown"), "?t", Style::new(), 2));
+    } else {
+        let alive = format!("{} live", words::count(tasks, "task"));
+        parts.push(Part::new(alive, format!("{}t", words::number(tasks)), Style::new(), 2));
+    }
     parts.push(Part::new(words::count(updates, "update"), format!("{}u", words::number(updates)), Style::new(), 3));
     if let Some(lag) = live.quality.lag {
-        parts.push(Part::new(format!("lags by {}", words::duration(lag)), "LAG", theme.bad(), 1));
+        let outlook = live.quality.outlook_in_words().map_or_else(String::new, |it| format!(", {it}"));
+        let lag = words::duration(lag);
+        parts.push(Part::new(format!("lags by {lag}{outlook}"), format!("LAG {lag}"), theme.bad(), 1));
     }
     if !live.quality.missing.is_empty() {
         parts.push(Part::new(format!("partial: {}", live.quality.missing), "PARTIAL", theme.bad(), 1));
+    }
+    if let Some(share) = live.quality.pumping {
+        let share = words::percent(share);
+        parts.push(Part::new(format!("pump: about {share} of a core"), format!("pump {share}"), theme.dim(), 5));
     }
     if live.attachment.may_have_forgotten {
         let late = words::age(live.attachment.after_start);

@@ -401,6 +401,20 @@ fn a_feed_that_withholds_something_says_so_on_top() {
 }
 
 #[test]
+fn how_many_tasks_are_alive_is_not_told_while_the_target_lags() {
+    let mut session = sick(160, 45);
+    let Arrived { event: FeedEvent::Update(mut update), .. } = session.service.tick() else { panic!("an update") };
+    update.lag = Some(Duration::from_secs(3));
+    update.pumping = 0.034;
+    let event = session.service.event(FeedEvent::Update(update));
+    session.apply(event);
+    let screen = session.screen();
+    for part in ["tasks listed, live ones unknown", "lags by 3.0 s", "pump: about 3 % of a core"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+}
+
+#[test]
 fn several_targets_have_a_tab_each() {
     let mut session = sick(80, 24);
     let other = session.fleet.join(diagnosis("unix:/run/other.sock"));

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use console_api::instrument::{
@@ -43,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) refuses_unreadably: bool,
     /// Tasks that have details.
     pub(crate) tasks: BTreeSet<u64>,
+    /// How long a call keeps the aggregator busy, which answers one after the other.
+    pub(crate) turn: Duration,
 }
 
 impl Default for Script {
@@ -53,6 +56,7 @@ impl Default for Script {
             client_buffer: 4096,
             refuses_unreadably: false,
             tasks: (1..=100).collect(),
+            turn: Duration::ZERO,
         }
     }
 }
@@ -72,6 +76,7 @@ struct Shared {
     details: Mutex<BTreeMap<u64, mpsc::Sender<Result<TaskDetails, Status>>>>,
     details_calls: Mutex<Vec<Option<u64>>>,
     paused: Mutex<bool>,
+    aggregator: tokio::sync::Mutex<()>,
     connections: Mutex<JoinSet<()>>,
     connected: Mutex<usize>,
 }
@@ -249,6 +254,11 @@ impl Instrument for Fake {
         let id = request.into_inner().id.map(|id| id.id);
         lock(&self.0.details_calls).push(id);
         let id = id.ok_or_else(|| Status::invalid_argument("missing task_id"))?;
+        let turn = lock(&self.0.script).turn;
+        if !turn.is_zero() {
+            let _one_at_a_time = self.0.aggregator.lock().await;
+            tokio::time::sleep(turn).await;
+        }
         if !lock(&self.0.script).tasks.contains(&id) {
             return Err(Status::not_found("task not found"));
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
+use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::doubt::Doubt;
 use crate::detect::settings::{Scoped, Setting};
@@ -10,6 +11,7 @@ use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::numbers::number;
+use crate::model::health::lag::Outlook;
 use crate::words;
 
 static LAG: Setting<Duration> = Setting::new(
@@ -44,6 +46,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     // Where updates are rare, a burst in between is reported with the next one.
     let (quality, limit) = (evidence.quality(), settings.get(&LAG).max(2 * evidence.clock().interval()));
     let lag = quality.lag.filter(|lag| *lag >= limit);
+    let outlook = quality.lag_trend.outlook().filter(|_| lag.is_some());
     let lost = if quality.is_lossy(evidence.now()) { quality.dropped() } else { 0 };
     let mut reasons = Vec::new();
     if lost > 0 {
@@ -52,7 +55,8 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
     if let Some(lag) = lag {
         let (lag, limit) = (words::duration(lag), words::limit(limit));
-        reasons.push(format!("new tasks and waits are reported {lag} late (limit {limit})"));
+        let outlook = outlook.map_or_else(String::new, |it| format!("; {}", describe::outlook(it)));
+        reasons.push(format!("new tasks and waits are reported {lag} late (limit {limit}{outlook})"));
     }
     if quality.never_introduced > 0 {
         let entities = words::count(usize::try_from(quality.never_introduced).unwrap_or(usize::MAX), "entity");
@@ -74,9 +78,23 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
         .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
         .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
-        .advice(
-            "Give the target a larger event buffer (console_subscriber's Builder::event_buffer_capacity) and a retention of 60 s \
-             (Builder::retention), and attach before the load begins. Leave the pump on.",
-        );
+        .advice(advice(outlook, lag.is_some() && lost == 0));
     found.push(symptom);
+}
+
+/// What helps a feed that lags, or has lost something.
+fn advice(outlook: Option<Outlook>, only_lags: bool) -> &'static str {
+    match outlook {
+        Some(Outlook::CatchesUp(_)) if only_lags => {
+            "Wait until the target has caught up, or attach before the load begins."
+        }
+        Some(Outlook::FallsBehind(_)) if only_lags => {
+            "The target has more events than console-subscriber hands over. Shorten the retention (Builder::retention, 60 s), so that it \
+             hands them over faster, or instrument one instance and send it a share of the traffic."
+        }
+        _ => {
+            "Give the target a larger event buffer (console_subscriber's Builder::event_buffer_capacity) and a retention of 60 s \
+             (Builder::retention), and attach before the load begins."
+        }
+    }
 }

@@ -85,6 +85,7 @@ impl Model {
             quality.last_dropped = Some(self.clock.now());
         }
         quality.lag = lag;
+        quality.lag_trend.note(now, lag);
         quality.quiet = None;
     }
 

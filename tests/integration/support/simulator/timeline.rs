@@ -239,7 +239,7 @@ impl Player<'_> {
         process.seen.forget(at.saturating_sub(self.scenario.retention.nanos()), self.meter.is_some());
         if let (Some(meter), false) = (&mut self.meter, paused) {
             let message = Message::from(&process.seen.message(at, Include::Changed));
-            let update = Update { lag: meter.observe(&message), message };
+            let update = Update { lag: meter.observe(&message), ..message.into() };
             if at < self.silent_until {
                 self.waiting.push(update);
             } else {
@@ -257,7 +257,7 @@ impl Player<'_> {
             None
         } else {
             let message = Message::from(&process.seen.message(at, Include::All));
-            Some(Update { lag: meter.observe(&message), message })
+            Some(Update { lag: meter.observe(&message), ..message.into() })
         };
         self.meter = Some(meter);
         self.deliver(at, FeedEvent::Status(Status::Live));
