@@ -21,9 +21,9 @@ impl<W: Write + Send> Lines<W> {
         Self { output, format, charset }
     }
 
+    /// Writes a line in one piece: others may write to the same place.
     fn write(&mut self, line: &str) -> io::Result<()> {
-        self.output.write_all(line.as_bytes())?;
-        self.output.write_all(b"\n")?;
+        self.output.write_all(format!("{line}\n").as_bytes())?;
         self.output.flush()
     }
 }

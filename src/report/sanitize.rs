@@ -108,8 +108,7 @@ fn is_variation_selector(character: char) -> bool {
 /// Whether a variation selector behind this character changes its look. Behind a letter of any other script it is only a way to make two
 /// names that look alike.
 fn takes_variations(base: char) -> bool {
-    let is_ideograph =
-        matches!(base, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+    let is_ideograph = matches!(base, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
     is_ideograph || !(base.is_ascii() || base.is_alphanumeric() || base.is_whitespace() || is_hidden(base))
 }
 
