@@ -387,9 +387,9 @@ fn nothing_that_is_hidden_or_directs_text_reaches_the_screen() {
     assert!(all.len() > 4_000 && all.contains(&'\u{e0041}') && all.contains(&'\u{3164}'), "{}", all.len());
     let mut session = Session::new(400, 600);
     session.connect();
-    for (number, some) in all.chunks(8).enumerate() {
+    for (line, some) in (1..).zip(all.chunks(8)) {
         let name: String = some.iter().flat_map(|it| ['n', *it]).collect();
-        session.service.spawn(7 + number as u64, &name, "src/main.rs", 1 + number as u32);
+        session.service.spawn(7 + u64::from(line), &name, "src/main.rs", line);
     }
     session.tick(4);
     session.keys("t");
