@@ -61,5 +61,5 @@ fn diagnose(target: &str, arguments: &[String]) -> ExitCode {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let command = if terminal { None } else { Some("watch") };
     let line = ["tokio-canary"].into_iter().chain(command).chain([target]).chain(arguments.iter().map(String::as_str));
-    tokio_canary::run::main(Cli::parse_from(line))
+    tokio_canary::run::main(&Cli::parse_from(line))
 }

@@ -1,10 +1,7 @@
-//! The command line tool: reads the arguments and leaves the rest to the library.
+//! The command line tool: everything is in the library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use tokio_canary::cli::Cli;
-
 fn main() -> ExitCode {
-    tokio_canary::run::main(Cli::parse())
+    tokio_canary::run::main_of_process()
 }

@@ -21,9 +21,9 @@ impl<W: Write + Send> Lines<W> {
         Self { output, format, charset }
     }
 
+    /// Writes a line in one piece: others may write to the same place.
     fn write(&mut self, line: &str) -> io::Result<()> {
-        self.output.write_all(line.as_bytes())?;
-        self.output.write_all(b"\n")?;
+        self.output.write_all(format!("{line}\n").as_bytes())?;
         self.output.flush()
     }
 }
@@ -62,12 +62,17 @@ mod tests {
     use crate::feed::{FeedEvent, Status};
     use crate::fleet::{Fleet, Step, TargetId};
     use crate::model::DEFAULT_RETENTION;
+    use crate::report::sanitize::is_hidden;
     use crate::report::verdict::VerdictView;
 
     /// What a format writes of these events of one target, and of the summary.
     fn written(format: Format, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
+        written_of("http://a\u{1b}[2J", format, charset, events)
+    }
+
+    fn written_of(name: &str, format: Format, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
         let mut fleet = Fleet::default();
-        let target = fleet.join(Diagnosis::new("http://a\u{1b}[2J".to_owned(), Settings::default(), DEFAULT_RETENTION));
+        let target = fleet.join(Diagnosis::new(name.to_owned(), Settings::default(), DEFAULT_RETENTION));
         let mut lines = Lines::new(Vec::new(), format, charset);
         let mut take = |step: &Step, fleet: &Fleet| {
             Event::of(step, fleet).iter().for_each(|event| lines.take(event).expect("memory takes everything"));
@@ -103,6 +108,16 @@ mod tests {
             summary.contains("INCONCLUSIVE (exit 3): no update ever arrived, updates stopped arriving; 1 warning."),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn no_line_contains_anything_hidden() {
+        let hostile: String = ('\0'..=char::MAX).filter(|it| is_hidden(*it)).collect();
+        for format in [Format::Text, Format::Ndjson] {
+            for line in written_of(&hostile, format, Charset::Unicode, quiet()) {
+                assert!(line.len() > hostile.len() && !line.contains(is_hidden), "{format:?}");
+            }
+        }
     }
 
     #[test]

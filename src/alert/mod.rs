@@ -9,6 +9,7 @@ mod ndjson;
 mod outlet;
 mod outputs;
 pub mod sink;
+mod stream;
 mod text;
 
 pub use self::outputs::{Failure, Outputs};

@@ -1,12 +1,16 @@
 //! One JSON object a line, schema `tokio-canary.events/v1`: fields are only ever added.
 
+use std::io;
 use std::time::SystemTime;
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Value, json};
 
 use super::event::{Event, EventKind, TargetSummary};
 use crate::report::connection::{ConnectionState, ConnectionView};
 use crate::report::finding::{FactRow, FindingView};
+use crate::report::sanitize::is_hidden;
 
 /// The name of the schema, in the first line.
 const SCHEMA: &str = "tokio-canary.events/v1";
@@ -74,7 +78,35 @@ fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
         fields.insert("target".to_owned(), target.into());
         fields.insert("at".to_owned(), time(at).into());
     }
-    object.to_string()
+    written(&object)
+}
+
+/// The object in one line, in which nothing is hidden: readers get the same text, and a terminal that shows the line no control characters.
+fn written(object: &Value) -> String {
+    let mut line = Vec::new();
+    // Memory takes everything, and a value has no part that is not JSON.
+    let _ = object.serialize(&mut Serializer::with_formatter(&mut line, Visible));
+    String::from_utf8(line).unwrap_or_default()
+}
+
+/// Compact JSON that escapes what is hidden.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for shown in fragment.split_inclusive(is_hidden) {
+            match shown.chars().next_back().filter(|last| is_hidden(*last)) {
+                None => writer.write_all(shown.as_bytes())?,
+                Some(hidden) => {
+                    writer.write_all(&shown.as_bytes()[..shown.len() - hidden.len_utf8()])?;
+                    for unit in hidden.encode_utf16(&mut [0; 2]) {
+                        write!(writer, "\\u{unit:04x}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn status(connection: &ConnectionView) -> Value {
@@ -135,4 +167,20 @@ fn evidence(fact: &FactRow) -> Value {
 
 fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_escaped_and_read_back_the_same() {
+        for character in ('\0'..=char::MAX).filter(|it| is_hidden(*it)) {
+            let object = json!({"name": format!("a{character}b\u{6f22}{character}")});
+            let line = written(&object);
+            assert!(!line.contains(is_hidden), "U+{:04X}: {line:?}", u32::from(character));
+            assert_eq!(line.parse::<Value>().expect("JSON"), object);
+        }
+        assert_eq!(written(&json!(["\u{202e}x", "\u{e0041}"])), r#"["\u202ex","\udb40\udc41"]"#);
+    }
 }

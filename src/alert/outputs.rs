@@ -3,12 +3,13 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::event::{Event, Summary};
 use super::lines::Lines;
 use super::outlet::{Ended, Outlet};
-use super::sink::Sink;
+use super::stream::Stream;
 use crate::config::output::Output;
 use crate::fleet::{Fleet, Step};
 use crate::report::sanitize::Charset;
@@ -37,21 +38,10 @@ impl Outputs {
     pub fn open<'a>(outputs: impl IntoIterator<Item = &'a Output>) -> Result<Self, String> {
         let mut opened = Self::default();
         for output in outputs {
-            let sink = open(output).map_err(|error| format!("the output {output} cannot be opened: {error}"))?;
-            opened
-                .add(output.place(), sink)
-                .map_err(|error| format!("the output {output} cannot be started: {error}"))?;
+            let outlet = open(output).map_err(|error| format!("The output {output} cannot be opened: {error}."))?;
+            opened.outlets.push(outlet);
         }
         Ok(opened)
-    }
-
-    /// Adds a sink under the name that the user knows it by.
-    ///
-    /// # Errors
-    /// The system has no thread for it.
-    pub fn add(&mut self, name: String, sink: Box<dyn Sink>) -> io::Result<()> {
-        self.outlets.push(Outlet::start(name, sink)?);
-        Ok(())
     }
 
     /// Takes in a step.
@@ -69,12 +59,29 @@ impl Outputs {
         !self.outlets.is_empty() && self.outlets.iter().all(Outlet::is_closed)
     }
 
-    /// Ends the outputs with the run's summary when they have written what is left. Returns what some of them did not get.
-    pub fn finish(self, summary: Summary) -> Vec<Failure> {
+    /// Whether every output has ended by an error: none has a reader that has left, or waits for more.
+    pub fn have_failed(&self) -> bool {
+        !self.outlets.is_empty() && self.outlets.iter().all(Outlet::has_failed)
+    }
+
+    /// Ends the outputs with the run's summary when they have written what is left, or without it once they are given up. Returns what
+    /// some of them did not get.
+    pub async fn finish(self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
         let summary = Arc::new(summary);
         // All of them get it before the first one is waited for.
         let closing: Vec<_> = self.outlets.into_iter().map(|outlet| outlet.close(&summary)).collect();
-        closing.into_iter().flat_map(|closing| failures(closing.wait())).collect()
+        let (mut give_up, mut is_given_up, mut failed) = (pin!(give_up), false, Vec::new());
+        for closing in closing {
+            let given_up = async {
+                if !is_given_up {
+                    give_up.as_mut().await;
+                }
+            };
+            let ended = closing.wait(given_up).await;
+            is_given_up |= ended.unwritten.is_some();
+            failed.extend(failures(ended));
+        }
+        failed
     }
 
     fn put(&self, events: Vec<Event>) {
@@ -84,24 +91,31 @@ impl Outputs {
     }
 }
 
-fn open(output: &Output) -> io::Result<Box<dyn Sink>> {
-    // Logs and files are UTF-8 whatever the terminal is.
-    if let Some(path) = &output.path {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        return Ok(Box::new(Lines::new(file, output.format, Charset::Unicode)));
-    }
-    let stdout = io::stdout();
-    let charset =
-        if stdout.is_terminal() { Charset::of_terminal(|name| env::var(name).ok()) } else { Charset::Unicode };
-    Ok(Box::new(Lines::new(stdout, output.format, charset)))
+fn open(output: &Output) -> io::Result<Outlet> {
+    let (stream, charset) = match &output.path {
+        // Logs and files are UTF-8 whatever the terminal is.
+        Some(path) => (Stream::new(OpenOptions::new().create(true).append(true).open(path)?), Charset::Unicode),
+        None if io::stdout().is_terminal() => {
+            (Stream::standard_output()?, Charset::of_terminal(|name| env::var(name).ok()))
+        }
+        None => (Stream::standard_output()?, Charset::Unicode),
+    };
+    let reader_left = stream.watch_reader()?;
+    Outlet::start(output.place(), Box::new(Lines::new(stream, output.format, charset)), reader_left)
 }
 
 /// What an output did not get, and why. A reader that has left wanted no more.
 fn failures(ended: Ended) -> Vec<Failure> {
-    let Ended { name, lost, error } = ended;
+    let Ended { name, lost, unwritten, error } = ended;
     let mut failures = Vec::new();
     if let Some(error) = error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
         failures.push(Failure { sentence: format!("Cannot write to {name}: {error}."), is_error: true });
+    }
+    if let Some(unwritten) = unwritten {
+        let events = if unwritten == 0 { String::new() } else { format!("{} and ", words::count(unwritten, "event")) };
+        let (verb, summary) = if unwritten == 0 { ("was", "The summary") } else { ("were", "the summary") };
+        let sentence = format!("{events}{summary} {verb} not written, because nobody reads {name}.");
+        failures.push(Failure { sentence, is_error: true });
     }
     if lost > 0 {
         let (events, were) = (words::count(lost, "event"), if lost == 1 { "was" } else { "were" });
@@ -116,7 +130,10 @@ mod tests {
     use super::*;
 
     fn ended(lost: u64, error: Option<io::ErrorKind>) -> Vec<(String, bool)> {
-        let ended = Ended { name: "a.ndjson".to_owned(), lost, error: error.map(Into::into) };
+        said(Ended { name: "a.ndjson".to_owned(), lost, unwritten: None, error: error.map(Into::into) })
+    }
+
+    fn said(ended: Ended) -> Vec<(String, bool)> {
         failures(ended).into_iter().map(|failure| (failure.sentence, failure.is_error)).collect()
     }
 
@@ -128,6 +145,15 @@ mod tests {
         let full = ended(2, Some(io::ErrorKind::StorageFull));
         assert!(full[0].1 && full[0].0.starts_with("Cannot write to a.ndjson: "), "{full:?}");
         assert!(full[1].0.starts_with("2 events were lost"), "{full:?}");
+    }
+
+    #[test]
+    fn what_an_output_that_hangs_did_not_get_is_said() {
+        let hung = |unwritten| Ended { name: "b".to_owned(), lost: 0, unwritten: Some(unwritten), error: None };
+        let sentence = "The summary was not written, because nobody reads b.";
+        assert_eq!(said(hung(0)), [(sentence.to_owned(), true)]);
+        let sentence = "2 events and the summary were not written, because nobody reads b.";
+        assert_eq!(said(hung(2)), [(sentence.to_owned(), true)]);
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        let Self { config, isolated, targets, outputs, settings, expected, options } = self;
+        config.is_none()
+            && !isolated
+            && (targets.is_empty() && outputs.is_empty() && settings.is_empty() && expected.is_empty())
+            && options.is_empty()
+    }
+
     /// Gives an option the value of a flag, if the flag was given.
     pub fn option<T: Type>(&mut self, flag: &'static str, option: &'static Setting<T>, value: Option<T>) {
         let value = value.map(|value| OptionValue { option, value: value.erase() });

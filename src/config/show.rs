@@ -123,7 +123,7 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            it if sanitize::is_dangerous(it) => quoted.push_str(&format!("\\U{:08X}", u32::from(it))),
+            it if sanitize::is_hidden(it) => quoted.push_str(&format!("\\U{:08X}", u32::from(it))),
             it => quoted.push(it),
         }
     }

@@ -1,6 +1,7 @@
 //! Text that comes from a target, made harmless for each output: one place that knows what must not get out.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// The characters that an output can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,51 +13,118 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// The characters of the terminal that these environment variables describe: Unicode where the locale in `LC_ALL`, `LC_CTYPE` or
-    /// `LANG` is UTF-8, unless `TERM` names a terminal that cannot show it.
+    /// The characters of the terminal that these environment variables describe. `LC_ALL`, `LC_CTYPE` or `LANG` may name a locale that
+    /// is not UTF-8, and `TERM` a terminal that cannot show it. Where no locale is set, as in most containers, the terminal shows
+    /// Unicode as terminals do.
     pub fn of_terminal(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(|value| value.to_ascii_lowercase());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
         let is_limited = set("TERM").is_some_and(|term| term == "dumb" || term.starts_with("vt"));
-        let is_unicode = locale.contains("utf-8") || locale.contains("utf8");
+        let is_unicode = locale.is_none_or(|locale| locale.contains("utf-8") || locale.contains("utf8"));
         if is_unicode && !is_limited { Self::Unicode } else { Self::Ascii }
     }
 
-    /// One line of text for a terminal or a log that shows these characters.
+    /// One line of text for a terminal or a log that shows these characters. Where they are those of ASCII, the symbols of our own
+    /// sentences get the nearest of them, and others, which are part of names, are escaped: two names never look alike.
     pub fn line(self, text: &str) -> Cow<'_, str> {
         let plain = plain(text);
         match self {
-            Self::Ascii if !plain.is_ascii() => Cow::Owned(plain.chars().map(ascii).collect()),
+            Self::Ascii if !plain.is_ascii() => Cow::Owned(ascii(&plain)),
             Self::Ascii | Self::Unicode => plain,
         }
     }
 }
 
-/// The text with everything visible that could move a cursor, break a line or turn the reading direction.
+/// Everything that is not seen, directs what is, or breaks a line: the characters of general category Cc, Cf, Zl or Zp and those with the
+/// property `Default_Ignorable_Code_Point` or `Bidi_Control`, of Unicode 16 (`DerivedGeneralCategory.txt`, `DerivedCoreProperties.txt`
+/// and `PropList.txt` of the Unicode Character Database). First and last of each range, sorted.
+const HIDDEN: [(char, char); 27] = [
+    ('\u{0}', '\u{1f}'),
+    ('\u{7f}', '\u{9f}'),
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// Whether a character is not seen, directs others, or breaks a line.
+pub fn is_hidden(character: char) -> bool {
+    let place = HIDDEN.binary_search_by(|(first, last)| {
+        if *last < character {
+            Ordering::Less
+        } else if *first > character {
+            Ordering::Greater
+        } else {
+            Ordering::Equal
+        }
+    });
+    place.is_ok()
+}
+
+/// The text with escapes for what is hidden. A variation selector stays where it chooses the look of the symbol or ideograph before it.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_dangerous) {
+    if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
     }
-    let escaped =
-        text.chars().map(|it| if is_dangerous(it) { it.escape_default().to_string() } else { it.to_string() });
-    Cow::Owned(escaped.collect())
-}
-
-/// The nearest ASCII character of the few others that our own sentences contain; a question mark for any other.
-fn ascii(character: char) -> char {
-    match character {
-        'µ' => 'u',
-        '·' => '-',
-        '…' => '~',
-        _ if character.is_ascii() => character,
-        _ => '?',
+    let mut shown = String::with_capacity(2 * text.len());
+    let mut before = None;
+    for character in text.chars() {
+        let varies = is_variation_selector(character) && before.is_some_and(takes_variations);
+        if is_hidden(character) && !varies {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+        before = Some(character);
     }
+    Cow::Owned(shown)
 }
 
-/// Control characters of both blocks, line and paragraph separators, and the marks that change the direction of text or are not seen.
-pub fn is_dangerous(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+fn is_variation_selector(character: char) -> bool {
+    matches!(character, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Whether a variation selector behind this character changes its look. Behind a letter of any other script it is only a way to make two
+/// names that look alike.
+fn takes_variations(base: char) -> bool {
+    let is_ideograph = matches!(base, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+    is_ideograph || !(base.is_ascii() || base.is_alphanumeric() || base.is_whitespace() || is_hidden(base))
+}
+
+/// The text in ASCII.
+fn ascii(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            'µ' => shown.push('u'),
+            '·' => shown.push('-'),
+            '…' => shown.push('~'),
+            _ if character.is_ascii() => shown.push(character),
+            _ => shown.extend(character.escape_default()),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -71,9 +139,36 @@ mod tests {
     }
 
     #[test]
+    fn the_table_is_what_unicode_says() {
+        let properties = r"^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]$";
+        let hidden = regex::RegexBuilder::new(properties).build().expect("an expression");
+        for character in '\0'..=char::MAX {
+            let text = character.to_string();
+            assert_eq!(is_hidden(character), hidden.is_match(&text), "U+{:04X}", u32::from(character));
+        }
+    }
+
+    #[test]
+    fn a_variation_selector_is_shown_with_what_it_varies_and_never_alone() {
+        for shown in ["\u{26a0}\u{fe0f} alarm", "\u{2764}\u{fe0e}", "\u{845b}\u{e0100}"] {
+            assert_eq!(plain(shown), shown);
+        }
+        for (hostile, shown) in [
+            ("\u{fe0f}", "\\u{fe0f}"),
+            ("a\u{fe0f}", "a\\u{fe0f}"),
+            ("\u{e4}\u{fe0f}", "\u{e4}\\u{fe0f}"),
+            (" \u{e0100}", " \\u{e0100}"),
+            ("\u{26a0}\u{fe0f}\u{fe0f}", "\u{26a0}\u{fe0f}\\u{fe0f}"),
+            ("\u{200b}\u{fe0f}", "\\u{200b}\\u{fe0f}"),
+        ] {
+            assert_eq!(plain(hostile), shown);
+        }
+    }
+
+    #[test]
     fn without_unicode_our_own_words_stay_readable() {
         assert_eq!(Charset::Ascii.line("proof · 350 µs\u{1b}"), "proof - 350 us\\u{1b}");
-        assert_eq!(Charset::Ascii.line("bänk"), "b?nk");
+        assert_eq!(Charset::Ascii.line("bänk"), "b\\u{e4}nk");
         assert_eq!(Charset::Unicode.line("proof · 350 µs"), "proof · 350 µs");
     }
 
@@ -83,7 +178,10 @@ mod tests {
             let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, it)| (*it).to_owned());
             Charset::of_terminal(value)
         };
-        assert_eq!(of(&[]), Charset::Ascii);
+        assert_eq!(of(&[]), Charset::Unicode, "a container sets nothing");
+        assert_eq!(of(&[("LANG", "")]), Charset::Unicode);
+        assert_eq!(of(&[("LANG", "C")]), Charset::Ascii);
+        assert_eq!(of(&[("TERM", "dumb")]), Charset::Ascii);
         assert_eq!(of(&[("LANG", "en_US.utf8"), ("TERM", "xterm-256color")]), Charset::Unicode);
         assert_eq!(of(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]), Charset::Ascii);
         assert_eq!(of(&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")]), Charset::Unicode);

@@ -1,12 +1,11 @@
 //! `config`: shows and checks the configuration; and what is said when it is wrong.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::exit::{SUCCESS, USAGE};
 use super::notes::note;
-use super::print;
+use super::print::print;
 use crate::cli::ConfigCommand;
 use crate::config::{self, Checked, Config, Faults, Flags, Sources};
 use crate::report::sanitize::plain;
@@ -15,14 +14,16 @@ use crate::report::sanitize::plain;
 ///
 /// # Errors
 /// There is something wrong in what is to be shown.
-pub(super) fn run(command: ConfigCommand, flags: Flags) -> anyhow::Result<u8> {
+pub(super) fn run(command: &ConfigCommand, flags: Flags) -> anyhow::Result<u8> {
     match command {
-        ConfigCommand::Show { all } => print(&config::show(&Config::resolve(Sources::of_process(flags))?, all)),
-        ConfigCommand::Check { file: Some(file) } => {
-            let Checked { faults, expired } = config::check(&file, SystemTime::now());
-            report(&faults, &expired, || file_is_right(&file))
+        ConfigCommand::Show { all, .. } => {
+            Ok(print(&config::show(&Config::resolve(Sources::of_process(flags))?, *all))?)
         }
-        ConfigCommand::Check { file: None } => match Config::resolve(Sources::of_process(flags)) {
+        ConfigCommand::Check { file: Some(file), .. } => {
+            let Checked { faults, expired } = config::check(file, SystemTime::now());
+            report(&faults, &expired, || file_is_right(file))
+        }
+        ConfigCommand::Check { file: None, .. } => match Config::resolve(Sources::of_process(flags)) {
             Ok(config) => report(&[], &config.expired(), || all_is_right(&config)),
             Err(Faults(faults)) => report(&faults, &[], String::new),
         },
@@ -54,10 +55,10 @@ fn all_is_right(config: &Config) -> String {
     read.chain(missing).collect::<String>() + "Environment and flags: no faults.\n"
 }
 
-/// Says on standard error what is wrong with the configuration.
-pub(super) fn refuse(Faults(faults): &Faults) -> ExitCode {
+/// Says on standard error what is wrong with the configuration, and returns the exit code.
+pub(super) fn refuse(Faults(faults): &Faults) -> u8 {
     for fault in faults {
         note(&fault.to_string());
     }
-    ExitCode::from(USAGE)
+    USAGE
 }

@@ -40,9 +40,31 @@ pub(super) fn is_usage(error: &anyhow::Error) -> bool {
     unwritable || error.is::<UsageError>()
 }
 
+/// An error and its causes in one sentence, each of them once.
+pub(super) fn sentence(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(cause.trim_end_matches('.')) {
+            said = format!("{}: {cause}", said.trim_end_matches('.'));
+        }
+    }
+    if said.ends_with(['.', '?', '!']) { said } else { format!("{said}.") }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || io::Error::other("no space left");
+        let known = RecordError::Create { path: "a".into(), source: full() };
+        assert_eq!(sentence(&known.into()), "Cannot create the recording a: no space left.");
+        let added = anyhow::Error::from(full()).context("Cannot write b");
+        assert_eq!(sentence(&added), "Cannot write b: no space left.");
+    }
 
     #[test]
     fn what_was_found_goes_before_what_could_not_be_judged_and_a_failure_before_both() {

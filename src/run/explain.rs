@@ -2,10 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::exit::{SUCCESS, UsageError};
-use super::notes::note;
-use super::print;
+use super::notes::{self, note};
+use super::print::print;
 use crate::config::{Config, Flags, Origin, Sources};
 use crate::detect::assignment;
 use crate::detect::settings::Settings;
@@ -13,6 +14,8 @@ use crate::explain::{self, Look};
 
 /// The pager where the environment names none.
 const PAGER: &str = "less";
+/// How long a message may take to be written before the pager takes the screen.
+const SAYING: Duration = Duration::from_millis(500);
 /// What `less` is told unless the environment does: leave at once if the page fits, let colours through, keep the page on the screen.
 const LESS: &str = "FRX";
 
@@ -29,12 +32,12 @@ pub(super) fn run(id: &str, flags: Flags) -> anyhow::Result<u8> {
             let colours = std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
             let text = explain::page(&markdown, Look::Terminal { columns: columns.into(), colours });
             if text.lines().count() < usize::from(rows) || through_pager(&text).is_err() {
-                print(&text)
+                Ok(print(&text)?)
             } else {
                 Ok(SUCCESS)
             }
         }
-        None => print(&explain::page(&markdown, Look::Plain)),
+        None => Ok(print(&explain::page(&markdown, Look::Plain))?),
     }
 }
 
@@ -62,6 +65,7 @@ fn through_pager(text: &str) -> io::Result<()> {
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", LESS);
     }
+    notes::flush(SAYING);
     let mut pager = command.args(words).stdin(Stdio::piped()).spawn()?;
     if let Some(mut input) = pager.stdin.take() {
         // Whoever leaves the pager early has read enough.

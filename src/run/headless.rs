@@ -1,11 +1,12 @@
 //! `watch` and `check`: every step to the outputs, and at the end what each target came to.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use super::exit::{INTERNAL, SUCCESS, worst_of};
+use super::exit::{INCONCLUSIVE, INTERNAL, SUCCESS, worst_of};
 use super::notes::{note, note_connection, note_lag};
-use super::signals::stop_signal;
+use super::signals::Stop;
+use super::stopwatch::{Clock, Stopwatch};
 use super::watch::Watch;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
@@ -13,8 +14,11 @@ use crate::config::Config;
 use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
 use crate::detect::severity::Severity;
 use crate::diagnosis::Criteria;
-use crate::fleet::{Member, Step, TargetId};
+use crate::fleet::{Change, Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
+
+/// How long outputs may take for what is left once a signal has asked for the end.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// How a headless run goes.
 #[derive(Debug, Clone, Copy)]
@@ -51,53 +55,77 @@ fn criteria(config: &Config) -> Criteria {
 }
 
 /// A headless run.
-struct Run {
+pub(super) struct Run {
     watch: Watch,
     outputs: Outputs,
+    /// The targets whose events are recorded ones.
+    replayed: BTreeSet<TargetId>,
     stopwatches: BTreeMap<TargetId, Stopwatch>,
     options: Options,
-}
-
-/// Runs until every target is judged, all recordings have ended, no reader is left or a signal comes. Returns the exit code.
-///
-/// # Errors
-/// The system takes no signal handler.
-pub(super) async fn headless(watch: Watch, outputs: Outputs, options: Options) -> anyhow::Result<u8> {
-    let mut stop = std::pin::pin!(stop_signal());
-    let mut tick = tokio::time::interval(Duration::from_millis(250));
-    let mut next_heartbeat = Instant::now() + options.heartbeat;
-    let mut run = Run { watch, outputs, stopwatches: BTreeMap::new(), options };
-    let mut interrupted = false;
-    while !run.outputs.are_closed() {
-        tokio::select! {
-            signal = &mut stop => { signal?; interrupted = true; break }
-            step = run.watch.next() => match step {
-                Some(step) => run.take(&step),
-                None => break,
-            },
-            _ = tick.tick() => run.check_time(),
-        }
-        if Instant::now() >= next_heartbeat {
-            next_heartbeat = Instant::now() + run.options.heartbeat;
-            run.outputs.heartbeat(run.watch.fleet());
-        }
-    }
-    Ok(run.conclude(interrupted))
+    stop: Stop,
 }
 
 impl Run {
+    /// A run over the targets of `watch`, of which some are replayed.
+    pub(super) fn new(
+        watch: Watch,
+        replayed: BTreeSet<TargetId>,
+        outputs: Outputs,
+        options: Options,
+        stop: &Stop,
+    ) -> Self {
+        Self { watch, outputs, replayed, stopwatches: BTreeMap::new(), options, stop: stop.clone() }
+    }
+
+    /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
+    pub(super) async fn headless(mut self) -> u8 {
+        if self.options.is_verdict {
+            self.stop.ends_with(INCONCLUSIVE);
+        }
+        let stop = self.stop.clone();
+        let mut stop = std::pin::pin!(stop.asked());
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut next_heartbeat = Instant::now() + self.options.heartbeat;
+        let mut interrupted = false;
+        while !self.is_in_vain() {
+            tokio::select! {
+                () = &mut stop => { interrupted = true; break }
+                step = self.watch.next() => match step {
+                    Some(step) => self.take(&step),
+                    None => break,
+                },
+                _ = tick.tick() => self.check_time(),
+            }
+            if Instant::now() >= next_heartbeat {
+                next_heartbeat = Instant::now() + self.options.heartbeat;
+                self.outputs.heartbeat(self.watch.fleet());
+            }
+        }
+        self.conclude(interrupted).await
+    }
+
+    /// Whether nobody takes anything any more. The exit code of `check` is worth its time also after its reader has left.
+    fn is_in_vain(&self) -> bool {
+        if self.options.duration.is_some() { self.outputs.have_failed() } else { self.outputs.are_closed() }
+    }
+
     fn take(&mut self, step: &Step) {
         self.outputs.take(step, self.watch.fleet());
         note_connection(step, self.watch.fleet());
         note_lag(step, self.watch.fleet());
         match step {
             Step::Joined(target) => {
-                self.stopwatches.insert(*target, Stopwatch::start());
+                let clock = if self.replayed.contains(target) { Clock::Recorded } else { Clock::Ours };
+                self.stopwatches.insert(*target, Stopwatch::start(clock));
             }
-            Step::Arrived { target, at, .. } => {
+            Step::Arrived { target, at, changes } => {
                 let member = self.watch.fleet().member(*target);
                 if let (Some(member), Some(stopwatch)) = (member, self.stopwatches.get_mut(target)) {
-                    stopwatch.take(member, *at);
+                    stopwatch.take(*at, member.diagnosis().updates() > 0);
+                    stopwatch.is_over |= member.diagnosis().ended().is_some();
+                }
+                if self.options.is_verdict && changes.iter().any(|change| matches!(change, Change::Finding(_))) {
+                    self.stop.ends_with(self.code_if_interrupted());
                 }
                 self.check_time();
             }
@@ -123,9 +151,15 @@ impl Run {
         }
     }
 
+    /// What the run comes to if it ends now.
+    fn code_if_interrupted(&self) -> u8 {
+        let verdict = |member: &Member| VerdictView::of(member.diagnosis(), self.options.criteria, true);
+        worst_of(self.watch.fleet().members().map(|member| verdict(member).exit_code))
+    }
+
     /// Says what each target came to, and what the run comes to.
-    fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, stopwatches, options } = self;
+    async fn conclude(self, interrupted: bool) -> u8 {
+        let Self { watch, outputs, stopwatches, options, stop, .. } = self;
         // Only `check` promises to watch for a fixed time.
         let cut_short = interrupted && options.duration.is_some();
         let verdict = |member: &Member| {
@@ -136,64 +170,18 @@ impl Run {
         let codes = verdicts.iter().map(|(_, verdict)| verdict.exit_code).filter(|_| options.is_verdict);
         let exit_code = worst_of(codes);
         let summary = Summary::new(verdicts, exit_code, options.is_verdict);
-        worst_of([exit_code, finish(outputs, summary)])
+        worst_of([exit_code, finish(outputs, summary, &stop).await])
     }
 }
 
-/// Ends the outputs, and says what some of them did not get. Returns the exit code of that.
-pub(super) fn finish(outputs: Outputs, summary: Summary) -> u8 {
-    let failures = outputs.finish(summary);
+/// Ends the outputs, and says what some of them did not get. A reader may take its time until a signal comes. Returns the exit code of
+/// that.
+pub(super) async fn finish(outputs: Outputs, summary: Summary, stop: &Stop) -> u8 {
+    let give_up = async {
+        stop.asked().await;
+        tokio::time::sleep(LEAVING).await;
+    };
+    let failures = outputs.finish(summary, give_up).await;
     failures.iter().for_each(|failure| note(&failure.sentence));
     if failures.iter().any(|failure| failure.is_error) { INTERNAL } else { SUCCESS }
-}
-
-/// How long a target has been watched, by the clock of its events: those of a recording are long past, and go by faster.
-#[derive(Debug)]
-struct Stopwatch {
-    begun: Instant,
-    first_update: Option<SystemTime>,
-    /// The time of the last event, and when it was taken in.
-    latest: Option<(SystemTime, Instant)>,
-    is_over: bool,
-}
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self { begun: Instant::now(), first_update: None, latest: None, is_over: false }
-    }
-
-    fn take(&mut self, member: &Member, at: SystemTime) {
-        self.latest = Some((at, Instant::now()));
-        if member.diagnosis().updates() > 0 {
-            self.first_update.get_or_insert(at);
-        }
-        self.is_over |= member.diagnosis().ended().is_some();
-    }
-
-    fn watched(&self) -> Duration {
-        match (self.first_update, self.latest) {
-            (Some(first), Some((at, taken))) => at.duration_since(first).unwrap_or_default() + taken.elapsed(),
-            _ => self.begun.elapsed(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recording_of_long_ago_is_not_over_before_its_end() {
-        let mut stopwatch = Stopwatch::start();
-        let minute = Duration::from_secs(60);
-        let mut is_over_at = |seconds| {
-            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            stopwatch.first_update.get_or_insert(at);
-            stopwatch.latest = Some((at, Instant::now()));
-            stopwatch.watched() >= minute
-        };
-        assert!(!is_over_at(1_000), "its first update");
-        assert!(!is_over_at(1_030), "half of the time");
-        assert!(is_over_at(1_060), "all of it");
-    }
 }

@@ -1,6 +1,7 @@
 //! The terminal, and the outputs beside it.
 
 use super::headless::finish;
+use super::signals::Stop;
 use super::watch::Watch;
 use super::witness::WitnessDesk;
 use crate::alert::Outputs;
@@ -13,11 +14,19 @@ use crate::tui::{Asked, Ui};
 ///
 /// # Errors
 /// The terminal cannot be used any more, or a part of the tool has panicked.
-pub(super) async fn interactive(mut watch: Watch, outputs: Outputs, mut desk: WitnessDesk) -> anyhow::Result<u8> {
+pub(super) async fn interactive(
+    mut watch: Watch,
+    outputs: Outputs,
+    mut desk: WitnessDesk,
+    stop: &Stop,
+) -> anyhow::Result<u8> {
     let mut ui = Ui::open()?;
+    stop.restores(ui.restorer());
+    let mut asked = std::pin::pin!(stop.asked());
     loop {
         tokio::select! {
             biased;
+            () = &mut asked => break,
             attention = ui.attention() => {
                 match ui.attend(attention, watch.fleet()).await? {
                     Asked::Nothing => {}
@@ -40,5 +49,5 @@ pub(super) async fn interactive(mut watch: Watch, outputs: Outputs, mut desk: Wi
     drop(ui);
     let verdict = |diagnosis| VerdictView::of(diagnosis, Criteria::default(), false);
     let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
-    Ok(finish(outputs, Summary::new(verdicts, 0, false)))
+    Ok(finish(outputs, Summary::new(verdicts, 0, false), stop).await)
 }

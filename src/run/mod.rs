@@ -3,86 +3,150 @@
 //! `watch` is the one loop; `headless`, `interactive` and `record` consume what it yields.
 
 mod configuration;
+mod effect;
 mod exit;
 mod explain;
 mod headless;
 mod interactive;
 mod log;
 mod notes;
+mod print;
 mod record;
 mod signals;
+mod stopwatch;
 mod targets;
 mod verify;
 mod watch;
 mod witness;
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::CommandFactory;
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
 
-use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, worst_of};
-use self::headless::{Options, headless};
+use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
+use self::headless::{Options, Run};
 use self::interactive::interactive;
 use self::notes::note;
+use self::print::{print, printed};
+use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
-use crate::cli::{Cli, Command, Common, Record};
+use crate::cli::manual::{self, Page};
+use crate::cli::{Cli, Command, Playback, Record};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
-use crate::words;
+use crate::{spelling, words};
 
-/// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
-/// judge, 4 the tool itself failed.
-pub fn main(cli: Cli) -> ExitCode {
-    let outcome = dispatch(cli);
-    if let Some(faults) = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Faults>()) {
-        return configuration::refuse(faults);
-    }
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if is_usage(&error) => fail(&format!("{error:#}"), USAGE),
-        Err(error) => fail(&format!("{error:#}"), INTERNAL),
-    }
+/// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
+const SAYING: Duration = Duration::from_millis(500);
+
+/// Reads the command line of the process, runs what it asks for, and returns the exit code of [`main`].
+pub fn main_of_process() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Ok(cli) => return main(&cli),
+        // Help and the version are data, like any other.
+        Err(error) if !error.use_stderr() => {
+            code_of(printed(error.print().and_then(|()| io::stdout().flush())).map_err(Into::into))
+        }
+        Err(error) => {
+            // Nobody is left to hear that standard error is gone.
+            let _ = error.print();
+            USAGE
+        }
+    };
+    notes::flush(SAYING);
+    ExitCode::from(code)
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<u8> {
+/// Runs what a command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
+/// judge, 4 the tool itself failed.
+pub fn main(cli: &Cli) -> ExitCode {
+    let code = code_of(dispatch(cli));
+    notes::flush(SAYING);
+    ExitCode::from(code)
+}
+
+/// Says what went wrong, if something did, and returns the exit code.
+fn code_of(outcome: anyhow::Result<u8>) -> u8 {
+    let error = match outcome {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    if let Some(faults) = error.downcast_ref::<Faults>() {
+        return configuration::refuse(faults);
+    }
+    note(&sentence(&error));
+    if is_usage(&error) { USAGE } else { INTERNAL }
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
+    signals::survive_size_limit()?;
     let flags = cli.flags();
-    match cli.command {
-        Some(Command::Explain { detector: None }) => print(&crate::explain::list()),
-        Some(Command::Explain { detector: Some(id) }) => explain::run(&id, flags),
-        Some(Command::Verify { file }) => verify::run(&file, flags),
+    match &cli.command {
+        Some(Command::Explain { detector: None, .. }) if flags.is_empty() => Ok(print(&crate::explain::list())?),
+        Some(Command::Explain { detector: None, .. }) => {
+            Err(UsageError("Settings are shown on the page of a detector. Name one.".to_owned()).into())
+        }
+        Some(Command::Explain { detector: Some(id), .. }) => explain::run(id, flags),
+        Some(Command::Verify { file, .. }) => verify::run(file, flags),
         Some(Command::Config { command }) => configuration::run(command, flags),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "tokio-canary", &mut script);
-            print(&String::from_utf8_lossy(&script))
+            clap_complete::generate(*shell, &mut Cli::command(), "tokio-canary", &mut script);
+            Ok(print(&String::from_utf8_lossy(&script))?)
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            print(&String::from_utf8_lossy(&page))
-        }
-        command => attach(command, &cli.common, flags),
+        Some(Command::Man { to: Some(folder), .. }) => install_manual(folder),
+        Some(Command::Man { command, .. }) => print_manual(&command.join(" ")),
+        _ => attach(cli, flags),
     }
 }
 
+fn print_manual(command: &str) -> anyhow::Result<u8> {
+    let pages = manual::pages()?;
+    let Some(page) = pages.iter().find(|page| page.command == command) else {
+        let commands = || pages.iter().map(|page| page.command.as_str()).filter(|it| !it.is_empty());
+        let all = || format!("there are {}", commands().collect::<Vec<_>>().join(", "));
+        let hint = spelling::hint(command, commands(), all);
+        return Err(UsageError(format!("There is no command `{command}`{hint}")).into());
+    };
+    Ok(print(&String::from_utf8_lossy(&page.text))?)
+}
+
+fn install_manual(folder: &Path) -> anyhow::Result<u8> {
+    for Page { file, text, .. } in manual::pages()? {
+        let path = folder.join(file);
+        fs::write(&path, text).with_context(|| format!("Cannot write {}", path.display()))?;
+    }
+    Ok(SUCCESS)
+}
+
 /// Runs something that attaches to targets.
-fn attach(command: Option<Command>, common: &Common, flags: Flags) -> anyhow::Result<u8> {
+fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
     let config = Config::resolve(Sources::of_process(flags))?;
+    effect::require(cli, &config)?;
     config.expired().iter().for_each(|sentence| note(sentence));
     log::start(&config)?;
+    let stop = Stop::listen().context("Cannot listen to signals")?;
     // One thread reads the feeds while another draws or judges, so that neither waits for the other.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(async {
-        match command {
-            Some(Command::Record(args)) => run_record(&args, &config, common).await,
-            Some(Command::Witness(args)) => witness::run(&args, &config, common).await,
-            Some(Command::Watch(_)) => run_headless(&config, common, Options::watch(&config)).await,
-            Some(Command::Check(args)) => run_headless(&config, common, Options::check(&config, args.duration)).await,
-            _ => run_interactive(&config, common).await,
+        match &cli.command {
+            Some(Command::Record(args)) => run_record(args, &config, &stop).await,
+            Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
+            Some(Command::Watch(watch)) => {
+                run_headless(&config, &watch.attaching.playback, Options::watch(&config), &stop).await
+            }
+            Some(Command::Check(check)) => {
+                let options = Options::check(&config, check.duration);
+                run_headless(&config, &check.attaching.playback, options, &stop).await
+            }
+            _ => run_interactive(&config, &cli.attaching.playback, &stop).await,
         }
     });
     // Nothing that is still being looked up may hold up the end.
@@ -90,56 +154,73 @@ fn attach(command: Option<Command>, common: &Common, flags: Flags) -> anyhow::Re
     code
 }
 
-async fn run_record(args: &Record, config: &Config, common: &Common) -> anyhow::Result<u8> {
-    let written = record::record(args, config, common).await?;
+async fn run_record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Result<u8> {
+    let written = record::record(args, config, stop).await?;
     let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
     note(&format!("Recorded {updates} ({size}) to {}.", written.path.display()));
     Ok(SUCCESS)
 }
 
-async fn run_headless(config: &Config, common: &Common, options: Options) -> anyhow::Result<u8> {
+async fn run_headless(config: &Config, playback: &Playback, options: Options, stop: &Stop) -> anyhow::Result<u8> {
     let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
-    let Opened { watch, recording, .. } = targets::open(config, common, Speed::Max).map_err(UsageError::from)?;
-    let code = headless(watch, outputs, options).await?;
-    Ok(close(recording, code).await)
+    let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
+    let Opened { watch, recording, replayed, .. } = opened;
+    targets::save_at_end(recording.as_ref(), stop);
+    let code = Run::new(watch, replayed, outputs, options, stop).headless().await;
+    Ok(close(recording, code, stop).await)
 }
 
-async fn run_interactive(config: &Config, common: &Common) -> anyhow::Result<u8> {
+async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> anyhow::Result<u8> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        let hint = "Standard input and output are not both a terminal, so there is nothing to draw on. Use `tokio-canary watch TARGET` \
-                    for a line per finding, or `tokio-canary check TARGET --for 60s` for a verdict.";
-        return Err(UsageError(hint.to_owned()).into());
+        let hint =
+            format!("Standard input and output are not both a terminal, so there is nothing to draw on. {INSTEAD}");
+        return Err(UsageError(hint).into());
+    }
+    if let Some(fault) = undrawable(std::env::var("TERM").ok().as_deref()) {
+        return Err(UsageError(format!("{fault} {INSTEAD}")).into());
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
     let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
-    let Opened { watch, recording, tapes } =
-        targets::open(config, common, Speed::RECORDED).map_err(UsageError::from)?;
-    let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings())).await?;
-    Ok(close(recording, code).await)
+    let Opened { watch, recording, tapes, .. } =
+        targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
+    targets::save_at_end(recording.as_ref(), stop);
+    // What was said belongs above the view, not into it.
+    notes::flush(SAYING);
+    let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings()), stop).await?;
+    Ok(close(recording, code, stop).await)
 }
 
+/// What keeps a terminal of this name from being drawn on, as a sentence.
+fn undrawable(terminal: Option<&str>) -> Option<&'static str> {
+    match terminal {
+        None | Some("") => Some("TERM is not set, so nothing is known of a terminal to draw on."),
+        Some("dumb") => Some("TERM is `dumb`: this terminal cannot be drawn on."),
+        Some(_) => None,
+    }
+}
+
+/// What to do where there is no terminal to draw on.
+const INSTEAD: &str =
+    "Use `tokio-canary watch TARGET` for a line per finding, or `tokio-canary check TARGET --for 60s` for a verdict.";
+
 /// Ends the recording beside a run. If that fails, so does the run.
-async fn close(recording: Option<Recording>, code: u8) -> u8 {
-    match targets::close(recording).await {
+async fn close(recording: Option<Recording>, code: u8, stop: &Stop) -> u8 {
+    match targets::close(recording, stop).await {
         Ok(_) => code,
         Err(error) => {
-            note(&format!("{error:#}"));
+            note(&sentence(&error));
             worst_of([code, INTERNAL])
         }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn print(text: &str) -> anyhow::Result<u8> {
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(SUCCESS)
-}
-
-fn fail(sentence: &str, code: u8) -> ExitCode {
-    note(sentence);
-    ExitCode::from(code)
+    #[test]
+    fn a_terminal_without_a_name_or_without_a_cursor_is_not_drawn_on() {
+        assert_eq!(undrawable(Some("xterm-256color")), None);
+        assert!([None, Some(""), Some("dumb")].into_iter().all(|it| undrawable(it).is_some()));
+    }
 }

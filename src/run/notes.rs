@@ -1,17 +1,40 @@
-//! What is said to a person on standard error, which is not data.
+//! What is said to a person on standard error, which is not data: written on a thread of its own, so that nobody who does not read it
+//! holds up the run.
 
+use std::collections::VecDeque;
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::fleet::{Change, Fleet, Step};
 use crate::report::connection::ConnectionView;
 use crate::report::sanitize::Charset;
 use crate::report::target::QualityView;
+use crate::words;
 
-/// Says something on standard error, if there still is one: a terminal that has hung up is no reason to panic.
+/// Notes that may wait to be written. A run has a handful a minute.
+const WAITING: usize = 1_000;
+
+/// The notes of the process.
+static NOTES: OnceLock<Option<Arc<Notes>>> = OnceLock::new();
+
+/// Says something on standard error, if somebody reads it: what nobody reads is counted, and said when there is room again.
 pub(super) fn note(sentence: &str) {
-    let charset = Charset::of_terminal(|name| env::var(name).ok());
-    let _ = writeln!(io::stderr(), "tokio-canary: {}", charset.line(sentence));
+    let line = format!("tokio-canary: {}\n", charset().line(sentence));
+    match NOTES.get_or_init(|| Notes::start(Box::new(io::stderr()))) {
+        Some(notes) => notes.put(line),
+        // Without a thread there is no other way.
+        None => drop(io::stderr().write_all(line.as_bytes())),
+    }
+}
+
+/// Waits until every note is written, but no longer than `limit`.
+pub(super) fn flush(limit: Duration) {
+    if let Some(Some(notes)) = NOTES.get() {
+        notes.flush(limit);
+    }
 }
 
 /// Says how the connection to a target does, if that is what a step changed.
@@ -32,5 +55,114 @@ pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
         && let Some(sentence) = QualityView::of(member.diagnosis()).lag_sentence()
     {
         note(&format!("{}: {sentence}", member.diagnosis().target()));
+    }
+}
+
+/// Logs are UTF-8 whatever the terminal is.
+fn charset() -> Charset {
+    if io::stderr().is_terminal() { Charset::of_terminal(|name| env::var(name).ok()) } else { Charset::Unicode }
+}
+
+/// Lines on their way.
+#[derive(Default)]
+struct Notes {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<String>,
+    lost: usize,
+    is_writing: bool,
+}
+
+impl Notes {
+    /// Starts the thread that writes; none if the system has none.
+    fn start(output: Box<dyn Write + Send>) -> Option<Arc<Self>> {
+        let notes = Arc::new(Self::default());
+        let theirs = Arc::clone(&notes);
+        let thread = thread::Builder::new().name("notes".to_owned()).spawn(move || theirs.write(output));
+        thread.is_ok().then_some(notes)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, line: String) {
+        let mut queue = self.queue();
+        if queue.waiting.len() < WAITING {
+            queue.waiting.push_back(line);
+        } else {
+            queue.lost += 1;
+        }
+        self.changed.notify_all();
+    }
+
+    fn flush(&self, limit: Duration) {
+        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
+        drop(self.changed.wait_timeout_while(self.queue(), limit, is_busy));
+    }
+
+    fn write(&self, mut output: Box<dyn Write + Send>) {
+        let mut queue = self.queue();
+        loop {
+            let Some(line) = queue.waiting.pop_front() else {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            queue.is_writing = true;
+            drop(queue);
+            // Nobody is left to hear that standard error is gone.
+            let _ = output.write_all(line.as_bytes());
+            queue = self.queue();
+            queue.is_writing = false;
+            let lost = if queue.waiting.is_empty() { std::mem::take(&mut queue.lost) } else { 0 };
+            if lost > 0 {
+                let lost = words::count(lost, "message");
+                queue
+                    .waiting
+                    .push_back(format!("tokio-canary: standard error was not read, so {lost} got lost here.\n"));
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_counted_and_holds_up_nobody() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let notes = Notes::start(Box::new(writer)).unwrap();
+        let long = format!("{}\n", "x".repeat(1 << 20));
+        // More than a pipe holds: from here on the thread waits for a reader.
+        notes.put(long.clone());
+        while !notes.queue().is_writing {
+            thread::yield_now();
+        }
+        for number in 0..WAITING + 7 {
+            notes.put(format!("{number}\n"));
+        }
+        notes.flush(Duration::from_millis(20));
+        let reading = thread::spawn(move || {
+            let mut text = vec![0; long.len()];
+            reader.read_exact(&mut text).unwrap();
+            let (mut rest, mut byte) = (String::new(), [0]);
+            while !rest.ends_with("here.\n") {
+                reader.read_exact(&mut byte).unwrap();
+                rest.push(byte[0].into());
+            }
+            rest
+        });
+        let rest = reading.join().unwrap();
+        let lines: Vec<&str> = rest.lines().collect();
+        assert_eq!((lines.len(), lines[0], lines[WAITING - 1]), (WAITING + 1, "0", "999"));
+        assert_eq!(lines[WAITING], "tokio-canary: standard error was not read, so 7 messages got lost here.");
     }
 }

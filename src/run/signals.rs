@@ -1,29 +1,137 @@
-//! What ends a run from outside.
+//! What asks the process to end from outside, heard on threads of their own: neither an update that is being applied nor a pipe that
+//! nobody reads can keep it from ending.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
-/// Resolves when the user or the system asks the process to end: Ctrl-C, SIGTERM or SIGHUP.
-///
-/// # Errors
-/// The system takes no handler.
-#[cfg(unix)]
-pub(super) async fn stop_signal() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+use tokio::sync::watch;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-        _ = hang_up.recv() => Ok(()),
+use super::exit::SUCCESS;
+use super::notes;
+
+/// How long the run may take to notice the first signal. A run that does not is busy, and is ended where it is.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// How long a message about that may take to be written.
+const SAYING: Duration = Duration::from_millis(100);
+
+/// What is done before the process ends in the middle of something.
+type LastAct = Box<dyn FnOnce() + Send>;
+
+/// Says when the user or the system asks the process to end: Ctrl-C, SIGTERM or SIGHUP. A second signal ends it at once.
+#[derive(Clone)]
+pub(super) struct Stop(Arc<Shared>);
+
+struct Shared {
+    asked: watch::Sender<bool>,
+    is_heard: AtomicBool,
+    code: AtomicU8,
+    /// Gives the terminal back, if it was taken.
+    restore: Mutex<Option<LastAct>>,
+    /// Brings to the disk what is being recorded.
+    save: Mutex<Option<LastAct>>,
+}
+
+impl Stop {
+    /// Listens to these signals from now on.
+    ///
+    /// # Errors
+    /// The system takes no handler, or has no thread.
+    pub(super) fn listen() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let stop = Self::new();
+        let (first, is_asked) = mpsc::channel();
+        let (hearing, waiting) = (stop.clone(), stop.clone());
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                if hearing.0.asked.send_replace(true) {
+                    hearing.end_at_once(signal);
+                }
+                // The other thread listens until the process ends.
+                let _ = first.send(signal);
+            }
+        })?;
+        thread::Builder::new().name("patience".to_owned()).spawn(move || {
+            let Ok(signal) = is_asked.recv() else { return };
+            thread::sleep(PATIENCE);
+            if !waiting.0.is_heard.load(Ordering::SeqCst) {
+                waiting.end_busy(signal);
+            }
+        })?;
+        Ok(stop)
+    }
+
+    fn new() -> Self {
+        Self(Arc::new(Shared {
+            asked: watch::Sender::new(false),
+            is_heard: AtomicBool::new(false),
+            code: AtomicU8::new(SUCCESS),
+            restore: Mutex::default(),
+            save: Mutex::default(),
+        }))
+    }
+
+    /// Resolves when the process is asked to end. Whoever waits for it promises to end the run soon.
+    pub(super) async fn asked(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.asked.subscribe().wait_for(|asked| *asked).await;
+        self.0.is_heard.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the process was asked to end.
+    pub(super) fn is_asked(&self) -> bool {
+        *self.0.asked.borrow()
+    }
+
+    /// The exit code if the run is ended while it is busy.
+    pub(super) fn ends_with(&self, code: u8) {
+        self.0.code.store(code, Ordering::SeqCst);
+    }
+
+    /// What gives the terminal back, however the process ends.
+    pub(super) fn restores(&self, act: impl FnOnce() + Send + 'static) {
+        *self.0.restore.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+    }
+
+    /// What brings a recording to the disk if the run is ended while it is busy. It has to end by itself soon.
+    pub(super) fn saves(&self, act: impl FnOnce() + Send + 'static) {
+        *self.0.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+    }
+
+    /// The second signal.
+    fn end_at_once(&self, signal: i32) -> ! {
+        perform(&self.0.restore);
+        low_level::exit(128 + signal)
+    }
+
+    /// The first signal, which the run does not notice.
+    fn end_busy(&self, signal: i32) -> ! {
+        perform(&self.0.restore);
+        perform(&self.0.save);
+        let name = low_level::signal_name(signal).unwrap_or("a signal");
+        notes::note(&format!("{name} ended the run while it was busy, so there is no summary."));
+        notes::flush(SAYING);
+        low_level::exit(self.0.code.load(Ordering::SeqCst).into())
     }
 }
 
-/// Resolves when the user asks the process to end.
+fn perform(act: &Mutex<Option<LastAct>>) {
+    let act = act.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(act) = act {
+        act();
+    }
+}
+
+/// Lets a file that reaches its size limit (`ulimit -f`) be an error of writing, which is reported, instead of the end of the process.
 ///
 /// # Errors
 /// The system takes no handler.
-#[cfg(not(unix))]
-pub(super) async fn stop_signal() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+pub(super) fn survive_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
 }

@@ -1,14 +1,20 @@
 //! Targets opened, recorded and closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::notes::note;
+use super::signals::Stop;
 use super::watch::Watch;
-use crate::cli::Common;
+use crate::cli::Playback;
 use crate::config::Config;
 use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
 use crate::diagnosis::Diagnosis;
@@ -18,12 +24,14 @@ use crate::feed::{Feed, live};
 use crate::fleet::TargetId;
 
 /// The targets of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Opened {
     /// Their feeds and diagnoses.
     pub(super) watch: Watch,
     /// The recording that is written beside them.
     pub(super) recording: Option<Recording>,
+    /// Those that are recordings.
+    pub(super) replayed: BTreeSet<TargetId>,
     /// Where to read again what came from them, as far as it is kept.
     pub(super) tapes: BTreeMap<TargetId, Tape>,
 }
@@ -38,7 +46,22 @@ pub(super) struct Tape {
 }
 
 /// A recording that is being written beside something else.
-pub(super) type Recording = JoinHandle<Result<Written, RecordError>>;
+#[derive(Debug)]
+pub(super) struct Recording {
+    done: JoinHandle<Result<Written, RecordError>>,
+    end: Arc<Notify>,
+    flusher: Flusher,
+}
+
+impl Recording {
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.done.is_finished()
+    }
+}
+
+/// How long a run that is ended in the middle of something tries to bring the recording to the disk.
+const SAVING: Duration = Duration::from_millis(500);
 
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -47,25 +70,26 @@ const CLOSING: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A recording that cannot be read or written.
-pub(super) fn open(config: &Config, common: &Common, usual_speed: Speed) -> anyhow::Result<Opened> {
+pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> anyhow::Result<Opened> {
     let targets = config.targets();
-    if common.record.is_some() && targets.len() > 1 {
+    if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut opened = Opened { watch: Watch::default(), recording: None, tapes: BTreeMap::new() };
+    let mut opened = Opened::default();
     for target in targets {
-        let mut feed = open_one(target, config, common.speed.unwrap_or(usual_speed))?;
+        let mut feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
         let mut tape = match target {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
         };
-        if let Some(path) = &common.record {
-            let Tee { feed: recorded, done, flusher } = record(feed, path, target)?;
-            (feed, opened.recording) = (recorded, Some(done));
+        if let Some(path) = &playback.record {
+            let Tee { feed: recorded, done, flusher, end } = record(feed, path, target)?;
+            (feed, opened.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
         let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
         let id = opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
+        opened.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         opened.tapes.extend(tape.map(|tape| (id, tape)));
     }
     Ok(opened)
@@ -88,14 +112,34 @@ fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<Tee> {
     Ok(recording::tee(feed, recorder))
 }
 
-/// Waits until a recording is closed properly. Its feed must have been dropped.
+/// Brings what was recorded to the disk if the process is ended in the middle of something.
+pub(super) fn save_at_end(recording: Option<&Recording>, stop: &Stop) {
+    if let Some(flusher) = recording.map(|recording| recording.flusher.clone()) {
+        let runtime = Handle::current();
+        stop.saves(move || drop(runtime.block_on(async { timeout(SAVING, flusher.flush()).await })));
+    }
+}
+
+/// Ends a recording and waits until it is closed properly.
 ///
 /// # Errors
 /// The recording ended before it should, or does not end.
-pub(super) async fn close(recording: Option<Recording>) -> anyhow::Result<Option<Written>> {
-    let Some(recording) = recording else { return Ok(None) };
-    let done = tokio::time::timeout(CLOSING, recording).await;
+pub(super) async fn close(recording: Option<Recording>, stop: &Stop) -> anyhow::Result<Option<Written>> {
+    let Some(Recording { done, end, .. }) = recording else { return Ok(None) };
+    end.notify_one();
+    let mut done = std::pin::pin!(timeout(CLOSING, done));
+    let was_asked = stop.is_asked();
+    let done = tokio::select! {
+        biased;
+        done = &mut done => done,
+        () = stop.asked() => {
+            if !was_asked {
+                note("The recording is being closed; a second signal ends at once, without its index.");
+            }
+            done.await
+        }
+    };
     let done =
-        done.with_context(|| format!("The recording was not closed within {CLOSING:?}; its end may be missing."))?;
+        done.with_context(|| format!("The recording was not closed within {CLOSING:?}; its end may be missing"))?;
     Ok(Some(done??))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::exit::{FINDINGS, SUCCESS, UsageError};
-use super::print;
+use super::print::print;
 use crate::config::{Config, Flags, Sources};
 use crate::feed::recording::Events;
 use crate::report::sanitize::plain;

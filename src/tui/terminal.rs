@@ -106,6 +106,12 @@ impl Screen {
         Ok(screen)
     }
 
+    /// Gives the terminal back, from any thread.
+    pub(super) fn restorer(&self) -> impl FnOnce() + Send + 'static {
+        let lease = Arc::clone(&self.lease);
+        move || lease.give_back()
+    }
+
     /// Whether the terminal has taken the frame before.
     pub(super) fn is_free(&self) -> bool {
         self.lease.writer.is_free()

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 
 use super::keyboard;
-use super::signals::{Request, Signals};
+use super::signals::Signals;
 use super::state::UiState;
 use super::terminal::Screen;
 use super::theme::Theme;
@@ -29,8 +29,6 @@ const STOPPING: Duration = Duration::from_millis(500);
 /// What needs the attention of the terminal.
 #[derive(Debug)]
 pub enum Attention {
-    /// A signal asks for the end.
-    Stop,
     /// The process was stopped and has been continued.
     Continue,
     /// A thread has panicked; the terminal has been given back already.
@@ -54,7 +52,7 @@ pub enum Attention {
 pub enum Asked {
     /// Nothing.
     Nothing,
-    /// To leave; or a signal asks for it.
+    /// To leave.
     Leave,
     /// A witness of a finding of a target.
     Witness {
@@ -99,6 +97,11 @@ impl Ui {
         })
     }
 
+    /// Gives the terminal back, from any thread, for a process that ends in the middle of something.
+    pub fn restorer(&self) -> impl FnOnce() + Send + 'static {
+        self.screen.restorer()
+    }
+
     /// Takes in a step. Whatever it was, the picture may be another.
     pub fn take(&mut self, step: &Step) {
         match step {
@@ -116,10 +119,7 @@ impl Ui {
         let free = self.screen.is_free();
         tokio::select! {
             biased;
-            request = self.signals.next() => match request {
-                Request::Stop => Attention::Stop,
-                Request::Continue => Attention::Continue,
-            },
+            () = self.signals.continued() => Attention::Continue,
             () = self.screen.panicked() => Attention::Panicked,
             event = self.keys.recv() => match event {
                 Some(Ok(Event::Key(key))) => Attention::Key(key),
@@ -145,7 +145,6 @@ impl Ui {
     /// The terminal cannot be used any more, or a part of the tool has panicked.
     pub async fn attend(&mut self, attention: Attention, fleet: &Fleet) -> anyhow::Result<Asked> {
         match attention {
-            Attention::Stop => return Ok(Asked::Leave),
             Attention::Continue => self.enter()?,
             Attention::Panicked => bail!("A part of the tool failed; the message above says where."),
             Attention::Key(key) => return self.press(key, fleet).await,

@@ -121,7 +121,10 @@ fn mistakes_are_listed_with_line_and_right_word_and_stop_every_run() {
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(2), ""));
     assert_lines(&checked.stdout, &expected);
 
-    for command in [&["check"][..], &["watch"], &["record", "localhost:1", "-o", "a.mcap"], &[], &["config", "show"]] {
+    // It judges nothing, so it takes no settings.
+    let recorded = user.run(&["record", "localhost:1", "-o", "a.mcap"]);
+    assert_eq!((recorded.code, recorded.stderr.lines().count()), (Some(2), expected.len() - 1), "{}", recorded.stderr);
+    for command in [&["check"][..], &["watch"], &[], &["config", "show"]] {
         let refused = user.run(&[command, &wrong[..]].concat());
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{command:?}");
         assert_lines(&refused.stderr, &expected.map(|line| format!("tokio-canary: {line}")));

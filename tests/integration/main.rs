@@ -17,4 +17,5 @@ mod screens;
 mod source;
 mod support;
 mod suppressions;
+mod surroundings;
 mod witness;

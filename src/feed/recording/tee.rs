@@ -1,6 +1,8 @@
 //! Puts a recorder between a feed and its consumer.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::feed::queue::Queue;
@@ -16,11 +18,13 @@ const EVENTS: usize = 64;
 pub struct Tee {
     /// The feed, with everything that the recorded one delivers. It continues when the recording fails.
     pub feed: Feed,
-    /// Resolves when the recording has ended: after the feed has, or was dropped, and the file is closed; or as soon as it fails. Drop
-    /// the feed and wait for this before the process exits.
+    /// Resolves when the recording has ended: after the feed has, was dropped or was asked to end, and the file is closed; or as soon as
+    /// it fails. Wait for this before the process exits.
     pub done: JoinHandle<Result<Written, RecordError>>,
     /// Brings to the disk what was recorded so far.
     pub flusher: Flusher,
+    /// Ends the feed and the recording, whatever the consumer is doing.
+    pub end: Arc<Notify>,
 }
 
 /// Records a feed while it is consumed.
@@ -32,22 +36,18 @@ pub fn tee(feed: Feed, recorder: Recorder) -> Tee {
     let Feed { events: source, wanted } = feed;
     let (sink, events) = Queue::new(EVENTS);
     let (ended, done) = oneshot::channel();
-    let flusher = recorder.flusher();
-    tokio::spawn(pass_on(source, sink, recorder, ended));
+    let (flusher, end) = (recorder.flusher(), Arc::new(Notify::new()));
+    tokio::spawn(pass_on(source, sink, (recorder, ended), Arc::clone(&end)));
     let done = tokio::spawn(async move { done.await.unwrap_or(Err(RecordError::Over)) });
-    Tee { feed: Feed { events, wanted }, done, flusher }
+    Tee { feed: Feed { events, wanted }, done, flusher, end }
 }
 
-async fn pass_on(
-    mut source: mpsc::Receiver<Arrived>,
-    mut sink: Queue,
-    recorder: Recorder,
-    ended: oneshot::Sender<Result<Written, RecordError>>,
-) {
-    let mut recording = Some((recorder, ended));
+async fn pass_on(mut source: mpsc::Receiver<Arrived>, mut sink: Queue, recording: Recording, end: Arc<Notify>) {
+    let mut recording = Some(recording);
     let mut closed = std::pin::pin!(sink.closed());
     loop {
         let next = tokio::select! {
+            () = end.notified() => None,
             () = &mut closed => None,
             next = source.recv() => next,
         };
@@ -56,7 +56,11 @@ async fn pass_on(
             Some((recorder, ended)) => record(recorder, ended, &arrived).await,
             None => None,
         };
-        if sink.send(arrived).await.is_err() {
+        let is_sent = tokio::select! {
+            () = end.notified() => false,
+            sent = sink.send(arrived) => sent.is_ok(),
+        };
+        if !is_sent {
             break;
         }
     }

@@ -8,6 +8,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::make::{Made, Request, make};
 use crate::detect::settings::Settings;
 use crate::fleet::TargetId;
+use crate::run::exit::sentence;
 use crate::run::targets::Tape;
 use crate::run::verify::describe;
 use crate::witness::Selector;
@@ -77,7 +78,7 @@ fn conclude(made: Result<anyhow::Result<Made>, JoinError>) -> String {
         }
         Ok(Ok(Made::Ambiguous(_))) => "The recording shows several findings of this fingerprint.".to_owned(),
         Ok(Ok(Made::Lost(why))) => why,
-        Ok(Err(error)) => format!("{error:#}"),
+        Ok(Err(error)) => sentence(&error),
         Err(error) => failed(&error),
     }
 }

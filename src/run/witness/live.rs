@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::cli::{Common, WitnessArgs};
+use crate::cli::{Playback, WitnessArgs};
 use crate::config::Config;
 use crate::detect::finding::Finding;
 use crate::feed::recording::Speed;
 use crate::fleet::{Fleet, Member, Step};
 use crate::run::exit::{FINDINGS, INCONCLUSIVE, UsageError};
 use crate::run::notes::{note, note_connection};
-use crate::run::signals::stop_signal;
+use crate::run::signals::Stop;
 use crate::run::targets::{self, Opened};
 use crate::run::watch::Watch;
 use crate::witness::Selector;
@@ -32,16 +32,16 @@ pub(super) struct Fired {
 ///
 /// # Errors
 /// The recording cannot be written.
-pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common) -> anyhow::Result<Result<Fired, u8>> {
-    let is_scratch = common.record.is_none();
-    let path = common.record.clone().unwrap_or_else(|| scratch(args));
-    let common = Common { record: Some(path.clone()), ..common.clone() };
-    let Opened { mut watch, recording, .. } = targets::open(config, &common, Speed::Max).map_err(UsageError::from)?;
+pub(super) async fn record(args: &WitnessArgs, config: &Config, stop: &Stop) -> anyhow::Result<Result<Fired, u8>> {
+    let is_scratch = args.record.is_none();
+    let path = args.record.clone().unwrap_or_else(|| scratch(args));
+    let playback = Playback { record: Some(path.clone()), speed: None };
+    let Opened { mut watch, recording, .. } = targets::open(config, &playback, Speed::Max).map_err(UsageError::from)?;
     note(&format!("Recording {} until {} fires, for {} at most.", args.from, args.finding, limit(args)));
-    let fired = wait(&mut watch, args).await?;
+    let fired = wait(&mut watch, args, stop).await;
     let has_answered = watch.fleet().members().any(|member| member.diagnosis().updates() > 0);
     drop(watch);
-    targets::close(recording).await?.context("The recording was never begun.")?;
+    targets::close(recording, stop).await?.context("The recording was never begun")?;
     if let Some(fingerprint) = fired {
         let finding = Selector::of_fingerprint(&fingerprint);
         return Ok(Ok(Fired { recording: path, finding, is_scratch }));
@@ -49,6 +49,10 @@ pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common)
     if is_scratch {
         // What does not show the finding is of no use.
         let _ = std::fs::remove_file(&path);
+    }
+    if stop.is_asked() {
+        note(&format!("Interrupted before {} fired.", args.finding));
+        return Ok(Err(INCONCLUSIVE));
     }
     note(&if has_answered {
         format!("{} did not fire within {}.", args.finding, limit(args))
@@ -59,7 +63,7 @@ pub(super) async fn record(args: &WitnessArgs, config: &Config, common: &Common)
 }
 
 fn limit(args: &WitnessArgs) -> String {
-    words::limit(args.duration)
+    words::limit(args.limit())
 }
 
 /// A file beside the witness: what is recorded is as confidential as that.
@@ -70,21 +74,21 @@ fn scratch(args: &WitnessArgs) -> PathBuf {
 }
 
 /// Waits until the finding has fired, and a little longer; returns its fingerprint, or nothing if the time is up.
-async fn wait(watch: &mut Watch, args: &WitnessArgs) -> anyhow::Result<Option<String>> {
-    let mut stop = std::pin::pin!(stop_signal());
-    let mut time_is_up = std::pin::pin!(tokio::time::sleep(args.duration));
+async fn wait(watch: &mut Watch, args: &WitnessArgs, stop: &Stop) -> Option<String> {
+    let mut asked = std::pin::pin!(stop.asked());
+    let mut time_is_up = std::pin::pin!(tokio::time::sleep(args.limit()));
     let mut fired: Option<(String, u64)> = None;
     let mut has_begun = false;
     loop {
         tokio::select! {
-            signal = &mut stop => { signal?; break }
+            () = &mut asked => break,
             () = &mut time_is_up => break,
             step = watch.next() => match step {
                 Some(step) => {
                     note_connection(&step, watch.fleet());
                     let updates = updates(watch.fleet());
                     if updates > 0 && !std::mem::replace(&mut has_begun, true) {
-                        time_is_up.set(tokio::time::sleep(args.duration));
+                        time_is_up.set(tokio::time::sleep(args.limit()));
                     }
                     fired = fired.or_else(|| Some((matching(&step, watch.fleet(), &args.finding)?, updates)));
                     if fired.as_ref().is_some_and(|(_, then)| updates >= then + AFTER) {
@@ -95,7 +99,7 @@ async fn wait(watch: &mut Watch, args: &WitnessArgs) -> anyhow::Result<Option<St
             }
         }
     }
-    Ok(fired.map(|(fingerprint, _)| fingerprint))
+    fired.map(|(fingerprint, _)| fingerprint)
 }
 
 fn updates(fleet: &Fleet) -> u64 {

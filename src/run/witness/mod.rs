@@ -6,10 +6,11 @@ mod make;
 
 use std::time::{Duration, Instant};
 
-use super::exit::{FINDINGS, INTERNAL, SUCCESS, USAGE, UsageError};
+use super::exit::{FINDINGS, INCONCLUSIVE, INTERNAL, SUCCESS, USAGE, UsageError};
 use super::notes::note;
+use super::signals::Stop;
 use super::verify::describe;
-use crate::cli::{Common, WitnessArgs};
+use crate::cli::WitnessArgs;
 use crate::config::Config;
 use crate::detect::assignment;
 use crate::feed::endpoint::Target;
@@ -29,7 +30,7 @@ const REPORT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The recording cannot be read or written, or the target cannot be watched.
-pub(super) async fn run(args: &WitnessArgs, config: &Config, common: &Common) -> anyhow::Result<u8> {
+pub(super) async fn run(args: &WitnessArgs, config: &Config, stop: &Stop) -> anyhow::Result<u8> {
     if args.output.exists() {
         return Err(RecordError::Exists { path: args.output.clone() }.into());
     }
@@ -37,7 +38,7 @@ pub(super) async fn run(args: &WitnessArgs, config: &Config, common: &Common) ->
     assignment::detector(args.finding.detector()).map_err(UsageError)?;
     let fired = match &args.from {
         Target::Recording(path) => Fired { recording: path.clone(), finding: args.finding.clone(), is_scratch: false },
-        Target::Live(_) => match live::record(args, config, common).await? {
+        Target::Live(_) => match live::record(args, config, stop).await? {
             Ok(fired) => fired,
             Err(code) => return Ok(code),
         },
@@ -49,11 +50,18 @@ pub(super) async fn run(args: &WitnessArgs, config: &Config, common: &Common) ->
         settings: config.settings().clone(),
         redact: args.redact,
     };
-    let made = tokio::task::spawn_blocking(move || make(&request, &mut say_progress())).await?;
+    let made = tokio::select! {
+        made = tokio::task::spawn_blocking(move || make(&request, &mut say_progress())) => Some(made?),
+        () = stop.asked() => None,
+    };
     if fired.is_scratch {
         // It has served.
         let _ = std::fs::remove_file(&fired.recording);
     }
+    let Some(made) = made else {
+        note("Interrupted before the witness was cut.");
+        return Ok(INCONCLUSIVE);
+    };
     Ok(conclude(args, &made?))
 }
 

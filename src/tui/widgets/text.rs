@@ -34,7 +34,9 @@ pub fn cut(text: &str, width: usize, end: Cut, ellipsis: &str) -> String {
                 used <= room
             });
             let start = from.last().map_or(text.len(), |(index, _)| index);
-            format!("{ellipsis}{}", &text[start..])
+            // What has no width of its own belongs to the character that is gone.
+            let rest = text[start..].trim_start_matches(|it: char| it.width() == Some(0));
+            format!("{ellipsis}{rest}")
         }
     }
 }
@@ -112,6 +114,7 @@ mod tests {
         assert_eq!(cut("transfer", 0, Cut::End, "…"), "");
         assert_eq!(cut("漢字漢字", 5, Cut::End, "~"), "漢字~");
         assert_eq!(cut("漢字漢字", 4, Cut::Start, "~"), "~字");
+        assert_eq!(cut("ab\u{26a0}\u{fe0f}cd", 3, Cut::Start, "~"), "~cd", "no selector is left alone");
     }
 
     #[test]

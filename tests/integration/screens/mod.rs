@@ -380,6 +380,29 @@ fn what_a_target_says_cannot_reach_the_terminal() {
 }
 
 #[test]
+fn nothing_that_is_hidden_or_directs_text_reaches_the_screen() {
+    let properties = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]";
+    let hidden = regex::Regex::new(properties).unwrap();
+    let all: Vec<char> = ('\0'..=char::MAX).filter(|it| hidden.is_match(it.encode_utf8(&mut [0; 4]))).collect();
+    assert!(all.len() > 4_000 && all.contains(&'\u{e0041}') && all.contains(&'\u{3164}'), "{}", all.len());
+    let mut session = Session::new(400, 600);
+    session.connect();
+    for (line, some) in (1..).zip(all.chunks(8)) {
+        let name: String = some.iter().flat_map(|it| ['n', *it]).collect();
+        session.service.spawn(7 + u64::from(line), &name, "src/main.rs", line);
+    }
+    session.tick(4);
+    session.keys("t");
+    let screen = session.screen().replace('\n', "");
+    for shown in ["\\u{61c}", "\\u{ad}", "\\u{3164}", "\\u{e0041}", "\\u{e0fff}"] {
+        assert!(screen.contains(shown), "{shown} is not on the screen");
+    }
+    assert_eq!(hidden.find(&screen), None);
+    session.keys("enter");
+    assert_eq!(hidden.find(&session.screen().replace('\n', "")), None);
+}
+
+#[test]
 fn a_feed_that_withholds_something_says_so_on_top() {
     let mut session = sick(80, 24);
     let paused = session.service.event(FeedEvent::Paused(true));

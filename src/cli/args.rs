@@ -1,0 +1,208 @@
+//! Groups of arguments that several commands have: each command has those that do something there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
+
+use super::complete::{Completed, settings};
+use crate::config::options::{
+    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period, RETAIN,
+};
+use crate::config::output::Output;
+use crate::config::word::Word;
+use crate::detect::settings::{AnySetting, Type, Value};
+use crate::detect::severity::Severity;
+use crate::feed::endpoint::{DEFAULT_TARGET, Target};
+use crate::feed::recording::Speed;
+
+/// What to attach to.
+#[derive(Debug, Clone, Args)]
+pub struct Targets {
+    /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
+    #[arg(value_name = "TARGET", help = targets_help())]
+    pub targets: Vec<Target>,
+}
+
+/// Where events go.
+#[derive(Debug, Clone, Args)]
+pub struct Outputs {
+    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable [default: text].
+    #[arg(long = "output", value_name = "FORMAT[=PATH]")]
+    pub outputs: Vec<Output>,
+}
+
+/// What a target is measured by.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CriteriaArgs {
+    /// The severity that counts.
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
+    pub fail_on: Option<Severity>,
+    /// How many updates there must be.
+    #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MIN_UPDATES))]
+    pub min_updates: Option<usize>,
+    /// What to make of a target whose feed was incomplete.
+    #[arg(long, value_parser = one_of::<Partial>(), help = help(&PARTIAL))]
+    pub partial: Option<Partial>,
+}
+
+/// Options of the commands that attach to targets and judge them.
+#[derive(Debug, Clone, Args)]
+pub struct Attaching {
+    /// How targets are played and kept.
+    #[command(flatten)]
+    pub playback: Playback,
+    /// Everything that is configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+/// Everything that is configuration in all commands that attach and judge.
+#[derive(Debug, Clone, Args)]
+pub struct Configuration {
+    /// How targets are judged.
+    #[command(flatten)]
+    pub judging: Judging,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub files: Files,
+    /// How a running service is read.
+    #[command(flatten)]
+    pub feeding: Feeding,
+    /// How long things are kept.
+    #[command(flatten)]
+    pub keeping: Keeping,
+    /// The tool's own log.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// How targets are played and kept.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Playback {
+    /// File to record the feed to as well (one target only); it must not exist yet.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Playback speed of recordings, such as 1x, 10x or max [default: 1x in the terminal, otherwise max].
+    #[arg(long, value_name = "SPEED")]
+    pub speed: Option<Speed>,
+}
+
+/// How targets are judged.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Judging {
+    /// Setting of a detector, such as blocked-worker.critical=2s; repeatable. `explain DETECTOR` lists them.
+    #[arg(long = "set", value_name = "ID.KEY=VALUE", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new(), settings))]
+    pub settings: Vec<String>,
+    /// Task that has to exist, by its name or by `file:line` of its spawn site; repeatable.
+    #[arg(long = "expect", value_name = "NAME", value_parser = name_of_task)]
+    pub expected: Vec<String>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Files {
+    /// Configuration file to read instead of your own; it wins over ./tokio-canary.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration file except that of --config.
+    #[arg(long)]
+    pub isolated: bool,
+}
+
+/// How a running service is read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Feeding {
+    /// Do not send extra requests to drain a lagging target.
+    #[arg(long)]
+    pub no_pump: bool,
+    /// The largest message to accept.
+    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&DECODE_LIMIT))]
+    pub decode_limit: Option<Mebibytes>,
+}
+
+impl Feeding {
+    /// The first flag that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        self.no_pump.then_some("--no-pump").or_else(|| self.decode_limit.map(|_| "--decode-limit"))
+    }
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Keeping {
+    /// How long ended tasks stay listed.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&RETAIN))]
+    pub retain: Option<Period>,
+}
+
+/// The tool's own log.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Logging {
+    /// What the tool writes to its own log.
+    #[arg(long, value_name = "FILTER", value_parser = <LogFilter as Type>::parse, help = help(&LOG))]
+    pub log: Option<LogFilter>,
+    /// The file for the tool's own log.
+    #[arg(long, value_name = "FILE", help = help(&LOG_FILE))]
+    pub log_file: Option<PathBuf>,
+}
+
+/// The help of an option that is also in files, with its default.
+pub(super) fn help(option: &dyn AnySetting) -> String {
+    let help = option.help();
+    let (first, rest) = help.split_at(help.chars().next().map_or(0, char::len_utf8));
+    let default = match option.default() {
+        Value::Unset => String::new(),
+        value => format!(" [default: {}]", option.written(&value)),
+    };
+    format!("{}{rest}{default}", first.to_uppercase())
+}
+
+pub(super) fn targets_help() -> String {
+    format!(
+        "Running service (host:port, http://host:port, unix:/path) or recording (a file) [default: those of the configuration, or \
+         {DEFAULT_TARGET}]"
+    )
+}
+
+/// Reads one of a few words, and lists them in help, errors and completions.
+fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
+    let value = |value: &T| PossibleValue::new(value.word()).help(value.meaning());
+    PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
+}
+
+/// An output beside the terminal, which is on standard output.
+pub(super) fn output_to_file(text: &str) -> Result<Output, String> {
+    let output: Output = text.parse()?;
+    if output.path.is_none() {
+        return Err(format!("the terminal is on standard output; give the output a file, like {output}=FILE"));
+    }
+    Ok(output)
+}
+
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a duration above zero; write it like 30s, 500ms or 2m".to_owned()),
+    }
+}
+
+fn name_of_task(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; give the name of a task, or `file:line` of its spawn site".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_of_an_option_is_in_its_help() {
+        assert_eq!(help(&RETAIN), "Time for which ended tasks stay listed [default: 10s]");
+        assert!(!help(&LOG_FILE).contains("default"));
+    }
+}

@@ -1,0 +1,273 @@
+//! The manual pages, one for each command: what the command line knows of it, and what it does not know, exit codes, variables and examples.
+
+use std::io;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use super::Cli;
+use super::args::help;
+use crate::config::options::OPTIONS;
+use crate::config::variable;
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The command, without the name of the tool: `config show`; empty for the tool itself.
+    pub command: String,
+    /// The name of its file.
+    pub file: String,
+    /// The page, in roff.
+    pub text: Vec<u8>,
+}
+
+/// What is known of a command beyond its arguments.
+struct Entry {
+    command: &'static str,
+    exits: &'static [(&'static str, &'static str)],
+    variables: Variables,
+    examples: &'static [(&'static str, &'static str)],
+}
+
+/// Which variables of the environment a command reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variables {
+    /// None but those of the terminal.
+    Terminal,
+    /// Those that set what a configuration file can set, too.
+    All,
+}
+
+const DONE: (&str, &str) = ("0", "Done.");
+const USAGE: (&str, &str) = ("2", "Wrong arguments, settings or files.");
+const FAILED: (&str, &str) = ("4", "The tool failed, or could not write all of its output.");
+const SIGNALLED: (&str, &str) = ("129, 130, 143", "A second SIGHUP, SIGINT or SIGTERM ended it at once.");
+
+const ENTRIES: &[Entry] = &[
+    Entry {
+        command: "",
+        exits: &[("0", "The user has left, or a signal ended it."), USAGE, FAILED, SIGNALLED],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary", "Show the service on this machine that listens on the default port."),
+            ("tokio-canary 10.0.0.7:6669 unix:/run/orders/console", "Show two services."),
+            ("tokio-canary incident.mcap --speed 10x", "Play a recording as if it were the service."),
+        ],
+    },
+    Entry {
+        command: "watch",
+        exits: &[
+            ("0", "A signal ended it, its reader has left, or its recordings have ended; with --fail-on as check."),
+            ("1", "With --fail-on: a finding that counts has fired."),
+            USAGE,
+            ("3", "With --fail-on: it could not be judged."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary watch localhost:6669", "Print a line for each finding."),
+            ("tokio-canary watch localhost:6669 --output ndjson --heartbeat 10s", "The same for a program."),
+        ],
+    },
+    Entry {
+        command: "check",
+        exits: &[
+            ("0", "Healthy, and there was enough to judge."),
+            ("1", "A finding at or above --fail-on has fired, also if it was resolved since."),
+            USAGE,
+            ("3", "It could not be judged, or was interrupted before."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary check localhost:6669 --for 60s", "Judge a canary."),
+            ("tokio-canary check localhost:6669 --output text --output ndjson=verdict.ndjson", "Keep the events too."),
+            (
+                "tokio-canary check localhost:6669 --expect listener --fail-on critical",
+                "The task listener has to exist.",
+            ),
+        ],
+    },
+    Entry {
+        command: "record",
+        exits: &[("0", "The recording is complete, also if a signal ended it."), USAGE, FAILED, SIGNALLED],
+        variables: Variables::All,
+        examples: &[("tokio-canary record localhost:6669 -o incident.mcap --for 5m", "Record five minutes.")],
+    },
+    Entry {
+        command: "witness",
+        exits: &[
+            ("0", "The witness is written."),
+            ("1", "The finding does not show."),
+            USAGE,
+            ("3", "The service sent no update, or the command was interrupted."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[(
+            "tokio-canary witness deadlock --from incident.mcap -o witness.mcap --redact",
+            "Cut a recording down to its deadlock, without names.",
+        )],
+    },
+    Entry {
+        command: "verify",
+        exits: &[("0", "The finding shows again."), ("1", "It does not."), USAGE, FAILED],
+        variables: Variables::Terminal,
+        examples: &[("tokio-canary verify witness.mcap", "See whether this version still finds it.")],
+    },
+    Entry {
+        command: "explain",
+        exits: &[DONE, USAGE, FAILED],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary explain", "List the detectors."),
+            ("tokio-canary explain deadlock", "What its findings mean and what to do."),
+        ],
+    },
+    Entry { command: "config", exits: &[DONE, USAGE, FAILED], variables: Variables::All, examples: SHOW },
+    Entry { command: "config show", exits: &[DONE, USAGE, FAILED], variables: Variables::All, examples: SHOW },
+    Entry {
+        command: "config check",
+        exits: &[("0", "There is no mistake."), ("2", "There are mistakes, or the arguments are wrong."), FAILED],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary config check", "Check all sources."),
+            ("tokio-canary config check gate.toml", "Check one file."),
+        ],
+    },
+    Entry {
+        command: "completions",
+        exits: &[DONE, USAGE, FAILED],
+        variables: Variables::Terminal,
+        examples: &[("tokio-canary completions bash", "Print the script; source it in the start file of the shell.")],
+    },
+    Entry {
+        command: "man",
+        exits: &[DONE, USAGE, FAILED],
+        variables: Variables::Terminal,
+        examples: &[
+            ("tokio-canary man check", "Print one page; pipe it into man -l -."),
+            ("tokio-canary man --to /usr/local/share/man/man1", "Install all of them."),
+        ],
+    },
+];
+
+const SHOW: &[(&str, &str)] = &[
+    ("tokio-canary config show", "What differs from the defaults, and where it comes from."),
+    ("tokio-canary config show --all", "A template for a file."),
+];
+
+/// The pages of all commands, that of the tool first.
+///
+/// # Errors
+/// The generator fails.
+pub fn pages() -> io::Result<Vec<Page>> {
+    let mut cli = Cli::command().disable_help_subcommand(true);
+    cli.build();
+    let mut pages = Vec::new();
+    collect(&cli, "", &mut pages)?;
+    Ok(pages)
+}
+
+fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {
+    pages.push(page(command, name)?);
+    for inner in command.get_subcommands() {
+        collect(inner, format!("{name} {}", inner.get_name()).trim(), pages)?;
+    }
+    Ok(())
+}
+
+fn page(command: &Command, name: &str) -> io::Result<Page> {
+    let man = Man::new(command.clone()).source(concat!("tokio-canary ", env!("CARGO_PKG_VERSION")));
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut text)?;
+    }
+    if let Some(entry) = ENTRIES.iter().find(|entry| entry.command == name) {
+        sections(entry).to_writer(&mut text)?;
+    }
+    Ok(Page { command: name.to_owned(), file: man.get_filename(), text })
+}
+
+fn sections(entry: &Entry) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in entry.exits {
+        roff.control("TP", []).text([bold(*code)]).text([roman(*meaning)]);
+    }
+    roff.control("SH", ["ENVIRONMENT"]);
+    if entry.variables == Variables::All {
+        for option in OPTIONS {
+            roff.control("TP", []).text([bold(variable(option.key()))]).text([roman(format!("{}.", help(*option)))]);
+        }
+        for (variable, meaning) in OTHER_VARIABLES {
+            roff.control("TP", []).text([bold(*variable)]).text([roman(*meaning)]);
+        }
+    }
+    for (variable, meaning) in TERMINAL_VARIABLES {
+        roff.control("TP", []).text([bold(*variable)]).text([roman(*meaning)]);
+    }
+    roff.control("SH", ["EXAMPLES"]);
+    for (line, meaning) in entry.examples {
+        roff.control("TP", []).text([italic(*line)]).text([roman(*meaning)]);
+    }
+    roff
+}
+
+const OTHER_VARIABLES: &[(&str, &str)] = &[
+    (
+        "TOKIO_CANARY_<DETECTOR>__<SETTING>",
+        "A setting of a detector, such as TOKIO_CANARY_BLOCKED_WORKER__CRITICAL=2s.",
+    ),
+    ("TOKIO_CANARY_TARGETS, TOKIO_CANARY_OUTPUT", "Targets and outputs, with commas between them."),
+    ("TOKIO_CANARY_CONFIG", "The configuration file to read, as --config names it."),
+    ("XDG_CONFIG_HOME", "The folder of your own configuration file, tokio-canary/config.toml (default: ~/.config)."),
+];
+
+const TERMINAL_VARIABLES: &[(&str, &str)] = &[
+    (
+        "LC_ALL, LC_CTYPE, LANG",
+        "The characters that the terminal shows: Unicode, unless the first that is set is not UTF-8.",
+    ),
+    ("TERM", "The terminal; one that is unknown or `dumb` shows lines only."),
+    ("NO_COLOR", "If it is set, nothing is coloured."),
+    ("PAGER, LESS", "The program that shows long pages, and its options."),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_with_all_sections() {
+        let pages = pages().expect("pages");
+        assert_eq!(pages.len(), ENTRIES.len());
+        for Page { command, file, text } in &pages {
+            let text = String::from_utf8_lossy(text);
+            for section in ["NAME", "SYNOPSIS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"] {
+                let heading = [format!(".SH {section}\n"), format!(".SH \"{section}\"\n")];
+                assert!(heading.iter().any(|it| text.contains(it)), "`{command}` has no section {section}: {text}");
+            }
+            let expected = format!("tokio-canary {command}");
+            assert_eq!(*file, format!("{}.1", expected.trim().replace(' ', "-")));
+        }
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        for (line, _) in ENTRIES.iter().flat_map(|entry| entry.examples) {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! The command line: what can be asked of the tool.
+
+mod args;
+mod complete;
+pub mod manual;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{StringValueParser, TypedValueParser};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use self::args::{help, output_to_file, positive_duration, targets_help};
+use self::complete::{Completed, detectors};
+use crate::config::Flags;
+use crate::config::options::{
+    DECODE_LIMIT, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, MIN_UPDATES, PARTIAL, PUMP, Period, RETAIN,
+};
+use crate::config::output::Output;
+use crate::detect::settings::Type;
+use crate::feed::endpoint::{ParseTargetError, Target};
+use crate::spelling;
+use crate::witness::Selector;
+
+pub use self::args::{
+    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Targets,
+};
+
+/// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
+///
+/// It attaches to the feed that console-subscriber serves in the service. Without a command it shows findings, tasks and resources in
+/// the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "tokio-canary", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do; without a command, the terminal opens.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to attach to.
+    #[arg(value_name = "TARGET", help = targets_help(), value_parser = target_or_command)]
+    pub targets: Vec<Target>,
+    /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
+    #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
+    pub outputs: Vec<Output>,
+    /// How targets are attached to and judged.
+    #[command(flatten)]
+    pub attaching: Attaching,
+}
+
+/// What the tool can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a line when a finding opens or resolves, until stopped
+    Watch(Watch),
+    /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
+    Check(Check),
+    /// Record the feed of a service to a file, until stopped
+    Record(Record),
+    /// Cut a recording down to what one finding needs, to show it anywhere
+    Witness(WitnessArgs),
+    /// Play a witness again: exit code 0 if its finding shows again, 1 if not, 2 if it is not a witness
+    Verify {
+        /// File that `witness` wrote.
+        file: PathBuf,
+        /// Settings that win over those of the witness.
+        #[command(flatten)]
+        judging: Judging,
+    },
+    /// Explain a detector: what its findings mean, what to do, when they are wrong
+    Explain {
+        /// Detector to explain; without one, all detectors are listed.
+        #[arg(hide_possible_values = true, value_parser = Completed::new(StringValueParser::new(), detectors))]
+        detector: Option<String>,
+        /// Settings that the page shows.
+        #[command(flatten)]
+        judging: Judging,
+        /// Where settings come from.
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Show or check the configuration
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the completion script of a shell
+    Completions {
+        /// Shell to print the script for.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, or write all of them to a folder
+    Man {
+        /// Command whose page to print, such as `check` or `config show`; without one, that of the tool.
+        command: Vec<String>,
+        /// Folder to write the pages of all commands to, such as /usr/local/share/man/man1; it must exist.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the values in force, each with where it comes from, as a file that sets them
+    Show {
+        /// Print every option and setting, also those at their defaults.
+        #[arg(long)]
+        all: bool,
+        /// What is shown.
+        #[command(flatten)]
+        shown: Configuration,
+    },
+    /// Look for mistakes in the configuration: exit code 0 if there are none, 2 otherwise
+    Check {
+        /// The file to check; without one, every source of a run is checked.
+        #[arg(conflicts_with_all = ["settings", "expected", "config", "isolated", "no_pump", "decode_limit", "retain", "log", "log_file"])]
+        file: Option<PathBuf>,
+        /// What is checked.
+        #[command(flatten)]
+        checked: Configuration,
+    },
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// What to attach to.
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Where events go.
+    #[command(flatten)]
+    pub outputs: Outputs,
+    /// How often to say that everything still works.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
+    pub heartbeat: Option<Period>,
+    /// What a target is measured by.
+    #[command(flatten)]
+    pub criteria: CriteriaArgs,
+    /// How targets are attached to and judged.
+    #[command(flatten)]
+    pub attaching: Attaching,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// What to attach to.
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Time to watch each target, counted from its first update; also the longest wait for that update.
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
+    pub duration: Duration,
+    /// Where events go.
+    #[command(flatten)]
+    pub outputs: Outputs,
+    /// What a target is measured by.
+    #[command(flatten)]
+    pub criteria: CriteriaArgs,
+    /// How targets are attached to and judged.
+    #[command(flatten)]
+    pub attaching: Attaching,
+}
+
+/// `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Running service to record: `host:port`, `http://host:port` or `unix:/path`.
+    pub target: Target,
+    /// File to write; it must not exist yet.
+    #[arg(short, long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Time to record; without it, until stopped.
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
+    pub duration: Option<Duration>,
+    /// Where options come from.
+    #[command(flatten)]
+    pub files: Files,
+    /// How the service is read.
+    #[command(flatten)]
+    pub feeding: Feeding,
+    /// The tool's own log.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// `witness`.
+#[derive(Debug, Args)]
+pub struct WitnessArgs {
+    /// Finding to keep: a detector (deadlock), a detector at a place (deadlock@src/bank.rs:41), or the beginning of a fingerprint
+    /// (deadlock:3f2a).
+    #[arg(value_name = "FINDING", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| text.parse::<Selector>()), detectors))]
+    pub finding: Selector,
+    /// Recording to cut, or running service to record until the finding fires: a file, `host:port`, `http://host:port` or `unix:/path`.
+    #[arg(long, value_name = "TARGET")]
+    pub from: Target,
+    /// File to write; it must not exist yet.
+    #[arg(short, long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// Longest wait for the finding to fire in a running service, counted from its first update; also the longest wait for that update
+    /// [default: 60s].
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
+    pub duration: Option<Duration>,
+    /// File to keep what is recorded of a running service in; it must not exist yet.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Replace names of tasks and files, field values and the name of the target with stand-ins, such as task-a and src/a.rs.
+    #[arg(long)]
+    pub redact: bool,
+    /// How the finding is looked for.
+    #[command(flatten)]
+    pub judging: Judging,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub files: Files,
+    /// How a running service is read.
+    #[command(flatten)]
+    pub feeding: Feeding,
+    /// The tool's own log.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+impl WitnessArgs {
+    /// The longest wait.
+    pub fn limit(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(60))
+    }
+}
+
+/// The groups of options that a command has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Groups<'a> {
+    judging: Option<&'a Judging>,
+    files: Option<&'a Files>,
+    feeding: Option<&'a Feeding>,
+    keeping: Option<&'a Keeping>,
+    logging: Option<&'a Logging>,
+}
+
+impl<'a> Groups<'a> {
+    fn of(cli: &'a Cli) -> Self {
+        match &cli.command {
+            None => Self::all(&cli.attaching.configuration),
+            Some(Command::Watch(watch)) => Self::all(&watch.attaching.configuration),
+            Some(Command::Check(check)) => Self::all(&check.attaching.configuration),
+            Some(Command::Record(Record { files, feeding, logging, .. })) => {
+                Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
+            }
+            Some(Command::Witness(WitnessArgs { judging, files, feeding, logging, .. })) => Self {
+                judging: Some(judging),
+                files: Some(files),
+                feeding: Some(feeding),
+                logging: Some(logging),
+                keeping: None,
+            },
+            Some(Command::Verify { judging, .. }) => Self { judging: Some(judging), ..Self::default() },
+            Some(Command::Explain { judging, files, .. }) => {
+                Self { judging: Some(judging), files: Some(files), ..Self::default() }
+            }
+            Some(Command::Config {
+                command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
+            }) => Self::all(all),
+            Some(Command::Completions { .. } | Command::Man { .. }) => Self::default(),
+        }
+    }
+
+    fn all(all: &'a Configuration) -> Self {
+        Self {
+            judging: Some(&all.judging),
+            files: Some(&all.files),
+            feeding: Some(&all.feeding),
+            keeping: Some(&all.keeping),
+            logging: Some(&all.logging),
+        }
+    }
+
+    /// Puts what they say into the flags.
+    fn apply(self, flags: &mut Flags) {
+        if let Some(Judging { settings, expected }) = self.judging {
+            flags.settings.clone_from(settings);
+            flags.expected.clone_from(expected);
+        }
+        if let Some(Files { config, isolated }) = self.files {
+            flags.config.clone_from(config);
+            flags.isolated = *isolated;
+        }
+        if let Some(Feeding { no_pump, decode_limit }) = self.feeding {
+            flags.option("--no-pump", &PUMP, no_pump.then_some(false));
+            flags.option("--decode-limit", &DECODE_LIMIT, *decode_limit);
+        }
+        if let Some(Keeping { retain }) = self.keeping {
+            flags.option("--retain", &RETAIN, *retain);
+        }
+        if let Some(Logging { log, log_file }) = self.logging {
+            flags.option("--log", &LOG, log.clone().map(Some));
+            flags.option("--log-file", &LOG_FILE, log_file.clone().map(Some));
+        }
+    }
+}
+
+impl Cli {
+    /// What the command line says about the configuration.
+    pub fn flags(&self) -> Flags {
+        let mut flags = Flags::default();
+        Groups::of(self).apply(&mut flags);
+        match &self.command {
+            None => {
+                flags.targets.clone_from(&self.targets);
+                flags.outputs.clone_from(&self.outputs);
+            }
+            Some(Command::Watch(watch)) => {
+                flags.targets.clone_from(&watch.targets.targets);
+                flags.outputs.clone_from(&watch.outputs.outputs);
+                flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
+                criteria(watch.criteria, &mut flags);
+            }
+            Some(Command::Check(check)) => {
+                flags.targets.clone_from(&check.targets.targets);
+                flags.outputs.clone_from(&check.outputs.outputs);
+                criteria(check.criteria, &mut flags);
+            }
+            Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
+            Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
+            Some(_) => {}
+        }
+        flags
+    }
+
+    /// How a running service is read, by commands that may read one.
+    pub fn feeding(&self) -> Option<&Feeding> {
+        Groups::of(self).feeding
+    }
+
+    /// How targets are played and kept, by commands that attach to them and judge them.
+    pub fn playback(&self) -> Option<&Playback> {
+        match &self.command {
+            None => Some(&self.attaching.playback),
+            Some(Command::Watch(watch)) => Some(&watch.attaching.playback),
+            Some(Command::Check(check)) => Some(&check.attaching.playback),
+            Some(_) => None,
+        }
+    }
+}
+
+fn criteria(CriteriaArgs { fail_on, min_updates, partial }: CriteriaArgs, flags: &mut Flags) {
+    flags.option("--fail-on", &FAIL_ON, fail_on.map(Some));
+    flags.option("--min-updates", &MIN_UPDATES, min_updates);
+    flags.option("--partial", &PARTIAL, partial);
+}
+
+/// A target where a command could stand too.
+fn target_or_command(text: &str) -> Result<Target, String> {
+    text.parse().map_err(|error: ParseTargetError| {
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().map(|command| command.get_name());
+        match spelling::nearest(text, commands) {
+            Some(command) => format!("it is neither a command nor a target; did you mean the command `{command}`?"),
+            None => error.to_string(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn targets_and_commands_do_not_mix_up() {
+        let cli = Cli::try_parse_from(["tokio-canary"]).expect("no target");
+        assert_eq!(cli.targets, []);
+        let cli =
+            Cli::try_parse_from(["tokio-canary", "check", "localhost:1", "localhost:2", "--for", "5s"]).expect("two");
+        assert!(matches!(cli.command, Some(Command::Check(check)) if check.targets.targets.len() == 2));
+        assert!(Cli::try_parse_from(["tokio-canary", "check", "--for", "0s"]).is_err());
+        assert!(Cli::try_parse_from(["tokio-canary", "6669"]).is_err());
+    }
+
+    #[test]
+    fn flags_of_every_command_reach_the_configuration() {
+        for command in [vec!["tokio-canary"], vec!["tokio-canary", "watch"], vec!["tokio-canary", "check"]] {
+            let words = command.iter().copied().chain(["--expect", "listener", "--set", "a.b=c", "--config", "f.toml"]);
+            let flags = Cli::try_parse_from(words).expect("flags of every command").flags();
+            assert_eq!((flags.expected, flags.settings), (vec!["listener".to_owned()], vec!["a.b=c".to_owned()]));
+            assert_eq!(flags.config, Some(PathBuf::from("f.toml")));
+        }
+        let words = ["tokio-canary", "check", "localhost:1", "--output", "ndjson=a", "--output", "text"];
+        let flags = Cli::try_parse_from(words).expect("right").flags();
+        assert_eq!((flags.targets.len(), flags.outputs.len()), (1, 2));
+    }
+
+    #[test]
+    fn an_option_is_refused_where_it_would_do_nothing() {
+        for (command, wrong) in [
+            ("record localhost:1 -o a", "--set a.b=c"),
+            ("record localhost:1 -o a", "--speed 2x"),
+            ("record localhost:1 -o a", "--retain 9s"),
+            ("verify a.mcap", "--no-pump"),
+            ("verify a.mcap", "--config a.toml"),
+            ("witness deadlock --from a.mcap -o b", "--speed 2x"),
+            ("explain deadlock", "--record a"),
+            ("explain deadlock", "--decode-limit 9"),
+            ("config show", "--record a"),
+            ("config show", "--speed 2x"),
+            ("config check a.toml", "--set a.b=c"),
+            ("config check a.toml", "--log debug"),
+            ("completions bash", "--set a.b=c"),
+            ("man", "--config a.toml"),
+            ("check localhost:1", "--heartbeat 9s"),
+        ] {
+            let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            let right = [vec!["tokio-canary".to_owned()], words(command)].concat();
+            assert!(Cli::try_parse_from(&right).is_ok(), "{command}");
+            assert!(Cli::try_parse_from([right, words(wrong)].concat()).is_err(), "{command} {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_command_is_not_taken_for_a_target() {
+        for (wrong, right) in [("explian", "`explain`"), ("chekc", "`check`"), ("recrod", "`record`")] {
+            let error = Cli::try_parse_from(["tokio-canary", wrong]).expect_err(wrong).to_string();
+            assert!(error.contains(&format!("did you mean the command {right}?")), "{error}");
+        }
+        let error = Cli::try_parse_from(["tokio-canary", "localhost"]).expect_err("no port").to_string();
+        assert!(error.contains("localhost:6669"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_value_is_refused_with_what_is_expected() {
+        for (words, expects) in [
+            (["localhost:1", "--expect", ""], "the name of a task"),
+            (["localhost:1", "--expect", " "], "the name of a task"),
+            (["localhost:1", "--output", ""], "text, ndjson"),
+            (["localhost:1", "--log-file", ""], "FILE"),
+            (["localhost:1", "--record", ""], "FILE"),
+            (["localhost:1", "--config", ""], "FILE"),
+            (["localhost:1", "--log", ""], "debug"),
+            (["localhost:1", "--speed", ""], "10x"),
+            (["localhost:1", "--for", ""], "30s"),
+            (["localhost:1", "localhost:2", ""], "is not a target: it is empty"),
+        ] {
+            let error = Cli::try_parse_from([&["tokio-canary", "check"], &words[..]].concat()).expect_err("empty");
+            assert!(error.to_string().contains(expects), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn completions_know_detectors_and_their_settings() {
+        for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tokio-canary", &mut script);
+            let script = String::from_utf8(script).expect("UTF-8");
+            for word in ["deadlock", "blocked-worker", "blocked-worker.critical=", "full-channel.enabled="] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+        let help = Cli::command().render_long_help().to_string();
+        assert!(!help.contains("blocked-worker.enabled="), "the help does not list them all: {help}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Options that would have no effect on what they are given for: said before anything is opened.
+
+use super::exit::UsageError;
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::config::output::Format;
+use crate::feed::endpoint::Target;
+
+/// Refuses an option that does nothing for these targets and outputs.
+///
+/// # Errors
+/// A sentence about the first of them.
+pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
+    let is_recording = |target: &Target| matches!(target, Target::Recording(_));
+    let targets = config.targets();
+    let (some_recorded, all_recorded) = (targets.iter().any(is_recording), targets.iter().all(is_recording));
+    let target = targets.first().map(ToString::to_string).unwrap_or_default();
+    if cli.playback().is_some_and(|playback| playback.speed.is_some()) && !some_recorded {
+        return refuse(format!("--speed is for recordings, and {target} is a running service. Leave it out."));
+    }
+    if let Some(flag) = cli.feeding().and_then(|feeding| feeding.given()).filter(|_| all_recorded) {
+        return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
+    }
+    let has_ndjson = config.outputs().any(|output| output.format == Format::Ndjson);
+    match &cli.command {
+        Some(Command::Watch(watch)) if watch.heartbeat.is_some() && !has_ndjson => {
+            refuse("--heartbeat is for ndjson, and no output has that format. Add --output ndjson.".to_owned())
+        }
+        Some(Command::Witness(witness)) if all_recorded => {
+            let given = witness.duration.map(|_| "--for").or_else(|| witness.record.as_ref().map(|_| "--record"));
+            given.map_or(Ok(()), |flag| {
+                refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."))
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse(sentence: String) -> Result<(), UsageError> {
+    Err(UsageError(sentence))
+}
