@@ -109,8 +109,11 @@ pub(crate) fn run(length: Duration, tool: &Path) -> io::Result<bool> {
     if all_run {
         soak.attend(length)?;
     }
-    let recorded = recording.metadata().map_or(0, |file| file.len());
-    soak.conclude(recorded)
+    let is_well = soak.conclude(&recording)?;
+    if !is_well {
+        writeln!(io::stdout(), "- what was recorded is kept in {}", scratch.keep().display())?;
+    }
+    Ok(is_well)
 }
 
 /// When to do what. Restarts come first where several would fall together, and nothing happens near the end.
@@ -211,12 +214,13 @@ impl Soak<'_> {
         }
     }
 
-    fn conclude(self, recorded: u64) -> io::Result<bool> {
+    fn conclude(self, recording: &Path) -> io::Result<bool> {
         let Done { lives, lossy_lives, stops, visits } = self.done;
         let mut is_well = true;
         for watcher in self.watchers {
             is_well &= watcher.conclude(&self.stalls)?;
         }
+        let recorded = recording.metadata().map_or(0, |file| file.len());
         let (stalls, longest) = self.stalls.count_and_longest();
         let mut out = io::stdout().lock();
         writeln!(out, "\nSoak of {}", humantime::format_duration(self.length))?;
