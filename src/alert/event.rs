@@ -66,7 +66,7 @@ pub struct TargetSummary {
 
 impl Event {
     /// The events that a step means.
-    pub(super) fn of(step: &Step, fleet: &Fleet) -> Vec<Self> {
+    pub fn of(step: &Step, fleet: &Fleet) -> Vec<Self> {
         match step {
             Step::Joined(target) => {
                 fleet.member(*target).map(|it| Self::now(it, EventKind::Hello)).into_iter().collect()
@@ -81,7 +81,7 @@ impl Event {
     }
 
     /// One for every target, to say that everything still works.
-    pub(super) fn heartbeats(fleet: &Fleet) -> Vec<Self> {
+    pub fn heartbeats(fleet: &Fleet) -> Vec<Self> {
         let heartbeat = |member: &Member| {
             let (tasks, findings) = Snapshot::new(fleet, member).activity();
             Self::now(member, EventKind::Heartbeat { tasks, findings })

@@ -11,4 +11,5 @@ mod outputs;
 pub mod sink;
 mod text;
 
+pub use self::lines::Lines;
 pub use self::outputs::{Failure, Outputs};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::event::{Event, EventKind, TargetSummary};
 use crate::report::connection::{ConnectionState, ConnectionView};
 use crate::report::finding::{FactRow, FindingView};
+use crate::report::sanitize::is_dangerous;
 
 /// The name of the schema, in the first line.
 const SCHEMA: &str = "tokio-canary.events/v1";
@@ -60,7 +61,22 @@ fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
         fields.insert("target".to_owned(), target.into());
         fields.insert("at".to_owned(), time(at).into());
     }
-    object.to_string()
+    escaped(&object.to_string())
+}
+
+/// The same JSON, with everything escaped that does harm where the line is shown. JSON itself demands that only of the first control
+/// characters; none of the others can stand outside of a string.
+fn escaped(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_dangerous(character) {
+            let mut units = [0; 2];
+            character.encode_utf16(&mut units).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 fn status(connection: &ConnectionView) -> Value {
@@ -121,4 +137,18 @@ fn evidence(fact: &FactRow) -> Value {
 
 fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped_and_means_the_same() {
+        let text = "\u{9b}31m\u{7f}\u{1b}[0m\u{202e}\u{e0041} bänk";
+        let line = stamped(json!({"reason": text}), "a", SystemTime::UNIX_EPOCH);
+        assert!(!line.chars().any(is_dangerous), "{line:?}");
+        assert!(line.contains("\\u009b31m\\u007f") && line.contains("bänk"), "{line}");
+        assert_eq!(line.parse::<Value>().expect("JSON")["reason"], text);
+    }
 }
