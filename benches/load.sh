@@ -2,19 +2,32 @@
 # What watching costs: CPU share and memory of the real binary in front of a synthetic service of two sizes.
 #
 #   benches/load.sh [seconds [tasks changes]]      how long each case is measured (default 30), and one size instead of the usual two
+#   benches/load.sh --scale [seconds]              100,000 and 1,000,000 tasks, headless, against what they may cost
 #
 # Builds the tool as it is installed (release, without the flag that the examples need), lets it watch the service headless and, if there is a
 # terminal interface, in a terminal of 160 x 45, and prints for each:
 #   attach  CPU time until the measurement began, which is mostly the first message
 #   cpu     CPU time (user + system) per second of wall time afterwards, in percent of one core
 #   rss     resident memory at the end, and the highest there was (VmHWM)
+#   first   size of the first message, which contains everything that is alive
 # CPU time is what the process used; other work on the machine stretches it a little, but does not count in it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+scale=
+if [[ ${1:-} == --scale ]]; then
+    scale=yes
+    shift
+fi
 seconds=${1:-30}
 sizes=('10000 3000' '100000 20000')
 if (($# > 2)); then sizes=("$2 $3"); fi
+# With --scale: the most that each may take, in percent of a core and in MiB.
+limits=()
+if [[ $scale ]]; then
+    sizes=('100000 20000' '1000000 100000')
+    limits=('3 80' '10 600')
+fi
 target=${CARGO_TARGET_DIR:-target}
 plain=(--release --locked --config 'build.rustflags=[]')
 if [[ -v RUSTFLAGS || -v CARGO_ENCODED_RUSTFLAGS ]]; then
@@ -47,7 +60,7 @@ memory() { awk -v key="$2:" '$1 == key { printf "%.0f", $2 / 1024 }' "/proc/$1/s
 
 wait_for() { # a line in a file
     local tries
-    for ((tries = 0; tries < 600; tries++)); do
+    for ((tries = 0; tries < 1800; tries++)); do
         grep -q "$2" "$1" 2>/dev/null && return
         sleep 0.1
     done
@@ -64,7 +77,7 @@ still_there() {
 }
 
 measure() { # name, pid
-    local pid=$2 before after began ended attach
+    local pid=$2 before after began ended attach first
     sleep 5
     still_there "$pid"
     before=$(cpu_ticks "$pid") began=$(date +%s%N)
@@ -72,17 +85,31 @@ measure() { # name, pid
     still_there "$pid"
     after=$(cpu_ticks "$pid") ended=$(date +%s%N)
     attach=$(awk -v t="$before" -v hz="$ticks" 'BEGIN { printf "%.2f", t / hz }')
+    first=$(sed -n 's/^first message of \([0-9]*\) bytes$/\1/p' "$folder/service" | tail -n 1)
+    # The peak comes from the first message: beyond what stays, at most twice its size.
     awk -v name="$1" -v attach="$attach" -v used=$((after - before)) -v hz="$ticks" -v wall=$((ended - began)) \
-        -v rss="$(memory "$pid" VmRSS)" -v peak="$(memory "$pid" VmHWM)" \
-        'BEGIN { printf "%-42s %9s s %8.2f %% %7d MiB %7d MiB\n", name, attach, 100 * used / hz / (wall / 1e9), rss, peak }'
+        -v rss="$(memory "$pid" VmRSS)" -v peak="$(memory "$pid" VmHWM)" -v first="${first:-0}" -v limits="${3:-}" '
+        BEGIN {
+            cpu = 100 * used / hz / (wall / 1e9); first /= 1048576
+            printf "%-42s %9s s %8.2f %% %7d MiB %7d MiB %7.1f MiB\n", name, attach, cpu, rss, peak, first
+            if (split(limits, limit, " ") == 2) {
+                printf "    cpu %s (limit %d %%), rss %s (limit %d MiB), peak %s (limit %d MiB)\n", \
+                    cpu < limit[1] ? "ok" : "TOO HIGH", limit[1], rss <= limit[2] ? "ok" : "TOO HIGH", limit[2], \
+                    peak <= rss + 2 * first ? "ok" : "TOO HIGH", rss + 2 * first
+                exit !(cpu < limit[1] && rss <= limit[2] && peak <= rss + 2 * first)
+            }
+        }' || missed=yes
 }
+missed=
 
-headless() { # name, address
-    "$tool" watch --output ndjson --heartbeat 1s "$2" >"$folder/out" 2>"$folder/err" &
+headless() { # name, address, tasks, limits
+    "$tool" watch --isolated --decode-limit 1024 --output ndjson --heartbeat 1s "$2" >"$folder/out" 2>"$folder/err" &
     local pid=$!
     started+=("$pid")
     wait_for "$folder/err" Connected
-    measure "$1" "$pid"
+    # It is attached when it counts as many tasks as there are, or nearly: some end and begin all the time.
+    wait_for "$folder/out" "\"tasks\":[0-9]\{$((${#3} - 1)),\}"
+    measure "$1" "$pid" "$4"
     kill "$pid"
     wait "$pid" || true
     # What was found is part of the price.
@@ -108,8 +135,9 @@ interactive() { # name, address, keys to press once it is up
     rm "$folder/keys" "$folder/pid"
 }
 
-printf '\n%-42s %11s %10s %11s %11s\n' case attach cpu rss 'peak rss'
-for size in "${sizes[@]}"; do
+printf '\n%-42s %11s %10s %11s %11s %11s\n' case attach cpu rss 'peak rss' 'first'
+for index in "${!sizes[@]}"; do
+    size=${sizes[index]}
     read -r tasks changes <<<"$size"
     "$service" --bind 127.0.0.1:0 --tasks "$tasks" --changes "$changes" >"$folder/service" &
     server=$!
@@ -117,11 +145,12 @@ for size in "${sizes[@]}"; do
     wait_for "$folder/service" 'listening on'
     address=$(sed 's/^listening on //' "$folder/service")
     name="$tasks tasks, $changes changes/s"
-    headless "$name, watch" "$address"
-    if [[ -d src/tui ]]; then
+    headless "$name, watch" "$address" "$tasks" "${limits[index]:-}"
+    if [[ ! $scale ]]; then
         interactive "$name, TUI" "$address" ''
         interactive "$name, TUI task list" "$address" 't'
     fi
     kill "$server"
     wait "$server" || true
 done
+if [[ $missed ]]; then exit 1; fi

@@ -17,6 +17,7 @@ use console_api::instrument::{
     TaskDetailsRequest, Temporality, Update,
 };
 use console_api::tasks::TaskDetails;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -110,8 +111,10 @@ impl Instrument for Service {
         let mut stage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // So many messages wait for a reader of console-subscriber too.
         let (sender, receiver) = mpsc::channel(4_096);
-        let begun = sender.try_send(Ok(stage.process.state()));
-        begun.map_err(|_| Status::internal("an empty channel is full"))?;
+        let first = stage.process.state();
+        // Nobody may be reading that.
+        let _ = writeln!(io::stdout(), "first message of {} bytes", first.encoded_len());
+        sender.try_send(Ok(first)).map_err(|_| Status::internal("an empty channel is full"))?;
         stage.watchers.push(sender);
         Ok(Response::new(ReceiverStream::new(receiver)))
     }

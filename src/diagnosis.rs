@@ -180,7 +180,7 @@ impl Diagnosis {
     pub fn findings(&self) -> Vec<&Finding> {
         let mut shown: Vec<&Finding> =
             self.confirmed().filter(|it| self.suppressor.suppression(it).is_none()).collect();
-        shown.sort_by_key(|finding| finding.rank());
+        shown.sort_by_cached_key(|finding| finding.rank());
         shown
     }
 
@@ -188,7 +188,7 @@ impl Diagnosis {
     pub fn suppressed(&self) -> Vec<(&Finding, &Suppression)> {
         let mut suppressed: Vec<_> =
             self.confirmed().filter_map(|it| self.suppressor.suppression(it).map(|why| (it, why))).collect();
-        suppressed.sort_by_key(|(finding, _)| finding.rank());
+        suppressed.sort_by_cached_key(|(finding, _)| finding.rank());
         suppressed
     }
 

@@ -84,7 +84,7 @@ impl Member {
 
     /// The confirmed finding of a class that is present now, unless another explains it.
     fn finding(&self, fingerprint: &str) -> Option<&Finding> {
-        self.diagnosis.engine().findings().find(|it| it.fingerprint == fingerprint && it.is_shown())
+        self.diagnosis.engine().finding(fingerprint).filter(|it| it.is_shown())
     }
 
     fn apply(&mut self, arrived: Arrived) -> Vec<Change> {

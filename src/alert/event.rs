@@ -70,7 +70,7 @@ pub struct TargetSummary {
 
 impl Event {
     /// The events that a step means.
-    pub(super) fn of(step: &Step, fleet: &Fleet) -> Vec<Self> {
+    pub fn of(step: &Step, fleet: &Fleet) -> Vec<Self> {
         match step {
             Step::Joined(target) => {
                 fleet.member(*target).map(|it| Self::now(it, EventKind::Hello)).into_iter().collect()
@@ -85,7 +85,7 @@ impl Event {
     }
 
     /// One for every target, to say that everything still works.
-    pub(super) fn heartbeats(fleet: &Fleet) -> Vec<Self> {
+    pub fn heartbeats(fleet: &Fleet) -> Vec<Self> {
         let heartbeat = |member: &Member| {
             let (tasks, findings) = Snapshot::new(fleet, member).activity();
             let (listed, lag) = (member.diagnosis().model().tasks().len(), QualityView::of(member.diagnosis()).lag);

@@ -9,7 +9,7 @@ use crate::config::output::Format;
 use crate::report::sanitize::Charset;
 
 /// Writes a line for each event that its format has a line for.
-pub(super) struct Lines<W> {
+pub struct Lines<W> {
     output: W,
     format: Format,
     charset: Charset,
@@ -17,7 +17,7 @@ pub(super) struct Lines<W> {
 
 impl<W: Write + Send> Lines<W> {
     /// Lines of a format; `charset` is what a terminal can show, if it is one.
-    pub(super) fn new(output: W, format: Format, charset: Charset) -> Self {
+    pub fn new(output: W, format: Format, charset: Charset) -> Self {
         Self { output, format, charset }
     }
 

@@ -12,4 +12,5 @@ pub mod sink;
 mod stream;
 mod text;
 
+pub use self::lines::Lines;
 pub use self::outputs::{Failure, Outputs};

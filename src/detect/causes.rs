@@ -78,7 +78,7 @@ enum Touched {
 pub(super) struct CauseIndex<'a> {
     touched: FxHashMap<(&'static str, Touched), &'a str>,
     severities: FxHashMap<&'a str, Severity>,
-    stalls: BTreeMap<&'static str, Vec<(Timestamp, &'a str)>>,
+    stalls: BTreeMap<&'static str, BTreeMap<Timestamp, &'a str>>,
     any: BTreeMap<&'static str, &'a str>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> CauseIndex<'a> {
             self.touched.entry((detector, touched)).or_insert(fingerprint);
         }
         if let Some(since) = scope.stalls_since {
-            self.stalls.entry(detector).or_default().push((since, fingerprint));
+            self.stalls.entry(detector).or_default().entry(since).or_insert(fingerprint);
         }
         self.any.entry(detector).or_insert(fingerprint);
     }
@@ -112,7 +112,12 @@ impl<'a> CauseIndex<'a> {
             Reach::Site => scope.sites.iter().map(|site| Touched::Site(*site)).filter_map(sharing).min(),
             Reach::Stalled => {
                 let stalls = self.stalls.get(cause.detector)?;
-                stalls.iter().find(|(since, _)| stopped_with(*since, scope)).map(|(_, fingerprint)| *fingerprint)
+                // The first that began after the last progress, but not long after it.
+                let mut stalls = match scope.last_progress {
+                    Some(last) => stalls.range(last..=last.plus(SHORTLY_BEFORE)),
+                    None => stalls.range(..),
+                };
+                stalls.next().map(|(_, fingerprint)| *fingerprint)
             }
             Reach::All => self.any.get(cause.detector).copied(),
         }
@@ -123,11 +128,6 @@ fn touched(scope: &Scope) -> impl Iterator<Item = Touched> + '_ {
     let resources = scope.resources.iter().map(|key| Touched::Resource(*key));
     let tasks = scope.tasks.iter().map(|key| Touched::Task(*key));
     resources.chain(tasks).chain(scope.sites.iter().map(|key| Touched::Site(*key)))
-}
-
-/// Whether what a symptom complains of made no progress since a time, but did shortly before.
-fn stopped_with(since: Timestamp, scope: &Scope) -> bool {
-    scope.last_progress.is_none_or(|last| last <= since && since.since(last) <= SHORTLY_BEFORE)
 }
 
 #[cfg(test)]

@@ -220,8 +220,11 @@ pub fn related_sites<'a>(
 pub fn related_tasks(evidence: &Evidence<'_>, tasks: &[TaskKey], role: Role) -> Vec<Related> {
     let mut related: Vec<Related> = Vec::new();
     for site in tasks.iter().filter_map(|key| evidence.site(evidence.task(*key)?.site)) {
+        if related.len() == MOST_PARTIES {
+            break;
+        }
         let party = related_site(site, role);
-        if related.len() < MOST_PARTIES && !related.contains(&party) {
+        if !related.contains(&party) {
             related.push(party);
         }
     }

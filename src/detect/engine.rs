@@ -57,6 +57,11 @@ impl Engine {
         self.findings.values()
     }
 
+    /// The pending or firing finding of a class.
+    pub fn finding(&self, fingerprint: &str) -> Option<&Finding> {
+        self.findings.get(fingerprint)
+    }
+
     /// Findings that are over, newest last.
     pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
         self.resolved.iter()

@@ -1,5 +1,6 @@
 //! Polls that have been running for long, told from those that only look so.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,15 +71,19 @@ impl Evidence<'_> {
     fn polls_in_block_in_place(&self) -> FxHashSet<TaskKey> {
         let sections = self.worker_threads().filter(|(_, task)| task.is_block_in_place());
         let mut sections: Vec<Timestamp> = sections.map(|(_, task)| task.stats.created).collect();
+        if sections.is_empty() {
+            return FxHashSet::default();
+        }
         sections.sort_unstable();
+        let mut polls: Vec<_> = self.running().map(|(key, task)| (task.stats.poll.started, key)).collect();
+        polls.sort_by_key(|(started, _)| *started);
+        let mut polls = polls.into_iter().peekable();
+        // Those that began before a section and belong to none yet, the last to begin on top.
+        let mut open = Vec::new();
         let mut harmless = FxHashSet::default();
         for created in sections {
-            let before = self
-                .running()
-                .filter(|(key, task)| !harmless.contains(key) && task.stats.poll.started <= Some(created));
-            if let Some((key, _)) = before.max_by_key(|(_, task)| task.stats.poll.started) {
-                harmless.insert(key);
-            }
+            open.extend(std::iter::from_fn(|| polls.next_if(|(started, _)| *started <= Some(created))));
+            harmless.extend(open.pop().map(|(_, key)| key));
         }
         harmless
     }
@@ -125,25 +130,78 @@ impl Evidence<'_> {
 
     /// Whether more polls run than there are threads to run them, so that some of them only seem to.
     fn more_polls_than_threads(&self, polls: usize) -> bool {
-        let workers = self.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
-        let block_on = self.sites().filter(|(_, site)| site.id.kind == TaskKind::BlockOn);
-        let others = block_on.map(|(_, site)| site.live.len()).sum::<usize>();
-        workers > 0 && polls > workers + others + 1
+        let Threads { workers, block_on } = self.threads();
+        workers > 0 && polls > workers + block_on + 1
+    }
+
+    /// Counted once, for every site with long polls asks.
+    fn threads(&self) -> Threads {
+        self.threads.get((), || {
+            let block_on = self.sites().filter(|(_, site)| site.id.kind == TaskKind::BlockOn);
+            Threads {
+                workers: self.worker_threads().filter(|(_, task)| task.is_worker_thread()).count(),
+                block_on: block_on.map(|(_, site)| site.live.len()).sum(),
+            }
+        })
     }
 
     /// Tasks that were woken after a time, at least this long ago, and have not been polled since.
-    pub fn woken_and_not_polled(&self, start: Timestamp, least: Duration) -> Vec<TaskKey> {
-        let hurt = self.woken().filter(|(_, task)| {
-            let woken = told_to_run(task);
-            woken > start && self.running_since(woken) >= least
+    pub fn woken_and_not_polled(&self, start: Timestamp, least: Duration) -> WaitingForPoll {
+        let woken = self.woken_by_age.get((), || {
+            let mut woken: Vec<_> = self.woken().map(|(key, task)| (told_to_run(task), key)).collect();
+            woken.sort_by_key(|(woken, _)| *woken);
+            woken.into()
         });
-        hurt.map(|(key, _)| key).collect()
+        // The later one was woken, the shorter it has waited.
+        let from = woken.partition_point(|(woken, _)| *woken <= start);
+        let to = woken.partition_point(|(woken, _)| self.running_since(*woken) >= least).max(from);
+        let longest = woken[from..to].first().map(|(woken, _)| self.running_since(*woken)).unwrap_or_default();
+        WaitingForPoll { woken, range: from..to, longest }
     }
 
     /// How long the one of these that has waited longest has waited to be polled since it was woken or spawned.
     pub fn longest_wait_for_poll(&self, tasks: &[TaskKey]) -> Duration {
         let waits = tasks.iter().filter_map(|key| self.task(*key)).map(|task| self.running_since(told_to_run(task)));
         waits.max().unwrap_or_default()
+    }
+}
+
+/// The threads of a process that poll tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Threads {
+    /// Workers of runtimes.
+    workers: usize,
+    /// Futures that are driven on the threads that called `block_on`.
+    block_on: usize,
+}
+
+/// Tasks that wait to be polled: a part of all of them, which are put in order once.
+#[derive(Debug, Clone)]
+pub struct WaitingForPoll {
+    woken: Rc<[(Timestamp, TaskKey)]>,
+    range: Range<usize>,
+    longest: Duration,
+}
+
+impl WaitingForPoll {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// How long the one that has waited longest has waited since it was woken or spawned.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// The tasks, the one that has waited longest first.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskKey> + '_ {
+        self.woken[self.range.clone()].iter().map(|(_, key)| *key)
     }
 }
 

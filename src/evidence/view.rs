@@ -13,8 +13,9 @@ use super::holders::Holders;
 use super::lock_order::LockOrders;
 use super::memory::Memory;
 use super::poll_samples::PollSamples;
-use super::running_polls::RunningPoll;
+use super::running_polls::{RunningPoll, Threads};
 use super::task_wait::TaskWait;
+use crate::model::time::Timestamp;
 use crate::model::{Model, ResourceKey, TaskKey};
 
 /// The facts of one moment and what was seen before, to be asked what they mean.
@@ -27,6 +28,8 @@ pub struct Evidence<'a> {
     pub(super) flows: Answers<ResourceKey, Flow>,
     pub(super) waits: Answers<TaskKey, Rc<TaskWait>>,
     pub(super) running_polls: Answers<(), Rc<[RunningPoll]>>,
+    pub(super) woken_by_age: Answers<(), Rc<[(Timestamp, TaskKey)]>>,
+    pub(super) threads: Answers<(), Threads>,
 }
 
 impl<'a> Evidence<'a> {
@@ -40,6 +43,8 @@ impl<'a> Evidence<'a> {
             flows: Answers::default(),
             waits: Answers::default(),
             running_polls: Answers::default(),
+            woken_by_age: Answers::default(),
+            threads: Answers::default(),
         }
     }
 

@@ -115,7 +115,7 @@ impl Snapshot<'_> {
     pub(super) fn find(&self, key: &FindingKey) -> Option<&Finding> {
         let engine = self.diagnosis().engine();
         let is_it = |finding: &&Finding| finding.first_seen == key.first_seen && finding.fingerprint == key.fingerprint;
-        engine.findings().find(is_it).or_else(|| engine.resolved().find(is_it))
+        engine.finding(&key.fingerprint).filter(is_it).or_else(|| engine.resolved().find(is_it))
     }
 }
 

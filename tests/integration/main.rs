@@ -13,6 +13,7 @@ mod model;
 mod proto;
 mod recording;
 mod registry;
+mod scaling;
 mod screens;
 mod source;
 mod support;

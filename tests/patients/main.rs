@@ -78,7 +78,8 @@ struct Beyond {
     /// How long each sick program is watched at least for --all and --score.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     sick_for: Duration,
-    /// Watches all healthy habits in one process for so long, while that is killed, stopped and made to lose events.
+    /// Watches healthy habits in one process for so long, while that is killed, stopped and made to lose events: fails at an alarm, and,
+    /// from 20 minutes on, if the tool's resident memory rises over the second half by more than 10 % and 4 MiB.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
 }

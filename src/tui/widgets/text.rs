@@ -86,8 +86,10 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         if !line.is_empty() {
             lines.push(std::mem::take(&mut line));
         }
-        while word.width() > width {
+        // Only as much is measured as a line takes: a word may be as long as whoever sent it wished.
+        loop {
             let part = match head(word, width) {
+                part if part.len() == word.len() => break,
                 "" => &word[..word.chars().next().map_or(0, char::len_utf8)],
                 part => part,
             };

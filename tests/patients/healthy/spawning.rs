@@ -35,6 +35,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         about: "Every request has a ticker that is aborted at its end.",
         run: progress_ticker,
     },
+    Pattern {
+        id: "changing-names",
+        about: "Every request is a task whose name contains its id: a UUID, a hash or a number.",
+        run: changing_names,
+    },
     Pattern { id: "futures-unordered", about: "One task drives forty waits at a time.", run: futures_unordered },
 ];
 
@@ -149,6 +154,40 @@ fn futures_unordered() {
             due.tick().await;
             let mut pings: FuturesUnordered<_> = (0..40).map(ping).collect();
             while pings.next().await.is_some() {}
+        }
+    });
+}
+
+/// The parts of an id that looks random and is another one for each request.
+fn digits(request: u64) -> (u64, u64) {
+    let mixed = |seed: u64| {
+        let once = (seed ^ (seed >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (once ^ (once >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    };
+    (mixed(request + 1), mixed(request + u64::from(u32::MAX)))
+}
+
+fn name_of(request: u64) -> String {
+    let (high, low) = digits(request);
+    match request % 3 {
+        0 => {
+            let (first, second, third) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
+            format!("request {first:08x}-{second:04x}-{third:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
+        }
+        1 => format!("blob:{high:016x}{low:016x}"),
+        _ => format!("job-{request}"),
+    }
+}
+
+fn changing_names() {
+    service::workers(2).block_on(async {
+        let mut due = interval(Duration::from_millis(50));
+        for request in 0_u64.. {
+            due.tick().await;
+            let name = name_of(request);
+            if let Err(error) = tokio::task::Builder::new().name(&name).spawn(answer(request)) {
+                service::complain(&error);
+            }
         }
     });
 }

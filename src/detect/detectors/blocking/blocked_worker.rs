@@ -52,6 +52,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// Tasks among which those are looked for that a finding names as its victims: the ones that have waited longest.
+const VICTIMS: usize = 50;
+
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let running = evidence.polls_running_for(settings.get(&CRITICAL));
     if evidence.may_be_starved(&running) {
@@ -94,6 +97,7 @@ fn symptom(
     let (site, critical) = (evidence.site(key)?, settings.get(&CRITICAL));
     let worst = *polls.first()?;
     let hurt = evidence.woken_and_not_polled(worst.since, Duration::from_millis(1));
+    let victims: Vec<TaskKey> = hurt.tasks().take(VICTIMS).collect();
     let keys: Vec<TaskKey> = polls.iter().map(|poll| poll.task).collect();
     let severity = if worst.kind == TaskKind::BlockOn { Severity::Warning } else { Severity::Critical };
     let advice = if worst.kind == TaskKind::BlockOn {
@@ -106,12 +110,12 @@ fn symptom(
         .grade((doubt.is_some() || hurt.is_empty()).then_some(Grade::Risk))
         .unless(doubt)
         .unless(thread_of_its_own(evidence, &worst, critical))
-        .summary(summary(evidence, &worst, polls.len(), &hurt, critical))
+        .summary(summary(evidence, &worst, polls.len(), hurt.len(), critical))
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("polls that have run this long", "polls", polls.len()))
         .because(Fact::count("tasks woken since and not polled", "tasks", hurt.len()))
-        .because(Fact::time("longest wait of a woken task", evidence.longest_wait_for_poll(&hurt)))
-        .involving(describe::related_tasks(evidence, &hurt, Role::Victim))
+        .because(Fact::time("longest wait of a woken task", hurt.longest()))
+        .involving(describe::related_tasks(evidence, &victims, Role::Victim))
         .advice(format!(
             "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
              computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.{advice}{}",
@@ -122,7 +126,7 @@ fn symptom(
     Some(symptom)
 }
 
-fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: &[TaskKey], critical: Duration) -> String {
+fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usize, critical: Duration) -> String {
     let who = evidence.task(worst.task).map(|task| describe::task(evidence, task)).unwrap_or_default();
     let thread = match worst.kind {
         TaskKind::BlockOn => "the thread that called block_on",
@@ -133,7 +137,7 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: &[T
         0 => String::new(),
         more => format!(" {} do the same.", words::count(more, "more task")),
     };
-    let victims = match hurt.len() {
+    let victims = match hurt {
         0 => String::new(),
         more => format!(
             " {} {} woken meanwhile and not polled.",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
@@ -63,8 +65,9 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let mut culprits = evidence.polls_running_for(critical);
     culprits.retain(|poll| !evidence.only_seems_to_run(poll.task));
     let Some(culprit) = culprits.first().filter(|_| !evidence.may_be_starved(&culprits)) else { return };
-    let mut victims = evidence.woken_and_not_polled(culprit.since, critical);
-    victims.retain(|victim| culprits.iter().all(|culprit| culprit.task != *victim));
+    let running: FxHashSet<TaskKey> = culprits.iter().map(|culprit| culprit.task).collect();
+    let woken = evidence.woken_and_not_polled(culprit.since, critical);
+    let victims: Vec<TaskKey> = woken.tasks().filter(|task| !running.contains(task)).collect();
     let still = evidence.running_since(evidence.last_poll().max(culprit.since));
     // The thread that called `block_on` is not a worker, so that the others are only idle.
     let apart = evidence.has_workers() && culprits.iter().all(|culprit| culprit.kind == TaskKind::BlockOn);
