@@ -290,8 +290,10 @@ impl Diagnosis {
         let quality = self.model.quality();
         let is_lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
+        let is_stranger = matches!(self.status, Status::Stranger { .. });
         let checks = [
-            (never, Doubt::NeverConnected),
+            (never && !is_stranger, Doubt::NeverConnected),
+            (never && is_stranger, Doubt::NotAConsole),
             (is_lost && !never, Doubt::ConnectionLost),
             (matches!(self.ended, Some(Ended::Truncated { .. })), Doubt::RecordingTruncated),
             (quality.paused, Doubt::Paused),

@@ -7,6 +7,8 @@ use crate::words;
 pub enum Doubt {
     /// Nothing was ever heard of the target.
     NeverConnected,
+    /// Something else answers where the target should be.
+    NotAConsole,
     /// The connection was lost and has not come back.
     ConnectionLost,
     /// The recording ends in the middle of a message.
@@ -32,8 +34,9 @@ pub enum Doubt {
 
 impl Doubt {
     /// Every reason; the numbers in them are examples.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NeverConnected,
+        Self::NotAConsole,
         Self::ConnectionLost,
         Self::RecordingTruncated,
         Self::Paused,
@@ -49,6 +52,7 @@ impl Doubt {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NeverConnected => "never_connected",
+            Self::NotAConsole => "not_a_console",
             Self::ConnectionLost => "connection_lost",
             Self::RecordingTruncated => "recording_truncated",
             Self::Paused => "paused",
@@ -65,6 +69,7 @@ impl Doubt {
     pub fn describe(self) -> String {
         let words = match self {
             Self::NeverConnected => "no update ever arrived",
+            Self::NotAConsole => "what answers there is not a console-subscriber endpoint",
             Self::ConnectionLost => "the connection was lost",
             Self::RecordingTruncated => "the recording is cut off",
             Self::Paused => "a client has paused the feed",

@@ -12,7 +12,7 @@ use crate::alert::event::Summary;
 use crate::config::Config;
 use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
 use crate::detect::severity::Severity;
-use crate::diagnosis::Criteria;
+use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
 
@@ -111,11 +111,11 @@ impl Run {
         }
     }
 
-    /// Ends the feeds of targets whose time is up. One that never answers gets as much time to begin.
+    /// Ends the feeds of targets whose time is up. One that never answers gets as much time to begin, unless something else answers.
     fn check_time(&mut self) {
         let Some(duration) = self.options.duration else { return };
         for (target, stopwatch) in &mut self.stopwatches {
-            if !stopwatch.is_over && stopwatch.watched() >= duration {
+            if !stopwatch.is_over && (stopwatch.is_hopeless || stopwatch.watched() >= duration) {
                 stopwatch.is_over = true;
                 self.watch.close(*target);
             }
@@ -154,11 +154,12 @@ struct Stopwatch {
     /// The time of the last event, and when it was taken in.
     latest: Option<(SystemTime, Instant)>,
     is_over: bool,
+    is_hopeless: bool,
 }
 
 impl Stopwatch {
     fn start() -> Self {
-        Self { begun: Instant::now(), first_update: None, latest: None, is_over: false }
+        Self { begun: Instant::now(), first_update: None, latest: None, is_over: false, is_hopeless: false }
     }
 
     fn take(&mut self, member: &Member, at: SystemTime) {
@@ -167,6 +168,8 @@ impl Stopwatch {
             self.first_update.get_or_insert(at);
         }
         self.is_over |= member.diagnosis().ended().is_some();
+        // Nothing comes of waiting for a stranger to become a console.
+        self.is_hopeless = matches!(member.diagnosis().status(), Status::Stranger { .. });
     }
 
     fn watched(&self) -> Duration {

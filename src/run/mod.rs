@@ -31,11 +31,12 @@ use crate::alert::Outputs;
 use crate::cli::{Cli, Command, Common, Record};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
-use crate::words;
+use crate::{panics, words};
 
 /// Runs what the command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
 /// judge, 4 the tool itself failed.
 pub fn main(cli: Cli) -> ExitCode {
+    panics::hush();
     let outcome = dispatch(cli);
     if let Some(faults) = outcome.as_ref().err().and_then(|error| error.downcast_ref::<Faults>()) {
         return configuration::refuse(faults);

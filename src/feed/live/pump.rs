@@ -17,6 +17,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::feed::lag::News;
+use crate::panics;
 
 /// No `tracing` registry hands out this span id; 0 would be refused before it reaches the aggregator.
 const NO_TASK: u64 = u64::MAX;
@@ -98,13 +99,24 @@ impl Pump {
     pub(super) fn start(client: InstrumentClient<Channel>) -> Self {
         let (observations, receiver) = watch::channel(None);
         let mut task = JoinSet::new();
-        task.spawn(run(client, receiver));
+        task.spawn(keep_running(client, receiver));
         Self { observations, _task: task }
     }
 
     /// Plans anew, from the latest update.
     pub(super) fn observe(&self, observation: Observation) {
         self.observations.send_replace(Some(observation));
+    }
+}
+
+/// Begins anew with the next update where reading an answer has panicked.
+async fn keep_running(client: InstrumentClient<Channel>, mut observations: watch::Receiver<Option<Observation>>) {
+    while let Err(panicked) = panics::caught(run(client.clone(), observations.clone())).await {
+        tracing::warn!(%panicked, "the pump begins anew with the next update");
+        observations.mark_unchanged();
+        if observations.changed().await.is_err() {
+            return;
+        }
     }
 }
 
