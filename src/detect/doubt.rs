@@ -1,5 +1,7 @@
 //! Why a target cannot be judged.
 
+use std::time::Duration;
+
 use crate::words;
 
 /// A reason why nothing found does not mean healthy.
@@ -21,6 +23,17 @@ pub enum Doubt {
     NotInstrumented,
     /// The feed withheld something, or reported it late.
     Partial,
+    /// Parts of what the target sent made no sense.
+    Malformed,
+    /// The target's clock hardly advanced.
+    Clock {
+        /// By how much it did,
+        advanced: Duration,
+        /// in a time of so long, by our clock.
+        watched: Duration,
+    },
+    /// The target's clock jumped, and everything was begun anew.
+    ClockReset,
     /// Fewer updates arrived than a verdict needs.
     TooFewUpdates {
         /// How many did.
@@ -34,7 +47,7 @@ pub enum Doubt {
 
 impl Doubt {
     /// Every reason; the numbers in them are examples.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NeverConnected,
         Self::NotAConsole,
         Self::ConnectionLost,
@@ -43,6 +56,9 @@ impl Doubt {
         Self::Quiet,
         Self::NotInstrumented,
         Self::Partial,
+        Self::Malformed,
+        Self::Clock { advanced: Duration::from_secs(3), watched: Duration::from_secs(60) },
+        Self::ClockReset,
         Self::TooFewUpdates { arrived: 3 },
         Self::OldWaits,
         Self::Interrupted,
@@ -59,6 +75,9 @@ impl Doubt {
             Self::Quiet => "quiet",
             Self::NotInstrumented => "not_instrumented",
             Self::Partial => "partial",
+            Self::Malformed => "malformed",
+            Self::Clock { .. } => "clock",
+            Self::ClockReset => "clock_reset",
             Self::TooFewUpdates { .. } => "too_few_updates",
             Self::OldWaits => "old_waits",
             Self::Interrupted => "interrupted",
@@ -76,6 +95,12 @@ impl Doubt {
             Self::Quiet => "updates stopped arriving",
             Self::NotInstrumented => "the target is not instrumented",
             Self::Partial => "the feed was incomplete",
+            Self::Malformed => "parts of its messages made no sense",
+            Self::Clock { advanced, watched } => {
+                let (advanced, watched) = (words::duration(advanced), words::duration(watched));
+                return format!("the target's clock advanced by {advanced} in {watched}");
+            }
+            Self::ClockReset => "the target's clock jumped, and what came before was discarded",
             Self::TooFewUpdates { arrived } => return format!("only {} arrived", words::count(arrived, "update")),
             Self::OldWaits => "tasks have waited since before the attach, and who holds what they wait for is unknown",
             Self::Interrupted => "interrupted before the time was up",

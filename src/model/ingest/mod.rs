@@ -7,5 +7,6 @@ mod ends;
 mod ops;
 mod resources;
 mod tasks;
+mod time;
 
 pub use self::changes::Changes;

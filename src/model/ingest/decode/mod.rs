@@ -48,7 +48,7 @@ impl Model {
         if std::mem::take(&mut self.reconnected) {
             self.identify(update, more_tasks.clone(), now, &mut changes);
         }
-        self.clock.advance(now);
+        let before = self.move_on_to(now, &mut changes);
         self.note_quality(update, lag);
         for metadata in update.new_metadata.iter().flat_map(|registered| &registered.metadata) {
             self.register(metadata);
@@ -56,6 +56,7 @@ impl Model {
         self.introduce(update, more_tasks, &mut changes);
         self.change(update, &mut changes);
         self.finish_update(&mut changes);
+        self.compare_stamps(before);
         changes
     }
 
