@@ -64,10 +64,8 @@ fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
 }
 
 fn status(connection: &ConnectionView) -> Value {
-    let has_reason = matches!(
-        connection.state,
-        ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated
-    );
+    let has_reason =
+        matches!(connection.state, ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated);
     let reason = has_reason.then_some(&connection.sentence);
     json!({"type": "status", "state": connection.state.as_str(), "reason": reason})
 }

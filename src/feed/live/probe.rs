@@ -16,7 +16,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 const QUESTION: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// The smallest greeting of TLS 1.2 that is well formed. Whether a server accepts or refuses it, it does so in TLS.
-const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03tokio-canary only asks who is it\x00\x00\x02\x00\x2f\x01\x00";
+const CLIENT_HELLO: &[u8] =
+    b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03tokio-canary only asks who is it\x00\x00\x02\x00\x2f\x01\x00";
 
 /// What closes connections of HTTP/2, as far as it tells when it is greeted in another way.
 pub(super) async fn what_closes(resolved: &Resolved) -> Stranger {

@@ -113,7 +113,11 @@ impl Session {
         let is_certain = stranger.is_certain() && times >= SIGHTINGS;
         self.stranger = Some((stranger, times));
         // Where there was a console there may be one again.
-        if is_certain && !was_console { Status::Stranger { reason, retry_at } } else { Status::Lost { reason, retry_at } }
+        if is_certain && !was_console {
+            Status::Stranger { reason, retry_at }
+        } else {
+            Status::Lost { reason, retry_at }
+        }
     }
 
     async fn connect(&mut self) -> Result<Connection, Failure> {

@@ -125,7 +125,8 @@ impl Clock {
 
     /// Decides whether the time of an update can be right.
     pub(in crate::model) fn believe(&mut self, now: Timestamp) -> Belief {
-        let passed = self.arrives.zip(self.taken).map(|(arrives, taken)| arrives.duration_since(taken).unwrap_or_default());
+        let passed =
+            self.arrives.zip(self.taken).map(|(arrives, taken)| arrives.duration_since(taken).unwrap_or_default());
         let has_leapt = passed.is_some_and(|passed| now.since(self.now) > passed.saturating_add(LEAP));
         if self.updates == 0 || (now >= self.now && !has_leapt) {
             (self.strays, self.astray_since, self.taken) = (0, None, self.arrives);

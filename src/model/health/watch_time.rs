@@ -96,3 +96,66 @@ impl WatchTime {
         steps.get(steps.len() / 2).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Updates that arrive after so many seconds of ours each, with so many of the target's.
+    fn watched(steps: impl IntoIterator<Item = (f64, f64)>) -> WatchTime {
+        let mut watch = WatchTime::default();
+        let (mut at, mut now) = (SystemTime::UNIX_EPOCH, Timestamp::from_nanos(1_000_000_000_000));
+        watch.note(at, now);
+        for (ours, theirs) in steps {
+            at += Duration::from_secs_f64(ours);
+            now = now.plus(Duration::from_secs_f64(theirs));
+            watch.note(at, now);
+        }
+        watch
+    }
+
+    fn is_short(steps: impl IntoIterator<Item = (f64, f64)>) -> bool {
+        watched(steps).shortfall().is_some()
+    }
+
+    #[test]
+    fn a_clock_that_stops_is_short_at_once_or_after_a_long_life() {
+        let healthy = || (0..3_600).map(|_| (1.0, 1.0));
+        assert!(is_short((0..5).map(|_| (1.0, 0.0))));
+        assert!(is_short((0..5).map(|_| (10.0, 0.0))), "with a slow interval, too");
+        assert!(is_short(healthy().chain((0..11).map(|_| (1.0, 0.0)))));
+        assert!(!is_short(healthy().chain((0..11).map(|_| (1.0, 0.0))).chain(healthy())), "that is long over");
+        assert!(
+            is_short((0..60).map(|nth| if nth % 9 == 8 { (1.0, 3_000.0) } else { (1.0, 0.0) })),
+            "leaps make up for nothing"
+        );
+    }
+
+    #[test]
+    fn what_happens_to_healthy_clocks_is_no_shortfall() {
+        let healthy = |seconds| (0..seconds).map(|_| (1.0, 1.0));
+        assert!(!is_short(healthy(86_400).map(|(ours, theirs)| (ours, theirs * 0.999))), "it drifts");
+        assert!(!is_short(healthy(2).chain((0..4).map(|_| (1.0, 0.0))).chain(healthy(4))), "it is set back by seconds");
+        assert!(!is_short(healthy(10).chain([(1_800.0, 1.0)]).chain(healthy(10))), "a machine is suspended");
+        assert!(!is_short(healthy(10).chain([(4.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0)])), "updates are held up");
+        assert!(!is_short((0..2).map(|_| (10.0, 10.0))), "a slow interval and a short watch");
+        assert!(!is_short((0..3).map(|_| (0.01, 0.0))), "too little to conclude from");
+    }
+
+    #[test]
+    fn a_connection_that_comes_and_goes_is_mostly_lost() {
+        let mut watch = WatchTime::default();
+        let mut at = SystemTime::UNIX_EPOCH;
+        for _ in 0..10 {
+            watch.note(at, Timestamp::default());
+            watch.lose(at);
+            at += Duration::from_secs(1);
+        }
+        assert!(watch.is_mostly_lost());
+        let mut watch = watched((0..20).map(|_| (1.0, 1.0)));
+        let lost = SystemTime::UNIX_EPOCH + Duration::from_secs(20);
+        watch.lose(lost);
+        watch.note(lost + Duration::from_secs(8), Timestamp::default());
+        assert!(!watch.is_mostly_lost());
+    }
+}
