@@ -42,6 +42,7 @@ pub(super) struct Session {
     retry: Retry,
     /// What was last reported to the reader.
     reported_paused: bool,
+    is_live: bool,
     /// When the last connection to a console was lost.
     last_live: Option<SystemTime>,
     /// What answered at the last attempts, and how many times in a row.
@@ -64,7 +65,17 @@ struct Connection {
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
         let retry = Retry::new();
-        Self { address, options, outbox, wanted, retry, reported_paused: false, last_live: None, stranger: None }
+        Self {
+            address,
+            options,
+            outbox,
+            wanted,
+            retry,
+            reported_paused: false,
+            is_live: false,
+            last_live: None,
+            stranger: None,
+        }
     }
 
     /// Never returns: a target that is gone may come back.
@@ -78,6 +89,9 @@ impl Session {
                     reason::beyond_us(&self.address).into()
                 }
             };
+            if std::mem::take(&mut self.is_live) {
+                self.last_live = Some(SystemTime::now());
+            }
             let wait = self.retry.next();
             let status = self.failed(failure, SystemTime::now() + wait);
             self.status(status).await;
@@ -88,11 +102,7 @@ impl Session {
     /// One connection, from its beginning to the reason of its end.
     async fn attempt(&mut self) -> Failure {
         match self.connect().await {
-            Ok(connection) => {
-                let reason = self.watch(connection).await;
-                self.last_live = Some(SystemTime::now());
-                reason.into()
-            }
+            Ok(connection) => self.watch(connection).await.into(),
             Err(failure) => failure,
         }
     }
@@ -125,9 +135,12 @@ impl Session {
         let resolved = resolve(&self.address, self.options.connect_timeout).await?;
         self.status(Status::Dialing).await;
         let (channel, updates) = match self.subscribe(&resolved).await {
-            Err(Failure::Stranger(Stranger::Closes)) => return Err(Failure::Stranger(what_closes(&resolved).await)),
+            Err(Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
+                return Err(Failure::Stranger(what_closes(&resolved).await));
+            }
             subscribed => subscribed?,
         };
+        self.is_live = true;
         self.status(Status::Live).await;
         Ok(Connection::new(channel, updates, &self.options))
     }
