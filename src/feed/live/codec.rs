@@ -38,6 +38,7 @@ pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Resu
 }
 
 /// How a call of `WatchUpdates` was answered.
+#[expect(clippy::large_enum_variant, reason = "there is one a connection, and it is taken apart at once")]
 pub(super) enum Answer {
     Updates(Streaming<Update>),
     /// In gRPC, by the end of the stream.

@@ -49,7 +49,7 @@ impl Model {
         };
         let (clock, epoch) = (self.clock.anew(), self.epoch + 1);
         let (metadata, strings) = (std::mem::take(&mut self.metadata), std::mem::take(&mut self.strings));
-        *self = Self { epoch, clock, quality, metadata, strings, ..Self::new(self.retention) };
+        *self = Self { metadata, strings, clock, quality, epoch, ..Self::new(self.retention) };
     }
 
     /// Whether the times in an update agree with its own: what changes between two updates did so between their times, nearly.
