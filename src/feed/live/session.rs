@@ -117,6 +117,11 @@ impl Session {
             }
             Failure::Stranger(stranger) => stranger,
         };
+        // A server that closes at once is not always heard before.
+        let stranger = match &self.stranger {
+            Some((known, _)) if stranger == Stranger::Closes && known.is_certain() => known.clone(),
+            _ => stranger,
+        };
         let reason = stranger.describe(&self.address, was_console);
         let before = self.stranger.take().filter(|(same, _)| *same == stranger).map_or(0, |(_, times)| times);
         let times = before.saturating_add(1);

@@ -46,13 +46,14 @@ impl WatchTime {
         self.has_begun = true;
         let Some((last_at, last_now)) = self.last.replace((at, now)) else { return };
         let ours = at.duration_since(last_at).unwrap_or_default();
-        let longest = LONGEST_STEP.max(self.usual_step().saturating_mul(USUAL_STEPS));
+        let usual = self.usual_step();
+        let longest = LONGEST_STEP.max(usual.saturating_mul(USUAL_STEPS));
         push_bounded(&mut self.usual, ours, STEPS);
         if ours > longest {
             return;
         }
         // What was held up on its way comes in a burst. A leap of its clock is no time that was watched.
-        let theirs = now.since(last_now).min(longest);
+        let theirs = now.since(last_now).min(2 * ours.max(usual));
         self.steps = self.steps.saturating_add(1);
         self.ours += ours;
         self.theirs += theirs;

@@ -177,8 +177,11 @@ async fn answer_to(mut stream: TcpStream, expected: &[u8], words: &[u8]) -> Serv
     let length = stream.read(&mut heard).await?;
     if heard.get(..length).is_some_and(|heard| heard.starts_with(expected)) {
         stream.write_all(words).await?;
+        stream.shutdown().await?;
+        // What is not read before the end would take back what was written.
+        return rest(stream).await;
     }
-    Ok(stream.shutdown().await?)
+    Ok(())
 }
 
 /// Speaks first.

@@ -133,7 +133,7 @@ enum Action {
     Publish,
     Connect,
     Begin,
-    Event(Event),
+    Event(Box<Event>),
     Resume,
     EndOfSilence,
     Watch,
@@ -168,7 +168,7 @@ impl Player<'_> {
         let mut actions: Vec<(Nanos, Action)> = vec![(self.scenario.attach.nanos() + DIAL, Action::Connect)];
         for event in &self.scenario.event {
             let at = event.at.nanos();
-            actions.push((at, Action::Event(event.clone())));
+            actions.push((at, Action::Event(Box::new(event.clone()))));
             let later = |length: Option<_>, action: Action| {
                 length.map(|length: super::program::Span| (at + length.nanos(), action))
             };
