@@ -17,6 +17,7 @@ use crate::evidence::{Evidence, Memory};
 use crate::feed::FeedEvent;
 pub use crate::model::health::lag::Outlook;
 pub use crate::model::health::quality::Withheld;
+use crate::model::health::watch_time::WatchTime;
 use crate::model::time::Timestamp;
 use crate::model::{Model, TaskKey};
 
@@ -40,6 +41,10 @@ pub struct Diagnosis {
     /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
     coverage: Coverage,
+    watch_time: WatchTime,
+    /// Whether anything that ever came made no sense, in whatever process, and whether its clock has jumped.
+    was_malformed: bool,
+    was_reset: bool,
 }
 
 /// For how much of the time the feed reported everything without delay.
@@ -121,6 +126,9 @@ impl Diagnosis {
             suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
             coverage: Coverage::default(),
+            watch_time: WatchTime::default(),
+            was_malformed: false,
+            was_reset: false,
         }
     }
 
@@ -216,8 +224,10 @@ impl Diagnosis {
         let mut not_before = Timestamp::default();
         match arrived.event {
             FeedEvent::Status(status) => {
-                if status == Status::Live {
-                    self.model.reconnect();
+                match status {
+                    Status::Live => self.model.reconnect(),
+                    Status::Lost { .. } | Status::Stranger { .. } => self.watch_time.lose(at),
+                    Status::Resolving | Status::Dialing => {}
                 }
                 self.status = status;
                 return Vec::new();
@@ -230,17 +240,25 @@ impl Diagnosis {
                 self.updates += 1;
                 self.pumping = update.pumping;
                 self.wire_bytes += u64::try_from(update.wire_bytes()).unwrap_or(u64::MAX);
+                self.model.arrive(at);
                 let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
+                self.watch_time.note(at, self.model.now());
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
             FeedEvent::Paused(paused) => {
                 self.model.pause(paused);
+                self.watch_time.interrupt();
                 // Nothing follows a pause that could make the engine look again.
                 not_before = self.engine.next_look();
             }
-            FeedEvent::Quiet(silence) => self.model.quiet(silence),
+            FeedEvent::Quiet(silence) => {
+                self.model.quiet(silence);
+                self.watch_time.interrupt();
+            }
         }
+        self.was_malformed |= self.model.quality().malformed > 0;
+        self.was_reset |= self.model.quality().clock_resets > 0;
         let now = self.now().max(not_before);
         let transitions = self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
         let transitions = self.suppressor.filter(transitions, self.engine.findings(), (now, at));
@@ -286,7 +304,9 @@ impl Diagnosis {
 
     /// What the feed withholds at present.
     pub fn withheld(&self) -> Vec<Withheld> {
-        self.model.quality().withheld(self.model.now())
+        let mut withheld = self.model.quality().withheld(self.model.now());
+        withheld.extend(self.watch_time.is_behind().then_some(Withheld::Clock));
+        withheld
     }
 
     /// Why it cannot be judged; empty if it can.
@@ -294,11 +314,18 @@ impl Diagnosis {
         let quality = self.model.quality();
         let is_lost = !matches!(self.status, Status::Live) && self.ended.is_none();
         let never = self.updates == 0;
+        let shortfall = self.watch_time.shortfall();
+        let (advanced, watched) = shortfall.unwrap_or_default();
+        let is_stranger = matches!(self.status, Status::Stranger { .. });
         let checks = [
-            (never, Doubt::NeverConnected),
-            (is_lost && !never, Doubt::ConnectionLost),
+            (never && !is_stranger, Doubt::NeverConnected),
+            (never && is_stranger, Doubt::NotAConsole),
+            ((is_lost || self.watch_time.is_mostly_lost()) && !never, Doubt::ConnectionLost),
             (matches!(self.ended, Some(Ended::Truncated { .. })), Doubt::RecordingTruncated),
             (quality.paused, Doubt::Paused),
+            (self.was_malformed, Doubt::Malformed),
+            (shortfall.is_some(), Doubt::Clock { advanced, watched }),
+            (self.was_reset, Doubt::ClockReset),
             (!never && self.updates < criteria.min_updates, Doubt::TooFewUpdates { arrived: self.updates }),
             (self.evidence().has_unexplained_old_wait(), Doubt::OldWaits),
         ];

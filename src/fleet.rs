@@ -126,7 +126,7 @@ impl Connection {
             (Some(ended), _) => Self::Ended(ended.clone()),
             (None, Status::Resolving | Status::Dialing) => Self::Connecting,
             (None, Status::Live) => Self::Live,
-            (None, Status::Lost { reason, .. }) => Self::Lost(reason.clone()),
+            (None, Status::Lost { reason, .. } | Status::Stranger { reason, .. }) => Self::Lost(reason.clone()),
         }
     }
 

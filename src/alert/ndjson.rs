@@ -110,7 +110,8 @@ impl Formatter for Visible {
 }
 
 fn status(connection: &ConnectionView) -> Value {
-    let has_reason = matches!(connection.state, ConnectionState::Lost | ConnectionState::Truncated);
+    let has_reason =
+        matches!(connection.state, ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated);
     let reason = has_reason.then_some(&connection.sentence);
     json!({"type": "status", "state": connection.state.as_str(), "reason": reason})
 }

@@ -1,5 +1,7 @@
 //! Why a target cannot be judged.
 
+use std::time::Duration;
+
 use crate::words;
 
 /// A reason why nothing found does not mean healthy.
@@ -7,6 +9,8 @@ use crate::words;
 pub enum Doubt {
     /// Nothing was ever heard of the target.
     NeverConnected,
+    /// Something else answers where the target should be.
+    NotAConsole,
     /// The connection was lost and has not come back.
     ConnectionLost,
     /// The recording ends in the middle of a message.
@@ -19,6 +23,17 @@ pub enum Doubt {
     NotInstrumented,
     /// The feed withheld something, or reported it late.
     Partial,
+    /// Parts of what the target sent made no sense.
+    Malformed,
+    /// The target's clock hardly advanced.
+    Clock {
+        /// By how much it did,
+        advanced: Duration,
+        /// in a time of so long, by our clock.
+        watched: Duration,
+    },
+    /// The target's clock jumped, and everything was begun anew.
+    ClockReset,
     /// Fewer updates arrived than a verdict needs.
     TooFewUpdates {
         /// How many did.
@@ -32,14 +47,18 @@ pub enum Doubt {
 
 impl Doubt {
     /// Every reason; the numbers in them are examples.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::NeverConnected,
+        Self::NotAConsole,
         Self::ConnectionLost,
         Self::RecordingTruncated,
         Self::Paused,
         Self::Quiet,
         Self::NotInstrumented,
         Self::Partial,
+        Self::Malformed,
+        Self::Clock { advanced: Duration::from_secs(3), watched: Duration::from_secs(60) },
+        Self::ClockReset,
         Self::TooFewUpdates { arrived: 3 },
         Self::OldWaits,
         Self::Interrupted,
@@ -49,12 +68,16 @@ impl Doubt {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NeverConnected => "never_connected",
+            Self::NotAConsole => "not_a_console",
             Self::ConnectionLost => "connection_lost",
             Self::RecordingTruncated => "recording_truncated",
             Self::Paused => "paused",
             Self::Quiet => "quiet",
             Self::NotInstrumented => "not_instrumented",
             Self::Partial => "partial",
+            Self::Malformed => "malformed",
+            Self::Clock { .. } => "clock",
+            Self::ClockReset => "clock_reset",
             Self::TooFewUpdates { .. } => "too_few_updates",
             Self::OldWaits => "old_waits",
             Self::Interrupted => "interrupted",
@@ -65,12 +88,19 @@ impl Doubt {
     pub fn describe(self) -> String {
         let words = match self {
             Self::NeverConnected => "no update ever arrived",
+            Self::NotAConsole => "what answers there is not a console-subscriber endpoint",
             Self::ConnectionLost => "the connection was lost",
             Self::RecordingTruncated => "the recording is cut off",
             Self::Paused => "a client has paused the feed",
             Self::Quiet => "updates stopped arriving",
             Self::NotInstrumented => "the target is not instrumented",
             Self::Partial => "the feed was incomplete",
+            Self::Malformed => "parts of its messages made no sense",
+            Self::Clock { advanced, watched } => {
+                let (advanced, watched) = (words::duration(advanced), words::duration(watched));
+                return format!("the target's clock advanced by {advanced} in {watched}");
+            }
+            Self::ClockReset => "the target's clock jumped, and what came before was discarded",
             Self::TooFewUpdates { arrived } => return format!("only {} arrived", words::count(arrived, "update")),
             Self::OldWaits => "tasks have waited since before the attach, and who holds what they wait for is unknown",
             Self::Interrupted => "interrupted before the time was up",

@@ -60,6 +60,13 @@ pub enum Status {
         /// By our clock.
         retry_at: SystemTime,
     },
+    /// Something answers at the address, time and again, that is not a console. It is tried again, without much hope.
+    Stranger {
+        /// A sentence for the user: what answers, and what to do about it.
+        reason: String,
+        /// By our clock.
+        retry_at: SystemTime,
+    },
 }
 
 /// Why a feed came to its end.

@@ -22,6 +22,8 @@ pub enum ConnectionState {
     Paused,
     /// Not connected; it is tried again.
     Lost,
+    /// Something answers that is not a console; it is tried again.
+    Stranger,
     /// A recording was played to its end.
     Ended,
     /// A recording broke off.
@@ -36,7 +38,7 @@ impl ConnectionState {
             Self::Dialing => "dialing",
             // The connection is live, whatever arrives over it.
             Self::Waiting | Self::Live | Self::Quiet | Self::Paused => "live",
-            Self::Lost => "lost",
+            Self::Lost | Self::Stranger => "lost",
             Self::Ended => "ended",
             Self::Truncated => "truncated",
         }
@@ -72,8 +74,11 @@ impl ConnectionView {
             (None, Status::Resolving) => Self::new(ConnectionState::Resolving, "connecting", "Looking up the address."),
             (None, Status::Dialing) => Self::new(ConnectionState::Dialing, "connecting", "Connecting."),
             (None, Status::Lost { reason, retry_at }) => {
-                let left = retry_at.duration_since(now).unwrap_or_default().as_secs_f64().ceil();
-                Self::new(ConnectionState::Lost, format!("LOST, retry in {left} s"), reason.as_str())
+                Self::new(ConnectionState::Lost, format!("LOST, retry in {} s", left(*retry_at, now)), reason.as_str())
+            }
+            (None, Status::Stranger { reason, retry_at }) => {
+                let label = format!("NOT A CONSOLE, retry in {} s", left(*retry_at, now));
+                Self::new(ConnectionState::Stranger, label, reason.as_str())
             }
             (None, Status::Live) => Self::subscribed(diagnosis),
         }
@@ -101,4 +106,9 @@ impl ConnectionView {
     fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { state, label: label.into(), sentence: sentence.into() }
     }
+}
+
+/// Whole seconds until a time.
+fn left(until: SystemTime, now: SystemTime) -> f64 {
+    until.duration_since(now).unwrap_or_default().as_secs_f64().ceil()
 }

@@ -88,6 +88,7 @@ impl QualityView {
             Withheld::DroppedEvents => Some("dropped events"),
             Withheld::NeverIntroduced => Some("missing introductions"),
             Withheld::Malformed => Some("malformed messages"),
+            Withheld::Clock => Some("a running clock"),
         });
         Self {
             lag: quality.lag.filter(|_| quality.is_lagging()),

@@ -13,7 +13,7 @@ use crate::alert::event::Summary;
 use crate::config::Config;
 use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
 use crate::detect::severity::Severity;
-use crate::diagnosis::Criteria;
+use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Change, Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
 
@@ -123,6 +123,8 @@ impl Run {
                 if let (Some(member), Some(stopwatch)) = (member, self.stopwatches.get_mut(target)) {
                     stopwatch.take(*at, member.diagnosis().updates() > 0);
                     stopwatch.is_over |= member.diagnosis().ended().is_some();
+                    // Nothing comes of waiting for a stranger to become a console.
+                    stopwatch.is_hopeless = matches!(member.diagnosis().status(), Status::Stranger { .. });
                 }
                 if self.options.is_verdict && changes.iter().any(|change| matches!(change, Change::Finding(_))) {
                     self.stop.ends_with(self.code_if_interrupted());
@@ -140,11 +142,11 @@ impl Run {
         }
     }
 
-    /// Ends the feeds of targets whose time is up. One that never answers gets as much time to begin.
+    /// Ends the feeds of targets whose time is up. One that never answers gets as much time to begin, unless something else answers.
     fn check_time(&mut self) {
         let Some(duration) = self.options.duration else { return };
         for (target, stopwatch) in &mut self.stopwatches {
-            if !stopwatch.is_over && stopwatch.watched() >= duration {
+            if !stopwatch.is_over && (stopwatch.is_hopeless || stopwatch.watched() >= duration) {
                 stopwatch.is_over = true;
                 self.watch.close(*target);
             }

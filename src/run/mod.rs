@@ -41,7 +41,7 @@ use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
-use crate::{spelling, words};
+use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
 const SAYING: Duration = Duration::from_millis(500);
@@ -67,6 +67,7 @@ pub fn main_of_process() -> ExitCode {
 /// Runs what a command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
 /// judge, 4 the tool itself failed.
 pub fn main(cli: &Cli) -> ExitCode {
+    panics::hush();
     let code = code_of(dispatch(cli));
     notes::flush(SAYING);
     ExitCode::from(code)

@@ -19,6 +19,8 @@ pub(super) struct Stopwatch {
     watched: Watched,
     /// Whether its time is up, or it has ended by itself.
     pub(super) is_over: bool,
+    /// Whether no update can be expected any more.
+    pub(super) is_hopeless: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ enum Watched {
 impl Stopwatch {
     /// Starts before the first event.
     pub(super) fn start(clock: Clock) -> Self {
-        Self { clock, begun: Instant::now(), watched: Watched::Nothing, is_over: false }
+        Self { clock, begun: Instant::now(), watched: Watched::Nothing, is_over: false, is_hopeless: false }
     }
 
     /// Takes in that something arrived at this time, and whether that or something before it was an update.

@@ -98,7 +98,8 @@ impl UiState {
 
     /// Whether the picture changes by the mere passing of time: a countdown or the age of a frozen view is on it.
     pub fn is_ticking(&self, fleet: &Fleet) -> bool {
-        let is_lost = |member: &Member| matches!(member.diagnosis().status(), Status::Lost { .. });
+        let is_lost =
+            |member: &Member| matches!(member.diagnosis().status(), Status::Lost { .. } | Status::Stranger { .. });
         self.panes.values().any(|pane| pane.frozen.is_some()) || fleet.members().any(is_lost)
     }
 

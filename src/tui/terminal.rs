@@ -17,6 +17,7 @@ use ratatui::{Frame, Terminal};
 use tokio::sync::Notify;
 
 use super::writer::{Frames, Writer};
+use crate::panics;
 
 /// How long a terminal may take to let us leave. One that takes no output must not keep the process alive.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -94,12 +95,12 @@ impl Screen {
         });
         let previous_hook: Arc<PanicHook> = Arc::new(panic::take_hook());
         let (hook, theirs) = (previous_hook.clone(), lease.clone());
-        panic::set_hook(Box::new(move |info| {
+        panics::set_hook(move |info| {
             theirs.give_back();
             hook(info);
             theirs.panicked.store(true, Ordering::SeqCst);
             theirs.panic.notify_one();
-        }));
+        });
         let terminal = Terminal::new(CrosstermBackend::new(Frames::new(writer)))?;
         let screen = Self { terminal, lease, previous_hook };
         screen.lease.take()?;
@@ -122,7 +123,7 @@ impl Screen {
         self.lease.writer.freed().await;
     }
 
-    /// Waits until some thread has panicked. The terminal has been given back by then.
+    /// Waits until some thread has panicked and nobody has caught it. The terminal has been given back by then.
     pub(super) async fn panicked(&self) {
         while !self.lease.panicked.load(Ordering::SeqCst) {
             self.lease.panic.notified().await;

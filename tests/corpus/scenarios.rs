@@ -76,6 +76,7 @@ fn unfolds_as_told(path: &Path) -> Vec<String> {
     let mut complaints = unexpected(&scenario, &timeline);
     complaints.extend(missing(&scenario, &timeline));
     complaints.extend(wrong_verdict(&scenario, &timeline));
+    complaints.extend(wrong_doubts(&scenario, &timeline));
     let kept = catch_unwind(AssertUnwindSafe(|| snapshot(path, &scenario, &timeline)));
     complaints.extend(kept.err().map(|_| "the timeline differs from its snapshot".to_owned()));
     if !complaints.is_empty() {
@@ -112,6 +113,14 @@ fn wrong_verdict(scenario: &Scenario, timeline: &Timeline) -> Option<String> {
     let is_found = timeline.diagnosis.worst() >= Some(criteria.fail_on);
     let is_wrong = doubts != scenario.old_waits && (scenario.old_waits || !is_found);
     is_wrong.then(|| format!("old waits make the verdict inconclusive: {doubts}"))
+}
+
+/// Whether the clock and the messages of the target cast other doubts than they should.
+fn wrong_doubts(scenario: &Scenario, timeline: &Timeline) -> Option<String> {
+    let reasons = timeline.diagnosis.inconclusive_reasons(Criteria { min_updates: 0, ..Criteria::default() });
+    let of_clock = |doubt: &Doubt| matches!(doubt, Doubt::Malformed | Doubt::Clock { .. } | Doubt::ClockReset);
+    let doubts: BTreeSet<String> = reasons.into_iter().filter(of_clock).map(|it| it.as_str().to_owned()).collect();
+    (doubts != scenario.doubts).then(|| format!("the clock and the messages cast the doubts {doubts:?}"))
 }
 
 fn is_meant(expected: &Expectation, entries: &[&Entry]) -> bool {

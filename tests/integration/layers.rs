@@ -45,6 +45,7 @@ const WIRE_AND_TERMINAL: &[&str] = &["console_api", "prost", "prost_types", "ton
 /// Every module below the crate root has a row here; one without is a violation, so that a new layer is a decision.
 const LAYERS: &[Layer] = &[
     Layer { name: "paths", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
+    Layer { name: "panics", modules: Modules::Only(&[]), crates: Crates::Only(&["thiserror"]) },
     Layer {
         name: "wire",
         modules: Modules::Only(&["paths"]),
@@ -52,7 +53,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "feed",
-        modules: Modules::Only(&["paths", "wire", "words"]),
+        modules: Modules::Only(&["panics", "paths", "wire", "words"]),
         crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]),
     },
     Layer {
@@ -91,7 +92,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "tui",
-        modules: Modules::Only(&["config", "detect::detectors", "diagnosis", "fleet", "report", "words"]),
+        modules: Modules::Only(&["config", "detect::detectors", "diagnosis", "fleet", "panics", "report", "words"]),
         crates: Crates::AllBut(&["clap", "console_api", "prost", "prost_types", "tonic"]),
     },
     Layer {

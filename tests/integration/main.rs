@@ -7,6 +7,7 @@ mod config;
 mod docs;
 mod evidence;
 mod feed;
+mod hostile;
 mod language;
 mod layers;
 mod model;

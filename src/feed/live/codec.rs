@@ -4,21 +4,47 @@ use console_api::instrument::InstrumentRequest;
 use prost::Message;
 use prost::bytes::Buf;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{GrpcMethod, Request, Status, Streaming};
+use tower::ServiceExt;
 
 use crate::feed::Update;
 
 /// Calls `WatchUpdates`. A message that cannot be decoded ends the stream with [`tonic::Code::DataLoss`], one above the limit with
 /// [`tonic::Code::OutOfRange`].
-pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Result<Streaming<Update>, Status> {
+pub(super) async fn watch_updates(channel: Channel, decode_limit: usize) -> Result<Answer, Status> {
+    // The status of HTTP is not part of an answer in gRPC: it is taken along.
+    let channel = channel.map_response(|mut response: http::Response<_>| {
+        let status = response.status();
+        response.extensions_mut().insert(status);
+        response
+    });
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(decode_limit);
     grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let mut request = Request::new(InstrumentRequest {});
     request.extensions_mut().insert(GrpcMethod::new("rs.tokio.console.instrument.Instrument", "WatchUpdates"));
     let path = PathAndQuery::from_static("/rs.tokio.console.instrument.Instrument/WatchUpdates");
-    Ok(grpc.server_streaming(request, path, UpdateCodec).await?.into_inner())
+    let response = grpc.server_streaming(request, path, UpdateCodec).await?;
+    let is_grpc = |value: &MetadataValue<_>| value.as_bytes().starts_with(b"application/grpc");
+    if !response.metadata().get("content-type").is_some_and(is_grpc) {
+        return Ok(Answer::NoGrpc(response.extensions().get().copied().unwrap_or_default()));
+    }
+    // A status before the first message is the last that comes.
+    let has_ended = response.metadata().contains_key("grpc-status");
+    Ok(if has_ended { Answer::NoUpdates } else { Answer::Updates(response.into_inner()) })
+}
+
+/// How a call of `WatchUpdates` was answered.
+#[expect(clippy::large_enum_variant, reason = "there is one a connection, and it is taken apart at once")]
+pub(super) enum Answer {
+    Updates(Streaming<Update>),
+    /// In gRPC, by the end of the stream.
+    NoUpdates,
+    /// Not in gRPC, but with this status of HTTP.
+    NoGrpc(http::StatusCode),
 }
 
 struct UpdateCodec;

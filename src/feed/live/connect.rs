@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,7 +14,10 @@ use tonic::transport::{Channel, Endpoint};
 use crate::feed::endpoint::Address;
 use crate::words;
 
+use super::greeting::{Heard, Listened};
+use super::guarded::GuardedTasks;
 use super::reason;
+use super::stranger::{Failure, Stranger};
 
 /// A connection that carries nothing is asked this often whether its other end still answers.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -54,26 +57,41 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
     }
 }
 
-/// Connects. The channel ends with its connection: it never dials again by itself.
+/// A connection on which calls can be made, and what its other end has said first.
+pub(super) struct Line {
+    /// Ends with its connection: it never dials again by itself.
+    pub(super) channel: Channel,
+    pub(super) heard: Heard,
+}
+
+/// Connects. A service that was connected before, until `last_live`, is known to be instrumented.
 ///
 /// # Errors
-/// A sentence for the user.
-pub(super) async fn dial(address: &Address, resolved: Resolved, limit: Duration) -> Result<Channel, String> {
-    let failed = |error: io::Error| reason::not_connected(address, &error, limit);
+/// There is no connection, or none that anything can be written to.
+pub(super) async fn dial(
+    address: &Address,
+    resolved: &Resolved,
+    limit: Duration,
+    last_live: Option<SystemTime>,
+) -> Result<Line, Failure> {
+    let failed = |error: io::Error| match (error.kind(), last_live) {
+        (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, Some(since)) => reason::gone(address, since),
+        _ => reason::not_connected(address, &error, limit),
+    };
     match resolved {
         Resolved::Tcp(addresses) => {
-            let stream = dial_any(&addresses, limit).await.map_err(failed)?;
-            channel_over(stream, address).await
+            let stream = dial_any(addresses, limit).await.map_err(failed)?;
+            line_over(stream, address).await
         }
         Resolved::Unix(path) => {
             let stream = within(limit, UnixStream::connect(path)).await.map_err(failed)?;
-            channel_over(stream, address).await
+            line_over(stream, address).await
         }
     }
 }
 
 /// Tries one after the other; each has an equal part of the time, so that a dead one does not use up that of the next.
-async fn dial_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+pub(super) async fn dial_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
     let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let mut last = io::ErrorKind::AddrNotAvailable.into();
     for address in addresses {
@@ -88,11 +106,11 @@ async fn dial_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpSt
     Err(last)
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn channel_over<S>(stream: S, address: &Address) -> Result<Channel, String>
+async fn line_over<S>(stream: S, address: &Address) -> Result<Line, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -105,11 +123,15 @@ where
         .map_err(|error| reason::broken(address, &error))?
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+        .keep_alive_while_idle(true)
+        .executor(GuardedTasks);
+    let (stream, heard) = Listened::new(stream);
     let mut stream = Some(TokioIo::new(stream));
     let once = tower::service_fn(move |_| {
         let stream = stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
         async move { stream }
     });
-    endpoint.connect_with_connector(once).await.map_err(|error| reason::not_grpc(address, &error))
+    // All that happens here is that a few bytes are written.
+    let channel = endpoint.connect_with_connector(once).await.map_err(|_| Failure::Stranger(Stranger::Closes))?;
+    Ok(Line { channel, heard })
 }

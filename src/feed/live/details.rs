@@ -1,29 +1,27 @@
-//! The details streams of the tasks that somebody looks at.
-
-use std::pin::Pin;
+//! The details streams of the tasks that somebody looks at. One that breaks loses its details, nothing else.
 
 use console_api::Id;
 use console_api::instrument::TaskDetailsRequest;
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::tasks::TaskDetails;
-use futures_util::stream::{self, Stream, TryStreamExt};
+use futures_util::stream::{self, TryStreamExt};
 use tokio_stream::{StreamExt, StreamMap};
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 
 use crate::feed::Wanted;
 
+use super::guarded::{Guarded, guarded};
+
 /// Streams that are open at a time, those of the lowest ids: each costs the target a clone of two histograms an update.
 pub(super) const MAX_STREAMS: usize = 8;
-
-type DetailsStream = Pin<Box<dyn Stream<Item = Result<TaskDetails, Status>> + Send>>;
 
 /// The details streams of one connection.
 pub(super) struct Details {
     client: InstrumentClient<Channel>,
     /// Those that are open, or were until the target closed them: they are not opened again.
     wanted: Wanted,
-    open: StreamMap<u64, DetailsStream>,
+    open: StreamMap<u64, Guarded<TaskDetails>>,
 }
 
 impl Details {
@@ -62,10 +60,10 @@ impl Details {
     }
 }
 
-fn open(mut client: InstrumentClient<Channel>, id: u64) -> DetailsStream {
+fn open(mut client: InstrumentClient<Channel>, id: u64) -> Guarded<TaskDetails> {
     let call = async move {
         let request = TaskDetailsRequest { id: Some(Id { id }) };
         client.watch_task_details(request).await.map(tonic::Response::into_inner)
     };
-    Box::pin(stream::once(call).try_flatten())
+    guarded(stream::once(call).try_flatten())
 }

@@ -4,11 +4,15 @@ mod cadence;
 mod codec;
 mod connect;
 mod details;
+mod greeting;
+mod guarded;
 mod outbox;
+mod probe;
 mod pump;
 mod reason;
 mod retry;
 mod session;
+mod stranger;
 
 use std::time::Duration;
 

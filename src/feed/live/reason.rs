@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tonic::{Code, Status};
 
@@ -47,13 +47,22 @@ pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duratio
     }
 }
 
-/// Something is listening that is not a console-subscriber, as it looks before any call was answered.
-pub(super) fn not_grpc(address: &Address, error: &dyn Error) -> String {
+/// The connection broke before the call was answered.
+pub(super) fn broke_off(address: &Address, error: &dyn Error) -> String {
     format!(
-        "What is listening at {} does not speak gRPC over plaintext HTTP/2 ({}): either it is not a console-subscriber, or TLS or an HTTP/1 \
-         proxy is in front of it. {INSTRUMENT}.",
+        "{} broke the connection off before it answered ({}). Either it is not a console-subscriber endpoint, or something in between \
+         alters the stream.",
         shown(address),
         quote(&root_cause(error)),
+    )
+}
+
+/// A service that was connected is not there any more.
+pub(super) fn gone(address: &Address, since: SystemTime) -> String {
+    format!(
+        "Nothing is listening at {} any more: the connection to the service was lost at {}. tokio-canary reconnects when it is back.",
+        shown(address),
+        humantime::format_rfc3339_seconds(since)
     )
 }
 
@@ -69,15 +78,8 @@ pub(super) fn no_answer(address: &Address, limit: Duration) -> String {
 
 /// `WatchUpdates` was refused.
 pub(super) fn refused(address: &Address, status: &Status) -> String {
-    match status.code() {
-        Code::Unimplemented => format!(
-            "What is listening at {} does not serve the console feed (it does not implement WatchUpdates). {INSTRUMENT}.",
-            shown(address)
-        ),
-        // A status that has a source was made by our side: the call was not answered in gRPC at all.
-        _ if status.source().is_some() => not_grpc(address, status),
-        _ => said(address, status),
-    }
+    // A status that has a source was made by our side: the call was not answered in gRPC at all.
+    if status.source().is_some() { broke_off(address, status) } else { said(address, status) }
 }
 
 /// The stream of updates ended with an error.
@@ -140,7 +142,7 @@ fn said(address: &Address, status: &Status) -> String {
     format!("{} closed the stream: {} ({:?}).", shown(address), quote(status.message()), status.code())
 }
 
-fn shown(address: &Address) -> String {
+pub(super) fn shown(address: &Address) -> String {
     quote(&address.to_string())
 }
 
@@ -153,7 +155,7 @@ fn root_cause(error: &dyn Error) -> String {
 }
 
 /// Text of others: it may contain escape sequences and line breaks, and be long.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::new();
     for (n, c) in text.chars().enumerate() {
         if n == MAX_QUOTE {

@@ -2,14 +2,11 @@
 
 use std::error::Error;
 use std::future::pending;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{State, StateRequest, Temporality};
-use futures_util::FutureExt;
-use futures_util::stream::{self, Stream, TryStreamExt};
+use futures_util::stream::{self, TryStreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::StreamExt;
@@ -19,17 +16,22 @@ use tonic::{Code, Streaming};
 use crate::feed::endpoint::Address;
 use crate::feed::lag::{LagMeter, News};
 use crate::feed::{FeedEvent, Status, Update, Wanted};
+use crate::panics;
 
 use super::cadence::{Cadence, Silence};
-use super::codec::watch_updates;
-use super::connect::{LOST_AFTER, dial, resolve};
+use super::codec::{Answer, watch_updates};
+use super::connect::{LOST_AFTER, Resolved, dial, resolve};
 use super::details::Details;
+use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
+use super::probe::what_closes;
 use super::pump::{Observation, Pump};
 use super::retry::Retry;
+use super::stranger::{Failure, Stranger};
 use super::{Options, reason};
 
-type StateStream = Pin<Box<dyn Stream<Item = Result<State, tonic::Status>> + Send>>;
+/// So many times in a row the same stranger has to answer before it is called one: a port may change hands while a service starts.
+const SIGHTINGS: u32 = 3;
 
 /// What outlives a single connection.
 pub(super) struct Session {
@@ -40,13 +42,18 @@ pub(super) struct Session {
     retry: Retry,
     /// What was last reported to the reader.
     reported_paused: bool,
+    is_live: bool,
+    /// When the last connection to a console was lost.
+    last_live: Option<SystemTime>,
+    /// What answered at the last attempts, and how many times in a row.
+    stranger: Option<(Stranger, u32)>,
 }
 
 /// What belongs to one connection.
 struct Connection {
     updates: Streaming<Update>,
     /// `None` where the target does not serve it (console-subscriber before 0.5) or has closed it.
-    states: Option<StateStream>,
+    states: Option<Guarded<State>>,
     paused: bool,
     details: Details,
     pump: Option<Pump>,
@@ -57,45 +64,116 @@ struct Connection {
 
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
-        Self { address, options, outbox, wanted, retry: Retry::new(), reported_paused: false }
+        let retry = Retry::new();
+        Self {
+            address,
+            options,
+            outbox,
+            wanted,
+            retry,
+            reported_paused: false,
+            is_live: false,
+            last_live: None,
+            stranger: None,
+        }
     }
 
     /// Never returns: a target that is gone may come back.
     pub(super) async fn run(mut self) {
         loop {
-            // Whatever a target sends, it does not end the feed: tonic panics, for one, at a status whose details are not base64.
-            let reason = match AssertUnwindSafe(self.attempt()).catch_unwind().await {
-                Ok(reason) => reason,
-                Err(_) => reason::beyond_us(&self.address),
+            // Whatever a target sends, it does not end the feed.
+            let failure = match panics::caught(self.attempt()).await {
+                Ok(failure) => failure,
+                Err(panicked) => {
+                    tracing::warn!(%panicked, "reading the feed failed");
+                    reason::beyond_us(&self.address).into()
+                }
             };
+            if std::mem::take(&mut self.is_live) {
+                self.last_live = Some(SystemTime::now());
+            }
             let wait = self.retry.next();
-            let retry_at = SystemTime::now() + wait;
-            self.status(Status::Lost { reason, retry_at }).await;
+            let status = self.failed(failure, SystemTime::now() + wait);
+            self.status(status).await;
             sleep(wait).await;
         }
     }
 
     /// One connection, from its beginning to the reason of its end.
-    async fn attempt(&mut self) -> String {
+    async fn attempt(&mut self) -> Failure {
         match self.connect().await {
-            Ok(connection) => self.watch(connection).await,
-            Err(reason) => reason,
+            Ok(connection) => self.watch(connection).await.into(),
+            Err(failure) => failure,
         }
     }
 
-    async fn connect(&mut self) -> Result<Connection, String> {
+    /// What an attempt that failed means.
+    fn failed(&mut self, failure: Failure, retry_at: SystemTime) -> Status {
+        let was_console = self.last_live.is_some();
+        let stranger = match failure {
+            Failure::Lost(reason) => {
+                self.stranger = None;
+                return Status::Lost { reason, retry_at };
+            }
+            Failure::Stranger(stranger) => stranger,
+        };
+        // A server that closes at once is not always heard before.
+        let stranger = match &self.stranger {
+            Some((known, _)) if stranger == Stranger::Closes && known.is_certain() => known.clone(),
+            _ => stranger,
+        };
+        let reason = stranger.describe(&self.address, was_console);
+        let before = self.stranger.take().filter(|(same, _)| *same == stranger).map_or(0, |(_, times)| times);
+        let times = before.saturating_add(1);
+        let is_certain = stranger.is_certain() && times >= SIGHTINGS;
+        self.stranger = Some((stranger, times));
+        // Where there was a console there may be one again.
+        if is_certain && !was_console {
+            Status::Stranger { reason, retry_at }
+        } else {
+            Status::Lost { reason, retry_at }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Connection, Failure> {
         self.status(Status::Resolving).await;
-        let limit = self.options.connect_timeout;
-        let resolved = resolve(&self.address, limit).await?;
+        let resolved = resolve(&self.address, self.options.connect_timeout).await?;
         self.status(Status::Dialing).await;
-        let channel = dial(&self.address, resolved, limit).await?;
-        let limit = self.options.subscribe_timeout;
-        let updates = timeout(limit, watch_updates(channel.clone(), self.options.decode_limit))
-            .await
-            .map_err(|_| reason::no_answer(&self.address, limit))?
-            .map_err(|status| reason::refused(&self.address, &status))?;
+        let (channel, updates) = match self.subscribe(&resolved).await {
+            Err(Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
+                return Err(Failure::Stranger(what_closes(&resolved).await));
+            }
+            subscribed => subscribed?,
+        };
+        self.is_live = true;
         self.status(Status::Live).await;
         Ok(Connection::new(channel, updates, &self.options))
+    }
+
+    /// Dials and calls `WatchUpdates`. What answers in gRPC with a stream is taken for a console, and nothing else is.
+    async fn subscribe(&self, resolved: &Resolved) -> Result<(Channel, Streaming<Update>), Failure> {
+        let line = dial(&self.address, resolved, self.options.connect_timeout, self.last_live).await?;
+        let limit = self.options.subscribe_timeout;
+        let call = watch_updates(line.channel.clone(), self.options.decode_limit);
+        let status = match timeout(limit, call).await {
+            Ok(Ok(Answer::Updates(updates))) => return Ok((line.channel, updates)),
+            Ok(Ok(Answer::NoUpdates)) => return Err(reason::stream_ended(&self.address).into()),
+            Ok(Ok(Answer::NoGrpc(status))) => return Err(Failure::Stranger(Stranger::Http2(status))),
+            Ok(Err(status)) => Some(status),
+            Err(_) => None,
+        };
+        let greeting = line.heard.greeting();
+        let stranger = match (Stranger::of(&greeting), &status) {
+            (None, Some(status)) if status.code() == Code::Unimplemented => Some(Stranger::Grpc),
+            (None, Some(status)) if greeting.first.is_empty() && status.source().is_some() => Some(Stranger::Closes),
+            (None, None) if greeting.first.is_empty() => Some(Stranger::Silent(limit)),
+            (stranger, _) => stranger,
+        };
+        Err(match (stranger, status) {
+            (Some(stranger), _) => Failure::Stranger(stranger),
+            (None, Some(status)) => reason::refused(&self.address, &status).into(),
+            (None, None) => reason::no_answer(&self.address, limit).into(),
+        })
     }
 
     /// Forwards what comes until the connection is lost, and says why it was.
@@ -108,7 +186,10 @@ impl Session {
                 update = connection.updates.message() => match update {
                     Ok(Some(update)) => self.forward(&mut connection, update).await,
                     Ok(None) => return reason::stream_ended(&self.address),
-                    Err(status) => return self.why_failed(&connection, &status),
+                    Err(status) => {
+                        let silent_for = connection.silence.length(Instant::now());
+                        return self.why_failed(silent_for, &status).await;
+                    }
                 },
                 paused = next_state(&mut connection.states) => self.take_state(&mut connection, paused).await,
                 details = connection.details.next() => {
@@ -138,6 +219,10 @@ impl Session {
             });
         }
         self.retry.reset();
+        if connection.states.is_none() {
+            // Nothing else will tell that a pause is over.
+            self.take_state(connection, false).await;
+        }
         self.outbox.send(FeedEvent::Update(Box::new(update))).await;
         // A reader that kept us waiting here has not made the target quiet.
         connection.hear(&self.options);
@@ -154,8 +239,11 @@ impl Session {
         }
     }
 
-    fn why_failed(&self, connection: &Connection, status: &tonic::Status) -> String {
-        let silent_for = connection.silence.length(Instant::now());
+    async fn why_failed(&mut self, silent_for: Duration, status: &tonic::Status) -> String {
+        if status.code() == Code::DataLoss {
+            // An update has come all the same, and nothing of it can be used: whoever judges has to know.
+            self.outbox.send(FeedEvent::Update(Box::default())).await;
+        }
         if status.source().is_some() && silent_for >= LOST_AFTER {
             return reason::went_silent(&self.address, silent_for);
         }
@@ -187,14 +275,14 @@ impl Connection {
     }
 }
 
-fn watch_state(mut client: InstrumentClient<Channel>) -> StateStream {
+fn watch_state(mut client: InstrumentClient<Channel>) -> Guarded<State> {
     let call = async move { client.watch_state(StateRequest {}).await.map(tonic::Response::into_inner) };
-    Box::pin(stream::once(call).try_flatten())
+    guarded(stream::once(call).try_flatten())
 }
 
 /// Whether the target is paused, each time it says so: at every publish tick and every call of any client. One that cannot say it
 /// cannot be paused.
-async fn next_state(states: &mut Option<StateStream>) -> bool {
+async fn next_state(states: &mut Option<Guarded<State>>) -> bool {
     let Some(stream) = states else { return pending().await };
     match stream.next().await {
         Some(Ok(state)) => return state.temporality == i32::from(Temporality::Paused),

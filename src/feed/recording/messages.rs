@@ -126,7 +126,8 @@ fn encode_status(status: &Status) -> Vec<u8> {
         Status::Resolving => stage(Stage::Resolving),
         Status::Dialing => stage(Stage::Dialing),
         Status::Live => stage(Stage::Live),
-        Status::Lost { reason, retry_at } => generated::Status {
+        // A recording of a stranger has nothing in it.
+        Status::Lost { reason, retry_at } | Status::Stranger { reason, retry_at } => generated::Status {
             stage: Stage::Lost.into(),
             reason: reason.clone(),
             retry_at: Some(timestamp(*retry_at)),

@@ -1,7 +1,7 @@
 //! The target's clock: its publish interval, and the times in which its process did not run.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::model::history::push_bounded;
 use crate::model::time::Timestamp;
@@ -12,6 +12,24 @@ const STEPS: usize = 9;
 const STEPS_TO_JUDGE: usize = 3;
 /// How many gaps are remembered; older ones can no longer overlap anything that is judged.
 const GAPS: usize = 64;
+
+/// A clock that is ahead by more than this, beyond the time that has passed, has leapt.
+pub(in crate::model) const LEAP: Duration = Duration::from_secs(3_600);
+/// So many times in a row, and for so long, a time that does not fit has to come before it is believed: clocks are set back by seconds, and
+/// a single time may be nonsense.
+const STRAYS: u32 = 3;
+const STRAY_FOR: Duration = Duration::from_secs(10);
+
+/// What is made of the time of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::model) enum Belief {
+    /// It is taken. One that is behind does not turn the clock back.
+    Taken,
+    /// It has leapt: the clock advances to this instead.
+    Instead(Timestamp),
+    /// It did not fit for so long that everything before it is void.
+    Anew,
+}
 
 /// A time in which the target's process did not run (stopped, suspended, out of CPU quota).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +56,12 @@ pub struct Clock {
     steps: VecDeque<Duration>,
     gaps: VecDeque<Gap>,
     interrupted: bool,
+    /// When the present update arrived, and when the last one did that was taken, by our clock.
+    arrives: Option<SystemTime>,
+    taken: Option<SystemTime>,
+    /// Times in a row that did not fit, and since when.
+    strays: u32,
+    astray_since: Option<SystemTime>,
 }
 
 impl Clock {
@@ -82,6 +106,43 @@ impl Clock {
     /// Says that the next step may be long for a reason of ours: a lost connection or a pause of the feed.
     pub(in crate::model) fn interrupt(&mut self) {
         self.interrupted = true;
+    }
+
+    /// Whether the next step says nothing about the target.
+    pub(in crate::model) fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Says when the next update has arrived, by our clock. Of it only differences are used, and only to see whether a time is possible.
+    pub(in crate::model) fn arrive(&mut self, at: SystemTime) {
+        self.arrives = Some(at);
+    }
+
+    /// A clock of which nothing is known yet, at the arrival of the same update.
+    pub(in crate::model) fn anew(&self) -> Self {
+        Self { arrives: self.arrives, ..Self::default() }
+    }
+
+    /// Decides whether the time of an update can be right.
+    pub(in crate::model) fn believe(&mut self, now: Timestamp) -> Belief {
+        let passed =
+            self.arrives.zip(self.taken).map(|(arrives, taken)| arrives.duration_since(taken).unwrap_or_default());
+        let has_leapt = passed.is_some_and(|passed| now.since(self.now) > passed.saturating_add(LEAP));
+        if self.updates == 0 || (now >= self.now && !has_leapt) {
+            (self.strays, self.astray_since, self.taken) = (0, None, self.arrives);
+            return Belief::Taken;
+        }
+        self.strays = self.strays.saturating_add(1);
+        self.astray_since = self.astray_since.or(self.arrives);
+        let astray = self.arrives.zip(self.astray_since).map(|(arrives, since)| arrives.duration_since(since));
+        if self.strays >= STRAYS && astray.is_some_and(|astray| astray.is_ok_and(|astray| astray >= STRAY_FOR)) {
+            return Belief::Anew;
+        }
+        if !has_leapt {
+            return Belief::Taken;
+        }
+        self.taken = self.arrives;
+        Belief::Instead(self.now.plus(passed.unwrap_or_default()))
     }
 
     /// Moves on to the time of an update.
@@ -144,6 +205,54 @@ mod tests {
         clock.interrupt();
         clock.advance(at(60_000));
         assert_eq!(clock.gaps().count(), 0);
+    }
+
+    /// What is made of times that arrive a second apart.
+    fn beliefs(seconds: &[u64]) -> Vec<Belief> {
+        let mut clock = Clock::default();
+        let mut arrival = SystemTime::UNIX_EPOCH;
+        let mut beliefs = Vec::new();
+        for now in seconds {
+            arrival += Duration::from_secs(1);
+            clock.arrive(arrival);
+            let belief = clock.believe(at(now * 1_000));
+            match belief {
+                Belief::Taken => clock.advance(at(now * 1_000)),
+                Belief::Instead(now) => clock.advance(now),
+                Belief::Anew => {
+                    clock = clock.anew();
+                    assert_eq!(clock.believe(at(now * 1_000)), Belief::Taken);
+                    clock.advance(at(now * 1_000));
+                }
+            }
+            beliefs.push(belief);
+        }
+        beliefs
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_seconds_is_waited_for() {
+        let set_back: Vec<u64> = (100..110).chain(103..120).collect();
+        assert!(beliefs(&set_back).iter().all(|belief| *belief == Belief::Taken));
+    }
+
+    #[test]
+    fn a_clock_that_stays_behind_is_begun_anew_once() {
+        let set_back: Vec<u64> = (10_000..10_010).chain(100..130).collect();
+        let beliefs = beliefs(&set_back);
+        let anew: Vec<usize> = (0..beliefs.len()).filter(|nth| beliefs[*nth] == Belief::Anew).collect();
+        assert_eq!(anew, [20]);
+    }
+
+    #[test]
+    fn one_leap_is_left_out_and_a_lasting_one_is_believed_in_the_end() {
+        let century = 3_000_000_000;
+        let times: Vec<u64> = (100..105).chain([century]).chain(106..120).collect();
+        let beliefs_of_one = beliefs(&times);
+        assert_eq!(beliefs_of_one[5], Belief::Instead(at(105_000)));
+        assert!(beliefs_of_one.iter().enumerate().all(|(nth, belief)| nth == 5 || *belief == Belief::Taken));
+        let times: Vec<u64> = (100..105).chain(century..century + 20).collect();
+        assert_eq!(beliefs(&times).iter().filter(|belief| **belief == Belief::Anew).count(), 1);
     }
 
     #[test]

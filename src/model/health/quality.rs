@@ -25,6 +25,8 @@ pub struct Quality {
     pub never_introduced: u64,
     /// Parts of messages that made no sense, and were left out.
     pub malformed: u64,
+    /// How often the target's clock did not fit for so long that everything was begun anew.
+    pub clock_resets: u64,
     /// How far the newest births lagged behind the target's clock, when that could last be told.
     pub lag: Option<Duration>,
     /// How that develops.
@@ -46,6 +48,8 @@ pub enum Withheld {
     NeverIntroduced,
     /// Parts of its messages made no sense.
     Malformed,
+    /// Its clock hardly advances.
+    Clock,
     /// Nothing arrives any more.
     Quiet,
     /// A client has paused it.
@@ -60,6 +64,7 @@ impl Withheld {
             Self::Lagging => "lagging",
             Self::NeverIntroduced => "never_introduced",
             Self::Malformed => "malformed",
+            Self::Clock => "clock",
             Self::Quiet => "quiet",
             Self::Paused => "paused",
         }

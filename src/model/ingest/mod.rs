@@ -8,5 +8,6 @@ mod ops;
 mod resources;
 mod sites;
 mod tasks;
+mod time;
 
 pub use self::changes::Changes;

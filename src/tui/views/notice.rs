@@ -15,7 +15,9 @@ use crate::words;
 pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let mut draft: Draft<()> = Draft::new(*theme, usize::from(width));
     match connection.state {
-        ConnectionState::Lost => draft.text(&format!("Not connected. {}", connection.sentence), theme.bad()),
+        ConnectionState::Lost | ConnectionState::Stranger => {
+            draft.text(&format!("Not connected. {}", connection.sentence), theme.bad());
+        }
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
         ConnectionState::Resolving
         | ConnectionState::Dialing
@@ -65,7 +67,7 @@ fn waiting(draft: &mut Draft<Link>, connection: &ConnectionView) {
     match connection.state {
         ConnectionState::Ended => draft.text("The recording contains no updates.", theme.bad()),
         ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
-        ConnectionState::Lost => {
+        ConnectionState::Lost | ConnectionState::Stranger => {
             draft.text("Not connected.", theme.bad());
             draft.text(&connection.sentence, Style::new());
             draft.text("It is retried automatically; the top line counts down.", theme.dim());

@@ -35,7 +35,8 @@ impl Redactor {
     pub fn events(&mut self, events: &[Arrived]) -> Vec<Arrived> {
         let mut events = each_update(events, |update| self.update(update));
         for arrived in &mut events {
-            if let FeedEvent::Status(Status::Lost { reason, .. }) = &mut arrived.event {
+            if let FeedEvent::Status(Status::Lost { reason, .. } | Status::Stranger { reason, .. }) = &mut arrived.event
+            {
                 // It names the target.
                 "The connection was lost.".clone_into(reason);
             }

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 pub(crate) mod fake_service;
+pub(crate) mod hostile;
 pub(crate) mod reader;
 #[expect(dead_code, reason = "the corpus of scenarios uses all of it")]
 pub(crate) mod simulator;

@@ -25,6 +25,7 @@ use self::costs::Costs;
 use self::demand::Demand;
 pub(super) use self::demand::Observation;
 use self::plan::batches;
+use crate::panics;
 
 /// No `tracing` registry hands out this span id; 0 would be refused before it reaches the aggregator.
 const NO_TASK: u64 = u64::MAX;
@@ -71,7 +72,7 @@ impl Pump {
         let (observations, receiver) = watch::channel(None);
         let spent = Arc::new(AtomicU64::new(0));
         let mut task = JoinSet::new();
-        task.spawn(Calls::new(client, spent.clone()).run(receiver));
+        task.spawn(keep_calling(client, spent.clone(), receiver));
         Self { observations, spent, since: Instant::now(), share: 0.0, _task: task }
     }
 
@@ -84,6 +85,22 @@ impl Pump {
         }
         self.observations.send_replace(Some(observation));
         self.share
+    }
+}
+
+/// Begins anew with the next update where reading an answer has panicked.
+async fn keep_calling(
+    client: InstrumentClient<Channel>,
+    spent: Arc<AtomicU64>,
+    mut observations: watch::Receiver<Option<Observation>>,
+) {
+    let calls = || Calls::new(client.clone(), spent.clone());
+    while let Err(panicked) = panics::caught(calls().run(observations.clone())).await {
+        tracing::warn!(%panicked, "the pump begins anew with the next update");
+        observations.mark_unchanged();
+        if observations.changed().await.is_err() {
+            return;
+        }
     }
 }
 

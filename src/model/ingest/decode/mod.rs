@@ -42,7 +42,7 @@ impl Model {
         if std::mem::take(&mut self.reconnected) {
             self.identify(message, now, &mut changes);
         }
-        self.clock.advance(now);
+        let before = self.move_on_to(now, &mut changes);
         self.note_quality(message.dropped(), lag);
         for metadata in message.new_metadata() {
             self.register(metadata);
@@ -50,6 +50,7 @@ impl Model {
         self.introduce(message, &mut changes);
         self.change(message, &mut changes);
         self.finish_update(&mut changes);
+        self.compare_stamps(before);
         changes
     }
 

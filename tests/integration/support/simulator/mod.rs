@@ -3,6 +3,7 @@
 //! It knows tasks, worker threads, wakers, timers, fair locks and bounded channels well enough for their counters, stamps, ops and the
 //! order of events to be those of Tokio 1.54 and console-subscriber 0.5. A poll takes microseconds unless its program says otherwise.
 
+mod clock;
 pub(crate) mod messages;
 mod process;
 mod program;

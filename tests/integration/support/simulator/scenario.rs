@@ -1,6 +1,6 @@
 //! The form of scenario files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -55,6 +55,9 @@ pub(crate) struct Scenario {
     /// Whether waits that began before we attached, and that nothing explains, keep the verdict from being healthy at the end.
     #[serde(default)]
     pub(crate) old_waits: bool,
+    /// Why the target's clock and messages keep the verdict from being healthy at the end: `malformed`, `clock`, `clock_reset`.
+    #[serde(default)]
+    pub(crate) doubts: BTreeSet<String>,
     /// What has to fire; nothing else may.
     #[serde(default)]
     pub(crate) expect: Vec<Expectation>,
@@ -171,6 +174,20 @@ pub(crate) struct Event {
     pub(crate) abort: Option<String>,
     /// The runtime of this name is not driven any more.
     pub(crate) halt: Option<String>,
+    /// The target's clock stops for so long, while updates keep coming.
+    pub(crate) clock_stops: Option<Span>,
+    /// It is set back by so much.
+    pub(crate) clock_back: Option<Span>,
+    /// It is set ahead by so much,
+    pub(crate) clock_ahead: Option<Span>,
+    /// or so for a single update.
+    pub(crate) clock_leaps: Option<Span>,
+    /// Updates have no time for so long.
+    pub(crate) clock_missing: Option<Span>,
+    /// The target's machine is suspended for so long, and its clock with it.
+    pub(crate) suspend_target: Option<Span>,
+    /// So is ours, with the target on it.
+    pub(crate) suspend_both: Option<Span>,
 }
 
 /// A finding that has to fire.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio_canary::detect::assignment::Assignment;
 use tokio_canary::detect::finding::Transition;
@@ -15,6 +15,7 @@ use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::model::time::Timestamp;
 use tokio_canary::wire::Message;
 
+use super::clock::Clock;
 use super::process::Process;
 use super::scenario::{Event, Scenario};
 use super::wire::{BEGIN, Include, Nanos};
@@ -111,6 +112,7 @@ pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
         began: 0,
         diagnosis: Diagnosis::new("simulated".to_owned(), settings, DEFAULT_RETENTION),
         meter: None,
+        clock: Clock::default(),
         stopped_until: 0,
         missed: 0,
         silent_until: 0,
@@ -131,7 +133,7 @@ enum Action {
     Publish,
     Connect,
     Begin,
-    Event(Event),
+    Event(Box<Event>),
     Resume,
     EndOfSilence,
     Watch,
@@ -146,6 +148,7 @@ struct Player<'a> {
     diagnosis: Diagnosis,
     /// One for each connection; none while there is no connection.
     meter: Option<LagMeter>,
+    clock: Clock,
     stopped_until: Nanos,
     /// Ticks that are late because the process was stopped, and come in a burst.
     missed: u64,
@@ -165,7 +168,7 @@ impl Player<'_> {
         let mut actions: Vec<(Nanos, Action)> = vec![(self.scenario.attach.nanos() + DIAL, Action::Connect)];
         for event in &self.scenario.event {
             let at = event.at.nanos();
-            actions.push((at, Action::Event(event.clone())));
+            actions.push((at, Action::Event(Box::new(event.clone()))));
             let later = |length: Option<_>, action: Action| {
                 length.map(|length: super::program::Span| (at + length.nanos(), action))
             };
@@ -238,7 +241,9 @@ impl Player<'_> {
         process.seen.read_events(self.meter.is_some());
         process.seen.forget(at.saturating_sub(self.scenario.retention.nanos()), self.meter.is_some());
         if let (Some(meter), false) = (&mut self.meter, paused) {
-            let message = Message::from(&process.seen.message(at, Include::Changed));
+            let mut message = process.seen.message(at, Include::Changed);
+            message.now = self.clock.told(at);
+            let message = Message::from(&message);
             let update = Update { lag: meter.observe(&message), ..message.into() };
             if at < self.silent_until {
                 self.waiting.push(update);
@@ -256,7 +261,9 @@ impl Player<'_> {
             process.seen.told_somebody_else();
             None
         } else {
-            let message = Message::from(&process.seen.message(at, Include::All));
+            let mut message = process.seen.message(at, Include::All);
+            message.now = self.clock.told(at);
+            let message = Message::from(&message);
             Some(Update { lag: meter.observe(&message), ..message.into() })
         };
         self.meter = Some(meter);
@@ -282,6 +289,13 @@ impl Player<'_> {
         if let (Some(name), Some(process)) = (&event.halt, &mut self.process) {
             process.halt(name);
         }
+        self.clock.disturb(at, event);
+        for second in 1..=event.suspend_target.map_or(0, |length| length.nanos() / SECOND) {
+            self.clock.suspend(SECOND);
+            if second * SECOND >= QUIET {
+                self.deliver(at, FeedEvent::Quiet(Duration::from_secs(second)));
+            }
+        }
         if let Some(length) = event.silence {
             self.silent_until = at + length.nanos();
         }
@@ -292,7 +306,10 @@ impl Player<'_> {
         if let Some(length) = event.disconnect.or(event.restart) {
             self.meter = None;
             let reason = "the connection was lost".to_owned();
-            self.deliver(at, FeedEvent::Status(Status::Lost { reason, retry_at: local(at + length.nanos()) }));
+            self.deliver(
+                at,
+                FeedEvent::Status(Status::Lost { reason, retry_at: self.clock.arrival(at + length.nanos()) }),
+            );
         }
         if event.restart.is_some() {
             self.process = None;
@@ -323,7 +340,7 @@ impl Player<'_> {
     }
 
     fn apply(&mut self, at: Nanos, event: FeedEvent) {
-        let transitions = self.diagnosis.apply(Arrived { at: local(at), event });
+        let transitions = self.diagnosis.apply(Arrived { at: self.clock.arrival(at), event });
         let begin = Timestamp::from_nanos(BEGIN * SECOND);
         for transition in transitions {
             let since = transition.at.since(begin);
@@ -335,8 +352,4 @@ impl Player<'_> {
             self.explained.entry(finding.fingerprint.clone()).or_default().extend(explained);
         }
     }
-}
-
-fn local(at: Nanos) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN) + Duration::from_nanos(at)
 }
