@@ -100,10 +100,8 @@ fn standard_output_that_nobody_reads_keeps_no_signal_from_ending_it() {
     run(async {
         let service = service().await;
         let address = service.address.to_string();
-        for (arguments, what) in [
-            (vec!["watch", &address, "--output", "ndjson"], "events and the summary were not written"),
-            (vec!["check", &deadlock()], "the summary were not written"),
-        ] {
+        // How many events go with it depends on when the signal comes.
+        for arguments in [vec!["watch", &address, "--output", "ndjson"], vec!["check", &deadlock()]] {
             let (_reader, writer) = full_pipe();
             let mut child = tool(&arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
             let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -117,7 +115,11 @@ fn standard_output_that_nobody_reads_keeps_no_signal_from_ending_it() {
             assert_eq!(end(&mut child).await.code(), Some(4), "{arguments:?}");
             assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
             let last: Vec<String> = notes.map(|line| line.unwrap()).collect();
-            assert!(last.iter().any(|line| line.contains(what) && line.contains("nobody reads")), "{last:?}");
+            assert!(
+                last.iter()
+                    .any(|line| line.contains("summary w") && line.contains("not written, because nobody reads")),
+                "{last:?}"
+            );
         }
     });
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
-use mcap::parse_record;
 use mcap::records::{Record, op};
 use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use prost::bytes::Bytes;
 
 use super::messages::Topic;
-use super::records::{Damage, HEAD_BYTES, Head, RECORD_LIMIT, Records, broken, explain};
+use super::parse::{explain, parse};
+use super::records::{Damage, HEAD_BYTES, Head, RECORD_LIMIT, Records, broken};
 
 /// A chunk of so many bytes is unpacked whatever it shrank to.
 const HARMLESS: u64 = 16 * 1024 * 1024;
@@ -166,7 +166,7 @@ impl Catalog {
         if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
             return Ok(None);
         }
-        match parse_record(opcode, data).map_err(|error| broken(at, &explain(&error)))? {
+        match parse(opcode, data).map_err(|reason| broken(at, &reason))? {
             Record::Schema { header, .. } => {
                 self.schemas.insert(header.id, (header.name, header.encoding));
             }
@@ -192,7 +192,7 @@ impl Catalog {
 
     /// Whether a message index is of a full state that is not younger.
     fn has_state(&self, index: &[u8], log_time: u64) -> bool {
-        let Ok(Record::MessageIndex(index)) = parse_record(op::MESSAGE_INDEX, index) else {
+        let Ok(Record::MessageIndex(index)) = parse(op::MESSAGE_INDEX, index) else {
             return false;
         };
         self.channels.get(&index.channel_id) == Some(&Some(Topic::State))
@@ -212,7 +212,7 @@ fn unpacker() -> LinearReader {
 
 /// Lets only chunks of the form that we write through to the unpacker, which trusts more than it should in others.
 fn check_chunk(head: Head, body: &[u8]) -> Result<(), Damage> {
-    let record = parse_record(op::CHUNK, body).map_err(|error| broken(head.at, &explain(&error)))?;
+    let record = parse(op::CHUNK, body).map_err(|reason| broken(head.at, &reason))?;
     let Record::Chunk { header, data } = record else {
         return Err(broken(head.at, "it is not a chunk"));
     };

@@ -8,6 +8,7 @@ mod log;
 mod messages;
 mod mirror;
 mod note;
+mod parse;
 mod playback;
 mod player;
 mod reader;

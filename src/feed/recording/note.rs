@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use mcap::parse_record;
 use mcap::records::{Record, op};
 
 use super::events::open_error;
-use super::records::{Damage, Records, broken, explain};
+use super::parse::parse;
+use super::records::{Damage, Records, broken};
 use super::{OpenError, PROFILE};
 
 /// A note larger than this is not read, in bytes.
@@ -54,7 +54,7 @@ fn find(records: &mut Records<BufReader<File>>, name: &str) -> Result<Option<Not
             op::METADATA if head.length <= LONGEST => {
                 let mut body = Vec::new();
                 records.body(head, &mut body)?;
-                match parse_record(head.opcode, &body).map_err(|error| broken(head.at, &explain(&error)))? {
+                match parse(head.opcode, &body).map_err(|reason| broken(head.at, &reason))? {
                     Record::Metadata(found) if found.name == name => {
                         return Ok(Some(Note { name: found.name, entries: found.metadata }));
                     }

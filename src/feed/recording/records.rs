@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use mcap::MAGIC;
 use mcap::records::{Record, op};
-use mcap::{MAGIC, McapError, parse_record};
 
 use super::MESSAGE_LIMIT;
+use super::parse::parse;
 
 /// Largest record of the file: a chunk is closed before the message that makes it larger than this.
 pub(super) const RECORD_LIMIT: usize = MESSAGE_LIMIT + 16 * 1024 * 1024;
@@ -139,21 +140,13 @@ fn parse_header(head: Head, body: &[u8]) -> Result<Option<String>, Damage> {
     if head.opcode != op::HEADER {
         return Ok(None);
     }
-    match parse_record(head.opcode, body) {
+    match parse(head.opcode, body) {
         Ok(Record::Header(header)) => Ok(Some(header.profile)),
         Ok(_) => Ok(None),
-        Err(error) => Err(broken(head.at, &explain(&error))),
+        Err(reason) => Err(broken(head.at, &reason)),
     }
 }
 
 pub(super) fn broken(at: u64, reason: &str) -> Damage {
     Damage::Broken { at, reason: reason.to_owned() }
-}
-
-pub(super) fn explain(error: &McapError) -> String {
-    match error {
-        McapError::Io(error) => error.to_string(),
-        McapError::Parse(_) => "a record cannot be parsed".to_owned(),
-        other => other.to_string(),
-    }
 }

@@ -14,6 +14,8 @@ const MOST_KEPT: usize = 64;
 const COOKIE: u32 = 0x1c84_9313;
 /// Bytes before the counts, in the same format.
 const HEADER: usize = 40;
+/// The lowest number that a count can be in that format. The library computes its negative, which is none.
+const LOWEST: [u8; 9] = [0xff; 9];
 /// Most significant digits of a value; console-subscriber records two, and every further one takes ten times the memory.
 const MOST_DIGITS: u32 = 3;
 
@@ -66,6 +68,9 @@ impl Durations {
         let (cookie, payload, digits) = (number(0)?, number(4)?, number(12)?);
         let arrived = bytes.len().checked_sub(HEADER)?;
         if cookie != COOKIE || usize::try_from(payload).ok()? > arrived || digits > MOST_DIGITS {
+            return None;
+        }
+        if bytes[HEADER..].windows(LOWEST.len()).any(|window| window == LOWEST) {
             return None;
         }
         let histogram = Deserializer::new().deserialize(&mut &*bytes).ok()?;
@@ -128,6 +133,8 @@ mod tests {
         let mut claims = encoded(2, 100);
         claims[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(Durations::decode(&claims, 0, None).is_none());
+        let lowest = [&encoded(2, 100)[..HEADER], &LOWEST].concat();
+        assert!(Durations::decode(&lowest, 0, None).is_none());
         let compressed = [&0x1c84_9314_u32.to_be_bytes(), &encoded(2, 100)[4..]].concat();
         assert!(Durations::decode(&compressed, 0, None).is_none());
         assert!((0..HEADER).all(|length| Durations::decode(&encoded(2, 1)[..length], 0, None).is_none()));
