@@ -138,9 +138,12 @@ impl Births {
             return Self::default();
         }
         births.sort_unstable();
-        for (id, at) in stats.filter_map(created) {
+        for entry in stats {
+            let id = number(entry, 1);
             let from = births.partition_point(|(known, _)| *known < id);
-            births[from..].iter_mut().take_while(|(known, _)| *known == id).for_each(|(_, birth)| *birth = at);
+            let same = births[from..].iter_mut().take_while(|(known, _)| *known == id);
+            // Most of what changes was born before.
+            same.for_each(|(_, birth)| *birth = created(entry).map_or(0, |(_, at)| at));
         }
         Self(births)
     }
@@ -169,7 +172,15 @@ fn value(entry: &[u8]) -> Option<&[u8]> {
 
 /// A time in counters.
 fn time(stats: &[u8], number: u32) -> Option<u64> {
-    nanos(&Timestamp::decode(part(stats, number)?).ok()?)
+    let mut at = Timestamp::default();
+    for field in fields(part(stats, number)?) {
+        match (field.number, field.value) {
+            (1, Value::Varint(seconds)) => at.seconds = seconds.cast_signed(),
+            (2, Value::Varint(nanos)) => at.nanos = i32::try_from(nanos.cast_signed()).ok()?,
+            _ => {}
+        }
+    }
+    nanos(&at)
 }
 
 fn part(bytes: &[u8], number: u32) -> Option<&[u8]> {
