@@ -95,12 +95,12 @@ impl Durations {
     /// How many values fall into each of so many equal steps between the shortest and the longest recorded one.
     pub fn columns(&self, columns: usize) -> Vec<u64> {
         let (low, high) = (self.histogram.min(), self.histogram.max());
-        let step = (high - low) / u64::try_from(columns.max(1)).unwrap_or(1) + 1;
-        let mut counts = vec![0; columns];
+        let step = (high.saturating_sub(low) / u64::try_from(columns.max(1)).unwrap_or(1)).saturating_add(1);
+        let mut counts = vec![0_u64; columns];
         for value in self.histogram.iter_recorded() {
             let column = usize::try_from((value.value_iterated_to().saturating_sub(low)) / step).unwrap_or(usize::MAX);
             if let Some(count) = counts.get_mut(column.min(columns.saturating_sub(1))) {
-                *count += value.count_at_value();
+                *count = count.saturating_add(value.count_at_value());
             }
         }
         counts

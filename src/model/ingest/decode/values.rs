@@ -27,7 +27,9 @@ pub(super) fn count(wire: u64) -> u64 {
 }
 
 fn duration(wire: Option<&prost_types::Duration>) -> Duration {
-    wire.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default().min(LONGEST)
+    // One that is negative is no duration, and the most negative one has no absolute value, which the conversion would tell in its error.
+    let positive = wire.filter(|wire| wire.seconds >= 0);
+    positive.and_then(|wire| Duration::try_from(*wire).ok()).unwrap_or_default().min(LONGEST)
 }
 
 fn poll_stats(wire: Option<&console_api::PollStats>) -> PollStats {
@@ -96,5 +98,24 @@ pub(super) fn with_text<T>(value: &field::Value, read: impl FnOnce(&str) -> T) -
         field::Value::U64Val(number) => read(&number.to_string()),
         field::Value::I64Val(number) => read(&number.to_string()),
         field::Value::BoolVal(yes) => read(&yes.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_duration_is_none_at_all() {
+        for (seconds, nanos, expected) in [
+            (3, 500_000_000, Duration::from_millis(3_500)),
+            (-3, 0, Duration::ZERO),
+            (0, -1, Duration::ZERO),
+            (i64::MIN, 0, Duration::ZERO),
+            (i64::MIN, i32::MIN, Duration::ZERO),
+            (i64::MAX, i32::MAX, LONGEST),
+        ] {
+            assert_eq!(duration(Some(&prost_types::Duration { seconds, nanos })), expected, "{seconds} s, {nanos} ns");
+        }
     }
 }
