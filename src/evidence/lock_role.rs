@@ -19,9 +19,10 @@ const ACTIVE: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(1);
 
 impl Evidence<'_> {
-    /// Whether those who use a lock are idle workers that take turns at one receiver: all of one site of the service, none spawned lately, no
-    /// more of them waiting than before, and who holds the lock mostly waits for nothing that is seen. A convoy behind a slow call that is not
-    /// seen looks the same. Tasks that a library spawns, such as connections, are not workers.
+    /// Whether those who use a lock are idle workers that take turns at one receiver: all of one site of the service, none spawned lately, and
+    /// who holds the lock mostly waits for nothing that is seen. That more of them wait than before says only that there is less to do, for
+    /// they are the same ones. A convoy behind a slow call that is not seen looks the same. Tasks that a library spawns, such as
+    /// connections, are not workers.
     pub fn is_idle_pool(&self, key: ResourceKey) -> bool {
         let Some(lock) = self.resource(key).filter(|lock| lock.kind == ResourceKind::Mutex) else { return false };
         let from = self.now().minus(HOLDERS);
@@ -34,7 +35,7 @@ impl Evidence<'_> {
             let newest = site.live.iter().next_back().map_or(Timestamp::default(), |(born, _)| *born);
             !site.id.location.is_library() && newest < self.now().minus(NO_BIRTHS)
         });
-        is_fixed && !self.more_wait(key) && self.holders_mostly_wait_unseen(key, from)
+        is_fixed && self.holders_mostly_wait_unseen(key, from)
     }
 
     fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
