@@ -1,6 +1,6 @@
 //! The fields of an encoded message, one after the other, as slices of it.
 
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::encoding::{DecodeContext, MIN_TAG, WireType, decode_varint, skip_field};
 
 /// Bytes that are not a protobuf message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +61,9 @@ impl<'a> Iterator for Fields<'a> {
 impl<'a> Fields<'a> {
     fn field(&mut self) -> Option<Field<'a>> {
         let from = self.0;
-        let (number, wire_type) = decode_key(&mut self.0).ok()?;
-        let value = match wire_type {
+        let key = self.varint()?;
+        let number = u32::try_from(key >> 3).ok().filter(|number| *number >= MIN_TAG)?;
+        let value = match WireType::try_from(key & 7).ok()? {
             WireType::Varint => Value::Varint(self.varint()?),
             WireType::LengthDelimited => {
                 let length = usize::try_from(self.varint()?).ok()?;
@@ -70,7 +71,7 @@ impl<'a> Fields<'a> {
                 self.0 = rest;
                 Value::Bytes(bytes)
             }
-            _ => {
+            wire_type => {
                 skip_field(wire_type, number, &mut self.0, DecodeContext::default()).ok()?;
                 Value::Other
             }
@@ -78,8 +79,16 @@ impl<'a> Fields<'a> {
         Some(Field { number, value, whole: &from[..from.len() - self.0.len()] })
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
-        decode_varint(&mut self.0).ok()
+        match self.0 {
+            // Nearly every key and most lengths: a message is walked several times, so that this is worth a line.
+            [byte @ ..0x80, rest @ ..] => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => decode_varint(&mut self.0).ok(),
+        }
     }
 }
 
