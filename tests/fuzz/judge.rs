@@ -182,7 +182,8 @@ impl Watch {
         let verdict = VerdictView::of(diagnosis, Criteria::default(), false);
         check_verdict(diagnosis, &verdict, self.updates);
         let shown = Snapshot::new(&self.fleet, member).target(Criteria::default(), SystemTime::UNIX_EPOCH);
-        check_line(&shown.verdict.sentence());
+        // As every front end prints it.
+        check_line(&Charset::Unicode.line(&shown.verdict.sentence()));
         let summary = Summary::new(vec![(member, verdict)], 0, true);
         self.write(|sink| sink.finish(&summary));
         for line in lines(&self.text) {
