@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::numbers::{number, ratio};
+use super::numbers::{densest, number, ratio};
 use super::view::Evidence;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
@@ -88,7 +88,7 @@ impl Evidence<'_> {
             ends.into_iter().partition(|it| it.cancelled || looks_dropped(it));
         let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
         ages.sort_unstable();
-        let (age, near) = densest(&ages);
+        let (age, near) = densest(&ages, ABOUT);
         let born = |it: &Completion| it.at.minus(it.age);
         let mut winners: Vec<(Timestamp, Timestamp)> = completed.iter().map(|it| (born(it), it.at)).collect();
         winners.sort_unstable();
@@ -179,24 +179,4 @@ fn completed_alone(site: &Site, from: Timestamp) -> usize {
 /// that poll.
 fn looks_dropped(it: &Completion) -> bool {
     it.scheduled >= WAITED && it.scheduled >= it.age.mul_f64(OF_LIFE)
-}
-
-/// The age around which most of these ages, in order, lie close together, and how many do.
-fn densest(ages: &[Duration]) -> (Duration, usize) {
-    let near = |first: usize| ages.partition_point(|age| *age <= ages[first].mul_f64(1.0 + ABOUT)) - first;
-    let best = (0..ages.len()).max_by_key(|first| near(*first));
-    best.map_or((Duration::ZERO, 0), |first| (ages[first + near(first) / 2], near(first)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_crowd_where_somebody_loses_patience() {
-        let ages = |millis: &[u64]| millis.iter().copied().map(Duration::from_millis).collect::<Vec<_>>();
-        assert_eq!(densest(&ages(&[])), (Duration::ZERO, 0));
-        assert_eq!(densest(&ages(&[100, 498, 500, 505, 512, 900])), (Duration::from_millis(505), 4));
-        assert_eq!(densest(&ages(&[100, 200, 400])).1, 1);
-    }
 }

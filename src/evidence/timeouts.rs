@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::numbers::{number, ratio};
+use super::numbers::{densest, number, ratio};
 use super::view::Evidence;
 use crate::model::TaskKey;
 use crate::model::entity::site::Site;
@@ -52,10 +52,12 @@ impl Evidence<'_> {
     pub fn timed_out(&self, site: &Site) -> Option<TimedOut> {
         let ends: Vec<&Completion> = site.completions.since(self.now().minus(WINDOW)).collect();
         let age = most_common(&ends)?;
-        let same = |it: &&&Completion| it.age >= age.mul_f64(1.0 - SAME) && it.age <= age.mul_f64(1.0 + SAME);
+        let about = age.mul_f64(1.0 - SAME)..=age.mul_f64(1.0 + SAME);
+        let same = |it: &&&Completion| about.contains(&it.age);
         let rested = |it: &&&Completion| it.rested >= it.age.mul_f64(RESTED);
         let at_that_age = ends.iter().filter(same).filter(rested).count();
-        let early = ends.iter().filter(|it| it.age < age.mul_f64(EARLY)).count();
+        let half = age.mul_f64(EARLY);
+        let early = ends.iter().filter(|it| it.age < half).count();
         let tasks: Vec<TaskKey> = site.live.iter().take(SAMPLE).map(|(_, key)| *key).collect();
         let step = site.live.len().div_ceil(SAMPLE).max(1);
         let asked: Vec<(Timestamp, TaskKey)> = site.live.iter().step_by(step).copied().collect();
@@ -70,7 +72,7 @@ impl Evidence<'_> {
             ended: ends.len(),
             at_that_age: ratio(at_that_age, ends.len()),
             early: ratio(early, ends.len()),
-            used_to_end_early: site.lifetime_at(0.2) < Some(age.mul_f64(EARLY)),
+            used_to_end_early: site.lifetime_at(0.2) < Some(half),
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
             live: site.live.len(),
             least_live,
@@ -90,7 +92,5 @@ impl Evidence<'_> {
 fn most_common(ends: &[&Completion]) -> Option<Duration> {
     let mut ages: Vec<Duration> = ends.iter().map(|it| it.age).collect();
     ages.sort_unstable();
-    let near = |first: &usize| ages.partition_point(|age| *age <= ages[*first].mul_f64(1.0 + SAME)) - first;
-    let first = (0..ages.len()).max_by_key(near)?;
-    Some(ages[first + near(&first) / 2])
+    (!ages.is_empty()).then(|| densest(&ages, SAME).0)
 }

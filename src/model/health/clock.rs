@@ -54,6 +54,8 @@ pub struct Clock {
     began: Timestamp,
     updates: u64,
     steps: VecDeque<Duration>,
+    /// Their median: it is asked for with every task.
+    interval: Option<Duration>,
     gaps: VecDeque<Gap>,
     interrupted: bool,
     /// When the present update arrived, and when the last one did that was taken, by our clock.
@@ -82,9 +84,7 @@ impl Clock {
 
     /// The usual time between two updates: the median of the last ones; one second until there are any.
     pub fn interval(&self) -> Duration {
-        let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
-        steps.sort_unstable();
-        steps.get(steps.len() / 2).copied().unwrap_or(Duration::from_secs(1))
+        self.interval.unwrap_or(Duration::from_secs(1))
     }
 
     /// The remembered gaps, oldest first.
@@ -167,6 +167,9 @@ impl Clock {
             push_bounded(&mut self.gaps, Gap { from: self.now.plus(interval), to: now }, GAPS);
         }
         push_bounded(&mut self.steps, step, STEPS);
+        let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
+        steps.sort_unstable();
+        self.interval = steps.get(steps.len() / 2).copied();
     }
 }
 
