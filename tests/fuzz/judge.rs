@@ -130,7 +130,8 @@ impl Watch {
             }
             match ended.unwrap_or_else(|| panic!("the feed ends without a word")) {
                 Ended::Complete => {}
-                Ended::Truncated { reason } => check_line(&reason),
+                // As every front end prints it.
+                Ended::Truncated { reason } => check_line(&Charset::Unicode.line(&reason)),
             }
         });
     }
