@@ -157,7 +157,6 @@ mod tests {
             ("/home/me/src/main.rs", "src/main.rs"),
             ("/Users/me/src/main.rs", "src/main.rs"),
             ("C:/Users/me/src/main.rs", "src/main.rs"),
-            ("/root/src/main.rs", "src/main.rs"),
             ("/src/main.rs", "src/main.rs"),
             // Nothing tells.
             ("/home/me/main.rs", "main.rs"),

@@ -33,7 +33,7 @@ pub struct Outputs {
     pub outputs: Vec<Output>,
 }
 
-/// What a target is measured by.
+/// Criteria of the verdict.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct CriteriaArgs {
     /// The severity that counts.
@@ -50,18 +50,18 @@ pub struct CriteriaArgs {
 /// Options of the commands that attach to targets and judge them.
 #[derive(Debug, Clone, Args)]
 pub struct Attaching {
-    /// How targets are played and kept.
+    /// Recording and playback.
     #[command(flatten)]
     pub playback: Playback,
-    /// Everything that is configuration.
+    /// Configuration.
     #[command(flatten)]
     pub configuration: Configuration,
 }
 
-/// Everything that is configuration in all commands that attach and judge.
+/// Configuration of every command that attaches and judges.
 #[derive(Debug, Clone, Args)]
 pub struct Configuration {
-    /// How targets are judged.
+    /// Settings of detectors, and tasks that must exist.
     #[command(flatten)]
     pub judging: Judging,
     /// Where settings come from.
@@ -78,7 +78,7 @@ pub struct Configuration {
     pub logging: Logging,
 }
 
-/// How targets are played and kept.
+/// Options of recording and playback.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Playback {
     /// File to record the feed to as well (one target only); it must not exist yet.
@@ -89,7 +89,7 @@ pub struct Playback {
     pub speed: Option<Speed>,
 }
 
-/// How targets are judged.
+/// Settings of detectors, and tasks that must exist.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Judging {
     /// Setting of a detector, such as blocked-worker.critical=2s; repeatable. `explain DETECTOR` lists them.

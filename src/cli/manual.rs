@@ -68,7 +68,10 @@ const ENTRIES: &[Entry] = &[
         variables: Variables::All,
         examples: &[
             ("tokio-canary watch localhost:6669", "Print a line for each finding."),
-            ("tokio-canary watch localhost:6669 --output ndjson --heartbeat 10s", "The same for a program."),
+            (
+                "tokio-canary watch localhost:6669 --output ndjson --heartbeat 10s",
+                "Write ndjson for a script, with a heartbeat.",
+            ),
         ],
     },
     Entry {
@@ -84,10 +87,13 @@ const ENTRIES: &[Entry] = &[
         variables: Variables::All,
         examples: &[
             ("tokio-canary check localhost:6669 --for 60s", "Judge a canary."),
-            ("tokio-canary check localhost:6669 --output text --output ndjson=verdict.ndjson", "Keep the events too."),
+            (
+                "tokio-canary check localhost:6669 --output text --output ndjson=verdict.ndjson",
+                "Also write the events to a file.",
+            ),
             (
                 "tokio-canary check localhost:6669 --expect listener --fail-on critical",
-                "The task listener has to exist.",
+                "Require the task listener to exist.",
             ),
         ],
     },
@@ -132,7 +138,7 @@ const ENTRIES: &[Entry] = &[
     Entry { command: "config show", exits: &[DONE, USAGE, FAILED], variables: Variables::All, examples: SHOW },
     Entry {
         command: "config check",
-        exits: &[("0", "There is no mistake."), ("2", "There are mistakes, or the arguments are wrong."), FAILED],
+        exits: &[("0", "The configuration is valid."), ("2", "It has mistakes, or the arguments are wrong."), FAILED],
         variables: Variables::All,
         examples: &[
             ("tokio-canary config check", "Check all sources."),
@@ -238,7 +244,7 @@ const TERMINAL_VARIABLES: &[(&str, &str)] = &[
         "LC_ALL, LC_CTYPE, LANG",
         "The characters that the terminal shows: Unicode, unless the first that is set is not UTF-8.",
     ),
-    ("TERM", "The terminal; one that is unknown or `dumb` shows lines only."),
+    ("TERM", "The type of terminal; without one, or with `dumb`, there is no terminal view."),
     ("NO_COLOR", "If it is set, nothing is coloured."),
     ("PAGER, LESS", "The program that shows long pages, and its options."),
 ];

@@ -42,7 +42,7 @@ pub struct Cli {
     /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
     #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
     pub outputs: Vec<Output>,
-    /// How targets are attached to and judged.
+    /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
 }
@@ -137,7 +137,7 @@ pub struct Watch {
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
-    /// How targets are attached to and judged.
+    /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
 }
@@ -157,7 +157,7 @@ pub struct Check {
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
-    /// How targets are attached to and judged.
+    /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
 }
@@ -208,7 +208,7 @@ pub struct WitnessArgs {
     /// Replace names of tasks and files, field values and the name of the target with stand-ins, such as task-a and src/a.rs.
     #[arg(long)]
     pub redact: bool,
-    /// How the finding is looked for.
+    /// Settings of detectors, and tasks that must exist.
     #[command(flatten)]
     pub judging: Judging,
     /// Where settings come from.
@@ -333,7 +333,7 @@ impl Cli {
         Groups::of(self).feeding
     }
 
-    /// How targets are played and kept, by commands that attach to them and judge them.
+    /// The options of recording and playback of commands that attach and judge.
     pub fn playback(&self) -> Option<&Playback> {
         match &self.command {
             None => Some(&self.attaching.playback),

@@ -27,12 +27,12 @@ pub enum Doubt {
     Malformed,
     /// The target's clock hardly advanced.
     Clock {
-        /// By how much it did,
+        /// Time by the target's clock,
         advanced: Duration,
-        /// in a time of so long, by our clock.
+        /// and by ours.
         watched: Duration,
     },
-    /// The target's clock jumped, and everything was begun anew.
+    /// The target's clock jumped, so that everything from before was discarded.
     ClockReset,
     /// Fewer updates arrived than a verdict needs.
     TooFewUpdates {

@@ -9,8 +9,8 @@ use prost::Message;
 use tokio_canary::paths;
 
 /// What only paths of a machine have in them.
-const FOLDERS: [&[u8]; 8] =
-    [b"/home/", b"/root/", b"/Users/", b"/.cargo/", b"/registry/src/", b"/git/checkouts/", b"/rustc/", b":\\"];
+const FOLDERS: [&[u8]; 7] =
+    [b"/home/", b"/Users/", b"/.cargo/", b"/registry/src/", b"/git/checkouts/", b"/rustc/", b":\\"];
 
 /// The paths of a machine that a recording tells.
 pub(crate) fn told(recording: &Path) -> Vec<String> {

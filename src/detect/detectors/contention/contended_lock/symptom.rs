@@ -1,4 +1,4 @@
-//! What is said of a queue at a lock or semaphore.
+//! The symptom of a queue at a lock or semaphore: sentences, facts and advice.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const ADVICE: &str = "Hold the lock for less time: do not await while holding it
 const ADVICE_PERMITS: &str = "Hold each permit, or the connection it stands for, for less time: do not await anything else meanwhile, such as a call \
                               over the network. If what it guards can bear more at a time, add permits; if not, reject requests while the queue is long.";
 
-/// What is said of a queue.
+/// The symptom of a queue.
 pub(super) fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Queue<'_>) -> Option<Symptom> {
     // What grows without end is a pile-up, which is reported a little later.
     let grows = evidence.more_wait(queue.key) && evidence.crowd_has_grown(queue.key);

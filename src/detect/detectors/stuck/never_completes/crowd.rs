@@ -38,7 +38,7 @@ pub(super) fn crowds(evidence: &Evidence<'_>, settings: Scoped<'_>) -> Vec<Crowd
     crowds.collect()
 }
 
-/// The crowds that are told: of those whose members were born together, the one that was first.
+/// The crowds to report: of those whose members were spawned together, only the first.
 pub(super) fn leading(crowds: &[Crowd]) -> impl Iterator<Item = &Crowd> {
     crowds.iter().filter(|crowd| {
         let (own, site) = (&crowd.stragglers, crowd.site);
@@ -47,7 +47,7 @@ pub(super) fn leading(crowds: &[Crowd]) -> impl Iterator<Item = &Crowd> {
     })
 }
 
-/// What is said of one.
+/// The symptom of a crowd.
 pub(super) fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
