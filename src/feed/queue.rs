@@ -23,7 +23,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue for so many events, and its reader.
+    /// A queue of a given capacity in events, and its reader.
     pub(super) fn new(events: usize) -> (Self, mpsc::Receiver<Arrived>) {
         let (sender, receiver) = mpsc::channel(events);
         (Self { sender, waiting: VecDeque::new() }, receiver)
@@ -50,7 +50,7 @@ impl Queue {
         async move { sender.closed().await }
     }
 
-    /// How many of the newest unread events may stay unread beside one of so many bytes.
+    /// How many of the newest unread events may stay unread beside one of a given size.
     fn companions(&self, bytes: usize) -> usize {
         let mut total = bytes;
         self.waiting

@@ -58,7 +58,7 @@ const HEX: usize = 8;
 const LONG_HEX: usize = 16;
 /// Any word of this length is one if it changes often between digits and letters, as ULIDs and other random ids do.
 const RANDOM: usize = 20;
-/// So often.
+/// Number of those changes.
 const CHANGES: usize = 5;
 /// Lengths of the groups of a UUID.
 const UUID: [usize; 5] = [8, 4, 4, 4, 12];

@@ -1,5 +1,5 @@
-//! What is said to a person on standard error, which is not data: written on a thread of its own, so that nobody who does not read it
-//! holds up the run.
+//! Notes to a person on standard error, which are not data: written on a thread of their own, so that a reader
+//! who does not read holds up nothing.
 
 use std::collections::VecDeque;
 use std::env;

@@ -14,7 +14,7 @@ const MOST_REPEATED: usize = 64;
 /// `Stats.created_at` and `Stats.dropped_at` of the protocol, whatever the stats are about.
 const CREATED_AT: u32 = 1;
 const DROPPED_AT: u32 = 2;
-/// An element of so many bytes is decoded whatever it contains.
+/// Largest element, in bytes, that is decoded whatever it contains.
 const HARMLESS: usize = 4096;
 
 /// What an entity of a message is.

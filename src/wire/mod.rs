@@ -6,7 +6,7 @@ mod encode;
 mod fields;
 mod shorten;
 
-use console_api::{async_ops, instrument, register_metadata, resources, tasks};
+use console_api::{RegisterMetadata, async_ops, instrument, register_metadata, resources, tasks};
 use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::Timestamp;
@@ -50,15 +50,42 @@ impl Message {
         self.0.len()
     }
 
-    /// The whole message at once: for those few that must have it, since it takes many times the memory.
+    /// The whole message at once, without elements that cannot be decoded: for those few that must have it, since it takes many times the
+    /// memory.
     pub fn decoded(&self) -> instrument::Update {
-        instrument::Update::decode(self.0.clone()).unwrap_or_default()
+        let has = |part| self.parts(part).next().is_some();
+        let Dropped { tasks, resources, async_ops } = self.dropped();
+        let poll_ops = self.elements(numbers(Kind::Resource).part, POLL_OPS);
+        instrument::Update {
+            now: self.stamp(),
+            task_update: has(numbers(Kind::Task).part).then(|| tasks::TaskUpdate {
+                new_tasks: self.new_tasks().flatten().collect(),
+                stats_update: self.task_stats().flatten().collect(),
+                dropped_events: tasks,
+            }),
+            resource_update: has(numbers(Kind::Resource).part).then(|| resources::ResourceUpdate {
+                new_resources: self.new_resources().flatten().collect(),
+                stats_update: self.resource_stats().flatten().collect(),
+                new_poll_ops: poll_ops.filter_map(|poll| resources::PollOp::decode(poll).ok()).collect(),
+                dropped_events: resources,
+            }),
+            async_op_update: has(numbers(Kind::AsyncOp).part).then(|| async_ops::AsyncOpUpdate {
+                new_async_ops: self.new_async_ops().flatten().collect(),
+                stats_update: self.async_op_stats().flatten().collect(),
+                dropped_events: async_ops,
+            }),
+            new_metadata: has(METADATA).then(|| RegisterMetadata { metadata: self.new_metadata().flatten().collect() }),
+        }
     }
 
     /// The target's time in nanoseconds since the epoch; `None` where there is none that makes sense.
     pub fn now(&self) -> Option<u64> {
+        nanos(&self.stamp()?)
+    }
+
+    fn stamp(&self) -> Option<Timestamp> {
         let last = fields(&self.0).filter(|field| field.number == NOW).last()?;
-        nanos(&Timestamp::decode(last.bytes()?).ok()?)
+        Timestamp::decode(last.bytes()?).ok()
     }
 
     /// Events that the target had to throw away since the message before.

@@ -11,7 +11,7 @@ use crate::paths;
 
 /// What is done with a field.
 enum Step {
-    /// Go on with the fields in it.
+    /// Descend into the fields in it.
     Inside(&'static [(u32, Step)]),
     /// Replace the text that it is.
     Text(fn(&str) -> Cow<'_, str>),

@@ -103,6 +103,8 @@ fn a_frame_that_is_not_sound_is_refused_and_a_bad_element_is_nothing() {
     let message = Message::new(vec![0x12, 6, 0x0a, 2, 0xff, 0xff, 0x0a, 0].into()).unwrap();
     assert_eq!(message.new_tasks().collect::<Vec<_>>(), [None, Some(tasks::Task::default())]);
     assert_eq!(message.introduced_ids(Kind::Task).collect::<Vec<_>>(), [None, None]);
+    let decoded = message.decoded().task_update.unwrap();
+    assert_eq!(decoded.new_tasks, [tasks::Task::default()], "the rest of the message is not lost with a bad element");
 }
 
 #[test]

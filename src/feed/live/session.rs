@@ -30,7 +30,7 @@ use super::retry::Retry;
 use super::stranger::{Failure, Stranger};
 use super::{Options, reason};
 
-/// So many times in a row the same stranger has to answer before it is called one: a port may change hands while a service starts.
+/// Answers in a row that make a stranger certain: a port may change hands while a service starts.
 const SIGHTINGS: u32 = 3;
 
 /// What outlives a single connection.

@@ -55,7 +55,7 @@ pub(super) enum Stranger {
     Named(&'static str),
     /// A server of some other protocol, which begins so.
     Unknown(Vec<u8>),
-    /// It accepts a connection and says nothing for so long.
+    /// It accepts a connection and sends nothing.
     Silent(Duration),
     /// It accepts a connection and closes it without a word.
     Closes,

@@ -11,7 +11,7 @@ use super::messages::Topic;
 use super::parse::{explain, parse};
 use super::records::{Damage, HEAD_BYTES, Head, RECORD_LIMIT, Records, broken};
 
-/// A chunk of so many bytes is unpacked whatever it shrank to.
+/// Largest chunk, in bytes, that is unpacked whatever its compression ratio.
 const HARMLESS: u64 = 16 * 1024 * 1024;
 /// No larger chunk of real updates shrinks to less than this part of itself, and the recorder writes none that does: one that claims to is
 /// built to fill the memory.

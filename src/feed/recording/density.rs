@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::chunks::MOST_SHRINKING;
 
-/// A message of so many bytes may shrink to anything: with what is in a chunk besides, it stays below what is unpacked in any case.
+/// Largest message, in bytes, of any compression ratio: with the rest of its chunk it stays below what a player always unpacks.
 const HARMLESS: usize = 8 * 1024 * 1024;
 
 /// The recorder stays below what a player takes: its chunks are compressed by another level, and together with other messages.

@@ -104,7 +104,7 @@ pub enum RecordError {
         /// Size of the message.
         bytes: usize,
     },
-    /// A message says so little in so many bytes that it would be taken for an attack when it is played.
+    /// A message compresses so well that a player would refuse it as an attack.
     #[error(
         "The recording {} ended early, after {}: an update of {} repeats itself so much that no player would accept it. What the recording \
          contains can be played. Find out why the service sends such updates.",

@@ -6,7 +6,7 @@ use mcap::records::{Record, op};
 /// What a record is made of.
 #[derive(Debug, Clone, Copy)]
 enum Part {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
     /// A length in four bytes, and as many bytes.
     Long,

@@ -87,7 +87,7 @@ pub struct Site {
     lifetimes: Lifetimes,
 }
 
-/// So many lifetimes are kept one by one: most sites have few, and a distribution takes a kilobyte.
+/// Lifetimes that are kept one by one: most sites have few, and a distribution takes a kilobyte.
 const FEW: usize = 8;
 
 /// The lifetimes of tasks that completed, in milliseconds.

@@ -15,8 +15,8 @@ const GAPS: usize = 64;
 
 /// A clock that is ahead by more than this, beyond the time that has passed, has leapt.
 pub(in crate::model) const LEAP: Duration = Duration::from_secs(3_600);
-/// So many times in a row, and for so long, a time that does not fit has to come before it is believed: clocks are set back by seconds, and
-/// a single time may be nonsense.
+/// Times in a row that do not fit, and how long they last, before they are believed: clocks are set back by seconds, and a single time may
+/// be nonsense.
 const STRAYS: u32 = 3;
 const STRAY_FOR: Duration = Duration::from_secs(10);
 
@@ -27,7 +27,7 @@ pub(in crate::model) enum Belief {
     Taken,
     /// It has leapt: the clock advances to this instead.
     Instead(Timestamp),
-    /// It did not fit for so long that everything before it is void.
+    /// It did not fit several times in a row: everything before it is void.
     Anew,
 }
 

@@ -68,7 +68,7 @@ impl LagTrend {
 mod tests {
     use super::*;
 
-    /// The outlook after these lags, in milliseconds, so long after each other.
+    /// The outlook after these lags, in milliseconds, at a fixed distance.
     fn outlook(interval: u64, lags: &[u64]) -> Option<Outlook> {
         let mut trend = LagTrend::default();
         for (nth, lag) in (1..).zip(lags) {

@@ -25,7 +25,7 @@ pub struct Quality {
     pub never_introduced: u64,
     /// Parts of messages that made no sense, and were left out.
     pub malformed: u64,
-    /// How often the target's clock did not fit for so long that everything was begun anew.
+    /// Number of times that everything was discarded because the target's clock had jumped.
     pub clock_resets: u64,
     /// How far the newest births lagged behind the target's clock, when that could last be told.
     pub lag: Option<Duration>,

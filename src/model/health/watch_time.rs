@@ -11,12 +11,12 @@ const STEPS: usize = 9;
 /// A step longer than this, and than so many usual ones, is a silence, which is a doubt of its own, or a machine that was suspended.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
 const USUAL_STEPS: u32 = 5;
-/// Over so many steps and so much time nothing is concluded.
+/// Least steps and time from which anything is concluded.
 const FEW_STEPS: u32 = 3;
 const SHORT: Duration = Duration::from_secs(1);
 /// A clock that advances by less than this part of the time does not run.
 const STOPPED: u32 = 10;
-/// One that advances by less than half of the time is too slow, once so much is missing: it may be set back by some seconds.
+/// One that advances by less than half of the time is too slow, once this much is missing: clocks are set back by some seconds.
 const MISSING: Duration = Duration::from_secs(5);
 
 /// The times between the updates of one target, by our clock and by its own.
@@ -102,7 +102,7 @@ impl WatchTime {
 mod tests {
     use super::*;
 
-    /// Updates that arrive after so many seconds of ours each, with so many of the target's.
+    /// Updates with their distances in seconds, by our clock and by the target's.
     fn watched(steps: impl IntoIterator<Item = (f64, f64)>) -> WatchTime {
         let mut watch = WatchTime::default();
         let (mut at, mut now) = (SystemTime::UNIX_EPOCH, Timestamp::from_nanos(1_000_000_000_000));

@@ -1,4 +1,4 @@
-//! Spawn sites: joined and left by tasks, and forgotten: of those that nothing happens at any more only so many are kept.
+//! Spawn sites: joined and left by tasks; of those without tasks a bounded number is kept.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::model::store::Model;
 const FORGET: Duration = Duration::from_secs(3_600);
 /// Most sites without tasks that are remembered: a program has fewer places that spawn, but it may make up a name for each task.
 const MOST_AT_REST: usize = 2_048;
-/// So many are left when there were more.
+/// Number to which they are reduced when there are more.
 const FEWER_AT_REST: usize = MOST_AT_REST / 2;
 /// A task that lived for longer than this may be one that the process needs, although it was the only one of its site.
 const LONG_LIFE: Duration = Duration::from_secs(60);

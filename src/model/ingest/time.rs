@@ -20,7 +20,7 @@ impl Model {
         self.clock.arrive(at);
     }
 
-    /// Moves on to the time of an update. Where that has not fitted for long, begins anew: no age from before means anything.
+    /// Advances to the time of an update. After a jump of the clock everything is discarded: no age from before means anything.
     pub(super) fn move_on_to(&mut self, now: Timestamp, changes: &mut Changes) -> Before {
         let is_continued = self.clock.updates() > 1 && !self.clock.is_interrupted();
         let before = Before { now: self.clock.now(), last_poll: self.last_poll, is_continued };

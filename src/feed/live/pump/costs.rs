@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Assumed cost of a call before one was made.
 const USUAL: Duration = Duration::from_micros(500);
 
-/// A cost of more than so many times the usual one counts as so many times.
+/// Largest cost that is believed, as a multiple of the usual one.
 const OUTLIER: u32 = 4;
 
 /// The last round trips that count: a machine may get busy later.
@@ -33,7 +33,7 @@ impl Costs {
         self.of_call
     }
 
-    /// The target's part of calls that were made at once and answered within so long.
+    /// The target's share of the time that a batch of calls took.
     pub(super) fn account(&mut self, calls: usize, took: Duration) -> Duration {
         let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
         let cost = took.saturating_sub(self.round_trip());

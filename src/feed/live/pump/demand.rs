@@ -15,13 +15,13 @@ const CALLS_ON_ATTACH: usize = 64;
 /// More are never asked for in one interval; the time budget usually ends it earlier.
 const MAX_CALLS: usize = 4096;
 
-/// This much lag needs no extra turns: the last calls are made so long before the update.
+/// Lag that needs no extra turns: the time from the last calls to the update.
 const INEVITABLE_LAG: Duration = Duration::from_millis(100);
 
 /// Above this the feed is late: waits and tasks of half a second do not show.
 const TOLERATED_LAG: Duration = Duration::from_millis(400);
 
-/// After so many updates in which calls have not reduced the lag of a target that drains itself, there are no more of them for a while.
+/// Updates without a smaller lag, of a target that drains itself, after which the calls pause.
 const FUTILE: u32 = 5;
 
 /// How many updates later they are tried again.
@@ -111,7 +111,7 @@ impl Demand {
     }
 }
 
-/// How much so many calls and the tick can hand over.
+/// Events that a number of calls and the tick can hand over.
 fn capacity(calls: usize) -> usize {
     (calls + 1) * EVENTS_PER_TURN
 }

@@ -45,7 +45,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// Calls by which the part of network and scheduling in the time of a call is measured at first.
 const ROUND_TRIPS: usize = 3;
 
-/// It is measured again after so many batches.
+/// Batches between two measurements of it.
 const REMEASURED: u32 = 8;
 
 /// How long an answer is waited for.
@@ -76,7 +76,7 @@ impl Pump {
         Self { observations, spent, since: Instant::now(), share: 0.0, _task: task }
     }
 
-    /// Plans anew, from the latest update. Returns the share of its time, about, that the target works on calls.
+    /// Plans the calls until the next update. Returns the approximate share of its time that the target spends on calls.
     pub(super) fn observe(&mut self, observation: Observation) -> f64 {
         let passed = observation.at.saturating_duration_since(std::mem::replace(&mut self.since, observation.at));
         let spent = Duration::from_nanos(self.spent.swap(0, Ordering::Relaxed));
@@ -88,7 +88,7 @@ impl Pump {
     }
 }
 
-/// Begins anew with the next update where reading an answer has panicked.
+/// Calls, and starts over with the next update after a panic while reading an answer.
 async fn keep_calling(
     client: InstrumentClient<Channel>,
     spent: Arc<AtomicU64>,
@@ -96,7 +96,7 @@ async fn keep_calling(
 ) {
     let calls = || Calls::new(client.clone(), spent.clone());
     while let Err(panicked) = panics::caught(calls().run(observations.clone())).await {
-        tracing::warn!(%panicked, "the pump begins anew with the next update");
+        tracing::warn!(%panicked, "the pump starts over with the next update");
         observations.mark_unchanged();
         if observations.changed().await.is_err() {
             return;
@@ -166,7 +166,7 @@ impl Calls {
         true
     }
 
-    /// Makes so many calls at once, and returns what they cost the target; `None` if it cannot answer them.
+    /// Makes a batch of calls, and returns what they cost the target; `None` if it cannot answer them.
     async fn call(&mut self, calls: usize) -> Option<Duration> {
         let began = Instant::now();
         self.made += calls;

@@ -40,7 +40,7 @@ under the same load (seed {seed}, loads times {rate_factor}, sizes times {size_f
 - *As*: the severity and the detector of that finding. *Place* is right if it names a task, a line or a library of the label.
 - *Beside*: warnings that the label does not explain. *Repaired*: what the tool says about the repaired service; any warning is
   a false alarm.
-- Growing crowds ask for information only: clients that stay look the same for some minutes.
+- For growing crowds the label demands information only: for some minutes they look like clients that stay.
 
 | service | crates | fault | reported as | found | as | place | beside | repaired |
 |---|---|---|---|---|---|---|---|---|
