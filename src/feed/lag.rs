@@ -13,9 +13,6 @@ const MIN_NEWS: usize = 60;
 /// With fewer births, the youngest may be as old as the time between two updates without any lag.
 const MIN_BIRTHS: usize = 10;
 
-/// Whatever is born.
-const ALL: [Kind; 3] = [Kind::Task, Kind::Resource, Kind::AsyncOp];
-
 /// Measures, update by update, how long ago the newest birth was that a target has got round to report.
 ///
 /// A target hands on at most 127 spawns, creations and poll ops a turn (tokio's coop budget), so that under load its births are reported
@@ -44,7 +41,7 @@ impl LagMeter {
         self.updates = self.updates.saturating_add(1);
         let now = message.now()?;
         let since_last = self.previous_now.replace(now).map(|previous| now.saturating_sub(previous));
-        let newest = ALL.iter().flat_map(|kind| message.created(*kind)).map(|(_, created)| created).max()?;
+        let newest = Kind::ALL.into_iter().flat_map(|kind| message.created(kind)).map(|(_, created)| created).max()?;
         // Entities that are reported again are no news, however many they are.
         let is_news = self.newest_birth.is_none_or(|known| newest > known);
         self.newest_birth = self.newest_birth.max(Some(newest));
@@ -66,7 +63,7 @@ impl News {
     #[must_use]
     pub fn of(message: &Message) -> Self {
         Self {
-            births: ALL.iter().map(|kind| message.introduced(*kind)).sum(),
+            births: Kind::ALL.into_iter().map(|kind| message.introduced(kind)).sum(),
             poll_ops: message.poll_ops().count(),
             dropped: message.dropped().total(),
         }

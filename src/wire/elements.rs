@@ -28,6 +28,11 @@ pub enum Kind {
     AsyncOp,
 }
 
+impl Kind {
+    /// Whatever has an id.
+    pub const ALL: [Self; 3] = [Self::Task, Self::Resource, Self::AsyncOp];
+}
+
 /// Where a message has what it says about entities of a kind: the part, and the fields of it.
 pub(super) struct Numbers {
     pub(super) part: u32,

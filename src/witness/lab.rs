@@ -81,6 +81,6 @@ fn weight(event: &Arrived) -> u64 {
     let FeedEvent::Update(update) = &event.event else { return EVENT };
     let message = &update.message;
     let of = |kind| message.introduced(kind) + message.raw_stats(kind).count();
-    let entities = of(Kind::Task) + of(Kind::Resource) + of(Kind::AsyncOp) + message.poll_ops().count();
+    let entities = Kind::ALL.into_iter().map(of).sum::<usize>() + message.poll_ops().count();
     EVENT + u64::try_from(entities).unwrap_or(u64::MAX)
 }

@@ -95,7 +95,8 @@ impl Model {
     /// Decides after a reconnect whether the process is the one known from before, by ids whose time of birth is the same to the
     /// nanosecond. Starts over if it is another; if it is the same, buries what ended while we were not looking.
     fn identify(&mut self, message: &Message, now: Timestamp, changes: &mut Changes) {
-        let births = || ALL.into_iter().flat_map(|kind| message.created(kind).map(move |(id, at)| (key(kind, id), at)));
+        let births =
+            || Kind::ALL.into_iter().flat_map(|kind| message.created(kind).map(move |(id, at)| (key(kind, id), at)));
         let same = births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at)));
         if !same && births().next().is_some() {
             let epoch = self.epoch + 1;
@@ -103,7 +104,7 @@ impl Model {
             changes.restarted = true;
             return;
         }
-        let introduced = ALL.into_iter().flat_map(|kind| {
+        let introduced = Kind::ALL.into_iter().flat_map(|kind| {
             message.introduced_ids(kind).flatten().map(move |id| key(kind, id)).filter(|id| self.ids.get(*id).is_some())
         });
         let introduced: SeededSet<Id> = introduced.collect();
@@ -289,9 +290,6 @@ impl Model {
         Location::new(self.strings.intern(&place))
     }
 }
-
-/// What has an id.
-const ALL: [Kind; 3] = [Kind::Task, Kind::Resource, Kind::AsyncOp];
 
 fn key(kind: Kind, id: u64) -> Id {
     match kind {
