@@ -18,6 +18,7 @@ use prost_types::Timestamp;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Criteria, Diagnosis};
 use tokio_canary::feed::lag::LagMeter;
+use tokio_canary::wire::Survey;
 use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
@@ -272,7 +273,7 @@ fn play(one: &mut One, events: Vec<FeedEvent>) {
     let mut meter = LagMeter::default();
     for mut event in events {
         if let FeedEvent::Update(update) = &mut event {
-            update.lag = meter.observe(&update.message);
+            update.lag = meter.observe(&Survey::of(&update.message));
         }
         let _ = one.fleet.apply(one.target, Arrived { at: SystemTime::UNIX_EPOCH, event });
         let _ = (one.diagnosis().wanted_details(), one.fleet.findings());
