@@ -34,7 +34,7 @@ pub struct Outputs {
     pub outputs: Vec<Output>,
 }
 
-/// Who is told about findings.
+/// Who gets alerts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Receivers {
     /// Alertmanager to send alerts to, by its URL, such as http://localhost:9093; repeatable.

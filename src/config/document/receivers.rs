@@ -1,4 +1,4 @@
-//! `[[alertmanager]]`, `[[webhook]]` and `[[on-transition]]`: who is told about findings.
+//! `[[alertmanager]]`, `[[webhook]]` and `[[on-transition]]`: who gets alerts.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -30,6 +30,9 @@ const ENDPOINT: [&str; 9] = [
     "ca-file",
 ];
 
+/// The longest interval at which alerts are sent again.
+const SELDOM: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Reads all sections of a kind.
 pub(super) fn receivers(context: &mut Context<'_>, kind: Kind, value: &Spanned<DeValue<'_>>) -> Vec<Sourced<Receiver>> {
     let mut receivers = Vec::new();
@@ -47,7 +50,14 @@ pub(super) fn receivers(context: &mut Context<'_>, kind: Kind, value: &Spanned<D
 fn alertmanager(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<Receiver> {
     refuse_unknown(context, table, "an Alertmanager", &[&ENDPOINT[..], &["labels", "resend"]].concat());
     let (endpoint, labels) = (endpoint(context, table, span), labels(context, table));
-    let resend = duration(context, table, "resend", RESEND);
+    let resend = duration(context, table, "resend", RESEND).filter(|resend| {
+        let is_often = *resend <= SELDOM;
+        if !is_often {
+            let span = table.get("resend").map(Spanned::span).unwrap_or_default();
+            context.fault(span, "resend: an alert has to be sent again once a day at least");
+        }
+        is_often
+    });
     Some(Receiver::Alertmanager(Alertmanager { endpoint: endpoint?, labels: labels?, resend: resend? }))
 }
 
