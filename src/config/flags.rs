@@ -7,6 +7,7 @@ use super::layer::{Layer, OptionValue};
 use super::origin::{Origin, Sourced};
 use super::output::{Output, shared_place};
 use crate::detect::assignment::{Assignment, detector};
+use crate::detect::expectation::Expected;
 use crate::detect::settings::{Given, Setting, Type};
 use crate::feed::endpoint::Target;
 
@@ -25,16 +26,21 @@ pub struct Flags {
     pub settings: Vec<String>,
     /// `--expect`: tasks that have to be there.
     pub expected: Vec<String>,
+    /// `--expect-finding` and `--expect-none`: findings that have to be there, or must not be.
+    pub findings: Expected,
+    /// `--update-baseline`: whether the baseline is written.
+    pub updates_baseline: bool,
     options: Vec<Sourced<OptionValue>>,
 }
 
 impl Flags {
     /// Whether nothing was given.
     pub fn is_empty(&self) -> bool {
-        let Self { config, isolated, targets, outputs, settings, expected, options } = self;
+        let Self { config, isolated, targets, outputs, settings, expected, findings, updates_baseline, options } = self;
         config.is_none()
             && !isolated
             && (targets.is_empty() && outputs.is_empty() && settings.is_empty() && expected.is_empty())
+            && (findings.fire.is_empty() && findings.silent.is_empty() && !updates_baseline)
             && options.is_empty()
     }
 
