@@ -6,13 +6,16 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
-use super::complete::{Completed, settings};
+use super::complete::{Completed, detectors, settings};
 use crate::config::options::{
-    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period, RETAIN,
+    BASELINE, DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial,
+    Period, RETAIN, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::Output;
 use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
+use crate::detect::assignment::detector;
+use crate::detect::selector::Selector;
 use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
@@ -56,7 +59,7 @@ impl Receivers {
 }
 
 /// Criteria of the verdict.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CriteriaArgs {
     /// The severity that counts.
     #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
@@ -64,9 +67,52 @@ pub struct CriteriaArgs {
     /// How many updates there must be.
     #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MIN_UPDATES))]
     pub min_updates: Option<usize>,
+    /// How much a target must have done.
+    #[arg(long, value_name = "RATE", value_parser = <f64 as Type>::parse, help = help(&MIN_ACTIVITY))]
+    pub min_activity: Option<f64>,
+    /// How long a target gets before what it does counts.
+    #[arg(long, value_name = "DURATION", value_parser = <Duration as Type>::parse, help = help(&WARMUP))]
+    pub warmup: Option<Duration>,
     /// What to make of a target whose feed was incomplete.
     #[arg(long, value_parser = one_of::<Partial>(), help = help(&PARTIAL))]
     pub partial: Option<Partial>,
+    /// What is known and accepted.
+    #[arg(long, value_name = "FILE", help = help(&BASELINE))]
+    pub baseline: Option<PathBuf>,
+}
+
+/// What only a run for a fixed time can be asked for.
+#[derive(Debug, Clone, Args)]
+pub struct GateArgs {
+    /// How long to wait for a target.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&WAIT_FOR_TARGET))]
+    pub wait_for_target: Option<Period>,
+    /// Finding that must fire, as DETECTOR[@PLACE[:LINE]], such as deadlock@bank.rs; it does not count, and without it the exit code is 1;
+    /// repeatable.
+    #[arg(long = "expect-finding", value_name = "FINDING", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]
+    pub fire: Vec<Selector>,
+    /// Finding that must not fire, whatever its severity, written as for --expect-finding; repeatable.
+    #[arg(long = "expect-none", value_name = "FINDING", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]
+    pub silent: Vec<Selector>,
+    /// Write the baseline: add findings that count and are not in it, and remove those that did not fire. The verdict stays as it is.
+    #[arg(long)]
+    pub update_baseline: bool,
+    /// Report the verdict, and exit with 0 all the same; usage and internal errors remain 2 and 4.
+    #[arg(long)]
+    pub exit_zero: bool,
+    /// Watch for the whole time, also after a finding that counts is proof and cannot recover.
+    #[arg(long)]
+    pub no_early_exit: bool,
+}
+
+impl GateArgs {
+    /// The first flag that was given and does nothing for recordings.
+    pub fn for_services(&self) -> Option<&'static str> {
+        let early = self.no_early_exit.then_some("--no-early-exit");
+        early.or_else(|| self.wait_for_target.map(|_| "--wait-for-target"))
+    }
 }
 
 /// Options of the commands that attach to targets and judge them.
@@ -209,6 +255,16 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration above zero; write it like 30s, 500ms or 2m".to_owned()),
     }
+}
+
+/// The name of a finding of a detector that exists.
+fn selector(text: &str) -> Result<Selector, String> {
+    let Ok(selector) = text.parse::<Selector>();
+    detector(selector.detector())?;
+    if text.ends_with('@') {
+        return Err(format!("the place is missing; write it like {text}bank.rs or {text}src/bank.rs:41"));
+    }
+    Ok(selector)
 }
 
 fn name_of_task(text: &str) -> Result<String, String> {

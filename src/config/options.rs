@@ -21,11 +21,44 @@ pub static FAIL_ON: Setting<Option<Severity>> = Setting::new(
 /// How much a target must have shown.
 pub static MIN_UPDATES: Setting<usize> =
     Setting::new("min-updates", 5, "minimum number of updates; with fewer the verdict is inconclusive");
+/// How much a target must have done.
+pub static MIN_ACTIVITY: Setting<f64> = Setting::new(
+    "min-activity",
+    0.1,
+    "minimum number of polls a second over all tasks but the console's own; with fewer the verdict is inconclusive",
+);
+/// How long a target gets before what it does counts.
+pub static WARMUP: Setting<Duration> = Setting::new(
+    "warmup",
+    Duration::ZERO,
+    "time after the first update within which a finding that resolves does not count, nor does activity",
+);
 /// What to make of an incomplete feed.
 pub static PARTIAL: Setting<Partial> = Setting::new(
     "partial",
     Partial::Fail,
     "treatment of an incomplete feed: `pass` judges by what was seen, `fail` makes the verdict inconclusive",
+);
+/// What is known and accepted.
+pub static BASELINE: Setting<Option<PathBuf>> =
+    Setting::new("baseline", None, "file of findings that are known and accepted, which `check` also writes");
+/// Whether a verdict makes the exit code.
+pub static EXIT_ZERO: Setting<bool> = Setting::new(
+    "exit-zero",
+    false,
+    "whether `check` exits with 0 whatever the verdict is; usage and internal errors remain 2 and 4",
+);
+/// How long to wait for a target.
+pub static WAIT_FOR_TARGET: Setting<Option<Period>> = Setting::new(
+    "wait-for-target",
+    None,
+    "longest wait of `check` for the first update of a target; unset, it is the time of `--for`",
+);
+/// Whether proof ends a run.
+pub static EARLY_EXIT: Setting<bool> = Setting::new(
+    "early-exit",
+    true,
+    "whether `check` stops watching a service as soon as a finding that counts is proof and cannot recover",
 );
 /// How long ended things are kept.
 pub static RETAIN: Setting<Period> =
@@ -46,8 +79,23 @@ pub static LOG_FILE: Setting<Option<PathBuf>> =
     Setting::new("log-file", None, "file to which the tool's own log is appended");
 
 /// All options, in the order of the documentation.
-pub static OPTIONS: &[&dyn AnySetting] =
-    &[&FAIL_ON, &MIN_UPDATES, &PARTIAL, &RETAIN, &DECODE_LIMIT, &PUMP, &HEARTBEAT, &LOG, &LOG_FILE];
+pub static OPTIONS: &[&dyn AnySetting] = &[
+    &FAIL_ON,
+    &MIN_UPDATES,
+    &MIN_ACTIVITY,
+    &WARMUP,
+    &PARTIAL,
+    &BASELINE,
+    &EXIT_ZERO,
+    &WAIT_FOR_TARGET,
+    &EARLY_EXIT,
+    &RETAIN,
+    &DECODE_LIMIT,
+    &PUMP,
+    &HEARTBEAT,
+    &LOG,
+    &LOG_FILE,
+];
 
 /// The option of this name.
 pub fn option(key: &str) -> Option<&'static dyn AnySetting> {

@@ -36,6 +36,8 @@ struct Shared {
     restore: Mutex<Option<LastAct>>,
     /// Brings to the disk what is being recorded.
     save: Mutex<Option<LastAct>>,
+    /// Ends the program that was started to be judged.
+    kill: Mutex<Option<LastAct>>,
 }
 
 impl Stop {
@@ -74,6 +76,7 @@ impl Stop {
             code: AtomicU8::new(SUCCESS),
             restore: Mutex::default(),
             save: Mutex::default(),
+            kill: Mutex::default(),
         }))
     }
 
@@ -104,14 +107,21 @@ impl Stop {
         *self.0.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
     }
 
+    /// What ends the program that was started to be judged, however the process ends.
+    pub(super) fn kills(&self, act: impl FnOnce() + Send + 'static) {
+        *self.0.kill.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+    }
+
     /// The second signal.
     fn end_at_once(&self, signal: i32) -> ! {
+        perform(&self.0.kill);
         perform(&self.0.restore);
         low_level::exit(128 + signal)
     }
 
     /// The first signal, which the run does not notice.
     fn end_busy(&self, signal: i32) -> ! {
+        perform(&self.0.kill);
         perform(&self.0.restore);
         perform(&self.0.save);
         let name = low_level::signal_name(signal).unwrap_or("a signal");

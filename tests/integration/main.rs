@@ -7,6 +7,7 @@ mod config;
 mod docs;
 mod evidence;
 mod feed;
+mod gate;
 mod hostile;
 mod language;
 mod layers;

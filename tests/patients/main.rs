@@ -8,6 +8,7 @@
 mod baseline;
 mod corpus;
 mod examination;
+mod gate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod healthy;
@@ -132,6 +133,7 @@ fn run(arguments: Examination) -> io::Result<bool> {
     let mut trials: Vec<Trial> = chosen.iter().enumerate().map(|(rank, patient)| clinic.trial(rank, patient)).collect();
     if matches!(selection, Selection::Fast) {
         trials.extend(machine::trials());
+        trials.extend(gate::trials(&clinic.tool));
     }
     // All of them wait for their place on the machine, which knows better than a number who may run beside whom.
     let threads = if at_a_time == 1 { 1 } else { trials.len() };
@@ -205,7 +207,9 @@ impl Clinic {
 }
 
 fn become_patient(arguments: Vec<OsString>) -> ExitCode {
-    if arguments.first().is_some_and(|program| program == corpus::HEALTHY) {
+    if arguments.first().is_some_and(|program| program == gate::BUILDER) {
+        gate::program(arguments.get(1).is_some_and(|word| word == gate::STUBBORN))
+    } else if arguments.first().is_some_and(|program| program == corpus::HEALTHY) {
         healthy::program(arguments.into_iter())
     } else {
         sick::program(arguments.into_iter())
