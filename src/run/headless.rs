@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::black_boxes::BlackBoxes;
 use super::exit::{INCONCLUSIVE, INTERNAL, SUCCESS, worst_of};
 use super::notes::{note, note_connection, note_lag};
 use super::signals::Stop;
 use super::stopwatch::{Clock, Stopwatch};
 use super::watch::Watch;
-use crate::alert::Outputs;
 use crate::alert::event::Summary;
-use crate::alert::push;
+use crate::alert::{Limits, Outputs, push};
 use crate::config::Config;
-use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
+use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial, RATE_LIMIT, RATE_LIMIT_MAX};
 use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Change, Member, Step, TargetId};
@@ -32,19 +32,33 @@ pub(super) struct Options {
     pub(super) criteria: Criteria,
     /// Whether the verdict makes the exit code, also of a run that a signal ended.
     pub(super) is_verdict: bool,
+    /// How findings that come back are held back.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Options {
     /// What `watch` does.
     pub(super) fn watch(config: &Config) -> Self {
         let is_verdict = config.get(&FAIL_ON).is_some();
-        Self { duration: None, heartbeat: config.get(&HEARTBEAT).0, criteria: criteria(config), is_verdict }
+        let (heartbeat, criteria, limits) = (config.get(&HEARTBEAT).0, criteria(config), limits(config));
+        Self { duration: None, heartbeat, criteria, is_verdict, limits }
     }
 
-    /// What `check` does.
+    /// What `check` does: it reports everything that counts for its verdict, and ends soon.
     pub(super) fn check(config: &Config, duration: Duration) -> Self {
-        Self { duration: Some(duration), is_verdict: true, ..Self::watch(config) }
+        Self { duration: Some(duration), is_verdict: true, limits: None, ..Self::watch(config) }
     }
+
+    /// The black boxes of a run without an end.
+    pub(super) fn black_boxes(&self, config: &Config) -> BlackBoxes {
+        if self.duration.is_none() { BlackBoxes::new(config) } else { BlackBoxes::default() }
+    }
+}
+
+/// How findings that come back are held back.
+pub(super) fn limits(config: &Config) -> Option<Limits> {
+    let longest = config.get(&RATE_LIMIT_MAX).0;
+    config.get(&RATE_LIMIT).first().map(|first| Limits { first, longest: longest.max(first) })
 }
 
 fn criteria(config: &Config) -> Criteria {
@@ -64,6 +78,7 @@ pub(super) struct Run {
     stopwatches: BTreeMap<TargetId, Stopwatch>,
     options: Options,
     stop: Stop,
+    black_boxes: BlackBoxes,
 }
 
 impl Run {
@@ -75,7 +90,14 @@ impl Run {
         options: Options,
         stop: &Stop,
     ) -> Self {
-        Self { watch, outputs, replayed, stopwatches: BTreeMap::new(), options, stop: stop.clone() }
+        let (stopwatches, black_boxes) = (BTreeMap::new(), BlackBoxes::default());
+        Self { watch, outputs, replayed, stopwatches, options, stop: stop.clone(), black_boxes }
+    }
+
+    /// The same with black boxes, which save the findings that fire.
+    pub(super) fn with(mut self, black_boxes: BlackBoxes) -> Self {
+        self.black_boxes = black_boxes;
+        self
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -95,7 +117,10 @@ impl Run {
                     Some(step) => self.take(&step),
                     None => break,
                 },
-                _ = tick.tick() => self.check_time(),
+                _ = tick.tick() => {
+                    self.check_time();
+                    self.black_boxes.tell();
+                }
             }
             if Instant::now() >= next_heartbeat {
                 next_heartbeat = Instant::now() + self.options.heartbeat;
@@ -111,7 +136,9 @@ impl Run {
     }
 
     fn take(&mut self, step: &Step) {
-        self.outputs.take(step, self.watch.fleet());
+        let mut events = self.outputs.admit(step, self.watch.fleet());
+        self.black_boxes.accompany(step, &mut events);
+        self.outputs.put(events);
         note_connection(step, self.watch.fleet());
         note_lag(step, self.watch.fleet());
         match step {
@@ -162,7 +189,8 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, stopwatches, options, stop, .. } = self;
+        let Self { watch, outputs, stopwatches, options, stop, black_boxes, .. } = self;
+        black_boxes.close().await;
         // Only `check` promises to watch for a fixed time.
         let cut_short = interrupted && options.duration.is_some();
         let verdict = |member: &Member| {

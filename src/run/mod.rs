@@ -2,6 +2,7 @@
 //!
 //! `watch` is the one loop; `headless`, `interactive` and `record` consume what it yields.
 
+mod black_boxes;
 mod configuration;
 mod effect;
 mod exit;
@@ -169,10 +170,13 @@ async fn run_headless(config: &Config, playback: &Playback, options: Options, st
     let mut outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
     let voice: Voice = Arc::new(|sentence: String| note(&sentence));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
-    let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
-    let Opened { watch, recording, replayed, .. } = opened;
+    let opened =
+        targets::open_with(config, playback, Speed::Max, options.black_boxes(config)).map_err(UsageError::from)?;
+    let Opened { watch, recording, replayed, black_boxes, .. } = opened;
     targets::save_at_end(recording.as_ref(), stop);
-    let code = Run::new(watch, replayed, outputs, options, stop).headless().await;
+    black_boxes.save_at_end(stop);
+    let outputs = outputs.limited(options.limits);
+    let code = Run::new(watch, replayed, outputs, options, stop).with(black_boxes).headless().await;
     Ok(close(recording, code, stop).await)
 }
 
@@ -192,6 +196,7 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
     drop(voice);
+    let outputs = outputs.limited(headless::limits(config));
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);
