@@ -7,9 +7,11 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, settings};
+use crate::config::Flags;
 use crate::config::options::{
-    BASELINE, DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial,
-    Period, RETAIN, WAIT_FOR_TARGET, WARMUP,
+    BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
+    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period,
+    RATE_LIMIT, RATE_LIMIT_MAX, RETAIN, RateLimit, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::Output;
 use crate::config::receiver::{Kind, Receiver};
@@ -112,6 +114,73 @@ impl GateArgs {
     pub fn for_services(&self) -> Option<&'static str> {
         let early = self.no_early_exit.then_some("--no-early-exit");
         early.or_else(|| self.wait_for_target.map(|_| "--wait-for-target"))
+    }
+}
+
+/// The black box.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Black box")]
+pub struct BlackBoxArgs {
+    /// Where recordings of findings go.
+    #[arg(long, value_name = "FOLDER", help = help(&BLACK_BOX))]
+    pub black_box: Option<PathBuf>,
+    /// Which findings are recorded.
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&BLACK_BOX_SEVERITY))]
+    pub black_box_severity: Option<Severity>,
+    /// How far back a recording reaches.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&BLACK_BOX_BEFORE))]
+    pub black_box_before: Option<Period>,
+    /// How long a recording goes on.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&BLACK_BOX_AFTER))]
+    pub black_box_after: Option<Period>,
+    /// How much memory it takes.
+    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&BLACK_BOX_MEMORY))]
+    pub black_box_memory: Option<Mebibytes>,
+    /// How much disk it takes.
+    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&BLACK_BOX_DISK))]
+    pub black_box_disk: Option<Mebibytes>,
+}
+
+impl BlackBoxArgs {
+    /// The first flag that was given besides that of the folder.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.black_box_severity.is_some(), "--black-box-severity"),
+            (self.black_box_before.is_some(), "--black-box-before"),
+            (self.black_box_after.is_some(), "--black-box-after"),
+            (self.black_box_memory.is_some(), "--black-box-memory"),
+            (self.black_box_disk.is_some(), "--black-box-disk"),
+        ];
+        given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
+    }
+
+    /// Hands over what was given.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        flags.option("--black-box", &BLACK_BOX, self.black_box.clone().map(Some));
+        flags.option("--black-box-severity", &BLACK_BOX_SEVERITY, self.black_box_severity);
+        flags.option("--black-box-before", &BLACK_BOX_BEFORE, self.black_box_before);
+        flags.option("--black-box-after", &BLACK_BOX_AFTER, self.black_box_after);
+        flags.option("--black-box-memory", &BLACK_BOX_MEMORY, self.black_box_memory);
+        flags.option("--black-box-disk", &BLACK_BOX_DISK, self.black_box_disk);
+    }
+}
+
+/// How often alerts come.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct RateArgs {
+    /// How long findings that come back are held back.
+    #[arg(long, value_name = "DURATION", value_parser = <RateLimit as Type>::parse, help = help(&RATE_LIMIT))]
+    pub rate_limit: Option<RateLimit>,
+    /// How long at most.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&RATE_LIMIT_MAX))]
+    pub rate_limit_max: Option<Period>,
+}
+
+impl RateArgs {
+    /// Hands over what was given.
+    pub(super) fn apply(self, flags: &mut Flags) {
+        flags.option("--rate-limit", &RATE_LIMIT, self.rate_limit);
+        flags.option("--rate-limit-max", &RATE_LIMIT_MAX, self.rate_limit_max);
     }
 }
 

@@ -26,8 +26,8 @@ use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
 
 pub use self::args::{
-    Attaching, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs, Playback,
-    Receivers, Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
+    Playback, RateArgs, Receivers, Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -144,12 +144,18 @@ pub struct Watch {
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
+    /// How often alerts come.
+    #[command(flatten)]
+    pub rate: RateArgs,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
+    /// What is kept of the feed for the case that a finding fires.
+    #[command(flatten)]
+    pub black_box: BlackBoxArgs,
 }
 
 /// `check`.
@@ -337,6 +343,8 @@ impl Cli {
                 flags.outputs.clone_from(&watch.outputs.outputs);
                 flags.receivers = watch.receivers.all();
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
+                watch.rate.apply(&mut flags);
+                watch.black_box.apply(&mut flags);
                 criteria(&watch.criteria, &mut flags);
             }
             Some(Command::Check(check)) => {

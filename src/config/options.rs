@@ -71,6 +71,42 @@ pub static PUMP: Setting<bool> = Setting::new("pump", true, "whether extra reque
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
+/// Where recordings of findings go.
+pub static BLACK_BOX: Setting<Option<PathBuf>> =
+    Setting::new("black-box", None, "folder in which `watch` saves a recording of a finding that fires");
+/// Which findings are recorded.
+pub static BLACK_BOX_SEVERITY: Setting<Severity> =
+    Setting::new("black-box-severity", Severity::Warning, "lowest severity of a finding that the black box records");
+/// How far back a recording reaches.
+pub static BLACK_BOX_BEFORE: Setting<Period> = Setting::new(
+    "black-box-before",
+    Period(Duration::from_secs(5 * 60)),
+    "time before a finding that its recording covers, memory permitting",
+);
+/// How long a recording goes on.
+pub static BLACK_BOX_AFTER: Setting<Period> =
+    Setting::new("black-box-after", Period(Duration::from_secs(60)), "time after a finding that its recording covers");
+/// How much memory it takes.
+pub static BLACK_BOX_MEMORY: Setting<Mebibytes> =
+    Setting::new("black-box-memory", Mebibytes(128), "memory of the black box for each target, in MiB");
+/// How much disk it takes.
+pub static BLACK_BOX_DISK: Setting<Mebibytes> = Setting::new(
+    "black-box-disk",
+    Mebibytes(1024),
+    "disk space for the recordings of the black box, in MiB; the oldest are deleted",
+);
+/// How long findings that come back are held back.
+pub static RATE_LIMIT: Setting<RateLimit> = Setting::new(
+    "rate-limit",
+    RateLimit::From(Duration::from_secs(5 * 60)),
+    "initial time for which repeated findings of a detector are held back after an alert, doubled while they repeat; `off` delivers everything",
+);
+/// How long at most.
+pub static RATE_LIMIT_MAX: Setting<Period> = Setting::new(
+    "rate-limit-max",
+    Period(Duration::from_secs(60 * 60)),
+    "longest time for which repeated findings of a detector are held back",
+);
 /// What is logged.
 pub static LOG: Setting<Option<LogFilter>> =
     Setting::new("log", None, "filter of the tool's own log, such as `debug` or `tokio_canary=trace`");
@@ -93,6 +129,14 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &DECODE_LIMIT,
     &PUMP,
     &HEARTBEAT,
+    &BLACK_BOX,
+    &BLACK_BOX_SEVERITY,
+    &BLACK_BOX_BEFORE,
+    &BLACK_BOX_AFTER,
+    &BLACK_BOX_MEMORY,
+    &BLACK_BOX_DISK,
+    &RATE_LIMIT,
+    &RATE_LIMIT_MAX,
     &LOG,
     &LOG_FILE,
 ];
@@ -155,7 +199,52 @@ impl Type for Period {
     }
 }
 
-/// An amount of memory that a message may take.
+/// For how long findings that come back are held back at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Every event is delivered at once.
+    Off,
+    /// For this long, which is above zero.
+    From(Duration),
+}
+
+/// The word for no limit.
+const OFF: &str = "off";
+
+impl RateLimit {
+    /// The first time; `None` without a limit.
+    pub fn first(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::From(first) => Some(first),
+        }
+    }
+}
+
+impl Type for RateLimit {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == OFF {
+            return Ok(Self::Off);
+        }
+        let Period(first) = Period::parse(text).map_err(|error| format!("{error}, or `{OFF}`"))?;
+        Ok(Self::From(first))
+    }
+
+    fn written(&self) -> String {
+        self.first().map_or_else(|| OFF.to_owned(), |first| first.written())
+    }
+
+    fn erase(self) -> Value {
+        Value::Duration(self.first().unwrap_or_default())
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        let first = Duration::from_value(value)?;
+        Some(if first.is_zero() { Self::Off } else { Self::From(first) })
+    }
+}
+
+/// An amount of memory or disk space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mebibytes(pub u16);
 
@@ -271,6 +360,8 @@ mod tests {
             ("decode-limit", "4096", "`4096` is not a whole number of MiB from 1 to 4095"),
             ("min-updates", "-1", "`-1` is not a whole number of zero or more"),
             ("partial", "past", "`past` is not a treatment of an incomplete feed; did you mean `pass`?"),
+            ("rate-limit", "on", "`on` is not a duration above zero; write it like 500ms, 30s or 2m, or `off`"),
+            ("black-box-severity", "bad", "`bad` is not a severity; it is one of info, warning, critical"),
             ("fail-on", "err", "`err` is not a severity; it is one of info, warning, critical"),
             ("pump", "no", "`no` is neither true nor false"),
             ("log", "debg", "`debg` is not a level; did you mean `debug`?"),

@@ -3,7 +3,7 @@
 use super::exit::UsageError;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
-use crate::config::options::WARMUP;
+use crate::config::options::{BLACK_BOX, WARMUP};
 use crate::config::output::Format;
 use crate::feed::endpoint::Target;
 use crate::words;
@@ -30,6 +30,10 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     }
     let has_ndjson = config.outputs().any(|output| output.format == Format::Ndjson);
     match &cli.command {
+        Some(Command::Watch(watch)) if config.get(&BLACK_BOX).is_none() && watch.black_box.given().is_some() => {
+            let flag = watch.black_box.given().unwrap_or_default();
+            refuse(format!("{flag} is for the black box, and there is none. Add --black-box FOLDER."))
+        }
         Some(Command::Watch(watch)) if watch.heartbeat.is_some() && !has_ndjson => {
             refuse("--heartbeat is for ndjson, and no output has that format. Add --output ndjson.".to_owned())
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::baseline::Known;
+use super::black_boxes::BlackBoxes;
 use super::exit::{FINDINGS, INCONCLUSIVE, INTERNAL, SUCCESS, sentence, worst_of};
 use super::judgement::Judge;
 use super::notes::{note, note_connection, note_lag};
@@ -13,12 +14,12 @@ use super::started::Started;
 use super::stopwatch::{Clock, Stopwatch};
 use super::targets::Opened;
 use super::watch::Watch;
-use crate::alert::Outputs;
 use crate::alert::event::Summary;
-use crate::alert::push;
+use crate::alert::{Limits, Outputs, push};
 use crate::config::Config;
 use crate::config::options::{
-    EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, MIN_ACTIVITY, MIN_UPDATES, PARTIAL, Partial, WAIT_FOR_TARGET,
+    EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, MIN_ACTIVITY, MIN_UPDATES, PARTIAL, Partial, RATE_LIMIT, RATE_LIMIT_MAX,
+    WAIT_FOR_TARGET,
 };
 use crate::detect::doubt::Doubt;
 use crate::detect::severity::Severity;
@@ -45,6 +46,8 @@ pub(super) struct Options {
     pub(super) is_verdict: bool,
     /// Whether it does not, for all that.
     pub(super) exits_with_zero: bool,
+    /// How findings that come back are held back.
+    pub(super) limits: Option<Limits>,
 }
 
 impl Options {
@@ -59,10 +62,11 @@ impl Options {
             criteria: criteria(config),
             is_verdict,
             exits_with_zero: false,
+            limits: limits(config),
         }
     }
 
-    /// What `check` does.
+    /// What `check` does: it reports everything that counts for its verdict, and ends soon.
     pub(super) fn check(config: &Config, duration: Duration) -> Self {
         Self {
             duration: Some(duration),
@@ -70,6 +74,7 @@ impl Options {
             ends_early: config.get(&EARLY_EXIT),
             is_verdict: true,
             exits_with_zero: config.get(&EXIT_ZERO),
+            limits: None,
             ..Self::watch(config)
         }
     }
@@ -78,6 +83,17 @@ impl Options {
     fn asked_for(&self, code: u8) -> u8 {
         if self.exits_with_zero && [FINDINGS, INCONCLUSIVE].contains(&code) { SUCCESS } else { code }
     }
+
+    /// The black boxes of a run without an end.
+    pub(super) fn black_boxes(&self, config: &Config) -> BlackBoxes {
+        if self.duration.is_none() { BlackBoxes::new(config) } else { BlackBoxes::default() }
+    }
+}
+
+/// How findings that come back are held back.
+pub(super) fn limits(config: &Config) -> Option<Limits> {
+    let longest = config.get(&RATE_LIMIT_MAX).0;
+    config.get(&RATE_LIMIT).first().map(|first| Limits { first, longest: longest.max(first) })
 }
 
 fn criteria(config: &Config) -> Criteria {
@@ -102,15 +118,16 @@ pub(super) struct Run {
     judge: Judge,
     known: Option<Known>,
     stop: Stop,
+    black_boxes: BlackBoxes,
 }
 
 impl Run {
     /// A run over targets that are open.
     pub(super) fn new(opened: Opened, outputs: Outputs, options: Options, config: &Config, stop: &Stop) -> Self {
-        let Opened { watch, replayed, .. } = opened;
+        let Opened { watch, replayed, black_boxes, .. } = opened;
         let (judge, known) = (Judge::new(config, options.criteria), Known::of(config, options.criteria));
-        let stopwatches = BTreeMap::new();
-        Self { watch, outputs, replayed, program: None, stopwatches, options, judge, known, stop: stop.clone() }
+        let (program, stopwatches, stop) = (None, BTreeMap::new(), stop.clone());
+        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, stop, black_boxes }
     }
 
     /// The same over a program that was started for it.
@@ -138,7 +155,10 @@ impl Run {
                     None => break,
                 },
                 () = ends(&mut self.program) => {}
-                _ = tick.tick() => self.check_time(),
+                _ = tick.tick() => {
+                    self.check_time();
+                    self.black_boxes.tell();
+                }
             }
             if Instant::now() >= next_heartbeat {
                 next_heartbeat = Instant::now() + self.options.heartbeat;
@@ -154,7 +174,9 @@ impl Run {
     }
 
     fn take(&mut self, step: &Step) {
-        self.outputs.take(step, self.watch.fleet());
+        let mut events = self.outputs.admit(step, self.watch.fleet());
+        self.black_boxes.accompany(step, &mut events);
+        self.outputs.put(events);
         if !self.program.as_ref().is_some_and(|started| started.is_beginning(self.watch.fleet())) {
             note_connection(step, self.watch.fleet());
         }
@@ -241,7 +263,8 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, program, stopwatches, options, judge, known, stop, .. } = self;
+        let Self { watch, outputs, program, stopwatches, options, judge, known, stop, black_boxes, .. } = self;
+        black_boxes.close().await;
         let of_program = match program {
             Some(started) => started.conclude(watch.fleet(), &stop).await,
             None => Vec::new(),

@@ -3,6 +3,7 @@
 //! `watch` is the one loop; `headless`, `interactive` and `record` consume what it yields.
 
 mod baseline;
+mod black_boxes;
 mod configuration;
 mod effect;
 mod exit;
@@ -194,11 +195,13 @@ async fn run_headless(
     let program = if command.is_empty() { None } else { Some(Program::start(command, stop)?) };
     let mut opened = match &program {
         Some(program) => targets::open_program(config, playback, program),
-        None => targets::open(config, playback, Speed::Max),
+        None => targets::open_with(config, playback, Speed::Max, options.black_boxes(config)),
     }
     .map_err(UsageError::from)?;
     let recording = opened.recording.take();
     targets::save_at_end(recording.as_ref(), stop);
+    opened.black_boxes.save_at_end(stop);
+    let outputs = outputs.limited(options.limits);
     let code = Run::new(opened, outputs, options, config, stop).with(program).headless().await;
     Ok(close(recording, code, stop).await)
 }
@@ -219,6 +222,7 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
     drop(voice);
+    let outputs = outputs.limited(headless::limits(config));
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);

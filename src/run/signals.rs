@@ -34,8 +34,8 @@ struct Shared {
     code: AtomicU8,
     /// Gives the terminal back, if it was taken.
     restore: Mutex<Option<LastAct>>,
-    /// Brings to the disk what is being recorded.
-    save: Mutex<Option<LastAct>>,
+    /// Bring to the disk what is being recorded.
+    save: Mutex<Vec<LastAct>>,
     /// Ends the program that was started to be judged.
     kill: Mutex<Option<LastAct>>,
 }
@@ -104,7 +104,7 @@ impl Stop {
 
     /// What brings a recording to the disk if the run is ended while it is busy. It has to end by itself soon.
     pub(super) fn saves(&self, act: impl FnOnce() + Send + 'static) {
-        *self.0.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+        self.0.save.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(act));
     }
 
     /// What ends the program that was started to be judged, however the process ends.
@@ -131,11 +131,10 @@ impl Stop {
     }
 }
 
-fn perform(act: &Mutex<Option<LastAct>>) {
-    let act = act.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(act) = act {
-        act();
-    }
+/// Performs what there is, once.
+fn perform<T: Default + IntoIterator<Item = LastAct>>(acts: &Mutex<T>) {
+    let acts = std::mem::take(&mut *acts.lock().unwrap_or_else(PoisonError::into_inner));
+    acts.into_iter().for_each(|act| act());
 }
 
 /// Lets a file that reaches its size limit (`ulimit -f`) be an error of writing, which is reported, instead of the end of the process.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::black_boxes::BlackBoxes;
 use super::notes::note;
 use super::program::Program;
 use super::signals::Stop;
@@ -35,6 +36,8 @@ pub(super) struct Opened {
     pub(super) replayed: BTreeSet<TargetId>,
     /// Where to read again what came from them, as far as it is kept.
     pub(super) tapes: BTreeMap<TargetId, Tape>,
+    /// What is kept of their feeds for the case that a finding fires.
+    pub(super) black_boxes: BlackBoxes,
 }
 
 /// A file that holds what came from a target.
@@ -75,11 +78,24 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// # Errors
 /// A recording that cannot be read or written.
 pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> anyhow::Result<Opened> {
+    open_with(config, playback, usual_speed, BlackBoxes::default())
+}
+
+/// The same with black boxes behind the feeds.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_with(
+    config: &Config,
+    playback: &Playback,
+    usual_speed: Speed,
+    black_boxes: BlackBoxes,
+) -> anyhow::Result<Opened> {
     let targets = config.targets();
     if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut opened = Opened::default();
+    let mut opened = Opened { black_boxes, ..Opened::default() };
     for target in targets {
         let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
         opened.add(target, target.to_string(), feed, config, playback)?;
@@ -118,9 +134,11 @@ impl Opened {
             (feed, self.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
+        let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
         let diagnosis = Diagnosis::new(name, config.settings().clone(), config.get(&RETAIN).0);
         let diagnosis = diagnosis.suppressing(config.suppressor()).expecting(config.expectations());
         let id = self.watch.open(diagnosis.after_warmup(config.get(&WARMUP)), feed);
+        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
         self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         self.tapes.extend(tape.map(|tape| (id, tape)));
         Ok(())

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod black_box;
 mod chosen_values;
 mod circles;
 mod config;

@@ -83,6 +83,11 @@ struct Beyond {
     /// from 20 minutes on, if the tool's resident memory rises over the second half by more than 10 % and 4 MiB.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
+    /// Watches a healthy service and one whose fault comes and goes for so long, each with a black box, and prints memory, CPU and the
+    /// number of notifications: fails at an alarm about the healthy one, and if repeats were not held back or a recording does not show
+    /// its finding again.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    notifications: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -106,6 +111,9 @@ fn run(arguments: Examination) -> io::Result<bool> {
     let Examination { flags, tool, beyond } = arguments;
     if let Some(length) = beyond.soak {
         return soak::run(length, &tool);
+    }
+    if let Some(length) = beyond.notifications {
+        return soak::notifications::run(length, &tool);
     }
     if !beyond.pack.is_empty() {
         return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
@@ -207,11 +215,10 @@ impl Clinic {
 }
 
 fn become_patient(arguments: Vec<OsString>) -> ExitCode {
-    if arguments.first().is_some_and(|program| program == gate::BUILDER) {
-        gate::program(arguments.get(1).is_some_and(|word| word == gate::STUBBORN))
-    } else if arguments.first().is_some_and(|program| program == corpus::HEALTHY) {
-        healthy::program(arguments.into_iter())
-    } else {
-        sick::program(arguments.into_iter())
+    match arguments.first().and_then(|program| program.to_str()) {
+        Some(gate::BUILDER) => gate::program(arguments.get(1).is_some_and(|word| word == gate::STUBBORN)),
+        Some(corpus::HEALTHY) => healthy::program(arguments.into_iter()),
+        Some(soak::flapping::PROGRAM) => soak::flapping::program(arguments.into_iter()),
+        _ => sick::program(arguments.into_iter()),
     }
 }
