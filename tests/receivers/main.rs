@@ -24,7 +24,7 @@ use self::process::{Ward, start_patient};
 
 /// Runs the tests; takes the usual flags of a test program.
 #[derive(Parser)]
-struct Arguments {
+struct Examination {
     #[command(flatten)]
     flags: harness::Flags,
 }
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         return program::program(arguments);
     }
     let trials: Vec<Trial> = alertmanager::trials();
-    Arguments::parse().flags.run(trials, None).exit_code()
+    Examination::parse().flags.run(trials, None).exit_code()
 }
 
 /// Starts the program that is watched. Returns it with the address of its feed.

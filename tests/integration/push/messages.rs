@@ -106,7 +106,7 @@ fn a_webhook_is_signed_and_no_secret_is_said() {
     let time = webhook.header("x-tokio-canary-timestamp").unwrap();
     let signed = [time.as_bytes(), b".", &webhook.body].concat();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"hunter2"), &signed);
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(webhook.header("x-tokio-canary-signature-256"), Some(format!("sha256={digits}").as_str()));
     let alertmanager = received.iter().find(|it| it.line == "POST /api/v2/alerts HTTP/1.1").unwrap();
     assert_eq!(alertmanager.header("authorization"), Some("Basic bWU6c3dvcmRmaXNo"), "me:swordfish");
