@@ -144,6 +144,24 @@ impl Config {
         Suppressor::new(suppressions, self.now)
     }
 
+    /// The same with every suppression changed.
+    ///
+    /// # Errors
+    /// What cannot be changed, with where it comes from.
+    pub fn suppressor_with(
+        &self,
+        mut change: impl FnMut(&Suppression) -> Result<Suppression, String>,
+    ) -> Result<Suppressor, Faults> {
+        let (mut suppressions, mut faults) = (Vec::new(), Vec::new());
+        for Sourced { value, origin } in &self.suppressions {
+            match change(value) {
+                Ok(changed) => suppressions.push(changed),
+                Err(what) => faults.push(Fault::new(origin.clone(), what)),
+            }
+        }
+        if faults.is_empty() { Ok(Suppressor::new(suppressions.into(), self.now)) } else { Err(Faults(faults)) }
+    }
+
     /// A sentence about each suppression that does not apply any more.
     pub fn expired(&self) -> Vec<String> {
         expired(&self.suppressions, self.now)

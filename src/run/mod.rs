@@ -38,9 +38,11 @@ use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::cli::manual::{self, Page};
-use crate::cli::{Cli, Command, Playback, Record};
+use crate::cli::{Cli, Command, Playback, Record, skill};
+use crate::config::options::{PATH_PREFIX, REDACT};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
+use crate::report::repository::Repository;
 use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
@@ -102,6 +104,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             clap_complete::generate(*shell, &mut Cli::command(), "tokio-canary", &mut script);
             Ok(print(&String::from_utf8_lossy(&script))?)
         }
+        Some(Command::Skill) => Ok(print(&skill::text())?),
         Some(Command::Man { to: Some(folder), .. }) => install_manual(folder),
         Some(Command::Man { command, .. }) => print_manual(&command.join(" ")),
         _ => attach(cli, flags),
@@ -131,6 +134,7 @@ fn install_manual(folder: &Path) -> anyhow::Result<u8> {
 fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
     let config = Config::resolve(Sources::of_process(flags))?;
     effect::require(cli, &config)?;
+    targets::require(&config)?;
     config.expired().iter().for_each(|sentence| note(sentence));
     log::start(&config)?;
     let stop = Stop::listen().context("Cannot listen to signals")?;
@@ -163,7 +167,7 @@ async fn run_record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Resu
 }
 
 async fn run_headless(config: &Config, playback: &Playback, options: Options, stop: &Stop) -> anyhow::Result<u8> {
-    let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
     let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
     let Opened { watch, recording, replayed, .. } = opened;
     targets::save_at_end(recording.as_ref(), stop);
@@ -181,7 +185,8 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
         return Err(UsageError(format!("{fault} {INSTEAD}")).into());
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
-    let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
+    let outputs = config.outputs().filter(|output| output.path.is_some());
+    let outputs = Outputs::open(outputs, &repository(config)).map_err(UsageError)?;
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);
@@ -189,6 +194,11 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     notes::flush(SAYING);
     let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings()), stop).await?;
     Ok(close(recording, code, stop).await)
+}
+
+/// Where the places of targets are.
+fn repository(config: &Config) -> Repository {
+    Repository::new(&config.get(&PATH_PREFIX).0, config.get(&REDACT))
 }
 
 /// What keeps a terminal of this name from being drawn on, as a sentence.

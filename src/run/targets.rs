@@ -15,13 +15,16 @@ use super::notes::note;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
-use crate::config::Config;
-use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
+use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN};
+use crate::config::{Config, Faults};
+use crate::detect::settings::Settings;
+use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
-use crate::feed::{Feed, live};
+use crate::feed::{Feed, live, mapped};
 use crate::fleet::TargetId;
+use crate::witness::redact::{self, Redactor};
 
 /// The targets of a run.
 #[derive(Debug, Default)]
@@ -66,6 +69,14 @@ const SAVING: Duration = Duration::from_millis(500);
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
 
+/// Looks whether what targets are judged by can be applied to what their feeds are made to say.
+///
+/// # Errors
+/// A suppression that cannot be applied to stand-ins.
+pub(super) fn require(config: &Config) -> Result<(), Faults> {
+    Judging::of(config).map(drop)
+}
+
 /// Opens every target, and the recording if one was asked for.
 ///
 /// # Errors
@@ -76,23 +87,57 @@ pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> 
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
     let mut opened = Opened::default();
-    for target in targets {
+    let judging = Judging::of(config)?;
+    for (index, target) in targets.iter().enumerate() {
+        let name = judging.name(target, (index, targets.len()));
         let mut feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        if let Some(mut redactor) = judging.redactor.clone() {
+            // Before anything else sees it, recorders included.
+            feed = mapped(feed, move |arrived| redactor.event(arrived));
+        }
         let mut tape = match target {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
         };
         if let Some(path) = &playback.record {
-            let Tee { feed: recorded, done, flusher, end } = record(feed, path, target)?;
+            let Tee { feed: recorded, done, flusher, end } = record(feed, path, &name)?;
             (feed, opened.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
-        let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
-        let id = opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
+        let diagnosis = Diagnosis::new(name, judging.settings.clone(), config.get(&RETAIN).0);
+        let id = opened.watch.open(diagnosis.suppressing(judging.suppressor.clone()), feed);
         opened.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         opened.tapes.extend(tape.map(|tape| (id, tape)));
     }
     Ok(opened)
+}
+
+/// What targets are judged by, in terms of what their feeds are made to say.
+struct Judging {
+    redactor: Option<Redactor>,
+    settings: Settings,
+    suppressor: Suppressor,
+}
+
+impl Judging {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// A suppression that cannot be applied to stand-ins.
+    fn of(config: &Config) -> Result<Self, Faults> {
+        if !config.get(&REDACT) {
+            return Ok(Self { redactor: None, settings: config.settings().clone(), suppressor: config.suppressor() });
+        }
+        let mut redactor = Redactor::by_name();
+        let settings = redactor.settings(config.settings());
+        let suppressor = config.suppressor_with(|suppression| redactor.suppression(suppression))?;
+        Ok(Self { redactor: Some(redactor), settings, suppressor })
+    }
+
+    /// What a target is called, one of so many.
+    fn name(&self, target: &Target, (index, of): (usize, usize)) -> String {
+        if self.redactor.is_some() { redact::target(index, of) } else { target.to_string() }
+    }
 }
 
 fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
@@ -107,8 +152,8 @@ fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Fe
 }
 
 /// Puts a recorder behind a feed.
-fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<Tee> {
-    let recorder = Recorder::create(path, &target.to_string())?;
+fn record(feed: Feed, path: &Path, target: &str) -> anyhow::Result<Tee> {
+    let recorder = Recorder::create(path, target)?;
     Ok(recording::tee(feed, recorder))
 }
 

@@ -11,6 +11,7 @@ mod hostile;
 mod language;
 mod layers;
 mod model;
+mod outputs;
 mod proto;
 mod recording;
 mod registry;
