@@ -13,6 +13,7 @@ mod hostile;
 mod language;
 mod layers;
 mod model;
+mod outputs;
 mod proto;
 mod push;
 mod recording;
