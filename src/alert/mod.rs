@@ -4,6 +4,7 @@
 //! or the diagnosis. A new output is a new sink.
 
 pub mod event;
+mod limit;
 mod lines;
 mod ndjson;
 mod outlet;
@@ -13,5 +14,6 @@ pub mod sink;
 mod stream;
 mod text;
 
+pub use self::limit::Limits;
 pub use self::lines::Lines;
 pub use self::outputs::{Failure, Outputs};
