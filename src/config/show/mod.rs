@@ -238,13 +238,30 @@ expired_at = 2999-12-31T23:59:59+01:00
         format = "ndjson"
         path = "out"
 
-        [[suppress]]  # FOLDER/own.toml:13
+        [[alertmanager]]  # FOLDER/own.toml:13
+        url = "http://am:9093/"
+        username = "me"
+        password-env = "AM_PASSWORD"
+        labels = { team = "a\"b" }
+        resend = "1m"
+
+        [[on-transition]]  # FOLDER/own.toml:25
+        command = ["page", "--now"]
+        timeout = "3s"
+
+        [[webhook]]  # FOLDER/own.toml:19
+        url-file = "/run/url"
+        bearer-token-file = "/run/token"
+        ca-file = "ca.pem"
+        secret-file = "/run/key"
+
+        [[suppress]]  # FOLDER/own.toml:29
         detector = "deadlock"
         name = ["a*", "\U0000202Eb"]
         statement = "why"
         expired_at = 2027-01-14T00:00:00Z  # expired: its findings count again
 
-        [[suppress]]  # FOLDER/own.toml:19
+        [[suppress]]  # FOLDER/own.toml:35
         location = "src/*"
         statement = "why not"
         expired_at = 2999-12-31T22:59:59Z
