@@ -1,8 +1,11 @@
 //! The diagnosis of one target: what came from the feed, what is known, and what is wrong.
 
+mod coverage;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use self::coverage::Coverage;
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
 use crate::detect::doubt::Doubt;
@@ -45,29 +48,6 @@ pub struct Diagnosis {
     /// Whether anything that ever came made no sense, in whatever process, and whether its clock has jumped.
     was_malformed: bool,
     was_reset: bool,
-}
-
-/// For how much of the time the feed reported everything without delay.
-#[derive(Debug, Clone, Copy, Default)]
-struct Coverage {
-    last: Option<Timestamp>,
-    watched: Duration,
-    late: Duration,
-    is_late: bool,
-}
-
-impl Coverage {
-    fn note(&mut self, now: Timestamp, is_late: bool) {
-        let step = self.last.map_or(Duration::ZERO, |last| now.since(last));
-        self.watched += step;
-        self.late += if is_late { step } else { Duration::ZERO };
-        (self.last, self.is_late) = (Some(now), is_late);
-    }
-
-    /// Whether so much came in time that what was late does not matter: all but a while, such as the first one, which is over.
-    fn suffices(&self) -> bool {
-        !self.is_late && 2 * self.late <= self.watched
-    }
 }
 
 /// What a diagnosis comes to.
@@ -405,30 +385,5 @@ impl Diagnosis {
     /// The detectors that run.
     pub fn detectors(&self) -> impl Iterator<Item = &'static Detector> {
         DETECTORS.iter().copied().filter(|detector| detector.is_enabled(self.engine.settings()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_feed_that_was_late_for_a_while_has_told_enough() {
-        let mut coverage = Coverage::default();
-        let mut second = 0;
-        let mut watch = |coverage: &mut Coverage, seconds: u64, is_late: bool| {
-            for _ in 0..seconds {
-                second += 1;
-                coverage.note(Timestamp::from_nanos(second * 1_000_000_000), is_late);
-            }
-        };
-        watch(&mut coverage, 10, true);
-        assert!(!coverage.suffices(), "it has only been late so far");
-        watch(&mut coverage, 8, false);
-        assert!(!coverage.suffices(), "it has been late for most of the time");
-        watch(&mut coverage, 12, false);
-        assert!(coverage.suffices());
-        watch(&mut coverage, 1, true);
-        assert!(!coverage.suffices(), "it is late at the end");
     }
 }

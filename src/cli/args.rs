@@ -14,6 +14,7 @@ use crate::config::options::{
     PathPrefixes, Period, REDACT, RETAIN,
 };
 use crate::config::output::{Format, Output};
+use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
 use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
@@ -50,7 +51,28 @@ impl Outputs {
         flags.outputs.clone_from(&self.outputs);
         flags.option("--redact", &REDACT, self.redact.then_some(true));
         let rules: Vec<_> = self.path_prefixes.iter().flat_map(|it| it.0.clone()).collect();
-        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(PathPrefixes(rules)));
+        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(Some(PathPrefixes(rules))));
+    }
+}
+
+/// Who is told about findings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Receivers {
+    /// Alertmanager to send alerts to, by its URL, such as http://localhost:9093; repeatable.
+    #[arg(long = "alertmanager", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Alertmanager, url))]
+    alertmanagers: Vec<Receiver>,
+    /// Endpoint to send alerts to as webhooks of Alertmanager (version 4); repeatable.
+    #[arg(long = "webhook", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Webhook, url))]
+    webhooks: Vec<Receiver>,
+    /// Program to run, without a shell, whenever a finding fires or is resolved; repeatable.
+    #[arg(long = "on-transition", value_name = "PROGRAM", value_parser = |name: &str| Receiver::named(Kind::OnTransition, name))]
+    commands: Vec<Receiver>,
+}
+
+impl Receivers {
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Receiver> {
+        [&self.alertmanagers[..], &self.webhooks, &self.commands].concat()
     }
 }
 

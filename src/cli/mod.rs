@@ -24,7 +24,8 @@ use crate::spelling;
 use crate::witness::Selector;
 
 pub use self::args::{
-    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Targets,
+    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Receivers,
+    Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -44,6 +45,9 @@ pub struct Cli {
     #[arg(long = "output", value_name = "FORMAT=PATH", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(output_to_file, formats))]
     pub outputs: Vec<Output>,
+    /// Who is told about findings beside the terminal.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
@@ -135,6 +139,9 @@ pub struct Watch {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
+    /// Who is told about findings.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
@@ -158,6 +165,9 @@ pub struct Check {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
+    /// Who is told about findings.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
@@ -313,16 +323,19 @@ impl Cli {
             None => {
                 flags.targets.clone_from(&self.targets);
                 flags.outputs.clone_from(&self.outputs);
+                flags.receivers = self.receivers.all();
             }
             Some(Command::Watch(watch)) => {
                 flags.targets.clone_from(&watch.targets.targets);
                 watch.outputs.apply(&mut flags);
+                flags.receivers = watch.receivers.all();
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
                 criteria(watch.criteria, &mut flags);
             }
             Some(Command::Check(check)) => {
                 flags.targets.clone_from(&check.targets.targets);
                 check.outputs.apply(&mut flags);
+                flags.receivers = check.receivers.all();
                 criteria(check.criteria, &mut flags);
             }
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],

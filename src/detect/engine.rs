@@ -17,8 +17,8 @@ use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
 const WARM_UP: u64 = 2;
-/// A target that still lags after so long will not catch up.
-const CATCH_UP: Duration = Duration::from_secs(30);
+/// Time after which a target that still lags is judged all the same.
+pub(in crate::detect) const CATCH_UP: Duration = Duration::from_secs(30);
 /// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
 const LOOK: Duration = Duration::from_millis(200);
 /// Links of a chain of causes that are followed.

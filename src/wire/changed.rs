@@ -6,7 +6,7 @@ use prost::Message as Encode;
 use prost::bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint, message, uint64};
 
-use super::elements::{Numbers, numbers};
+use super::elements::{self, Numbers, capped, numbers};
 use super::{Dropped, Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
 
 /// What is done to the elements of messages. Metadata of a message come first, for its other elements refer to them.
@@ -46,14 +46,16 @@ impl Message {
         let Dropped { tasks, resources, async_ops } = self.dropped();
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::Task);
         let mut content = Vec::new();
-        self.new_tasks().for_each(|it| push(new, it, &mut content, |it| change.task(it)));
-        self.task_stats().for_each(|it| entry(stats, it, &mut content, |_| {}));
+        self.new_elements(Kind::Task).for_each(|it| push(new, capped(it), &mut content, |it| change.task(it)));
+        self.stats_elements(Kind::Task)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |_: &mut tasks::Stats| {}));
         count(dropped, tasks, &mut content);
         part(number, &content, &mut out);
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::Resource);
         content.clear();
-        self.new_resources().for_each(|it| push(new, it, &mut content, |it| change.resource(it)));
-        self.resource_stats().for_each(|it| entry(stats, it, &mut content, |it| change.resource_stats(it)));
+        self.new_elements(Kind::Resource).for_each(|it| push(new, capped(it), &mut content, |it| change.resource(it)));
+        self.stats_elements(Kind::Resource)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.resource_stats(it)));
         for poll in self.elements(number, POLL_OPS) {
             push(POLL_OPS, resources::PollOp::decode(poll).ok(), &mut content, |it| change.poll_op(it));
         }
@@ -61,8 +63,9 @@ impl Message {
         part(number, &content, &mut out);
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::AsyncOp);
         content.clear();
-        self.new_async_ops().for_each(|it| push(new, it, &mut content, |it| change.async_op(it)));
-        self.async_op_stats().for_each(|it| entry(stats, it, &mut content, |it| change.async_op_stats(it)));
+        self.new_elements(Kind::AsyncOp).for_each(|it| push(new, capped(it), &mut content, |it| change.async_op(it)));
+        self.stats_elements(Kind::AsyncOp)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.async_op_stats(it)));
         count(dropped, async_ops, &mut content);
         part(number, &content, &mut out);
         Self(Bytes::from(out))

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "wire",
         modules: Modules::Only(&["paths"]),
-        crates: Crates::Only(&["console_api", "prost", "prost_types", "thiserror"]),
+        crates: Crates::Only(&["console_api", "foldhash", "prost", "prost_types", "thiserror"]),
     },
     Layer {
         name: "feed",
@@ -78,7 +78,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "witness",
         modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths", "wire"]),
-        crates: Crates::Only(&["console_api", "sha2"]),
+        crates: Crates::Only(&["console_api", "ring"]),
     },
     Layer {
         name: "report",
@@ -88,7 +88,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "config",
         modules: Modules::Only(&["detect", "feed", "model", "report::sanitize", "spelling"]),
-        crates: Crates::Only(&["etcetera", "humantime", "thiserror", "toml", "tracing_subscriber"]),
+        crates: Crates::Only(&["etcetera", "http", "humantime", "thiserror", "toml", "tracing_subscriber"]),
     },
     Layer {
         name: "tui",

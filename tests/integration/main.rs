@@ -13,6 +13,7 @@ mod layers;
 mod model;
 mod outputs;
 mod proto;
+mod push;
 mod recording;
 mod registry;
 mod scaling;

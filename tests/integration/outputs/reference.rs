@@ -39,7 +39,11 @@ fn the_reference_lists_every_field() {
     for line in schema["oneOf"].as_array().unwrap() {
         let name = line["$ref"].as_str().unwrap().trim_start_matches("#/$defs/");
         let object = &schema["$defs"][name];
-        let _ = write!(text, "\n## {name}\n\n{}\n\n| field | value | meaning |\n|---|---|---|\n", object["description"].as_str().unwrap());
+        let _ = write!(
+            text,
+            "\n## {name}\n\n{}\n\n| field | value | meaning |\n|---|---|---|\n",
+            object["description"].as_str().unwrap()
+        );
         fields(&schema, object, "", &mut text);
     }
     text.push('\n');
@@ -69,7 +73,8 @@ fn value(schema: &Value, kind: &Value) -> String {
         return format!("`{}`", kind["const"].as_str().unwrap());
     }
     if let Some(words) = kind["enum"].as_array() {
-        let words = words.iter().map(|word| format!("`{}`", word.as_str().map_or_else(|| word.to_string(), str::to_owned)));
+        let words =
+            words.iter().map(|word| format!("`{}`", word.as_str().map_or_else(|| word.to_string(), str::to_owned)));
         return words.collect::<Vec<_>>().join(", ");
     }
     match &kind["type"] {
