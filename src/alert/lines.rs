@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::event::{Event, Summary};
 use super::sink::Sink;
 use super::{ndjson, text};
-use crate::report::sanitize::Charset;
+use crate::report::sanitize::{Charset, logged};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<W: Write + Send> Lines<W> {
 impl<W: Write + Send> Sink for Lines<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match self.format {
-            LineFormat::Text => text::line(event).map_or(Ok(()), |line| self.write(&self.charset.line(&line))),
+            LineFormat::Text => text::line(event).map_or(Ok(()), |line| self.write(&logged(&self.charset.line(&line)))),
             LineFormat::Ndjson => self.write(&ndjson::line(event)),
         }
     }
@@ -50,7 +50,7 @@ impl<W: Write + Send> Sink for Lines<W> {
             LineFormat::Text => {
                 let targets = summary.targets.iter().map(|it| text::summary_line(it, summary.is_verdict));
                 let all = is_several.then(|| text::last_line(summary));
-                targets.chain(all).try_for_each(|line| self.write(&self.charset.line(&line)))
+                targets.chain(all).try_for_each(|line| self.write(&logged(&self.charset.line(&line))))
             }
             LineFormat::Ndjson => {
                 let targets = summary.targets.iter().map(|it| ndjson::summary_line(it, summary.is_verdict));

@@ -119,7 +119,8 @@ fn written(object: &Value) -> String {
     let mut line = Vec::new();
     // Memory takes everything, and a value has no part that is not JSON.
     let _ = object.serialize(&mut Serializer::with_formatter(&mut line, Visible));
-    String::from_utf8(line).unwrap_or_default()
+    // What a runner of GitHub takes for a command of its own: it can only stand in a text.
+    String::from_utf8(line).unwrap_or_default().replace("##[", "##\\u005b")
 }
 
 /// Compact JSON that escapes what is hidden.

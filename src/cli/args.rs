@@ -54,7 +54,7 @@ impl Outputs {
         flags.outputs.clone_from(&self.outputs);
         flags.option("--redact", &REDACT, self.redact.then_some(true));
         let rules: Vec<_> = self.path_prefixes.iter().flat_map(|it| it.0.clone()).collect();
-        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(PathPrefixes(rules)));
+        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(Some(PathPrefixes(rules))));
     }
 }
 

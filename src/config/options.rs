@@ -75,9 +75,9 @@ pub static REDACT: Setting<bool> = Setting::new(
     "whether stand-ins replace the names, places and field values of the target in all output and recordings",
 );
 /// Where the places of a target are in the repository.
-pub static PATH_PREFIX: Setting<PathPrefixes> = Setting::new(
+pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
     "path-prefix",
-    PathPrefixes(Vec::new()),
+    None,
     "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit and brief only)",
 );
 /// How often to say that everything still works.

@@ -240,7 +240,8 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
 
 /// Where the places of targets are.
 fn repository(config: &Config) -> Repository {
-    Repository::new(&config.get(&PATH_PREFIX).0, config.get(&REDACT))
+    let prefixes = config.get(&PATH_PREFIX).map(|it| it.0).unwrap_or_default();
+    Repository::new(&prefixes, config.get(&REDACT))
 }
 
 /// What keeps a terminal of this name from being drawn on, as a sentence.

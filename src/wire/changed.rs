@@ -46,22 +46,16 @@ impl Message {
         let Dropped { tasks, resources, async_ops } = self.dropped();
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::Task);
         let mut content = Vec::new();
-        self.new_elements(Kind::Task)
-            .map(capped::<tasks::Task>)
-            .for_each(|it| push(new, it, &mut content, |it| change.task(it)));
+        self.new_elements(Kind::Task).for_each(|it| push(new, capped(it), &mut content, |it| change.task(it)));
         self.stats_elements(Kind::Task)
-            .map(elements::entry::<tasks::Stats>)
-            .for_each(|it| entry(stats, it, &mut content, |_| {}));
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |_: &mut tasks::Stats| {}));
         count(dropped, tasks, &mut content);
         part(number, &content, &mut out);
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::Resource);
         content.clear();
-        self.new_elements(Kind::Resource)
-            .map(capped::<resources::Resource>)
-            .for_each(|it| push(new, it, &mut content, |it| change.resource(it)));
+        self.new_elements(Kind::Resource).for_each(|it| push(new, capped(it), &mut content, |it| change.resource(it)));
         self.stats_elements(Kind::Resource)
-            .map(elements::entry::<resources::Stats>)
-            .for_each(|it| entry(stats, it, &mut content, |it| change.resource_stats(it)));
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.resource_stats(it)));
         for poll in self.elements(number, POLL_OPS) {
             push(POLL_OPS, resources::PollOp::decode(poll).ok(), &mut content, |it| change.poll_op(it));
         }
@@ -69,12 +63,9 @@ impl Message {
         part(number, &content, &mut out);
         let Numbers { part: number, new, stats, dropped } = numbers(Kind::AsyncOp);
         content.clear();
-        self.new_elements(Kind::AsyncOp)
-            .map(capped::<async_ops::AsyncOp>)
-            .for_each(|it| push(new, it, &mut content, |it| change.async_op(it)));
+        self.new_elements(Kind::AsyncOp).for_each(|it| push(new, capped(it), &mut content, |it| change.async_op(it)));
         self.stats_elements(Kind::AsyncOp)
-            .map(elements::entry::<async_ops::Stats>)
-            .for_each(|it| entry(stats, it, &mut content, |it| change.async_op_stats(it)));
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.async_op_stats(it)));
         count(dropped, async_ops, &mut content);
         part(number, &content, &mut out);
         Self(Bytes::from(out))

@@ -52,6 +52,9 @@ const OWNERS: &[&str] = &[
     "UnboundedSender",
 ];
 
+/// Units in which Tokio and its instrumentation measure.
+const UNITS: &[&str] = &["bytes", "ms", "ns", "s", "us"];
+
 /// The modules of the channels that can be instrumented.
 const CHANNELS: &[&str] = &["broadcast", "mpsc", "watch"];
 
@@ -110,9 +113,8 @@ impl Texts {
     pub(super) fn attribute(&mut self, attribute: &mut Attribute) {
         let Some(field) = &mut attribute.field else { return };
         let name = self.rename(field);
-        if !is_known(&name) {
-            attribute.unit = None;
-        }
+        let is_said_by_tokio = |unit: &String| is_known(&name) && UNITS.contains(&unit.as_str());
+        attribute.unit = attribute.unit.take().filter(is_said_by_tokio);
         match &mut field.value {
             Some(Value::StrVal(text) | Value::DebugVal(text)) if name == attribute::NAME => {
                 *text = self.resources.of(text, |letters| format!("resource-{letters}"));

@@ -81,7 +81,7 @@ fn a_detector_that_did_not_judge_is_skipped_with_its_reason() {
         case.first_element_child().and_then(|it| it.attribute("message")).map(str::to_owned)
     };
     assert_eq!(reason("deadlock").as_deref(), Some("turned off"));
-    let (_, text) = check(&desk, "junit", "127.0.0.1:1", &["--for", "1s"]);
+    let text = desk.run(&["check", "127.0.0.1:1", "--for", "1s", "--output", "junit"]).stdout;
     let document = Document::parse(&text).unwrap();
     assert!(cases(&document).len() > 1);
     for case in cases(&document) {

@@ -88,7 +88,8 @@ fn corpus(recording: &str) -> PathBuf {
 }
 
 fn schema(name: &str) -> Value {
-    read(&in_repository("schema").join(name)).parse().unwrap()
+    // The published schema of SARIF has a bracket too many in a pattern, with which it is none.
+    read(&in_repository("schema").join(name)).replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$").parse().unwrap()
 }
 
 /// What a schema says against a document.

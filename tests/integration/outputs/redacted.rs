@@ -126,7 +126,12 @@ fn a_secret_in_every_text_of_a_feed_appears_in_no_output() {
         assert!(text.contains("deadlock") && !has_secret(&text), "{name}: {text}");
     }
     let recorded = all_of(&desk.file("o.mcap"));
-    assert!(!has_secret(&recorded), "what is recorded is redacted too");
+    let leaks = recorded
+        .to_lowercase()
+        .match_indices(SECRET)
+        .map(|(at, _)| recorded[at.saturating_sub(90)..at + 20].to_owned())
+        .collect::<Vec<_>>();
+    assert_eq!(leaks.first(), None, "what is recorded is redacted too");
     // The same without it: the test can fail.
     for name in ["o.txt", "o.ndjson", "o.md", "o.xml", "o.gh", "o.sarif", "o.summary", "o.mcap"] {
         fs::remove_file(desk.file(name)).unwrap();

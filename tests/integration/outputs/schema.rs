@@ -9,7 +9,7 @@ use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::report::Severity;
 
-use super::{Desk, faults, schema};
+use super::{Desk, corpus, faults, schema};
 use crate::source::{files_below, in_repository};
 
 const EVENTS: &str = "tokio-canary.events.v1.json";
@@ -41,8 +41,8 @@ fn tighten(schema: &mut Value, place: &str) {
 fn written(desk: &Desk) -> Vec<Value> {
     let mut recordings = files_below(&in_repository("tests/recordings"), "mcap");
     recordings.retain(|path| path.parent().is_some_and(|folder| folder.ends_with("recordings")));
-    let whole = fs::read(&recordings[0]).unwrap();
-    fs::write(desk.file("cut.mcap"), &whole[..whole.len() / 2]).unwrap();
+    let whole = fs::read(corpus("feed-process-paused")).unwrap();
+    fs::write(desk.file("cut.mcap"), &whole[..whole.len() - 20]).unwrap();
     let recordings: Vec<&str> = recordings.iter().filter_map(|path| path.to_str()).chain(["cut.mcap"]).collect();
     let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms"], recordings.as_slice()].concat());
     assert_eq!(watched.code, Some(0), "{}", watched.stderr);
