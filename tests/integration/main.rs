@@ -20,4 +20,5 @@ mod source;
 mod support;
 mod suppressions;
 mod surroundings;
+mod vitals;
 mod witness;
