@@ -8,6 +8,7 @@ mod lines;
 mod ndjson;
 mod outlet;
 mod outputs;
+pub mod push;
 pub mod sink;
 mod stream;
 mod text;

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -126,9 +127,19 @@ fn serve(
     summary: &OnceLock<Arc<Summary>>,
     taken: &AtomicU64,
 ) -> io::Result<()> {
-    for event in events {
-        sink.take(&event)?;
-        taken.fetch_add(1, Ordering::SeqCst);
+    loop {
+        let event = match sink.due() {
+            Some(due) => events.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match event {
+            Ok(event) => {
+                sink.take(&event)?;
+                taken.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(RecvTimeoutError::Timeout) => sink.attend(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
     summary.get().map_or(Ok(()), |summary| sink.finish(summary))
 }

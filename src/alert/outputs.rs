@@ -9,8 +9,11 @@ use std::sync::Arc;
 use super::event::{Event, Summary};
 use super::lines::Lines;
 use super::outlet::{Ended, Outlet};
+use super::push::{Ending, Push, Voice};
 use super::stream::Stream;
+use crate::config::Sourced;
 use crate::config::output::Output;
+use crate::config::receiver::Receiver;
 use crate::fleet::{Fleet, Step};
 use crate::report::sanitize::Charset;
 use crate::words;
@@ -19,6 +22,9 @@ use crate::words;
 #[derive(Default)]
 pub struct Outputs {
     outlets: Vec<Outlet>,
+    /// When the receivers among them are given up.
+    ending: Ending,
+    has_receivers: bool,
 }
 
 /// An output that did not get everything.
@@ -44,6 +50,27 @@ impl Outputs {
         Ok(opened)
     }
 
+    /// Adds receivers, which use `voice` to say how they do.
+    ///
+    /// # Errors
+    /// A sentence about the one that lacks something.
+    pub fn add_receivers(&mut self, receivers: &[Sourced<Receiver>], voice: &Voice) -> Result<(), String> {
+        let secrets: Vec<_> = receivers.iter().flat_map(|it| it.value.secrets()).collect();
+        for Sourced { value, origin } in receivers {
+            let push = Push::open(value, &secrets, Arc::clone(voice), self.ending.clone());
+            let push = push.map_err(|what| format!("{origin}: {what}."))?;
+            let outlet = Outlet::start(push.name().to_owned(), Box::new(push), Arc::default());
+            self.outlets.push(outlet.map_err(|error| format!("{origin}: no thread can be started: {error}."))?);
+            self.has_receivers = true;
+        }
+        Ok(())
+    }
+
+    /// Whether there are receivers, which take longer than files to be done.
+    pub fn has_receivers(&self) -> bool {
+        self.has_receivers
+    }
+
     /// Takes in a step.
     pub fn take(&self, step: &Step, fleet: &Fleet) {
         self.put(Event::of(step, fleet));
@@ -67,6 +94,7 @@ impl Outputs {
     /// Ends the outputs with the run's summary when they have written what is left, or without it once they are given up. Returns what
     /// some of them did not get.
     pub async fn finish(self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
+        self.ending.begin();
         let summary = Arc::new(summary);
         // All of them get it before the first one is waited for.
         let closing: Vec<_> = self.outlets.into_iter().map(|outlet| outlet.close(&summary)).collect();

@@ -1,6 +1,7 @@
 //! Where alerts go.
 
 use std::io;
+use std::time::Instant;
 
 use super::event::{Event, Summary};
 
@@ -11,6 +12,14 @@ pub trait Sink: Send {
     /// # Errors
     /// It cannot take any more. A broken pipe means that the reader has left, which is its right.
     fn take(&mut self, event: &Event) -> io::Result<()>;
+
+    /// When it wants to be attended to without an event, if it does.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due.
+    fn attend(&mut self) {}
 
     /// Takes the summary of the run, which is the last it gets.
     ///

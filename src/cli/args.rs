@@ -11,6 +11,7 @@ use crate::config::options::{
     DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period, RETAIN,
 };
 use crate::config::output::Output;
+use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
 use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
@@ -31,6 +32,27 @@ pub struct Outputs {
     /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable [default: text].
     #[arg(long = "output", value_name = "FORMAT[=PATH]")]
     pub outputs: Vec<Output>,
+}
+
+/// Who is told about findings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Receivers {
+    /// Alertmanager to send alerts to, by its URL, such as http://localhost:9093; repeatable.
+    #[arg(long = "alertmanager", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Alertmanager, url))]
+    alertmanagers: Vec<Receiver>,
+    /// Endpoint to send alerts to as webhooks of Alertmanager (version 4); repeatable.
+    #[arg(long = "webhook", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Webhook, url))]
+    webhooks: Vec<Receiver>,
+    /// Program to run, without a shell, whenever a finding fires or is resolved; repeatable.
+    #[arg(long = "on-transition", value_name = "PROGRAM", value_parser = |name: &str| Receiver::named(Kind::OnTransition, name))]
+    commands: Vec<Receiver>,
+}
+
+impl Receivers {
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Receiver> {
+        [&self.alertmanagers[..], &self.webhooks, &self.commands].concat()
+    }
 }
 
 /// Criteria of the verdict.

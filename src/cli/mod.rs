@@ -23,7 +23,8 @@ use crate::spelling;
 use crate::witness::Selector;
 
 pub use self::args::{
-    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Targets,
+    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Receivers,
+    Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -42,6 +43,9 @@ pub struct Cli {
     /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
     #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
     pub outputs: Vec<Output>,
+    /// Who is told about findings beside the terminal.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
@@ -131,6 +135,9 @@ pub struct Watch {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
+    /// Who is told about findings.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
@@ -154,6 +161,9 @@ pub struct Check {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
+    /// Who is told about findings.
+    #[command(flatten)]
+    pub receivers: Receivers,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
@@ -309,16 +319,19 @@ impl Cli {
             None => {
                 flags.targets.clone_from(&self.targets);
                 flags.outputs.clone_from(&self.outputs);
+                flags.receivers = self.receivers.all();
             }
             Some(Command::Watch(watch)) => {
                 flags.targets.clone_from(&watch.targets.targets);
                 flags.outputs.clone_from(&watch.outputs.outputs);
+                flags.receivers = watch.receivers.all();
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
                 criteria(watch.criteria, &mut flags);
             }
             Some(Command::Check(check)) => {
                 flags.targets.clone_from(&check.targets.targets);
                 flags.outputs.clone_from(&check.outputs.outputs);
+                flags.receivers = check.receivers.all();
                 criteria(check.criteria, &mut flags);
             }
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],

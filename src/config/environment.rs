@@ -8,6 +8,8 @@ use super::layer::{Layer, OptionValue, target};
 use super::options::{OPTIONS, option};
 use super::origin::{Origin, Sourced};
 use super::output::{Output, shared_place};
+use super::receiver::{ALERTMANAGER_TOKEN, EVENT_PREFIX, Kind, Receiver, WEBHOOK_SECRET, WEBHOOK_TOKEN};
+use super::word::Word;
 use crate::detect::assignment::{Assignment, detector};
 use crate::detect::settings::Given;
 use crate::spelling;
@@ -38,6 +40,12 @@ pub(super) fn read(variables: &[(OsString, OsString)], faults: &mut Vec<Fault>) 
     let mut ours: Vec<(String, String, OsString)> = variables.iter().filter_map(ours).collect();
     ours.sort();
     for (name, rest, value) in ours {
+        // Their values stay where they are. Those of events are what a command of ours was given.
+        if [ALERTMANAGER_TOKEN, WEBHOOK_SECRET, WEBHOOK_TOKEN].contains(&name.as_str())
+            || name.starts_with(EVENT_PREFIX)
+        {
+            continue;
+        }
         let origin = Origin::Variable(name);
         if let Err(what) = read_one(&rest, value, &origin, &mut environment) {
             faults.push(Fault::new(origin, what));
@@ -68,6 +76,9 @@ fn read_one(rest: &str, value: OsString, origin: &Origin, environment: &mut Envi
             return Err(format!("two outputs write to {place}"));
         }
         layer.outputs.extend(outputs.into_iter().map(|output| Sourced::new(output, origin.clone())));
+    } else if let Some(kind) = Kind::ALL.iter().find(|kind| kind.word() == name) {
+        let named = |name: &str| Ok(Sourced::new(Receiver::named(*kind, name)?, origin.clone()));
+        layer.receivers.extend(listed(&text()?).map(named).collect::<Result<Vec<_>, String>>()?);
     } else if let Some(right) = misspelt(&name) {
         return Err(format!("there is no such option; did you mean `{}`?", variable(right)));
     }
@@ -82,7 +93,10 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
 /// Kubernetes tells of a Service of our name, such as `TOKIO_CANARY_SERVICE_HOST` and `TOKIO_CANARY_PORT_6669_TCP`.
 fn misspelt(name: &str) -> Option<&'static str> {
     let is_of_kubernetes = name.starts_with("service-") || name == "port" || name.starts_with("port-");
+    let receivers = Kind::ALL.iter().map(|kind| kind.word());
+    let secrets = ["webhook-secret", "webhook-bearer-token", "alertmanager-bearer-token"];
     let names = OPTIONS.iter().map(|option| option.key()).chain(["config", "output", "targets"]);
+    let names = names.chain(receivers).chain(secrets);
     if is_of_kubernetes { None } else { spelling::nearest(name, names) }
 }
 

@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::layer::{Layer, OptionValue};
 use super::origin::{Origin, Sourced};
 use super::output::{Output, shared_place};
+use super::receiver::{Kind, Receiver};
 use crate::detect::assignment::{Assignment, detector};
 use crate::detect::settings::{Given, Setting, Type};
 use crate::feed::endpoint::Target;
@@ -25,17 +26,19 @@ pub struct Flags {
     pub settings: Vec<String>,
     /// `--expect`: tasks that have to be there.
     pub expected: Vec<String>,
+    /// `--alertmanager`, `--webhook` and `--on-transition`: who is told about findings.
+    pub receivers: Vec<Receiver>,
     options: Vec<Sourced<OptionValue>>,
 }
 
 impl Flags {
     /// Whether nothing was given.
     pub fn is_empty(&self) -> bool {
-        let Self { config, isolated, targets, outputs, settings, expected, options } = self;
+        let Self { config, isolated, targets, outputs, settings, expected, receivers, options } = self;
         config.is_none()
             && !isolated
             && (targets.is_empty() && outputs.is_empty() && settings.is_empty() && expected.is_empty())
-            && options.is_empty()
+            && (receivers.is_empty() && options.is_empty())
     }
 
     /// Gives an option the value of a flag, if the flag was given.
@@ -66,6 +69,14 @@ impl Flags {
         }
         layer.targets = (!self.targets.is_empty()).then(|| Sourced::new(self.targets, Origin::Flag("TARGET")));
         layer.outputs = self.outputs.into_iter().map(|output| Sourced::new(output, Origin::Flag("--output"))).collect();
+        let flag = |receiver: &Receiver| match receiver.kind() {
+            Kind::Alertmanager => "--alertmanager",
+            Kind::Webhook => "--webhook",
+            Kind::OnTransition => "--on-transition",
+        };
+        let receivers = self.receivers.into_iter();
+        layer.receivers =
+            receivers.map(|it| (Origin::Flag(flag(&it)), it)).map(|(flag, it)| Sourced::new(it, flag)).collect();
         layer
     }
 }

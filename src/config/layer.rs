@@ -2,6 +2,7 @@
 
 use super::origin::Sourced;
 use super::output::Output;
+use super::receiver::Receiver;
 use crate::detect::assignment::Assignment;
 use crate::detect::settings::{AnySetting, Given, Value};
 use crate::detect::suppression::Suppression;
@@ -38,6 +39,8 @@ pub(super) struct Layer {
     pub(super) targets: Option<Sourced<Vec<Target>>>,
     /// Where to write; nothing is said if there are none.
     pub(super) outputs: Vec<Sourced<Output>>,
+    /// Who is told about findings; those of a kind replace all of that kind.
+    pub(super) receivers: Vec<Sourced<Receiver>>,
     /// Findings that do not count.
     pub(super) suppressions: Vec<Sourced<Suppression>>,
 }

@@ -15,6 +15,7 @@ mod layer;
 pub mod options;
 mod origin;
 pub mod output;
+pub mod receiver;
 mod resolved;
 mod show;
 mod sources;

@@ -11,6 +11,7 @@ use super::layer::Layer;
 use super::options::{LOG, LOG_FILE};
 use super::origin::{Origin, Sourced};
 use super::output::Output;
+use super::receiver::Receiver;
 use super::sources::Sources;
 use super::{environment, file};
 use crate::detect::settings::{AnySetting, Setting, Settings, Type, Value};
@@ -27,6 +28,7 @@ pub struct Config {
     settings: Values,
     targets: Sourced<Vec<Target>>,
     outputs: Vec<Sourced<Output>>,
+    receivers: Vec<Sourced<Receiver>>,
     suppressions: Vec<Sourced<Suppression>>,
     files: Vec<PathBuf>,
     missing_files: Vec<PathBuf>,
@@ -63,7 +65,11 @@ impl Config {
         let environment = environment::read(&variables, &mut later);
         let named = flags.config.take().or(environment.config);
         let isolated = flags.isolated;
-        let flags = flags.layer(&mut later);
+        let mut flags = flags.layer(&mut later);
+        let mut environment = environment.layer;
+        let is_set = |name: &str| variables.iter().any(|(it, value)| it == name && !value.is_empty());
+        let unsectioned = environment.receivers.iter_mut().chain(&mut flags.receivers);
+        unsectioned.for_each(|receiver| receiver.value.take_secrets(is_set));
 
         let mut config = Self::defaults(now);
         for Candidate { path, rights, is_required } in file::candidates(named, own_file, local_file, isolated) {
@@ -74,7 +80,7 @@ impl Config {
                 config.missing_files.push(path);
             }
         }
-        config.lay(environment.layer);
+        config.lay(environment);
         config.lay(flags);
         faults.append(&mut later);
         faults.extend(config.log_without_file());
@@ -87,6 +93,7 @@ impl Config {
             settings: Values::default(),
             targets: Sourced::new(vec![Target::default()], Origin::Default),
             outputs: vec![Sourced::new(Output::default(), Origin::Default)],
+            receivers: Vec::new(),
             suppressions: Vec::new(),
             files: Vec::new(),
             missing_files: Vec::new(),
@@ -108,6 +115,9 @@ impl Config {
         if !layer.outputs.is_empty() {
             self.outputs = layer.outputs;
         }
+        let is_replaced = |kind| layer.receivers.iter().any(|it| it.value.kind() == kind);
+        self.receivers.retain(|it| !is_replaced(it.value.kind()));
+        self.receivers.extend(layer.receivers);
         self.suppressions.extend(layer.suppressions);
     }
 
@@ -136,6 +146,11 @@ impl Config {
     /// Where a run without a terminal view writes.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().map(|output| &output.value)
+    }
+
+    /// Who is told about findings, with where that comes from.
+    pub fn receivers(&self) -> &[Sourced<Receiver>] {
+        &self.receivers
     }
 
     /// What keeps suppressed findings apart, for one target.

@@ -10,6 +10,7 @@ use super::stopwatch::{Clock, Stopwatch};
 use super::watch::Watch;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
+use crate::alert::push;
 use crate::config::Config;
 use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
 use crate::detect::severity::Severity;
@@ -179,9 +180,10 @@ impl Run {
 /// Ends the outputs, and says what some of them did not get. A reader may take its time until a signal comes. Returns the exit code of
 /// that.
 pub(super) async fn finish(outputs: Outputs, summary: Summary, stop: &Stop) -> u8 {
+    let leaving = if outputs.has_receivers() { push::LEAVING } else { LEAVING };
     let give_up = async {
         stop.asked().await;
-        tokio::time::sleep(LEAVING).await;
+        tokio::time::sleep(leaving).await;
     };
     let failures = outputs.finish(summary, give_up).await;
     failures.iter().for_each(|failure| note(&failure.sentence));

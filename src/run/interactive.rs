@@ -1,6 +1,9 @@
 //! The terminal, and the outputs beside it.
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::headless::finish;
+use super::notes::note;
 use super::signals::Stop;
 use super::watch::Watch;
 use super::witness::WitnessDesk;
@@ -18,6 +21,7 @@ pub(super) async fn interactive(
     mut watch: Watch,
     outputs: Outputs,
     mut desk: WitnessDesk,
+    sayings: &mut UnboundedReceiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let mut ui = Ui::open()?;
@@ -35,6 +39,7 @@ pub(super) async fn interactive(
                 }
             }
             sentence = desk.next() => ui.say(sentence),
+            Some(sentence) = sayings.recv() => ui.say(sentence),
             Some(step) = watch.next() => {
                 outputs.take(&step, watch.fleet());
                 ui.take(&step);
@@ -49,5 +54,9 @@ pub(super) async fn interactive(
     drop(ui);
     let verdict = |diagnosis| VerdictView::of(diagnosis, Criteria::default(), false);
     let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
-    Ok(finish(outputs, Summary::new(verdicts, 0, false), stop).await)
+    let code = finish(outputs, Summary::new(verdicts, 0, false), stop).await;
+    while let Ok(sentence) = sayings.try_recv() {
+        note(&sentence);
+    }
+    Ok(code)
 }

@@ -23,10 +23,12 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use tokio::sync::mpsc;
 
 use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
 use self::headless::{Options, Run};
@@ -37,6 +39,7 @@ use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
+use crate::alert::push::Voice;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record};
 use crate::config::{Config, Faults, Flags, Sources};
@@ -163,7 +166,9 @@ async fn run_record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Resu
 }
 
 async fn run_headless(config: &Config, playback: &Playback, options: Options, stop: &Stop) -> anyhow::Result<u8> {
-    let outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let mut outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let voice: Voice = Arc::new(|sentence: String| note(&sentence));
+    outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
     let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
     let Opened { watch, recording, replayed, .. } = opened;
     targets::save_at_end(recording.as_ref(), stop);
@@ -181,13 +186,19 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
         return Err(UsageError(format!("{fault} {INSTEAD}")).into());
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
-    let outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
+    let mut outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
+    let (said, mut sayings) = mpsc::unbounded_channel();
+    // Nobody is left to hear it once the view and the run have ended.
+    let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
+    outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
+    drop(voice);
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);
     // What was said belongs above the view, not into it.
     notes::flush(SAYING);
-    let code = interactive(watch, outputs, WitnessDesk::new(tapes, config.settings()), stop).await?;
+    let desk = WitnessDesk::new(tapes, config.settings());
+    let code = interactive(watch, outputs, desk, &mut sayings, stop).await?;
     Ok(close(recording, code, stop).await)
 }
 

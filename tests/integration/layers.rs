@@ -88,7 +88,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "config",
         modules: Modules::Only(&["detect", "feed", "model", "report::sanitize", "spelling"]),
-        crates: Crates::Only(&["etcetera", "humantime", "thiserror", "toml", "tracing_subscriber"]),
+        crates: Crates::Only(&["etcetera", "http", "humantime", "thiserror", "toml", "tracing_subscriber"]),
     },
     Layer {
         name: "tui",

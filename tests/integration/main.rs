@@ -12,6 +12,7 @@ mod language;
 mod layers;
 mod model;
 mod proto;
+mod push;
 mod recording;
 mod registry;
 mod scaling;

@@ -1,6 +1,7 @@
 //! One file of the configuration, from its text to what it says.
 
 mod context;
+mod receivers;
 mod suppress;
 mod value;
 
@@ -17,7 +18,8 @@ use super::layer::{Layer, OptionValue, target};
 use super::options::{OPTIONS, option};
 use super::origin::{Origin, Sourced};
 use super::output::{Format, Output, shared_place};
-use super::word;
+use super::receiver::Kind;
+use super::word::{self, Word};
 use crate::detect::assignment::{Assignment, detector};
 use crate::detect::detectors;
 use crate::detect::settings::Type;
@@ -34,7 +36,7 @@ pub(super) enum Rights {
 
 /// Sections that every file may have, and those for which it needs all rights.
 const SECTIONS: [&str; 2] = ["detectors", "suppress"];
-const MORE_SECTIONS: [&str; 2] = ["targets", "output"];
+const MORE_SECTIONS: [&str; 5] = ["targets", "output", "alertmanager", "webhook", "on-transition"];
 
 /// What a file says, and what is wrong with it.
 pub(super) fn read(content: &str, path: &Arc<str>, rights: Rights) -> (Layer, Vec<Fault>) {
@@ -85,14 +87,15 @@ fn top(context: &mut Context<'_>, document: &DeTable<'_>, rights: Rights, layer:
                 layer.targets = read_each(context, name, value, target).map(|targets| Sourced::new(targets, origin));
             }
             "output" => outputs(context, value, layer),
-            _ => match option(name) {
-                Some(option) => {
+            _ => match (option(name), Kind::ALL.iter().find(|kind| kind.word() == name)) {
+                (None, Some(kind)) => layer.receivers.extend(receivers::receivers(context, *kind, value)),
+                (Some(option), _) => {
                     let read = given(value.get_ref()).map_err(|error| format!("{name}: {error}"));
                     let read = read.and_then(|given| OptionValue::new(option, &given));
                     let origin = context.origin(span);
                     layer.options.extend(context.accept(value.span(), read).map(|value| Sourced::new(value, origin)));
                 }
-                None => context.fault(span, unknown(name)),
+                (None, None) => context.fault(span, unknown(name)),
             },
         }
     }
@@ -253,7 +256,7 @@ mod tests {
             ("fail-no = \"info\"", "there is no option or section `fail-no`; did you mean `fail-on`?"),
             (
                 "colour = 1",
-                "there is no option or section `colour`; there are detectors, suppress, targets, output, fail-on, min-updates, partial, \
+                "there is no option or section `colour`; there are detectors, suppress, targets, output, alertmanager, webhook, on-transition, fail-on, min-updates, partial, \
                  retain, decode-limit, pump, heartbeat, log, log-file",
             ),
             ("fail-on = \"warn\"", "fail-on: `warn` is not a severity; did you mean `warning`?"),

@@ -1,12 +1,14 @@
 //! The configuration in force as a file that could be its only source, with where each value comes from in comments.
 
+mod receivers;
+
 use std::fmt::Write;
 
-use super::options::OPTIONS;
-use super::origin::{Origin, Sourced};
-use super::output::Output;
-use super::resolved::Config;
-use super::word::Word;
+use crate::config::options::OPTIONS;
+use crate::config::origin::{Origin, Sourced};
+use crate::config::output::Output;
+use crate::config::resolved::Config;
+use crate::config::word::Word;
 use crate::detect::detectors::DETECTORS;
 use crate::detect::settings::{AnySetting, Value};
 use crate::detect::suppression::{Pattern, Suppression};
@@ -23,6 +25,7 @@ pub fn show(config: &Config, all: bool) -> String {
     options(&mut text, config, all);
     detectors(&mut text, config, all);
     outputs(&mut text, config, all);
+    receivers::receivers(&mut text, config.receivers());
     for (suppression, is_expired) in config.sourced_suppressions() {
         suppress(&mut text, suppression, is_expired);
     }
@@ -189,6 +192,22 @@ mean = "90s 5ms"
 [[output]]
 format = "ndjson"
 path = "out"
+
+[[alertmanager]]
+url = "http://am:9093"
+username = "me"
+password-env = "AM_PASSWORD"
+labels = { team = "a\"b" }
+
+[[webhook]]
+url-file = "/run/url"
+secret-file = "/run/key"
+bearer-token-file = "/run/token"
+ca-file = "ca.pem"
+
+[[on-transition]]
+command = ["page", "--now"]
+timeout = "3s"
 
 [[suppress]]
 detector = "deadlock"

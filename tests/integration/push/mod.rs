@@ -1,0 +1,98 @@
+//! The real binary and receivers of alerts: those that work, and those that hang, refuse, vanish or lead astray.
+
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+mod commands;
+mod fake_receiver;
+mod messages;
+mod trouble;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::source::in_repository;
+
+/// Longer than anything here takes on a machine that is busy with other tests.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A recording of a service with a deadlock and nothing else.
+fn deadlock() -> String {
+    in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap").to_str().unwrap().to_owned()
+}
+
+/// The tool, without configuration of the machine.
+fn tool(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
+    command.args(arguments).arg("--isolated").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a run came to: exit code, standard output, standard error, and how long it took.
+struct Ran {
+    code: Option<i32>,
+    output: String,
+    notes: String,
+    took: Duration,
+}
+
+fn run(command: &mut Command) -> Ran {
+    let begun = Instant::now();
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code(), output: text(stdout), notes: text(stderr), took: begun.elapsed() }
+}
+
+/// Judges the deadlock with these further arguments.
+fn check(arguments: &[&str]) -> Ran {
+    run(&mut tool(&[&["check", &deadlock()], arguments].concat()))
+}
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Asks it to end, and returns what it came to.
+    fn end(&mut self) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        let mut notes = String::new();
+        std::io::Read::read_to_string(self.0.stderr.as_mut().unwrap(), &mut notes).unwrap();
+        (self.0.wait().unwrap().code(), notes)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until something holds.
+fn await_that(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LIMIT, "{what} does not come");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Writes a file for a test.
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
