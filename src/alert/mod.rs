@@ -4,6 +4,7 @@
 //! or the diagnosis. A new output is a new sink.
 
 pub mod event;
+pub mod http;
 mod lines;
 mod ndjson;
 mod outlet;

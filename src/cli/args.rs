@@ -7,8 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, settings};
+use crate::config::Listen;
 use crate::config::options::{
-    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period, RETAIN,
+    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, Partial, Period, RETAIN,
 };
 use crate::config::output::Output;
 use crate::config::receiver::{Kind, Receiver};
@@ -53,6 +54,14 @@ impl Receivers {
     pub(super) fn all(&self) -> Vec<Receiver> {
         [&self.alertmanagers[..], &self.webhooks, &self.commands].concat()
     }
+}
+
+/// What is served beside a run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Serving {
+    /// Where HTTP is served.
+    #[arg(long, value_name = "ADDRESS", value_parser = <Listen as Type>::parse, help = help(&LISTEN))]
+    pub listen: Option<Listen>,
 }
 
 /// Criteria of the verdict.

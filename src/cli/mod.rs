@@ -14,7 +14,7 @@ use self::args::{help, output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors};
 use crate::config::Flags;
 use crate::config::options::{
-    DECODE_LIMIT, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, MIN_UPDATES, PARTIAL, PUMP, Period, RETAIN,
+    DECODE_LIMIT, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_UPDATES, PARTIAL, PUMP, Period, RETAIN,
 };
 use crate::config::output::Output;
 use crate::detect::settings::Type;
@@ -24,7 +24,7 @@ use crate::witness::Selector;
 
 pub use self::args::{
     Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Receivers,
-    Targets,
+    Serving, Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -124,6 +124,8 @@ pub enum ConfigCommand {
         #[command(flatten)]
         checked: Configuration,
     },
+    /// Print alerting rules for Prometheus, over the metrics that --listen serves
+    PrometheusRules,
 }
 
 /// `watch`.
@@ -138,6 +140,9 @@ pub struct Watch {
     /// Who is told about findings.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What is served.
+    #[command(flatten)]
+    pub serving: Serving,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
@@ -164,6 +169,9 @@ pub struct Check {
     /// Who is told about findings.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What is served.
+    #[command(flatten)]
+    pub serving: Serving,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
@@ -272,6 +280,7 @@ impl<'a> Groups<'a> {
             Some(Command::Config {
                 command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
             }) => Self::all(all),
+            Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
             Some(Command::Completions { .. } | Command::Man { .. }) => Self::default(),
         }
     }
@@ -325,6 +334,7 @@ impl Cli {
                 flags.targets.clone_from(&watch.targets.targets);
                 flags.outputs.clone_from(&watch.outputs.outputs);
                 flags.receivers = watch.receivers.all();
+                flags.option("--listen", &LISTEN, watch.serving.listen.map(Some));
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
                 criteria(watch.criteria, &mut flags);
             }
@@ -332,6 +342,7 @@ impl Cli {
                 flags.targets.clone_from(&check.targets.targets);
                 flags.outputs.clone_from(&check.outputs.outputs);
                 flags.receivers = check.receivers.all();
+                flags.option("--listen", &LISTEN, check.serving.listen.map(Some));
                 criteria(check.criteria, &mut flags);
             }
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
@@ -411,6 +422,7 @@ mod tests {
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
         for (command, wrong) in [
+            ("record localhost:1 -o a", "--listen 9464"),
             ("record localhost:1 -o a", "--set a.b=c"),
             ("record localhost:1 -o a", "--speed 2x"),
             ("record localhost:1 -o a", "--retain 9s"),

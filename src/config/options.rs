@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::listen::Listen;
 use super::word::Word;
 use crate::detect::settings::{AnySetting, Given, Setting, Type, Value};
 use crate::detect::severity::Severity;
@@ -38,6 +39,12 @@ pub static PUMP: Setting<bool> = Setting::new("pump", true, "whether extra reque
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
+/// Where HTTP is served.
+pub static LISTEN: Setting<Option<Listen>> = Setting::new(
+    "listen",
+    None,
+    "address of the HTTP server with metrics, findings and the verdict; a port alone is for this machine only",
+);
 /// What is logged.
 pub static LOG: Setting<Option<LogFilter>> =
     Setting::new("log", None, "filter of the tool's own log, such as `debug` or `tokio_canary=trace`");
@@ -47,7 +54,7 @@ pub static LOG_FILE: Setting<Option<PathBuf>> =
 
 /// All options, in the order of the documentation.
 pub static OPTIONS: &[&dyn AnySetting] =
-    &[&FAIL_ON, &MIN_UPDATES, &PARTIAL, &RETAIN, &DECODE_LIMIT, &PUMP, &HEARTBEAT, &LOG, &LOG_FILE];
+    &[&FAIL_ON, &MIN_UPDATES, &PARTIAL, &RETAIN, &DECODE_LIMIT, &PUMP, &HEARTBEAT, &LISTEN, &LOG, &LOG_FILE];
 
 /// The option of this name.
 pub fn option(key: &str) -> Option<&'static dyn AnySetting> {

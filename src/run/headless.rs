@@ -10,6 +10,7 @@ use super::stopwatch::{Clock, Stopwatch};
 use super::watch::Watch;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
+use crate::alert::http::{Desk, Question, State};
 use crate::alert::push;
 use crate::config::Config;
 use crate::config::options::{FAIL_ON, HEARTBEAT, MIN_UPDATES, PARTIAL, Partial};
@@ -63,6 +64,8 @@ pub(super) struct Run {
     replayed: BTreeSet<TargetId>,
     stopwatches: BTreeMap<TargetId, Stopwatch>,
     options: Options,
+    /// Where clients of HTTP ask.
+    desk: Option<Desk>,
     stop: Stop,
 }
 
@@ -75,7 +78,12 @@ impl Run {
         options: Options,
         stop: &Stop,
     ) -> Self {
-        Self { watch, outputs, replayed, stopwatches: BTreeMap::new(), options, stop: stop.clone() }
+        Self { watch, outputs, replayed, stopwatches: BTreeMap::new(), options, desk: None, stop: stop.clone() }
+    }
+
+    /// The same, which also answers at a desk.
+    pub(super) fn answering(self, desk: Option<Desk>) -> Self {
+        Self { desk, ..self }
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -95,6 +103,7 @@ impl Run {
                     Some(step) => self.take(&step),
                     None => break,
                 },
+                question = asked(&mut self.desk) => self.answer(question),
                 _ = tick.tick() => self.check_time(),
             }
             if Instant::now() >= next_heartbeat {
@@ -112,6 +121,9 @@ impl Run {
 
     fn take(&mut self, step: &Step) {
         self.outputs.take(step, self.watch.fleet());
+        if let Some(desk) = &mut self.desk {
+            desk.take(step);
+        }
         note_connection(step, self.watch.fleet());
         note_lag(step, self.watch.fleet());
         match step {
@@ -154,6 +166,15 @@ impl Run {
         }
     }
 
+    /// Answers a client of HTTP from what is known at present.
+    fn answer(&self, question: Question) {
+        let Some(desk) = &self.desk else { return };
+        let verdict = |member: &Member| VerdictView::of(member.diagnosis(), self.options.criteria, false);
+        let is_watched = |target| self.watch.is_watched(target);
+        let (fleet, lost) = (self.watch.fleet(), self.outputs.lost());
+        desk.answer(question, &State { fleet, verdict: &verdict, is_watched: &is_watched, lost });
+    }
+
     /// What the run comes to if it ends now.
     fn code_if_interrupted(&self) -> u8 {
         let verdict = |member: &Member| VerdictView::of(member.diagnosis(), self.options.criteria, true);
@@ -174,6 +195,14 @@ impl Run {
         let exit_code = worst_of(codes);
         let summary = Summary::new(verdicts, exit_code, options.is_verdict);
         worst_of([exit_code, finish(outputs, summary, &stop).await])
+    }
+}
+
+/// The next question at a desk; none ever where there is no desk.
+async fn asked(desk: &mut Option<Desk>) -> Question {
+    match desk {
+        Some(desk) => desk.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -39,9 +39,11 @@ use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
+use crate::alert::http::{Desk, Server};
 use crate::alert::push::Voice;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record};
+use crate::config::options::LISTEN;
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
 use crate::{panics, spelling, words};
@@ -172,8 +174,25 @@ async fn run_headless(config: &Config, playback: &Playback, options: Options, st
     let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
     let Opened { watch, recording, replayed, .. } = opened;
     targets::save_at_end(recording.as_ref(), stop);
-    let code = Run::new(watch, replayed, outputs, options, stop).headless().await;
+    let (server, desk) = serve(config).await?.unzip();
+    let code = Run::new(watch, replayed, outputs, options, stop).answering(desk).headless().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
     Ok(close(recording, code, stop).await)
+}
+
+/// Serves HTTP if that was asked for, and says where.
+async fn serve(config: &Config) -> Result<Option<(Server, Desk)>, UsageError> {
+    let Some(listen) = config.get(&LISTEN) else { return Ok(None) };
+    let (server, desk) = Server::start(listen).await.map_err(UsageError)?;
+    let exposed = if listen.is_loopback() {
+        ""
+    } else {
+        " Whoever can reach it reads the names and source locations of the targets; it asks for no password."
+    };
+    note(&format!("Serving http://{}/ (metrics, health, findings, verdict).{exposed}", server.address()));
+    Ok(Some((server, desk)))
 }
 
 async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> anyhow::Result<u8> {

@@ -205,7 +205,8 @@ fn what_a_target_is_called_is_harmless_in_labels_and_annotations() {
     let receiver = FakeReceiver::start([OK]);
     let folder = tempfile::tempdir().unwrap();
     let hostile = "a\\u0000\\u001b[2J\\nb\\u202e\\\"}";
-    let text = format!("[detectors.vanished-singleton]\nappear = \"1s\"\nexpect = [\"{hostile}{}\"]", "x".repeat(9_000));
+    let text =
+        format!("[detectors.vanished-singleton]\nappear = \"1s\"\nexpect = [\"{hostile}{}\"]", "x".repeat(9_000));
     let config = file(folder.path(), "config.toml", &text);
     check(&["--config", config.to_str().unwrap(), "--alertmanager", &receiver.url(), "--webhook", &receiver.url()]);
     let alerts = receiver.alerts();
