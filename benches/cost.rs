@@ -25,7 +25,7 @@ use tokio_canary::fleet::{Fleet, TargetId};
 use tokio_canary::model::{DEFAULT_RETENTION, Model};
 use tokio_canary::tui::state::{Root, UiState};
 use tokio_canary::tui::theme::Theme;
-use tokio_canary::wire::Message;
+use tokio_canary::wire::{Message, Survey};
 
 use synthetic::{Plan, Process};
 
@@ -92,7 +92,8 @@ fn receive(bencher: Bencher<'_, '_>, (tasks, changes): (usize, usize)) {
     let bytes = Message::from(&process.step(INTERVAL)).bytes().clone();
     bencher.counter(ItemsCount::new(changes)).with_inputs(LagMeter::default).bench_local_refs(|meter| {
         let update = Update::decode(bytes.clone()).expect("an update");
-        (meter.observe(&update.message), News::of(&update.message))
+        let survey = Survey::of(&update.message);
+        (meter.observe(&survey), News::of(&survey))
     });
 }
 

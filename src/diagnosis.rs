@@ -202,7 +202,17 @@ impl Diagnosis {
 
     /// How many findings have fired so far that never counted.
     pub fn suppressed_so_far(&self) -> usize {
-        self.suppressor.fired().filter(|(fingerprint, _)| !self.fired.contains_key(*fingerprint)).count()
+        self.never_counted().count()
+    }
+
+    /// How many of those are of this detector.
+    pub fn suppressed_by(&self, detector: &str) -> usize {
+        self.never_counted().filter(|it| it.id == detector).count()
+    }
+
+    fn never_counted(&self) -> impl Iterator<Item = &'static Detector> {
+        let never = self.suppressor.fired().filter(|(fingerprint, _)| !self.fired.contains_key(*fingerprint));
+        never.map(|(_, detector)| detector)
     }
 
     /// Findings that are over and counted, newest last.
@@ -295,6 +305,11 @@ impl Diagnosis {
     pub fn worst(&self) -> Option<Severity> {
         let judged = self.fired.values().filter(|(detector, _)| detector.family != Family::Feed);
         judged.map(|(_, severity)| *severity).max()
+    }
+
+    /// All that fired so far and counts, also if it was resolved since: fingerprint, detector, and the worst severity.
+    pub fn fired_so_far(&self) -> impl Iterator<Item = (&str, &'static Detector, Severity)> {
+        self.fired.iter().map(|(fingerprint, (detector, worst))| (fingerprint.as_str(), *detector, *worst))
     }
 
     /// How many findings of a severity have fired so far, feed findings included.

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::diagnosis::Verdict;
 use crate::fleet::{Change, Fleet, Member, Step};
-use crate::report::Snapshot;
 use crate::report::connection::ConnectionView;
 use crate::report::finding::FindingView;
+use crate::report::outcome::{DetectorRow, FiredFindings};
 use crate::report::target::QualityView;
 use crate::report::verdict::VerdictView;
+use crate::report::{Severity, Snapshot};
 
 /// Something that happened to a target.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,18 +49,20 @@ pub enum EventKind {
 }
 
 /// What a run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// What each target came to.
     pub targets: Vec<TargetSummary>,
     /// The exit code of the run.
     pub exit_code: u8,
+    /// The lowest severity that counts.
+    pub fail_on: Severity,
     /// Whether the run was asked for a verdict. If not, its exit code says nothing about the targets.
     pub is_verdict: bool,
 }
 
 /// What a target came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TargetSummary {
     /// The target, as the user named it.
     pub target: String,
@@ -66,6 +70,10 @@ pub struct TargetSummary {
     pub at: SystemTime,
     /// What it came to.
     pub verdict: VerdictView,
+    /// The findings that fired.
+    pub findings: FiredFindings,
+    /// What became of each detector, in the order of the registry.
+    pub detectors: Vec<DetectorRow>,
 }
 
 impl Event {
@@ -112,14 +120,36 @@ impl Event {
 }
 
 impl Summary {
-    /// A summary of a run.
-    pub fn new(targets: Vec<(&Member, VerdictView)>, exit_code: u8, is_verdict: bool) -> Self {
-        let target = |(member, verdict): (&Member, VerdictView)| TargetSummary {
-            target: member.diagnosis().target().to_owned(),
-            at: last_heard(member),
-            verdict,
+    /// A summary of a run over targets of a fleet.
+    pub fn new(fleet: &Fleet, verdicts: Vec<(&Member, VerdictView)>, fail_on: Severity) -> Self {
+        let target = |(member, verdict): (&Member, VerdictView)| {
+            let snapshot = Snapshot::new(fleet, member);
+            TargetSummary {
+                target: member.diagnosis().target().to_owned(),
+                at: last_heard(member),
+                verdict,
+                findings: snapshot.fired(),
+                detectors: snapshot.detectors(),
+            }
         };
-        Self { targets: targets.into_iter().map(target).collect(), exit_code, is_verdict }
+        let targets = verdicts.into_iter().map(target).collect();
+        Self { targets, exit_code: 0, fail_on, is_verdict: false }
+    }
+
+    /// The same of a run that was asked for a verdict, with its exit code.
+    #[must_use]
+    pub fn with_exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code, is_verdict: true, ..self }
+    }
+
+    /// The verdict over all targets: what one of them found counts, and what one of them cannot say is not said of all.
+    pub fn verdict(&self) -> Verdict {
+        let is = |verdict| self.targets.iter().any(|target| target.verdict.verdict == verdict);
+        match () {
+            () if is(Verdict::Findings) => Verdict::Findings,
+            () if is(Verdict::Inconclusive) => Verdict::Inconclusive,
+            () => Verdict::Healthy,
+        }
     }
 }
 

@@ -90,7 +90,7 @@ mod tests {
     fn summary(fleet: &Fleet, target: TargetId) -> Summary {
         let member = fleet.member(target).expect("it is there");
         let verdict = VerdictView::of(member.diagnosis(), Criteria::default(), false);
-        Summary::new(vec![(member, verdict)], 3, true)
+        Summary::new(fleet, vec![(member, verdict)], Criteria::default().fail_on).with_exit_code(3)
     }
 
     fn quiet() -> Vec<FeedEvent> {

@@ -157,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::alert::event::EventKind;
+    use crate::report::Severity;
 
     /// A sink that takes nothing until it is released.
     struct Stalled {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     fn summary() -> Arc<Summary> {
-        Arc::new(Summary { targets: Vec::new(), exit_code: 0, is_verdict: true })
+        Arc::new(Summary { targets: Vec::new(), exit_code: 0, fail_on: Severity::Warning, is_verdict: true })
     }
 
     #[tokio::test]

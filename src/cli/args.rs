@@ -35,10 +35,10 @@ pub struct Outputs {
     pub outputs: Vec<Output>,
 }
 
-/// Who is told about findings.
+/// Who gets alerts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Receivers {
-    /// Alertmanager to send alerts to, by its URL, such as http://localhost:9093; repeatable.
+    /// Alertmanager to send alerts to, by its URL, such as `http://localhost:9093`; repeatable.
     #[arg(long = "alertmanager", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Alertmanager, url))]
     alertmanagers: Vec<Receiver>,
     /// Endpoint to send alerts to as webhooks of Alertmanager (version 4); repeatable.

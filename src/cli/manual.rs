@@ -235,6 +235,14 @@ const OTHER_VARIABLES: &[(&str, &str)] = &[
         "A setting of a detector, such as TOKIO_CANARY_BLOCKED_WORKER__CRITICAL=2s.",
     ),
     ("TOKIO_CANARY_TARGETS, TOKIO_CANARY_OUTPUT", "Targets and outputs, with commas between them."),
+    (
+        "TOKIO_CANARY_ALERTMANAGER, TOKIO_CANARY_WEBHOOK, TOKIO_CANARY_ON_TRANSITION",
+        "Receivers of alerts, as the flags name them, with commas between them.",
+    ),
+    (
+        "TOKIO_CANARY_ALERTMANAGER_BEARER_TOKEN, TOKIO_CANARY_WEBHOOK_BEARER_TOKEN, TOKIO_CANARY_WEBHOOK_SECRET",
+        "Secrets of the receivers that flags and variables name.",
+    ),
     ("TOKIO_CANARY_CONFIG", "The configuration file to read, as --config names it."),
     ("XDG_CONFIG_HOME", "The folder of your own configuration file, tokio-canary/config.toml (default: ~/.config)."),
 ];

@@ -43,7 +43,7 @@ pub struct Cli {
     /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
     #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
     pub outputs: Vec<Output>,
-    /// Who is told about findings beside the terminal.
+    /// Who gets alerts beside the terminal.
     #[command(flatten)]
     pub receivers: Receivers,
     /// Options of attaching and judging.
@@ -137,7 +137,7 @@ pub struct Watch {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// Who is told about findings.
+    /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
     /// What is served.
@@ -166,7 +166,7 @@ pub struct Check {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// Who is told about findings.
+    /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
     /// What is served.

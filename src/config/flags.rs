@@ -26,7 +26,7 @@ pub struct Flags {
     pub settings: Vec<String>,
     /// `--expect`: tasks that have to be there.
     pub expected: Vec<String>,
-    /// `--alertmanager`, `--webhook` and `--on-transition`: who is told about findings.
+    /// `--alertmanager`, `--webhook` and `--on-transition`: who gets alerts.
     pub receivers: Vec<Receiver>,
     options: Vec<Sourced<OptionValue>>,
 }

@@ -148,7 +148,7 @@ impl Config {
         self.outputs.iter().map(|output| &output.value)
     }
 
-    /// Who is told about findings, with where that comes from.
+    /// Who gets alerts, with where that comes from.
     pub fn receivers(&self) -> &[Sourced<Receiver>] {
         &self.receivers
     }

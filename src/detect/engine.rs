@@ -17,8 +17,8 @@ use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
 const WARM_UP: u64 = 2;
-/// A target that still lags after so long will not catch up.
-const CATCH_UP: Duration = Duration::from_secs(30);
+/// Time after which a target that still lags is judged all the same.
+pub(in crate::detect) const CATCH_UP: Duration = Duration::from_secs(30);
 /// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
 const LOOK: Duration = Duration::from_millis(200);
 /// Links of a chain of causes that are followed.
@@ -97,14 +97,18 @@ impl Engine {
         self.last_scan = Some(now);
         let first = *self.first_scan.get_or_insert(now);
         // A target that always lags is judged all the same, by what is not hurt by it.
-        self.caught_up |=
-            model.clock().updates() >= WARM_UP && (!model.quality().is_lagging() || now.since(first) > CATCH_UP);
+        self.caught_up |= self.has_warmed_up(model) && (!model.quality().is_lagging() || now.since(first) > CATCH_UP);
         for (detector, symptom) in self.look(model) {
             self.note(detector, symptom, now);
         }
         self.explain(now);
         self.advance(now, &mut transitions);
         transitions
+    }
+
+    /// Whether enough has arrived to judge anything but the feed.
+    pub fn has_warmed_up(&self, model: &Model) -> bool {
+        model.clock().updates() >= WARM_UP
     }
 
     /// Whether detectors that need complete data are off, because the target has not caught up yet or has lost events.
@@ -120,7 +124,7 @@ impl Engine {
             let settings = self.settings.of(detector.id);
             let ready = match detector.needs {
                 Needs::Nothing => true,
-                Needs::Counters => model.clock().updates() >= WARM_UP,
+                Needs::Counters => self.has_warmed_up(model),
                 Needs::Everything => !self.lacks_data(model),
             };
             if ready && detector.is_enabled(&self.settings) {

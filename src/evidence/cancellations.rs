@@ -1,16 +1,19 @@
 //! Tasks that were dropped before they finished: in groups none of whose members had finished, or one by one as somebody meant them to be.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::numbers::{densest, number, ratio};
 use super::view::Evidence;
-use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
+use crate::model::{Model, SiteKey};
 
 /// Tasks that one owner drops die this soon after each other: two stamps of one thread.
 const TOGETHER: Duration = Duration::from_millis(2);
@@ -67,6 +70,44 @@ pub struct Impatience {
     pub spread: Duration,
 }
 
+/// How many delays of a time were sampled and how many of them were short, in all and by site.
+#[derive(Debug, Default)]
+pub(super) struct Promptness {
+    all: Delayed,
+    by_site: FxHashMap<SiteKey, Delayed>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Delayed {
+    sampled: usize,
+    short: usize,
+}
+
+impl Delayed {
+    fn note(&mut self, is_short: bool) {
+        self.sampled += 1;
+        self.short += usize::from(is_short);
+    }
+}
+
+impl Promptness {
+    fn since(model: &Model, from: Timestamp) -> Self {
+        let mut promptness = Self::default();
+        for delay in model.delays().since(from) {
+            let is_short = delay.mean < PROMPT;
+            promptness.all.note(is_short);
+            promptness.by_site.entry(delay.site).or_default().note(is_short);
+        }
+        promptness
+    }
+
+    /// Whether tasks of all sites but one are polled at once: more than half of their delays are short.
+    fn of_all_but(&self, site: SiteKey) -> bool {
+        let own = self.by_site.get(&site).copied().unwrap_or_default();
+        self.all.short - own.short > (self.all.sampled - own.sampled) / 2
+    }
+}
+
 impl Impatience {
     /// The share of those that ended that look dropped.
     pub fn dropped_share(&self) -> f64 {
@@ -75,17 +116,25 @@ impl Impatience {
 }
 
 impl Evidence<'_> {
-    /// What is seen of a site of tasks that are given up on; nothing where tasks of other sites wait for their polls too, for then all look so.
-    pub fn impatience(&self, key: SiteKey, site: &Site, from: Timestamp) -> Option<Impatience> {
-        let others = self.delays().since(from).filter(|delay| delay.site != key);
-        let mut delays: Vec<Duration> = others.map(|delay| delay.mean).collect();
-        delays.sort_unstable();
-        if *delays.get(delays.len() / 2)? >= PROMPT {
+    /// What is seen of a site of tasks that are given up on; nothing where fewer than `least` look dropped, or a lower share of those that ended
+    /// than `share`, nor where tasks of other sites wait for their polls too, for then all look so.
+    pub fn impatience(
+        &self,
+        key: SiteKey,
+        site: &Site,
+        from: Timestamp,
+        least: usize,
+        share: f64,
+    ) -> Option<Impatience> {
+        if !self.promptness.get(from, || Rc::new(Promptness::since(self, from))).of_all_but(key) {
             return None;
         }
-        let ends: Vec<&Completion> = site.completions.since(from).collect();
+        let ends = site.completions.since(from);
         let (dropped, completed): (Vec<&Completion>, Vec<&Completion>) =
-            ends.into_iter().partition(|it| it.cancelled || looks_dropped(it));
+            ends.partition(|it| it.cancelled || looks_dropped(it));
+        if dropped.len() < least || ratio(dropped.len(), dropped.len() + completed.len()) < share {
+            return None;
+        }
         let mut ages: Vec<Duration> = dropped.iter().map(|it| it.age).collect();
         ages.sort_unstable();
         let (age, near) = densest(&ages, ABOUT);

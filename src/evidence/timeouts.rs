@@ -48,14 +48,21 @@ pub struct TimedOut {
 }
 
 impl Evidence<'_> {
-    /// At which age the tasks of a site end, if most do at one.
-    pub fn timed_out(&self, site: &Site) -> Option<TimedOut> {
+    /// At which age the tasks of a site end; nothing where fewer than `ended` have ended lately, or a lower share than `share` of those at one age
+    /// after a rest.
+    pub fn timed_out(&self, site: &Site, ended: usize, share: f64) -> Option<TimedOut> {
         let ends: Vec<&Completion> = site.completions.since(self.now().minus(WINDOW)).collect();
+        let rested: Vec<&Completion> = ends.iter().copied().filter(|it| it.rested >= it.age.mul_f64(RESTED)).collect();
+        // Nearly all sites are ruled out before the age and the timers are looked for, which costs more than all that comes before.
+        if ends.len() < ended || ratio(rested.len(), ends.len()) < share {
+            return None;
+        }
         let age = most_common(&ends)?;
         let about = age.mul_f64(1.0 - SAME)..=age.mul_f64(1.0 + SAME);
-        let same = |it: &&&Completion| about.contains(&it.age);
-        let rested = |it: &&&Completion| it.rested >= it.age.mul_f64(RESTED);
-        let at_that_age = ends.iter().filter(same).filter(rested).count();
+        let at_that_age = rested.iter().filter(|it| about.contains(&it.age)).count();
+        if ratio(at_that_age, ends.len()) < share {
+            return None;
+        }
         let half = age.mul_f64(EARLY);
         let early = ends.iter().filter(|it| it.age < half).count();
         let tasks: Vec<TaskKey> = site.live.iter().take(SAMPLE).map(|(_, key)| *key).collect();

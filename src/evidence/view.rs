@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use super::cancellations::Promptness;
 use super::flow::Flow;
 use super::holders::Holders;
 use super::lock_order::LockOrders;
@@ -30,6 +31,7 @@ pub struct Evidence<'a> {
     pub(super) running_polls: Answers<(), Rc<[RunningPoll]>>,
     pub(super) woken_by_age: Answers<(), Rc<[(Timestamp, TaskKey)]>>,
     pub(super) threads: Answers<(), Threads>,
+    pub(super) promptness: Answers<Timestamp, Rc<Promptness>>,
 }
 
 impl<'a> Evidence<'a> {
@@ -45,6 +47,7 @@ impl<'a> Evidence<'a> {
             running_polls: Answers::default(),
             woken_by_age: Answers::default(),
             threads: Answers::default(),
+            promptness: Answers::default(),
         }
     }
 

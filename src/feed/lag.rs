@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::{Kind, Message};
+use crate::wire::Survey;
 
 /// The first update that can tell: the first holds everything that lives, and the second may repeat it.
 const FIRST_TELLING_UPDATE: u32 = 3;
@@ -37,16 +37,16 @@ pub struct News {
 
 impl LagMeter {
     /// The lag in this update, or `None` if it does not bring enough to tell: no evidence of a lag, and none of its absence.
-    pub fn observe(&mut self, message: &Message) -> Option<Duration> {
+    pub fn observe(&mut self, survey: &Survey) -> Option<Duration> {
         self.updates = self.updates.saturating_add(1);
-        let now = message.now()?;
+        let now = survey.now?;
         let since_last = self.previous_now.replace(now).map(|previous| now.saturating_sub(previous));
-        let newest = Kind::ALL.into_iter().flat_map(|kind| message.created(kind)).map(|(_, created)| created).max()?;
+        let newest = survey.newest?;
         // Entities that are reported again are no news, however many they are.
         let is_news = self.newest_birth.is_none_or(|known| newest > known);
         self.newest_birth = self.newest_birth.max(Some(newest));
 
-        let news = News::of(message);
+        let news = News::of(survey);
         if !is_news || self.updates < FIRST_TELLING_UPDATE || news.total() < MIN_NEWS {
             return None;
         }
@@ -59,14 +59,10 @@ impl LagMeter {
 }
 
 impl News {
-    /// Counts it.
+    /// The part of a survey that is news.
     #[must_use]
-    pub fn of(message: &Message) -> Self {
-        Self {
-            births: Kind::ALL.into_iter().map(|kind| message.introduced(kind)).sum(),
-            poll_ops: message.poll_ops().count(),
-            dropped: message.dropped().total(),
-        }
+    pub fn of(survey: &Survey) -> Self {
+        Self { births: survey.introduced, poll_ops: survey.poll_ops, dropped: survey.dropped.total() }
     }
 
     /// Births and poll ops together.
@@ -83,6 +79,7 @@ mod tests {
     use prost_types::Timestamp;
 
     use super::*;
+    use crate::wire::Message;
 
     fn at(millis: i64) -> Timestamp {
         let nanos = i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap();
@@ -90,8 +87,8 @@ mod tests {
     }
 
     /// An update at `now` with tasks born at the given times, and poll ops; times in milliseconds.
-    fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> Message {
-        Message::from(&decoded(now, born, poll_ops))
+    fn update(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> Survey {
+        Survey::of(&Message::from(&decoded(now, born, poll_ops)))
     }
 
     fn decoded(now: i64, born: impl IntoIterator<Item = i64>, poll_ops: usize) -> instrument::Update {
@@ -172,7 +169,7 @@ mod tests {
                 for stats in update.task_update.iter_mut().flat_map(|it| it.stats_update.values_mut()) {
                     stats.created_at = Some(Timestamp { seconds: birth_seconds, nanos: birth_nanos });
                 }
-                let _ = meter.observe(&Message::from(&update));
+                let _ = meter.observe(&Survey::of(&Message::from(&update)));
             }
         }
     }

@@ -166,7 +166,7 @@ impl Snapshot<'_> {
         tasks.take(MOST).chain(resources.take(MOST)).collect()
     }
 
-    fn view(&self, finding: &Finding, now: Timestamp) -> FindingView {
+    pub(super) fn view(&self, finding: &Finding, now: Timestamp) -> FindingView {
         let symptom = &finding.symptom;
         let explains = finding.explains.iter();
         FindingView {
@@ -248,6 +248,7 @@ impl From<&Related> for RelatedRow {
         }
     }
 }
+
 /// The harmless explanations that its detector knows and has ruled out: all of them, where none is left.
 fn ruled_out(finding: &Finding) -> Vec<&'static str> {
     let known = if finding.look_alikes().is_empty() { finding.detector.look_alikes } else { &[] };

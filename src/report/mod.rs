@@ -9,6 +9,7 @@ pub mod finding;
 pub mod findings;
 pub mod link;
 pub mod order;
+pub mod outcome;
 mod place;
 pub mod resource;
 pub mod resources;

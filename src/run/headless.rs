@@ -193,7 +193,8 @@ impl Run {
         let verdicts: Vec<_> = watch.fleet().members().map(|member| (member, verdict(member))).collect();
         let codes = verdicts.iter().map(|(_, verdict)| verdict.exit_code).filter(|_| options.is_verdict);
         let exit_code = worst_of(codes);
-        let summary = Summary::new(verdicts, exit_code, options.is_verdict);
+        let summary = Summary::new(watch.fleet(), verdicts, options.criteria.fail_on);
+        let summary = if options.is_verdict { summary.with_exit_code(exit_code) } else { summary };
         worst_of([exit_code, finish(outputs, summary, &stop).await])
     }
 }

@@ -52,9 +52,10 @@ pub(super) async fn interactive(
     }
     // The terminal is given back before anything is said on it.
     drop(ui);
-    let verdict = |diagnosis| VerdictView::of(diagnosis, Criteria::default(), false);
+    let criteria = Criteria::default();
+    let verdict = |diagnosis| VerdictView::of(diagnosis, criteria, false);
     let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
-    let code = finish(outputs, Summary::new(verdicts, 0, false), stop).await;
+    let code = finish(outputs, Summary::new(watch.fleet(), verdicts, criteria.fail_on), stop).await;
     while let Ok(sentence) = sayings.try_recv() {
         note(&sentence);
     }

@@ -1,6 +1,7 @@
 //! Single elements of a message: decoded when they are read, and only as far as is asked for.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use console_api::register_metadata::NewMetadata;
 use console_api::{async_ops, resources, tasks};
@@ -15,7 +16,7 @@ const MOST_REPEATED: usize = 64;
 const CREATED_AT: u32 = 1;
 const DROPPED_AT: u32 = 2;
 /// Largest element, in bytes, that is decoded whatever it contains.
-const HARMLESS: usize = 4096;
+pub(super) const HARMLESS: usize = 4096;
 
 /// What an entity of a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,14 @@ impl Dropped {
             Kind::Task => self.tasks,
             Kind::Resource => self.resources,
             Kind::AsyncOp => self.async_ops,
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Task => &mut self.tasks,
+            Kind::Resource => &mut self.resources,
+            Kind::AsyncOp => &mut self.async_ops,
         }
     }
 
@@ -127,36 +136,35 @@ pub struct RawStats<'a> {
 
 impl<'a> RawStats<'a> {
     pub(super) fn read(entry: &'a [u8]) -> Self {
-        let stats = value(entry).unwrap_or_default();
-        Self { id: number(entry, 1), created: time(stats, CREATED_AT), dropped: time(stats, DROPPED_AT), entry }
+        let (id, stats) = split(entry);
+        let stats = stats.unwrap_or_default();
+        Self { id, created: time(stats, CREATED_AT), dropped: time(stats, DROPPED_AT), entry }
     }
 }
 
 /// When the entities that a message introduces were created.
 #[derive(Debug, Clone, Default)]
-pub struct Births(Vec<(u64, u64)>);
+pub struct Births(HashMap<u64, u64, foldhash::quality::RandomState>);
 
 impl Births {
     pub(super) fn new<'a>(ids: impl Iterator<Item = u64>, stats: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut births: Vec<(u64, u64)> = ids.map(|id| (id, 0)).collect();
+        let mut births: HashMap<_, _, _> = ids.map(|id| (id, 0)).collect();
         if births.is_empty() {
             return Self::default();
         }
-        births.sort_unstable();
         for entry in stats {
-            let id = number(entry, 1);
-            let from = births.partition_point(|(known, _)| *known < id);
-            let same = births[from..].iter_mut().take_while(|(known, _)| *known == id);
+            let (id, stats) = split(entry);
             // Most of what changes was born before.
-            same.for_each(|(_, birth)| *birth = created(entry).map_or(0, |(_, at)| at));
+            if let Some(birth) = births.get_mut(&id) {
+                *birth = stats.and_then(|stats| time(stats, CREATED_AT)).unwrap_or(0);
+            }
         }
         Self(births)
     }
 
     /// When the entity of this id was created, in nanoseconds since the epoch; `None` if the message does not say.
     pub fn get(&self, id: u64) -> Option<u64> {
-        let at = self.0.partition_point(|(known, _)| *known < id);
-        self.0.get(at).filter(|(known, at)| *known == id && *at != 0).map(|(_, at)| *at)
+        self.0.get(&id).copied().filter(|at| *at != 0)
     }
 }
 
@@ -166,13 +174,23 @@ pub(super) fn id(element: &[u8]) -> Option<u64> {
 }
 
 /// Id and time of creation in an entry of counters: its key, and `created_at` of what it is about.
-pub(super) fn created(element: &[u8]) -> Option<(u64, u64)> {
-    Some((number(element, 1), time(value(element)?, CREATED_AT)?))
+pub(super) fn created(entry: &[u8]) -> Option<(u64, u64)> {
+    let (id, stats) = split(entry);
+    Some((id, time(stats?, CREATED_AT)?))
 }
 
-/// The value in an entry of a map.
-fn value(entry: &[u8]) -> Option<&[u8]> {
-    part(entry, 2)
+/// The key and the value in an entry of a map; the key is zero where it is left out, as the protocol has it.
+pub(super) fn split(entry: &[u8]) -> (u64, Option<&[u8]>) {
+    let (mut key, mut stats) = (0, None);
+    for field in fields(entry) {
+        match (field.number, field.value) {
+            (1, Value::Varint(number)) => key = number,
+            (1, _) => key = 0,
+            (2, Value::Bytes(bytes)) => stats = stats.or(Some(bytes)),
+            _ => {}
+        }
+    }
+    (key, stats)
 }
 
 /// A time in counters.
@@ -209,7 +227,8 @@ fn number(bytes: &[u8], number: u32) -> u64 {
 
 /// An entry of a map; `None` if it cannot be decoded or has no value.
 pub(super) fn entry<T: Repeats>(element: &[u8]) -> Option<(u64, T)> {
-    Some((number(element, 1), capped(value(element)?)?))
+    let (id, value) = split(element);
+    Some((id, capped(value?)?))
 }
 
 /// An element with no more parts than are ever looked at; `None` if it cannot be decoded.

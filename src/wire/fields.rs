@@ -47,6 +47,7 @@ pub(super) struct Fields<'a>(&'a [u8]);
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         let all = self.0;
         let field = (!all.is_empty()).then(|| self.field()).flatten();
@@ -59,10 +60,16 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Whether all of the message was read, so that none of it is malformed.
+    pub(super) fn are_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline]
     fn field(&mut self) -> Option<Field<'a>> {
         let from = self.0;
         let key = self.varint()?;
-        let number = u32::try_from(key >> 3).ok().filter(|number| *number >= MIN_TAG)?;
+        let number = Some(u32::try_from(key).ok()? >> 3).filter(|number| *number >= MIN_TAG)?;
         let value = match WireType::try_from(key & 7).ok()? {
             WireType::Varint => Value::Varint(self.varint()?),
             WireType::LengthDelimited => {
@@ -92,6 +99,26 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Reads a message as every encoder writes it: its fields in the order of their numbers, and each once, but for the one that repeats, if one does.
+/// `None` for any other message, and where `read` makes nothing of a field.
+#[inline]
+pub(super) fn in_order<'a>(
+    bytes: &'a [u8],
+    repeats: Option<u32>,
+    mut read: impl FnMut(u32, Value<'a>) -> Option<()>,
+) -> Option<()> {
+    let mut left = fields(bytes);
+    let mut last = 0;
+    for field in left.by_ref() {
+        if field.number < last || (field.number == last && repeats != Some(last)) {
+            return None;
+        }
+        last = field.number;
+        read(field.number, field.value)?;
+    }
+    left.are_all().then_some(())
+}
+
 /// The fields of an update that have fields of their own whose number a hostile message can choose.
 const PARTS: std::ops::RangeInclusive<u32> = 2..=5;
 
@@ -100,7 +127,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Malformed> {
     let is_sound = |bytes| {
         let mut left = Fields(bytes);
         while left.next().is_some() {}
-        left.0.is_empty()
+        left.are_all()
     };
     let parts = fields(bytes).filter(|field| PARTS.contains(&field.number));
     let is_sound = is_sound(bytes) && parts.filter_map(|part| part.bytes()).all(is_sound);

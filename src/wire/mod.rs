@@ -1,21 +1,28 @@
 //! One message of a target's stream of updates, left as it came and read element by element, so that reading it costs no more memory than
 //! it has: two bytes of a hostile message can stand for a task that takes a hundred times that once it is decoded.
 
+mod counters;
+mod direct;
 mod elements;
 mod encode;
 mod fields;
+pub mod introduced;
 mod shorten;
+mod survey;
 
 use console_api::{RegisterMetadata, async_ops, instrument, register_metadata, resources, tasks};
 use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::Timestamp;
 
+pub use self::counters::{Entry, OpStats, Polls, ResourceStats, TaskStats};
+use self::direct::Direct;
 pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
 pub use self::fields::Malformed;
 use self::fields::{Value, check, fields};
+pub use self::survey::Survey;
 
 /// `Update.now` of the protocol.
 const NOW: u32 = 1;
@@ -59,19 +66,19 @@ impl Message {
         instrument::Update {
             now: self.stamp(),
             task_update: has(numbers(Kind::Task).part).then(|| tasks::TaskUpdate {
-                new_tasks: self.new_tasks().flatten().collect(),
-                stats_update: self.task_stats().flatten().collect(),
+                new_tasks: self.new_elements(Kind::Task).filter_map(capped).collect(),
+                stats_update: self.stats_elements(Kind::Task).filter_map(entry).collect(),
                 dropped_events: tasks,
             }),
             resource_update: has(numbers(Kind::Resource).part).then(|| resources::ResourceUpdate {
-                new_resources: self.new_resources().flatten().collect(),
-                stats_update: self.resource_stats().flatten().collect(),
+                new_resources: self.new_elements(Kind::Resource).filter_map(capped).collect(),
+                stats_update: self.stats_elements(Kind::Resource).filter_map(entry).collect(),
                 new_poll_ops: poll_ops.filter_map(|poll| resources::PollOp::decode(poll).ok()).collect(),
                 dropped_events: resources,
             }),
             async_op_update: has(numbers(Kind::AsyncOp).part).then(|| async_ops::AsyncOpUpdate {
-                new_async_ops: self.new_async_ops().flatten().collect(),
-                stats_update: self.async_op_stats().flatten().collect(),
+                new_async_ops: self.new_elements(Kind::AsyncOp).filter_map(capped).collect(),
+                stats_update: self.stats_elements(Kind::AsyncOp).filter_map(entry).collect(),
                 dropped_events: async_ops,
             }),
             new_metadata: has(METADATA).then(|| RegisterMetadata { metadata: self.new_metadata().flatten().collect() }),
@@ -122,33 +129,33 @@ impl Message {
     }
 
     /// The tasks that it introduces.
-    pub fn new_tasks(&self) -> impl Iterator<Item = Option<tasks::Task>> {
-        self.new_elements(Kind::Task).map(capped)
+    pub fn new_tasks(&self) -> impl Iterator<Item = Option<introduced::Task<'_>>> {
+        self.new_elements(Kind::Task).map(Direct::read)
     }
 
     /// Counters of tasks by their ids.
-    pub fn task_stats(&self) -> impl Iterator<Item = Option<(u64, tasks::Stats)>> {
-        self.stats_elements(Kind::Task).map(entry)
+    pub fn task_stats(&self) -> impl Iterator<Item = Entry<'_, TaskStats>> {
+        self.stats_elements(Kind::Task).map(Entry::new)
     }
 
     /// The resources that it introduces.
-    pub fn new_resources(&self) -> impl Iterator<Item = Option<resources::Resource>> {
-        self.new_elements(Kind::Resource).map(capped)
+    pub fn new_resources(&self) -> impl Iterator<Item = Option<introduced::Resource<'_>>> {
+        self.new_elements(Kind::Resource).map(Direct::read)
     }
 
     /// States of resources by their ids.
-    pub fn resource_stats(&self) -> impl Iterator<Item = Option<(u64, resources::Stats)>> {
-        self.stats_elements(Kind::Resource).map(entry)
+    pub fn resource_stats(&self) -> impl Iterator<Item = Entry<'_, ResourceStats<'_>>> {
+        self.stats_elements(Kind::Resource).map(Entry::new)
     }
 
     /// The async ops that it introduces.
-    pub fn new_async_ops(&self) -> impl Iterator<Item = Option<async_ops::AsyncOp>> {
-        self.new_elements(Kind::AsyncOp).map(capped)
+    pub fn new_async_ops(&self) -> impl Iterator<Item = Option<introduced::AsyncOp<'_>>> {
+        self.new_elements(Kind::AsyncOp).map(Direct::read)
     }
 
     /// Counters of async ops by their ids.
-    pub fn async_op_stats(&self) -> impl Iterator<Item = Option<(u64, async_ops::Stats)>> {
-        self.stats_elements(Kind::AsyncOp).map(entry)
+    pub fn async_op_stats(&self) -> impl Iterator<Item = Entry<'_, OpStats<'_>>> {
+        self.stats_elements(Kind::AsyncOp).map(Entry::new)
     }
 
     /// Single polls of async ops.

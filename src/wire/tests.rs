@@ -67,12 +67,28 @@ fn a_message_is_read_element_by_element() {
         (whole.task_update.unwrap(), whole.resource_update.unwrap(), whole.async_op_update.unwrap());
     assert_eq!(message.now(), Some(5_000_000_002));
     assert_eq!(message.dropped(), Dropped { tasks: 3, resources: 5, async_ops: 7 });
-    assert_eq!(message.new_tasks().flatten().collect::<Vec<_>>(), tasks.new_tasks);
-    assert_eq!(message.task_stats().flatten().collect::<std::collections::HashMap<_, _>>(), tasks.stats_update);
-    assert_eq!(message.new_resources().flatten().collect::<Vec<_>>(), resources.new_resources);
-    assert_eq!(message.resource_stats().flatten().collect::<std::collections::HashMap<_, _>>(), resources.stats_update);
-    assert_eq!(message.new_async_ops().flatten().collect::<Vec<_>>(), ops.new_async_ops);
-    assert_eq!(message.async_op_stats().flatten().collect::<std::collections::HashMap<_, _>>(), ops.stats_update);
+    assert!(message.new_tasks().flatten().eq(tasks.new_tasks.into_iter().map(introduced::Task::from)));
+    for entry in message.task_stats() {
+        assert_eq!(entry.read(), tasks.stats_update.get(&entry.id).map(|it| TaskStats::from(*it)));
+    }
+    assert!(message.new_resources().flatten().eq(resources.new_resources.into_iter().map(introduced::Resource::from)));
+    for entry in message.resource_stats() {
+        assert_eq!(entry.read(), resources.stats_update.get(&entry.id).map(|it| ResourceStats::from(it.clone())));
+    }
+    assert!(message.new_async_ops().flatten().eq(ops.new_async_ops.into_iter().map(introduced::AsyncOp::from)));
+    for entry in message.async_op_stats() {
+        assert_eq!(entry.read(), ops.stats_update.get(&entry.id).map(|it| OpStats::from(it.clone())));
+    }
+    let stats = (message.task_stats().count(), message.resource_stats().count(), message.async_op_stats().count());
+    assert_eq!(stats, (50, 1, 1));
+    let survey = Survey {
+        now: Some(5_000_000_002),
+        introduced: 52,
+        poll_ops: 1,
+        dropped: message.dropped(),
+        newest: Some(4_000_000_002),
+    };
+    assert_eq!(Survey::of(&message), survey);
     assert_eq!(message.new_metadata().flatten().collect::<Vec<_>>(), whole.new_metadata.unwrap().metadata);
     let poll = PollOp { name: b"poll", async_op_id: Some(9), is_ready: true };
     assert_eq!(message.poll_ops().collect::<Vec<_>>(), [poll]);
@@ -101,7 +117,7 @@ fn a_frame_that_is_not_sound_is_refused_and_a_bad_element_is_nothing() {
     assert_eq!(Message::new(vec![0x12, 2, 0x0a, 9].into()), Err(Malformed), "a task that is longer than its part");
     // A task update with a task of four bytes that make no sense, and one without anything.
     let message = Message::new(vec![0x12, 6, 0x0a, 2, 0xff, 0xff, 0x0a, 0].into()).unwrap();
-    assert_eq!(message.new_tasks().collect::<Vec<_>>(), [None, Some(tasks::Task::default())]);
+    assert_eq!(message.new_tasks().collect::<Vec<_>>(), [None, Some(introduced::Task::default())]);
     assert_eq!(message.introduced_ids(Kind::Task).collect::<Vec<_>>(), [None, None]);
     let decoded = message.decoded().task_update.unwrap();
     assert_eq!(decoded.new_tasks, [tasks::Task::default()], "the rest of the message is not lost with a bad element");
@@ -125,7 +141,7 @@ fn an_element_is_read_without_what_it_repeats_too_often() {
     };
     let message = Message::from(&update);
     let task = message.new_tasks().flatten().next().unwrap();
-    assert_eq!((task.id, task.fields.len()), (Some(Id { id: 1 }), 64));
+    assert_eq!((task.id, task.fields.len()), (Some(1), 64));
     let metadata = message.new_metadata().flatten().next().unwrap().metadata.unwrap();
     assert_eq!(metadata.field_names.len(), 64);
 }

@@ -185,7 +185,7 @@ impl Watch {
         let shown = Snapshot::new(&self.fleet, member).target(Criteria::default(), SystemTime::UNIX_EPOCH);
         // As every front end prints it.
         check_line(&Charset::Unicode.line(&shown.verdict.sentence()));
-        let summary = Summary::new(vec![(member, verdict)], 0, true);
+        let summary = Summary::new(&self.fleet, vec![(member, verdict)], Criteria::default().fail_on).with_exit_code(0);
         self.write(|sink| sink.finish(&summary));
         for line in lines(&self.text) {
             check_line(line);

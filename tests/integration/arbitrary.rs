@@ -26,6 +26,7 @@ use tokio_canary::report::findings::FindingColumn;
 use tokio_canary::report::order::{Filter, Order};
 use tokio_canary::report::resources::ResourceColumn;
 use tokio_canary::report::tasks::TaskColumn;
+use tokio_canary::wire::Survey;
 
 use crate::support::updates::{at, idle};
 
@@ -272,7 +273,7 @@ fn play(one: &mut One, events: Vec<FeedEvent>) {
     let mut meter = LagMeter::default();
     for mut event in events {
         if let FeedEvent::Update(update) = &mut event {
-            update.lag = meter.observe(&update.message);
+            update.lag = meter.observe(&Survey::of(&update.message));
         }
         let _ = one.fleet.apply(one.target, Arrived { at: SystemTime::UNIX_EPOCH, event });
         let _ = (one.diagnosis().wanted_details(), one.fleet.findings());

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "wire",
         modules: Modules::Only(&["paths"]),
-        crates: Crates::Only(&["console_api", "prost", "prost_types", "thiserror"]),
+        crates: Crates::Only(&["console_api", "foldhash", "prost", "prost_types", "thiserror"]),
     },
     Layer {
         name: "feed",

@@ -17,6 +17,7 @@ use crate::feed::endpoint::Address;
 use crate::feed::lag::{LagMeter, News};
 use crate::feed::{FeedEvent, Status, Update, Wanted};
 use crate::panics;
+use crate::wire::Survey;
 
 use super::cadence::{Cadence, Silence};
 use super::codec::{Answer, watch_updates};
@@ -207,14 +208,15 @@ impl Session {
     }
 
     async fn forward(&mut self, connection: &mut Connection, mut update: Update) {
-        update.lag = connection.lag.observe(&update.message);
-        connection.cadence.observe(update.message.now());
+        let survey = Survey::of(&update.message);
+        update.lag = connection.lag.observe(&survey);
+        connection.cadence.observe(survey.now);
         if let Some(pump) = &mut connection.pump {
             update.pumping = pump.observe(Observation {
                 at: Instant::now(),
                 nth: connection.cadence.updates(),
                 interval: connection.cadence.interval(),
-                news: News::of(&update.message),
+                news: News::of(&survey),
                 lag: update.lag,
             });
         }

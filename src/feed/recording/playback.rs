@@ -2,6 +2,7 @@
 
 use crate::feed::lag::LagMeter;
 use crate::feed::{Arrived, FeedEvent, Status};
+use crate::wire::Survey;
 
 use super::silence::Silence;
 
@@ -26,7 +27,7 @@ impl Playback {
         events.extend(self.silence.reports(arrived.at));
         self.silence.observe(&arrived);
         match &mut arrived.event {
-            FeedEvent::Update(update) => update.lag = self.lag.observe(&update.message),
+            FeedEvent::Update(update) => update.lag = self.lag.observe(&Survey::of(&update.message)),
             FeedEvent::Status(Status::Live) => self.lag = LagMeter::default(),
             _ => {}
         }

@@ -202,6 +202,14 @@ impl Task {
         self.particulars = (particulars != Particulars::default()).then(|| Box::new(particulars));
     }
 
+    /// A number made of something from each part of it, without a decision: whoever asks for it has brought the task into the processor's cache.
+    pub(in crate::model) fn glance(&self) -> u64 {
+        let Self { id, stats, placeholder, .. } = self;
+        let TaskStats { wakes, waker_drops, poll, scheduled, .. } = stats;
+        let nanos = u64::from(poll.busy.subsec_nanos()) ^ u64::from(scheduled.subsec_nanos());
+        id ^ wakes ^ waker_drops ^ poll.polls ^ nanos ^ u64::from(*placeholder)
+    }
+
     /// `task.id`, which is what the target's own code can print. Tokio counts from one.
     pub fn task_id(&self) -> Option<u64> {
         self.own_id.map(NonZeroU64::get)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::lag::LagTrend;
 use crate::model::time::Timestamp;
 
-/// How long a loss makes conclusions doubtful that need to have seen everything.
-const LOSS_LASTS: Duration = Duration::from_secs(60);
+/// Time for which a loss makes conclusions doubtful that need complete data.
+pub const LOSS_LASTS: Duration = Duration::from_secs(60);
 /// A lag that is no longer the ordinary delay of one publish interval.
 const LAGGING: Duration = Duration::from_secs(1);
 

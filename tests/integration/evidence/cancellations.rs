@@ -7,7 +7,7 @@ use super::{case, check, percent, seconds, site};
 
 fn see(evidence: &Evidence<'_>) -> String {
     let (key, site) = site(evidence, "report");
-    let Some(it) = evidence.impatience(key, site, Timestamp::default()) else { return "overloaded".to_owned() };
+    let Some(it) = evidence.impatience(key, site, Timestamp::default(), 0, 0.0) else { return "overloaded".to_owned() };
     if it.dropped == 0 {
         return format!("none of {} dropped", it.ended);
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::recording::{RecordError, Recorder, Speed, open, open_at, tee};
 use tokio_canary::feed::{Ended, Feed, FeedEvent, Status, Wanted};
+use tokio_canary::wire::Survey;
 
 use self::support::{assert_same, at, collect, feed_of, mirror_of, record, service, status, updates};
 
@@ -72,7 +73,7 @@ async fn a_replay_measures_lag_again() {
     let events = support::lagging(10);
     record(&path, &events).await;
     let mut meter = LagMeter::default();
-    let expected: Vec<_> = updates(&events).map(|update| meter.observe(&update.message)).collect();
+    let expected: Vec<_> = updates(&events).map(|update| meter.observe(&Survey::of(&update.message))).collect();
     assert!(expected.iter().any(Option::is_some));
     let played = collect(open(&path, Speed::Max).unwrap()).await;
     assert_eq!(updates(&played).map(|update| update.lag).collect::<Vec<_>>(), expected);

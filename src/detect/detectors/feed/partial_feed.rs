@@ -6,12 +6,14 @@ use crate::detect::causes::Cause;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::doubt::Doubt;
+use crate::detect::engine::CATCH_UP;
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::numbers::number;
 use crate::model::health::lag::Outlook;
+use crate::model::health::quality::LOSS_LASTS;
 use crate::words;
 
 static LAG: Setting<Duration> = Setting::new(
@@ -59,27 +61,41 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         reasons.push(format!("new tasks and waits are reported {lag} late (limit {limit}{outlook})"));
     }
     if quality.never_introduced > 0 {
-        let entities = words::count(usize::try_from(quality.never_introduced).unwrap_or(usize::MAX), "entity");
-        reasons.push(format!("{entities} (tasks, resources, async ops) were never introduced"));
+        let count = usize::try_from(quality.never_introduced).unwrap_or(usize::MAX);
+        let (entities, were) = (words::count(count, "entity"), words::agree(count, "was", "were"));
+        reasons.push(format!("{entities} (tasks, resources, async ops) {were} never introduced"));
     }
     if quality.malformed > 0 {
-        let parts = words::count(usize::try_from(quality.malformed).unwrap_or(usize::MAX), "malformed part");
-        reasons.push(format!("{parts} of messages were left out"));
+        let count = usize::try_from(quality.malformed).unwrap_or(usize::MAX);
+        let (parts, were) = (words::count(count, "malformed part"), words::agree(count, "was", "were"));
+        reasons.push(format!("{parts} of messages {were} left out"));
     }
     if reasons.is_empty() {
         return;
     }
     let symptom = Symptom::of_feed()
         .severity(Severity::Info)
-        .summary(format!(
-            "The feed is incomplete: {}. Detectors that need complete data are off while it lasts.",
-            reasons.join("; ")
-        ))
+        .summary(format!("The feed is incomplete: {}. {}", reasons.join("; "), consequence(lost > 0, lag.is_some())))
         .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
         .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
         .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
         .advice(advice(outlook, lag.is_some() && lost == 0));
     found.push(symptom);
+}
+
+/// What the detectors make of it: those that need complete data.
+fn consequence(is_lossy: bool, is_late: bool) -> String {
+    match (is_lossy, is_late) {
+        (true, _) => {
+            let limit = words::limit(LOSS_LASTS);
+            format!("Detectors that need complete data are off until {limit} after the last loss.")
+        }
+        (false, true) => {
+            let limit = words::limit(CATCH_UP);
+            format!("Detectors that need complete data wait for it to catch up, for up to {limit} after attaching.")
+        }
+        (false, false) => "Problems there may go unnoticed.".to_owned(),
+    }
 }
 
 /// What helps a feed that lags, or has lost something.

@@ -67,16 +67,14 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let sites =
         evidence.sites().filter(|(_, site)| site.id.kind.is_spawned() && site.live.len() >= settings.get(&LIVE));
     for (key, site) in sites {
-        let Some(it) = evidence.timed_out(site) else { continue };
-        let by_timer = it.ended >= settings.get(&ENDS)
-            && it.at_that_age >= settings.get(&SHARE).0
-            && it.with_timer >= settings.get(&TIMERS).0;
+        let it = evidence.timed_out(site, settings.get(&ENDS), settings.get(&SHARE).0);
+        let Some(it) = it.filter(|it| it.with_timer >= settings.get(&TIMERS).0) else { continue };
         let changed = it.used_to_end_early
             && it.early <= settings.get(&EARLY).0
             && it.age >= settings.get(&AGE)
             && grew(settings, &it)
             && !site.id.location.is_library();
-        if by_timer && (changed || it.age >= settings.get(&AGE_ALWAYS)) {
+        if changed || it.age >= settings.get(&AGE_ALWAYS) {
             found.push(symptom(evidence, settings, (key, site), &it, changed));
         }
     }

@@ -2,12 +2,10 @@
 
 mod values;
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use console_api::async_ops::AsyncOp;
-use console_api::resources::Resource;
-use console_api::tasks::{self, Task};
-use console_api::{Attribute as WireAttribute, Field, Location as WireLocation, field, register_metadata};
+use console_api::{register_metadata, tasks};
 
 use self::values::{count, durations, number, op_stats, task_stats, timestamp, with_text};
 use super::changes::Changes;
@@ -24,7 +22,8 @@ use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, field as task_field};
 use crate::paths;
-use crate::wire::{Births, Dropped, Kind, Message};
+use crate::wire::introduced::{self, AsyncOp, Field, FieldName, FieldValue, Resource, Task};
+use crate::wire::{Births, Dropped, Entry, Kind, Message, TaskStats};
 
 /// How many tasks of an update are looked for at a time.
 const READ_AHEAD: usize = 128;
@@ -140,8 +139,8 @@ impl Model {
             self.introduce_resource(resource, &births, changes);
         }
         for resource in message.new_resources().flatten() {
-            if let (Some(child), Some(parent)) = (resource.id, resource.parent_resource_id) {
-                self.link_resource(child.id, parent.id, changes);
+            if let (Some(child), Some(parent)) = (resource.id, resource.parent) {
+                self.link_resource(child, parent, changes);
             }
         }
         let births = message.births(Kind::Task);
@@ -154,14 +153,13 @@ impl Model {
         }
         for op in message.new_async_ops().flatten() {
             if let Some(id) = op.id {
-                let (resource, parent) = (op.resource_id.map(|id| id.id), op.parent_async_op_id.map(|id| id.id));
-                self.link_op(id.id, resource, parent, changes);
+                self.link_op(id, op.resource, op.parent, changes);
             }
         }
     }
 
-    fn introduce_resource(&mut self, resource: Option<Resource>, births: &Births, changes: &mut Changes) {
-        let Some((id, resource)) = resource.and_then(|resource| Some((resource.id?.id, resource))) else {
+    fn introduce_resource(&mut self, resource: Option<Resource<'_>>, births: &Births, changes: &mut Changes) {
+        let Some((id, resource)) = resource.and_then(|resource| Some((resource.id?, resource))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -169,13 +167,13 @@ impl Model {
             concrete_type: self.strings.intern(&resource.concrete_type),
             location: self.location(resource.location.as_ref()),
             internal: resource.is_internal,
-            has_parent: resource.parent_resource_id.is_some(),
+            has_parent: resource.parent.is_some(),
         };
         self.new_resource(id, births.get(id).map(Timestamp::from_nanos), new, changes);
     }
 
-    fn introduce_task(&mut self, task: Option<Task>, births: &Births, changes: &mut Changes) {
-        let Some((id, task)) = task.and_then(|task| Some((task.id?.id, task))) else {
+    fn introduce_task(&mut self, task: Option<Task<'_>>, births: &Births, changes: &mut Changes) {
+        let Some((id, task)) = task.and_then(|task| Some((task.id?, task))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -205,8 +203,8 @@ impl Model {
         self.new_task(id, births.get(id).map(Timestamp::from_nanos), new, changes);
     }
 
-    fn introduce_op(&mut self, op: Option<AsyncOp>, births: &Births, changes: &mut Changes) {
-        let Some((id, op)) = op.and_then(|op| Some((op.id?.id, op))) else {
+    fn introduce_op(&mut self, op: Option<AsyncOp<'_>>, births: &Births, changes: &mut Changes) {
+        let Some((id, op)) = op.and_then(|op| Some((op.id?, op))) else {
             self.quality.malformed += 1;
             return;
         };
@@ -216,33 +214,20 @@ impl Model {
 
     fn change(&mut self, message: &Message, changes: &mut Changes) {
         for entry in message.resource_stats() {
-            let created = entry.as_ref().and_then(|(_, stats)| stats.created_at.as_ref()).and_then(timestamp);
-            let (Some((id, stats)), Some(created)) = (entry, created) else {
+            let stats = entry.read();
+            let created = stats.as_ref().and_then(|stats| stats.created).map(Timestamp::from_nanos);
+            let (Some(stats), Some(created)) = (stats, created) else {
                 self.quality.malformed += 1;
                 continue;
             };
             let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
-            let dropped = stats.dropped_at.as_ref().and_then(timestamp);
-            self.resource_changed(id, created, dropped, attributes, changes);
+            let dropped = stats.dropped.map(Timestamp::from_nanos);
+            self.resource_changed(entry.id, created, dropped, attributes, changes);
         }
-        let mut tasks = message.task_stats().map(|entry| entry.and_then(|(id, stats)| Some((id, task_stats(&stats)?))));
-        let mut batch = Vec::with_capacity(READ_AHEAD);
-        loop {
-            batch.extend(tasks.by_ref().take(READ_AHEAD));
-            if batch.is_empty() {
-                break;
-            }
-            self.read_ahead(batch.iter().flatten().map(|(id, _)| *id));
-            for entry in batch.drain(..) {
-                match entry {
-                    Some((id, stats)) => self.task_changed(id, stats, changes),
-                    None => self.quality.malformed += 1,
-                }
-            }
-        }
+        self.change_tasks(message, changes);
         for entry in message.async_op_stats() {
-            match entry.and_then(|(id, stats)| Some((id, op_stats(&stats)?))) {
-                Some((id, stats)) => self.op_changed(id, stats, changes),
+            match entry.read().and_then(|stats| op_stats(&stats)) {
+                Some(stats) => self.op_changed(entry.id, stats, changes),
                 None => self.quality.malformed += 1,
             }
         }
@@ -254,43 +239,62 @@ impl Model {
         }
     }
 
-    /// Brings tasks into the processor's cache. Of a million tasks hardly one is there, and the time of an update is the time of waiting
-    /// for them: here one wait does not hold up the next.
-    fn read_ahead(&self, ids: impl Iterator<Item = u64>) {
-        let tasks = ids.filter_map(|id| self.tasks.get(self.ids.task(id)?));
-        std::hint::black_box(tasks.filter(|task| task.placeholder).count());
+    fn change_tasks(&mut self, message: &Message, changes: &mut Changes) {
+        let mut entries = message.task_stats();
+        let mut batch = Vec::with_capacity(READ_AHEAD);
+        loop {
+            batch.extend(entries.by_ref().take(READ_AHEAD));
+            if batch.is_empty() {
+                break;
+            }
+            self.read_ahead(&batch);
+            for entry in batch.drain(..) {
+                match entry.read().and_then(|stats| task_stats(&stats)) {
+                    Some(stats) => self.task_changed(entry.id, stats, changes),
+                    None => self.quality.malformed += 1,
+                }
+            }
+        }
     }
 
-    fn attribute(&mut self, attribute: &WireAttribute) -> Option<Attribute> {
+    /// Brings tasks into the processor's cache. Of a million tasks hardly one is there, and the time of an update is the time of waiting
+    /// for them: here one wait does not hold up the next.
+    fn read_ahead(&self, entries: &[Entry<'_, TaskStats>]) {
+        let tasks = entries.iter().filter_map(|entry| self.tasks.get(self.ids.task(entry.id)?));
+        std::hint::black_box(tasks.map(|task| task.glance()).fold(0, u64::wrapping_add));
+    }
+
+    fn attribute(&mut self, attribute: &introduced::Attribute<'_>) -> Option<Attribute> {
         let field = attribute.field.as_ref()?;
         let name = self.field_name(field)?;
         let value = match field.value.as_ref()? {
-            field::Value::U64Val(number) => Value::Number(*number),
-            field::Value::I64Val(number) => Value::Signed(*number),
-            field::Value::BoolVal(yes) => Value::Bool(*yes),
-            field::Value::StrVal(text) | field::Value::DebugVal(text) => Value::Text(self.strings.intern(text)),
+            FieldValue::Number(number) => Value::Number(*number),
+            FieldValue::Signed(number) => Value::Signed(*number),
+            FieldValue::Bool(yes) => Value::Bool(*yes),
+            FieldValue::Text(text) => Value::Text(self.strings.intern(text)),
         };
         Some(Attribute { name, value, unit: attribute.unit.as_ref().map(|unit| self.strings.intern(unit)) })
     }
 
-    fn field_name(&mut self, field: &Field) -> Option<Text> {
+    fn field_name(&mut self, field: &Field<'_>) -> Option<Text> {
         match field.name.as_ref()? {
-            field::Name::StrName(name) => Some(self.strings.intern(name)),
-            field::Name::NameIdx(index) => {
-                let metadata = self.metadata.get(&field.metadata_id?.id)?;
+            FieldName::Text(name) => Some(self.strings.intern(name)),
+            FieldName::Index(index) => {
+                let metadata = self.metadata.get(&field.metadata?)?;
                 metadata.field_names.get(usize::try_from(*index).ok()?).cloned()
             }
         }
     }
 
-    fn location(&mut self, location: Option<&WireLocation>) -> Location {
+    fn location(&mut self, location: Option<&introduced::Location<'_>>) -> Location {
         let Some(location) = location else {
             return Location::new(self.strings.intern(""));
         };
-        let file = location.file.as_deref().or(location.module_path.as_deref()).unwrap_or_default();
+        let file = location.file.as_deref().or(location.module.as_deref()).unwrap_or_default();
         let mut place = text::cut(&paths::short(file)).to_owned();
         for part in [location.line, location.column].into_iter().flatten().filter(|_| !file.is_empty()) {
-            place = format!("{place}:{part}");
+            // Writing to a text does not fail.
+            let _ = write!(place, ":{part}");
         }
         Location::new(self.strings.intern(&place))
     }

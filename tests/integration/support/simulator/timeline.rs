@@ -13,7 +13,7 @@ use tokio_canary::feed::lag::LagMeter;
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::model::time::Timestamp;
-use tokio_canary::wire::Message;
+use tokio_canary::wire::{Message, Survey};
 
 use super::clock::Clock;
 use super::never_falls::Sums;
@@ -247,7 +247,7 @@ impl Player<'_> {
             let mut message = process.seen.message(at, Include::Changed);
             message.now = self.clock.told(at);
             let message = Message::from(&message);
-            let update = Update { lag: meter.observe(&message), ..message.into() };
+            let update = Update { lag: meter.observe(&Survey::of(&message)), ..message.into() };
             if at < self.silent_until {
                 self.waiting.push(update);
             } else {
@@ -267,7 +267,7 @@ impl Player<'_> {
             let mut message = process.seen.message(at, Include::All);
             message.now = self.clock.told(at);
             let message = Message::from(&message);
-            Some(Update { lag: meter.observe(&message), ..message.into() })
+            Some(Update { lag: meter.observe(&Survey::of(&message)), ..message.into() })
         };
         self.meter = Some(meter);
         self.deliver(at, FeedEvent::Status(Status::Live));

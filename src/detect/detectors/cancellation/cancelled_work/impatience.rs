@@ -23,11 +23,8 @@ pub(super) fn seen(
     (key, site): (SiteKey, &Site),
     from: Timestamp,
 ) -> Option<Symptom> {
-    let it = evidence.impatience(key, site, from)?;
-    let enough = it.dropped >= settings.get(&MANY)
-        && it.dropped_share() >= settings.get(&GIVEN_UP).0
-        && it.ended - it.dropped >= COMPLETED
-        && it.spread >= settings.get(&APART);
+    let it = evidence.impatience(key, site, from, settings.get(&MANY), settings.get(&GIVEN_UP).0)?;
+    let enough = it.ended - it.dropped >= COMPLETED && it.spread >= settings.get(&APART);
     let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.ended_before >= settings.get(&BEFORE).0;
     (enough && timeout && it.lost_a_race < RACES).then(|| symptom(evidence, settings, (key, site), &it))
 }

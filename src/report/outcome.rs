@@ -1,0 +1,159 @@
+//! What a run found and what it looked for: the findings that fired, and what became of each detector.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::finding::FindingView;
+use super::snapshot::Snapshot;
+use crate::detect::describe::whole_seconds;
+use crate::detect::detector::{Detector, Needs};
+use crate::detect::detectors::DETECTORS;
+use crate::detect::finding::Finding;
+use crate::detect::severity::{Severity, State};
+use crate::diagnosis::Diagnosis;
+use crate::words;
+
+/// A finding that fired and counts, also if it was resolved since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FiredView {
+    /// How bad it was at its worst: what a verdict goes by.
+    pub worst: Severity,
+    /// The finding as it is now, or was when it was last seen.
+    pub finding: FindingView,
+}
+
+/// All findings of a target that fired.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FiredFindings {
+    /// Those that are known still, in the order in which they are read.
+    pub known: Vec<FiredView>,
+    /// How many more there were: the oldest resolved ones are forgotten.
+    pub forgotten: usize,
+    /// How many fired that the user has suppressed.
+    pub suppressed: usize,
+}
+
+/// What became of a detector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetectorRow {
+    /// Its id.
+    pub id: &'static str,
+    /// What it finds, in a few words.
+    pub title: &'static str,
+    /// The family it belongs to.
+    pub family: &'static str,
+    /// Why it has not judged the target; none if it has.
+    pub not_evaluated: Option<NotEvaluated>,
+    /// How many of its findings fired and count.
+    pub fired: usize,
+    /// The worst severity of those.
+    pub worst: Option<Severity>,
+    /// How many of its findings fired that the user has suppressed.
+    pub suppressed: usize,
+}
+
+/// Why a detector has not judged a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotEvaluated {
+    /// The configuration has turned it off.
+    Disabled,
+    /// Hardly anything arrived.
+    TooFewUpdates,
+    /// It looks further back than the run did.
+    WarmingUp {
+        /// How much longer it has to watch.
+        left: Duration,
+    },
+    /// It needs a complete feed, and this one is incomplete.
+    Incomplete,
+}
+
+impl NotEvaluated {
+    /// Every reason; the durations in them are examples.
+    pub const ALL: [Self; 4] =
+        [Self::Disabled, Self::TooFewUpdates, Self::WarmingUp { left: Duration::from_secs(45) }, Self::Incomplete];
+
+    /// The word for it in output for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::TooFewUpdates => "too_few_updates",
+            Self::WarmingUp { .. } => "warming_up",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
+    /// The reason in words, as part of a sentence.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Disabled => "turned off".to_owned(),
+            Self::TooFewUpdates => "too few updates arrived".to_owned(),
+            Self::WarmingUp { left } => {
+                format!("the run was too short: it needs {} more", words::age(whole_seconds(left)))
+            }
+            Self::Incomplete => "the feed is incomplete".to_owned(),
+        }
+    }
+}
+
+impl Snapshot<'_> {
+    /// The findings that fired so far and count, resolved ones included, in the order in which they are read.
+    pub fn fired(&self) -> FiredFindings {
+        let diagnosis = self.diagnosis();
+        let mut known: Vec<(&Finding, Severity)> = Vec::new();
+        let mut forgotten = 0;
+        for (fingerprint, _, worst) in diagnosis.fired_so_far() {
+            match last_known(diagnosis, fingerprint) {
+                Some(finding) => known.push((finding, worst)),
+                None => forgotten += 1,
+            }
+        }
+        known.sort_by_cached_key(|(finding, worst)| (Reverse(*worst), finding.rank()));
+        let view = |(finding, worst)| FiredView { worst, finding: self.view(finding, self.now()) };
+        let known = known.into_iter().map(view).collect();
+        FiredFindings { known, forgotten, suppressed: diagnosis.suppressed_so_far() }
+    }
+
+    /// What became of each detector, in the order of the registry.
+    pub fn detectors(&self) -> Vec<DetectorRow> {
+        let diagnosis = self.diagnosis();
+        let warming_up: Vec<(&str, Duration)> = diagnosis.warming_up().map(|(it, left)| (it.id, left)).collect();
+        let row = |detector: &&'static Detector| {
+            let fired = diagnosis.fired_so_far().filter(|(_, it, _)| it.id == detector.id);
+            let severities: Vec<Severity> = fired.map(|(.., worst)| worst).collect();
+            let suppressed = diagnosis.suppressed_by(detector.id);
+            let has_fired = !severities.is_empty() || suppressed > 0;
+            let left = warming_up.iter().find(|(id, _)| *id == detector.id).map(|(_, left)| *left);
+            DetectorRow {
+                id: detector.id,
+                title: detector.title,
+                family: detector.family.as_str(),
+                not_evaluated: not_evaluated(diagnosis, detector, left).filter(|_| !has_fired),
+                fired: severities.len(),
+                worst: severities.into_iter().max(),
+                suppressed,
+            }
+        };
+        DETECTORS.iter().map(row).collect()
+    }
+}
+
+/// A finding of this class as it is now, or else as it was when it was resolved last.
+fn last_known<'a>(diagnosis: &'a Diagnosis, fingerprint: &str) -> Option<&'a Finding> {
+    let engine = diagnosis.engine();
+    let present = engine.finding(fingerprint).filter(|it| it.state == State::Firing);
+    present.or_else(|| engine.resolved().filter(|it| it.fingerprint == fingerprint).last())
+}
+
+fn not_evaluated(diagnosis: &Diagnosis, detector: &Detector, left: Option<Duration>) -> Option<NotEvaluated> {
+    let (engine, model) = (diagnosis.engine(), diagnosis.model());
+    let is_off = !detector.is_enabled(engine.settings());
+    let has_begun = diagnosis.updates() > 0 && (detector.needs == Needs::Nothing || engine.has_warmed_up(model));
+    match left {
+        _ if is_off => Some(NotEvaluated::Disabled),
+        _ if !has_begun => Some(NotEvaluated::TooFewUpdates),
+        _ if detector.needs == Needs::Everything && engine.lacks_data(model) => Some(NotEvaluated::Incomplete),
+        Some(left) => Some(NotEvaluated::WarmingUp { left }),
+        None => None,
+    }
+}
