@@ -8,6 +8,7 @@ mod docs;
 mod evidence;
 mod feed;
 mod hostile;
+mod http;
 mod language;
 mod layers;
 mod model;

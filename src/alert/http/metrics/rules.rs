@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::alert::push::alert_name;
 use crate::detect::detectors::DETECTORS;
 
 /// How bad it is, as the label of a rule.
@@ -72,12 +73,9 @@ fn quoted(text: &str) -> String {
 }
 
 fn finding(id: &str, title: &str) -> Rule {
-    let words = id.split('-').map(|word| {
-        let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
-        first.to_uppercase() + rest
-    });
     Rule {
-        alert: format!("TokioCanaryFinding{}", words.collect::<String>()),
+        // The name under which Alertmanager is told of it, so that a silence fits both.
+        alert: alert_name(id),
         expression: format!("tokio_canary_findings{{detector=\"{id}\",severity=~\"warning|critical\"}} > 0"),
         hold: None,
         level: Level::Findings,
@@ -91,7 +89,7 @@ fn finding(id: &str, title: &str) -> Rule {
 
 fn vital_signs() -> Vec<Rule> {
     let rule = |alert: &str, expression: &str, hold, level, summary: &str, description: &str| Rule {
-        alert: format!("TokioCanary{alert}"),
+        alert: alert.to_owned(),
         expression: expression.to_owned(),
         hold,
         level,
@@ -100,7 +98,7 @@ fn vital_signs() -> Vec<Rule> {
     };
     vec![
         rule(
-            "Down",
+            "TokioCanaryDown",
             "absent(tokio_canary_build_info)",
             Some("5m"),
             Level::Warning,
@@ -108,7 +106,7 @@ fn vital_signs() -> Vec<Rule> {
             "Nothing watches the services: no tokio-canary answers, or Prometheus does not scrape it.",
         ),
         rule(
-            "TargetDown",
+            "TokioTargetDown",
             "tokio_canary_target_up == 0",
             Some("2m"),
             Level::Warning,
@@ -116,7 +114,7 @@ fn vital_signs() -> Vec<Rule> {
             "The service is down or stuck, or its console endpoint cannot be reached. Nothing in it is judged meanwhile.",
         ),
         rule(
-            "FeedLag",
+            "TokioFeedLag",
             "tokio_canary_feed_lag_seconds > 2",
             Some("5m"),
             Level::Warning,
@@ -125,7 +123,7 @@ fn vital_signs() -> Vec<Rule> {
              retention to 60 s.",
         ),
         rule(
-            "FeedLossy",
+            "TokioFeedLossy",
             "sum by (instance, target) (increase(tokio_canary_feed_dropped_events_total[10m])) > 0",
             None,
             Level::Warning,
@@ -133,7 +131,7 @@ fn vital_signs() -> Vec<Rule> {
             "Its event buffer was full, so tasks and waits are missing. Give it a larger event_buffer_capacity.",
         ),
         rule(
-            "Waiting",
+            "TokioWaiting",
             "sum by (instance, target, kind, location) (rate(tokio_canary_waited_seconds_total[5m])) > 10",
             Some("5m"),
             Level::Critical,
@@ -142,7 +140,7 @@ fn vital_signs() -> Vec<Rule> {
              tokio_canary_waited_seconds_total say who waits.",
         ),
         rule(
-            "SchedulingDelay",
+            "TokioSlowScheduling",
             "tokio_canary_scheduling_delay_seconds{quantile=\"0.5\"} > 0.05",
             Some("5m"),
             Level::Critical,
@@ -150,7 +148,7 @@ fn vital_signs() -> Vec<Rule> {
             "There is more work than the workers can do, or something blocks them.",
         ),
         rule(
-            "WorkersBusy",
+            "TokioWorkersBusy",
             "tokio_canary_busy_ratio > 0.9",
             Some("10m"),
             Level::Warning,
@@ -158,7 +156,7 @@ fn vital_signs() -> Vec<Rule> {
             "Little is left for a peak. Move computations to spawn_blocking or to a pool, or add workers and cores.",
         ),
         rule(
-            "AlertsLost",
+            "TokioCanaryAlertsLost",
             "increase(tokio_canary_output_lost_events_total[10m]) > 0",
             None,
             Level::Warning,
@@ -179,6 +177,9 @@ mod tests {
         let text = text();
         let expressions: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
         assert_eq!(expressions.len(), DETECTORS.len() + vital_signs().len());
+        let alerts: std::collections::BTreeSet<&str> =
+            text.lines().filter_map(|it| it.split_once("- alert: ")).map(|it| it.1).collect();
+        assert_eq!(alerts.len(), expressions.len(), "each has a name of its own: {alerts:?}");
         for expression in expressions {
             let name = expression.split(|it: char| !it.is_ascii_lowercase() && it != '_');
             let asked = name.filter(|it| it.starts_with("tokio_canary_")).collect::<Vec<_>>();
