@@ -153,7 +153,10 @@ const ENTRIES: &[Entry] = &[
         command: "config prometheus-rules",
         exits: &[DONE, USAGE, FAILED],
         variables: Variables::Terminal,
-        examples: &[("tokio-canary config prometheus-rules >tokio-canary.rules.yml", "Write the file that Prometheus reads.")],
+        examples: &[(
+            "tokio-canary config prometheus-rules >tokio-canary.rules.yml",
+            "Write the file that Prometheus reads.",
+        )],
     },
     Entry {
         command: "completions",

@@ -83,8 +83,7 @@ async fn serve(listener: TcpListener, router: Router, mut ends: watch::Receiver<
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            // Ends as well if nobody can stop it any more.
-            _ = ends.wait_for(|is_over| *is_over) => break,
+            () = over(&mut ends) => break,
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(answer(stream, router.clone(), ends.clone()));
@@ -106,9 +105,15 @@ async fn answer(stream: TcpStream, router: Router, mut ends: watch::Receiver<boo
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = ends.wait_for(|is_over| *is_over) => {}
+        () = over(&mut ends) => {}
         () = sleep(LIFE) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(GRACE, connection).await;
+}
+
+/// Resolves when the server ends.
+async fn over(ends: &mut watch::Receiver<bool>) {
+    // Without a sender nobody could end it any more.
+    let _ = ends.wait_for(|is_over| *is_over).await;
 }
