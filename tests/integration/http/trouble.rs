@@ -78,8 +78,7 @@ fn nonsense_gets_an_error_or_nothing_and_does_no_harm() {
         let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(100_000));
         let header = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
         let headers = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-Some: y\r\n".repeat(1_000));
-        let endless =
-            format!("POST /gate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{}", "fffffff\r\n");
+        let endless = "POST /gate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n";
         let nonsense: [&[u8]; 8] = [
             b"\0\xff\xfe\r\n\r\n",
             b"hello\r\n\r\n",
