@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod http;
+mod limit;
 mod lines;
 mod ndjson;
 mod outlet;
@@ -14,5 +15,6 @@ pub mod sink;
 mod stream;
 mod text;
 
+pub use self::limit::Limits;
 pub use self::lines::Lines;
 pub use self::outputs::{Failure, Outputs};

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::event::{Event, Summary};
+use super::limit::{Limiter, Limits};
 use super::lines::Lines;
 use super::outlet::{Ended, Outlet};
 use super::push::{Ending, Push, Voice};
@@ -22,6 +23,7 @@ use crate::words;
 #[derive(Default)]
 pub struct Outputs {
     outlets: Vec<Outlet>,
+    limiter: Limiter,
     /// When the receivers among them are given up.
     ending: Ending,
     has_receivers: bool,
@@ -50,6 +52,13 @@ impl Outputs {
         Ok(opened)
     }
 
+    /// The same with a rate limit for findings, where there is one.
+    #[must_use]
+    pub fn limited(mut self, limits: Option<Limits>) -> Self {
+        self.limiter = limits.map(Limiter::new).unwrap_or_default();
+        self
+    }
+
     /// Adds receivers, which use `voice` to say how they do.
     ///
     /// # Errors
@@ -72,8 +81,14 @@ impl Outputs {
     }
 
     /// Takes in a step.
-    pub fn take(&self, step: &Step, fleet: &Fleet) {
-        self.put(Event::of(step, fleet));
+    pub fn take(&mut self, step: &Step, fleet: &Fleet) {
+        let events = self.admit(step, fleet);
+        self.put(events);
+    }
+
+    /// The events that a step means to the outputs, to be put to them.
+    pub fn admit(&mut self, step: &Step, fleet: &Fleet) -> Vec<Event> {
+        self.limiter.pass(step, fleet, Event::of(step, fleet))
     }
 
     /// Says that everything still works.
@@ -98,7 +113,9 @@ impl Outputs {
 
     /// Ends the outputs with the run's summary when they have written what is left, or without it once they are given up. Returns what
     /// some of them did not get.
-    pub async fn finish(self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
+    pub async fn finish(mut self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
+        let held_back = self.limiter.flush();
+        self.put(held_back);
         self.ending.begin();
         let summary = Arc::new(summary);
         // All of them get it before the first one is waited for.
@@ -117,7 +134,8 @@ impl Outputs {
         failed
     }
 
-    fn put(&self, events: Vec<Event>) {
+    /// Hands events to every output.
+    pub fn put(&self, events: Vec<Event>) {
         for event in events.into_iter().map(Arc::new) {
             self.outlets.iter().for_each(|outlet| outlet.put(&event));
         }

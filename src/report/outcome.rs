@@ -97,12 +97,12 @@ impl NotEvaluated {
 }
 
 impl Snapshot<'_> {
-    /// The findings that fired so far and count, resolved ones included, in the order in which they are read.
+    /// The findings that fired, count and were not expected, resolved ones included, in the order in which they are read.
     pub fn fired(&self) -> FiredFindings {
         let diagnosis = self.diagnosis();
         let mut known: Vec<(&Finding, Severity)> = Vec::new();
         let mut forgotten = 0;
-        for (fingerprint, _, worst) in diagnosis.fired_so_far() {
+        for (fingerprint, _, worst) in diagnosis.unexpected() {
             match last_known(diagnosis, fingerprint) {
                 Some(finding) => known.push((finding, worst)),
                 None => forgotten += 1,
@@ -119,7 +119,7 @@ impl Snapshot<'_> {
         let diagnosis = self.diagnosis();
         let warming_up: Vec<(&str, Duration)> = diagnosis.warming_up().map(|(it, left)| (it.id, left)).collect();
         let row = |detector: &&'static Detector| {
-            let fired = diagnosis.fired_so_far().filter(|(_, it, _)| it.id == detector.id);
+            let fired = diagnosis.unexpected().filter(|(_, it, _)| it.id == detector.id);
             let severities: Vec<Severity> = fired.map(|(.., worst)| worst).collect();
             let suppressed = diagnosis.suppressed_by(detector.id);
             let has_fired = !severities.is_empty() || suppressed > 0;

@@ -11,12 +11,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::black_boxes::BlackBoxes;
 use super::notes::note;
+use super::program::Program;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
 use crate::config::Config;
-use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN};
+use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN, WARMUP};
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
@@ -34,6 +36,8 @@ pub(super) struct Opened {
     pub(super) replayed: BTreeSet<TargetId>,
     /// Where to read again what came from them, as far as it is kept.
     pub(super) tapes: BTreeMap<TargetId, Tape>,
+    /// What is kept of their feeds for the case that a finding fires.
+    pub(super) black_boxes: BlackBoxes,
 }
 
 /// A file that holds what came from a target.
@@ -63,6 +67,9 @@ impl Recording {
 /// How long a run that is ended in the middle of something tries to bring the recording to the disk.
 const SAVING: Duration = Duration::from_millis(500);
 
+/// The longest wait before a program that was started is dialled again.
+const DIALLING: Duration = Duration::from_millis(250);
+
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
 
@@ -71,44 +78,91 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// # Errors
 /// A recording that cannot be read or written.
 pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> anyhow::Result<Opened> {
+    open_with(config, playback, usual_speed, BlackBoxes::default())
+}
+
+/// The same with black boxes behind the feeds.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_with(
+    config: &Config,
+    playback: &Playback,
+    usual_speed: Speed,
+    black_boxes: BlackBoxes,
+) -> anyhow::Result<Opened> {
     let targets = config.targets();
     if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut opened = Opened::default();
+    let mut opened = Opened { black_boxes, ..Opened::default() };
     for target in targets {
-        let mut feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        opened.add(target, target.to_string(), feed, config, playback)?;
+    }
+    Ok(opened)
+}
+
+/// Opens the console of a program that was started, under the name of the program. It is dialled often, for it may end soon.
+///
+/// # Errors
+/// A recording that cannot be written.
+pub(super) fn open_program(config: &Config, playback: &Playback, program: &Program) -> anyhow::Result<Opened> {
+    let options = live::Options { longest_wait: DIALLING, ..options(config) };
+    let feed = live::open(program.address(), options);
+    let mut opened = Opened::default();
+    opened.add(&Target::Live(program.address()), program.name().to_owned(), feed, config, playback)?;
+    Ok(opened)
+}
+
+impl Opened {
+    /// Adds a target with its feed.
+    fn add(
+        &mut self,
+        target: &Target,
+        name: String,
+        mut feed: Feed,
+        config: &Config,
+        playback: &Playback,
+    ) -> anyhow::Result<()> {
         let mut tape = match target {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
         };
         if let Some(path) = &playback.record {
-            let Tee { feed: recorded, done, flusher, end } = record(feed, path, target)?;
-            (feed, opened.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
+            let Tee { feed: recorded, done, flusher, end } = record(feed, path, &name)?;
+            (feed, self.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
-        let diagnosis = Diagnosis::new(target.to_string(), config.settings().clone(), config.get(&RETAIN).0);
-        let id = opened.watch.open(diagnosis.suppressing(config.suppressor()), feed);
-        opened.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
-        opened.tapes.extend(tape.map(|tape| (id, tape)));
+        let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
+        let diagnosis = Diagnosis::new(name, config.settings().clone(), config.get(&RETAIN).0);
+        let diagnosis = diagnosis.suppressing(config.suppressor()).expecting(config.expectations());
+        let id = self.watch.open(diagnosis.after_warmup(config.get(&WARMUP)), feed);
+        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
+        self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
+        self.tapes.extend(tape.map(|tape| (id, tape)));
+        Ok(())
     }
-    Ok(opened)
+}
+
+fn options(config: &Config) -> live::Options {
+    live::Options {
+        decode_limit: config.get(&DECODE_LIMIT).bytes(),
+        pump: config.get(&PUMP),
+        ..live::Options::default()
+    }
 }
 
 fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
     match target {
-        Target::Live(address) => {
-            let (decode_limit, pump) = (config.get(&DECODE_LIMIT).bytes(), config.get(&PUMP));
-            let options = live::Options { decode_limit, pump, ..live::Options::default() };
-            Ok(live::open(address.clone(), options))
-        }
+        Target::Live(address) => Ok(live::open(address.clone(), options(config))),
         Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }
 
 /// Puts a recorder behind a feed.
-fn record(feed: Feed, path: &Path, target: &Target) -> anyhow::Result<Tee> {
-    let recorder = Recorder::create(path, &target.to_string())?;
+fn record(feed: Feed, path: &Path, name: &str) -> anyhow::Result<Tee> {
+    let recorder = Recorder::create(path, name)?;
     Ok(recording::tee(feed, recorder))
 }
 

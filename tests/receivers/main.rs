@@ -26,7 +26,7 @@ use self::process::{Ward, start_patient};
 
 /// Runs the tests; takes the usual flags of a test program.
 #[derive(Parser)]
-struct Arguments {
+struct Examination {
     #[command(flatten)]
     flags: harness::Flags,
 }
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         return program::program(arguments);
     }
     let trials: Vec<Trial> = alertmanager::trials().into_iter().chain(prometheus::trials()).collect();
-    Arguments::parse().flags.run(trials, None).exit_code()
+    Examination::parse().flags.run(trials, None).exit_code()
 }
 
 /// Starts the program that is watched. Returns it with the address of its feed.

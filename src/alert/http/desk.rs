@@ -82,8 +82,8 @@ impl Asker {
 pub struct State<'a> {
     /// The targets.
     pub fleet: &'a Fleet,
-    /// What a target comes to so far, by the criteria of the run.
-    pub verdict: &'a dyn Fn(&Member) -> VerdictView,
+    /// What each target comes to so far, by the criteria of the run.
+    pub verdicts: &'a dyn Fn() -> Vec<(&'a Member, VerdictView)>,
     /// Whether a target is still watched.
     pub is_watched: &'a dyn Fn(TargetId) -> bool,
     /// Names of outputs, and how many events each has lost.
@@ -137,12 +137,12 @@ impl Desk {
             Question::Turn(answer) => drop(answer.send(())),
             Question::Scrape(answer) => drop(answer.send(self.scrape(state))),
             Question::Verdicts(answer) => {
-                let verdict = |member: &Member| TargetVerdict {
+                let verdict = |(member, verdict): (&Member, VerdictView)| TargetVerdict {
                     target: member.diagnosis().target().to_owned(),
                     is_ready: Reading::is_ready(member),
-                    verdict: (state.verdict)(member),
+                    verdict,
                 };
-                drop(answer.send(state.fleet.members().map(verdict).collect()));
+                drop(answer.send((state.verdicts)().into_iter().map(verdict).collect()));
             }
             Question::Findings(answer) => {
                 drop(answer.send(state.fleet.members().map(|member| findings(state.fleet, member)).collect()));
@@ -151,12 +151,12 @@ impl Desk {
     }
 
     fn scrape(&self, state: &State<'_>) -> Scrape {
-        let members = state.fleet.members().filter(|member| (state.is_watched)(member.id()));
-        let reading = |member: &Member| {
+        let watched = (state.verdicts)().into_iter().filter(|(member, _)| (state.is_watched)(member.id()));
+        let reading = |(member, verdict): (&Member, VerdictView)| {
             let transitions = self.transitions.get(&member.id()).cloned().unwrap_or_default();
-            Reading::of(state.fleet, member, (state.verdict)(member), transitions)
+            Reading::of(state.fleet, member, verdict, transitions)
         };
-        Scrape { readings: members.map(reading).collect(), lost: state.lost.clone() }
+        Scrape { readings: watched.map(reading).collect(), lost: state.lost.clone() }
     }
 }
 

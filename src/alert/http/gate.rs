@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::alert::ndjson;
 use crate::diagnosis::Verdict;
 use crate::report::verdict::VerdictView;
-use crate::words;
 
 /// What a target comes to so far.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ impl Gate {
             return Self::unknown("No target is watched.");
         };
         let outcome = Outcome::of(&worst.verdict);
-        let mut reason = reason(&worst.verdict);
+        let mut reason = worst.verdict.reason();
         if several && outcome != Outcome::Pass {
             reason = format!("{}: {reason}", worst.target);
         }
@@ -108,9 +107,10 @@ impl Gate {
             json!({
                 "target": it.target,
                 "verdict": Outcome::of(verdict).as_str(),
-                "reason": reason(verdict),
+                "reason": verdict.reason(),
                 "inconclusive_because": verdict.reasons.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
                 "findings": findings,
+                "expected": verdict.expected,
                 "suppressed": verdict.suppressed,
                 "updates": verdict.updates,
             })
@@ -118,15 +118,6 @@ impl Gate {
         let targets: Vec<Value> = self.targets.iter().map(target).collect();
         let body = json!({"verdict": self.outcome.as_str(), "reason": self.reason, "targets": targets});
         ndjson::written(&body)
-    }
-}
-
-/// Why a target comes to what it does, as a sentence.
-fn reason(verdict: &VerdictView) -> String {
-    match Outcome::of(verdict) {
-        Outcome::Pass => format!("{} in {}.", verdict.fired_in_words(), words::count(verdict.updates, "update")),
-        Outcome::Fail => format!("{}.{}", verdict.fired_in_words(), verdict.worst_in_words()),
-        Outcome::Inconclusive => format!("{}.", verdict.reasons_in_words()),
     }
 }
 
@@ -154,7 +145,7 @@ mod tests {
     fn the_worst_target_decides_and_is_named() {
         let (pass, fail, unknown) = (Verdict::Healthy, Verdict::Findings, Verdict::Inconclusive);
         for (verdicts, outcome, status, begins) in [
-            (vec![pass], Outcome::Pass, 200, "1 warning in 0 updates."),
+            (vec![pass], Outcome::Pass, 200, "1 warning. Worst: quiet-feed"),
             (vec![fail], Outcome::Fail, 412, "1 warning. Worst: quiet-feed"),
             (vec![unknown], Outcome::Inconclusive, 409, "no update ever arrived"),
             (vec![pass, unknown, fail], Outcome::Fail, 412, "c: 1 warning. Worst"),
