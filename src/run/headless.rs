@@ -177,9 +177,13 @@ impl Run {
         self.conclude(interrupted).await
     }
 
-    /// Whether nobody takes anything any more. The exit code of `check` is worth its time also after its reader has left.
+    /// Whether nobody takes anything any more, nor can ask. The exit code of `check` is worth its time also after its reader has left.
     fn is_in_vain(&self) -> bool {
-        if self.options.duration.is_some() { self.outputs.have_failed() } else { self.outputs.are_closed() }
+        if self.options.duration.is_some() {
+            self.outputs.have_failed()
+        } else {
+            self.desk.is_none() && self.outputs.are_closed()
+        }
     }
 
     fn take(&mut self, step: &Step) {
@@ -284,7 +288,9 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, program, stopwatches, options, judge, known, stop, black_boxes, .. } = self;
+        let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
+        // Clients learn at once that nobody answers any more.
+        drop(desk);
         black_boxes.close().await;
         let of_program = match program {
             Some(started) => started.conclude(watch.fleet(), &stop).await,
