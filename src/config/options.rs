@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::listen::Listen;
 use super::word::Word;
 use crate::detect::settings::{AnySetting, Given, Setting, Type, Value};
 use crate::detect::severity::Severity;
@@ -83,6 +84,12 @@ pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
+/// Where HTTP is served.
+pub static LISTEN: Setting<Option<Listen>> = Setting::new(
+    "listen",
+    None,
+    "address of the HTTP server with metrics, findings and the verdict; a port alone is for this machine only",
+);
 /// Where recordings of findings go.
 pub static BLACK_BOX: Setting<Option<PathBuf>> =
     Setting::new("black-box", None, "folder in which `watch` saves a recording of a finding that fires");
@@ -143,6 +150,7 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &REDACT,
     &PATH_PREFIX,
     &HEARTBEAT,
+    &LISTEN,
     &BLACK_BOX,
     &BLACK_BOX_SEVERITY,
     &BLACK_BOX_BEFORE,

@@ -3,22 +3,17 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{PATIENCE, Ward, ask_to_end, await_end, start};
+use crate::steps::{Outcome, await_that, is, write};
 use crate::watched;
-
-/// What everything here can fail with.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
-type Test = fn() -> Outcome<()>;
 
 /// How often an alert is sent again here.
 const RESEND: Duration = Duration::from_millis(500);
@@ -142,26 +137,4 @@ fn is_told_again() -> Outcome<()> {
     drop(process);
     let restarted = Alertmanager::start_at(port)?;
     await_that("the alert again", || Ok(!restarted.deadlocks()?.is_empty()))
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> io::Result<String> {
-    let path = folder.join(name);
-    fs::write(&path, text)?;
-    Ok(path.display().to_string())
-}
-
-fn is(holds: bool, what: &str) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(format!("not so: {what}").into()) }
-}
-
-/// Waits until something holds.
-fn await_that(what: &str, holds: impl Fn() -> Outcome<bool>) -> Outcome<()> {
-    let begun = Instant::now();
-    while !holds()? {
-        if begun.elapsed() > 2 * PATIENCE {
-            return Err(format!("{what} does not come").into());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }
