@@ -8,12 +8,12 @@ use rustc_hash::FxHashMap;
 
 use super::numbers::{densest, number, ratio};
 use super::view::Evidence;
-use crate::model::{Model, SiteKey};
 use crate::model::entity::site::Site;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
+use crate::model::{Model, SiteKey};
 
 /// Tasks that one owner drops die this soon after each other: two stamps of one thread.
 const TOGETHER: Duration = Duration::from_millis(2);

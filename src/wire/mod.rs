@@ -21,8 +21,8 @@ pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
 pub use self::fields::Malformed;
-pub use self::survey::Survey;
 use self::fields::{Value, check, fields};
+pub use self::survey::Survey;
 
 /// `Update.now` of the protocol.
 const NOW: u32 = 1;

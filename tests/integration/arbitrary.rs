@@ -18,7 +18,6 @@ use prost_types::Timestamp;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Criteria, Diagnosis};
 use tokio_canary::feed::lag::LagMeter;
-use tokio_canary::wire::Survey;
 use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
@@ -27,6 +26,7 @@ use tokio_canary::report::findings::FindingColumn;
 use tokio_canary::report::order::{Filter, Order};
 use tokio_canary::report::resources::ResourceColumn;
 use tokio_canary::report::tasks::TaskColumn;
+use tokio_canary::wire::Survey;
 
 use crate::support::updates::{at, idle};
 

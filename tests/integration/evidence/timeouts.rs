@@ -5,7 +5,9 @@ use tokio_canary::evidence::Evidence;
 use super::{case, check, percent, seconds, site};
 
 fn see(evidence: &Evidence<'_>) -> String {
-    let Some(it) = evidence.timed_out(site(evidence, "transfer").1, 0, 0.0) else { return "nothing has ended".to_owned() };
+    let Some(it) = evidence.timed_out(site(evidence, "transfer").1, 0, 0.0) else {
+        return "nothing has ended".to_owned();
+    };
     let before = if it.used_to_end_early { ", used to end early" } else { "" };
     format!(
         "{} of {} at {}, {} early, {} with a timer, {} alive{before}",

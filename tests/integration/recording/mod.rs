@@ -9,9 +9,9 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use tokio_canary::feed::lag::LagMeter;
-use tokio_canary::wire::Survey;
 use tokio_canary::feed::recording::{RecordError, Recorder, Speed, open, open_at, tee};
 use tokio_canary::feed::{Ended, Feed, FeedEvent, Status, Wanted};
+use tokio_canary::wire::Survey;
 
 use self::support::{assert_same, at, collect, feed_of, mirror_of, record, service, status, updates};
 
