@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::detect::finding::{Finding, Transition};
-use crate::diagnosis::{Arrived, Diagnosis, Ended, Outlook, Status, Withheld};
+use crate::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent, Outlook, Status, Withheld};
 
 /// Transitions of one target that are kept.
 const JOURNAL: usize = 200;
@@ -187,6 +187,13 @@ impl Fleet {
         Step::Arrived { target, at, changes }
     }
 
+    /// Says that the program behind a target has ended, so that nothing more is expected of it.
+    pub fn exit(&mut self, target: TargetId) -> Step {
+        let last = self.member(target).and_then(|member| member.diagnosis.arrived());
+        let at = last.unwrap_or_else(SystemTime::now);
+        self.apply(target, Arrived { at, event: FeedEvent::Ended(Ended::Exited) })
+    }
+
     /// A target, unless it is gone.
     pub fn member(&self, target: TargetId) -> Option<&Member> {
         self.members.get(&target)
@@ -227,7 +234,6 @@ mod tests {
 
     use super::*;
     use crate::detect::settings::Settings;
-    use crate::feed::FeedEvent;
     use crate::model::DEFAULT_RETENTION;
 
     fn diagnosis(target: &str) -> Diagnosis {

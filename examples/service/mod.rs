@@ -20,8 +20,8 @@ use tracing_subscriber::prelude::*;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub(crate) struct Service {
-    /// Where the console feed is served; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6669")]
+    /// Where the console feed is served; port 0 takes a free one [default: TOKIO_CONSOLE_BIND, or 127.0.0.1:6669].
+    #[arg(long, value_name = "ADDR", default_value_t = usual_address(), hide_default_value = true)]
     bind: SocketAddr,
     /// Time between two updates of the feed.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
@@ -47,6 +47,12 @@ pub(crate) struct Service {
     /// Stop when standard input ends, as it does when the parent process is gone.
     #[arg(long)]
     die_with_parent: bool,
+}
+
+/// Where `ConsoleLayer::builder().with_default_env()` would serve the feed.
+fn usual_address() -> SocketAddr {
+    let named = std::env::var("TOKIO_CONSOLE_BIND").ok().and_then(|address| address.parse().ok());
+    named.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 6669)))
 }
 
 /// Whether [`workers`] are to be a single thread.

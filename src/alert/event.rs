@@ -36,6 +36,8 @@ pub enum EventKind {
     Quality(QualityView),
     /// A finding opened, changed or was resolved.
     Finding(Box<FindingView>),
+    /// What a rate limit has held back until now.
+    Digest(Digest),
     /// Everything still works.
     Heartbeat {
         /// How many tasks are alive, as far as is known.
@@ -47,6 +49,27 @@ pub enum EventKind {
         /// How many findings there are.
         findings: usize,
     },
+}
+
+/// What a rate limit has held back: findings of one detector that came and went. Those that fire now follow as events of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// The detector.
+    pub detector: &'static str,
+    /// When the first of it happened, by the target's clock.
+    pub since: SystemTime,
+    /// How many times a finding fired.
+    pub openings: u64,
+    /// How many times one was resolved.
+    pub resolutions: u64,
+    /// How many findings these are.
+    pub findings: usize,
+    /// How many of them fire now.
+    pub firing: usize,
+    /// The worst severity among them.
+    pub worst: Severity,
+    /// How long findings of this detector are held back from now on, if they come back.
+    pub next: Duration,
 }
 
 /// What a run came to.

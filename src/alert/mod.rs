@@ -5,6 +5,7 @@
 
 mod documents;
 pub mod event;
+mod limit;
 mod lines;
 mod ndjson;
 mod outlet;
@@ -15,5 +16,6 @@ mod stream;
 mod text;
 
 pub use self::documents::DocumentFormat;
+pub use self::limit::Limits;
 pub use self::lines::{LineFormat, Lines};
 pub use self::outputs::{Failure, Outputs};

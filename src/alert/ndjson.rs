@@ -24,6 +24,17 @@ pub(super) fn line(event: &Event) -> String {
         EventKind::Connection(connection) => status(connection),
         EventKind::Left => json!({"type": "status", "state": "left", "reason": null}),
         EventKind::Finding(view) => finding(view),
+        EventKind::Digest(digest) => json!({
+            "type": "digest",
+            "detector": digest.detector,
+            "since": time(digest.since),
+            "openings": digest.openings,
+            "resolutions": digest.resolutions,
+            "findings": digest.findings,
+            "firing": digest.firing,
+            "worst": digest.worst.as_str(),
+            "next_s": digest.next.as_secs_f64(),
+        }),
         EventKind::Quality(quality) => {
             let reasons: Vec<_> = quality.withheld.iter().map(|it| it.as_str()).collect();
             json!({
@@ -57,6 +68,8 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "findings": tally(&verdict.fired),
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
+        "expected": verdict.expected,
+        "unmet": verdict.unmet,
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
         "not_evaluated": verdict.not_evaluated,
@@ -175,6 +188,7 @@ fn finding(view: &FindingView) -> Value {
         "count": view.sightings,
         "members": view.members,
         "targets": view.targets,
+        "recording": view.recording.as_ref().map(|path| path.to_string_lossy()),
     })
 }
 

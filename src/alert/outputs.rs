@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::documents::{Document, DocumentFormat};
 use super::event::{Event, Summary};
+use super::limit::{Limiter, Limits};
 use super::lines::{LineFormat, Lines};
 use super::outlet::{Ended, Outlet};
 use super::push::{Ending, Push, Voice};
@@ -28,6 +29,7 @@ const JOB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 #[derive(Default)]
 pub struct Outputs {
     outlets: Vec<Outlet>,
+    limiter: Limiter,
     /// When the receivers among them are given up.
     ending: Ending,
     has_receivers: bool,
@@ -57,6 +59,13 @@ impl Outputs {
         Ok(opened)
     }
 
+    /// The same with a rate limit for findings, where there is one.
+    #[must_use]
+    pub fn limited(mut self, limits: Option<Limits>) -> Self {
+        self.limiter = limits.map(Limiter::new).unwrap_or_default();
+        self
+    }
+
     /// Adds receivers, which use `voice` to say how they do.
     ///
     /// # Errors
@@ -79,8 +88,14 @@ impl Outputs {
     }
 
     /// Takes in a step.
-    pub fn take(&self, step: &Step, fleet: &Fleet) {
-        self.put(Event::of(step, fleet));
+    pub fn take(&mut self, step: &Step, fleet: &Fleet) {
+        let events = self.admit(step, fleet);
+        self.put(events);
+    }
+
+    /// The events that a step means to the outputs, to be put to them.
+    pub fn admit(&mut self, step: &Step, fleet: &Fleet) -> Vec<Event> {
+        self.limiter.pass(step, fleet, Event::of(step, fleet))
     }
 
     /// Says that everything still works.
@@ -100,7 +115,9 @@ impl Outputs {
 
     /// Ends the outputs with the run's summary when they have written what is left, or without it once they are given up. Returns what
     /// some of them did not get.
-    pub async fn finish(self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
+    pub async fn finish(mut self, summary: Summary, give_up: impl Future<Output = ()>) -> Vec<Failure> {
+        let held_back = self.limiter.flush();
+        self.put(held_back);
         self.ending.begin();
         let summary = Arc::new(summary);
         // All of them get it before the first one is waited for.
@@ -119,7 +136,8 @@ impl Outputs {
         failed
     }
 
-    fn put(&self, events: Vec<Event>) {
+    /// Hands events to every output.
+    pub fn put(&self, events: Vec<Event>) {
         for event in events.into_iter().map(Arc::new) {
             self.outlets.iter().for_each(|outlet| outlet.put(&event));
         }

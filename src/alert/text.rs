@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::event::{Event, EventKind, Summary, TargetSummary};
+use super::event::{Digest, Event, EventKind, Summary, TargetSummary};
 use crate::report::State;
 use crate::report::finding::FindingView;
 use crate::words;
@@ -11,6 +11,7 @@ use crate::words;
 pub(super) fn line(event: &Event) -> Option<String> {
     match &event.kind {
         EventKind::Finding(finding) => finding_line(event, finding),
+        EventKind::Digest(digest) => Some(digest_line(event, digest)),
         EventKind::Hello
         | EventKind::Connection(_)
         | EventKind::Left
@@ -29,13 +30,32 @@ fn finding_line(event: &Event, finding: &FindingView) -> Option<String> {
             let spread = spread.unwrap_or_default();
             let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
             let look_alikes = look_alikes.concat();
-            Some(format!("{head}: {}{look_alikes}{spread} Next: {}", finding.headline, finding.advice))
+            let recording = finding.recording.as_ref().map(|path| format!(" Recording: {}", path.display()));
+            let recording = recording.unwrap_or_default();
+            Some(format!("{head}: {}{look_alikes}{spread} Next: {}{recording}", finding.headline, finding.advice))
         }
         State::Resolved if finding.caused_by.is_some() => {
             Some(format!("{head}: resolved, explained by another finding. {}", finding.headline))
         }
         State::Resolved => Some(format!("{head}: resolved, lasted {}. {}", words::age(finding.age), finding.headline)),
     }
+}
+
+/// What was held back.
+fn digest_line(event: &Event, digest: &Digest) -> String {
+    let Digest { detector, since, openings, resolutions, findings, firing, worst, next } = digest;
+    let (at, target, worst) = (time(event.at), &event.target, worst.as_str());
+    let (openings, resolutions) = (words::count(*openings, "opening"), words::count(*resolutions, "resolution"));
+    let findings = words::count(*findings, "finding");
+    let now = match firing {
+        0 => "none fires now".to_owned(),
+        firing => format!("{firing} {} now", words::agree(*firing, "fires", "fire")),
+    };
+    let (since, next) = (time(*since), words::age(*next));
+    format!(
+        "{at} {target} digest {detector}: held back {openings} and {resolutions} of {findings} since {since}, worst {worst}; {now}. \
+         Repeats are held back for {next} at a time."
+    )
 }
 
 /// The last line about a target.

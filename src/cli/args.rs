@@ -7,15 +7,18 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
-use super::complete::{Completed, formats, settings};
+use super::complete::{Completed, detectors, formats, settings};
 use crate::config::Flags;
 use crate::config::options::{
-    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX, Partial,
-    PathPrefixes, Period, REDACT, RETAIN,
+    BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
+    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX,
+    Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
+use crate::detect::assignment::detector;
+use crate::detect::selector::Selector;
 use crate::detect::settings::{AnySetting, Type, Value};
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
@@ -55,10 +58,10 @@ impl Outputs {
     }
 }
 
-/// Who is told about findings.
+/// Who gets alerts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Receivers {
-    /// Alertmanager to send alerts to, by its URL, such as http://localhost:9093; repeatable.
+    /// Alertmanager to send alerts to, by its URL, such as `http://localhost:9093`; repeatable.
     #[arg(long = "alertmanager", value_name = "URL", value_parser = |url: &str| Receiver::named(Kind::Alertmanager, url))]
     alertmanagers: Vec<Receiver>,
     /// Endpoint to send alerts to as webhooks of Alertmanager (version 4); repeatable.
@@ -77,7 +80,7 @@ impl Receivers {
 }
 
 /// Criteria of the verdict.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CriteriaArgs {
     /// The severity that counts.
     #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
@@ -85,9 +88,119 @@ pub struct CriteriaArgs {
     /// How many updates there must be.
     #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MIN_UPDATES))]
     pub min_updates: Option<usize>,
+    /// How much a target must have done.
+    #[arg(long, value_name = "RATE", value_parser = <f64 as Type>::parse, help = help(&MIN_ACTIVITY))]
+    pub min_activity: Option<f64>,
+    /// How long a target gets before what it does counts.
+    #[arg(long, value_name = "DURATION", value_parser = <Duration as Type>::parse, help = help(&WARMUP))]
+    pub warmup: Option<Duration>,
     /// What to make of a target whose feed was incomplete.
     #[arg(long, value_parser = one_of::<Partial>(), help = help(&PARTIAL))]
     pub partial: Option<Partial>,
+    /// What is known and accepted.
+    #[arg(long, value_name = "FILE", help = help(&BASELINE))]
+    pub baseline: Option<PathBuf>,
+}
+
+/// What only a run for a fixed time can be asked for.
+#[derive(Debug, Clone, Args)]
+pub struct GateArgs {
+    /// How long to wait for a target.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&WAIT_FOR_TARGET))]
+    pub wait_for_target: Option<Period>,
+    /// Finding that must fire, as DETECTOR[@PLACE[:LINE]], such as deadlock@bank.rs; it does not count, and without it the exit code is 1;
+    /// repeatable.
+    #[arg(long = "expect-finding", value_name = "FINDING", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]
+    pub fire: Vec<Selector>,
+    /// Finding that must not fire, whatever its severity, written as for --expect-finding; repeatable.
+    #[arg(long = "expect-none", value_name = "FINDING", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]
+    pub silent: Vec<Selector>,
+    /// Write the baseline: add findings that count and are not in it, and remove those that did not fire. The verdict stays as it is.
+    #[arg(long)]
+    pub update_baseline: bool,
+    /// Report the verdict, and exit with 0 all the same; usage and internal errors remain 2 and 4.
+    #[arg(long)]
+    pub exit_zero: bool,
+    /// Watch for the whole time, also after a finding that counts is proof and cannot recover.
+    #[arg(long)]
+    pub no_early_exit: bool,
+}
+
+impl GateArgs {
+    /// The first flag that was given and does nothing for recordings.
+    pub fn for_services(&self) -> Option<&'static str> {
+        let early = self.no_early_exit.then_some("--no-early-exit");
+        early.or_else(|| self.wait_for_target.map(|_| "--wait-for-target"))
+    }
+}
+
+/// The black box.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Black box")]
+pub struct BlackBoxArgs {
+    /// Where recordings of findings go.
+    #[arg(long, value_name = "FOLDER", help = help(&BLACK_BOX))]
+    pub black_box: Option<PathBuf>,
+    /// Which findings are recorded.
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&BLACK_BOX_SEVERITY))]
+    pub black_box_severity: Option<Severity>,
+    /// How far back a recording reaches.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&BLACK_BOX_BEFORE))]
+    pub black_box_before: Option<Period>,
+    /// How long a recording goes on.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&BLACK_BOX_AFTER))]
+    pub black_box_after: Option<Period>,
+    /// How much memory it takes.
+    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&BLACK_BOX_MEMORY))]
+    pub black_box_memory: Option<Mebibytes>,
+    /// How much disk it takes.
+    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&BLACK_BOX_DISK))]
+    pub black_box_disk: Option<Mebibytes>,
+}
+
+impl BlackBoxArgs {
+    /// The first flag that was given besides that of the folder.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.black_box_severity.is_some(), "--black-box-severity"),
+            (self.black_box_before.is_some(), "--black-box-before"),
+            (self.black_box_after.is_some(), "--black-box-after"),
+            (self.black_box_memory.is_some(), "--black-box-memory"),
+            (self.black_box_disk.is_some(), "--black-box-disk"),
+        ];
+        given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
+    }
+
+    /// Hands over what was given.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        flags.option("--black-box", &BLACK_BOX, self.black_box.clone().map(Some));
+        flags.option("--black-box-severity", &BLACK_BOX_SEVERITY, self.black_box_severity);
+        flags.option("--black-box-before", &BLACK_BOX_BEFORE, self.black_box_before);
+        flags.option("--black-box-after", &BLACK_BOX_AFTER, self.black_box_after);
+        flags.option("--black-box-memory", &BLACK_BOX_MEMORY, self.black_box_memory);
+        flags.option("--black-box-disk", &BLACK_BOX_DISK, self.black_box_disk);
+    }
+}
+
+/// How often alerts come.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct RateArgs {
+    /// How long findings that come back are held back.
+    #[arg(long, value_name = "DURATION", value_parser = <RateLimit as Type>::parse, help = help(&RATE_LIMIT))]
+    pub rate_limit: Option<RateLimit>,
+    /// How long at most.
+    #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&RATE_LIMIT_MAX))]
+    pub rate_limit_max: Option<Period>,
+}
+
+impl RateArgs {
+    /// Hands over what was given.
+    pub(super) fn apply(self, flags: &mut Flags) {
+        flags.option("--rate-limit", &RATE_LIMIT, self.rate_limit);
+        flags.option("--rate-limit-max", &RATE_LIMIT_MAX, self.rate_limit_max);
+    }
 }
 
 /// Options of the commands that attach to targets and judge them.
@@ -256,6 +369,16 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a duration above zero; write it like 30s, 500ms or 2m".to_owned()),
     }
+}
+
+/// The name of a finding of a detector that exists.
+fn selector(text: &str) -> Result<Selector, String> {
+    let Ok(selector) = text.parse::<Selector>();
+    detector(selector.detector())?;
+    if text.ends_with('@') {
+        return Err(format!("the place is missing; write it like {text}bank.rs or {text}src/bank.rs:41"));
+    }
+    Ok(selector)
 }
 
 fn name_of_task(text: &str) -> Result<String, String> {

@@ -77,16 +77,31 @@ const ENTRIES: &[Entry] = &[
     Entry {
         command: "check",
         exits: &[
-            ("0", "Healthy, and there was enough to judge."),
-            ("1", "A finding at or above --fail-on has fired, also if it was resolved since."),
+            ("0", "Healthy, and there was enough to judge; with --exit-zero, also instead of 1 and 3."),
+            (
+                "1",
+                "A finding at or above --fail-on has fired, also if it was resolved since; or an expected one has not.",
+            ),
             USAGE,
-            ("3", "It could not be judged, or was interrupted before."),
+            ("3", "It could not be judged, was interrupted before, or the command failed."),
             FAILED,
             SIGNALLED,
         ],
         variables: Variables::All,
         examples: &[
             ("tokio-canary check localhost:6669 --for 60s", "Judge a canary."),
+            (
+                "tokio-canary check --for 30s --warmup 5s -- ./target/release/orders --port 0",
+                "Start a service with a free port for its console, judge it, and stop it.",
+            ),
+            (
+                "tokio-canary check localhost:6669 --baseline baseline.toml --update-baseline",
+                "Accept what is found now; without --update-baseline only what is new counts.",
+            ),
+            (
+                "tokio-canary check deadlock.mcap --expect-finding deadlock@bank.rs --min-activity 0",
+                "Require a recording to show its deadlock.",
+            ),
             (
                 "tokio-canary check localhost:6669 --output text --output ndjson=verdict.ndjson",
                 "Also write the events to a file.",
@@ -254,6 +269,14 @@ const OTHER_VARIABLES: &[(&str, &str)] = &[
         "A setting of a detector, such as TOKIO_CANARY_BLOCKED_WORKER__CRITICAL=2s.",
     ),
     ("TOKIO_CANARY_TARGETS, TOKIO_CANARY_OUTPUT", "Targets and outputs, with commas between them."),
+    (
+        "TOKIO_CANARY_ALERTMANAGER, TOKIO_CANARY_WEBHOOK, TOKIO_CANARY_ON_TRANSITION",
+        "Receivers of alerts, as the flags name them, with commas between them.",
+    ),
+    (
+        "TOKIO_CANARY_ALERTMANAGER_BEARER_TOKEN, TOKIO_CANARY_WEBHOOK_BEARER_TOKEN, TOKIO_CANARY_WEBHOOK_SECRET",
+        "Secrets of the receivers that flags and variables name.",
+    ),
     ("TOKIO_CANARY_CONFIG", "The configuration file to read, as --config names it."),
     ("XDG_CONFIG_HOME", "The folder of your own configuration file, tokio-canary/config.toml (default: ~/.config)."),
 ];

@@ -5,6 +5,7 @@ mod complete;
 pub mod manual;
 pub mod skill;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,17 +16,19 @@ use self::args::{help, output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
 use crate::config::Flags;
 use crate::config::options::{
-    DECODE_LIMIT, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, MIN_UPDATES, PARTIAL, PUMP, Period, RETAIN,
+    BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, MIN_ACTIVITY, MIN_UPDATES,
+    PARTIAL, PUMP, Period, RETAIN, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::Output;
+use crate::detect::expectation::Expected;
+use crate::detect::selector::Selector;
 use crate::detect::settings::Type;
 use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
-use crate::witness::Selector;
 
 pub use self::args::{
-    Attaching, Configuration, CriteriaArgs, Feeding, Files, Judging, Keeping, Logging, Outputs, Playback, Receivers,
-    Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
+    Playback, RateArgs, Receivers, Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -45,7 +48,7 @@ pub struct Cli {
     #[arg(long = "output", value_name = "FORMAT=PATH", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(output_to_file, formats))]
     pub outputs: Vec<Output>,
-    /// Who is told about findings beside the terminal.
+    /// Who gets alerts beside the terminal.
     #[command(flatten)]
     pub receivers: Receivers,
     /// Options of attaching and judging.
@@ -139,18 +142,24 @@ pub struct Watch {
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// Who is told about findings.
+    /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
+    /// How often alerts come.
+    #[command(flatten)]
+    pub rate: RateArgs,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
+    /// What is kept of the feed for the case that a finding fires.
+    #[command(flatten)]
+    pub black_box: BlackBoxArgs,
 }
 
 /// `check`.
@@ -159,18 +168,26 @@ pub struct Check {
     /// What to attach to.
     #[command(flatten)]
     pub targets: Targets,
-    /// Time to watch each target, counted from its first update; also the longest wait for that update.
+    /// Program to start, to judge and to stop, with a free port for its console in `TOKIO_CONSOLE_BIND`; what it prints goes to standard
+    /// error.
+    #[arg(value_name = "COMMAND", last = true, conflicts_with = "targets")]
+    pub command: Vec<OsString>,
+    /// Time to watch each target, counted from its first update; also the longest wait for that update, unless --wait-for-target says
+    /// otherwise.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
     pub duration: Duration,
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// Who is told about findings.
+    /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
+    /// What is asked of this run.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
@@ -330,13 +347,16 @@ impl Cli {
                 watch.outputs.apply(&mut flags);
                 flags.receivers = watch.receivers.all();
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
-                criteria(watch.criteria, &mut flags);
+                watch.rate.apply(&mut flags);
+                watch.black_box.apply(&mut flags);
+                criteria(&watch.criteria, &mut flags);
             }
             Some(Command::Check(check)) => {
                 flags.targets.clone_from(&check.targets.targets);
                 check.outputs.apply(&mut flags);
                 flags.receivers = check.receivers.all();
-                criteria(check.criteria, &mut flags);
+                criteria(&check.criteria, &mut flags);
+                gate(&check.gate, &mut flags);
             }
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
@@ -361,10 +381,23 @@ impl Cli {
     }
 }
 
-fn criteria(CriteriaArgs { fail_on, min_updates, partial }: CriteriaArgs, flags: &mut Flags) {
+fn criteria(criteria: &CriteriaArgs, flags: &mut Flags) {
+    let CriteriaArgs { fail_on, min_updates, min_activity, warmup, partial, baseline } = criteria;
     flags.option("--fail-on", &FAIL_ON, fail_on.map(Some));
-    flags.option("--min-updates", &MIN_UPDATES, min_updates);
-    flags.option("--partial", &PARTIAL, partial);
+    flags.option("--min-updates", &MIN_UPDATES, *min_updates);
+    flags.option("--min-activity", &MIN_ACTIVITY, *min_activity);
+    flags.option("--warmup", &WARMUP, *warmup);
+    flags.option("--partial", &PARTIAL, *partial);
+    flags.option("--baseline", &BASELINE, baseline.clone().map(Some));
+}
+
+fn gate(gate: &GateArgs, flags: &mut Flags) {
+    let GateArgs { wait_for_target, fire, silent, update_baseline, exit_zero, no_early_exit } = gate;
+    flags.option("--wait-for-target", &WAIT_FOR_TARGET, wait_for_target.map(Some));
+    flags.option("--exit-zero", &EXIT_ZERO, exit_zero.then_some(true));
+    flags.option("--no-early-exit", &EARLY_EXIT, no_early_exit.then_some(false));
+    flags.findings = Expected { fire: fire.clone(), silent: silent.clone() };
+    flags.updates_baseline = *update_baseline;
 }
 
 /// A target where a command could stand too.

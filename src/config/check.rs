@@ -22,7 +22,7 @@ pub fn check(path: &Path, now: SystemTime) -> Checked {
     let is_local = path.file_name().is_some_and(|name| name == LOCAL_FILE);
     let mut faults = Vec::new();
     let layer = file::read(path, if is_local { Rights::Thresholds } else { Rights::All }, &mut faults);
-    Checked { faults, expired: expired(&layer.suppressions, now) }
+    Checked { faults, expired: expired(&layer.suppressions, "suppression", now) }
 }
 
 #[cfg(test)]

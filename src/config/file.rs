@@ -78,6 +78,14 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
+/// The text of a file that the user names.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub(super) fn content_of(path: &Path) -> io::Result<String> {
+    content(path, Rights::All)
+}
+
 fn content(path: &Path, rights: Rights) -> io::Result<String> {
     // A pipe that nobody writes to would hold up the start for ever. One that the user names is theirs.
     if rights == Rights::Thresholds && !fs::metadata(path)?.is_file() {

@@ -8,6 +8,7 @@ use super::origin::{Origin, Sourced};
 use super::output::{Output, shared_place};
 use super::receiver::{Kind, Receiver};
 use crate::detect::assignment::{Assignment, detector};
+use crate::detect::expectation::Expected;
 use crate::detect::settings::{Given, Setting, Type};
 use crate::feed::endpoint::Target;
 
@@ -26,18 +27,34 @@ pub struct Flags {
     pub settings: Vec<String>,
     /// `--expect`: tasks that have to be there.
     pub expected: Vec<String>,
-    /// `--alertmanager`, `--webhook` and `--on-transition`: who is told about findings.
+    /// `--alertmanager`, `--webhook` and `--on-transition`: who gets alerts.
     pub receivers: Vec<Receiver>,
+    /// `--expect-finding` and `--expect-none`: findings that have to be there, or must not be.
+    pub findings: Expected,
+    /// `--update-baseline`: whether the baseline is written.
+    pub updates_baseline: bool,
     options: Vec<Sourced<OptionValue>>,
 }
 
 impl Flags {
     /// Whether nothing was given.
     pub fn is_empty(&self) -> bool {
-        let Self { config, isolated, targets, outputs, settings, expected, receivers, options } = self;
+        let Self {
+            config,
+            isolated,
+            targets,
+            outputs,
+            settings,
+            expected,
+            receivers,
+            findings,
+            updates_baseline,
+            options,
+        } = self;
         config.is_none()
             && !isolated
             && (targets.is_empty() && outputs.is_empty() && settings.is_empty() && expected.is_empty())
+            && (findings.fire.is_empty() && findings.silent.is_empty() && !updates_baseline)
             && (receivers.is_empty() && options.is_empty())
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Layer {
     pub(super) targets: Option<Sourced<Vec<Target>>>,
     /// Where to write; nothing is said if there are none.
     pub(super) outputs: Vec<Sourced<Output>>,
-    /// Who is told about findings; those of a kind replace all of that kind.
+    /// Who gets alerts; those of a kind replace all of that kind.
     pub(super) receivers: Vec<Sourced<Receiver>>,
     /// Findings that do not count.
     pub(super) suppressions: Vec<Sourced<Suppression>>,

@@ -5,6 +5,7 @@
 //!
 //! `./tokio-canary.toml` comes with a checkout, perhaps a stranger's, so it may only set thresholds and suppressions.
 
+pub mod baseline;
 mod check;
 mod document;
 mod environment;

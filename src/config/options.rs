@@ -21,11 +21,44 @@ pub static FAIL_ON: Setting<Option<Severity>> = Setting::new(
 /// How much a target must have shown.
 pub static MIN_UPDATES: Setting<usize> =
     Setting::new("min-updates", 5, "minimum number of updates; with fewer the verdict is inconclusive");
+/// How much a target must have done.
+pub static MIN_ACTIVITY: Setting<f64> = Setting::new(
+    "min-activity",
+    0.1,
+    "minimum number of polls a second over all tasks but the console's own; with fewer the verdict is inconclusive",
+);
+/// How long a target gets before what it does counts.
+pub static WARMUP: Setting<Duration> = Setting::new(
+    "warmup",
+    Duration::ZERO,
+    "time after the first update within which a finding that resolves does not count, nor does activity",
+);
 /// What to make of an incomplete feed.
 pub static PARTIAL: Setting<Partial> = Setting::new(
     "partial",
     Partial::Fail,
     "treatment of an incomplete feed: `pass` judges by what was seen, `fail` makes the verdict inconclusive",
+);
+/// What is known and accepted.
+pub static BASELINE: Setting<Option<PathBuf>> =
+    Setting::new("baseline", None, "file of findings that are known and accepted, which `check` also writes");
+/// Whether a verdict makes the exit code.
+pub static EXIT_ZERO: Setting<bool> = Setting::new(
+    "exit-zero",
+    false,
+    "whether `check` exits with 0 whatever the verdict is; usage and internal errors remain 2 and 4",
+);
+/// How long to wait for a target.
+pub static WAIT_FOR_TARGET: Setting<Option<Period>> = Setting::new(
+    "wait-for-target",
+    None,
+    "longest wait of `check` for the first update of a target; unset, it is the time of `--for`",
+);
+/// Whether proof ends a run.
+pub static EARLY_EXIT: Setting<bool> = Setting::new(
+    "early-exit",
+    true,
+    "whether `check` stops watching a service as soon as a finding that counts is proof and cannot recover",
 );
 /// How long ended things are kept.
 pub static RETAIN: Setting<Period> =
@@ -50,6 +83,42 @@ pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
+/// Where recordings of findings go.
+pub static BLACK_BOX: Setting<Option<PathBuf>> =
+    Setting::new("black-box", None, "folder in which `watch` saves a recording of a finding that fires");
+/// Which findings are recorded.
+pub static BLACK_BOX_SEVERITY: Setting<Severity> =
+    Setting::new("black-box-severity", Severity::Warning, "lowest severity of a finding that the black box records");
+/// How far back a recording reaches.
+pub static BLACK_BOX_BEFORE: Setting<Period> = Setting::new(
+    "black-box-before",
+    Period(Duration::from_secs(5 * 60)),
+    "time before a finding that its recording covers, memory permitting",
+);
+/// How long a recording goes on.
+pub static BLACK_BOX_AFTER: Setting<Period> =
+    Setting::new("black-box-after", Period(Duration::from_secs(60)), "time after a finding that its recording covers");
+/// How much memory it takes.
+pub static BLACK_BOX_MEMORY: Setting<Mebibytes> =
+    Setting::new("black-box-memory", Mebibytes(128), "memory of the black box for each target, in MiB");
+/// How much disk it takes.
+pub static BLACK_BOX_DISK: Setting<Mebibytes> = Setting::new(
+    "black-box-disk",
+    Mebibytes(1024),
+    "disk space for the recordings of the black box, in MiB; the oldest are deleted",
+);
+/// How long findings that come back are held back.
+pub static RATE_LIMIT: Setting<RateLimit> = Setting::new(
+    "rate-limit",
+    RateLimit::From(Duration::from_secs(5 * 60)),
+    "initial time for which repeated findings of a detector are held back after an alert, doubled while they repeat; `off` delivers everything",
+);
+/// How long at most.
+pub static RATE_LIMIT_MAX: Setting<Period> = Setting::new(
+    "rate-limit-max",
+    Period(Duration::from_secs(60 * 60)),
+    "longest time for which repeated findings of a detector are held back",
+);
 /// What is logged.
 pub static LOG: Setting<Option<LogFilter>> =
     Setting::new("log", None, "filter of the tool's own log, such as `debug` or `tokio_canary=trace`");
@@ -61,13 +130,27 @@ pub static LOG_FILE: Setting<Option<PathBuf>> =
 pub static OPTIONS: &[&dyn AnySetting] = &[
     &FAIL_ON,
     &MIN_UPDATES,
+    &MIN_ACTIVITY,
+    &WARMUP,
     &PARTIAL,
+    &BASELINE,
+    &EXIT_ZERO,
+    &WAIT_FOR_TARGET,
+    &EARLY_EXIT,
     &RETAIN,
     &DECODE_LIMIT,
     &PUMP,
     &REDACT,
     &PATH_PREFIX,
     &HEARTBEAT,
+    &BLACK_BOX,
+    &BLACK_BOX_SEVERITY,
+    &BLACK_BOX_BEFORE,
+    &BLACK_BOX_AFTER,
+    &BLACK_BOX_MEMORY,
+    &BLACK_BOX_DISK,
+    &RATE_LIMIT,
+    &RATE_LIMIT_MAX,
     &LOG,
     &LOG_FILE,
 ];
@@ -177,7 +260,52 @@ impl Type for PathPrefixes {
     }
 }
 
-/// An amount of memory that a message may take.
+/// For how long findings that come back are held back at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Every event is delivered at once.
+    Off,
+    /// For this long, which is above zero.
+    From(Duration),
+}
+
+/// The word for no limit.
+const OFF: &str = "off";
+
+impl RateLimit {
+    /// The first time; `None` without a limit.
+    pub fn first(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::From(first) => Some(first),
+        }
+    }
+}
+
+impl Type for RateLimit {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == OFF {
+            return Ok(Self::Off);
+        }
+        let Period(first) = Period::parse(text).map_err(|error| format!("{error}, or `{OFF}`"))?;
+        Ok(Self::From(first))
+    }
+
+    fn written(&self) -> String {
+        self.first().map_or_else(|| OFF.to_owned(), |first| first.written())
+    }
+
+    fn erase(self) -> Value {
+        Value::Duration(self.first().unwrap_or_default())
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        let first = Duration::from_value(value)?;
+        Some(if first.is_zero() { Self::Off } else { Self::From(first) })
+    }
+}
+
+/// An amount of memory or disk space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mebibytes(pub u16);
 
@@ -293,6 +421,8 @@ mod tests {
             ("decode-limit", "4096", "`4096` is not a whole number of MiB from 1 to 4095"),
             ("min-updates", "-1", "`-1` is not a whole number of zero or more"),
             ("partial", "past", "`past` is not a treatment of an incomplete feed; did you mean `pass`?"),
+            ("rate-limit", "on", "`on` is not a duration above zero; write it like 500ms, 30s or 2m, or `off`"),
+            ("black-box-severity", "bad", "`bad` is not a severity; it is one of info, warning, critical"),
             ("fail-on", "err", "`err` is not a severity; it is one of info, warning, critical"),
             ("pump", "no", "`no` is neither true nor false"),
             ("path-prefix", "src", "`src` is not a replacement; write it like bank/src=services/bank/src"),

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::baseline::Baseline;
 use super::fault::{Fault, Faults};
 use super::file::Candidate;
 use super::layer::Layer;
-use super::options::{LOG, LOG_FILE};
+use super::options::{BASELINE, LOG, LOG_FILE};
 use super::origin::{Origin, Sourced};
 use super::output::Output;
 use super::receiver::Receiver;
 use super::sources::Sources;
 use super::{environment, file};
+use crate::detect::expectation::{Expectations, Expected};
 use crate::detect::settings::{AnySetting, Setting, Settings, Type, Value};
 use crate::detect::suppression::{Suppression, Suppressor};
 use crate::feed::endpoint::Target;
@@ -30,6 +32,9 @@ pub struct Config {
     outputs: Vec<Sourced<Output>>,
     receivers: Vec<Sourced<Receiver>>,
     suppressions: Vec<Sourced<Suppression>>,
+    baseline: Option<Baseline>,
+    updates_baseline: bool,
+    findings: Arc<Expected>,
     files: Vec<PathBuf>,
     missing_files: Vec<PathBuf>,
     now: SystemTime,
@@ -65,6 +70,7 @@ impl Config {
         let environment = environment::read(&variables, &mut later);
         let named = flags.config.take().or(environment.config);
         let isolated = flags.isolated;
+        let (updates_baseline, findings) = (flags.updates_baseline, std::mem::take(&mut flags.findings));
         let mut flags = flags.layer(&mut later);
         let mut environment = environment.layer;
         let is_set = |name: &str| variables.iter().any(|(it, value)| it == name && !value.is_empty());
@@ -83,7 +89,11 @@ impl Config {
         config.lay(environment);
         config.lay(flags);
         faults.append(&mut later);
+        let baseline = config.get(&BASELINE);
+        config.baseline = baseline.map(|path| Baseline::read(path, updates_baseline, &mut faults));
+        (config.updates_baseline, config.findings) = (updates_baseline, Arc::new(findings));
         faults.extend(config.log_without_file());
+        faults.extend(config.update_without_baseline());
         if faults.is_empty() { Ok(config) } else { Err(Faults(faults)) }
     }
 
@@ -95,6 +105,9 @@ impl Config {
             outputs: vec![Sourced::new(Output::default(), Origin::Default)],
             receivers: Vec::new(),
             suppressions: Vec::new(),
+            baseline: None,
+            updates_baseline: false,
+            findings: Arc::default(),
             files: Vec::new(),
             missing_files: Vec::new(),
             now,
@@ -128,6 +141,11 @@ impl Config {
         is_lost.then(|| Fault::new(log.origin, what))
     }
 
+    fn update_without_baseline(&self) -> Option<Fault> {
+        let what = "there is no file to write: name it with --baseline FILE, TOKIO_CANARY_BASELINE or `baseline`";
+        (self.updates_baseline && self.baseline.is_none()).then(|| Fault::new(Origin::Flag("--update-baseline"), what))
+    }
+
     /// The value of an option.
     pub fn get<T: Type>(&self, option: &Setting<T>) -> T {
         self.options.values.of(RUN).get(option)
@@ -148,15 +166,19 @@ impl Config {
         self.outputs.iter().map(|output| &output.value)
     }
 
-    /// Who is told about findings, with where that comes from.
+    /// Who gets alerts, with where that comes from.
     pub fn receivers(&self) -> &[Sourced<Receiver>] {
         &self.receivers
     }
 
     /// What keeps suppressed findings apart, for one target.
     pub fn suppressor(&self) -> Suppressor {
-        let suppressions: Arc<[Suppression]> = self.suppressions.iter().map(|it| it.value.clone()).collect();
+        let suppressions: Arc<[Suppression]> = self.all_suppressions().map(|it| it.value).collect();
         Suppressor::new(suppressions, self.now)
+    }
+
+    fn all_suppressions(&self) -> impl Iterator<Item = Sourced<Suppression>> {
+        self.suppressions.iter().cloned().chain(self.baseline.iter().flat_map(Baseline::suppressions))
     }
 
     /// The same with every suppression changed.
@@ -168,18 +190,45 @@ impl Config {
         mut change: impl FnMut(&Suppression) -> Result<Suppression, String>,
     ) -> Result<Suppressor, Faults> {
         let (mut suppressions, mut faults) = (Vec::new(), Vec::new());
-        for Sourced { value, origin } in &self.suppressions {
-            match change(value) {
+        for Sourced { value, origin } in self.all_suppressions() {
+            match change(&value) {
                 Ok(changed) => suppressions.push(changed),
-                Err(what) => faults.push(Fault::new(origin.clone(), what)),
+                Err(what) => faults.push(Fault::new(origin, what)),
             }
         }
         if faults.is_empty() { Ok(Suppressor::new(suppressions.into(), self.now)) } else { Err(Faults(faults)) }
     }
 
-    /// A sentence about each suppression that does not apply any more.
+    /// What is known and accepted, if there is a file of it.
+    pub fn baseline(&self) -> Option<&Baseline> {
+        self.baseline.as_ref()
+    }
+
+    /// Whether that file is to be written.
+    pub fn updates_baseline(&self) -> bool {
+        self.updates_baseline
+    }
+
+    /// The time at which the run begins.
+    pub fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// The findings that have to fire, and those that must not.
+    pub fn findings(&self) -> &Expected {
+        &self.findings
+    }
+
+    /// What is expected of one target.
+    pub fn expectations(&self) -> Expectations {
+        Expectations::new(Arc::clone(&self.findings))
+    }
+
+    /// A sentence about each suppression and each entry of the baseline that does not apply any more.
     pub fn expired(&self) -> Vec<String> {
-        expired(&self.suppressions, self.now)
+        let accepted: Vec<_> = self.baseline.iter().flat_map(Baseline::suppressions).collect();
+        let accepted = expired(&accepted, "accepted finding", self.now);
+        expired(&self.suppressions, "suppression", self.now).into_iter().chain(accepted).collect()
     }
 
     /// The files that were read, from weakest to strongest.
@@ -219,12 +268,12 @@ impl Config {
 }
 
 /// A sentence about each suppression that does not apply any more.
-pub(super) fn expired(suppressions: &[Sourced<Suppression>], now: SystemTime) -> Vec<String> {
+pub(super) fn expired(suppressions: &[Sourced<Suppression>], noun: &str, now: SystemTime) -> Vec<String> {
     let expired = suppressions.iter().filter(|it| it.value.is_expired(now));
     let sentence = |Sourced { value, origin }: &Sourced<Suppression>| {
         let expires = value.expires.map(|at| humantime::format_rfc3339_seconds(at).to_string()).unwrap_or_default();
         format!(
-            "{origin}: this suppression expired at {expires}, so its findings count again: \"{}\". Renew it, or remove it.",
+            "{origin}: this {noun} expired at {expires}, so its findings count again: \"{}\". Renew it, or remove it.",
             value.statement
         )
     };

@@ -39,15 +39,52 @@ pub enum Doubt {
         /// How many did.
         arrived: u64,
     },
+    /// The target did too little for a fault to show.
+    NoLoad {
+        /// Polls that ended,
+        polls: u64,
+        /// in this time.
+        watched: Duration,
+    },
+    /// The run ended before its warm-up was over.
+    WarmingUp,
+    /// A detector that must not fire needs to look back further than the run lasted.
+    NotEvaluated {
+        /// Its id.
+        detector: &'static str,
+    },
     /// Something has been waited for since before we attached, and nothing says who holds it.
     OldWaits,
+    /// The command that was judged failed.
+    CommandFailed(Failure),
+    /// A process of the command that was judged could not serve its feed, because another one had the port.
+    UnseenProcess,
     /// The run was ended before its time.
     Interrupted,
 }
 
+/// How a command failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// With an exit code other than zero.
+    Code(i32),
+    /// By a signal: its number and its name.
+    Signal(i32, &'static str),
+}
+
+impl Failure {
+    /// How it ended, as the end of a sentence.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Code(code) => format!("exit code {code}"),
+            Self::Signal(number, name) => format!("signal {number} ({name})"),
+        }
+    }
+}
+
 impl Doubt {
     /// Every reason; the numbers in them are examples.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::NeverConnected,
         Self::NotAConsole,
         Self::ConnectionLost,
@@ -60,7 +97,12 @@ impl Doubt {
         Self::Clock { advanced: Duration::from_secs(3), watched: Duration::from_secs(60) },
         Self::ClockReset,
         Self::TooFewUpdates { arrived: 3 },
+        Self::NoLoad { polls: 3, watched: Duration::from_secs(60) },
+        Self::WarmingUp,
+        Self::NotEvaluated { detector: "task-pileup" },
         Self::OldWaits,
+        Self::CommandFailed(Failure::Code(101)),
+        Self::UnseenProcess,
         Self::Interrupted,
     ];
 
@@ -79,7 +121,12 @@ impl Doubt {
             Self::Clock { .. } => "clock",
             Self::ClockReset => "clock_reset",
             Self::TooFewUpdates { .. } => "too_few_updates",
+            Self::NoLoad { .. } => "no_load",
+            Self::WarmingUp => "warming_up",
+            Self::NotEvaluated { .. } => "not_evaluated",
             Self::OldWaits => "old_waits",
+            Self::CommandFailed(_) => "command_failed",
+            Self::UnseenProcess => "unseen_process",
             Self::Interrupted => "interrupted",
         }
     }
@@ -102,6 +149,13 @@ impl Doubt {
             }
             Self::ClockReset => "the target's clock jumped, and what came before was discarded",
             Self::TooFewUpdates { arrived } => return format!("only {} arrived", words::count(arrived, "update")),
+            Self::NoLoad { polls, watched } => {
+                return format!("no load, only {} in {}", words::count(polls, "poll"), words::limit(watched));
+            }
+            Self::WarmingUp => "the run ended within its warm-up",
+            Self::NotEvaluated { detector } => return format!("the run was too short for {detector}"),
+            Self::CommandFailed(failure) => return format!("the command ended with {}", failure.describe()),
+            Self::UnseenProcess => "a process of the command could not serve its feed because another one had the port",
             Self::OldWaits => "tasks have waited since before the attach, and who holds what they wait for is unknown",
             Self::Interrupted => "interrupted before the time was up",
         };

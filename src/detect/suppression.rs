@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 use super::detector::Detector;
 use super::finding::{Finding, Transition};
 use super::severity::{Family, State};
-use super::subject::Subject;
+use super::symptom::Symptom;
 use crate::model::time::Timestamp;
 
 /// Which findings do not count, why, and until when.
@@ -21,6 +21,8 @@ pub struct Suppression {
     pub names: Vec<Pattern>,
     /// Patterns, one of which the place of the subject matches; any place, if empty.
     pub locations: Vec<Pattern>,
+    /// One of these is the fingerprint of the finding; any fingerprint, if empty.
+    pub fingerprints: Vec<String>,
     /// Why they are acceptable.
     pub statement: String,
     /// From when on they count again.
@@ -71,11 +73,13 @@ impl Suppression {
         self.expires.is_some_and(|expires| expires <= at)
     }
 
-    fn matches(&self, detector: &Detector, subject: &Subject) -> bool {
+    fn matches(&self, finding: &Finding) -> bool {
+        let Finding { detector, symptom: Symptom { subject, .. }, fingerprint, .. } = finding;
         let any = |patterns: &[Pattern], matches: &dyn Fn(&Pattern) -> bool| {
             patterns.is_empty() || patterns.iter().any(matches)
         };
         (self.detectors.is_empty() || self.detectors.contains(&detector.id))
+            && (self.fingerprints.is_empty() || self.fingerprints.contains(fingerprint))
             && any(&self.names, &|pattern| pattern.matches(&subject.name))
             && any(&self.locations, &|pattern| pattern.matches_place(&subject.location))
     }
@@ -157,7 +161,7 @@ impl Suppressor {
         if finding.state == State::Resolved {
             return known.is_some();
         }
-        let by = |it: &Suppression| !it.is_expired(at) && it.matches(finding.detector, &finding.symptom.subject);
+        let by = |it: &Suppression| !it.is_expired(at) && it.matches(finding);
         let Some(index) = self.suppressions.iter().position(by).filter(|_| is_suppressible(finding.detector)) else {
             return false;
         };
@@ -175,8 +179,7 @@ mod tests {
 
     use super::*;
     use crate::detect::detectors::detector;
-    use crate::detect::subject::SubjectKind;
-    use crate::detect::symptom::Symptom;
+    use crate::detect::subject::{Subject, SubjectKind};
 
     fn finding(id: &str, name: &str, location: &str, state: State) -> Finding {
         let subject = Subject {
@@ -204,7 +207,8 @@ mod tests {
     fn suppression(detectors: &[&'static str], name: Option<&str>, location: Option<&str>) -> Suppression {
         let patterns = |pattern: Option<&str>| pattern.into_iter().map(Pattern::new).collect();
         let (names, locations) = (patterns(name), patterns(location));
-        Suppression { detectors: detectors.to_vec(), names, locations, statement: "known".to_owned(), expires: None }
+        let (fingerprints, statement) = (Vec::new(), "known".to_owned());
+        Suppression { detectors: detectors.to_vec(), names, locations, fingerprints, statement, expires: None }
     }
 
     fn at(seconds: u64) -> (Timestamp, SystemTime) {
@@ -223,7 +227,7 @@ mod tests {
     fn what_a_suppression_covers() {
         let covered = |suppression: &Suppression, id: &str| {
             let known = finding(id, "refresh cache", "src/cache.rs:41:9", State::Firing);
-            suppression.matches(known.detector, &known.symptom.subject)
+            suppression.matches(&known)
         };
         for (detectors, name, location, expected) in [
             (&["deadlock"][..], None, None, true),
@@ -246,6 +250,9 @@ mod tests {
             let suppression = suppression(detectors, name, location);
             assert_eq!(covered(&suppression, "deadlock"), expected, "{suppression:?}");
         }
+        let of_class = |id: &str| Suppression { fingerprints: vec![id.to_owned()], ..suppression(&[], None, None) };
+        assert!(covered(&of_class("deadlock:refresh cachesrc/cache.rs:41:9"), "deadlock"));
+        assert!(!covered(&of_class("deadlock:refresh"), "deadlock"), "a fingerprint is meant as a whole");
         assert!(Pattern::new("***").is_any() && !Pattern::new("*a").is_any());
     }
 

@@ -76,6 +76,8 @@ pub enum Status {
 pub enum Ended {
     /// A recording was played to its end.
     Complete,
+    /// The program that was started to be watched has ended.
+    Exited,
     /// A recording breaks off; everything before the cut was played.
     Truncated {
         /// What is wrong with the file, as a sentence.

@@ -139,6 +139,12 @@ pub fn is_block_in_place(function: &str) -> bool {
     function.contains("maybe_move_runtime")
 }
 
+/// Whether a task of this name and place is console-subscriber's own. It hides them, unless its builder was told to trace itself
+/// (console-subscriber 0.5, `Server::serve_with`).
+pub(super) fn is_of_console(name: &str, location: &Location) -> bool {
+    name.starts_with("console::") || location.as_str().starts_with("console-subscriber-")
+}
+
 /// What kind of thing a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {

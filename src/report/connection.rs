@@ -68,6 +68,7 @@ impl ConnectionView {
             (Some(Ended::Complete), _) => {
                 Self::new(ConnectionState::Ended, "end of recording", "The recording has ended.")
             }
+            (Some(Ended::Exited), _) => Self::new(ConnectionState::Ended, "program ended", "The program has ended."),
             (Some(Ended::Truncated { reason }), _) => {
                 Self::new(ConnectionState::Truncated, "recording cut off", reason.as_str())
             }

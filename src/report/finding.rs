@@ -1,5 +1,6 @@
 //! A finding in plain words and numbers: what it says, how bad it is, how old, and what speaks for and against it.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::findings::{FindingKey, FindingRow, row};
@@ -66,6 +67,8 @@ pub struct FindingView {
     pub members: Vec<String>,
     /// How many targets are watched.
     pub targets: usize,
+    /// The recording that shows it, once that is complete. Whoever makes one says so.
+    pub recording: Option<PathBuf>,
 }
 
 /// A number behind a finding.
@@ -192,6 +195,7 @@ impl Snapshot<'_> {
             help: format!("{HELP}{}.md", finding.detector.id),
             members: self.members_with(finding),
             targets: self.fleet.members().len().max(1),
+            recording: None,
         }
     }
 

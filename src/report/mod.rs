@@ -26,7 +26,7 @@ pub mod waits;
 pub use self::findings::FindingKey;
 pub use self::link::{Link, Linked};
 pub use self::snapshot::Snapshot;
-pub use crate::detect::severity::{Grade, Severity, State};
+pub use crate::detect::severity::{Family, Grade, Severity, State};
 pub use crate::detect::subject::{Role, Subject, SubjectKind};
 pub use crate::model::entity::task::TaskState;
 pub use crate::model::{ResourceKey, SiteKey, TaskKey};

@@ -21,7 +21,11 @@ pub struct VerdictView {
     pub fired: Tally,
     /// How many findings have fired that the user has suppressed.
     pub suppressed: usize,
-    /// The worst of them, where it is known still.
+    /// How many findings have fired that were expected to.
+    pub expected: usize,
+    /// A clause about each expectation that is not kept: of what should fire and did not, or fired and should not.
+    pub unmet: Vec<String>,
+    /// The worst of those that fired, where it is known still.
     pub worst: Option<Worst>,
     /// Why it could not be judged; empty if it could.
     pub reasons: Vec<Doubt>,
@@ -56,35 +60,49 @@ pub struct Worst {
 impl VerdictView {
     /// What a diagnosis comes to, measured by these criteria; `interrupted` if it was ended before its time.
     pub fn of(diagnosis: &Diagnosis, criteria: Criteria, interrupted: bool) -> Self {
-        let mut reasons = diagnosis.inconclusive_reasons(criteria);
-        let mut verdict = diagnosis.verdict(criteria);
-        if interrupted {
-            reasons.push(Doubt::Interrupted);
-            if verdict == Verdict::Healthy {
-                verdict = Verdict::Inconclusive;
-            }
-        }
-        let exit_code = match verdict {
-            Verdict::Healthy => 0,
-            Verdict::Findings => 1,
-            Verdict::Inconclusive => 3,
-        };
+        let verdict = diagnosis.verdict(criteria);
         let fired = |severity| diagnosis.fired(severity);
-        Self {
+        let view = Self {
             verdict,
-            exit_code,
+            exit_code: exit_code(verdict),
             fired: Tally {
                 critical: fired(Severity::Critical),
                 warning: fired(Severity::Warning),
                 info: fired(Severity::Info),
             },
             suppressed: diagnosis.suppressed_so_far(),
+            expected: diagnosis.expected(),
+            unmet: Vec::new(),
             worst: worst(diagnosis),
-            reasons,
+            reasons: diagnosis.inconclusive_reasons(criteria),
             not_evaluated: diagnosis.warming_up().map(|(detector, _)| detector.id).collect(),
             updates: diagnosis.updates(),
             attachment: AttachmentView::of(diagnosis),
+        };
+        let view = view.failing(diagnosis.expectations().broken());
+        view.doubting(interrupted.then_some(Doubt::Interrupted))
+    }
+
+    /// The same with further reasons why it could not be judged: a target that would be healthy is not.
+    #[must_use]
+    pub fn doubting(mut self, reasons: impl IntoIterator<Item = Doubt>) -> Self {
+        self.reasons.extend(reasons);
+        if self.verdict == Verdict::Healthy && !self.reasons.is_empty() {
+            self.verdict = Verdict::Inconclusive;
         }
+        self.exit_code = exit_code(self.verdict);
+        self
+    }
+
+    /// The same with expectations that are not kept: a target that would pass does not.
+    #[must_use]
+    pub fn failing(mut self, unmet: impl IntoIterator<Item = String>) -> Self {
+        self.unmet.extend(unmet);
+        if !self.unmet.is_empty() {
+            self.verdict = Verdict::Findings;
+        }
+        self.exit_code = exit_code(self.verdict);
+        self
     }
 
     /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
@@ -97,7 +115,8 @@ impl VerdictView {
                     doubts if doubts.is_empty() => String::new(),
                     doubts => format!(" Not fully judged: {doubts}."),
                 };
-                format!("FAIL (exit {exit}): {fired}.{}{doubts}", self.worst_in_words())
+                let unmet = self.unmet.iter().map(|clause| format!(" {clause}.")).collect::<Vec<_>>().concat();
+                format!("FAIL (exit {exit}): {fired}.{unmet}{}{doubts}", self.worst_in_words())
             }
             Verdict::Inconclusive => {
                 format!("INCONCLUSIVE (exit {exit}): {}; {fired}.{}", self.reasons_in_words(), self.worst_in_words())
@@ -112,8 +131,13 @@ impl VerdictView {
 
     /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
     pub fn fired_in_words(&self) -> String {
-        let fired = self.fired.in_words();
-        if self.suppressed == 0 { fired } else { format!("{fired}, {} suppressed", self.suppressed) }
+        let mut words = self.fired.in_words();
+        for (count, what) in [(self.expected, "as expected"), (self.suppressed, "suppressed")] {
+            if count > 0 {
+                words += &format!(", {count} {what}");
+            }
+        }
+        words
     }
 
     /// The worst finding in words, to be put behind a sentence; empty if there is none.
@@ -123,6 +147,14 @@ impl VerdictView {
             Some(Worst { detector, place }) => format!(" Worst: {detector} at {place}."),
             None => String::new(),
         }
+    }
+}
+
+fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Healthy => 0,
+        Verdict::Findings => 1,
+        Verdict::Inconclusive => 3,
     }
 }
 
@@ -151,7 +183,9 @@ impl Tally {
 
 /// The worst finding that has fired and is known still.
 fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
-    let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved());
+    let counts =
+        |it: &&Finding| diagnosis.counts(&it.fingerprint) && !diagnosis.expectations().is_expected(&it.fingerprint);
+    let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved()).filter(counts);
     let worst: &Finding = fired.min_by_key(|finding| (finding.rank(), Reverse(finding.last_seen)))?;
     let (name, location) = lead(&worst.symptom);
     Some(Worst { detector: worst.detector.id, place: named_place(&name, &location) })
@@ -162,6 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::detect::doubt::Failure;
 
     fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<Doubt>) -> VerdictView {
         let worst = (fired != Tally::default())
@@ -173,6 +208,8 @@ mod tests {
             exit_code,
             fired,
             suppressed: 0,
+            expected: 0,
+            unmet: Vec::new(),
             worst,
             reasons,
             not_evaluated: Vec::new(),
@@ -204,5 +241,19 @@ mod tests {
         ] {
             assert_eq!(view.sentence(), sentence);
         }
+    }
+
+    #[test]
+    fn what_a_run_knows_beyond_the_diagnosis_changes_the_verdict() {
+        let healthy = || view(Verdict::Healthy, 0, Tally::default(), vec![]);
+        let failed = healthy().doubting([Doubt::CommandFailed(Failure::Code(101))]);
+        assert_eq!(failed.sentence(), "INCONCLUSIVE (exit 3): the command ended with exit code 101; no findings.");
+        let unmet = VerdictView { expected: 1, ..failed }.failing(["deadlock@bank.rs did not fire".to_owned()]);
+        assert_eq!(
+            unmet.sentence(),
+            "FAIL (exit 1): no findings, 1 as expected. deadlock@bank.rs did not fire. Not fully judged: the command ended with exit \
+             code 101."
+        );
+        assert_eq!(healthy().doubting([]).failing([]), healthy());
     }
 }

@@ -3,8 +3,10 @@
 use super::exit::UsageError;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::config::options::{BLACK_BOX, REDACT, WARMUP};
 use crate::config::output::Format;
 use crate::feed::endpoint::Target;
+use crate::words;
 
 /// Refuses an option that does nothing for these targets and outputs.
 ///
@@ -12,20 +14,43 @@ use crate::feed::endpoint::Target;
 /// A sentence about the first of them.
 pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     let is_recording = |target: &Target| matches!(target, Target::Recording(_));
+    let starts_program = matches!(&cli.command, Some(Command::Check(check)) if !check.command.is_empty());
     let targets = config.targets();
-    let (some_recorded, all_recorded) = (targets.iter().any(is_recording), targets.iter().all(is_recording));
-    let target = targets.first().map(ToString::to_string).unwrap_or_default();
+    let some_recorded = !starts_program && targets.iter().any(is_recording);
+    let all_recorded = !starts_program && targets.iter().all(is_recording);
+    let target = match targets.first() {
+        _ if starts_program => "a program that is started".to_owned(),
+        target => target.map(ToString::to_string).unwrap_or_default(),
+    };
     if cli.playback().is_some_and(|playback| playback.speed.is_some()) && !some_recorded {
         return refuse(format!("--speed is for recordings, and {target} is a running service. Leave it out."));
     }
     if let Some(flag) = cli.feeding().and_then(|feeding| feeding.given()).filter(|_| all_recorded) {
         return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
     }
+    if let (true, Some(selector)) = (config.get(&REDACT), config.findings().at_places().next()) {
+        return refuse(format!(
+            "`{selector}` names a place, which --redact replaces. Name the detector alone, or the fingerprint that it has in a redacted run."
+        ));
+    }
     let has_ndjson = config.outputs().any(|output| output.format == Format::Ndjson);
     match &cli.command {
+        Some(Command::Watch(watch)) if config.get(&BLACK_BOX).is_none() && watch.black_box.given().is_some() => {
+            let flag = watch.black_box.given().unwrap_or_default();
+            refuse(format!("{flag} is for the black box, and there is none. Add --black-box FOLDER."))
+        }
         Some(Command::Watch(watch)) if watch.heartbeat.is_some() && !has_ndjson => {
             refuse("--heartbeat is for ndjson, and no output has that format. Add --output ndjson.".to_owned())
         }
+        Some(Command::Check(check)) if all_recorded && check.gate.for_services().is_some() => {
+            let flag = check.gate.for_services().unwrap_or_default();
+            refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."))
+        }
+        Some(Command::Check(check)) if config.get(&WARMUP) >= check.duration => refuse(format!(
+            "--warmup ({}) must be shorter than --for ({}): nothing would be judged. Watch for longer.",
+            words::limit(config.get(&WARMUP)),
+            words::limit(check.duration)
+        )),
         Some(Command::Witness(witness)) if all_recorded => {
             let given = witness.duration.map(|_| "--for").or_else(|| witness.record.as_ref().map(|_| "--record"));
             given.map_or(Ok(()), |flag| {

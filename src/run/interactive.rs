@@ -19,7 +19,7 @@ use crate::tui::{Asked, Ui};
 /// The terminal cannot be used any more, or a part of the tool has panicked.
 pub(super) async fn interactive(
     mut watch: Watch,
-    outputs: Outputs,
+    mut outputs: Outputs,
     mut desk: WitnessDesk,
     sayings: &mut UnboundedReceiver<String>,
     stop: &Stop,

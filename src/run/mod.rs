@@ -2,23 +2,29 @@
 //!
 //! `watch` is the one loop; `headless`, `interactive` and `record` consume what it yields.
 
+mod baseline;
+mod black_boxes;
 mod configuration;
 mod effect;
 mod exit;
 mod explain;
 mod headless;
 mod interactive;
+mod judgement;
 mod log;
 mod notes;
 mod print;
+mod program;
 mod record;
 mod signals;
+mod started;
 mod stopwatch;
 mod targets;
 mod verify;
 mod watch;
 mod witness;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -35,6 +41,7 @@ use self::headless::{Options, Run};
 use self::interactive::interactive;
 use self::notes::note;
 use self::print::{print, printed};
+use self::program::Program;
 use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
@@ -54,6 +61,7 @@ const SAYING: Duration = Duration::from_millis(500);
 /// Reads the command line of the process, runs what it asks for, and returns the exit code of [`main`].
 pub fn main_of_process() -> ExitCode {
     let code = match Cli::try_parse() {
+        Ok(cli) if lacks_command(&cli) => code_of(Err(UsageError(NO_COMMAND.to_owned()).into())),
         Ok(cli) => return main(&cli),
         // Help and the version are data, like any other.
         Err(error) if !error.use_stderr() => {
@@ -67,6 +75,15 @@ pub fn main_of_process() -> ExitCode {
     };
     notes::flush(SAYING);
     ExitCode::from(code)
+}
+
+/// What is said where a script left out the command, for instance by an empty variable: the default target is not what it means.
+const NO_COMMAND: &str = "There is no command after `--`. Leave `--` out to judge targets.";
+
+/// Whether the command line ends with `--`, where a command should follow.
+fn lacks_command(cli: &Cli) -> bool {
+    let ends_open = || std::env::args_os().last().is_some_and(|last| last == "--");
+    matches!(&cli.command, Some(Command::Check(check)) if check.command.is_empty() && ends_open())
 }
 
 /// Runs what a command line asks for, and returns the exit code: 0 healthy (or simply done), 1 findings, 2 wrong usage, 3 could not
@@ -148,11 +165,11 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
             Some(Command::Record(args)) => run_record(args, &config, &stop).await,
             Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
-                run_headless(&config, &watch.attaching.playback, Options::watch(&config), &stop).await
+                run_headless(&config, &watch.attaching.playback, &[], Options::watch(&config), &stop).await
             }
             Some(Command::Check(check)) => {
                 let options = Options::check(&config, check.duration);
-                run_headless(&config, &check.attaching.playback, options, &stop).await
+                run_headless(&config, &check.attaching.playback, &check.command, options, &stop).await
             }
             _ => run_interactive(&config, &cli.attaching.playback, &stop).await,
         }
@@ -169,14 +186,27 @@ async fn run_record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Resu
     Ok(SUCCESS)
 }
 
-async fn run_headless(config: &Config, playback: &Playback, options: Options, stop: &Stop) -> anyhow::Result<u8> {
+async fn run_headless(
+    config: &Config,
+    playback: &Playback,
+    command: &[OsString],
+    options: Options,
+    stop: &Stop,
+) -> anyhow::Result<u8> {
     let mut outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
     let voice: Voice = Arc::new(|sentence: String| note(&sentence));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
-    let opened = targets::open(config, playback, Speed::Max).map_err(UsageError::from)?;
-    let Opened { watch, recording, replayed, .. } = opened;
+    let program = if command.is_empty() { None } else { Some(Program::start(command, stop)?) };
+    let mut opened = match &program {
+        Some(program) => targets::open_program(config, playback, program),
+        None => targets::open_with(config, playback, Speed::Max, options.black_boxes(config)),
+    }
+    .map_err(UsageError::from)?;
+    let recording = opened.recording.take();
     targets::save_at_end(recording.as_ref(), stop);
-    let code = Run::new(watch, replayed, outputs, options, stop).headless().await;
+    opened.black_boxes.save_at_end(stop);
+    let outputs = outputs.limited(options.limits);
+    let code = Run::new(opened, outputs, options, config, stop).with(program).headless().await;
     Ok(close(recording, code, stop).await)
 }
 
@@ -197,6 +227,7 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
     drop(voice);
+    let outputs = outputs.limited(headless::limits(config));
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);

@@ -34,8 +34,10 @@ struct Shared {
     code: AtomicU8,
     /// Gives the terminal back, if it was taken.
     restore: Mutex<Option<LastAct>>,
-    /// Brings to the disk what is being recorded.
-    save: Mutex<Option<LastAct>>,
+    /// Bring to the disk what is being recorded.
+    save: Mutex<Vec<LastAct>>,
+    /// Ends the program that was started to be judged.
+    kill: Mutex<Option<LastAct>>,
 }
 
 impl Stop {
@@ -74,6 +76,7 @@ impl Stop {
             code: AtomicU8::new(SUCCESS),
             restore: Mutex::default(),
             save: Mutex::default(),
+            kill: Mutex::default(),
         }))
     }
 
@@ -101,17 +104,24 @@ impl Stop {
 
     /// What brings a recording to the disk if the run is ended while it is busy. It has to end by itself soon.
     pub(super) fn saves(&self, act: impl FnOnce() + Send + 'static) {
-        *self.0.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+        self.0.save.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(act));
+    }
+
+    /// What ends the program that was started to be judged, however the process ends.
+    pub(super) fn kills(&self, act: impl FnOnce() + Send + 'static) {
+        *self.0.kill.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
     }
 
     /// The second signal.
     fn end_at_once(&self, signal: i32) -> ! {
+        perform(&self.0.kill);
         perform(&self.0.restore);
         low_level::exit(128 + signal)
     }
 
     /// The first signal, which the run does not notice.
     fn end_busy(&self, signal: i32) -> ! {
+        perform(&self.0.kill);
         perform(&self.0.restore);
         perform(&self.0.save);
         let name = low_level::signal_name(signal).unwrap_or("a signal");
@@ -121,11 +131,10 @@ impl Stop {
     }
 }
 
-fn perform(act: &Mutex<Option<LastAct>>) {
-    let act = act.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(act) = act {
-        act();
-    }
+/// Performs what there is, once.
+fn perform<T: Default + IntoIterator<Item = LastAct>>(acts: &Mutex<T>) {
+    let acts = std::mem::take(&mut *acts.lock().unwrap_or_else(PoisonError::into_inner));
+    acts.into_iter().for_each(|act| act());
 }
 
 /// Lets a file that reaches its size limit (`ulimit -f`) be an error of writing, which is reported, instead of the end of the process.

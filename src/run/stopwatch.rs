@@ -53,6 +53,11 @@ impl Stopwatch {
         };
     }
 
+    /// Whether an update has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.watched, Watched::Nothing)
+    }
+
     /// The time watched; as long as no update arrived, the time waited for the first.
     pub(super) fn watched(&self) -> Duration {
         match self.watched {

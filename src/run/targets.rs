@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::black_boxes::BlackBoxes;
 use super::notes::note;
+use super::program::Program;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
-use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN};
+use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN, WARMUP};
 use crate::config::{Config, Faults};
 use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
@@ -37,6 +39,8 @@ pub(super) struct Opened {
     pub(super) replayed: BTreeSet<TargetId>,
     /// Where to read again what came from them, as far as it is kept.
     pub(super) tapes: BTreeMap<TargetId, Tape>,
+    /// What is kept of their feeds for the case that a finding fires.
+    pub(super) black_boxes: BlackBoxes,
 }
 
 /// A file that holds what came from a target.
@@ -66,6 +70,9 @@ impl Recording {
 /// How long a run that is ended in the middle of something tries to bring the recording to the disk.
 const SAVING: Duration = Duration::from_millis(500);
 
+/// The longest wait before a program that was started is dialled again.
+const DIALLING: Duration = Duration::from_millis(250);
+
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
 
@@ -82,15 +89,57 @@ pub(super) fn require(config: &Config) -> Result<(), Faults> {
 /// # Errors
 /// A recording that cannot be read or written.
 pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> anyhow::Result<Opened> {
+    open_with(config, playback, usual_speed, BlackBoxes::default())
+}
+
+/// The same with black boxes behind the feeds.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_with(
+    config: &Config,
+    playback: &Playback,
+    usual_speed: Speed,
+    black_boxes: BlackBoxes,
+) -> anyhow::Result<Opened> {
     let targets = config.targets();
     if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
-    let mut opened = Opened::default();
+    let mut opened = Opened { black_boxes, ..Opened::default() };
     let judging = Judging::of(config)?;
     for (index, target) in targets.iter().enumerate() {
-        let name = judging.name(target, (index, targets.len()));
-        let mut feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        let name = judging.name(target.to_string(), (index, targets.len()));
+        opened.add(target, name, feed, &judging, playback)?;
+    }
+    Ok(opened)
+}
+
+/// Opens the console of a program that was started, under the name of the program. It is dialled often, for it may end soon.
+///
+/// # Errors
+/// A recording that cannot be written.
+pub(super) fn open_program(config: &Config, playback: &Playback, program: &Program) -> anyhow::Result<Opened> {
+    let options = live::Options { longest_wait: DIALLING, ..options(config) };
+    let feed = live::open(program.address(), options);
+    let mut opened = Opened::default();
+    let judging = Judging::of(config)?;
+    let name = judging.name(program.name().to_owned(), (0, 1));
+    opened.add(&Target::Live(program.address()), name, feed, &judging, playback)?;
+    Ok(opened)
+}
+
+impl Opened {
+    /// Adds a target with its feed.
+    fn add(
+        &mut self,
+        target: &Target,
+        name: String,
+        mut feed: Feed,
+        judging: &Judging<'_>,
+        playback: &Playback,
+    ) -> anyhow::Result<()> {
         if let Some(mut redactor) = judging.redactor.clone() {
             // Before anything else sees it, recorders included.
             feed = mapped(feed, move |arrived| redactor.event(arrived));
@@ -101,59 +150,68 @@ pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> 
         };
         if let Some(path) = &playback.record {
             let Tee { feed: recorded, done, flusher, end } = record(feed, path, &name)?;
-            (feed, opened.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
+            (feed, self.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
-        let diagnosis = Diagnosis::new(name, judging.settings.clone(), config.get(&RETAIN).0);
-        let id = opened.watch.open(diagnosis.suppressing(judging.suppressor.clone()), feed);
-        opened.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
-        opened.tapes.extend(tape.map(|tape| (id, tape)));
+        let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
+        let diagnosis = Diagnosis::new(name, judging.settings.clone(), judging.config.get(&RETAIN).0);
+        let diagnosis = diagnosis.suppressing(judging.suppressor.clone()).expecting(judging.config.expectations());
+        let id = self.watch.open(diagnosis.after_warmup(judging.config.get(&WARMUP)), feed);
+        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
+        self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
+        self.tapes.extend(tape.map(|tape| (id, tape)));
+        Ok(())
     }
-    Ok(opened)
+}
+
+fn options(config: &Config) -> live::Options {
+    live::Options {
+        decode_limit: config.get(&DECODE_LIMIT).bytes(),
+        pump: config.get(&PUMP),
+        ..live::Options::default()
+    }
 }
 
 /// What targets are judged by, in terms of what their feeds are made to say.
-struct Judging {
+struct Judging<'a> {
+    config: &'a Config,
     redactor: Option<Redactor>,
     settings: Settings,
     suppressor: Suppressor,
 }
 
-impl Judging {
+impl<'a> Judging<'a> {
     /// What the configuration says.
     ///
     /// # Errors
     /// A suppression that cannot be applied to stand-ins.
-    fn of(config: &Config) -> Result<Self, Faults> {
+    fn of(config: &'a Config) -> Result<Self, Faults> {
         if !config.get(&REDACT) {
-            return Ok(Self { redactor: None, settings: config.settings().clone(), suppressor: config.suppressor() });
+            let (settings, suppressor) = (config.settings().clone(), config.suppressor());
+            return Ok(Self { config, redactor: None, settings, suppressor });
         }
         let mut redactor = Redactor::by_name();
         let settings = redactor.settings(config.settings());
         let suppressor = config.suppressor_with(|suppression| redactor.suppression(suppression))?;
-        Ok(Self { redactor: Some(redactor), settings, suppressor })
+        Ok(Self { config, redactor: Some(redactor), settings, suppressor })
     }
 
     /// What a target is called, one of so many.
-    fn name(&self, target: &Target, (index, of): (usize, usize)) -> String {
-        if self.redactor.is_some() { redact::target(index, of) } else { target.to_string() }
+    fn name(&self, name: String, (index, of): (usize, usize)) -> String {
+        if self.redactor.is_some() { redact::target(index, of) } else { name }
     }
 }
 
 fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
     match target {
-        Target::Live(address) => {
-            let (decode_limit, pump) = (config.get(&DECODE_LIMIT).bytes(), config.get(&PUMP));
-            let options = live::Options { decode_limit, pump, ..live::Options::default() };
-            Ok(live::open(address.clone(), options))
-        }
+        Target::Live(address) => Ok(live::open(address.clone(), options(config))),
         Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }
 
 /// Puts a recorder behind a feed.
-fn record(feed: Feed, path: &Path, target: &str) -> anyhow::Result<Tee> {
-    let recorder = Recorder::create(path, target)?;
+fn record(feed: Feed, path: &Path, name: &str) -> anyhow::Result<Tee> {
+    let recorder = Recorder::create(path, name)?;
     Ok(recording::tee(feed, recorder))
 }
 

@@ -44,6 +44,14 @@ impl Watch {
         }
     }
 
+    /// Stops the feed of a target whose program has ended. What is known of it stays.
+    pub(super) fn exit(&mut self, target: TargetId) {
+        if self.sources.remove(&target).is_some() {
+            let ended = self.fleet.exit(target);
+            self.upcoming.extend([ended, Step::Closed(target)]);
+        }
+    }
+
     /// The targets and what is known of them.
     pub(super) fn fleet(&self) -> &Fleet {
         &self.fleet

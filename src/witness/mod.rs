@@ -10,13 +10,11 @@ mod filter;
 mod inventory;
 mod lab;
 pub mod redact;
-mod selector;
 mod sighting;
 mod statement;
 mod window;
 
 pub use self::cut::{Cut, Extent, Order, Progress, cut, enough};
 pub use self::lab::Budget;
-pub use self::selector::Selector;
-pub use self::sighting::{Sighting, survey};
+pub use self::sighting::{Sighting, choose, survey};
 pub use self::statement::Statement;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::detector::Detector;
 use crate::detect::finding::Finding;
+use crate::detect::selector::Selector;
 use crate::detect::settings::Settings;
 use crate::detect::severity::{Grade, Severity};
 use crate::detect::symptom::Fact;
@@ -94,6 +95,19 @@ pub fn survey(events: impl IntoIterator<Item = Arrived>, settings: &Settings) ->
     let mut sightings: Vec<Sighting> = seen.into_values().collect();
     sightings.sort_by(|one, other| rank(one).cmp(&rank(other)));
     sightings
+}
+
+/// Those of some sightings that a selector names. One that has the place as its own goes before those in which the place has another part.
+pub fn choose<'a>(selector: &Selector, sightings: &'a [Sighting]) -> Vec<&'a Sighting> {
+    let by = |own: bool| {
+        let places = move |it: &'a Sighting| {
+            let others = it.other_places.iter().filter(move |_| !own);
+            std::iter::once(&it.place).chain(others).map(String::as_str)
+        };
+        sightings.iter().filter(|it| selector.matches(&it.fingerprint, places(it))).collect::<Vec<_>>()
+    };
+    let own = by(true);
+    if own.is_empty() { by(false) } else { own }
 }
 
 fn rank(sighting: &Sighting) -> (Reverse<Severity>, Reverse<Grade>, &str) {

@@ -130,7 +130,7 @@ impl Watch {
                 self.take(arrived);
             }
             match ended.unwrap_or_else(|| panic!("the feed ends without a word")) {
-                Ended::Complete => {}
+                Ended::Complete | Ended::Exited => {}
                 // As every front end prints it.
                 Ended::Truncated { reason } => check_line(&Charset::Unicode.line(&reason)),
             }

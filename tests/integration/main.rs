@@ -1,12 +1,14 @@
 //! The integration tests, in one binary: a module for each thing that is tested.
 
 mod arbitrary;
+mod black_box;
 mod chosen_values;
 mod circles;
 mod config;
 mod docs;
 mod evidence;
 mod feed;
+mod gate;
 mod hostile;
 mod language;
 mod layers;

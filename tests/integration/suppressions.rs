@@ -39,12 +39,13 @@ async fn play(suppressions: Vec<Suppression>, begun: SystemTime) -> Played {
 }
 
 fn deadlocks(expires: Option<SystemTime>) -> Vec<Suppression> {
-    let (names, locations) = (Vec::new(), Vec::new());
-    vec![Suppression { detectors: vec!["deadlock"], names, locations, statement: "known".to_owned(), expires }]
+    let (names, locations, fingerprints) = (Vec::new(), Vec::new(), Vec::new());
+    let (detectors, statement) = (vec!["deadlock"], "known".to_owned());
+    vec![Suppression { detectors, names, locations, fingerprints, statement, expires }]
 }
 
 fn verdict(diagnosis: &Diagnosis) -> Verdict {
-    diagnosis.verdict(Criteria { fail_on: Severity::Warning, min_updates: 5, partial_passes: false })
+    diagnosis.verdict(Criteria::default())
 }
 
 #[test]

@@ -44,10 +44,13 @@ pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>)
         _ => Severity::Warning,
     };
     match patient.stay {
-        Stay::For(watch) => command.args(["check", &target, "--for", &format!("{}s", watch.as_secs())]),
+        Stay::For(watch) => {
+            command.args(["check", &target, "--for", &format!("{}s", watch.as_secs()), "--no-early-exit"])
+        }
         Stay::UntilFound { .. } => command.args(["watch", &target]),
     };
-    command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on.as_str()]);
+    // Some healthy programs rest for minutes: what is tested is that they raise no alarm.
+    command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on.as_str(), "--min-activity", "0"]);
     let recording = recordings.map(|folder| folder.join(patient.recording()));
     if let Some(path) = &recording {
         command.arg("--record").arg(path);

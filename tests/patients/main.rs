@@ -8,6 +8,7 @@
 mod baseline;
 mod corpus;
 mod examination;
+mod gate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod healthy;
@@ -82,6 +83,11 @@ struct Beyond {
     /// from 20 minutes on, if the tool's resident memory rises over the second half by more than 10 % and 4 MiB.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     soak: Option<Duration>,
+    /// Watches a healthy service and one whose fault comes and goes for so long, each with a black box, and prints memory, CPU and the
+    /// number of notifications: fails at an alarm about the healthy one, and if repeats were not held back or a recording does not show
+    /// its finding again.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    notifications: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -105,6 +111,9 @@ fn run(arguments: Examination) -> io::Result<bool> {
     let Examination { flags, tool, beyond } = arguments;
     if let Some(length) = beyond.soak {
         return soak::run(length, &tool);
+    }
+    if let Some(length) = beyond.notifications {
+        return soak::notifications::run(length, &tool);
     }
     if !beyond.pack.is_empty() {
         return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
@@ -132,6 +141,7 @@ fn run(arguments: Examination) -> io::Result<bool> {
     let mut trials: Vec<Trial> = chosen.iter().enumerate().map(|(rank, patient)| clinic.trial(rank, patient)).collect();
     if matches!(selection, Selection::Fast) {
         trials.extend(machine::trials());
+        trials.extend(gate::trials(&clinic.tool));
     }
     // All of them wait for their place on the machine, which knows better than a number who may run beside whom.
     let threads = if at_a_time == 1 { 1 } else { trials.len() };
@@ -205,9 +215,10 @@ impl Clinic {
 }
 
 fn become_patient(arguments: Vec<OsString>) -> ExitCode {
-    if arguments.first().is_some_and(|program| program == corpus::HEALTHY) {
-        healthy::program(arguments.into_iter())
-    } else {
-        sick::program(arguments.into_iter())
+    match arguments.first().and_then(|program| program.to_str()) {
+        Some(gate::BUILDER) => gate::program(arguments.get(1).is_some_and(|word| word == gate::STUBBORN)),
+        Some(corpus::HEALTHY) => healthy::program(arguments.into_iter()),
+        Some(soak::flapping::PROGRAM) => soak::flapping::program(arguments.into_iter()),
+        _ => sick::program(arguments.into_iter()),
     }
 }

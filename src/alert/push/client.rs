@@ -1,6 +1,7 @@
 //! HTTP to receivers: one request at a time, with a limit for everything, and no redirects.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -97,12 +98,22 @@ fn failure(error: Error, limit: Duration) -> String {
     match error {
         Error::Timeout(_) => format!("did not answer within {}", words::limit(limit)),
         Error::HostNotFound => "was not found: no such host".to_owned(),
+        Error::Io(error) if error.get_ref().is_some_and(|it| it.is::<rustls::Error>()) => {
+            format!("is not trusted: {error}")
+        }
+        Error::Rustls(error) => format!("is not trusted: {error}"),
+        Error::Io(error) if is_cut(error.kind()) => format!("broke off: {error}"),
         Error::Io(error) => format!("could not be reached: {error}"),
-        Error::Rustls(error) => format!("was not trusted: {error}"),
         Error::BadUri(_) | Error::Http(_) => "could not be asked: its URL or a header is not valid".to_owned(),
         Error::ConnectionFailed => "could not be reached".to_owned(),
         error => format!("broke off: {error}"),
     }
+}
+
+/// Whether somebody was there, but left.
+fn is_cut(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn authorization(endpoint: &Endpoint) -> Result<Option<String>, String> {

@@ -42,7 +42,7 @@ pub(super) struct Command {
     ending: Ending,
 }
 
-/// What a command is told.
+/// What a command gets.
 #[derive(Debug)]
 struct Transition {
     variables: Vec<(String, String)>,

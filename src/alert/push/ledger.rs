@@ -77,3 +77,94 @@ impl Ledger {
         Entry { forgotten: gone.into_values().collect(), ..Entry::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::detect::severity::Severity;
+    use crate::diagnosis::{Arrived, Diagnosis};
+    use crate::feed::{FeedEvent, Status};
+    use crate::fleet::Fleet;
+    use crate::model::DEFAULT_RETENTION;
+    use crate::report::finding::FindingView;
+
+    /// A target that says nothing any more, as an event.
+    fn quiet() -> Event {
+        let mut fleet = Fleet::default();
+        let target = fleet.join(Diagnosis::new("http://a:1".to_owned(), Settings::default(), DEFAULT_RETENTION));
+        let mut events = Vec::new();
+        for event in [FeedEvent::Status(Status::Live), FeedEvent::Quiet(Duration::from_secs(6))] {
+            let step = fleet.apply(target, Arrived { at: SystemTime::UNIX_EPOCH, event });
+            events.extend(Event::of(&step, &fleet));
+        }
+        events.into_iter().find(|it| matches!(it.kind, EventKind::Finding(_))).expect("a finding")
+    }
+
+    /// The event with changes to its finding.
+    fn changed(event: &Event, change: impl FnOnce(&mut FindingView)) -> Event {
+        let mut event = event.clone();
+        if let EventKind::Finding(view) = &mut event.kind {
+            change(view);
+        }
+        event
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_alert_ends_with_the_labels_with_which_it_began() {
+        let mut ledger = Ledger::new(vec![("team".to_owned(), "a".to_owned())]);
+        let firing = quiet();
+        let opened = ledger.take(&firing, at(100)).changed;
+        let [alert] = opened.as_slice() else { panic!("{opened:?}") };
+        assert_eq!((alert.labels["team"].as_str(), alert.labels["instance"].as_str()), ("a", "a:1"));
+        assert!(!alert.labels.contains_key("location"), "an empty label is none: {alert:?}");
+        let moved = changed(&firing, |view| {
+            view.row.state = State::Resolved;
+            view.subject.location = "elsewhere.rs:1:1".to_owned();
+        });
+        let ended = ledger.take(&moved, at(200)).changed;
+        let [ended] = ended.as_slice() else { panic!("{ended:?}") };
+        assert_eq!((&ended.labels, ended.ends), (&alert.labels, Some(at(200))));
+        assert_eq!(ledger.take(&moved, at(300)), Entry::default(), "it is over");
+    }
+
+    #[test]
+    fn another_severity_is_another_alert() {
+        let mut ledger = Ledger::new(Labels::new());
+        let firing = quiet();
+        ledger.take(&firing, at(100));
+        let again = ledger.take(&firing, at(110)).changed;
+        assert_eq!((again.len(), again[0].ends), (1, None));
+        let worse = changed(&firing, |view| view.row.severity = Severity::Critical);
+        let entry = ledger.take(&worse, at(120));
+        let said: Vec<_> = entry.changed.iter().map(|it| (it.status(), it.labels["severity"].as_str())).collect();
+        assert_eq!(said, [("resolved", "warning"), ("firing", "critical")]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_begins_nothing_in_the_future() {
+        let firing = changed(&quiet(), |view| view.since = at(9_000));
+        let entry = Ledger::new(Labels::new()).take(&firing, at(100));
+        assert_eq!(entry.changed[0].starts, at(100));
+    }
+
+    #[test]
+    fn a_target_that_left_is_forgotten_and_more_than_fit_in_are_lost() {
+        let mut ledger = Ledger::new(Labels::new());
+        let firing = quiet();
+        for number in 0..MOST {
+            ledger.take(&changed(&firing, |view| view.fingerprint = number.to_string()), at(100));
+        }
+        assert_eq!(ledger.take(&firing, at(100)), Entry { lost: 1, ..Entry::default() });
+        let left = Event { kind: EventKind::Left, ..firing.clone() };
+        assert_eq!(ledger.take(&Event { target: "b".to_owned(), ..left.clone() }, at(200)), Entry::default());
+        assert_eq!(ledger.take(&left, at(200)).forgotten.len(), MOST);
+        assert_eq!(ledger.take(&firing, at(300)).changed.len(), 1);
+    }
+}

@@ -1,4 +1,4 @@
-//! Push: somebody is told about a finding when it fires and when it is resolved.
+//! Push: receivers get an alert when a finding fires and when it is resolved.
 //!
 //! Each receiver lives on the thread of its sink. What it takes in is bounded, what it tells is tried again with growing pauses, and
 //! whatever gets lost is counted and said.
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use self::alert::bounded;
 use self::alertmanager::Alertmanager;
 use self::attempt::Attempt;
 use self::command::Command;
@@ -38,6 +39,8 @@ pub type Voice = Arc<dyn Fn(String) + Send + Sync>;
 /// The longest that a run waits for its receivers once a signal has asked for its end: a request that is on its way, and the rest.
 pub const LEAVING: Duration = Duration::from_secs(6);
 
+/// The longest sentence about a receiver, in bytes.
+const SENTENCE: usize = 2048;
 /// The first pause, without its jitter.
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest pause that we choose, without its jitter.
@@ -96,7 +99,9 @@ impl Push {
         &self.name
     }
 
-    fn say(&mut self, sentence: String) {
+    /// Says something once, until something else is to be said. A receiver may be hostile too, or a command print what is.
+    fn say(&mut self, sentence: &str) {
+        let sentence = bounded(sentence, SENTENCE);
         if self.said.as_ref() != Some(&sentence) {
             (self.voice)(sentence.clone());
             self.said = Some(sentence);
@@ -111,7 +116,7 @@ impl Push {
                 (self.not_before, self.left_alone) = (None, None);
                 if let Some(since) = self.failing.take() {
                     let sentence = format!("{name} takes alerts again, after {}.", words::age(since.elapsed()));
-                    self.say(sentence);
+                    self.say(&sentence);
                     self.said = None;
                 }
             }
@@ -121,11 +126,11 @@ impl Push {
                 self.not_before = Some(now + ours);
                 self.left_alone = after.map(|after| now + after.min(LONGEST_ASKED));
                 self.failing.get_or_insert(now);
-                self.say(format!("{name} {why}. Retrying until it takes alerts."));
+                self.say(&format!("{name} {why}. Retrying until it takes alerts."));
             }
             Attempt::Refused { why, lost } => {
                 self.lost += lost;
-                self.say(format!("{name} {why}."));
+                self.say(&format!("{name} {why}."));
             }
         }
     }
@@ -136,7 +141,7 @@ impl Sink for Push {
         let lost = self.receiver.take(event);
         if lost > 0 {
             self.lost += lost;
-            self.say(format!("{} is too far behind, and alerts get lost.", self.name));
+            self.say(&format!("{} is too far behind, and alerts get lost.", self.name));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::attempt::Attempt;
 use crate::alert::event::Event;
 
-/// Somebody who is told about findings.
+/// Somebody who gets alerts.
 pub(super) trait Receiver: Send {
     /// Takes an event in, which takes no time. Returns how many alerts are lost by it.
     fn take(&mut self, event: &Event) -> u64;
@@ -14,7 +14,7 @@ pub(super) trait Receiver: Send {
     fn due(&self) -> Option<Instant>;
     /// Tells what is due. May block as long as receivers may.
     fn attempt(&mut self) -> Attempt;
-    /// How many alerts nobody has been told of.
+    /// How many alerts are not delivered.
     fn untold(&self) -> u64;
 }
 

@@ -14,7 +14,7 @@ pub(super) fn headers(key: &str, body: &[u8], now: SystemTime) -> [(&'static str
     let time = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
     let signed = [time.as_bytes(), b".", body].concat();
     let tag = sign(&Key::new(HMAC_SHA256, key.as_bytes()), &signed);
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     [(TIMESTAMP, time), (SIGNATURE, format!("sha256={digits}"))]
 }
 

@@ -1,5 +1,6 @@
 //! One file of the configuration, from its text to what it says.
 
+mod accepted;
 mod context;
 mod receivers;
 mod suppress;
@@ -13,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::context::Context;
 use self::value::{given, read_each, refuse_unknown, tables, text};
+use super::baseline::Accepted;
 use super::fault::Fault;
 use super::layer::{Layer, OptionValue, target};
 use super::options::{OPTIONS, option};
@@ -40,6 +42,20 @@ const MORE_SECTIONS: [&str; 5] = ["targets", "output", "alertmanager", "webhook"
 
 /// What a file says, and what is wrong with it.
 pub(super) fn read(content: &str, path: &Arc<str>, rights: Rights) -> (Layer, Vec<Fault>) {
+    let mut layer = Layer::default();
+    let faults = read_with(content, path, &mut |context, document| top(context, document, rights, &mut layer));
+    (layer, faults)
+}
+
+/// What a baseline says, and what is wrong with it.
+pub(super) fn read_baseline(content: &str, path: &Arc<str>) -> (Vec<Accepted>, Vec<Fault>) {
+    let mut all = Vec::new();
+    let faults = read_with(content, path, &mut |context, document| all = accepted::accepted(context, document));
+    (all, faults)
+}
+
+/// Parses a file, lets somebody read it as far as its parts mean what they seem to, and returns what is wrong with it.
+fn read_with(content: &str, path: &Arc<str>, read: &mut dyn FnMut(&mut Context<'_>, &DeTable<'_>)) -> Vec<Fault> {
     let (document, errors) = DeTable::parse_recoverable(content);
     let mut syntax = Context::new(path, content);
     for error in &errors {
@@ -47,11 +63,10 @@ pub(super) fn read(content: &str, path: &Arc<str>, rights: Rights) -> (Layer, Ve
         syntax.fault(span.clone(), in_words(error.message(), syntax.text(span)));
     }
     let mut faults = syntax.faults();
-    let mut layer = Layer::default();
     // Where something is missing, a bracket for example, what follows may mean something else than its writer thinks.
     if errors.iter().all(|error| error.span().is_some_and(|span| !span.is_empty())) {
         let mut context = Context::new(path, content);
-        top(&mut context, document.get_ref(), rights, &mut layer);
+        read(&mut context, document.get_ref());
         let is_known = |fault: &Fault| faults.iter().any(|known| known.origin == fault.origin);
         let more: Vec<Fault> = context.faults().into_iter().filter(|fault| !is_known(fault)).collect();
         faults.extend(more);
@@ -60,7 +75,7 @@ pub(super) fn read(content: &str, path: &Arc<str>, rights: Rights) -> (Layer, Ve
         Origin::File { line, .. } => line,
         _ => None,
     });
-    (layer, faults)
+    faults
 }
 
 /// What the parser says, with what was written where that helps.
@@ -256,8 +271,10 @@ mod tests {
             ("fail-no = \"info\"", "there is no option or section `fail-no`; did you mean `fail-on`?"),
             (
                 "colour = 1",
-                "there is no option or section `colour`; there are detectors, suppress, targets, output, alertmanager, webhook, on-transition, fail-on, min-updates, partial, \
-                 retain, decode-limit, pump, heartbeat, log, log-file",
+                "there is no option or section `colour`; there are detectors, suppress, targets, output, alertmanager, webhook, \
+                 on-transition, fail-on, min-updates, min-activity, warmup, partial, baseline, exit-zero, wait-for-target, early-exit, \
+                 retain, decode-limit, pump, heartbeat, black-box, black-box-severity, black-box-before, black-box-after, \
+                 black-box-memory, black-box-disk, rate-limit, rate-limit-max, log, log-file",
             ),
             ("fail-on = \"warn\"", "fail-on: `warn` is not a severity; did you mean `warning`?"),
             ("retain = 10", "retain: `10` is not a duration above zero; write it like 500ms, 30s or 2m"),

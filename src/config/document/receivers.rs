@@ -1,4 +1,4 @@
-//! `[[alertmanager]]`, `[[webhook]]` and `[[on-transition]]`: who is told about findings.
+//! `[[alertmanager]]`, `[[webhook]]` and `[[on-transition]]`: who gets alerts.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -30,6 +30,12 @@ const ENDPOINT: [&str; 9] = [
     "ca-file",
 ];
 
+/// The longest interval at which alerts are sent again.
+const SELDOM: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Something is wrong, and the context knows it.
+struct Noted;
+
 /// Reads all sections of a kind.
 pub(super) fn receivers(context: &mut Context<'_>, kind: Kind, value: &Spanned<DeValue<'_>>) -> Vec<Sourced<Receiver>> {
     let mut receivers = Vec::new();
@@ -47,14 +53,21 @@ pub(super) fn receivers(context: &mut Context<'_>, kind: Kind, value: &Spanned<D
 fn alertmanager(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<Receiver> {
     refuse_unknown(context, table, "an Alertmanager", &[&ENDPOINT[..], &["labels", "resend"]].concat());
     let (endpoint, labels) = (endpoint(context, table, span), labels(context, table));
-    let resend = duration(context, table, "resend", RESEND);
+    let resend = duration(context, table, "resend", RESEND).filter(|resend| {
+        let is_often = *resend <= SELDOM;
+        if !is_often {
+            let span = table.get("resend").map(Spanned::span).unwrap_or_default();
+            context.fault(span, "resend: an alert has to be sent again once a day at least");
+        }
+        is_often
+    });
     Some(Receiver::Alertmanager(Alertmanager { endpoint: endpoint?, labels: labels?, resend: resend? }))
 }
 
 fn webhook(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<Receiver> {
     refuse_unknown(context, table, "a webhook", &[&ENDPOINT[..], &["labels", "secret-file", "secret-env"]].concat());
     let (endpoint, labels) = (endpoint(context, table, span), labels(context, table));
-    let secret = secret(context, table, "secret");
+    let secret = secret(context, table, "secret").ok();
     Some(Receiver::Webhook(Webhook { endpoint: endpoint?, labels: labels?, secret: secret? }))
 }
 
@@ -81,7 +94,6 @@ fn command(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) 
     Some(Receiver::Command(Command { argv: argv?, limit: limit? }))
 }
 
-/// The outer value is missing where something is wrong.
 fn endpoint(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<Endpoint> {
     let plain = match table.get("url") {
         Some(value) => {
@@ -90,8 +102,8 @@ fn endpoint(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>)
         }
         None => None,
     };
-    let hidden = secret(context, table, "url");
-    let address = match (plain, hidden?) {
+    let hidden = secret(context, table, "url").ok()?;
+    let address = match (plain, hidden) {
         (Some(url), None) => url.map(Address::Plain),
         (None, Some(secret)) => Some(Address::Hidden(secret)),
         (None, None) => {
@@ -103,50 +115,54 @@ fn endpoint(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>)
             None
         }
     };
-    let credentials = credentials(context, table, span);
-    let ca_file = optional(context, table, "ca-file");
+    let credentials = credentials(context, table, span).ok();
+    let ca_file = optional(context, table, "ca-file").ok();
     Some(Endpoint { address: address?, credentials: credentials?, ca_file: ca_file?.map(Into::into) })
 }
 
-fn credentials(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>) -> Option<Option<Credentials>> {
+fn credentials(
+    context: &mut Context<'_>,
+    table: &DeTable<'_>,
+    span: &Range<usize>,
+) -> Result<Option<Credentials>, Noted> {
     let (token, password) = (secret(context, table, "bearer-token")?, secret(context, table, "password")?);
     match (token, optional(context, table, "username")?, password) {
-        (None, None, None) => Some(None),
-        (Some(token), None, None) => Some(Some(Credentials::Bearer(token))),
-        (None, Some(username), Some(password)) => Some(Some(Credentials::Basic { username, password })),
+        (None, None, None) => Ok(None),
+        (Some(token), None, None) => Ok(Some(Credentials::Bearer(token))),
+        (None, Some(username), Some(password)) => Ok(Some(Credentials::Basic { username, password })),
         (Some(_), _, _) => {
             context.fault(span.clone(), "a receiver takes a bearer token or a user with a password, not both");
-            None
+            Err(Noted)
         }
         (None, _, _) => {
             context.fault(span.clone(), "`username` goes with `password-file` or `password-env`");
-            None
+            Err(Noted)
         }
     }
 }
 
 /// A secret, by the file or the variable that holds it: never by its value.
-fn secret(context: &mut Context<'_>, table: &DeTable<'_>, key: &str) -> Option<Option<Secret>> {
+fn secret(context: &mut Context<'_>, table: &DeTable<'_>, key: &str) -> Result<Option<Secret>, Noted> {
     let (file, variable) = (format!("{key}-file"), format!("{key}-env"));
     match (optional(context, table, &file)?, optional(context, table, &variable)?) {
-        (None, None) => Some(None),
-        (Some(path), None) => Some(Some(Secret::File(path.into()))),
-        (None, Some(name)) => Some(Some(Secret::Variable(name))),
+        (None, None) => Ok(None),
+        (Some(path), None) => Ok(Some(Secret::File(path.into()))),
+        (None, Some(name)) => Ok(Some(Secret::Variable(name))),
         (Some(_), Some(_)) => {
             let span = table.get(variable.as_str()).map(Spanned::span).unwrap_or_default();
             context.fault(span, format!("`{file}` and `{variable}` exclude each other"));
-            None
+            Err(Noted)
         }
     }
 }
 
-fn optional(context: &mut Context<'_>, table: &DeTable<'_>, key: &str) -> Option<Option<String>> {
+fn optional(context: &mut Context<'_>, table: &DeTable<'_>, key: &str) -> Result<Option<String>, Noted> {
     match table.get(key) {
         Some(value) => {
             let read = text(value.get_ref()).map_err(|error| format!("`{key}` {error}"));
-            context.accept(value.span(), read).map(Some)
+            context.accept(value.span(), read).map(Some).ok_or(Noted)
         }
-        None => Some(None),
+        None => Ok(None),
     }
 }
 

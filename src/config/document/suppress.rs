@@ -25,7 +25,7 @@ pub(super) fn suppression(
     let detectors = list(context, table, "detector", suppressible);
     let names = list(context, table, "name", |text| Ok(Pattern::new(text)));
     let locations = list(context, table, "location", |text| Ok(Pattern::new(text)));
-    let statement = statement(context, table, span.clone());
+    let statement = statement(context, table, span.clone(), "a suppression");
     let expires = match table.get("expired_at") {
         Some(value) => context.accept(value.span(), expiry(value.get_ref())).map(Some),
         None => Some(None),
@@ -36,13 +36,20 @@ pub(super) fn suppression(
         context.fault(span, what);
         return None;
     }
-    let suppression = Suppression { detectors, names, locations, statement: statement?, expires: expires? };
+    let (fingerprints, statement, expires) = (Vec::new(), statement?, expires?);
+    let suppression = Suppression { detectors, names, locations, fingerprints, statement, expires };
     Some(Sourced::new(suppression, context.origin(span)))
 }
 
-fn statement(context: &mut Context<'_>, table: &DeTable<'_>, span: Range<usize>) -> Option<String> {
+/// Why something is acceptable, which has to be said of `what`.
+pub(super) fn statement(
+    context: &mut Context<'_>,
+    table: &DeTable<'_>,
+    span: Range<usize>,
+    what: &str,
+) -> Option<String> {
     let Some(value) = table.get("statement") else {
-        context.fault(span, "a suppression needs a `statement` that says why");
+        context.fault(span, format!("{what} needs a `statement` that says why"));
         return None;
     };
     context.accept(value.span(), text(value.get_ref()).map_err(|error| format!("`statement` {error}: say why")))
@@ -58,7 +65,8 @@ fn list<T>(
     table.get(key).map_or_else(|| Some(Vec::new()), |value| read_each(context, key, value, read))
 }
 
-fn suppressible(id: &str) -> Result<&'static str, String> {
+/// The detector of this name, if its findings can be suppressed.
+pub(super) fn suppressible(id: &str) -> Result<&'static str, String> {
     let detector = detector(id)?;
     if is_suppressible(detector) {
         return Ok(detector.id);
@@ -69,7 +77,8 @@ fn suppressible(id: &str) -> Result<&'static str, String> {
     ))
 }
 
-fn expiry(value: &DeValue<'_>) -> Result<SystemTime, String> {
+/// From when on something counts again.
+pub(super) fn expiry(value: &DeValue<'_>) -> Result<SystemTime, String> {
     let form = "write a date without quotes, as in expired_at = 2027-01-31";
     match value {
         DeValue::Datetime(date) => {

@@ -1,4 +1,4 @@
-//! Who is told about findings as they come and go: an Alertmanager, a webhook, or a command of the user.
+//! Who gets alerts: an Alertmanager, a webhook, or a command of the user.
 
 mod secret;
 mod url;
@@ -61,7 +61,7 @@ impl Word for Kind {
 /// Labels that the user adds to every alert.
 pub type Labels = Vec<(String, String)>;
 
-/// Who is told about findings.
+/// Who gets alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receiver {
     /// Prometheus Alertmanager.

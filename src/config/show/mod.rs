@@ -67,7 +67,7 @@ fn outputs(text: &mut String, config: &Config, all: bool) {
 }
 
 fn suppress(text: &mut String, suppression: &Sourced<Suppression>, is_expired: bool) {
-    let Sourced { value: Suppression { detectors, names, locations, statement, expires }, origin } = suppression;
+    let Sourced { value: Suppression { detectors, names, locations, statement, expires, .. }, origin } = suppression;
     let mut lines = Vec::new();
     let patterns = |patterns: &[Pattern]| patterns.iter().map(Pattern::to_string).collect::<Vec<_>>();
     let detectors: Vec<String> = detectors.iter().map(|&id| id.to_owned()).collect();
@@ -121,7 +121,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
 }
 
 /// A text as a basic string of TOML in which everything that could move a cursor or hide is escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
         match character {

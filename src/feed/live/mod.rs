@@ -38,6 +38,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long a target may take to answer a subscription.
     pub subscribe_timeout: Duration,
+    /// The longest wait before the next attempt to connect.
+    pub longest_wait: Duration,
     /// A live target is called quiet after this long without an update, or after five of its publish intervals if that is longer.
     pub quiet_after: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for Options {
             buffer: 64,
             connect_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(10),
+            longest_wait: Duration::from_secs(5),
             quiet_after: Duration::from_secs(5),
         }
     }

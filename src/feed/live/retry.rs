@@ -7,35 +7,33 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 /// The first wait, without its jitter.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// No wait is longer than this, jitter included.
-pub(super) const LONGEST: Duration = Duration::from_secs(5);
-
-/// Waits that double up to [`LONGEST`], for ever, with jitter: many clients of one service do not return at the same moment.
+/// Waits that double up to a longest one, for ever, with jitter: many clients of one service do not return at the same moment.
 pub(super) struct Retry {
     delays: ExponentialBackoff,
+    longest: Duration,
 }
 
 impl Retry {
-    /// From the shortest wait on.
-    pub(super) fn new() -> Self {
+    /// From the shortest wait on; none is longer than `longest`, jitter included.
+    pub(super) fn new(longest: Duration) -> Self {
         let delays = ExponentialBuilder::new()
-            .with_min_delay(FIRST)
+            .with_min_delay(FIRST.min(longest / 2))
             .with_factor(2.0)
             // Jitter adds up to the delay itself.
-            .with_max_delay(LONGEST / 2)
+            .with_max_delay(longest / 2)
             .without_max_times()
             .with_jitter();
-        Self { delays: delays.build() }
+        Self { delays: delays.build(), longest }
     }
 
     /// The next wait.
     pub(super) fn next(&mut self) -> Duration {
-        self.delays.next().unwrap_or(LONGEST).min(LONGEST)
+        self.delays.next().unwrap_or(self.longest).min(self.longest)
     }
 
     /// Starts again: the last connection was a good one.
     pub(super) fn reset(&mut self) {
-        *self = Self::new();
+        *self = Self::new(self.longest);
     }
 }
 
@@ -43,9 +41,11 @@ impl Retry {
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(5);
+
     #[test]
     fn waits_double_with_jitter_up_to_five_seconds_and_never_end() {
-        let mut retry = Retry::new();
+        let mut retry = Retry::new(LONGEST);
         let waits: Vec<_> = (0..1_000).map(|_| retry.next()).collect();
         for (n, wait) in (0_u32..).zip(&waits) {
             let base = (FIRST * 2_u32.pow(n.min(10))).min(LONGEST / 2);
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn after_a_good_connection_the_waits_are_short_again() {
-        let mut retry = Retry::new();
+        let mut retry = Retry::new(LONGEST);
         for _ in 0..20 {
             retry.next();
         }

@@ -65,7 +65,7 @@ struct Connection {
 
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
-        let retry = Retry::new();
+        let retry = Retry::new(options.longest_wait);
         Self {
             address,
             options,

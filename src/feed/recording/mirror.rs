@@ -1,12 +1,15 @@
 //! The state of a target as its updates add up, in the form of one update.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::wire::{Builder, Dropped, Kind, Message};
 
 /// How long an entity is kept after its end, by the target's clock.
 const KEPT_AFTER_END: Duration = Duration::from_secs(60);
+/// What an entry of a map takes besides its bytes, about: its place in the tree, and what the allocator adds to each of its texts.
+const PLACE: usize = size_of::<(u64, Entity)>() * 3 / 2 + 32;
 
 /// Everything a target has reported so far that is still true, without poll ops, as it came.
 ///
@@ -16,6 +19,7 @@ pub struct Mirror {
     /// By the target's clock, in nanoseconds.
     now: Option<u64>,
     metadata: BTreeMap<u64, Box<[u8]>>,
+    metadata_bytes: usize,
     tasks: Entities,
     resources: Entities,
     async_ops: Entities,
@@ -44,7 +48,9 @@ impl Mirror {
         }
         self.now = message.now().or(self.now);
         for (id, metadata) in message.raw_metadata() {
-            self.metadata.insert(id, metadata.into());
+            let former = self.metadata.insert(id, metadata.into());
+            let more = PLACE + metadata.len();
+            self.metadata_bytes = self.metadata_bytes + more - former.map_or(0, |former| PLACE + former.len());
         }
         self.dropped = self.dropped.plus(message.dropped());
         self.tasks.apply(message, Kind::Task);
@@ -54,10 +60,30 @@ impl Mirror {
 
     /// Forgets what ended more than 60 s ago. Costs what lives, so it is not done at every update.
     pub fn expire(&mut self) {
+        self.expire_after(KEPT_AFTER_END);
+    }
+
+    /// Forgets what ended longer ago than this.
+    pub(super) fn expire_after(&mut self, kept: Duration) {
         let Some(now) = self.now else { return };
-        self.tasks.expire(now);
-        self.resources.expire(now);
-        self.async_ops.expire(now);
+        self.tasks.expire(now, kept);
+        self.resources.expire(now, kept);
+        self.async_ops.expire(now, kept);
+    }
+
+    /// Forgets that the target has thrown events away.
+    pub(super) fn forget_dropped(&mut self) {
+        self.dropped = Dropped::default();
+    }
+
+    /// The memory that it takes, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.metadata_bytes + self.each().map(|(_, entities)| entities.bytes).sum::<usize>()
+    }
+
+    /// Whether nothing was reported so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.now.is_none() && self.bytes() == 0
     }
 
     /// The state as the one update that a newly connecting client would get. Its counts of dropped events are those since the target
@@ -113,7 +139,11 @@ impl std::ops::Add for Met {
 
 /// All entities of one kind by their span id. Ordered, so that equal states are equal messages and hostile ids cost nothing special.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Entities(BTreeMap<u64, Entity>);
+struct Entities {
+    by_id: BTreeMap<u64, Entity>,
+    /// The memory that they take, about.
+    bytes: usize,
+}
 
 /// One of them, as it came; a target may tell its stats long before it describes it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -129,58 +159,81 @@ impl Entities {
     fn apply(&mut self, message: &Message, kind: Kind) {
         let births = message.births(kind);
         for (id, description) in message.raw_new(kind) {
-            match self.0.get_mut(&id) {
-                Some(entity) if entity.is_same(Some(description), births.get(id)) => {
-                    entity.described = Some(description.into());
-                }
+            self.change(id, |entity| {
                 // Span ids come back: this is another entity, and nothing of the former one holds.
-                _ => {
-                    self.0.insert(id, Entity { described: Some(description.into()), ..Entity::default() });
+                if !entity.is_same(Some(description), births.get(id)) {
+                    *entity = Entity::default();
                 }
-            }
+                entity.described = Some(description.into());
+            });
         }
         for stats in message.raw_stats(kind) {
-            let entity = self.0.entry(stats.id).or_default();
-            if !entity.is_same(None, stats.created) {
-                *entity = Entity::default();
-            }
-            entity.stats = Some(stats.entry.into());
-            entity.created = stats.created;
-            entity.dropped = stats.dropped;
+            self.change(stats.id, |entity| {
+                if !entity.is_same(None, stats.created) {
+                    *entity = Entity::default();
+                }
+                entity.stats = Some(stats.entry.into());
+                entity.created = stats.created;
+                entity.dropped = stats.dropped;
+            });
         }
+    }
+
+    /// Changes an entity, or a new one.
+    fn change(&mut self, id: u64, change: impl FnOnce(&mut Entity)) {
+        let (entity, before) = match self.by_id.entry(id) {
+            Entry::Occupied(known) => {
+                let before = known.get().bytes();
+                (known.into_mut(), before)
+            }
+            Entry::Vacant(place) => (place.insert(Entity::default()), 0),
+        };
+        change(entity);
+        self.bytes = self.bytes + entity.bytes() - before;
     }
 
     fn meet(&self, message: &Message, kind: Kind) -> Met {
         let mut met = Met::default();
         let births = message.births(kind);
         for (id, description) in message.raw_new(kind) {
-            match self.0.get(&id) {
+            match self.by_id.get(&id) {
                 Some(entity) if entity.is_same(Some(description), births.get(id)) => met.known_described_again += 1,
                 _ => met.unknown_described += 1,
             }
         }
         let is_known = |id: u64, created| {
-            self.0.get(&id).is_some_and(|entity| entity.stats.is_some() && entity.is_same(None, created))
+            self.by_id.get(&id).is_some_and(|entity| entity.stats.is_some() && entity.is_same(None, created))
         };
         met.known = message.raw_stats(kind).filter(|stats| is_known(stats.id, stats.created)).count();
         met
     }
 
-    fn expire(&mut self, now: u64) {
-        let kept = u64::try_from(KEPT_AFTER_END.as_nanos()).unwrap_or(u64::MAX);
-        self.0.retain(|_, entity| entity.dropped.is_none_or(|ended| now.saturating_sub(ended) <= kept));
+    fn expire(&mut self, now: u64, kept: Duration) {
+        let kept = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
+        let bytes = &mut self.bytes;
+        self.by_id.retain(|_, entity| {
+            let is_kept = entity.dropped.is_none_or(|ended| now.saturating_sub(ended) <= kept);
+            *bytes -= if is_kept { 0 } else { entity.bytes() };
+            is_kept
+        });
     }
 
     fn descriptions(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.0.values().filter_map(|entity| entity.described.as_deref())
+        self.by_id.values().filter_map(|entity| entity.described.as_deref())
     }
 
     fn stats(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.0.values().filter_map(|entity| entity.stats.as_deref())
+        self.by_id.values().filter_map(|entity| entity.stats.as_deref())
     }
 }
 
 impl Entity {
+    /// The memory that it takes, in bytes, about.
+    fn bytes(&self) -> usize {
+        let length = |text: &Option<Box<[u8]>>| text.as_ref().map_or(0, |text| text.len());
+        PLACE + length(&self.described) + length(&self.stats)
+    }
+
     /// Whether a description or stats under the same id are of the same entity: by its time of creation where that is known, by its
     /// description otherwise.
     fn is_same(&self, described: Option<&[u8]>, created: Option<u64>) -> bool {
@@ -237,7 +290,7 @@ mod tests {
     fn tasks_of(mirror: &Mirror) -> Vec<(u64, Option<String>, Option<i64>)> {
         let name = |task: &[u8]| tasks::Task::decode(task).unwrap().location.and_then(|it| it.file);
         let created = |at: u64| i64::try_from(at / 1_000_000_000).unwrap();
-        let tasks = mirror.tasks.0.iter();
+        let tasks = mirror.tasks.by_id.iter();
         tasks.map(|(id, it)| (*id, it.described.as_deref().and_then(name), it.created.map(created))).collect()
     }
 

@@ -1,6 +1,7 @@
 //! The stream itself in a file (MCAP), without the folders of the machine that built the service: written while it is watched, played
 //! back as a target.
 
+pub mod black_box;
 mod chunks;
 mod density;
 mod events;

@@ -38,6 +38,9 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// What writing a recording came to.
+pub(super) type Outcome = Result<Written, RecordError>;
+
 /// A recording that is being written. Dropping it closes the file too, but nobody hears whether that went well.
 #[derive(Debug)]
 pub struct Recorder {
@@ -45,7 +48,7 @@ pub struct Recorder {
     jobs: Arc<mpsc::Sender<Job>>,
     budget: Arc<Semaphore>,
     patience: Duration,
-    outcome: oneshot::Receiver<Result<Written, RecordError>>,
+    outcome: oneshot::Receiver<Outcome>,
     is_over: bool,
 }
 
@@ -99,11 +102,22 @@ impl Recorder {
     }
 
     fn start(log: Log, path: &Path, patience: Duration) -> io::Result<Self> {
+        Self::spawn(|| Ok(log), |outcome| outcome, path, patience)
+    }
+
+    /// Starts to write what `open` begins, and hands to `close` what it came to: both on the thread that writes, so that nobody else waits
+    /// for the disk.
+    pub(super) fn spawn(
+        open: impl FnOnce() -> Result<Log, RecordError> + Send + 'static,
+        close: impl FnOnce(Outcome) -> Outcome + Send + 'static,
+        path: &Path,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (done, outcome) = oneshot::channel();
         let file = path.to_owned();
         thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let outcome = write(log, &queue, &file);
+            let outcome = close(open().and_then(|log| write(log, &queue, &file)));
             // What waits is given up first, so that whoever waits for a place finds the recording over.
             drop(queue);
             // Nobody may be listening any more.
@@ -179,6 +193,14 @@ impl Recorder {
         }
     }
 
+    /// Waits until the thread that writes has ended, which it does once the disk has taken or refused what waits.
+    pub(super) async fn wait(self) {
+        let Self { jobs, outcome, .. } = self;
+        drop(jobs);
+        // How it ended was said before.
+        let _ = outcome.await;
+    }
+
     /// Writes what waits, then the index and the summary, and closes the file.
     ///
     /// # Errors
@@ -224,7 +246,7 @@ fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<
     }
 }
 
-fn ended(error: &McapError, path: PathBuf, updates: u64) -> RecordError {
+pub(super) fn ended(error: &McapError, path: PathBuf, updates: u64) -> RecordError {
     let dense = match error {
         McapError::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<TooDense>()),
         _ => None,

@@ -14,7 +14,7 @@ use crate::model::location::Location;
 use crate::model::store::Model;
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
-use crate::model::tokio::TaskKind;
+use crate::model::tokio::{TaskKind, is_of_console};
 
 /// So long after a stop of the process its news are in no order.
 const AFTER_STOP: Duration = Duration::from_secs(4);
@@ -115,6 +115,7 @@ impl Model {
             site.spans_entered_off_task = true;
         }
         let pace = pace(key, time, &before, &stats);
+        let is_work = countable && !task.is_worker_thread();
         if task.kind.is_async() {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);
@@ -125,6 +126,12 @@ impl Model {
             {
                 self.delays.note(Delay { at: now, site, mean });
             }
+        }
+        if is_work
+            && pace.polls > 0
+            && !self.sites.get(site).is_some_and(|it| is_of_console(&it.id.name, &it.id.location))
+        {
+            changes.polls += pace.polls;
         }
         // After a stop the news of a `block_in_place` may come after those of its poll.
         let just_stopped = self.clock.gaps().next_back().is_some_and(|gap| now.since(gap.to) < AFTER_STOP);

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use tokio::task::{JoinError, JoinSet};
 
 use super::make::{Made, Request, make};
+use crate::detect::selector::Selector;
 use crate::detect::settings::Settings;
 use crate::fleet::TargetId;
 use crate::run::exit::sentence;
 use crate::run::targets::Tape;
 use crate::run::verify::describe;
-use crate::witness::Selector;
 use crate::words;
 
 /// Characters of a fingerprint's hash in the name of a file.

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::cli::{Playback, WitnessArgs};
 use crate::config::Config;
-use crate::detect::finding::Finding;
+use crate::detect::selector::Selector;
 use crate::feed::recording::Speed;
 use crate::fleet::{Fleet, Member, Step};
 use crate::run::exit::{FINDINGS, INCONCLUSIVE, UsageError};
@@ -14,7 +14,6 @@ use crate::run::notes::{note, note_connection};
 use crate::run::signals::Stop;
 use crate::run::targets::{self, Opened};
 use crate::run::watch::Watch;
-use crate::witness::Selector;
 use crate::words;
 
 /// Updates that are recorded after the finding fired, so that the recording shows that it stays.
@@ -111,10 +110,6 @@ fn matching(step: &Step, fleet: &Fleet, finding: &Selector) -> Option<String> {
     let Step::Arrived { target, .. } = step else { return None };
     let member: &Member = fleet.member(*target)?;
     let shown = member.diagnosis().engine().findings().filter(|it| it.is_shown());
-    let places = |it: &Finding| {
-        let related = it.symptom.related.iter().map(|related| related.location.clone());
-        std::iter::once(it.symptom.subject.location.clone()).chain(related).collect::<Vec<_>>()
-    };
-    let mut meant = shown.filter(|it| finding.matches(&it.fingerprint, places(it).iter().map(String::as_str)));
+    let mut meant = shown.filter(|it| finding.names(it));
     meant.next().map(|it| it.fingerprint.clone())
 }

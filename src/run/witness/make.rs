@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::detect::selector::Selector;
 use crate::detect::settings::Settings;
 use crate::diagnosis::Arrived;
 use crate::feed::recording::{Events, Kept, Written, save};
 use crate::run::exit::UsageError;
 use crate::run::verify::describe;
 use crate::witness::redact::{self, Redactor};
-use crate::witness::{Budget, Cut, Extent, Order, Progress, Selector, Sighting, Statement, cut, enough, survey};
+use crate::witness::{Budget, Cut, Extent, Order, Progress, Sighting, Statement, choose, cut, enough, survey};
 use crate::words;
 
 /// What a witness is made of.
@@ -88,7 +89,7 @@ impl Witness {
 pub(in crate::run) fn make(request: &Request, progress: &mut dyn FnMut(Progress)) -> anyhow::Result<Made> {
     let open = || Events::open(&request.recording).map_err(|error| UsageError(error.to_string()));
     let sightings = survey(open()?, &request.settings);
-    let goal = match request.finding.choose(&sightings).as_slice() {
+    let goal = match choose(&request.finding, &sightings).as_slice() {
         [one] => (*one).clone(),
         [] => return Ok(Made::Missing(sightings)),
         several => return Ok(Made::Ambiguous(several.iter().map(|it| (*it).clone()).collect())),

@@ -61,7 +61,7 @@ impl Redactor {
             }
             FeedEvent::Ended(Ended::Truncated { reason }) => "The recording is cut off.".clone_into(reason),
             FeedEvent::Status(Status::Resolving | Status::Dialing | Status::Live)
-            | FeedEvent::Ended(Ended::Complete)
+            | FeedEvent::Ended(Ended::Complete | Ended::Exited)
             | FeedEvent::Details(_)
             | FeedEvent::Paused(_)
             | FeedEvent::Quiet(_) => {}

@@ -119,7 +119,7 @@ fn one_command_runs_at_a_time_and_each_transition_has_one() {
     let path = script(
         folder.path(),
         "slow",
-        "mkdir \"$0.lock\" || echo overlap >> \"$0.log\"; sleep 0.2; echo $TOKIO_CANARY_ALERT_NAME >> \"$0.log\"; rmdir \"$0.lock\"",
+        "mkdir \"$0.lock\" || echo overlap >> \"$0.log\"; sleep 0.2; printf '%s\\n' \"$TOKIO_CANARY_ALERT_NAME\" >> \"$0.log\"; rmdir \"$0.lock\"",
     );
     let expected = "[detectors.vanished-singleton]\nappear = \"1s\"\nexpect = [\"a\\u0000\", \"b\\nc\", \"d\"]";
     let ran = judge(folder.path(), &format!("[[on-transition]]\ncommand = \"{path}\"\n{expected}"));

@@ -146,6 +146,10 @@ fn serve(shared: &Shared, stream: impl Read + Write) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let Some(request) = read(&mut stream)? else { return Ok(()) };
+        // One that is gone answers on no connection that was kept, either.
+        if shared.is_over.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let mut answers = locked(&shared.answers);
         let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
         locked(&shared.received).push(request);

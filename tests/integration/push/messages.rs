@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fake_receiver::{FakeReceiver, OK};
-use super::{Running, await_that, check, deadlock, file, run, tool};
+use super::{Running, check, deadlock, file, run, tool};
+use crate::support::eventually;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::idle;
 use prost::Message as _;
@@ -105,7 +106,7 @@ fn a_webhook_is_signed_and_no_secret_is_said() {
     let time = webhook.header("x-tokio-canary-timestamp").unwrap();
     let signed = [time.as_bytes(), b".", &webhook.body].concat();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"hunter2"), &signed);
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(webhook.header("x-tokio-canary-signature-256"), Some(format!("sha256={digits}").as_str()));
     let alertmanager = received.iter().find(|it| it.line == "POST /api/v2/alerts HTTP/1.1").unwrap();
     assert_eq!(alertmanager.header("authorization"), Some("Basic bWU6c3dvcmRmaXNo"), "me:swordfish");
@@ -140,6 +141,7 @@ fn what_is_wrong_with_a_receiver_is_said_before_anything_is_opened() {
         ),
         ("[[alertmanager]]\nurl = \"http://a\"\nresend = \"0s\"", "resend: `0s` is not a duration above zero"),
         ("[[on-transition]]\ncommand = [\"/no/such/program\"]", "there is no program `/no/such/program`"),
+        ("[[alertmanager]]\nurl = \"http://a\"\nresend = \"9999years\"", "once a day at least"),
         ("[[on-transition]]\ncommand = []", "`command` is empty"),
         ("[on-transition]\ncommand = \"a\"", "begin each with [[on-transition]]"),
     ] {
@@ -168,7 +170,7 @@ fn an_alert_is_sent_again_while_it_fires_and_ended_when_it_is_resolved() {
         let arguments = ["watch", &address, "--config", config.to_str().unwrap(), "--set", "quiet-feed.warning=500ms"];
         let mut watch = Running::start(&mut tool(&arguments));
         let quiet = |alert: &Value| alert["labels"]["alertname"] == "TokioQuietFeed";
-        await_that("three posts", || receiver.alerts().iter().filter(|it| quiet(it)).count() >= 3);
+        eventually("three posts", || receiver.alerts().iter().filter(|it| quiet(it)).count() >= 3).await;
         let firing: Vec<Value> = receiver.alerts().into_iter().filter(|it| quiet(it)).collect();
         let time = |value: &Value| humantime::parse_rfc3339(value.as_str().unwrap()).unwrap();
         assert!(time(&firing[2]["endsAt"]) > time(&firing[0]["endsAt"]), "{firing:?}");

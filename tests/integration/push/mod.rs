@@ -29,7 +29,8 @@ fn tool(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
     command.args(arguments).arg("--isolated").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
+        let shown = name.to_string_lossy().to_uppercase();
+        if shown.starts_with("TOKIO_CANARY_") || shown.ends_with("_PROXY") {
             command.env_remove(name);
         }
     }

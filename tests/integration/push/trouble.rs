@@ -9,7 +9,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::fake_receiver::{Answer, FakeReceiver, OK};
-use super::{Ran, Running, await_that, check, file, tool};
+use super::{Ran, Running, check, file, tool};
+use crate::support::eventually;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::idle;
 
@@ -129,17 +130,19 @@ fn a_receiver_that_comes_back_gets_what_still_holds() {
         let mut command = tool(&arguments);
         let _watch = Running::start(command.stderr(std::fs::File::create(&notes).unwrap()));
         let said = |text: &str| std::fs::read_to_string(&notes).unwrap().contains(text);
-        await_that("a note about each", || {
+        eventually("a note about each", || {
             ["Alertmanager", "webhook"].iter().all(|name| said(&format!("{name} {address} could not be reached: ")))
-        });
+        })
+        .await;
         for _ in 0..2 {
             let receiver = FakeReceiver::start_at(address, [OK]);
-            await_that("alerts", || receiver.received().iter().any(|it| it.line.contains("/api/v2/alerts")));
+            eventually("alerts", || receiver.received().iter().any(|it| it.line.contains("/api/v2/alerts"))).await;
             assert_eq!(receiver.alerts()[0]["labels"]["detector"], "quiet-feed");
         }
-        await_that("the end of the trouble", || {
+        eventually("the end of the trouble", || {
             ["Alertmanager", "webhook"].iter().all(|name| said(&format!("{name} {address} takes alerts again, after ")))
-        });
+        })
+        .await;
     });
 }
 
@@ -166,7 +169,7 @@ fn only_a_receiver_that_proves_who_it_is_gets_anything() {
         let ran = configured(&format!("https://{host}:{port}"), further);
         if ran.code != Some(2) {
             is_judged(&ran);
-            assert!(ran.notes.contains("was not trusted: ") && ran.notes.contains("not delivered"), "{}", ran.notes);
+            assert!(ran.notes.contains("is not trusted: ") && ran.notes.contains("not delivered"), "{}", ran.notes);
         } else {
             // A machine without any authority.
             assert!(further.is_empty() && ran.notes.contains("give a `ca-file`"), "{}", ran.notes);

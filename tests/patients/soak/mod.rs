@@ -3,7 +3,9 @@
 //! Two tools watch it from the first minute to the last, one of which records what it sees. There may be no alarm, and the memory of
 //! neither may grow. Habits whose poll times are what they are about are left out: other work on the machine makes those longer.
 
+pub(crate) mod flapping;
 mod memory;
+pub(crate) mod notifications;
 mod stalls;
 mod watcher;
 
@@ -146,12 +148,17 @@ fn free_address() -> io::Result<SocketAddr> {
     addresses.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| io::Error::other("no port is free"))
 }
 
+/// All healthy habits but those about poll times.
+fn habits() -> String {
+    let families = FAMILIES.iter().filter(|family| !family.measures);
+    let habits: Vec<_> = families.flat_map(|family| family.patterns).map(|pattern| pattern.id).collect();
+    habits.join(",")
+}
+
 /// Starts the service at an address, with all healthy habits but those about poll times.
 fn live(address: SocketAddr, lossy: bool) -> io::Result<(Ward, String)> {
     let address = address.to_string();
-    let families = FAMILIES.iter().filter(|family| !family.measures);
-    let habits: Vec<_> = families.flat_map(|family| family.patterns).map(|pattern| pattern.id).collect();
-    let habits = habits.join(",");
+    let habits = habits();
     let mut arguments = vec![FLAG, HEALTHY, "--bind", &address, "--die-with-parent", "--pattern", &habits];
     if lossy {
         arguments.extend(["--event-buffer", FEW_EVENTS]);

@@ -1,23 +1,25 @@
 //! The diagnosis of one target: what came from the feed, what is known, and what is wrong.
 
-mod coverage;
+mod activity;
+mod criteria;
+mod judgement;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use self::coverage::Coverage;
+use self::activity::{Activity, Coverage};
+pub use self::criteria::{Criteria, Verdict};
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
-use crate::detect::doubt::Doubt;
 use crate::detect::engine::Engine;
+use crate::detect::expectation::Expectations;
 use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
 use crate::detect::severity::{Family, Severity, State};
 use crate::detect::suppression::{Suppression, Suppressor};
-pub use crate::feed::{Arrived, Ended, Status, Wanted};
+pub use crate::feed::{Arrived, Ended, FeedEvent, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
-use crate::feed::FeedEvent;
 pub use crate::model::health::lag::Outlook;
 pub use crate::model::health::quality::Withheld;
 use crate::model::health::watch_time::WatchTime;
@@ -43,50 +45,13 @@ pub struct Diagnosis {
     suppressor: Suppressor,
     /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
+    expectations: Expectations,
     coverage: Coverage,
+    activity: Activity,
     watch_time: WatchTime,
     /// Whether anything that ever came made no sense, in whatever process, and whether its clock has jumped.
     was_malformed: bool,
     was_reset: bool,
-}
-
-/// What a diagnosis comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Judged, and nothing was found at the severity asked for.
-    Healthy,
-    /// Something was found.
-    Findings,
-    /// It could not be judged.
-    Inconclusive,
-}
-
-impl Verdict {
-    /// The word for it in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Findings => "findings",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-}
-
-/// What is asked of a diagnosis before it counts as healthy or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Criteria {
-    /// Findings of this severity or worse count.
-    pub fail_on: Severity,
-    /// Fewer updates than this are not enough to judge by.
-    pub min_updates: u64,
-    /// Whether an incomplete feed is good enough.
-    pub partial_passes: bool,
-}
-
-impl Default for Criteria {
-    fn default() -> Self {
-        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false }
-    }
 }
 
 impl Diagnosis {
@@ -105,7 +70,9 @@ impl Diagnosis {
             arrived: None,
             suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
+            expectations: Expectations::default(),
             coverage: Coverage::default(),
+            activity: Activity::default(),
             watch_time: WatchTime::default(),
             was_malformed: false,
             was_reset: false,
@@ -116,6 +83,20 @@ impl Diagnosis {
     #[must_use]
     pub fn suppressing(mut self, suppressor: Suppressor) -> Self {
         self.suppressor = suppressor;
+        self
+    }
+
+    /// The same, of which some findings are expected or must not be.
+    #[must_use]
+    pub fn expecting(mut self, expectations: Expectations) -> Self {
+        self.expectations = expectations;
+        self
+    }
+
+    /// The same, of which nothing counts that is resolved within so long, by the target's clock.
+    #[must_use]
+    pub fn after_warmup(mut self, warmup: Duration) -> Self {
+        self.activity = Activity::after(warmup);
         self
     }
 
@@ -211,7 +192,7 @@ impl Diagnosis {
     pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
         let at = arrived.at;
         self.arrived = Some(at);
-        let mut not_before = Timestamp::default();
+        let (mut not_before, mut polls) = (Timestamp::default(), 0);
         match arrived.event {
             FeedEvent::Status(status) => {
                 match status {
@@ -233,6 +214,7 @@ impl Diagnosis {
                 self.model.arrive(at);
                 let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
+                polls = changes.polls;
                 self.watch_time.note(at, self.model.now());
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
@@ -251,6 +233,9 @@ impl Diagnosis {
         self.was_reset |= self.model.quality().clock_resets > 0;
         let now = self.now().max(not_before);
         let transitions = self.engine.scan(&Evidence::new(&self.model, &self.memory), now);
+        for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
+            self.expectations.note(&transition.finding);
+        }
         let transitions = self.suppressor.filter(transitions, self.engine.findings(), (now, at));
         for transition in transitions.iter().filter(|transition| transition.finding.is_shown()) {
             let finding = &transition.finding;
@@ -259,7 +244,36 @@ impl Diagnosis {
         }
         let is_late = self.engine.findings().any(|it| it.detector.id == "partial-feed" && it.state == State::Firing);
         self.coverage.note(self.model.now(), is_late);
+        if self.updates > 0 && self.activity.note(self.model.now(), polls) {
+            self.forgive();
+        }
         transitions
+    }
+
+    /// Forgets what has fired and is over, at the end of the warm-up. What still fires is as bad as it is now.
+    fn forgive(&mut self) {
+        let shown = |fingerprint: &str| self.engine.finding(fingerprint).filter(|it| it.is_shown());
+        self.fired.retain(|fingerprint, (_, worst)| {
+            let finding = shown(fingerprint);
+            *worst = finding.map_or(*worst, Finding::severity);
+            finding.is_some()
+        });
+        self.expectations.retain(|fingerprint| shown(fingerprint).is_some());
+    }
+
+    /// What was expected of it, and what became of that.
+    pub fn expectations(&self) -> &Expectations {
+        &self.expectations
+    }
+
+    /// What was suppressed of it, and by what.
+    pub fn suppressor(&self) -> &Suppressor {
+        &self.suppressor
+    }
+
+    /// Whether the warm-up is over.
+    pub fn is_warm(&self) -> bool {
+        self.activity.is_warm()
     }
 
     /// The target's time, carried on through a silence.
@@ -281,77 +295,11 @@ impl Diagnosis {
         self.model.task(task).map(|task| task.id)
     }
 
-    /// The worst that fired so far, feed findings left out.
-    pub fn worst(&self) -> Option<Severity> {
-        let judged = self.fired.values().filter(|(detector, _)| detector.family != Family::Feed);
-        judged.map(|(_, severity)| *severity).max()
-    }
-
-    /// All that fired so far and counts, also if it was resolved since: fingerprint, detector, and the worst severity.
-    pub fn fired_so_far(&self) -> impl Iterator<Item = (&str, &'static Detector, Severity)> {
-        self.fired.iter().map(|(fingerprint, (detector, worst))| (fingerprint.as_str(), *detector, *worst))
-    }
-
-    /// How many findings of a severity have fired so far, feed findings included.
-    pub fn fired(&self, severity: Severity) -> usize {
-        self.fired.values().filter(|(_, worst)| *worst == severity).count()
-    }
-
     /// What the feed withholds at present.
     pub fn withheld(&self) -> Vec<Withheld> {
         let mut withheld = self.model.quality().withheld(self.model.now());
         withheld.extend(self.watch_time.is_behind().then_some(Withheld::Clock));
         withheld
-    }
-
-    /// Why it cannot be judged; empty if it can.
-    pub fn inconclusive_reasons(&self, criteria: Criteria) -> Vec<Doubt> {
-        let quality = self.model.quality();
-        let is_lost = !matches!(self.status, Status::Live) && self.ended.is_none();
-        let never = self.updates == 0;
-        let shortfall = self.watch_time.shortfall();
-        let (advanced, watched) = shortfall.unwrap_or_default();
-        let is_stranger = matches!(self.status, Status::Stranger { .. });
-        let checks = [
-            (never && !is_stranger, Doubt::NeverConnected),
-            (never && is_stranger, Doubt::NotAConsole),
-            ((is_lost || self.watch_time.is_mostly_lost()) && !never, Doubt::ConnectionLost),
-            (matches!(self.ended, Some(Ended::Truncated { .. })), Doubt::RecordingTruncated),
-            (quality.paused, Doubt::Paused),
-            (self.was_malformed, Doubt::Malformed),
-            (shortfall.is_some(), Doubt::Clock { advanced, watched }),
-            (self.was_reset, Doubt::ClockReset),
-            (!never && self.updates < criteria.min_updates, Doubt::TooFewUpdates { arrived: self.updates }),
-            (self.evidence().has_unexplained_old_wait(), Doubt::OldWaits),
-        ];
-        let of_run = checks.into_iter().filter(|(holds, _)| *holds).map(|(_, doubt)| doubt);
-        of_run.chain(self.doubts_of_detectors(criteria)).collect()
-    }
-
-    /// The doubts that findings cast, unless something else makes up for them.
-    fn doubts_of_detectors(&self, criteria: Criteria) -> impl Iterator<Item = Doubt> {
-        let quality = self.model.quality();
-        let lost_some = quality.dropped() + quality.never_introduced + quality.malformed > 0;
-        let told_enough = !lost_some && self.coverage.suffices();
-        let cast = DETECTORS.iter().filter_map(|detector| detector.doubt.map(|doubt| (detector.id, doubt)));
-        let has_fired = |id, least| self.fired.values().any(|(it, severity)| it.id == id && *severity >= least);
-        let doubts = cast.filter(move |(id, (least, _))| has_fired(*id, *least)).map(|(_, (_, doubt))| doubt);
-        doubts.filter(move |doubt| match doubt {
-            Doubt::Quiet => !quality.paused,
-            Doubt::Partial => !told_enough && !criteria.partial_passes,
-            _ => true,
-        })
-    }
-
-    /// What it comes to.
-    pub fn verdict(&self, criteria: Criteria) -> Verdict {
-        if self.worst() >= Some(criteria.fail_on) {
-            Verdict::Findings
-        } else if self.inconclusive_reasons(criteria).is_empty() {
-            Verdict::Healthy
-        } else {
-            Verdict::Inconclusive
-        }
     }
 
     /// Detectors that run and look further back than there was anything to see, unless they have fired all the same; and how much longer

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use super::sighting::Sighting;
+use super::finding::Finding;
 use crate::model::location::Location;
 
 /// The name of a finding: `deadlock`, `deadlock:3f2a`, `deadlock@src/bank.rs:41`.
@@ -27,6 +27,18 @@ impl Selector {
         self.beginning.split(':').next().unwrap_or_default()
     }
 
+    /// Whether it names a place.
+    pub fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Whether it names a finding by its own place or by that of anything that has a part in it.
+    pub fn names(&self, finding: &Finding) -> bool {
+        let symptom = &finding.symptom;
+        let related = symptom.related.iter().map(|related| related.location.as_str());
+        self.matches(&finding.fingerprint, std::iter::once(symptom.subject.location.as_str()).chain(related))
+    }
+
     /// Whether it names a finding with this fingerprint, and these places.
     pub fn matches<'a>(&self, fingerprint: &str, places: impl IntoIterator<Item = &'a str>) -> bool {
         // A whole id is no beginning of another id.
@@ -36,19 +48,6 @@ impl Selector {
             fingerprint.split(':').next() == Some(&self.beginning)
         };
         is_it && self.place.as_ref().is_none_or(|place| places.into_iter().any(|it| is_at(it, place)))
-    }
-
-    /// Those of some sightings that it names. One that has the place as its own goes before those in which the place has another part.
-    pub fn choose<'a>(&self, sightings: &'a [Sighting]) -> Vec<&'a Sighting> {
-        let by = |own: bool| {
-            let places = move |it: &'a Sighting| {
-                let others = it.other_places.iter().filter(move |_| !own);
-                std::iter::once(&it.place).chain(others).map(String::as_str)
-            };
-            sightings.iter().filter(|it| self.matches(&it.fingerprint, places(it))).collect::<Vec<_>>()
-        };
-        let own = by(true);
-        if own.is_empty() { by(false) } else { own }
     }
 }
 

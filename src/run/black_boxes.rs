@@ -1,0 +1,169 @@
+//! The black boxes of a run: which findings are saved, what alerts say of that, and what became of the recordings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::notes::note;
+use super::signals::Stop;
+use crate::alert::event::{Event, EventKind};
+use crate::config::Config;
+use crate::config::options::{
+    BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
+};
+use crate::detect::severity::Severity;
+use crate::feed::Feed;
+use crate::feed::recording::black_box::{BlackBox, Budget, Report, Request, Shelf, keep};
+use crate::fleet::{Step, TargetId};
+use crate::report::State;
+use crate::report::finding::FindingView;
+use crate::words;
+
+/// How long the end of a run waits for the recordings that are being written.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How long a run that is ended in the middle of something tries to bring them to the disk.
+const SAVING: Duration = Duration::from_millis(500);
+
+/// The black boxes of the targets of a run; none, unless asked for.
+#[derive(Debug, Default)]
+pub(super) struct BlackBoxes {
+    settings: Option<Settings>,
+    boxes: BTreeMap<TargetId, BlackBox>,
+    failed: u64,
+    /// Whether the last attempt to write failed: no alert names a file that there may never be.
+    is_failing: bool,
+    /// The path that was chosen last.
+    last_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    shelf: Shelf,
+    budget: Budget,
+    severity: Severity,
+}
+
+impl BlackBoxes {
+    /// What the configuration asks for. Says so if the folder cannot be written to: the run goes on, and so do its attempts.
+    pub(super) fn new(config: &Config) -> Self {
+        let Some(folder) = config.get(&BLACK_BOX) else { return Self::default() };
+        let space = u64::try_from(config.get(&BLACK_BOX_DISK).bytes()).unwrap_or(u64::MAX);
+        let shelf = Shelf::new(&folder, space);
+        let prepared = shelf.prepare();
+        let is_failing = prepared.is_err();
+        if let Err(error) = prepared {
+            let folder = folder.display();
+            note(&format!("The black box cannot save recordings in {folder}: {error}. Findings are reported without."));
+        }
+        let budget = Budget {
+            before: config.get(&BLACK_BOX_BEFORE).0,
+            after: config.get(&BLACK_BOX_AFTER).0,
+            memory: config.get(&BLACK_BOX_MEMORY).bytes(),
+        };
+        let settings = Settings { shelf, budget, severity: config.get(&BLACK_BOX_SEVERITY) };
+        Self { settings: Some(settings), is_failing, ..Self::default() }
+    }
+
+    /// Puts a black box behind a feed, if there are any.
+    pub(super) fn put_behind(&self, feed: Feed, target: &str) -> (Feed, Option<BlackBox>) {
+        let Some(Settings { shelf, budget, .. }) = &self.settings else { return (feed, None) };
+        let (feed, black_box) = keep(feed, target, *budget, shelf.clone());
+        (feed, Some(black_box))
+    }
+
+    /// Takes the black box of a target in.
+    pub(super) fn insert(&mut self, target: TargetId, black_box: BlackBox) {
+        self.boxes.insert(target, black_box);
+    }
+
+    /// Saves what is known of the findings among these events that fire, and adds to each the path of its recording.
+    pub(super) fn accompany(&mut self, step: &Step, events: &mut [Event]) {
+        let Step::Arrived { target, at, .. } = step else { return };
+        let (Some(settings), Some(black_box)) = (&self.settings, self.boxes.get(target)) else { return };
+        for Event { target, kind, .. } in events {
+            if let EventKind::Finding(finding) = kind
+                && finding.row.state == State::Firing
+                && finding.row.severity >= settings.severity
+            {
+                // Two targets may have the same finding in the same moment, and names that look the same.
+                let times = (0..).map(|millis| *at + Duration::from_millis(millis));
+                let mut paths = times.map(|at| settings.shelf.path(at, target, finding.row.detector));
+                let Some(path) = paths.find(|path| Some(path) != self.last_path.as_ref()) else { continue };
+                self.last_path = Some(path.clone());
+                let saved = black_box.save(Request { path, at: *at, about: about(finding) });
+                self.failed += u64::from(saved.is_none());
+                finding.recording = saved.filter(|_| !self.is_failing);
+            }
+        }
+    }
+
+    /// Says what became of recordings since the last time.
+    pub(super) fn tell(&mut self) {
+        let reports: Vec<Report> =
+            self.boxes.values_mut().flat_map(|black_box| std::iter::from_fn(|| black_box.report())).collect();
+        reports.into_iter().for_each(|report| self.say(report));
+    }
+
+    /// Brings what is being recorded to the disk if the process is ended in the middle of something.
+    pub(super) fn save_at_end(&self, stop: &Stop) {
+        let flushers: Vec<_> = self.boxes.values().map(BlackBox::flusher).collect();
+        if flushers.is_empty() {
+            return;
+        }
+        let runtime = Handle::current();
+        stop.saves(move || {
+            let all = async {
+                for flusher in &flushers {
+                    flusher.flush().await;
+                }
+            };
+            // What does not get there in time is lost.
+            drop(runtime.block_on(async { timeout(SAVING, all).await }));
+        });
+    }
+
+    /// Ends the recordings, all at once, and says what became of them.
+    pub(super) async fn close(mut self) {
+        let closing = std::mem::take(&mut self.boxes).into_values().map(|black_box| black_box.close(CLOSING));
+        for reports in futures_util::future::join_all(closing).await {
+            reports.into_iter().for_each(|report| self.say(report));
+        }
+        if self.failed > 0 {
+            let (recordings, were) =
+                (words::count(self.failed, "recording"), if self.failed == 1 { "was" } else { "were" });
+            note(&format!("{recordings} of findings {were} not saved, or not to the end."));
+        }
+    }
+
+    fn say(&mut self, report: Report) {
+        match report {
+            Report::Saved(written) => {
+                self.is_failing = false;
+                let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
+                note(&format!("Saved {updates} ({size}) to {}.", written.path.display()));
+            }
+            Report::Failed(error) => {
+                self.failed += 1;
+                self.is_failing = true;
+                note(&error.to_string());
+            }
+            Report::Blind => note(
+                "The black box keeps nothing until the target connects again: what lives there takes more memory than it has. Raise \
+                 --black-box-memory.",
+            ),
+        }
+    }
+}
+
+/// What a recording says about why it was made.
+fn about(finding: &FindingView) -> Vec<(&'static str, String)> {
+    vec![
+        ("detector", finding.row.detector.to_owned()),
+        ("severity", finding.row.severity.as_str().to_owned()),
+        ("fingerprint", finding.fingerprint.clone()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+}

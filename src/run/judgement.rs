@@ -1,0 +1,59 @@
+//! What the targets of a run come to, with what the run knows beyond their diagnoses: how it ended, and what was expected.
+
+use crate::config::Config;
+use crate::detect::doubt::Doubt;
+use crate::detect::selector::Selector;
+use crate::diagnosis::Criteria;
+use crate::fleet::{Fleet, Member, TargetId};
+use crate::report::verdict::VerdictView;
+
+/// What the targets of a run are judged by.
+#[derive(Debug, Clone)]
+pub(super) struct Judge {
+    criteria: Criteria,
+    /// What has to fire on one of them.
+    expected: Vec<Selector>,
+}
+
+impl Judge {
+    /// The judge of a run with this configuration.
+    pub(super) fn new(config: &Config, criteria: Criteria) -> Self {
+        Self { criteria, expected: config.findings().fire.clone() }
+    }
+
+    /// What each target comes to; `doubts` are what the run knows against a target.
+    pub(super) fn verdicts<'a>(
+        &self,
+        fleet: &'a Fleet,
+        doubts: impl Fn(TargetId) -> Vec<Doubt>,
+    ) -> Vec<(&'a Member, VerdictView)> {
+        let missing = self.missing(fleet);
+        let verdict = |member: &'a Member| {
+            let view = VerdictView::of(member.diagnosis(), self.criteria, false);
+            (member, view.failing(missing.clone()).doubting(doubts(member.id())))
+        };
+        fleet.members().map(verdict).collect()
+    }
+
+    /// A clause about each finding that has to fire and has not, on any target.
+    fn missing(&self, fleet: &Fleet) -> Vec<String> {
+        let is_met = |index| fleet.members().any(|member| member.diagnosis().expectations().is_met(index));
+        let missing = self.expected.iter().enumerate().filter(|(index, _)| !is_met(*index));
+        missing.map(|(_, selector)| not_fired(selector, fleet)).collect()
+    }
+}
+
+/// That a finding did not fire, and what speaks for a wrong place or a short run.
+fn not_fired(selector: &Selector, fleet: &Fleet) -> String {
+    let detector = selector.detector();
+    let expectations = fleet.members().map(|member| member.diagnosis().expectations());
+    let mut elsewhere = expectations.flat_map(|it| it.elsewhere(detector));
+    if let Some(place) = elsewhere.next() {
+        return format!("{selector} did not fire, but {detector} fired at {place}");
+    }
+    let is_short = |member: &Member| member.diagnosis().warming_up().any(|(it, _)| it.id == detector);
+    if fleet.members().any(is_short) {
+        return format!("{selector} did not fire, and the run was too short for it");
+    }
+    format!("{selector} did not fire")
+}

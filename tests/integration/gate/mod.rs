@@ -1,0 +1,113 @@
+//! `check` as a gate, by the real binary: the command that it starts and stops, criteria, the baseline, and what is expected.
+
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+mod baseline;
+mod command;
+mod criteria;
+mod expectations;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use console_api::instrument::Update;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::source::in_repository;
+use crate::support::updates::{births, idle};
+
+/// Longer than anything here takes on a machine that is busy with other tests.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A recording of a service with a deadlock and nothing else.
+fn deadlock() -> String {
+    in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap").to_str().unwrap().to_owned()
+}
+
+/// A run of `check` and what it has said.
+struct Check {
+    child: Child,
+    notes: Receiver<String>,
+    heard: Vec<String>,
+    begun: Instant,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+struct Outcome {
+    code: Option<i32>,
+    verdict: String,
+    notes: String,
+    took: Duration,
+}
+
+fn tool(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("check").args(arguments).env("XDG_CONFIG_HOME", "/nonexistent");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs `check` to its end.
+fn check(arguments: &[&str]) -> Outcome {
+    Check::start(arguments).end()
+}
+
+impl Check {
+    fn start(arguments: &[&str]) -> Self {
+        let begun = Instant::now();
+        let mut child = tool(arguments).spawn().unwrap();
+        let (sender, notes) = channel();
+        let stderr = child.stderr.take().unwrap();
+        thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
+        Self { child, notes, heard: Vec::new(), begun }
+    }
+
+    /// Waits for a line on standard error that contains some words.
+    fn hears(&mut self, words: &str) -> String {
+        loop {
+            match self.notes.recv_timeout(LIMIT) {
+                Ok(line) => {
+                    self.heard.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("it never said {words:?}, but {:?}", self.heard),
+            }
+        }
+    }
+
+    /// Where the console of the command that it has started should be.
+    fn console(&mut self) -> SocketAddr {
+        let line = self.hears("TOKIO_CONSOLE_BIND=");
+        let address = line.split("TOKIO_CONSOLE_BIND=").nth(1).unwrap().split(';').next().unwrap();
+        address.parse().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn end(mut self) -> Outcome {
+        let mut verdict = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut verdict).unwrap();
+        let status = self.child.wait().unwrap();
+        self.heard.extend(self.notes.iter());
+        Outcome { code: status.code(), verdict, notes: self.heard.join("\n"), took: self.begun.elapsed() }
+    }
+}
+
+/// Updates of a service with a few tasks that does nothing, a second apart.
+fn resting() -> impl Iterator<Item = Update> {
+    std::iter::once(births(1_000_000, 3, 60_000)).chain((1..).map(|second| idle(1_000_000 + second * 1_000)))
+}
