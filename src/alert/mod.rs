@@ -5,6 +5,7 @@
 
 mod documents;
 pub mod event;
+pub mod http;
 mod limit;
 mod lines;
 mod ndjson;

@@ -117,7 +117,7 @@ fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
 }
 
 /// The object in one line, in which nothing is hidden: readers get the same text, and a terminal that shows the line no control characters.
-fn written(object: &Value) -> String {
+pub(super) fn written(object: &Value) -> String {
     let mut line = Vec::new();
     // Memory takes everything, and a value has no part that is not JSON.
     let _ = object.serialize(&mut Serializer::with_formatter(&mut line, Visible));

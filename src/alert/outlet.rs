@@ -79,6 +79,11 @@ impl Outlet {
         };
     }
 
+    /// What the user knows it by, and how many events it did not take in time.
+    pub(super) fn lost(&self) -> (String, u64) {
+        (self.name.clone(), self.lost.load(Ordering::Relaxed))
+    }
+
     /// Whether the sink takes nothing any more, or nobody reads what it writes.
     pub(super) fn is_closed(&self) -> bool {
         self.thread.is_finished() || self.reader_left.load(Ordering::SeqCst)

@@ -103,6 +103,11 @@ impl Outputs {
         self.put(Event::heartbeats(fleet));
     }
 
+    /// What the user knows each output by, and how many events it did not take in time.
+    pub fn lost(&self) -> Vec<(String, u64)> {
+        self.outlets.iter().map(Outlet::lost).collect()
+    }
+
     /// Whether no output takes anything any more.
     pub fn are_closed(&self) -> bool {
         !self.outlets.is_empty() && self.outlets.iter().all(Outlet::is_closed)

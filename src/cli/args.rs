@@ -8,15 +8,16 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
-use crate::config::Flags;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
-    DECODE_LIMIT, FAIL_ON, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX,
-    Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET, WARMUP,
+    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
+    PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET,
+    WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
+use crate::config::{Flags, Listen};
 use crate::detect::assignment::detector;
 use crate::detect::selector::Selector;
 use crate::detect::settings::{AnySetting, Type, Value};
@@ -77,6 +78,14 @@ impl Receivers {
     pub(super) fn all(&self) -> Vec<Receiver> {
         [&self.alertmanagers[..], &self.webhooks, &self.commands].concat()
     }
+}
+
+/// What is served beside a run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Serving {
+    /// Where HTTP is served.
+    #[arg(long, value_name = "ADDRESS", value_parser = <Listen as Type>::parse, help = help(&LISTEN))]
+    pub listen: Option<Listen>,
 }
 
 /// Criteria of the verdict.

@@ -72,6 +72,10 @@ const ENTRIES: &[Entry] = &[
                 "tokio-canary watch localhost:6669 --output ndjson --heartbeat 10s",
                 "Write ndjson for a script, with a heartbeat.",
             ),
+            (
+                "tokio-canary watch localhost:6669 --listen 9464",
+                "Serve metrics to Prometheus, and the verdict to a rollout, on this machine only.",
+            ),
         ],
     },
     Entry {
@@ -167,6 +171,15 @@ const ENTRIES: &[Entry] = &[
             ("tokio-canary config check", "Check all sources."),
             ("tokio-canary config check gate.toml", "Check one file."),
         ],
+    },
+    Entry {
+        command: "config prometheus-rules",
+        exits: &[DONE, USAGE, FAILED],
+        variables: Variables::Terminal,
+        examples: &[(
+            "tokio-canary config prometheus-rules >tokio-canary.rules.yml",
+            "Write the file that Prometheus reads.",
+        )],
     },
     Entry {
         command: "completions",

@@ -16,8 +16,8 @@ use self::args::{help, output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
 use crate::config::Flags;
 use crate::config::options::{
-    BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LOG, LOG_FILE, MIN_ACTIVITY, MIN_UPDATES,
-    PARTIAL, PUMP, Period, RETAIN, WAIT_FOR_TARGET, WARMUP,
+    BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
+    MIN_UPDATES, PARTIAL, PUMP, Period, RETAIN, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::Output;
 use crate::detect::expectation::Expected;
@@ -28,7 +28,7 @@ use crate::spelling;
 
 pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
-    Playback, RateArgs, Receivers, Targets,
+    Playback, RateArgs, Receivers, Serving, Targets,
 };
 
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
@@ -131,6 +131,8 @@ pub enum ConfigCommand {
         #[command(flatten)]
         checked: Configuration,
     },
+    /// Print alerting rules for Prometheus, over the metrics that --listen serves
+    PrometheusRules,
 }
 
 /// `watch`.
@@ -145,6 +147,9 @@ pub struct Watch {
     /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What is served.
+    #[command(flatten)]
+    pub serving: Serving,
     /// How often to say that everything still works.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&HEARTBEAT))]
     pub heartbeat: Option<Period>,
@@ -182,6 +187,9 @@ pub struct Check {
     /// Who gets alerts.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What is served.
+    #[command(flatten)]
+    pub serving: Serving,
     /// What a target is measured by.
     #[command(flatten)]
     pub criteria: CriteriaArgs,
@@ -293,6 +301,7 @@ impl<'a> Groups<'a> {
             Some(Command::Config {
                 command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
             }) => Self::all(all),
+            Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
             Some(Command::Completions { .. } | Command::Skill | Command::Man { .. }) => Self::default(),
         }
     }
@@ -346,6 +355,7 @@ impl Cli {
                 flags.targets.clone_from(&watch.targets.targets);
                 watch.outputs.apply(&mut flags);
                 flags.receivers = watch.receivers.all();
+                flags.option("--listen", &LISTEN, watch.serving.listen.map(Some));
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
                 watch.rate.apply(&mut flags);
                 watch.black_box.apply(&mut flags);
@@ -355,6 +365,7 @@ impl Cli {
                 flags.targets.clone_from(&check.targets.targets);
                 check.outputs.apply(&mut flags);
                 flags.receivers = check.receivers.all();
+                flags.option("--listen", &LISTEN, check.serving.listen.map(Some));
                 criteria(&check.criteria, &mut flags);
                 gate(&check.gate, &mut flags);
             }
@@ -448,6 +459,7 @@ mod tests {
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
         for (command, wrong) in [
+            ("record localhost:1 -o a", "--listen 9464"),
             ("record localhost:1 -o a", "--set a.b=c"),
             ("record localhost:1 -o a", "--speed 2x"),
             ("record localhost:1 -o a", "--retain 9s"),

@@ -5,6 +5,7 @@
 //!
 //! `./tokio-canary.toml` comes with a checkout, perhaps a stranger's, so it may only set thresholds and suppressions.
 
+mod accepted;
 pub mod baseline;
 mod check;
 mod document;
@@ -13,9 +14,11 @@ mod fault;
 mod file;
 mod flags;
 mod layer;
+mod listen;
 pub mod options;
 mod origin;
 pub mod output;
+mod quote;
 pub mod receiver;
 mod resolved;
 mod show;
@@ -27,6 +30,7 @@ pub use self::environment::variable;
 pub use self::fault::{Fault, Faults};
 pub use self::file::LOCAL_FILE;
 pub use self::flags::Flags;
+pub use self::listen::Listen;
 pub use self::origin::{Origin, Sourced};
 pub use self::resolved::Config;
 pub use self::show::show;

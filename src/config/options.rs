@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::listen::Listen;
 use super::word::Word;
 use crate::detect::settings::{AnySetting, Given, Setting, Type, Value};
 use crate::detect::severity::Severity;
@@ -83,6 +84,12 @@ pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
+/// Where HTTP is served.
+pub static LISTEN: Setting<Option<Listen>> = Setting::new(
+    "listen",
+    None,
+    "address of the HTTP server with metrics, findings and the verdict; a port alone is for this machine only",
+);
 /// Where recordings of findings go.
 pub static BLACK_BOX: Setting<Option<PathBuf>> =
     Setting::new("black-box", None, "folder in which `watch` saves a recording of a finding that fires");
@@ -143,6 +150,7 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &REDACT,
     &PATH_PREFIX,
     &HEARTBEAT,
+    &LISTEN,
     &BLACK_BOX,
     &BLACK_BOX_SEVERITY,
     &BLACK_BOX_BEFORE,
@@ -213,6 +221,51 @@ impl Type for Period {
     }
 }
 
+/// For how long findings that come back are held back at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Every event is delivered at once.
+    Off,
+    /// For this long, which is above zero.
+    From(Duration),
+}
+
+/// The word for no limit.
+const OFF: &str = "off";
+
+impl RateLimit {
+    /// The first time; `None` without a limit.
+    pub fn first(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::From(first) => Some(first),
+        }
+    }
+}
+
+impl Type for RateLimit {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == OFF {
+            return Ok(Self::Off);
+        }
+        let Period(first) = Period::parse(text).map_err(|error| format!("{error}, or `{OFF}`"))?;
+        Ok(Self::From(first))
+    }
+
+    fn written(&self) -> String {
+        self.first().map_or_else(|| OFF.to_owned(), |first| first.written())
+    }
+
+    fn erase(self) -> Value {
+        Value::Duration(self.first().unwrap_or_default())
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        let first = Duration::from_value(value)?;
+        Some(if first.is_zero() { Self::Off } else { Self::From(first) })
+    }
+}
+
 /// Beginnings of paths and what stands for them in the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPrefixes(pub Vec<(String, String)>);
@@ -257,51 +310,6 @@ impl Type for PathPrefixes {
             Value::Names(rules) => Self::of(rules.iter().map(String::as_str)).ok(),
             _ => None,
         }
-    }
-}
-
-/// For how long findings that come back are held back at first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimit {
-    /// Every event is delivered at once.
-    Off,
-    /// For this long, which is above zero.
-    From(Duration),
-}
-
-/// The word for no limit.
-const OFF: &str = "off";
-
-impl RateLimit {
-    /// The first time; `None` without a limit.
-    pub fn first(self) -> Option<Duration> {
-        match self {
-            Self::Off => None,
-            Self::From(first) => Some(first),
-        }
-    }
-}
-
-impl Type for RateLimit {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == OFF {
-            return Ok(Self::Off);
-        }
-        let Period(first) = Period::parse(text).map_err(|error| format!("{error}, or `{OFF}`"))?;
-        Ok(Self::From(first))
-    }
-
-    fn written(&self) -> String {
-        self.first().map_or_else(|| OFF.to_owned(), |first| first.written())
-    }
-
-    fn erase(self) -> Value {
-        Value::Duration(self.first().unwrap_or_default())
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        let first = Duration::from_value(value)?;
-        Some(if first.is_zero() { Self::Off } else { Self::From(first) })
     }
 }
 

@@ -173,15 +173,13 @@ impl Config {
 
     /// What keeps suppressed findings apart, for one target.
     pub fn suppressor(&self) -> Suppressor {
-        let suppressions: Arc<[Suppression]> = self.all_suppressions().map(|it| it.value).collect();
+        let accepted = self.baseline.iter().flat_map(Baseline::suppressions);
+        let all = self.suppressions.iter().cloned().chain(accepted);
+        let suppressions: Arc<[Suppression]> = all.map(|it| it.value).collect();
         Suppressor::new(suppressions, self.now)
     }
 
-    fn all_suppressions(&self) -> impl Iterator<Item = Sourced<Suppression>> {
-        self.suppressions.iter().cloned().chain(self.baseline.iter().flat_map(Baseline::suppressions))
-    }
-
-    /// The same with every suppression changed.
+    /// The same with every suppression changed, but for what is accepted by its fingerprint.
     ///
     /// # Errors
     /// What cannot be changed, with where it comes from.
@@ -190,12 +188,13 @@ impl Config {
         mut change: impl FnMut(&Suppression) -> Result<Suppression, String>,
     ) -> Result<Suppressor, Faults> {
         let (mut suppressions, mut faults) = (Vec::new(), Vec::new());
-        for Sourced { value, origin } in self.all_suppressions() {
-            match change(&value) {
+        for Sourced { value, origin } in &self.suppressions {
+            match change(value) {
                 Ok(changed) => suppressions.push(changed),
-                Err(what) => faults.push(Fault::new(origin, what)),
+                Err(what) => faults.push(Fault::new(origin.clone(), what)),
             }
         }
+        suppressions.extend(self.baseline.iter().flat_map(Baseline::suppressions).map(|it| it.value));
         if faults.is_empty() { Ok(Suppressor::new(suppressions.into(), self.now)) } else { Err(Faults(faults)) }
     }
 

@@ -6,7 +6,7 @@ use super::view::Evidence;
 use crate::model::entity::resource::Resource;
 use crate::model::location::Location;
 use crate::model::text::Text;
-use crate::model::tokio::{ResourceKind, is_made_by_tokio};
+use crate::model::tokio::ResourceKind;
 use crate::model::{Model, ResourceKey, SiteKey};
 
 /// The spawn site by which a resource is known that has no place of its own: one made by `Default` has Tokio's source as its place, and a bounded
@@ -33,7 +33,7 @@ pub enum Identity<'a> {
 impl Evidence<'_> {
     /// By what a resource is known.
     pub fn identity(&self, key: ResourceKey) -> Identity<'_> {
-        match self.resource(key).and_then(|resource| own_place(self, resource)) {
+        match self.resource(key).and_then(|resource| self.own_place(resource)) {
             Some(place) => Identity::MadeAt(place),
             None => self.memory.users.get(&key).map_or(Identity::Unknown, |(user, _)| Identity::UsedBy(user)),
         }
@@ -56,13 +56,6 @@ impl Evidence<'_> {
     pub fn site_class(&self, key: SiteKey) -> String {
         self.site(key).map_or_else(String::new, |site| format!("{} {}", site.id.name, site.id.location))
     }
-}
-
-/// The place of a resource, if it says anything to the user.
-pub(super) fn own_place<'a>(model: &'a Model, resource: &'a Resource) -> Option<&'a Location> {
-    let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel);
-    let place = &queue.and_then(|queue| model.resource(queue)).unwrap_or(resource).location;
-    (!place.is_unknown() && !is_made_by_tokio(place)).then_some(place)
 }
 
 /// The one of its users by which a resource is known; nothing as long as nobody has used it. Whether it is the last word: it is as soon as tasks of

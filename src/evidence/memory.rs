@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::identity::{User, best_user, own_place};
+use super::identity::{User, best_user};
 use super::lock_order::{LockOrders, Orders};
 use super::poll_samples::PollSamples;
 use super::schedule::Schedule;
@@ -62,7 +62,7 @@ impl Memory {
     fn fix_identities(&mut self, model: &Model, changes: &Changes) {
         for key in &changes.locks {
             let is_fixed = self.users.get(key).is_some_and(|(_, fixed)| *fixed);
-            let nameless = model.resource(*key).filter(|it| !is_fixed && own_place(model, it).is_none());
+            let nameless = model.resource(*key).filter(|it| !is_fixed && model.own_place(it).is_none());
             self.users.extend(nameless.and_then(|it| best_user(model, it)).map(|user| (*key, user)));
         }
     }

@@ -25,6 +25,7 @@ pub mod places;
 pub mod poll_samples;
 pub mod poll_time;
 pub mod population;
+pub mod pulse;
 pub mod running_polls;
 mod schedule;
 pub mod self_wakes;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::entity::async_op::{AsyncOp, OpStats};
 use super::entity::resource::Resource;
 use super::keys::{OpKey, ResourceKey};
+use super::location::Location;
 use super::store::Model;
 use super::time::Timestamp;
-use super::tokio::{ResourceKind, attribute};
+use super::tokio::{ResourceKind, attribute, is_made_by_tokio};
 
 /// Most levels of resources or ops inside each other that are followed.
 const NESTING: usize = 8;
@@ -31,6 +32,13 @@ impl Model {
     /// The lock, semaphore or channel that an op wants.
     pub fn lock_of(&self, op: OpKey) -> Option<ResourceKey> {
         self.lock(self.op(op)?.resource?)
+    }
+
+    /// The place of a resource, if it says anything to the user.
+    pub fn own_place<'a>(&'a self, resource: &'a Resource) -> Option<&'a Location> {
+        let queue = resource.parent.filter(|_| resource.kind == ResourceKind::Channel);
+        let place = &queue.and_then(|queue| self.resource(queue)).unwrap_or(resource).location;
+        (!place.is_unknown() && !is_made_by_tokio(place)).then_some(place)
     }
 
     /// The counters of the acquisition of permits that an op consists of: its inner op's, or its own.

@@ -16,6 +16,7 @@ use super::health::quality::Quality;
 use super::health::retention::Retention;
 use super::history::answers::AnswersByLine;
 use super::history::delays::Delays;
+use super::history::totals::Totals;
 use super::keys::{Entity, Ids, OpKey, ResourceKey, SiteKey, TaskKey};
 use super::text::{Interner, Text};
 use super::time::Timestamp;
@@ -59,6 +60,7 @@ pub struct Model {
     pub(in crate::model) uses_block_in_place: bool,
     pub(in crate::model) delays: Delays,
     pub(in crate::model) answers: AnswersByLine,
+    pub(in crate::model) totals: Totals,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     pub(in crate::model) active: KeyMap<ResourceKey, Timestamp>,
     /// Resources that report a depth.
@@ -123,6 +125,7 @@ impl Model {
             uses_block_in_place: false,
             delays: Delays::default(),
             answers: AnswersByLine::default(),
+            totals: Totals::default(),
             active: KeyMap::default(),
             queues: KeySet::default(),
             sleeps: BTreeSet::new(),
@@ -244,6 +247,16 @@ impl Model {
     /// How fast oneshot channels are answered, by the line that creates them.
     pub fn answers(&self) -> &AnswersByLine {
         &self.answers
+    }
+
+    /// Sums over everything that was seen of the target, earlier processes of it included.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Parts of messages that made no sense, in all.
+    pub fn malformed_in_all(&self) -> u64 {
+        self.totals.malformed_before + self.quality.malformed
     }
 
     /// Worker threads of multi-thread runtimes and `block_in_place` sections, as far as they were introduced.

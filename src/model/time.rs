@@ -25,7 +25,7 @@ impl Timestamp {
         Self { more: NonZeroU64::MIN.saturating_add(nanos) }
     }
 
-    const fn nanos(self) -> u64 {
+    pub(in crate::model) const fn nanos(self) -> u64 {
         self.more.get() - 1
     }
 

@@ -21,6 +21,7 @@ pub mod target;
 pub mod task;
 pub mod tasks;
 pub mod verdict;
+pub mod vitals;
 pub mod waits;
 
 pub use self::findings::FindingKey;

@@ -107,20 +107,28 @@ impl VerdictView {
 
     /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
     pub fn sentence(&self) -> String {
-        let (exit, fired) = (self.exit_code, self.fired_in_words());
+        let word = match self.verdict {
+            Verdict::Healthy => "PASS",
+            Verdict::Findings => "FAIL",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+        };
+        format!("{word} (exit {}): {}", self.exit_code, self.reason())
+    }
+
+    /// What speaks for the verdict, as a sentence or more.
+    pub fn reason(&self) -> String {
+        let (fired, worst) = (self.fired_in_words(), self.worst_in_words());
         match self.verdict {
-            Verdict::Healthy => format!("PASS (exit {exit}): {fired}.{}", self.worst_in_words()),
+            Verdict::Healthy => format!("{fired}.{worst}"),
             Verdict::Findings => {
                 let doubts = match self.reasons_in_words() {
                     doubts if doubts.is_empty() => String::new(),
                     doubts => format!(" Not fully judged: {doubts}."),
                 };
                 let unmet = self.unmet.iter().map(|clause| format!(" {clause}.")).collect::<Vec<_>>().concat();
-                format!("FAIL (exit {exit}): {fired}.{unmet}{}{doubts}", self.worst_in_words())
+                format!("{fired}.{unmet}{worst}{doubts}")
             }
-            Verdict::Inconclusive => {
-                format!("INCONCLUSIVE (exit {exit}): {}; {fired}.{}", self.reasons_in_words(), self.worst_in_words())
-            }
+            Verdict::Inconclusive => format!("{}; {fired}.{worst}", self.reasons_in_words()),
         }
     }
 

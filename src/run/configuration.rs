@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::exit::{SUCCESS, USAGE};
 use super::notes::note;
 use super::print::print;
+use crate::alert::http::metrics::rules;
 use crate::cli::ConfigCommand;
 use crate::config::{self, Checked, Config, Faults, Flags, Sources};
 use crate::report::sanitize::plain;
@@ -16,6 +17,7 @@ use crate::report::sanitize::plain;
 /// There is something wrong in what is to be shown.
 pub(super) fn run(command: &ConfigCommand, flags: Flags) -> anyhow::Result<u8> {
     match command {
+        ConfigCommand::PrometheusRules => Ok(print(&rules::text())?),
         ConfigCommand::Show { all, .. } => {
             Ok(print(&config::show(&Config::resolve(Sources::of_process(flags))?, *all))?)
         }

@@ -15,6 +15,7 @@ use super::stopwatch::{Clock, Stopwatch};
 use super::targets::Opened;
 use super::watch::Watch;
 use crate::alert::event::Summary;
+use crate::alert::http::{Desk, Question, State};
 use crate::alert::{Limits, Outputs, push};
 use crate::config::Config;
 use crate::config::options::{
@@ -117,6 +118,8 @@ pub(super) struct Run {
     options: Options,
     judge: Judge,
     known: Option<Known>,
+    /// Where clients of HTTP ask.
+    desk: Option<Desk>,
     stop: Stop,
     black_boxes: BlackBoxes,
 }
@@ -127,7 +130,7 @@ impl Run {
         let Opened { watch, replayed, black_boxes, .. } = opened;
         let (judge, known) = (Judge::new(config, options.criteria), Known::of(config, options.criteria));
         let (program, stopwatches, stop) = (None, BTreeMap::new(), stop.clone());
-        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, stop, black_boxes }
+        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, desk: None, stop, black_boxes }
     }
 
     /// The same over a program that was started for it.
@@ -135,6 +138,11 @@ impl Run {
         let target = self.watch.fleet().members().next().map(|member| member.id());
         let program = program.zip(target).map(|(program, target)| Started::new(program, target));
         Self { program, ..self }
+    }
+
+    /// The same, which also answers at a desk.
+    pub(super) fn answering(self, desk: Option<Desk>) -> Self {
+        Self { desk, ..self }
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -154,6 +162,7 @@ impl Run {
                     Some(step) => self.take(&step),
                     None => break,
                 },
+                question = asked(&mut self.desk) => self.answer(question),
                 () = ends(&mut self.program) => {}
                 _ = tick.tick() => {
                     self.check_time();
@@ -168,9 +177,13 @@ impl Run {
         self.conclude(interrupted).await
     }
 
-    /// Whether nobody takes anything any more. The exit code of `check` is worth its time also after its reader has left.
+    /// Whether nobody takes anything any more, nor can ask. The exit code of `check` is worth its time also after its reader has left.
     fn is_in_vain(&self) -> bool {
-        if self.options.duration.is_some() { self.outputs.have_failed() } else { self.outputs.are_closed() }
+        if self.options.duration.is_some() {
+            self.outputs.have_failed()
+        } else {
+            self.desk.is_none() && self.outputs.are_closed()
+        }
     }
 
     fn take(&mut self, step: &Step) {
@@ -179,6 +192,9 @@ impl Run {
         self.outputs.put(events);
         if !self.program.as_ref().is_some_and(|started| started.is_beginning(self.watch.fleet())) {
             note_connection(step, self.watch.fleet());
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.take(step);
         }
         note_lag(step, self.watch.fleet());
         if let Some(known) = &mut self.known {
@@ -255,6 +271,15 @@ impl Run {
         }
     }
 
+    /// Answers a client of HTTP from what is known at present.
+    fn answer(&self, question: Question) {
+        let Some(desk) = &self.desk else { return };
+        let verdicts = || self.judge.verdicts(self.watch.fleet(), |_| Vec::new());
+        let is_watched = |target| self.watch.is_watched(target);
+        let (fleet, lost) = (self.watch.fleet(), self.outputs.lost());
+        desk.answer(question, &State { fleet, verdicts: &verdicts, is_watched: &is_watched, lost });
+    }
+
     /// What the run comes to if it ends now.
     fn code_if_interrupted(&self) -> u8 {
         let verdicts = self.judge.verdicts(self.watch.fleet(), |_| vec![Doubt::Interrupted]);
@@ -263,7 +288,9 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, program, stopwatches, options, judge, known, stop, black_boxes, .. } = self;
+        let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
+        // Clients learn at once that nobody answers any more.
+        drop(desk);
         black_boxes.close().await;
         let of_program = match program {
             Some(started) => started.conclude(watch.fleet(), &stop).await,
@@ -304,6 +331,14 @@ impl Run {
 async fn ends(program: &mut Option<Started>) {
     match program {
         Some(started) => started.ends().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next question at a desk; none ever where there is no desk.
+async fn asked(desk: &mut Option<Desk>) -> Question {
+    match desk {
+        Some(desk) => desk.next().await,
         None => std::future::pending().await,
     }
 }

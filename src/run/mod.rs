@@ -46,10 +46,11 @@ use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
+use crate::alert::http::{Desk, Server};
 use crate::alert::push::Voice;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record, skill};
-use crate::config::options::{PATH_PREFIX, REDACT};
+use crate::config::options::{LISTEN, PATH_PREFIX, REDACT};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
 use crate::report::repository::Repository;
@@ -196,6 +197,8 @@ async fn run_headless(
     let mut outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
     let voice: Voice = Arc::new(|sentence: String| note(&sentence));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
+    // Nothing is started for a run that cannot serve.
+    let (server, desk) = serve(config).await?.unzip();
     let program = if command.is_empty() { None } else { Some(Program::start(command, stop)?) };
     let mut opened = match &program {
         Some(program) => targets::open_program(config, playback, program),
@@ -206,8 +209,25 @@ async fn run_headless(
     targets::save_at_end(recording.as_ref(), stop);
     opened.black_boxes.save_at_end(stop);
     let outputs = outputs.limited(options.limits);
-    let code = Run::new(opened, outputs, options, config, stop).with(program).headless().await;
+    let run = Run::new(opened, outputs, options, config, stop).with(program).answering(desk);
+    let code = run.headless().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
     Ok(close(recording, code, stop).await)
+}
+
+/// Serves HTTP if that was asked for, and says where.
+async fn serve(config: &Config) -> Result<Option<(Server, Desk)>, UsageError> {
+    let Some(listen) = config.get(&LISTEN) else { return Ok(None) };
+    let (server, desk) = Server::start(listen).await.map_err(UsageError)?;
+    let exposed = if listen.is_loopback() {
+        ""
+    } else {
+        " Whoever can reach it reads the names and source locations of the targets; it asks for no password."
+    };
+    note(&format!("Serving http://{}/ (metrics, health, findings, verdict).{exposed}", server.address()));
+    Ok(Some((server, desk)))
 }
 
 async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> anyhow::Result<u8> {
@@ -220,8 +240,8 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
         return Err(UsageError(format!("{fault} {INSTEAD}")).into());
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
-    let outputs = config.outputs().filter(|output| output.path.is_some());
-    let mut outputs = Outputs::open(outputs, &repository(config)).map_err(UsageError)?;
+    let files = config.outputs().filter(|output| output.path.is_some());
+    let mut outputs = Outputs::open(files, &repository(config)).map_err(UsageError)?;
     let (said, mut sayings) = mpsc::unbounded_channel();
     // Nobody is left to hear it once the view and the run have ended.
     let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));

@@ -19,6 +19,7 @@ use super::watch::Watch;
 use crate::cli::Playback;
 use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN, WARMUP};
 use crate::config::{Config, Faults};
+use crate::detect::expectation::Expectations;
 use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
@@ -110,8 +111,7 @@ pub(super) fn open_with(
     let judging = Judging::of(config)?;
     for (index, target) in targets.iter().enumerate() {
         let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
-        let name = judging.name(target.to_string(), (index, targets.len()));
-        opened.add(target, name, feed, &judging, playback)?;
+        opened.add(target, judging.name(target.to_string(), (index, targets.len())), feed, &judging, playback)?;
     }
     Ok(opened)
 }
@@ -137,7 +137,7 @@ impl Opened {
         target: &Target,
         name: String,
         mut feed: Feed,
-        judging: &Judging<'_>,
+        judging: &Judging,
         playback: &Playback,
     ) -> anyhow::Result<()> {
         if let Some(mut redactor) = judging.redactor.clone() {
@@ -154,9 +154,7 @@ impl Opened {
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
         let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
-        let diagnosis = Diagnosis::new(name, judging.settings.clone(), judging.config.get(&RETAIN).0);
-        let diagnosis = diagnosis.suppressing(judging.suppressor.clone()).expecting(judging.config.expectations());
-        let id = self.watch.open(diagnosis.after_warmup(judging.config.get(&WARMUP)), feed);
+        let id = self.watch.open(judging.diagnosis(name), feed);
         black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
         self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         self.tapes.extend(tape.map(|tape| (id, tape)));
@@ -173,32 +171,43 @@ fn options(config: &Config) -> live::Options {
 }
 
 /// What targets are judged by, in terms of what their feeds are made to say.
-struct Judging<'a> {
-    config: &'a Config,
+struct Judging {
     redactor: Option<Redactor>,
     settings: Settings,
     suppressor: Suppressor,
+    expectations: Expectations,
+    warmup: Duration,
+    retention: Duration,
 }
 
-impl<'a> Judging<'a> {
+impl Judging {
     /// What the configuration says.
     ///
     /// # Errors
     /// A suppression that cannot be applied to stand-ins.
-    fn of(config: &'a Config) -> Result<Self, Faults> {
-        if !config.get(&REDACT) {
-            let (settings, suppressor) = (config.settings().clone(), config.suppressor());
-            return Ok(Self { config, redactor: None, settings, suppressor });
-        }
-        let mut redactor = Redactor::by_name();
-        let settings = redactor.settings(config.settings());
-        let suppressor = config.suppressor_with(|suppression| redactor.suppression(suppression))?;
-        Ok(Self { config, redactor: Some(redactor), settings, suppressor })
+    fn of(config: &Config) -> Result<Self, Faults> {
+        let mut redactor = config.get(&REDACT).then(Redactor::by_name);
+        let (settings, suppressor) = match &mut redactor {
+            Some(redactor) => {
+                let settings = redactor.settings(config.settings());
+                (settings, config.suppressor_with(|suppression| redactor.suppression(suppression))?)
+            }
+            None => (config.settings().clone(), config.suppressor()),
+        };
+        let (warmup, retention) = (config.get(&WARMUP), config.get(&RETAIN).0);
+        Ok(Self { redactor, settings, suppressor, expectations: config.expectations(), warmup, retention })
     }
 
     /// What a target is called, one of so many.
-    fn name(&self, name: String, (index, of): (usize, usize)) -> String {
-        if self.redactor.is_some() { redact::target(index, of) } else { name }
+    fn name(&self, target: String, (index, of): (usize, usize)) -> String {
+        if self.redactor.is_some() { redact::target(index, of) } else { target }
+    }
+
+    /// The diagnosis of a target.
+    fn diagnosis(&self, name: String) -> Diagnosis {
+        let diagnosis = Diagnosis::new(name, self.settings.clone(), self.retention);
+        let diagnosis = diagnosis.suppressing(self.suppressor.clone()).expecting(self.expectations.clone());
+        diagnosis.after_warmup(self.warmup)
     }
 }
 

@@ -57,6 +57,11 @@ impl Watch {
         &self.fleet
     }
 
+    /// Whether more may come from a target.
+    pub(super) fn is_watched(&self, target: TargetId) -> bool {
+        self.sources.contains_key(&target)
+    }
+
     /// The next thing that happens; none when all feeds have ended. Nothing is lost if this is dropped before.
     pub(super) async fn next(&mut self) -> Option<Step> {
         if let Some(step) = self.upcoming.pop_front() {

@@ -39,7 +39,7 @@ impl Message {
             message::encode(NOW, &now, &mut out);
         }
         let mut metadata = Vec::new();
-        for it in self.new_metadata() {
+        for it in self.elements(METADATA, NEW_METADATA).map(capped::<NewMetadata>) {
             push(NEW_METADATA, it, &mut metadata, |it| change.metadata(it));
         }
         part(METADATA, &metadata, &mut out);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
+use tokio_canary::alert::http::metrics::{METRICS, rules};
 use tokio_canary::config::options::OPTIONS;
 use tokio_canary::config::{check, variable};
 use tokio_canary::detect::doubt::Doubt;
@@ -217,6 +218,29 @@ fn the_guide_lists_every_option() {
         rows.collect::<String>()
     );
     assert!(guide.contains(&table), "the table of the guide should be:\n{table}");
+}
+
+/// The table of metrics and the file of rules are the code's; `BLESS=1` writes them anew.
+#[test]
+fn metrics_and_rules_are_documented_as_they_are() {
+    let rows = METRICS.iter().map(|metric| {
+        let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        format!("| `{}` | {} | {labels} | {} |\n", metric.full_name(), metric.measure.as_str(), metric.help)
+    });
+    let (begin, end) = ("<!-- metrics -->\n", "<!-- end of metrics -->");
+    let table = format!("| metric | type | labels | meaning |\n|---|---|---|---|\n{}", rows.collect::<String>());
+    let path = in_repository("docs/reference/metrics.md");
+    let page = read(&path);
+    let (before, rest) = page.split_once(begin).expect("a place for the table");
+    let (_, after) = rest.split_once(end).expect("an end of the table");
+    let whole = format!("{before}{begin}{table}{end}{after}");
+    for (path, right) in [(path, whole), (in_repository("deploy/prometheus/tokio-canary.rules.yml"), rules::text())] {
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, right).expect("a file that can be written");
+        } else {
+            assert!(read(&path) == right, "{} is not up to date; `BLESS=1` writes it anew", path.display());
+        }
+    }
 }
 
 /// What the guide and the README show can be copied.

@@ -3,27 +3,24 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{PATIENCE, Ward, ask_to_end, await_end, start};
+use crate::steps::{Outcome, await_that, is, write};
 use crate::watched;
-
-/// What everything here can fail with.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// How often an alert is sent again here.
 const RESEND: Duration = Duration::from_millis(500);
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Outcome<()>); 3] = [
+    let tests: [(&str, Test); 3] = [
         ("alertmanager::shows_an_alert_and_its_end", shows_an_alert_and_its_end),
         ("alertmanager::ends_an_alert_by_itself_when_nobody_repeats_it", ends_an_alert_by_itself),
         ("alertmanager::that_was_restarted_is_told_again", is_told_again),
@@ -140,26 +137,4 @@ fn is_told_again() -> Outcome<()> {
     drop(process);
     let restarted = Alertmanager::start_at(port)?;
     await_that("the alert again", || Ok(!restarted.deadlocks()?.is_empty()))
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> io::Result<String> {
-    let path = folder.join(name);
-    fs::write(&path, text)?;
-    Ok(path.display().to_string())
-}
-
-fn is(holds: bool, what: &str) -> Outcome<()> {
-    if holds { Ok(()) } else { Err(format!("not so: {what}").into()) }
-}
-
-/// Waits until something holds.
-fn await_that(what: &str, holds: impl Fn() -> Outcome<bool>) -> Outcome<()> {
-    let begun = Instant::now();
-    while !holds()? {
-        if begun.elapsed() > 2 * PATIENCE {
-            return Err(format!("{what} does not come").into());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }

@@ -10,9 +10,11 @@ mod harness;
 #[path = "../patients/process.rs"]
 mod process;
 mod program;
+mod prometheus;
 #[expect(dead_code, reason = "shared with programs that need more of it")]
 #[path = "../../examples/service/mod.rs"]
 mod service;
+mod steps;
 
 use std::io;
 use std::process::ExitCode;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == program::FLAG) {
         return program::program(arguments);
     }
-    let trials: Vec<Trial> = alertmanager::trials();
+    let trials: Vec<Trial> = alertmanager::trials().into_iter().chain(prometheus::trials()).collect();
     Examination::parse().flags.run(trials, None).exit_code()
 }
 

@@ -82,7 +82,7 @@ fn annotations(target: &str, view: &FindingView) -> BTreeMap<&'static str, Strin
 }
 
 /// `TokioBlockedWorker` of `blocked-worker`.
-fn alert_name(detector: &str) -> String {
+pub(in crate::alert) fn alert_name(detector: &str) -> String {
     let capitals = detector.split('-').map(|word| {
         let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
         first.to_uppercase() + rest

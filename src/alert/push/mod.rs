@@ -31,6 +31,7 @@ use super::sink::Sink;
 use crate::config::receiver::{self as config, Secret};
 use crate::words;
 
+pub(super) use self::alert::alert_name;
 pub(super) use self::attempt::Ending;
 
 /// Says something to the user while a run lasts.

@@ -1,6 +1,7 @@
 //! An async op: one wait of one future for one resource.
 
 use crate::model::entity::task::PollStats;
+use crate::model::history::waited::CountedWait;
 use crate::model::keys::{OpKey, ResourceKey, TaskKey};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
@@ -53,6 +54,20 @@ pub struct AsyncOp {
     pub stats: OpStats,
     /// What its last reported poll returned, if any was reported.
     pub ready: Option<bool>,
+    /// Whether its wait is among those that are counted.
+    pub(in crate::model) counting: Counting,
+}
+
+/// Whether the wait of an op is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::model) enum Counting {
+    /// Not so far.
+    #[default]
+    Not,
+    /// It grows.
+    Waits(CountedWait),
+    /// It is over.
+    Over,
 }
 
 impl AsyncOp {

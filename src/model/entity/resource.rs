@@ -6,8 +6,9 @@ use std::time::Duration;
 use thin_vec::ThinVec;
 
 use crate::model::history::push_bounded;
+use crate::model::history::waited::WaitRow;
 use crate::model::history::waits::{GivenUp, Grants, Unserved, WaitLog};
-use crate::model::keys::{OpKey, ResourceKey};
+use crate::model::keys::{OpKey, ResourceKey, SiteKey};
 use crate::model::location::Location;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
@@ -174,6 +175,8 @@ pub struct Resource {
     pub given_up: VecDeque<GivenUp>,
     /// The waits that were given up since anybody acquired it, as long as there was hardly a moment in which nobody waited.
     pub unserved: Option<Unserved>,
+    /// The row of the total waits of the spawn site that waited last.
+    pub(in crate::model) wait_row: Option<(Option<SiteKey>, WaitRow)>,
 }
 
 /// Updates come a second apart, give or take: depths closer than this are one.

@@ -10,7 +10,7 @@ use crate::model::history::seconds::History;
 use crate::model::location::Location;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
-use crate::model::tokio::TaskKind;
+use crate::model::tokio::{TaskKind, is_of_console};
 
 /// What makes tasks siblings.
 ///
@@ -84,6 +84,8 @@ pub struct Site {
     /// Whether the span of one of its tasks was seen to be entered by something other than its runtime, so that polls of the others may not be
     /// what they seem either.
     pub spans_entered_off_task: bool,
+    /// Whether its tasks belong to console-subscriber.
+    pub is_of_console: bool,
     lifetimes: Lifetimes,
 }
 
@@ -136,6 +138,7 @@ impl Site {
         let mut history = History::default();
         history.current().from = now;
         Self {
+            is_of_console: is_of_console(&id.name, &id.location),
             id,
             live: TasksByAge::default(),
             born: 0,

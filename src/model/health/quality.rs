@@ -57,6 +57,17 @@ pub enum Withheld {
 }
 
 impl Withheld {
+    /// Every one of them.
+    pub const ALL: [Self; 7] = [
+        Self::DroppedEvents,
+        Self::Lagging,
+        Self::NeverIntroduced,
+        Self::Malformed,
+        Self::Clock,
+        Self::Quiet,
+        Self::Paused,
+    ];
+
     /// The word for it in output for machines.
     pub fn as_str(self) -> &'static str {
         match self {

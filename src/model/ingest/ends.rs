@@ -26,6 +26,17 @@ const CALM: Duration = Duration::from_secs(120);
 /// How often what nobody refers to is swept out.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How an ended wait turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// When it began.
+    pub(super) from: Timestamp,
+    /// When it was over: that of a wait that was given up with its future.
+    pub(super) to: Timestamp,
+    /// Whether the task acquired what it waited for.
+    pub(super) granted: bool,
+}
+
 impl Model {
     /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
     pub(super) fn retire(&mut self, id: Id, now: Timestamp, changes: &mut Changes) {
@@ -110,8 +121,12 @@ impl Model {
         for key in &ended {
             self.end_op(*key);
         }
+        self.count_waits(changes, &ended);
         self.unlist_ops(&ended);
         self.close_seconds(changes);
+        let now = self.now();
+        self.totals.waits.reach(now);
+        self.totals.activity.reach(now);
         self.forget();
         if self.sites.len() > self.most_sites {
             self.forget_sites();
@@ -135,12 +150,10 @@ impl Model {
         self.bury(Entity::Op(key), ended);
     }
 
-    /// Writes down how an ended wait turned out.
-    fn note_turn(&mut self, lock: ResourceKey, key: OpKey) {
-        let Some(op) = self.ops.get(key) else { return };
-        let (Some(dropped), Some(first)) = (op.stats.dropped, op.stats.poll.first) else {
-            return;
-        };
+    /// From when to when an ended op waited, and whether it acquired what it wanted; nothing if it was never polled.
+    pub(super) fn turn(&self, key: OpKey) -> Option<Turn> {
+        let op = self.ops.get(key)?;
+        let (dropped, first) = (op.stats.dropped?, op.stats.poll.first?);
         let last_poll = op.stats.poll.ended.unwrap_or(dropped);
         let at_once = dropped.since(last_poll) <= DROPPED_AT_ONCE;
         let granted = match self.acquisition(key).is_granted() {
@@ -148,7 +161,13 @@ impl Model {
             Some(false) => op.ready == Some(true),
             None => op.ready.unwrap_or(at_once),
         };
-        let (from, to) = (op.stats.created.min(first), if granted { last_poll.min(dropped) } else { dropped });
+        let to = if granted { last_poll.min(dropped) } else { dropped };
+        Some(Turn { from: op.stats.created.min(first), to, granted })
+    }
+
+    /// Writes down how an ended wait turned out.
+    fn note_turn(&mut self, lock: ResourceKey, key: OpKey) {
+        let (Some(op), Some(Turn { from, to, granted })) = (self.ops.get(key), self.turn(key)) else { return };
         let wait = to.since(from);
         let grant = granted.then(|| Grant {
             task: op.task,

@@ -9,5 +9,6 @@ mod resources;
 mod sites;
 mod tasks;
 mod time;
+mod waits;
 
 pub use self::changes::Changes;

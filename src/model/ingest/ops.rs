@@ -2,7 +2,7 @@
 
 use super::changes::Changes;
 use crate::model::collections::KeySet;
-use crate::model::entity::async_op::{AsyncOp, OpStats};
+use crate::model::entity::async_op::{AsyncOp, Counting, OpStats};
 use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
 use crate::model::store::Model;
 use crate::model::text::Text;
@@ -43,6 +43,7 @@ impl Model {
             task: None,
             stats,
             ready: None,
+            counting: Counting::Not,
         });
         self.ids.set(id, Entity::Op(key));
         key

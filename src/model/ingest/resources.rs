@@ -75,6 +75,7 @@ impl Model {
             waits: WaitLog::default(),
             given_up: VecDeque::default(),
             unserved: None,
+            wait_row: None,
         });
         self.ids.set(id, Entity::Resource(key));
         key

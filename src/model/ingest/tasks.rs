@@ -7,14 +7,15 @@ use super::changes::Changes;
 use crate::model::collections::KeySet;
 use crate::model::entity::site::{End, Site, SiteId};
 use crate::model::entity::task::{Particulars, Task, TaskState, TaskStats};
+use crate::model::history::activity::Activity;
 use crate::model::history::delays::Delay;
 use crate::model::history::seconds::Pace;
-use crate::model::keys::{Entity, Id, TaskKey};
+use crate::model::keys::{Entity, Id, SiteKey, TaskKey};
 use crate::model::location::Location;
 use crate::model::store::Model;
 use crate::model::text::{self, Text};
 use crate::model::time::Timestamp;
-use crate::model::tokio::{TaskKind, is_of_console};
+use crate::model::tokio::TaskKind;
 
 /// So long after a stop of the process its news are in no order.
 const AFTER_STOP: Duration = Duration::from_secs(4);
@@ -115,8 +116,9 @@ impl Model {
             site.spans_entered_off_task = true;
         }
         let pace = pace(key, time, &before, &stats);
+        let is_async = task.kind.is_async();
         let is_work = countable && !task.is_worker_thread();
-        if task.kind.is_async() {
+        if is_async {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);
             // What a task that has ended waited last may be no wait for a worker.
@@ -127,10 +129,7 @@ impl Model {
                 self.delays.note(Delay { at: now, site, mean });
             }
         }
-        if is_work
-            && pace.polls > 0
-            && !self.sites.get(site).is_some_and(|it| is_of_console(&it.id.name, &it.id.location))
-        {
+        if is_work && pace.polls > 0 && !self.sites.get(site).is_some_and(|it| it.is_of_console) {
             changes.polls += pace.polls;
         }
         // After a stop the news of a `block_in_place` may come after those of its poll.
@@ -140,9 +139,12 @@ impl Model {
         let stopped = ended_poll.map_or(Duration::ZERO, |(started, ended)| {
             ended.since(started).saturating_sub(self.clock.running_between(started, ended))
         });
+        let is_trusted = !handed_over && !unsure;
+        if countable && is_async {
+            self.count_activity(site, &pace, (is_trusted && !entered).then_some(stopped), state);
+        }
         if countable
-            && !handed_over
-            && !unsure
+            && is_trusted
             && let Some(site) = changes.touch(self, site)
         {
             if !entered {
@@ -164,6 +166,18 @@ impl Model {
             self.end_task(key, &before, end, countable, changes);
         }
         self.index_task(key);
+    }
+
+    /// Adds what a task has done to what all have done. The time of its polls counts if it can be told what of it the process stood still.
+    fn count_activity(&mut self, site: SiteKey, pace: &Pace, stopped: Option<Duration>, state: TaskState) {
+        if self.sites.get(site).is_some_and(|site| site.is_of_console) {
+            return;
+        }
+        let busy = stopped.map(|stopped| pace.busy.saturating_sub(stopped));
+        // What a task that has ended waited last may be no wait for a worker.
+        let scheduled = if state == TaskState::Done { Duration::ZERO } else { pace.scheduled };
+        let (polls, wakes) = (pace.polls, pace.wakes);
+        self.totals.activity.note(Activity { polls, busy: busy.unwrap_or_default(), wakes, scheduled });
     }
 
     /// Brings the sets of running, woken and unwakeable tasks up to date.

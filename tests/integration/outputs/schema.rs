@@ -46,10 +46,12 @@ fn tighten(schema: &mut Value, place: &str) {
 fn written(desk: &Desk) -> Vec<Value> {
     let mut recordings = files_below(&in_repository("tests/recordings"), "mcap");
     recordings.retain(|path| path.parent().is_some_and(|folder| folder.ends_with("recordings")));
+    // Its finding is resolved while it lasts.
+    recordings.push(corpus("field/sqlx_stream_nested-faulty"));
     let whole = fs::read(corpus("feed-process-paused")).unwrap();
     fs::write(desk.file("cut.mcap"), &whole[..whole.len() - 20]).unwrap();
     let recordings: Vec<&str> = recordings.iter().filter_map(|path| path.to_str()).chain(["cut.mcap"]).collect();
-    let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms"], recordings.as_slice()].concat());
+    let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms", "--rate-limit", "off"], recordings.as_slice()].concat());
     assert_eq!(watched.code, Some(0), "{}", watched.stderr);
     watched.stdout.lines().map(|line| line.parse().unwrap()).collect()
 }

@@ -78,6 +78,10 @@ impl Model {
         let now = self.now();
         // While the process stood still, nothing was born that could be late.
         let lag = lag.map(|lag| self.clock.running_between(now.minus(lag), now));
+        let lost = &mut self.totals.lost;
+        lost.tasks += count(dropped.tasks);
+        lost.resources += count(dropped.resources);
+        lost.ops += count(dropped.async_ops);
         let quality = &mut self.quality;
         let before = quality.dropped();
         quality.dropped_tasks += count(dropped.tasks);
@@ -99,7 +103,8 @@ impl Model {
         let same = births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at)));
         if !same && births().next().is_some() {
             let epoch = self.epoch + 1;
-            *self = Self { epoch, ..Self::new(self.retention) };
+            let totals = std::mem::take(&mut self.totals).carried_over(self.quality.malformed);
+            *self = Self { epoch, totals, ..Self::new(self.retention) };
             changes.restarted = true;
             return;
         }

@@ -5,6 +5,7 @@
 
 mod clock;
 pub(crate) mod messages;
+pub(crate) mod never_falls;
 mod process;
 mod program;
 pub(crate) mod scenario;

@@ -16,6 +16,7 @@ use tokio_canary::model::time::Timestamp;
 use tokio_canary::wire::{Message, Survey};
 
 use super::clock::Clock;
+use super::never_falls::Sums;
 use super::process::Process;
 use super::scenario::{Event, Scenario};
 use super::wire::{BEGIN, Include, Nanos};
@@ -122,6 +123,7 @@ pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
         reported: 0,
         entries: Vec::new(),
         explained: BTreeMap::new(),
+        sums: Sums::default(),
     };
     player.play();
     Timeline { entries: player.entries, explained: player.explained, diagnosis: player.diagnosis }
@@ -160,6 +162,7 @@ struct Player<'a> {
     reported: Nanos,
     entries: Vec<Entry>,
     explained: BTreeMap<String, BTreeSet<&'static str>>,
+    sums: Sums,
 }
 
 impl Player<'_> {
@@ -341,6 +344,7 @@ impl Player<'_> {
 
     fn apply(&mut self, at: Nanos, event: FeedEvent) {
         let transitions = self.diagnosis.apply(Arrived { at: self.clock.arrival(at), event });
+        self.sums.observe(self.diagnosis.model());
         let begin = Timestamp::from_nanos(BEGIN * SECOND);
         for transition in transitions {
             let since = transition.at.since(begin);
