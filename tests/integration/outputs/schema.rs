@@ -51,7 +51,10 @@ fn written(desk: &Desk) -> Vec<Value> {
     let whole = fs::read(corpus("feed-process-paused")).unwrap();
     fs::write(desk.file("cut.mcap"), &whole[..whole.len() - 20]).unwrap();
     let recordings: Vec<&str> = recordings.iter().filter_map(|path| path.to_str()).chain(["cut.mcap"]).collect();
-    let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms", "--rate-limit", "off"], recordings.as_slice()].concat());
+    let watched = desk.run(
+        &[&["watch", "--output", "ndjson", "--heartbeat", "1ms", "--rate-limit", "off"], recordings.as_slice()]
+            .concat(),
+    );
     assert_eq!(watched.code, Some(0), "{}", watched.stderr);
     watched.stdout.lines().map(|line| line.parse().unwrap()).collect()
 }
