@@ -68,6 +68,8 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "findings": tally(&verdict.fired),
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
+        "expected": verdict.expected,
+        "unmet": verdict.unmet,
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
         "not_evaluated": verdict.not_evaluated,

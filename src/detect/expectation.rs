@@ -15,6 +15,13 @@ pub struct Expected {
     pub silent: Vec<Selector>,
 }
 
+impl Expected {
+    /// Those that name a place.
+    pub fn at_places(&self) -> impl Iterator<Item = &Selector> {
+        self.fire.iter().chain(&self.silent).filter(|selector| selector.has_place())
+    }
+}
+
 /// The expectations of one target, and which findings have to do with them.
 #[derive(Debug, Clone, Default)]
 pub struct Expectations {

@@ -27,6 +27,11 @@ impl Selector {
         self.beginning.split(':').next().unwrap_or_default()
     }
 
+    /// Whether it names a place.
+    pub fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Whether it names a finding by its own place or by that of anything that has a part in it.
     pub fn names(&self, finding: &Finding) -> bool {
         let symptom = &finding.symptom;

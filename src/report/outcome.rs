@@ -20,6 +20,8 @@ pub struct FiredView {
     pub worst: Severity,
     /// Whether it is about the feed: it casts doubt on a verdict, and makes none.
     pub is_of_feed: bool,
+    /// Whether the user expects it to fire.
+    pub is_expected: bool,
     /// The finding as it is now, or was when it was last seen.
     pub finding: FindingView,
 }
@@ -27,7 +29,7 @@ pub struct FiredView {
 impl FiredView {
     /// Whether it makes a verdict by which findings of this severity count.
     pub fn counts(&self, fail_on: Severity) -> bool {
-        !self.is_of_feed && self.worst >= fail_on
+        !(self.is_of_feed || self.is_expected) && self.worst >= fail_on
     }
 
     /// Whether it is over.
@@ -60,7 +62,7 @@ pub struct DetectorRow {
     pub is_of_feed: bool,
     /// Why it has not judged the target; none if it has.
     pub not_evaluated: Option<NotEvaluated>,
-    /// How many of its findings fired and count.
+    /// How many of its findings fired, count and were not expected.
     pub fired: usize,
     /// The worst severity of those.
     pub worst: Option<Severity>,
@@ -128,6 +130,7 @@ impl Snapshot<'_> {
         let view = |(finding, worst): (&Finding, Severity)| FiredView {
             worst,
             is_of_feed: finding.detector.family == Family::Feed,
+            is_expected: diagnosis.expectations().is_expected(&finding.fingerprint),
             finding: self.view(finding, self.now()),
         };
         let known = known.into_iter().map(view).collect();
@@ -142,7 +145,7 @@ impl Snapshot<'_> {
             let fired = diagnosis.unexpected().filter(|(_, it, _)| it.id == detector.id);
             let severities: Vec<Severity> = fired.map(|(.., worst)| worst).collect();
             let suppressed = diagnosis.suppressed_by(detector.id);
-            let has_fired = !severities.is_empty() || suppressed > 0;
+            let has_fired = suppressed > 0 || diagnosis.counted().any(|(_, it, _)| it.id == detector.id);
             let left = warming_up.iter().find(|(id, _)| *id == detector.id).map(|(_, left)| *left);
             DetectorRow {
                 id: detector.id,

@@ -3,7 +3,7 @@
 use super::exit::UsageError;
 use crate::cli::{Cli, Command};
 use crate::config::Config;
-use crate::config::options::{BLACK_BOX, WARMUP};
+use crate::config::options::{BLACK_BOX, REDACT, WARMUP};
 use crate::config::output::Format;
 use crate::feed::endpoint::Target;
 use crate::words;
@@ -27,6 +27,11 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     }
     if let Some(flag) = cli.feeding().and_then(|feeding| feeding.given()).filter(|_| all_recorded) {
         return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
+    }
+    if let (true, Some(selector)) = (config.get(&REDACT), config.findings().at_places().next()) {
+        return refuse(format!(
+            "`{selector}` names a place, which --redact replaces. Name the detector alone, or the fingerprint that it has in a redacted run."
+        ));
     }
     let has_ndjson = config.outputs().any(|output| output.format == Format::Ndjson);
     match &cli.command {

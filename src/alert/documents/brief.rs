@@ -49,8 +49,9 @@ fn verdict(target: &TargetSummary, is_verdict: bool) -> String {
         place => format!(" Worst: `{}` at {place}.", worst.detector),
     });
     let says = if is_verdict { format!("{}, ", word(verdict.verdict)) } else { String::new() };
+    let unmet: String = verdict.unmet.iter().map(|clause| format!(" {}.", code(clause, SENTENCE))).collect();
     let updates = words::count(verdict.updates, "update");
-    format!("{says}{}, based on {updates}.{}", verdict.fired_in_words(), worst.unwrap_or_default())
+    format!("{says}{}, based on {updates}.{}{unmet}", verdict.fired_in_words(), worst.unwrap_or_default())
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -107,8 +108,9 @@ fn findings(text: &mut String, classes: &[Class<'_>], forgotten: usize, targets:
         );
         let at = if place.is_empty() { String::new() } else { format!(" at {}", code(&place, NAME)) };
         let resolved = if row.state == State::Resolved { ", resolved" } else { "" };
+        let expected = if class.is_expected { ", expected" } else { "" };
         text.push_str(&format!(
-            "{}. **{}** `{}` ({}{resolved}){at}\n   {}\n",
+            "{}. **{}** `{}` ({}{resolved}{expected}){at}\n   {}\n",
             index + 1,
             class.worst.as_str(),
             row.detector,

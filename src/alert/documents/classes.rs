@@ -17,6 +17,8 @@ pub(super) struct Class<'a> {
     pub(super) worst: Severity,
     /// Whether it makes the verdict.
     pub(super) counts: bool,
+    /// Whether the user expects it, wherever it fired.
+    pub(super) is_expected: bool,
     /// The targets.
     pub(super) targets: Vec<&'a str>,
 }
@@ -33,6 +35,7 @@ pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
                     finding: &fired.finding,
                     worst: fired.worst,
                     counts: fired.counts(summary.fail_on),
+                    is_expected: fired.is_expected,
                     targets: vec![&target.target],
                 }),
             }
@@ -48,6 +51,7 @@ impl<'a> Class<'a> {
             (self.finding, self.worst) = (&fired.finding, fired.worst);
         }
         self.counts |= fired.counts(fail_on);
+        self.is_expected &= fired.is_expected;
         self.targets.push(target);
     }
 
@@ -62,6 +66,7 @@ impl<'a> Class<'a> {
         said.extend(self.finding.look_alikes.iter().map(|it| (*it).to_owned()));
         said.extend(self.finding.cause.iter().map(|cause| format!("Cause: {cause}")));
         said.extend((self.finding.row.state == State::Resolved).then(|| "It was resolved since.".to_owned()));
+        said.extend(self.is_expected.then(|| "It was expected to fire.".to_owned()));
         if let Some(elsewhere) = elsewhere {
             let place = self.finding.row.place();
             said.push(elsewhere.sentence().to_owned());

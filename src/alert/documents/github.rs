@@ -70,6 +70,8 @@ fn verdict(level: Level, summary: &Summary, left: usize) -> String {
         (!reasons.is_empty()).then(|| format!("{}: could not be judged: {reasons}.", target.target))
     };
     said.extend(summary.targets.iter().filter_map(reasons));
+    let unmet = summary.targets.iter().flat_map(|target| target.verdict.unmet.iter().map(|it| (&target.target, it)));
+    said.extend(unmet.map(|(target, clause)| format!("{target}: {clause}.")));
     said.extend((left > 0).then(|| format!("{} not shown as annotations.", words::count(left, "more finding"))));
     line(level, &[("title", "tokio-canary".to_owned())], &said.join(" "))
 }

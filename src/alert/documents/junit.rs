@@ -102,13 +102,15 @@ fn findings(row: &DetectorRow, found: &[&FiredView], repository: &Repository) ->
         };
         let place = if place.is_empty() { place } else { format!(" at {place}") };
         let resolved = if fired.is_resolved() { ", resolved since" } else { "" };
+        let expected = if fired.is_expected { ", expected" } else { "" };
         let look_alikes: String = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
         let (worst, headline, advice) = (fired.worst.as_str(), &finding.headline, &finding.advice);
-        text(&format!("{worst}{resolved}{place}: {headline}{look_alikes} Next: {advice}"))
+        text(&format!("{worst}{resolved}{expected}{place}: {headline}{look_alikes} Next: {advice}"))
     };
     let mut lines: Vec<String> = found.iter().take(FINDINGS).map(line).collect();
-    if row.fired > lines.len() {
-        lines.push(format!("And {}.", words::count(row.fired - lines.len(), "more finding")));
+    let left = row.fired.max(found.len()).saturating_sub(lines.len());
+    if left > 0 {
+        lines.push(format!("And {}.", words::count(left, "more finding")));
     }
     if row.suppressed > 0 {
         lines.push(format!("{} suppressed by the configuration.", words::count(row.suppressed, "finding")));

@@ -32,6 +32,7 @@ pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
         }
     }
     notifications.extend(summary.targets.iter().filter_map(doubts));
+    notifications.extend(summary.targets.iter().flat_map(unmet));
     let left = forgotten + classes.len().saturating_sub(RESULTS);
     notifications
         .extend((left > 0).then(|| notification("note", &format!("{left} more findings are not listed."), None)));
@@ -139,6 +140,12 @@ fn doubts(target: &TargetSummary) -> Option<Value> {
     let reasons = target.verdict.reasons_in_words();
     let said = format!("{} could not be judged: {reasons}.", target.target);
     (!reasons.is_empty()).then(|| notification("error", &sarif_message(&shortened(&said, MESSAGE)), None))
+}
+
+/// The expectations that a target has not kept.
+fn unmet(target: &TargetSummary) -> impl Iterator<Item = Value> {
+    let said = target.verdict.unmet.iter().map(|clause| format!("{}: {clause}.", target.target));
+    said.map(|said| notification("error", &sarif_message(&shortened(&said, MESSAGE)), None))
 }
 
 fn notification(level: &str, message: &str, detector: Option<&str>) -> Value {

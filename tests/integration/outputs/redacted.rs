@@ -200,6 +200,9 @@ fn suppressions_and_expectations_by_name_still_apply() {
         "{}",
         refused.stderr
     );
+    let placed = desk.run(&["check", &target, "--for", "10m", "--redact", "--expect-finding", "deadlock@src/bank.rs"]);
+    assert_eq!(placed.code, Some(2), "{placed:?}");
+    assert!(placed.stderr.contains("`deadlock@src/bank.rs` names a place, which --redact replaces."), "{placed:?}");
     let expecting = |name: &str| {
         let outcome = desk.run(&["check", &target, "--for", "10m", "--redact", "--expect", name]);
         outcome.stdout.contains("vanished-singleton: The expected task")

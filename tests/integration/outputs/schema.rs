@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
+use tokio_canary::alert::event::{Digest, Event, EventKind};
+use tokio_canary::alert::sink::Sink;
+use tokio_canary::alert::{LineFormat, Lines};
 use tokio_canary::config::word::Word;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::report::Severity;
+use tokio_canary::report::sanitize::Charset;
 
 use super::{Desk, corpus, faults, schema};
 use crate::source::{files_below, in_repository};
@@ -41,10 +46,15 @@ fn tighten(schema: &mut Value, place: &str) {
 fn written(desk: &Desk) -> Vec<Value> {
     let mut recordings = files_below(&in_repository("tests/recordings"), "mcap");
     recordings.retain(|path| path.parent().is_some_and(|folder| folder.ends_with("recordings")));
+    // Its finding is resolved while it lasts.
+    recordings.push(corpus("field/sqlx_stream_nested-faulty"));
     let whole = fs::read(corpus("feed-process-paused")).unwrap();
     fs::write(desk.file("cut.mcap"), &whole[..whole.len() - 20]).unwrap();
     let recordings: Vec<&str> = recordings.iter().filter_map(|path| path.to_str()).chain(["cut.mcap"]).collect();
-    let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms"], recordings.as_slice()].concat());
+    let watched = desk.run(
+        &[&["watch", "--output", "ndjson", "--heartbeat", "1ms", "--rate-limit", "off"], recordings.as_slice()]
+            .concat(),
+    );
     assert_eq!(watched.code, Some(0), "{}", watched.stderr);
     watched.stdout.lines().map(|line| line.parse().unwrap()).collect()
 }
@@ -76,6 +86,33 @@ fn every_line_keeps_to_the_schema_and_every_kind_of_line_is_seen() {
     }
     assert_eq!(lines.iter().filter(|line| line["type"] == "run").count(), 1);
     assert_eq!(lines.last().unwrap()["type"], "run", "it is the last line");
+}
+
+/// What a recording does not lead to.
+#[test]
+fn lines_that_no_recording_of_the_corpus_brings_keep_to_it_too() {
+    let at = SystemTime::UNIX_EPOCH;
+    let digest = Digest {
+        detector: "deadlock",
+        since: at,
+        openings: 3,
+        resolutions: 2,
+        findings: 1,
+        firing: 1,
+        worst: Severity::Critical,
+        next: Duration::from_secs(60),
+    };
+    let mut written = Vec::new();
+    let mut lines = Lines::new(&mut written, LineFormat::Ndjson, Charset::Unicode);
+    for kind in [EventKind::Digest(digest), EventKind::Left] {
+        lines.take(&Event { target: "a".to_owned(), at, kind }).unwrap();
+    }
+    drop(lines);
+    let lines: Vec<Value> = String::from_utf8(written).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        assert_eq!(faults(&strict(), &line), [""; 0], "{line}");
+    }
 }
 
 #[test]
