@@ -20,7 +20,7 @@ use tracing_subscriber::prelude::*;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub(crate) struct Service {
-    /// Where the console feed is served; port 0 takes a free one [default: TOKIO_CONSOLE_BIND, or 127.0.0.1:6669].
+    /// Where the console feed is served; port 0 takes a free one [default: `TOKIO_CONSOLE_BIND`, or 127.0.0.1:6669].
     #[arg(long, value_name = "ADDR", default_value_t = usual_address(), hide_default_value = true)]
     bind: SocketAddr,
     /// Time between two updates of the feed.

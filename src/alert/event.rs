@@ -8,8 +8,9 @@ use crate::report::connection::ConnectionView;
 use crate::report::finding::FindingView;
 use crate::report::outcome::{DetectorRow, FiredFindings};
 use crate::report::target::QualityView;
-use crate::report::verdict::VerdictView;
+use crate::report::verdict::{Tally, VerdictView};
 use crate::report::{Severity, Snapshot};
+use crate::words;
 
 /// Something that happened to a target.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +164,45 @@ impl Summary {
     #[must_use]
     pub fn with_exit_code(self, exit_code: u8) -> Self {
         Self { exit_code, is_verdict: true, ..self }
+    }
+
+    /// What the run came to in a line, without a full stop: `FAIL (exit 1): 2 targets, 1 with findings, 1 healthy; 1 critical, 2 warnings`.
+    pub fn headline(&self) -> String {
+        let fired = self.fired().in_words();
+        let said = match self.targets.len() {
+            1 => fired,
+            _ => format!("{}; {fired}", self.targets_in_words()),
+        };
+        let word = match self.verdict() {
+            Verdict::Healthy => "PASS",
+            Verdict::Findings => "FAIL",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+        };
+        if self.is_verdict { format!("{word} (exit {}): {said}", self.exit_code) } else { said }
+    }
+
+    /// How many findings of each severity fired on all targets.
+    pub fn fired(&self) -> Tally {
+        let of = |tally: fn(&Tally) -> usize| self.targets.iter().map(|target| tally(&target.verdict.fired)).sum();
+        Tally { critical: of(|it| it.critical), warning: of(|it| it.warning), info: of(|it| it.info) }
+    }
+
+    /// How many targets came to this.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.targets.iter().filter(|target| target.verdict.verdict == verdict).count()
+    }
+
+    fn targets_in_words(&self) -> String {
+        let each = [
+            (Verdict::Findings, "with findings"),
+            (Verdict::Inconclusive, "inconclusive"),
+            (Verdict::Healthy, "healthy"),
+        ];
+        let counts = each.map(|(verdict, words)| (self.count(verdict), words));
+        let some = counts.iter().filter(|(count, _)| *count > 0 && self.is_verdict);
+        let some: Vec<_> = some.map(|(count, words)| format!("{count} {words}")).collect();
+        let targets = words::count(self.targets.len(), "target");
+        if some.is_empty() { targets } else { format!("{targets}, {}", some.join(", ")) }
     }
 
     /// The verdict over all targets: what one of them found counts, and what one of them cannot say is not said of all.

@@ -5,19 +5,27 @@ use std::io::{self, Write};
 use super::event::{Event, Summary};
 use super::sink::Sink;
 use super::{ndjson, text};
-use crate::config::output::Format;
-use crate::report::sanitize::Charset;
+use crate::report::sanitize::{Charset, logged};
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// One sentence a line.
+    Text,
+    /// One JSON object a line.
+    Ndjson,
+}
 
 /// Writes a line for each event that its format has a line for.
 pub struct Lines<W> {
     output: W,
-    format: Format,
+    format: LineFormat,
     charset: Charset,
 }
 
 impl<W: Write + Send> Lines<W> {
     /// Lines of a format; `charset` is what a terminal can show, if it is one.
-    pub fn new(output: W, format: Format, charset: Charset) -> Self {
+    pub fn new(output: W, format: LineFormat, charset: Charset) -> Self {
         Self { output, format, charset }
     }
 
@@ -31,21 +39,25 @@ impl<W: Write + Send> Lines<W> {
 impl<W: Write + Send> Sink for Lines<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match self.format {
-            Format::Text => text::line(event).map_or(Ok(()), |line| self.write(&self.charset.line(&line))),
-            Format::Ndjson => self.write(&ndjson::line(event)),
+            LineFormat::Text => text::line(event).map_or(Ok(()), |line| self.write(&logged(&self.charset.line(&line)))),
+            LineFormat::Ndjson => self.write(&ndjson::line(event)),
         }
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        for target in &summary.targets {
-            match self.format {
-                Format::Text => {
-                    self.write(&self.charset.line(&text::summary_line(target, summary.is_verdict)))?;
-                }
-                Format::Ndjson => self.write(&ndjson::summary_line(target, summary.is_verdict))?,
+        let is_several = summary.targets.len() > 1;
+        match self.format {
+            LineFormat::Text => {
+                let targets = summary.targets.iter().map(|it| text::summary_line(it, summary.is_verdict));
+                let all = is_several.then(|| text::last_line(summary));
+                targets.chain(all).try_for_each(|line| self.write(&logged(&self.charset.line(&line))))
+            }
+            LineFormat::Ndjson => {
+                let targets = summary.targets.iter().map(|it| ndjson::summary_line(it, summary.is_verdict));
+                let all = is_several.then(|| ndjson::run_line(summary));
+                targets.chain(all).try_for_each(|line| self.write(&line))
             }
         }
-        Ok(())
     }
 }
 
@@ -66,11 +78,11 @@ mod tests {
     use crate::report::verdict::VerdictView;
 
     /// What a format writes of these events of one target, and of the summary.
-    fn written(format: Format, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
+    fn written(format: LineFormat, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
         written_of("http://a\u{1b}[2J", format, charset, events)
     }
 
-    fn written_of(name: &str, format: Format, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
+    fn written_of(name: &str, format: LineFormat, charset: Charset, events: Vec<FeedEvent>) -> Vec<String> {
         let mut fleet = Fleet::default();
         let target = fleet.join(Diagnosis::new(name.to_owned(), Settings::default(), DEFAULT_RETENTION));
         let mut lines = Lines::new(Vec::new(), format, charset);
@@ -99,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_line_of_text_is_one_line_whatever_a_target_is_called() {
-        let lines = written(Format::Text, Charset::Ascii, quiet());
+        let lines = written(LineFormat::Text, Charset::Ascii, quiet());
         assert_eq!(lines.len(), 2, "{lines:?}");
         let (finding, summary) = (&lines[0], &lines[1]);
         assert!(finding.starts_with("1970-01-01T00:00:06Z http://a\\u{1b}[2J warning quiet-feed: "), "{finding}");
@@ -113,7 +125,7 @@ mod tests {
     #[test]
     fn no_line_contains_anything_hidden() {
         let hostile: String = ('\0'..=char::MAX).filter(|it| is_hidden(*it)).collect();
-        for format in [Format::Text, Format::Ndjson] {
+        for format in [LineFormat::Text, LineFormat::Ndjson] {
             for line in written_of(&hostile, format, Charset::Unicode, quiet()) {
                 assert!(line.len() > hostile.len() && !line.contains(is_hidden), "{format:?}");
             }
@@ -122,7 +134,7 @@ mod tests {
 
     #[test]
     fn each_line_of_ndjson_is_an_object_of_the_schema() {
-        let lines = written(Format::Ndjson, Charset::Unicode, quiet());
+        let lines = written(LineFormat::Ndjson, Charset::Unicode, quiet());
         let objects: Vec<Value> = lines.iter().map(|line| line.parse().expect("JSON")).collect();
         let types: Vec<&str> = objects.iter().filter_map(|object| object["type"].as_str()).collect();
         assert_eq!(types, ["hello", "status", "finding", "quality", "summary"]);
@@ -167,9 +179,9 @@ mod tests {
             kind: EventKind::Heartbeat { tasks: 3, listed: 5, lag: None, findings: 1 },
         };
         for (format, expected) in [
-            (Format::Text, ""),
+            (LineFormat::Text, ""),
             (
-                Format::Ndjson,
+                LineFormat::Ndjson,
                 "{\"at\":\"1970-01-01T00:00:00.000Z\",\"findings\":1,\"lag_s\":null,\"target\":\"a\",\"tasks\":3,\"tasks_listed\":5,\
                  \"type\":\"heartbeat\"}\n",
             ),

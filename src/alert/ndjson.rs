@@ -7,10 +7,12 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Value, json};
 
-use super::event::{Event, EventKind, TargetSummary};
+use super::event::{Event, EventKind, Summary, TargetSummary};
+use crate::diagnosis::Verdict;
 use crate::report::connection::{ConnectionState, ConnectionView};
 use crate::report::finding::{FactRow, FindingView};
 use crate::report::sanitize::is_hidden;
+use crate::report::verdict::Tally;
 
 /// The name of the schema, in the first line.
 const SCHEMA: &str = "tokio-canary.events/v1";
@@ -59,17 +61,11 @@ pub(super) fn line(event: &Event) -> String {
 /// The last line about a target. A run that was not asked for a verdict ends with 0 whatever it saw.
 pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
     let verdict = &summary.verdict;
-    let findings: serde_json::Map<String, Value> = verdict
-        .fired
-        .by_severity()
-        .map(|(severity, count)| (severity.as_str().to_owned(), count.into()))
-        .into_iter()
-        .collect();
     let object = json!({
         "type": "summary",
         "verdict": verdict.verdict.as_str(),
         "exit_code": if is_verdict { verdict.exit_code } else { 0 },
-        "findings": findings,
+        "findings": tally(&verdict.fired),
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
         "updates": verdict.updates,
@@ -82,6 +78,32 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         },
     });
     stamped(object, &summary.target, summary.at)
+}
+
+/// The last line about a run of several targets.
+pub(super) fn run_line(summary: &Summary) -> String {
+    let at = summary.targets.iter().map(|target| target.at).max().unwrap_or(SystemTime::UNIX_EPOCH);
+    written(&json!({
+        "type": "run",
+        "at": time(at),
+        "verdict": summary.verdict().as_str(),
+        "exit_code": summary.exit_code,
+        "targets": summary.targets.len(),
+        "verdicts": {
+            "findings": summary.count(Verdict::Findings),
+            "inconclusive": summary.count(Verdict::Inconclusive),
+            "healthy": summary.count(Verdict::Healthy),
+        },
+        "findings": tally(&summary.fired()),
+    }))
+}
+
+fn tally(fired: &Tally) -> Value {
+    fired
+        .by_severity()
+        .into_iter()
+        .map(|(severity, count)| (severity.as_str().to_owned(), Value::from(count)))
+        .collect()
 }
 
 fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
@@ -97,7 +119,8 @@ pub(super) fn written(object: &Value) -> String {
     let mut line = Vec::new();
     // Memory takes everything, and a value has no part that is not JSON.
     let _ = object.serialize(&mut Serializer::with_formatter(&mut line, Visible));
-    String::from_utf8(line).unwrap_or_default()
+    // What a runner of GitHub takes for a command of its own: it can only stand in a text.
+    String::from_utf8(line).unwrap_or_default().replace("##[", "##\\u005b")
 }
 
 /// Compact JSON that escapes what is hidden.

@@ -3,21 +3,27 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
+use super::documents::{Document, DocumentFormat};
 use super::event::{Event, Summary};
 use super::limit::{Limiter, Limits};
-use super::lines::Lines;
+use super::lines::{LineFormat, Lines};
 use super::outlet::{Ended, Outlet};
 use super::push::{Ending, Push, Voice};
 use super::stream::Stream;
 use crate::config::Sourced;
-use crate::config::output::Output;
+use crate::config::output::{Format, Output};
 use crate::config::receiver::Receiver;
 use crate::fleet::{Fleet, Step};
+use crate::report::repository::Repository;
 use crate::report::sanitize::Charset;
 use crate::words;
+
+/// The variable by which a GitHub workflow names the file for the summary of a job.
+const JOB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// The outputs of a run.
 #[derive(Default)]
@@ -43,10 +49,11 @@ impl Outputs {
     ///
     /// # Errors
     /// A sentence about the one that cannot be opened.
-    pub fn open<'a>(outputs: impl IntoIterator<Item = &'a Output>) -> Result<Self, String> {
+    pub fn open<'a>(outputs: impl IntoIterator<Item = &'a Output>, repository: &Repository) -> Result<Self, String> {
         let mut opened = Self::default();
         for output in outputs {
-            let outlet = open(output).map_err(|error| format!("The output {output} cannot be opened: {error}."))?;
+            let outlet = open(output, repository);
+            let outlet = outlet.map_err(|error| format!("The output {output} cannot be opened: {error}."))?;
             opened.outlets.push(outlet);
         }
         Ok(opened)
@@ -142,7 +149,18 @@ impl Outputs {
     }
 }
 
-fn open(output: &Output) -> io::Result<Outlet> {
+fn open(output: &Output, repository: &Repository) -> io::Result<Outlet> {
+    match output.format {
+        Format::Text => open_lines(output, LineFormat::Text),
+        Format::Ndjson => open_lines(output, LineFormat::Ndjson),
+        Format::Brief => open_document(output, DocumentFormat::Brief, repository),
+        Format::Junit => open_document(output, DocumentFormat::Junit, repository),
+        Format::Github => open_document(output, DocumentFormat::Github, repository),
+        Format::Sarif => open_document(output, DocumentFormat::Sarif, repository),
+    }
+}
+
+fn open_lines(output: &Output, format: LineFormat) -> io::Result<Outlet> {
     let (stream, charset) = match &output.path {
         // Logs and files are UTF-8 whatever the terminal is.
         Some(path) => (Stream::new(OpenOptions::new().create(true).append(true).open(path)?), Charset::Unicode),
@@ -152,7 +170,20 @@ fn open(output: &Output) -> io::Result<Outlet> {
         None => (Stream::standard_output()?, Charset::Unicode),
     };
     let reader_left = stream.watch_reader()?;
-    Outlet::start(output.place(), Box::new(Lines::new(stream, output.format, charset)), reader_left)
+    Outlet::start(output.place(), Box::new(Lines::new(stream, format, charset)), reader_left)
+}
+
+fn open_document(output: &Output, format: DocumentFormat, repository: &Repository) -> io::Result<Outlet> {
+    let job_summary = env::var_os(JOB_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let (document, reader_left) = match &output.path {
+        Some(path) => (Document::to_file(format, path.clone(), repository.clone())?, Arc::default()),
+        None => {
+            let stream = Stream::standard_output()?;
+            let reader_left = stream.watch_reader()?;
+            (Document::to_stream(format, stream, repository.clone()), reader_left)
+        }
+    };
+    Outlet::start(output.place(), Box::new(document.with_job_summary(job_summary)), reader_left)
 }
 
 /// What an output did not get, and why. A reader that has left wanted no more.
@@ -210,6 +241,10 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_opened_is_an_error() {
         let nowhere = Output { path: Some("no/such/folder/events".into()), ..Output::default() };
-        assert!(Outputs::open(&[nowhere]).err().is_some_and(|error| error.contains("cannot be opened")));
+        assert!(
+            Outputs::open(&[nowhere], &Repository::default())
+                .err()
+                .is_some_and(|error| error.contains("cannot be opened"))
+        );
     }
 }

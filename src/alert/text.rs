@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::event::{Digest, Event, EventKind, TargetSummary};
+use super::event::{Digest, Event, EventKind, Summary, TargetSummary};
 use crate::report::State;
 use crate::report::finding::FindingView;
 use crate::words;
@@ -75,6 +75,11 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         skipped => format!(" Too short for {}.", skipped.join(", ")),
     };
     format!("{target} {sentence} Based on {}.{late}{skipped}", words::count(verdict.updates, "update"))
+}
+
+/// The last line about a run of several targets.
+pub(super) fn last_line(summary: &Summary) -> String {
+    format!("all targets: {}.", summary.headline())
 }
 
 fn time(at: SystemTime) -> humantime::Rfc3339Timestamp {

@@ -1,18 +1,20 @@
 //! Groups of arguments that several commands have: each command has those that do something there.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
-use super::complete::{Completed, detectors, settings};
+use super::complete::{Completed, detectors, formats, settings};
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
-    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial,
-    Period, RATE_LIMIT, RATE_LIMIT_MAX, RETAIN, RateLimit, WAIT_FOR_TARGET, WARMUP,
+    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
+    PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET,
+    WARMUP,
 };
-use crate::config::output::Output;
+use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
 use crate::config::word::Word;
 use crate::config::{Flags, Listen};
@@ -34,9 +36,27 @@ pub struct Targets {
 /// Where events go.
 #[derive(Debug, Clone, Args)]
 pub struct Outputs {
-    /// Where events go, as FORMAT[=PATH]: `text` or `ndjson`, to standard output or appended to a file; repeatable [default: text].
-    #[arg(long = "output", value_name = "FORMAT[=PATH]")]
+    /// Where results go, as FORMAT or FORMAT=PATH.
+    #[arg(long = "output", value_name = "FORMAT[=PATH]", help = outputs_help(), long_help = outputs_long_help())]
+    #[arg(hide_possible_values = true, value_parser = Completed::new(<Output as FromStr>::from_str, formats))]
     pub outputs: Vec<Output>,
+    /// Stand-ins for names.
+    #[arg(long, help = redact_help())]
+    pub redact: bool,
+    /// Where the places of a target are in the repository.
+    #[arg(long = "path-prefix", value_name = "FROM=TO", value_parser = <PathPrefixes as Type>::parse)]
+    #[arg(help = format!("{}; repeatable", help(&PATH_PREFIX)))]
+    pub path_prefixes: Vec<PathPrefixes>,
+}
+
+impl Outputs {
+    /// Puts what they say into the flags.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        flags.outputs.clone_from(&self.outputs);
+        flags.option("--redact", &REDACT, self.redact.then_some(true));
+        let rules: Vec<_> = self.path_prefixes.iter().flat_map(|it| it.0.clone()).collect();
+        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(Some(PathPrefixes(rules))));
+    }
 }
 
 /// Who gets alerts.
@@ -303,6 +323,32 @@ pub(super) fn help(option: &dyn AnySetting) -> String {
         value => format!(" [default: {}]", option.written(&value)),
     };
     format!("{}{rest}{default}", first.to_uppercase())
+}
+
+fn outputs_help() -> String {
+    let words = words_of(Format::ALL.iter().copied());
+    format!(
+        "Where results go, as FORMAT or FORMAT=PATH: {words}; documents are written when the run ends; repeatable [default: text]"
+    )
+}
+
+fn outputs_long_help() -> String {
+    let meaning = |format: &Format| format!("\n- {}: {}", format.word(), format.meaning());
+    format!(
+        "Where results go, as FORMAT (to standard output) or FORMAT=PATH; repeatable [default: text]\n\n{} write lines as things happen, \
+         and append them to PATH. The other formats are documents about the whole run: they are written when it ends, however it ends \
+         (a `watch` ends when it is stopped), and replace PATH in one step.\n{}",
+        words_of(Format::ALL.iter().copied().filter(|it| !it.is_document())).replace(", ", " and "),
+        Format::ALL.iter().map(meaning).collect::<String>(),
+    )
+}
+
+fn words_of(formats: impl Iterator<Item = Format>) -> String {
+    formats.map(Format::word).collect::<Vec<_>>().join(", ")
+}
+
+fn redact_help() -> &'static str {
+    "Replace the names, places and field values of the target by stand-ins, in all output and recordings"
 }
 
 pub(super) fn targets_help() -> String {

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, Error};
 
+use crate::config::output::Format;
+use crate::config::word::Word;
 use crate::detect::detectors::DETECTORS;
 
 /// Reads what another parser reads, and offers words to begin with.
@@ -31,6 +33,11 @@ impl<P: TypedValueParser> TypedValueParser for Completed<P> {
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         Some(Box::new((self.words)().into_iter().map(PossibleValue::new)))
     }
+}
+
+/// All formats of outputs.
+pub(super) fn formats() -> Vec<String> {
+    Format::ALL.iter().map(|format| format.word().to_owned()).collect()
 }
 
 /// All detectors.

@@ -111,6 +111,14 @@ const ENTRIES: &[Entry] = &[
                 "Also write the events to a file.",
             ),
             (
+                "tokio-canary check localhost:6669 --output github --output junit=canary.xml --output sarif=canary.sarif",
+                "Report to a GitHub workflow, as tests, and to code scanning.",
+            ),
+            (
+                "tokio-canary check localhost:6669 --redact --output brief=canary.md",
+                "Write a brief that can be shown anywhere.",
+            ),
+            (
                 "tokio-canary check localhost:6669 --expect listener --fail-on critical",
                 "Require the task listener to exist.",
             ),
@@ -180,6 +188,12 @@ const ENTRIES: &[Entry] = &[
         examples: &[("tokio-canary completions bash", "Print the script; source it in the start file of the shell.")],
     },
     Entry {
+        command: "skill",
+        exits: &[DONE, USAGE, FAILED],
+        variables: Variables::Terminal,
+        examples: &[("tokio-canary skill", "Print the page; put it where your assistant looks for such pages.")],
+    },
+    Entry {
         command: "man",
         exits: &[DONE, USAGE, FAILED],
         variables: Variables::Terminal,
@@ -194,6 +208,11 @@ const SHOW: &[(&str, &str)] = &[
     ("tokio-canary config show", "What differs from the defaults, and where it comes from."),
     ("tokio-canary config show --all", "A template for a file."),
 ];
+
+/// The exit codes of a command, and what each means.
+pub(super) fn exits(command: &str) -> &'static [(&'static str, &'static str)] {
+    ENTRIES.iter().find(|entry| entry.command == command).map_or(&[], |entry| entry.exits)
+}
 
 /// The pages of all commands, that of the tool first.
 ///

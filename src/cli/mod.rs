@@ -3,6 +3,7 @@
 mod args;
 mod complete;
 pub mod manual;
+pub mod skill;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::args::{help, output_to_file, positive_duration, targets_help};
-use self::complete::{Completed, detectors};
+use self::complete::{Completed, detectors, formats};
 use crate::config::Flags;
 use crate::config::options::{
     BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
@@ -43,8 +44,9 @@ pub struct Cli {
     /// What to attach to.
     #[arg(value_name = "TARGET", help = targets_help(), value_parser = target_or_command)]
     pub targets: Vec<Target>,
-    /// File to append alerts to beside the terminal, as FORMAT=PATH: `text=FILE` or `ndjson=FILE`; repeatable.
-    #[arg(long = "output", value_name = "FORMAT=PATH", value_parser = output_to_file)]
+    /// File for results beside the terminal, as FORMAT=PATH: `text=FILE`, `ndjson=FILE`, or a document such as `brief=FILE`; repeatable.
+    #[arg(long = "output", value_name = "FORMAT=PATH", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(output_to_file, formats))]
     pub outputs: Vec<Output>,
     /// Who gets alerts beside the terminal.
     #[command(flatten)]
@@ -96,6 +98,8 @@ pub enum Command {
         /// Shell to print the script for.
         shell: clap_complete::Shell,
     },
+    /// Print how an assistant should use the tool: which command for which question, and how to read the results
+    Skill,
     /// Print a manual page, or write all of them to a folder
     Man {
         /// Command whose page to print, such as `check` or `config show`; without one, that of the tool.
@@ -298,7 +302,7 @@ impl<'a> Groups<'a> {
                 command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
             }) => Self::all(all),
             Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
-            Some(Command::Completions { .. } | Command::Man { .. }) => Self::default(),
+            Some(Command::Completions { .. } | Command::Skill | Command::Man { .. }) => Self::default(),
         }
     }
 
@@ -349,7 +353,7 @@ impl Cli {
             }
             Some(Command::Watch(watch)) => {
                 flags.targets.clone_from(&watch.targets.targets);
-                flags.outputs.clone_from(&watch.outputs.outputs);
+                watch.outputs.apply(&mut flags);
                 flags.receivers = watch.receivers.all();
                 flags.option("--listen", &LISTEN, watch.serving.listen.map(Some));
                 flags.option("--heartbeat", &HEARTBEAT, watch.heartbeat);
@@ -359,7 +363,7 @@ impl Cli {
             }
             Some(Command::Check(check)) => {
                 flags.targets.clone_from(&check.targets.targets);
-                flags.outputs.clone_from(&check.outputs.outputs);
+                check.outputs.apply(&mut flags);
                 flags.receivers = check.receivers.all();
                 flags.option("--listen", &LISTEN, check.serving.listen.map(Some));
                 criteria(&check.criteria, &mut flags);
@@ -469,6 +473,7 @@ mod tests {
             ("config check a.toml", "--set a.b=c"),
             ("config check a.toml", "--log debug"),
             ("completions bash", "--set a.b=c"),
+            ("skill", "--set a.b=c"),
             ("man", "--config a.toml"),
             ("check localhost:1", "--heartbeat 9s"),
         ] {

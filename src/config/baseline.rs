@@ -4,29 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+pub use super::accepted::Accepted;
 use super::document;
 use super::fault::Fault;
 use super::file;
 use super::origin::{Origin, Sourced};
-use super::show::quoted;
+use super::quote::quoted;
 use crate::detect::suppression::Suppression;
-
-/// A finding that is known and accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The class of the finding.
-    pub fingerprint: String,
-    /// What it was called when it was written, for whoever reads the file.
-    pub finding: Option<String>,
-    /// Why it is acceptable.
-    pub statement: String,
-    /// From when on it counts again.
-    pub expires: Option<SystemTime>,
-    /// Where it is written.
-    pub origin: Origin,
-}
 
 /// The findings that are known and accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //!
 //! `./tokio-canary.toml` comes with a checkout, perhaps a stranger's, so it may only set thresholds and suppressions.
 
+mod accepted;
 pub mod baseline;
 mod check;
 mod document;
@@ -17,6 +18,7 @@ mod listen;
 pub mod options;
 mod origin;
 pub mod output;
+mod quote;
 pub mod receiver;
 mod resolved;
 mod show;

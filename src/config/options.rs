@@ -69,6 +69,18 @@ pub static DECODE_LIMIT: Setting<Mebibytes> =
     Setting::new("decode-limit", Mebibytes(256), "largest message to accept, in MiB");
 /// Whether a lagging target is drained.
 pub static PUMP: Setting<bool> = Setting::new("pump", true, "whether extra requests drain a target that lags");
+/// Whether names are replaced.
+pub static REDACT: Setting<bool> = Setting::new(
+    "redact",
+    false,
+    "whether stand-ins replace the names, places and field values of the target in all output and recordings",
+);
+/// Where the places of a target are in the repository.
+pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
+    "path-prefix",
+    None,
+    "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit and brief only)",
+);
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
     Setting::new("heartbeat", Period(Duration::from_secs(30)), "heartbeat interval (ndjson only)");
@@ -135,6 +147,8 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &RETAIN,
     &DECODE_LIMIT,
     &PUMP,
+    &REDACT,
+    &PATH_PREFIX,
     &HEARTBEAT,
     &LISTEN,
     &BLACK_BOX,
@@ -249,6 +263,53 @@ impl Type for RateLimit {
     fn from_value(value: &Value) -> Option<Self> {
         let first = Duration::from_value(value)?;
         Some(if first.is_zero() { Self::Off } else { Self::From(first) })
+    }
+}
+
+/// Beginnings of paths and what stands for them in the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPrefixes(pub Vec<(String, String)>);
+
+impl PathPrefixes {
+    fn of<'a>(rules: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let rule = |rule: &str| match rule.split_once('=') {
+            Some((from, to)) => Ok((from.trim().to_owned(), to.trim().to_owned())),
+            None => Err(format!("`{rule}` is not a replacement; write it like bank/src=services/bank/src")),
+        };
+        rules.map(str::trim).filter(|it| !it.is_empty()).map(rule).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn rules(&self) -> Vec<String> {
+        self.0.iter().map(|(from, to)| format!("{from}={to}")).collect()
+    }
+}
+
+impl Type for PathPrefixes {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::of(text.split(','))
+    }
+
+    fn read(given: &Given) -> Result<Self, String> {
+        match given {
+            Given::Text(text) => Self::parse(text),
+            Given::Bare(word) => Err(format!("`{word}` is not a list of replacements; write it like [\"from=to\"]")),
+            Given::List(rules) => Self::of(rules.iter().map(String::as_str)),
+        }
+    }
+
+    fn written(&self) -> String {
+        self.rules().join(",")
+    }
+
+    fn erase(self) -> Value {
+        Value::Names(self.rules())
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Names(rules) => Self::of(rules.iter().map(String::as_str)).ok(),
+            _ => None,
+        }
     }
 }
 
@@ -372,6 +433,7 @@ mod tests {
             ("black-box-severity", "bad", "`bad` is not a severity; it is one of info, warning, critical"),
             ("fail-on", "err", "`err` is not a severity; it is one of info, warning, critical"),
             ("pump", "no", "`no` is neither true nor false"),
+            ("path-prefix", "src", "`src` is not a replacement; write it like bank/src=services/bank/src"),
             ("log", "debg", "`debg` is not a level; did you mean `debug`?"),
             ("log", "", "the filter is empty; write it like `debug` or `tokio_canary=trace`"),
             ("log-file", "", "the path is empty"),

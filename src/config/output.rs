@@ -7,23 +7,42 @@ use std::str::FromStr;
 use super::word::Word;
 use crate::detect::settings::Type;
 
-/// How the lines look.
+/// What is written: lines while the run lasts, or a document at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One sentence a line.
     Text,
     /// One JSON object a line.
     Ndjson,
+    /// A screen of Markdown.
+    Brief,
+    /// A test report.
+    Junit,
+    /// Annotations of a workflow and its summary.
+    Github,
+    /// Results of a code scanner.
+    Sarif,
+}
+
+impl Format {
+    /// Whether it is written as a whole when the run ends.
+    pub fn is_document(self) -> bool {
+        !matches!(self, Self::Text | Self::Ndjson)
+    }
 }
 
 impl Word for Format {
     const NOUN: &'static str = "a format";
-    const ALL: &'static [Self] = &[Self::Text, Self::Ndjson];
+    const ALL: &'static [Self] = &[Self::Text, Self::Ndjson, Self::Brief, Self::Junit, Self::Github, Self::Sarif];
 
     fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Ndjson => "ndjson",
+            Self::Brief => "brief",
+            Self::Junit => "junit",
+            Self::Github => "github",
+            Self::Sarif => "sarif",
         }
     }
 
@@ -31,6 +50,10 @@ impl Word for Format {
         match self {
             Self::Text => "One sentence a line, for people and logs",
             Self::Ndjson => "One JSON object a line (schema tokio-canary.events/v1), for programs",
+            Self::Brief => "At the end, a screen of Markdown, for chats, issues and assistants",
+            Self::Junit => "At the end, a JUnit report: a suite for each target, a case for each detector",
+            Self::Github => "At the end, annotations of a GitHub workflow, and the brief as its job summary",
+            Self::Sarif => "At the end, SARIF 2.1.0 for GitHub code scanning",
         }
     }
 }
@@ -38,9 +61,9 @@ impl Word for Format {
 /// One place to which a run writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// How the lines look.
+    /// What is written.
     pub format: Format,
-    /// The file to which they are appended; standard output, if none.
+    /// The file to which lines are appended, or which a document replaces; standard output, if none.
     pub path: Option<PathBuf>,
 }
 
@@ -96,12 +119,12 @@ mod tests {
 
     #[test]
     fn an_output_is_a_format_and_perhaps_a_file() {
-        for text in ["text", "ndjson", "ndjson=out/findings=1.ndjson"] {
+        for text in ["text", "ndjson", "ndjson=out/findings=1.ndjson", "junit=canary.xml", "brief", "github", "sarif"] {
             assert_eq!(text.parse::<Output>().map(|output| output.to_string()), Ok(text.to_owned()));
         }
         for (wrong, says) in [
             ("json", "`json` is not a format; did you mean `ndjson`?"),
-            ("xml", "`xml` is not a format; it is one of text, ndjson"),
+            ("xml", "`xml` is not a format; it is one of text, ndjson, brief, junit, github, sarif"),
             ("text=", "`text=` names no file; write it like ndjson=findings.ndjson"),
         ] {
             assert_eq!(wrong.parse::<Output>(), Err(says.to_owned()));

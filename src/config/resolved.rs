@@ -179,6 +179,25 @@ impl Config {
         Suppressor::new(suppressions, self.now)
     }
 
+    /// The same with every suppression changed, but for what is accepted by its fingerprint.
+    ///
+    /// # Errors
+    /// What cannot be changed, with where it comes from.
+    pub fn suppressor_with(
+        &self,
+        mut change: impl FnMut(&Suppression) -> Result<Suppression, String>,
+    ) -> Result<Suppressor, Faults> {
+        let (mut suppressions, mut faults) = (Vec::new(), Vec::new());
+        for Sourced { value, origin } in &self.suppressions {
+            match change(value) {
+                Ok(changed) => suppressions.push(changed),
+                Err(what) => faults.push(Fault::new(origin.clone(), what)),
+            }
+        }
+        suppressions.extend(self.baseline.iter().flat_map(Baseline::suppressions).map(|it| it.value));
+        if faults.is_empty() { Ok(Suppressor::new(suppressions.into(), self.now)) } else { Err(Faults(faults)) }
+    }
+
     /// What is known and accepted, if there is a file of it.
     pub fn baseline(&self) -> Option<&Baseline> {
         self.baseline.as_ref()

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
-
 use super::numbers::{densest, number, ratio};
+use super::promptness::Promptness;
 use super::view::Evidence;
+use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
-use crate::model::{Model, SiteKey};
 
 /// Tasks that one owner drops die this soon after each other: two stamps of one thread.
 const TOGETHER: Duration = Duration::from_millis(2);
@@ -32,8 +31,7 @@ const LOOPS: u64 = 8;
 const WAITED: Duration = Duration::from_millis(15);
 /// and this share of its life, was dropped while it waited,
 const OF_LIFE: f64 = 0.05;
-/// where half of the others are polled this soon.
-const PROMPT: Duration = Duration::from_millis(2);
+/// where the others are polled at once.
 /// Ages that differ by this share are about the same.
 const ABOUT: f64 = 0.05;
 
@@ -70,44 +68,6 @@ pub struct Impatience {
     pub spread: Duration,
 }
 
-/// How many delays of a time were sampled and how many of them were short, in all and by site.
-#[derive(Debug, Default)]
-pub(super) struct Promptness {
-    all: Delayed,
-    by_site: FxHashMap<SiteKey, Delayed>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Delayed {
-    sampled: usize,
-    short: usize,
-}
-
-impl Delayed {
-    fn note(&mut self, is_short: bool) {
-        self.sampled += 1;
-        self.short += usize::from(is_short);
-    }
-}
-
-impl Promptness {
-    fn since(model: &Model, from: Timestamp) -> Self {
-        let mut promptness = Self::default();
-        for delay in model.delays().since(from) {
-            let is_short = delay.mean < PROMPT;
-            promptness.all.note(is_short);
-            promptness.by_site.entry(delay.site).or_default().note(is_short);
-        }
-        promptness
-    }
-
-    /// Whether tasks of all sites but one are polled at once: more than half of their delays are short.
-    fn of_all_but(&self, site: SiteKey) -> bool {
-        let own = self.by_site.get(&site).copied().unwrap_or_default();
-        self.all.short - own.short > (self.all.sampled - own.sampled) / 2
-    }
-}
-
 impl Impatience {
     /// The share of those that ended that look dropped.
     pub fn dropped_share(&self) -> f64 {
@@ -126,7 +86,7 @@ impl Evidence<'_> {
         least: usize,
         share: f64,
     ) -> Option<Impatience> {
-        if !self.promptness.get(from, || Rc::new(Promptness::since(self, from))).of_all_but(key) {
+        if !self.promptness.get(from, || Rc::new(Promptness::since(self, from))).is_given_beside(key) {
             return None;
         }
         let ends = site.completions.since(from);

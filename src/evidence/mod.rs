@@ -25,6 +25,7 @@ pub mod places;
 pub mod poll_samples;
 pub mod poll_time;
 pub mod population;
+mod promptness;
 pub mod pulse;
 pub mod running_polls;
 mod schedule;

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use super::cancellations::Promptness;
 use super::flow::Flow;
 use super::holders::Holders;
 use super::lock_order::LockOrders;
 use super::memory::Memory;
 use super::poll_samples::PollSamples;
+use super::promptness::Promptness;
 use super::running_polls::{RunningPoll, Threads};
 use super::task_wait::TaskWait;
 use crate::model::time::Timestamp;

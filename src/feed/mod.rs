@@ -3,6 +3,7 @@
 pub mod endpoint;
 pub mod lag;
 pub mod live;
+mod mapped;
 mod queue;
 pub mod recording;
 mod update;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use console_api::tasks;
 use tokio::sync::{mpsc, watch};
 
+pub use self::mapped::mapped;
 pub use self::update::Update;
 
 /// One thing that a target reported, or that happened to the connection to it, with its local time of arrival.

@@ -11,6 +11,7 @@ pub mod link;
 pub mod order;
 pub mod outcome;
 mod place;
+pub mod repository;
 pub mod resource;
 pub mod resources;
 pub mod sanitize;

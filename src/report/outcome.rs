@@ -9,7 +9,7 @@ use crate::detect::describe::whole_seconds;
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
 use crate::detect::finding::Finding;
-use crate::detect::severity::{Severity, State};
+use crate::detect::severity::{Family, Severity, State};
 use crate::diagnosis::Diagnosis;
 use crate::words;
 
@@ -18,8 +18,22 @@ use crate::words;
 pub struct FiredView {
     /// How bad it was at its worst: what a verdict goes by.
     pub worst: Severity,
+    /// Whether it is about the feed: it casts doubt on a verdict, and makes none.
+    pub is_of_feed: bool,
     /// The finding as it is now, or was when it was last seen.
     pub finding: FindingView,
+}
+
+impl FiredView {
+    /// Whether it makes a verdict by which findings of this severity count.
+    pub fn counts(&self, fail_on: Severity) -> bool {
+        !self.is_of_feed && self.worst >= fail_on
+    }
+
+    /// Whether it is over.
+    pub fn is_resolved(&self) -> bool {
+        self.finding.row.state == State::Resolved
+    }
 }
 
 /// All findings of a target that fired.
@@ -42,6 +56,8 @@ pub struct DetectorRow {
     pub title: &'static str,
     /// The family it belongs to.
     pub family: &'static str,
+    /// Whether it is about the feed: its findings cast doubt on a verdict, and make none.
+    pub is_of_feed: bool,
     /// Why it has not judged the target; none if it has.
     pub not_evaluated: Option<NotEvaluated>,
     /// How many of its findings fired and count.
@@ -109,7 +125,11 @@ impl Snapshot<'_> {
             }
         }
         known.sort_by_cached_key(|(finding, worst)| (Reverse(*worst), finding.rank()));
-        let view = |(finding, worst)| FiredView { worst, finding: self.view(finding, self.now()) };
+        let view = |(finding, worst): (&Finding, Severity)| FiredView {
+            worst,
+            is_of_feed: finding.detector.family == Family::Feed,
+            finding: self.view(finding, self.now()),
+        };
         let known = known.into_iter().map(view).collect();
         FiredFindings { known, forgotten, suppressed: diagnosis.suppressed_so_far() }
     }
@@ -128,6 +148,7 @@ impl Snapshot<'_> {
                 id: detector.id,
                 title: detector.title,
                 family: detector.family.as_str(),
+                is_of_feed: detector.family == Family::Feed,
                 not_evaluated: not_evaluated(diagnosis, detector, left).filter(|_| !has_fired),
                 fired: severities.len(),
                 worst: severities.into_iter().max(),

@@ -101,6 +101,55 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// One line of text in the log of a job, of which the runners of GitHub and Azure take `::` at its beginning and `##[` anywhere for a command of
+/// theirs.
+pub fn logged(text: &str) -> Cow<'_, str> {
+    let plain = plain(text);
+    let begins = plain.trim_start().starts_with("::");
+    if !begins && !plain.contains("##[") {
+        return plain;
+    }
+    let shown = plain.replace("##[", "##\\u{5b}");
+    Cow::Owned(if begins { shown.replacen(':', "\\u{3a}", 1) } else { shown })
+}
+
+/// A text as a code span of Markdown: nothing in it is read as Markdown or HTML, and no name in it is mentioned or linked. A backtick, which
+/// would end it in some dialects however many surround it, becomes an apostrophe. Nothing for an empty text.
+pub fn code_span(text: &str) -> String {
+    let text = logged(text.trim()).replace('`', "'");
+    if text.is_empty() { text } else { format!("`{text}`") }
+}
+
+/// One line of text that XML 1.0 can hold: without the characters that it has no way to write.
+pub fn xml(text: &str) -> String {
+    let is_forbidden = |it: char| matches!(it, '\u{fffe}' | '\u{ffff}');
+    let escaped = |it: char| if is_forbidden(it) { it.escape_unicode().to_string() } else { it.to_string() };
+    logged(text).chars().map(escaped).collect()
+}
+
+/// The message of a command of a GitHub workflow: one line.
+pub fn workflow_message(text: &str) -> String {
+    logged(text).replace('%', "%25")
+}
+
+/// A property of a command of a GitHub workflow: nothing in it ends the property or the properties.
+pub fn workflow_property(text: &str) -> String {
+    workflow_message(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A plain text message of SARIF: brackets in it are no links (3.11.6 of the specification).
+pub fn sarif_message(text: &str) -> String {
+    plain(text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
+}
+
+/// A text with no more characters than this; one that is longer ends in `…`.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some(_) => Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect()),
+    }
+}
+
 fn is_variation_selector(character: char) -> bool {
     matches!(character, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
@@ -136,6 +185,19 @@ mod tests {
         assert_eq!(plain("\u{1b}[2Jboo\r\n"), "\\u{1b}[2Jboo\\r\\n");
         assert_eq!(plain("\u{202e}txt"), "\\u{202e}txt");
         assert!(matches!(plain("src/bänk.rs:4:9"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_text_stays_within_what_surrounds_it() {
+        assert_eq!(code_span("a`b``c\n"), "`a'b''c`");
+        assert_eq!(code_span(" "), "");
+        assert_eq!(logged("a ##[error]b\n::c"), "a ##\\u{5b}error]b\\n::c");
+        assert_eq!(logged(" ::error::a"), " \\u{3a}:error::a");
+        assert_eq!(xml("a\u{0}\u{fffe}\u{ffff}"), "a\\u{0}\\u{fffe}\\u{ffff}");
+        assert_eq!(workflow_message("50%\r\n::error::x"), "50%25\\r\\n::error::x");
+        assert_eq!(workflow_property("a,b:c%"), "a%2Cb%3Ac%25");
+        assert_eq!(sarif_message("[a](b)\\"), "\\[a\\](b)\\\\");
+        assert_eq!(["abcd", "abcde"].map(|it| shortened(it, 4).into_owned()), ["abcd", "abc…"]);
     }
 
     #[test]

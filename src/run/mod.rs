@@ -49,10 +49,11 @@ use crate::alert::Outputs;
 use crate::alert::http::{Desk, Server};
 use crate::alert::push::Voice;
 use crate::cli::manual::{self, Page};
-use crate::cli::{Cli, Command, Playback, Record};
-use crate::config::options::LISTEN;
+use crate::cli::{Cli, Command, Playback, Record, skill};
+use crate::config::options::{LISTEN, PATH_PREFIX, REDACT};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
+use crate::report::repository::Repository;
 use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
@@ -124,6 +125,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             clap_complete::generate(*shell, &mut Cli::command(), "tokio-canary", &mut script);
             Ok(print(&String::from_utf8_lossy(&script))?)
         }
+        Some(Command::Skill) => Ok(print(&skill::text())?),
         Some(Command::Man { to: Some(folder), .. }) => install_manual(folder),
         Some(Command::Man { command, .. }) => print_manual(&command.join(" ")),
         _ => attach(cli, flags),
@@ -153,6 +155,7 @@ fn install_manual(folder: &Path) -> anyhow::Result<u8> {
 fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
     let config = Config::resolve(Sources::of_process(flags))?;
     effect::require(cli, &config)?;
+    targets::require(&config)?;
     config.expired().iter().for_each(|sentence| note(sentence));
     log::start(&config)?;
     let stop = Stop::listen().context("Cannot listen to signals")?;
@@ -191,7 +194,7 @@ async fn run_headless(
     options: Options,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
-    let mut outputs = Outputs::open(config.outputs()).map_err(UsageError)?;
+    let mut outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
     let voice: Voice = Arc::new(|sentence: String| note(&sentence));
     outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
     // Nothing is started for a run that cannot serve.
@@ -237,7 +240,8 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
         return Err(UsageError(format!("{fault} {INSTEAD}")).into());
     }
     // The terminal is on standard output: outputs that write to it are for runs without one.
-    let mut outputs = Outputs::open(config.outputs().filter(|output| output.path.is_some())).map_err(UsageError)?;
+    let files = config.outputs().filter(|output| output.path.is_some());
+    let mut outputs = Outputs::open(files, &repository(config)).map_err(UsageError)?;
     let (said, mut sayings) = mpsc::unbounded_channel();
     // Nobody is left to hear it once the view and the run have ended.
     let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
@@ -252,6 +256,12 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let desk = WitnessDesk::new(tapes, config.settings());
     let code = interactive(watch, outputs, desk, &mut sayings, stop).await?;
     Ok(close(recording, code, stop).await)
+}
+
+/// Where the places of targets are.
+fn repository(config: &Config) -> Repository {
+    let prefixes = config.get(&PATH_PREFIX).map(|it| it.0).unwrap_or_default();
+    Repository::new(&prefixes, config.get(&REDACT))
 }
 
 /// What keeps a terminal of this name from being drawn on, as a sentence.

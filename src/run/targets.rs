@@ -17,13 +17,17 @@ use super::program::Program;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
-use crate::config::Config;
-use crate::config::options::{DECODE_LIMIT, PUMP, RETAIN, WARMUP};
+use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN, WARMUP};
+use crate::config::{Config, Faults};
+use crate::detect::expectation::Expectations;
+use crate::detect::settings::Settings;
+use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
-use crate::feed::{Feed, live};
+use crate::feed::{Feed, live, mapped};
 use crate::fleet::TargetId;
+use crate::witness::redact::{self, Redactor};
 
 /// The targets of a run.
 #[derive(Debug, Default)]
@@ -73,6 +77,14 @@ const DIALLING: Duration = Duration::from_millis(250);
 /// How long the end of a recording may take: its index has to be written.
 const CLOSING: Duration = Duration::from_secs(30);
 
+/// Looks whether what targets are judged by can be applied to what their feeds are made to say.
+///
+/// # Errors
+/// A suppression that cannot be applied to stand-ins.
+pub(super) fn require(config: &Config) -> Result<(), Faults> {
+    Judging::of(config).map(drop)
+}
+
 /// Opens every target, and the recording if one was asked for.
 ///
 /// # Errors
@@ -96,9 +108,10 @@ pub(super) fn open_with(
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
     let mut opened = Opened { black_boxes, ..Opened::default() };
-    for target in targets {
+    let judging = Judging::of(config)?;
+    for (index, target) in targets.iter().enumerate() {
         let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
-        opened.add(target, target.to_string(), feed, config, playback)?;
+        opened.add(target, judging.name(target.to_string(), (index, targets.len())), feed, &judging, playback)?;
     }
     Ok(opened)
 }
@@ -111,7 +124,9 @@ pub(super) fn open_program(config: &Config, playback: &Playback, program: &Progr
     let options = live::Options { longest_wait: DIALLING, ..options(config) };
     let feed = live::open(program.address(), options);
     let mut opened = Opened::default();
-    opened.add(&Target::Live(program.address()), program.name().to_owned(), feed, config, playback)?;
+    let judging = Judging::of(config)?;
+    let name = judging.name(program.name().to_owned(), (0, 1));
+    opened.add(&Target::Live(program.address()), name, feed, &judging, playback)?;
     Ok(opened)
 }
 
@@ -122,9 +137,13 @@ impl Opened {
         target: &Target,
         name: String,
         mut feed: Feed,
-        config: &Config,
+        judging: &Judging,
         playback: &Playback,
     ) -> anyhow::Result<()> {
+        if let Some(mut redactor) = judging.redactor.clone() {
+            // Before anything else sees it, recorders included.
+            feed = mapped(feed, move |arrived| redactor.event(arrived));
+        }
         let mut tape = match target {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
@@ -135,9 +154,7 @@ impl Opened {
             tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
         }
         let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
-        let diagnosis = Diagnosis::new(name, config.settings().clone(), config.get(&RETAIN).0);
-        let diagnosis = diagnosis.suppressing(config.suppressor()).expecting(config.expectations());
-        let id = self.watch.open(diagnosis.after_warmup(config.get(&WARMUP)), feed);
+        let id = self.watch.open(judging.diagnosis(name), feed);
         black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
         self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         self.tapes.extend(tape.map(|tape| (id, tape)));
@@ -150,6 +167,47 @@ fn options(config: &Config) -> live::Options {
         decode_limit: config.get(&DECODE_LIMIT).bytes(),
         pump: config.get(&PUMP),
         ..live::Options::default()
+    }
+}
+
+/// What targets are judged by, in terms of what their feeds are made to say.
+struct Judging {
+    redactor: Option<Redactor>,
+    settings: Settings,
+    suppressor: Suppressor,
+    expectations: Expectations,
+    warmup: Duration,
+    retention: Duration,
+}
+
+impl Judging {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// A suppression that cannot be applied to stand-ins.
+    fn of(config: &Config) -> Result<Self, Faults> {
+        let mut redactor = config.get(&REDACT).then(Redactor::by_name);
+        let (settings, suppressor) = match &mut redactor {
+            Some(redactor) => {
+                let settings = redactor.settings(config.settings());
+                (settings, config.suppressor_with(|suppression| redactor.suppression(suppression))?)
+            }
+            None => (config.settings().clone(), config.suppressor()),
+        };
+        let (warmup, retention) = (config.get(&WARMUP), config.get(&RETAIN).0);
+        Ok(Self { redactor, settings, suppressor, expectations: config.expectations(), warmup, retention })
+    }
+
+    /// What a target is called, one of so many.
+    fn name(&self, target: String, (index, of): (usize, usize)) -> String {
+        if self.redactor.is_some() { redact::target(index, of) } else { target }
+    }
+
+    /// The diagnosis of a target.
+    fn diagnosis(&self, name: String) -> Diagnosis {
+        let diagnosis = Diagnosis::new(name, self.settings.clone(), self.retention);
+        let diagnosis = diagnosis.suppressing(self.suppressor.clone()).expecting(self.expectations.clone());
+        diagnosis.after_warmup(self.warmup)
     }
 }
 

@@ -116,8 +116,8 @@ mod tests {
         assert!(duration(&prost_types::Duration { seconds: i64::MAX, nanos: i32::MAX }) > Duration::from_secs(1 << 62));
     }
 
-    fn at(seconds: i64) -> Option<Timestamp> {
-        Some(Timestamp { seconds, nanos: 999_999_999 })
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp { seconds, nanos: 999_999_999 }
     }
 
     fn fields() -> Vec<Field> {
@@ -142,10 +142,14 @@ mod tests {
         fields().into_iter().zip(units).map(|(field, unit)| Attribute { field: Some(field), unit }).collect()
     }
 
-    fn polls() -> Option<PollStats> {
-        let busy_time = Some(prost_types::Duration { seconds: 1 << 40, nanos: 5 });
-        let (first_poll, last_poll_started, last_poll_ended) = (at(1), at(1_700_000_000), at(-1));
-        Some(PollStats { polls: 1_000, first_poll, last_poll_started, last_poll_ended, busy_time })
+    fn polls() -> PollStats {
+        PollStats {
+            polls: 1_000,
+            first_poll: Some(at(1)),
+            last_poll_started: Some(at(1_700_000_000)),
+            last_poll_ended: Some(at(-1)),
+            busy_time: Some(prost_types::Duration { seconds: 1 << 40, nanos: 5 }),
+        }
     }
 
     fn task() -> tasks::Task {
@@ -179,23 +183,25 @@ mod tests {
     /// What targets send, element by element, in the order in which `check` knows them.
     fn samples() -> [Vec<Vec<u8>>; 6] {
         let stats = tasks::Stats {
-            created_at: at(1_700_000_000),
-            dropped_at: at(i64::MAX),
+            created_at: Some(at(1_700_000_000)),
+            dropped_at: Some(at(i64::MAX)),
             wakes: 128,
             waker_clones: 1,
             waker_drops: u64::MAX,
-            last_wake: at(0),
+            last_wake: Some(at(0)),
             self_wakes: 3,
             scheduled_time: Some(prost_types::Duration { seconds: 3, nanos: 4 }),
-            poll_stats: polls(),
+            poll_stats: Some(polls()),
         };
         let op_stats = async_ops::Stats {
-            created_at: at(5),
+            created_at: Some(at(5)),
             dropped_at: None,
             task_id: Some(Id { id: 9 }),
-            poll_stats: polls(),
+            poll_stats: Some(polls()),
             attributes: attributes(),
         };
+        let resource_stats =
+            resources::Stats { created_at: Some(at(6)), dropped_at: Some(at(7)), attributes: attributes() };
         let op = async_ops::AsyncOp {
             id: Some(Id { id: 3 }),
             source: "Mutex::lock".into(),
@@ -208,7 +214,7 @@ mod tests {
         [
             vec![stats.encode_to_vec(), tasks::Stats::default().encode_to_vec()],
             vec![op_stats.encode_to_vec()],
-            vec![resources::Stats { created_at: at(6), dropped_at: at(7), attributes: attributes() }.encode_to_vec()],
+            vec![resource_stats.encode_to_vec()],
             vec![task().encode_to_vec(), with_parents.encode_to_vec()],
             vec![resource(known).encode_to_vec(), resource(other).encode_to_vec()],
             vec![op.encode_to_vec()],

@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
                 Value::Bytes(bytes)
             }
             wire_type => {
-                skip_field(wire_type, number, &mut self.0, DecodeContext::default()).ok()?;
+                self.skip(wire_type, number)?;
                 Value::Other
             }
         };
@@ -94,8 +94,20 @@ impl<'a> Fields<'a> {
                 self.0 = rest;
                 Some(u64::from(*byte))
             }
-            _ => decode_varint(&mut self.0).ok(),
+            _ => self.long_varint(),
         }
+    }
+
+    // What follows is kept out of the loops above, which are worth being put where they are called.
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Option<u64> {
+        decode_varint(&mut self.0).ok()
+    }
+
+    #[inline(never)]
+    fn skip(&mut self, wire_type: WireType, number: u32) -> Option<()> {
+        skip_field(wire_type, number, &mut self.0, DecodeContext::default()).ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One message of a target's stream of updates, left as it came and read element by element, so that reading it costs no more memory than
 //! it has: two bytes of a hostile message can stand for a task that takes a hundred times that once it is decoded.
 
+mod changed;
 mod counters;
 mod direct;
 mod elements;
@@ -15,6 +16,7 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::Timestamp;
 
+pub use self::changed::Change;
 pub use self::counters::{Entry, OpStats, Polls, ResourceStats, TaskStats};
 use self::direct::Direct;
 pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};

@@ -8,10 +8,10 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use tokio_canary::alert::Lines;
 use tokio_canary::alert::event::{Event, Summary};
 use tokio_canary::alert::sink::Sink;
-use tokio_canary::config::output::Format;
+use tokio_canary::alert::{DocumentFormat, LineFormat, Lines};
+
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Criteria, Diagnosis, Verdict};
 use tokio_canary::feed::recording::{Playback, Speed, open};
@@ -20,6 +20,7 @@ use tokio_canary::fleet::{Fleet, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::report::Snapshot;
 use tokio_canary::report::connection::ConnectionView;
+use tokio_canary::report::repository::Repository;
 use tokio_canary::report::sanitize::Charset;
 use tokio_canary::report::verdict::VerdictView;
 use tokio_canary::tui::state::UiState;
@@ -150,7 +151,7 @@ impl Watch {
 
     /// Writes to an output of each format.
     fn write(&mut self, mut act: impl FnMut(&mut dyn Sink) -> std::io::Result<()>) {
-        for (output, format) in [(&mut self.text, Format::Text), (&mut self.objects, Format::Ndjson)] {
+        for (output, format) in [(&mut self.text, LineFormat::Text), (&mut self.objects, LineFormat::Ndjson)] {
             act(&mut Lines::new(output, format, Charset::Unicode)).unwrap_or_else(|error| panic!("{error}"));
         }
     }
@@ -187,6 +188,11 @@ impl Watch {
         check_line(&Charset::Unicode.line(&shown.verdict.sentence()));
         let summary = Summary::new(&self.fleet, vec![(member, verdict)], Criteria::default().fail_on).with_exit_code(0);
         self.write(|sink| sink.finish(&summary));
+        for format in DocumentFormat::ALL {
+            let document = format.render(&summary, &Repository::default());
+            let document = document.unwrap_or_else(|error| panic!("{format:?}: {error}"));
+            document.lines().for_each(check_text);
+        }
         for line in lines(&self.text) {
             check_line(line);
         }

@@ -165,5 +165,5 @@ fn names_with_identifiers_in_them_are_of_one_site() {
     cost(&mut diagnosis, spawned(10_000, names, false));
     let mut names: Vec<String> = diagnosis.model().sites().map(|(_, site)| site.id.name.to_string()).collect();
     names.sort();
-    assert_eq!(names, ["", "conn:#", "request-#", "trace #"]);
+    assert_eq!(names, ["conn:#", "request-#", "trace #"]);
 }

@@ -78,7 +78,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "witness",
         modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths", "wire"]),
-        crates: Crates::Only(&["console_api"]),
+        crates: Crates::Only(&["console_api", "ring"]),
     },
     Layer {
         name: "report",

@@ -14,6 +14,7 @@ mod http;
 mod language;
 mod layers;
 mod model;
+mod outputs;
 mod proto;
 mod push;
 mod recording;

@@ -11,10 +11,10 @@ use console_api::{Field, Id, Location, PollStats, instrument, tasks};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use rustix::time::{ClockId, clock_gettime};
-use tokio_canary::alert::Lines;
 use tokio_canary::alert::event::Event;
 use tokio_canary::alert::sink::Sink;
-use tokio_canary::config::output::Format;
+use tokio_canary::alert::{LineFormat, Lines};
+
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::Diagnosis;
 use tokio_canary::feed::{Arrived, FeedEvent, Status};
@@ -82,7 +82,7 @@ fn cost(places: usize) -> (Duration, usize) {
     let target = fleet.join(Diagnosis::new("many".to_owned(), Settings::default(), DEFAULT_RETENTION));
     let mut screen = UiState::default();
     let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a terminal in memory");
-    let mut lines = Lines::new(Vec::new(), Format::Ndjson, Charset::Unicode);
+    let mut lines = Lines::new(Vec::new(), LineFormat::Ndjson, Charset::Unicode);
     let later = (1..UPDATES).map(|second| idle(1_001_000 + second * 1_000));
     let updates: Vec<_> = std::iter::once(many_faults(places)).chain(later).collect();
     let begun = cpu_time();

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::context::Context;
 use super::suppress::{expiry, statement, suppressible};
 use super::value::{refuse_unknown, tables, text};
-use crate::config::baseline::Accepted;
+use crate::config::accepted::Accepted;
 
 const KEYS: [&str; 4] = ["fingerprint", "finding", "statement", "expired_at"];
 

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::context::Context;
 use self::value::{given, read_each, refuse_unknown, tables, text};
-use super::baseline::Accepted;
+use super::accepted::Accepted;
 use super::fault::Fault;
 use super::layer::{Layer, OptionValue, target};
 use super::options::{OPTIONS, option};

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::config::options::OPTIONS;
 use crate::config::origin::{Origin, Sourced};
 use crate::config::output::Output;
+use crate::config::quote::quoted;
 use crate::config::resolved::Config;
 use crate::config::word::Word;
 use crate::detect::detectors::DETECTORS;
@@ -118,20 +119,6 @@ fn toml(setting: &dyn AnySetting, value: &Value) -> Option<String> {
 
 fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
-}
-
-/// A text as a basic string of TOML in which everything that could move a cursor or hide is escaped.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            it if sanitize::is_hidden(it) => quoted.push_str(&format!("\\U{:08X}", u32::from(it))),
-            it => quoted.push(it),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 fn comment(origin: &Origin) -> String {
@@ -251,13 +238,30 @@ expired_at = 2999-12-31T23:59:59+01:00
         format = "ndjson"
         path = "out"
 
-        [[suppress]]  # FOLDER/own.toml:13
+        [[alertmanager]]  # FOLDER/own.toml:13
+        url = "http://am:9093/"
+        username = "me"
+        password-env = "AM_PASSWORD"
+        labels = { team = "a\"b" }
+        resend = "1m"
+
+        [[on-transition]]  # FOLDER/own.toml:25
+        command = ["page", "--now"]
+        timeout = "3s"
+
+        [[webhook]]  # FOLDER/own.toml:19
+        url-file = "/run/url"
+        bearer-token-file = "/run/token"
+        ca-file = "ca.pem"
+        secret-file = "/run/key"
+
+        [[suppress]]  # FOLDER/own.toml:29
         detector = "deadlock"
         name = ["a*", "\U0000202Eb"]
         statement = "why"
         expired_at = 2027-01-14T00:00:00Z  # expired: its findings count again
 
-        [[suppress]]  # FOLDER/own.toml:19
+        [[suppress]]  # FOLDER/own.toml:35
         location = "src/*"
         statement = "why not"
         expired_at = 2999-12-31T22:59:59Z
@@ -292,11 +296,5 @@ expired_at = 2999-12-31T23:59:59+01:00
         assert!(all.contains("\n# fail-on is not set\n") && all.contains("\n[detectors.deadlock]\n"), "{all}");
         let detectors = all.lines().filter(|line| line.starts_with("[detectors.")).count();
         assert_eq!(detectors, DETECTORS.len());
-    }
-
-    #[test]
-    fn texts_are_quoted_so_that_they_neither_end_nor_hide() {
-        assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
-        assert_eq!(quoted("\u{1b}[2J\n\u{202e}x"), r#""\U0000001B[2J\U0000000A\U0000202Ex""#);
     }
 }

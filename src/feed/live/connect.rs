@@ -25,6 +25,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the other end has for that answer.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Largest piece of a message that is taken at once, in bytes. At HTTP/2's default of 16 KiB a large message would wake the tool hundreds of times.
+const FRAME: u32 = 256 * 1024;
+
 /// A connection that breaks after so long a silence was perhaps given up by us, and not broken by the target.
 pub(super) const LOST_AFTER: Duration = Duration::from_secs(14);
 
@@ -124,6 +127,7 @@ where
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
+        .max_frame_size(FRAME)
         .executor(GuardedTasks);
     let (stream, heard) = Listened::new(stream);
     let mut stream = Some(TokioIo::new(stream));

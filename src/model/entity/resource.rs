@@ -186,6 +186,12 @@ const A_SECOND: Duration = Duration::from_millis(900);
 const DEPTHS: usize = 180;
 
 impl Resource {
+    /// A number made of something from each of its ends, for the same reason as that of a task.
+    pub(in crate::model) fn glance(&self) -> u64 {
+        let Self { id, internal, placeholder, permits, .. } = self;
+        id ^ permits.now.unwrap_or_default() ^ u64::from(*internal) ^ u64::from(*placeholder)
+    }
+
     /// The attribute of this name as a count.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.attributes.iter().find(|attribute| &*attribute.name == name)?.value.number()

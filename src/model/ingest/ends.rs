@@ -117,7 +117,7 @@ impl Model {
             self.target_retention.reaches(self.now().since(earliest));
         }
         let mut ended = std::mem::take(&mut changes.ended_ops);
-        ended.sort_by_key(|key| (self.ops.get(*key).and_then(|op| op.stats.dropped), *key));
+        ended.sort_by_cached_key(|key| (self.ops.get(*key).and_then(|op| op.stats.dropped), *key));
         for key in &ended {
             self.end_op(*key);
         }

@@ -50,20 +50,20 @@ impl Default for NewTask {
 
 impl Model {
     pub(super) fn new_task(&mut self, id: u64, created: Option<Timestamp>, new: NewTask, changes: &mut Changes) {
-        let key = match self.ids.task(id) {
-            Some(key) if created.is_none() || self.created(Id::Task(id)) == created => key,
-            _ => {
-                self.retire(Id::Task(id), self.now(), changes);
-                self.insert_task(id, created, changes)
-            }
-        };
-        if !self.tasks.get(key).is_some_and(|task| task.placeholder) {
+        let known = self.ids.task(id).filter(|_| created.is_none() || self.created(Id::Task(id)) == created);
+        if known.is_some_and(|key| !self.tasks.get(key).is_some_and(|task| task.placeholder)) {
             return;
         }
-        self.leave_site(key, changes);
         let name = text::without_numbers(new.name.as_deref().unwrap_or_default());
         let name = self.strings.intern(&name);
         let site = self.site_of(SiteId { name, kind: new.kind, location: new.location, sizes: new.sizes });
+        let key = if let Some(key) = known {
+            self.leave_site(key, changes);
+            key
+        } else {
+            self.retire(Id::Task(id), self.now(), changes);
+            self.insert_task(id, site, created)
+        };
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
@@ -77,17 +77,23 @@ impl Model {
         self.index_task(key);
     }
 
-    /// Adds a task of which nothing but the id and perhaps the time of birth is known yet.
-    fn insert_task(&mut self, id: u64, created: Option<Timestamp>, changes: &mut Changes) -> TaskKey {
+    /// Adds a task of which nothing but the id, the site and perhaps the time of birth is known yet. It has not joined the site.
+    fn insert_task(&mut self, id: u64, site: SiteKey, created: Option<Timestamp>) -> TaskKey {
         let now = self.now();
         self.ever_seen.0 += 1;
+        let key = self.tasks.insert(Task::unknown(id, site, created.unwrap_or(now), now));
+        self.ids.set(id, Entity::Task(key));
+        self.target_retention.note_birth(id);
+        key
+    }
+
+    /// Adds a task of which only the counters were sent.
+    fn insert_placeholder(&mut self, id: u64, created: Timestamp, changes: &mut Changes) -> TaskKey {
         let nowhere = self.strings.intern("");
         let site =
             SiteId { name: nowhere.clone(), kind: TaskKind::Other, location: Location::new(nowhere), sizes: (0, 0) };
         let site = self.site_of(site);
-        let key = self.tasks.insert(Task::unknown(id, site, created.unwrap_or(now), now));
-        self.ids.set(id, Entity::Task(key));
-        self.target_retention.note_birth(id);
+        let key = self.insert_task(id, site, Some(created));
         self.join_site(key, changes);
         key
     }
@@ -99,7 +105,7 @@ impl Model {
         } else {
             self.retire(Id::Task(id), self.now(), changes);
             self.quality.never_introduced += 1;
-            self.insert_task(id, Some(stats.created), changes)
+            self.insert_placeholder(id, stats.created, changes)
         };
         let (now, newborn) = (self.now(), self.is_newborn(stats.created));
         let handed_over = stats.poll.started.zip(stats.poll.ended).is_some_and(|(from, to)| self.handed_over(from, to));

@@ -68,12 +68,13 @@ impl Program {
         // Our ends of the pipe, so that it ends with the program's.
         drop(command);
         let group = Group::led_by(&child)?;
+        let guard = Guard::over(group);
         stop.kills(move || group.kill_rest());
         note(&format!(
             "Started {name} (process {}) with {BIND}=127.0.0.1:{port}; what it prints follows.",
             group.leader()
         ));
-        Ok(Self { name, port, child, group, _guard: Guard::over(group), relay: Relay::start(reader)?, status: None })
+        Ok(Self { name, port, child, group, _guard: guard, relay: Relay::start(reader)?, status: None })
     }
 
     /// Its name, as the user wrote it.

@@ -8,45 +8,76 @@ mod places;
 mod stand_ins;
 mod texts;
 
-use console_api::instrument::Update;
 use console_api::register_metadata::NewMetadata;
 use console_api::{Attribute, async_ops, resources, tasks};
 
 use self::places::Places;
+use self::stand_ins::Scheme;
 use self::texts::{Texts, poll_op};
-use super::filter::each_update;
 use crate::detect::detectors::DETECTORS;
 use crate::detect::settings::{Settings, Value};
-use crate::diagnosis::{Arrived, Status};
+use crate::detect::suppression::{Pattern, Suppression};
+use crate::diagnosis::{Arrived, Ended, Status};
 use crate::feed::FeedEvent;
+use crate::model::location::Location;
+use crate::wire::Change;
 
 /// What a redacted target is called.
 pub const TARGET: &str = "target";
 
+/// What one of several redacted targets is called.
+pub fn target(index: usize, of: usize) -> String {
+    if of > 1 { format!("{TARGET}-{}", index + 1) } else { TARGET.to_owned() }
+}
+
 /// Replaces names, each by the same stand-in everywhere.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
+    scheme: Scheme,
     places: Places,
     texts: Texts,
 }
 
 impl Redactor {
+    /// One whose stand-ins are the same for the same names in every run.
+    pub fn by_name() -> Self {
+        let scheme = Scheme::ByName;
+        Self { scheme, places: Places::new(scheme), texts: Texts::new(scheme) }
+    }
+
     /// The events without the names in them.
     pub fn events(&mut self, events: &[Arrived]) -> Vec<Arrived> {
-        let mut events = each_update(events, |update| self.update(update));
-        for arrived in &mut events {
-            if let FeedEvent::Status(Status::Lost { reason, .. } | Status::Stranger { reason, .. }) = &mut arrived.event
-            {
-                // It names the target.
-                "The connection was lost.".clone_into(reason);
+        events.iter().cloned().map(|arrived| self.event(arrived)).collect()
+    }
+
+    /// An event without the names in it.
+    pub fn event(&mut self, mut arrived: Arrived) -> Arrived {
+        match &mut arrived.event {
+            FeedEvent::Update(update) => update.message = update.message.changed(self),
+            // They name the target.
+            FeedEvent::Status(Status::Lost { reason, .. }) => "The connection was lost.".clone_into(reason),
+            FeedEvent::Status(Status::Stranger { reason, .. }) => {
+                "What answers there is not a console-subscriber endpoint.".clone_into(reason);
             }
+            FeedEvent::Ended(Ended::Truncated { reason }) => "The recording is cut off.".clone_into(reason),
+            FeedEvent::Status(Status::Resolving | Status::Dialing | Status::Live)
+            | FeedEvent::Ended(Ended::Complete | Ended::Exited)
+            | FeedEvent::Details(_)
+            | FeedEvent::Paused(_)
+            | FeedEvent::Quiet(_) => {}
         }
-        events
+        arrived
     }
 
     /// A place that a finding has named, as it is called in the events.
     pub fn place(&self, place: &str) -> String {
-        self.places.place(place)
+        match self.scheme {
+            Scheme::InOrder => self.places.place(place),
+            Scheme::ByName => {
+                let file = Location::parse(place).file().to_owned();
+                place.replacen(&file, &self.places.clone().file(&file), 1)
+            }
+        }
     }
 
     /// The settings with the names in them replaced.
@@ -65,29 +96,57 @@ impl Redactor {
         redacted
     }
 
+    /// A suppression with the names in it replaced.
+    ///
+    /// # Errors
+    /// A pattern in it stands for several names, whose stand-ins have nothing in common.
+    pub fn suppression(&mut self, suppression: &Suppression) -> Result<Suppression, String> {
+        let mut redacted = suppression.clone();
+        for pattern in &suppression.names {
+            let name = literal(pattern)?;
+            // It may be the name of a task or the type of a resource.
+            let stand_ins = [self.texts.task_name(&name), self.texts.concrete_type(&name, false, false)];
+            redacted.names.extend(stand_ins.iter().map(|it| Pattern::new(it)));
+        }
+        redacted.locations.clear();
+        for pattern in &suppression.locations {
+            let place = self.place(&literal(pattern)?);
+            redacted.locations.push(Pattern::new(&place));
+        }
+        Ok(redacted)
+    }
+
     /// A task that a setting names: by its name, or by its place.
     fn expected(&mut self, name: &str) -> String {
-        let place = self.places.place(name);
+        let place = match self.scheme {
+            Scheme::ByName if Location::parse(name).line().is_none() => name.to_owned(),
+            Scheme::ByName => return self.place(name),
+            Scheme::InOrder => self.places.place(name),
+        };
         if place == name { self.texts.task_name(name) } else { place }
     }
 
-    fn update(&mut self, update: &mut Update) {
-        for NewMetadata { id, metadata } in update.new_metadata.iter_mut().flat_map(|it| &mut it.metadata) {
-            let id = id.map_or(0, |id| id.id);
-            metadata.iter_mut().for_each(|metadata| self.texts.metadata(id, metadata, &mut self.places));
-        }
-        update.task_update.iter_mut().flat_map(|part| &mut part.new_tasks).for_each(|task| self.task(task));
-        if let Some(part) = &mut update.resource_update {
-            part.new_resources.iter_mut().for_each(|resource| self.resource(resource));
-            part.new_poll_ops.iter_mut().for_each(|poll| poll.name = poll_op(&poll.name).to_owned());
-            let attributes = part.stats_update.iter_mut().map(|(id, stats)| (*id, &mut stats.attributes));
-            self.attributes(attributes.collect());
-        }
-        if let Some(part) = &mut update.async_op_update {
-            part.new_async_ops.iter_mut().for_each(|op| self.op(op));
-            let attributes = part.stats_update.iter_mut().map(|(id, stats)| (*id, &mut stats.attributes));
-            self.attributes(attributes.collect());
-        }
+    fn attributes(&mut self, attributes: &mut [Attribute]) {
+        attributes.iter_mut().for_each(|attribute| self.texts.attribute(attribute));
+    }
+}
+
+/// The text of a pattern that stands for itself, or for anything.
+fn literal(pattern: &Pattern) -> Result<String, String> {
+    let text = pattern.to_string();
+    if text.contains(['*', '?']) && !pattern.is_any() {
+        return Err(format!(
+            "the pattern `{text}` cannot be used with --redact, because stand-ins of similar names are not similar; write the names or \
+             places in full, or suppress by detector"
+        ));
+    }
+    Ok(text)
+}
+
+impl Change for Redactor {
+    fn metadata(&mut self, NewMetadata { id, metadata }: &mut NewMetadata) {
+        let id = id.map_or(0, |id| id.id);
+        metadata.iter_mut().for_each(|metadata| self.texts.metadata(id, metadata, &mut self.places));
     }
 
     fn task(&mut self, task: &mut tasks::Task) {
@@ -102,15 +161,19 @@ impl Redactor {
         resource.kind.iter_mut().for_each(|kind| self.texts.kind(kind));
     }
 
-    fn op(&mut self, op: &mut async_ops::AsyncOp) {
+    fn resource_stats(&mut self, stats: &mut resources::Stats) {
+        self.attributes(&mut stats.attributes);
+    }
+
+    fn poll_op(&mut self, poll: &mut resources::PollOp) {
+        poll.name = poll_op(&poll.name).to_owned();
+    }
+
+    fn async_op(&mut self, op: &mut async_ops::AsyncOp) {
         op.source = self.texts.source(&op.source);
     }
 
-    /// In the order of the ids, for the order of a map is another in every process.
-    fn attributes(&mut self, mut by_id: Vec<(u64, &mut Vec<Attribute>)>) {
-        by_id.sort_unstable_by_key(|(id, _)| *id);
-        for attribute in by_id.into_iter().flat_map(|(_, attributes)| attributes) {
-            self.texts.attribute(attribute);
-        }
+    fn async_op_stats(&mut self, stats: &mut async_ops::Stats) {
+        self.attributes(&mut stats.attributes);
     }
 }

@@ -2,7 +2,7 @@
 
 use console_api::Location as WireLocation;
 
-use super::stand_ins::StandIns;
+use super::stand_ins::{Scheme, StandIns};
 use crate::model::location::Location;
 use crate::paths;
 
@@ -15,6 +15,12 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Stand-ins that are chosen like this.
+    pub(super) fn new(scheme: Scheme) -> Self {
+        let [files, libraries, modules] = [(); 3].map(|()| StandIns::new(scheme));
+        Self { files, libraries, modules }
+    }
+
     /// Replaces what a place says about its author; line and column stay.
     pub(super) fn redact(&mut self, location: &mut WireLocation) {
         if let Some(file) = &mut location.file {

@@ -7,7 +7,7 @@ use console_api::resources::resource::{Kind, kind};
 use console_api::{Attribute, Field, Metadata};
 
 use super::places::{Places, is_of_tokio};
-use super::stand_ins::{StandIns, TaskNames};
+use super::stand_ins::{Scheme, StandIns, TaskNames};
 use crate::model::tokio::{
     AcquireKind, ResourceKind, attribute, field as task_field, is_block_in_place, is_worker_thread,
 };
@@ -52,8 +52,14 @@ const OWNERS: &[&str] = &[
     "UnboundedSender",
 ];
 
+/// Units in which Tokio and its instrumentation measure.
+const UNITS: &[&str] = &["bytes", "ms", "ns", "s", "us"];
+
 /// The modules of the channels that can be instrumented.
 const CHANNELS: &[&str] = &["broadcast", "mpsc", "watch"];
+
+/// Most callsites whose names of fields are kept.
+const MOST_REGISTERED: usize = 16_384;
 
 /// Stand-ins for texts that are no places.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +76,13 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// Stand-ins that are chosen like this.
+    pub(super) fn new(scheme: Scheme) -> Self {
+        let [values, fields, functions, resources, types, targets] = [(); 6].map(|()| StandIns::new(scheme));
+        let (names, registered) = (TaskNames::new(scheme), BTreeMap::new());
+        Self { names, values, fields, functions, resources, types, targets, registered }
+    }
+
     /// The stand-in for the name of a task.
     pub(super) fn task_name(&mut self, name: &str) -> String {
         self.names.of(name)
@@ -100,9 +113,8 @@ impl Texts {
     pub(super) fn attribute(&mut self, attribute: &mut Attribute) {
         let Some(field) = &mut attribute.field else { return };
         let name = self.rename(field);
-        if !is_known(&name) {
-            attribute.unit = None;
-        }
+        let is_said_by_tokio = |unit: &String| is_known(&name) && UNITS.contains(&unit.as_str());
+        attribute.unit = attribute.unit.take().filter(is_said_by_tokio);
         match &mut field.value {
             Some(Value::StrVal(text) | Value::DebugVal(text)) if name == attribute::NAME => {
                 *text = self.resources.of(text, |letters| format!("resource-{letters}"));
@@ -117,7 +129,10 @@ impl Texts {
 
     /// Replaces what metadata say.
     pub(super) fn metadata(&mut self, id: u64, metadata: &mut Metadata, places: &mut Places) {
-        self.registered.insert(id, metadata.field_names.clone());
+        // What is not known here gets a stand-in all the same, so that a target that registers without end costs nothing but that.
+        if self.registered.len() < MOST_REGISTERED || self.registered.contains_key(&id) {
+            self.registered.insert(id, metadata.field_names.clone());
+        }
         if !metadata.name.starts_with("runtime.") {
             // The name of an event is its place.
             "event".clone_into(&mut metadata.name);

@@ -197,7 +197,7 @@ fn a_signal_while_it_judges_stops_the_command() {
         check.signal(Signal::TERM);
         let Outcome { code, verdict, .. } = check.end();
         assert_eq!(code, Some(3));
-        assert!(verdict.starts_with("sleep INCONCLUSIVE (exit 3): ") && verdict.contains("interrupted"), "{verdict}");
+        assert!(verdict.contains("sleep INCONCLUSIVE (exit 3): ") && verdict.contains("interrupted"), "{verdict}");
     });
 }
 
@@ -213,7 +213,7 @@ fn a_signal_while_it_stops_the_command_kills_it_and_keeps_the_verdict() {
         check.signal(Signal::INT);
         let Outcome { code, verdict, notes, .. } = check.end();
         assert_eq!(code, Some(0), "{verdict} {notes}");
-        assert!(verdict.starts_with("sh PASS (exit 0)"), "{verdict}");
+        assert!(verdict.contains("sh PASS (exit 0)"), "{verdict}");
         assert!(!is_running(&content(&file)));
     });
 }
@@ -256,10 +256,9 @@ fn a_command_does_not_outlive_a_tool_that_is_killed() {
 #[test]
 fn what_was_seen_of_a_command_that_ends_first_is_judged() {
     run(async {
-        for (status, expected) in [
-            (0, (0, "sh PASS (exit 0): no findings. Based on ")),
-            (9, (3, "sh INCONCLUSIVE (exit 3): the command ended with exit code 9; no findings. Based on ")),
-        ] {
+        for (status, expected) in
+            [(0, (0, "sh PASS (exit 0): ")), (9, (3, "sh INCONCLUSIVE (exit 3): the command ended with exit code 9; "))]
+        {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("over");
             let script = format!("while [ ! -e {} ]; do sleep 0.05; done; exit {status}", file.display());
@@ -272,7 +271,7 @@ fn what_was_seen_of_a_command_that_ends_first_is_judged() {
             })
             .await;
             let Outcome { code, verdict, notes, .. } = check.end();
-            assert_eq!((code, verdict.starts_with(expected.1)), (Some(expected.0), true), "{verdict} {notes}");
+            assert_eq!((code, verdict.contains(expected.1)), (Some(expected.0), true), "{verdict} {notes}");
             assert!(notes.contains(&format!("sh ended with exit code {status}.")), "{notes}");
         }
     });
@@ -281,7 +280,7 @@ fn what_was_seen_of_a_command_that_ends_first_is_judged() {
 #[test]
 fn the_retries_of_a_command_are_dense_however_long_it_takes_to_listen() {
     run(async {
-        let mut check = Check::start(&["--for", "1s", "--min-activity", "0", "--", "sleep", "300"]);
+        let mut check = Check::start(&["--for", "60s", "--", "sleep", "300"]);
         let address = check.console();
         // By now the waits between two attempts would be seconds.
         sleep(Duration::from_secs(4)).await;

@@ -15,7 +15,7 @@ fn a_finding_that_is_expected_does_not_fail_the_run() {
         assert_eq!(code, Some(0), "{selector}: {verdict} {notes}");
         assert!(verdict.contains("PASS (exit 0): no findings, 1 as expected."), "{verdict}");
     }
-    let kept = judged(&["--expect-finding", "deadlock", "--expect-none", "busy-loop"]);
+    let kept = judged(&["--expect-finding", "deadlock", "--expect-none", "blocked-worker"]);
     assert_eq!(kept.code, Some(0), "{kept:?}");
 }
 
@@ -23,7 +23,7 @@ fn a_finding_that_is_expected_does_not_fail_the_run() {
 fn a_finding_that_is_expected_and_does_not_fire_fails_the_run() {
     for (selector, says) in [
         ("lost-waker", "lost-waker did not fire."),
-        ("deadlock@bank.rs:41", "deadlock@bank.rs:41 did not fire, but deadlock fired at programs/sick.rs:"),
+        ("deadlock@bank.rs:41", "deadlock@bank.rs:41 did not fire, but deadlock fired at ../programs/sick.rs:"),
         ("task-pileup", "task-pileup did not fire, and the run was too short for it."),
     ] {
         let Outcome { code, verdict, .. } = judged(&["--expect-finding", selector, "--fail-on", "critical"]);

@@ -75,14 +75,12 @@ impl Check {
     /// Waits for a line on standard error that contains some words.
     fn hears(&mut self, words: &str) -> String {
         loop {
-            match self.notes.recv_timeout(LIMIT) {
-                Ok(line) => {
-                    self.heard.push(line.clone());
-                    if line.contains(words) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("it never said {words:?}, but {:?}", self.heard),
+            let Ok(line) = self.notes.recv_timeout(LIMIT) else {
+                panic!("it never said {words:?}, but {:?}", self.heard);
+            };
+            self.heard.push(line.clone());
+            if line.contains(words) {
+                return line;
             }
         }
     }

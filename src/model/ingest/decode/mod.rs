@@ -1,5 +1,6 @@
 //! The only reader of the feed's protobuf: walks a message and tells the model, in its own terms, what is in it.
 
+mod changes;
 mod values;
 
 use std::fmt::Write;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use console_api::{register_metadata, tasks};
 
-use self::values::{count, durations, number, op_stats, task_stats, timestamp, with_text};
+use self::values::{count, durations, number, timestamp, with_text};
 use super::changes::Changes;
 use super::ops::NewOp;
 use super::resources::NewResource;
@@ -23,10 +24,8 @@ use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, field as task_field};
 use crate::paths;
 use crate::wire::introduced::{self, AsyncOp, Field, FieldName, FieldValue, Resource, Task};
-use crate::wire::{Births, Dropped, Entry, Kind, Message, TaskStats};
+use crate::wire::{Births, Dropped, Kind, Message};
 
-/// How many tasks of an update are looked for at a time.
-const READ_AHEAD: usize = 128;
 /// Most attributes and fields kept of one entity.
 const MOST_FIELDS: usize = 32;
 /// Most callsites whose field names are kept: each is a line of code, and Tokio has some sixty that it instruments.
@@ -135,10 +134,12 @@ impl Model {
     /// Resources come first, then ops, then tasks: each refers to those before it.
     fn introduce(&mut self, message: &Message, changes: &mut Changes) {
         let births = message.births(Kind::Resource);
+        let mut some_are_parts = false;
         for resource in message.new_resources() {
+            some_are_parts |= resource.as_ref().is_some_and(|resource| resource.parent.is_some());
             self.introduce_resource(resource, &births, changes);
         }
-        for resource in message.new_resources().flatten() {
+        for resource in message.new_resources().flatten().take_while(|_| some_are_parts) {
             if let (Some(child), Some(parent)) = (resource.id, resource.parent) {
                 self.link_resource(child, parent, changes);
             }
@@ -210,58 +211,6 @@ impl Model {
         };
         let new = NewOp { source: self.strings.intern(&op.source) };
         self.new_op(id, births.get(id).map(Timestamp::from_nanos), new, changes);
-    }
-
-    fn change(&mut self, message: &Message, changes: &mut Changes) {
-        for entry in message.resource_stats() {
-            let stats = entry.read();
-            let created = stats.as_ref().and_then(|stats| stats.created).map(Timestamp::from_nanos);
-            let (Some(stats), Some(created)) = (stats, created) else {
-                self.quality.malformed += 1;
-                continue;
-            };
-            let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
-            let dropped = stats.dropped.map(Timestamp::from_nanos);
-            self.resource_changed(entry.id, created, dropped, attributes, changes);
-        }
-        self.change_tasks(message, changes);
-        for entry in message.async_op_stats() {
-            match entry.read().and_then(|stats| op_stats(&stats)) {
-                Some(stats) => self.op_changed(entry.id, stats, changes),
-                None => self.quality.malformed += 1,
-            }
-        }
-        for poll in message.poll_ops() {
-            // Other names are reported twice a poll, the first time for the cooperative budget, and prove nothing.
-            if let (Some(op), b"poll") = (poll.async_op_id, poll.name) {
-                self.op_polled(op, poll.is_ready);
-            }
-        }
-    }
-
-    fn change_tasks(&mut self, message: &Message, changes: &mut Changes) {
-        let mut entries = message.task_stats();
-        let mut batch = Vec::with_capacity(READ_AHEAD);
-        loop {
-            batch.extend(entries.by_ref().take(READ_AHEAD));
-            if batch.is_empty() {
-                break;
-            }
-            self.read_ahead(&batch);
-            for entry in batch.drain(..) {
-                match entry.read().and_then(|stats| task_stats(&stats)) {
-                    Some(stats) => self.task_changed(entry.id, stats, changes),
-                    None => self.quality.malformed += 1,
-                }
-            }
-        }
-    }
-
-    /// Brings tasks into the processor's cache. Of a million tasks hardly one is there, and the time of an update is the time of waiting
-    /// for them: here one wait does not hold up the next.
-    fn read_ahead(&self, entries: &[Entry<'_, TaskStats>]) {
-        let tasks = entries.iter().filter_map(|entry| self.tasks.get(self.ids.task(entry.id)?));
-        std::hint::black_box(tasks.map(|task| task.glance()).fold(0, u64::wrapping_add));
     }
 
     fn attribute(&mut self, attribute: &introduced::Attribute<'_>) -> Option<Attribute> {

@@ -1,0 +1,78 @@
+//! The findings of a run, those of one class on several targets as one.
+
+use std::cmp::Reverse;
+
+use crate::alert::event::Summary;
+use crate::report::finding::FindingView;
+use crate::report::outcome::FiredView;
+use crate::report::repository::{Elsewhere, Repository, RepositoryPlace};
+use crate::report::{Severity, State};
+
+/// A finding, and the targets on which it fired.
+#[derive(Debug)]
+pub(super) struct Class<'a> {
+    /// The finding on one of the targets, where it was at its worst.
+    pub(super) finding: &'a FindingView,
+    /// How bad it was at its worst.
+    pub(super) worst: Severity,
+    /// Whether it makes the verdict.
+    pub(super) counts: bool,
+    /// The targets.
+    pub(super) targets: Vec<&'a str>,
+}
+
+/// The findings of a run, in the order in which they are read, and how many more there were that are forgotten.
+pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
+    let mut classes: Vec<Class<'_>> = Vec::new();
+    for target in &summary.targets {
+        for fired in &target.findings.known {
+            let known = classes.iter_mut().find(|it| it.finding.fingerprint == fired.finding.fingerprint);
+            match known {
+                Some(class) => class.add(fired, &target.target, summary.fail_on),
+                None => classes.push(Class {
+                    finding: &fired.finding,
+                    worst: fired.worst,
+                    counts: fired.counts(summary.fail_on),
+                    targets: vec![&target.target],
+                }),
+            }
+        }
+    }
+    classes.sort_by_key(|class| (Reverse(class.counts), Reverse(class.worst)));
+    (classes, summary.targets.iter().map(|target| target.findings.forgotten).sum())
+}
+
+impl<'a> Class<'a> {
+    fn add(&mut self, fired: &'a FiredView, target: &'a str, fail_on: Severity) {
+        if fired.worst > self.worst {
+            (self.finding, self.worst) = (&fired.finding, fired.worst);
+        }
+        self.counts |= fired.counts(fail_on);
+        self.targets.push(target);
+    }
+
+    /// Where in the repository to look first: at what it is about, or else at something of the service's own that has a part in it.
+    pub(super) fn place(&self, repository: &Repository) -> Result<RepositoryPlace, Elsewhere> {
+        repository.place(&self.finding.row.location)
+    }
+
+    /// What is said of it in one paragraph: what is wrong, what else it could be, where, and what to do.
+    pub(super) fn paragraph(&self, elsewhere: Option<Elsewhere>) -> String {
+        let mut said = vec![self.finding.headline.clone()];
+        said.extend(self.finding.look_alikes.iter().map(|it| (*it).to_owned()));
+        said.extend(self.finding.cause.iter().map(|cause| format!("Cause: {cause}")));
+        said.extend((self.finding.row.state == State::Resolved).then(|| "It was resolved since.".to_owned()));
+        if let Some(elsewhere) = elsewhere {
+            let place = self.finding.row.place();
+            said.push(elsewhere.sentence().to_owned());
+            said.extend((!place.is_empty()).then(|| format!("It is about {place}.")));
+        }
+        said.push(format!("Next: {}", self.finding.advice));
+        said.join(" ")
+    }
+
+    /// The targets in words, where there are several.
+    pub(super) fn on_targets(&self, of: usize) -> Option<String> {
+        (of > 1).then(|| format!("On {} of {of} targets: {}.", self.targets.len(), self.targets.join(", ")))
+    }
+}

@@ -1,0 +1,117 @@
+//! A JUnit report: a suite for each target, a case for each detector, and one for the verdict.
+//!
+//! It fails where the exit code of `check` is 1, and has an error where that is 3: what could not be judged never reads as passed.
+
+use std::io;
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::alert::event::{Summary, TargetSummary};
+use crate::diagnosis::Verdict;
+use crate::report::Severity;
+use crate::report::outcome::{DetectorRow, FiredView};
+use crate::report::repository::Repository;
+use crate::report::sanitize::{shortened, xml};
+use crate::words;
+
+/// Findings of one detector that are written; the others are counted.
+const FINDINGS: usize = 20;
+/// Characters of a text.
+const TEXT: usize = 2_000;
+
+/// The document about a run.
+///
+/// # Errors
+/// The writer refuses something in it.
+pub(super) fn render(summary: &Summary, repository: &Repository) -> io::Result<String> {
+    let mut report = Report::new("tokio-canary");
+    for target in &summary.targets {
+        report.add_test_suite(suite(target, summary, repository));
+    }
+    report.to_string().map_err(io::Error::other)
+}
+
+fn text(text: &str) -> String {
+    xml(&shortened(text, TEXT))
+}
+
+fn suite(target: &TargetSummary, summary: &Summary, repository: &Repository) -> TestSuite {
+    let verdict = &target.verdict;
+    let mut suite = TestSuite::new(text(&target.target));
+    suite.add_property(Property::new("verdict", verdict.verdict.as_str()));
+    suite.add_property(Property::new("fail-on", summary.fail_on.as_str()));
+    suite.add_property(Property::new("updates", verdict.updates.to_string()));
+    suite.add_test_case(verdict_case(target));
+    for detector in &target.detectors {
+        suite.add_test_case(case(detector, target, summary.fail_on, repository));
+    }
+    suite
+}
+
+/// The case of the verdict.
+fn verdict_case(target: &TargetSummary) -> TestCase {
+    let verdict = &target.verdict;
+    let mut status = match verdict.verdict {
+        Verdict::Healthy => TestCaseStatus::success(),
+        Verdict::Findings => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Inconclusive => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    if verdict.verdict != Verdict::Healthy {
+        status.set_type(verdict.verdict.as_str()).set_message(text(&verdict.sentence()));
+    }
+    let mut case = TestCase::new("verdict", status);
+    case.set_classname("tokio-canary").set_system_out(text(&verdict.sentence()));
+    case
+}
+
+/// The case of a detector: skipped where it has not judged the target, failed where one of its findings counts.
+fn case(row: &DetectorRow, target: &TargetSummary, fail_on: Severity, repository: &Repository) -> TestCase {
+    let found: Vec<_> = target.findings.known.iter().filter(|it| it.finding.row.detector == row.id).collect();
+    let fails = !row.is_of_feed && row.worst >= Some(fail_on);
+    let mut status = match row.not_evaluated {
+        Some(_) => TestCaseStatus::skipped(),
+        None if fails => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        None => TestCaseStatus::success(),
+    };
+    let said = findings(row, &found, repository);
+    if let Some(why) = row.not_evaluated {
+        status.set_type(why.as_str()).set_message(why.describe());
+    } else if fails {
+        let worst = found.iter().max_by_key(|it| it.worst).map_or(row.title, |it| &it.finding.headline);
+        status.set_type(row.id).set_message(text(worst)).set_description(said.join("\n"));
+    }
+    let mut case = TestCase::new(row.id, status);
+    case.set_classname(format!("tokio-canary.{}", row.family));
+    if !said.is_empty() && !fails {
+        case.set_system_out(said.join("\n"));
+    }
+    if let Some(place) = found.first().and_then(|it| repository.place(&it.finding.row.location).ok()) {
+        case.extra.insert("file".into(), text(&place.path).into());
+        case.extra.insert("line".into(), place.line.to_string().into());
+    }
+    case
+}
+
+/// A line for each finding of a detector, and one for those that are suppressed.
+fn findings(row: &DetectorRow, found: &[&FiredView], repository: &Repository) -> Vec<String> {
+    let line = |fired: &&FiredView| {
+        let finding = &fired.finding;
+        let place = match repository.place(&finding.row.location) {
+            Ok(place) => format!("{}:{}", place.path, place.line),
+            Err(_) => finding.row.location.clone(),
+        };
+        let place = if place.is_empty() { place } else { format!(" at {place}") };
+        let resolved = if fired.is_resolved() { ", resolved since" } else { "" };
+        let look_alikes: String = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
+        let (worst, headline, advice) = (fired.worst.as_str(), &finding.headline, &finding.advice);
+        text(&format!("{worst}{resolved}{place}: {headline}{look_alikes} Next: {advice}"))
+    };
+    let mut lines: Vec<String> = found.iter().take(FINDINGS).map(line).collect();
+    if row.fired > lines.len() {
+        lines.push(format!("And {}.", words::count(row.fired - lines.len(), "more finding")));
+    }
+    if row.suppressed > 0 {
+        lines.push(format!("{} suppressed by the configuration.", words::count(row.suppressed, "finding")));
+    }
+    lines
+}

@@ -1,0 +1,117 @@
+//! A message with its elements changed, one after the other: it takes no more memory than the message and one element.
+
+use console_api::register_metadata::NewMetadata;
+use console_api::{async_ops, resources, tasks};
+use prost::Message as Encode;
+use prost::bytes::Bytes;
+use prost::encoding::{WireType, encode_key, encode_varint, message, uint64};
+
+use super::elements::{self, Numbers, capped, numbers};
+use super::{Dropped, Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
+
+/// What is done to the elements of messages. Metadata of a message come first, for its other elements refer to them.
+pub trait Change {
+    /// Changes what is registered.
+    fn metadata(&mut self, metadata: &mut NewMetadata);
+    /// Changes a task that is introduced.
+    fn task(&mut self, task: &mut tasks::Task);
+    /// Changes a resource that is introduced.
+    fn resource(&mut self, resource: &mut resources::Resource);
+    /// Changes what is said about a resource.
+    fn resource_stats(&mut self, stats: &mut resources::Stats);
+    /// Changes a poll of an async op.
+    fn poll_op(&mut self, poll: &mut resources::PollOp);
+    /// Changes an async op that is introduced.
+    fn async_op(&mut self, op: &mut async_ops::AsyncOp);
+    /// Changes what is said about an async op.
+    fn async_op_stats(&mut self, stats: &mut async_ops::Stats);
+}
+
+/// An element that nobody can decode: a field without a number. One that could not be decoded stays one, and says nothing.
+const MALFORMED: &[u8] = &[0x07];
+
+impl Message {
+    /// The message with every element changed. Nothing but what the protocol defines is taken over.
+    #[must_use]
+    pub fn changed(&self, change: &mut dyn Change) -> Self {
+        let mut out = Vec::with_capacity(self.wire_bytes());
+        if let Some(now) = self.stamp() {
+            message::encode(NOW, &now, &mut out);
+        }
+        let mut metadata = Vec::new();
+        for it in self.elements(METADATA, NEW_METADATA).map(capped::<NewMetadata>) {
+            push(NEW_METADATA, it, &mut metadata, |it| change.metadata(it));
+        }
+        part(METADATA, &metadata, &mut out);
+        let Dropped { tasks, resources, async_ops } = self.dropped();
+        let Numbers { part: number, new, stats, dropped } = numbers(Kind::Task);
+        let mut content = Vec::new();
+        self.new_elements(Kind::Task).for_each(|it| push(new, capped(it), &mut content, |it| change.task(it)));
+        self.stats_elements(Kind::Task)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |_: &mut tasks::Stats| {}));
+        count(dropped, tasks, &mut content);
+        part(number, &content, &mut out);
+        let Numbers { part: number, new, stats, dropped } = numbers(Kind::Resource);
+        content.clear();
+        self.new_elements(Kind::Resource).for_each(|it| push(new, capped(it), &mut content, |it| change.resource(it)));
+        self.stats_elements(Kind::Resource)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.resource_stats(it)));
+        for poll in self.elements(number, POLL_OPS) {
+            push(POLL_OPS, resources::PollOp::decode(poll).ok(), &mut content, |it| change.poll_op(it));
+        }
+        count(dropped, resources, &mut content);
+        part(number, &content, &mut out);
+        let Numbers { part: number, new, stats, dropped } = numbers(Kind::AsyncOp);
+        content.clear();
+        self.new_elements(Kind::AsyncOp).for_each(|it| push(new, capped(it), &mut content, |it| change.async_op(it)));
+        self.stats_elements(Kind::AsyncOp)
+            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.async_op_stats(it)));
+        count(dropped, async_ops, &mut content);
+        part(number, &content, &mut out);
+        Self(Bytes::from(out))
+    }
+}
+
+/// Writes an element, changed.
+fn push<T: Encode>(number: u32, element: Option<T>, out: &mut Vec<u8>, change: impl FnOnce(&mut T)) {
+    match element {
+        Some(mut element) => {
+            change(&mut element);
+            message::encode(number, &element, out);
+        }
+        None => bytes(number, MALFORMED, out),
+    }
+}
+
+/// Writes an entry of a map, changed.
+fn entry<T: Encode>(number: u32, entry: Option<(u64, T)>, out: &mut Vec<u8>, change: impl FnOnce(&mut T)) {
+    match entry {
+        Some((id, mut stats)) => {
+            change(&mut stats);
+            let mut content = Vec::new();
+            uint64::encode(1, &id, &mut content);
+            message::encode(2, &stats, &mut content);
+            bytes(number, &content, out);
+        }
+        None => bytes(number, MALFORMED, out),
+    }
+}
+
+fn count(number: u32, count: u64, out: &mut Vec<u8>) {
+    if count != 0 {
+        uint64::encode(number, &count, out);
+    }
+}
+
+/// Writes a part, unless there is nothing in it.
+fn part(number: u32, content: &[u8], out: &mut Vec<u8>) {
+    if !content.is_empty() {
+        bytes(number, content, out);
+    }
+}
+
+fn bytes(number: u32, content: &[u8], out: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(u64::try_from(content.len()).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(content);
+}

@@ -1,0 +1,122 @@
+//! The published schema of ndjson against what is really written.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Map, Value, json};
+use tokio_canary::config::word::Word;
+use tokio_canary::detect::detectors::DETECTORS;
+use tokio_canary::detect::doubt::Doubt;
+use tokio_canary::report::Severity;
+
+use super::{Desk, corpus, faults, schema};
+use crate::source::{files_below, in_repository};
+
+const EVENTS: &str = "tokio-canary.events.v1.json";
+
+/// The schema in which nothing may be missing and nothing be added. For its readers it says less: fields may be added.
+fn strict() -> Value {
+    let mut schema = schema(EVENTS);
+    tighten(&mut schema, "");
+    schema
+}
+
+fn tighten(schema: &mut Value, place: &str) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(properties) = fields.get("properties").filter(|_| fields.contains_key("type")).cloned() {
+                let known: BTreeSet<&str> = properties.as_object().unwrap().keys().map(String::as_str).collect();
+                let required = fields["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+                assert_eq!(known, required, "{place}: every field is always there");
+                fields.insert("additionalProperties".to_owned(), json!(false));
+            }
+            fields.iter_mut().for_each(|(name, inner)| tighten(inner, &format!("{place}/{name}")));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| tighten(inner, place)),
+        _ => {}
+    }
+}
+
+/// Everything that a run over all recordings of the corpus writes.
+fn written(desk: &Desk) -> Vec<Value> {
+    let mut recordings = files_below(&in_repository("tests/recordings"), "mcap");
+    recordings.retain(|path| path.parent().is_some_and(|folder| folder.ends_with("recordings")));
+    let whole = fs::read(corpus("feed-process-paused")).unwrap();
+    fs::write(desk.file("cut.mcap"), &whole[..whole.len() - 20]).unwrap();
+    let recordings: Vec<&str> = recordings.iter().filter_map(|path| path.to_str()).chain(["cut.mcap"]).collect();
+    let watched = desk.run(&[&["watch", "--output", "ndjson", "--heartbeat", "1ms"], recordings.as_slice()].concat());
+    assert_eq!(watched.code, Some(0), "{}", watched.stderr);
+    watched.stdout.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn every_line_keeps_to_the_schema_and_every_kind_of_line_is_seen() {
+    let desk = Desk::new();
+    let schema = strict();
+    let lines = written(&desk);
+    let mut seen = BTreeSet::new();
+    for line in &lines {
+        assert_eq!(faults(&schema, line), [""; 0], "{line}");
+        seen.insert((line["type"].as_str().unwrap(), line["state"].as_str().unwrap_or_default()));
+    }
+    for (kind, state) in [
+        ("hello", ""),
+        ("status", "live"),
+        ("status", "ended"),
+        ("status", "truncated"),
+        ("quality", ""),
+        ("finding", "pending"),
+        ("finding", "firing"),
+        ("finding", "resolved"),
+        ("heartbeat", ""),
+        ("summary", ""),
+        ("run", ""),
+    ] {
+        assert!(seen.contains(&(kind, state)), "there is no {kind} {state}");
+    }
+    assert_eq!(lines.iter().filter(|line| line["type"] == "run").count(), 1);
+    assert_eq!(lines.last().unwrap()["type"], "run", "it is the last line");
+}
+
+#[test]
+fn a_field_that_is_missing_renamed_or_not_documented_is_found() {
+    let desk = Desk::new();
+    let schema = strict();
+    let finding = written(&desk).into_iter().find(|line| {
+        let has_some = |key: &str| line[key].as_array().is_some_and(|items| !items.is_empty());
+        line["type"] == "finding" && has_some("related") && has_some("evidence")
+    });
+    let finding = finding.unwrap();
+    assert_eq!(faults(&schema, &finding), [""; 0]);
+    let change = |place: &str, change: &dyn Fn(&mut Map<String, Value>)| {
+        let mut changed = finding.clone();
+        change(changed.pointer_mut(place).and_then(Value::as_object_mut).unwrap());
+        !faults(&schema, &changed).is_empty()
+    };
+    for place in ["", "/subject", "/related/0", "/evidence/0"] {
+        let fields: Vec<String> = finding.pointer(place).and_then(Value::as_object).unwrap().keys().cloned().collect();
+        for field in fields {
+            let without = |it: &mut Map<String, Value>| drop(it.remove(&field));
+            assert!(change(place, &without), "{place} without {field}");
+            let other = |it: &mut Map<String, Value>| it[&field] = json!({});
+            assert!(change(place, &other), "{place} with another {field}");
+        }
+        let more = |it: &mut Map<String, Value>| drop(it.insert("new".to_owned(), json!(1)));
+        assert!(change(place, &more), "{place} with one more");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_word() {
+    let schema = schema(EVENTS);
+    let words = |place: &str| -> Vec<String> {
+        let words = schema.pointer(place).and_then(Value::as_array).unwrap();
+        words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let doubts = Doubt::ALL.map(|doubt| doubt.as_str().to_owned());
+    assert_eq!(words("/$defs/summary/properties/inconclusive_because/items/enum"), doubts);
+    let severities: Vec<_> = Severity::ALL.iter().map(|it| it.word().to_owned()).collect();
+    assert_eq!(words("/$defs/severity/enum"), severities);
+    let families: BTreeSet<String> = DETECTORS.iter().map(|it| it.family.as_str().to_owned()).collect();
+    assert_eq!(BTreeSet::from_iter(words("/$defs/finding/properties/family/enum")), families);
+}
