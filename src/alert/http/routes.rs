@@ -20,7 +20,7 @@ use crate::report::sanitize::plain;
 const INDEX: &str = "\
 /metrics   vital signs and findings, for Prometheus
 /healthz   200 if the run works
-/readyz    200 if every target is connected and has been judged
+/readyz    200 if every target is connected and has sent an update
 /findings  present findings, as JSON
 /verdict   the verdict so far, as JSON: pass, fail or inconclusive
 /gate      the same as a status: 200, 412 or 409
@@ -101,7 +101,7 @@ async fn ready(State(app): State<App>) -> Response {
     if waiting.is_empty() {
         return answer(StatusCode::OK, TEXT, "ready\n");
     }
-    let lines = waiting.iter().map(|it| format!("{}: not connected, or not judged so far\n", plain(&it.target)));
+    let lines = waiting.iter().map(|it| format!("{}: not connected, or no update so far\n", plain(&it.target)));
     answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.collect::<String>())
 }
 

@@ -154,7 +154,9 @@ fn names_that_are_an_attack_stay_inside_their_label_and_their_string() {
         publish(&service, 1..8);
         eventually(run.server, "/gate", |it| it.status == 412).await;
         let findings = get(run.server, "/findings").await;
-        assert_eq!(findings.json()["findings"][0]["subject"]["name"], name);
+        // Numbers in names count for nothing.
+        let pattern = name.replace(['1', '2'], "#");
+        assert_eq!(findings.json()["findings"][0]["subject"]["name"], pattern);
         for path in ["/findings", "/verdict", "/gate", "/metrics"] {
             let body = get(run.server, path).await.body;
             assert!(!body.contains(['\u{1b}', '\u{202e}']), "{path}: {body}");
