@@ -10,6 +10,9 @@ use super::symptom::Symptom;
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
 
+/// Time after which a target that still lags is judged all the same.
+pub(in crate::detect) const CATCH_UP: Duration = Duration::from_secs(30);
+
 /// Everything there is to know about a detector.
 ///
 /// A detector keeps no state: history lives in the model and in evidence, ages live in the engine.

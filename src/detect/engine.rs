@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::causes::CauseIndex;
-use super::detector::{Detector, Needs};
+use super::detector::{CATCH_UP, Detector, Needs};
 use super::detectors::DETECTORS;
 use super::finding::{Explained, Finding, Transition};
 use super::fingerprint;
@@ -17,8 +17,6 @@ use crate::model::time::Timestamp;
 
 /// Updates before anything but the feed is judged: the second one may repeat the first.
 const WARM_UP: u64 = 2;
-/// Time after which a target that still lags is judged all the same.
-pub(in crate::detect) const CATCH_UP: Duration = Duration::from_secs(30);
 /// Updates come every 10 ms to 10 s. Looking more often than this costs and tells nothing.
 const LOOK: Duration = Duration::from_millis(200);
 /// Links of a chain of causes that are followed.

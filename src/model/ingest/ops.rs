@@ -139,10 +139,13 @@ impl Model {
         }
     }
 
-    /// The task of this id, if it lived at that time: by now the id may stand for another.
+    /// The task of this id, if it lived at that time: by now the id may stand for another. A thread that polls tasks awaits nothing itself. The
+    /// ops of a task that the target did not report for want of room are laid to it: console-subscriber does not enter such a task's span.
     fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
         let key = self.ids.task(id)?;
-        at.is_none_or(|at| self.tasks.get(key).is_some_and(|task| task.stats.created <= at)).then_some(key)
+        let task = self.tasks.get(key)?;
+        let polls_tasks = task.is_worker_thread() || task.is_block_in_place();
+        (!polls_tasks && at.is_none_or(|at| task.stats.created <= at)).then_some(key)
     }
 
     /// Hands ops over to the tasks that poll them now. A list may be as long as the target likes, so each is walked once, whatever has left it.

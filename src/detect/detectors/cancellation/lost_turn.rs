@@ -27,7 +27,7 @@ static SHARE: Setting<Share> = Setting::new(
 static OTHERS: Setting<usize> = Setting::new(
     "others",
     3,
-    "minimum number of places given up since the one before which another task has acquired it; grants at one moment count once",
+    "minimum number of places given up right before which another task acquired the resource; several grants before one place count once",
 );
 static SPREAD: Setting<Share> =
     Setting::new("spread", Share(0.5), "minimum share of the window over which the places were given up");

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::detect::causes::Cause;
 use crate::detect::describe;
-use crate::detect::detector::{Detector, Needs, Timing};
+use crate::detect::detector::{CATCH_UP, Detector, Needs, Timing};
 use crate::detect::doubt::Doubt;
-use crate::detect::engine::CATCH_UP;
 use crate::detect::settings::{Scoped, Setting};
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
