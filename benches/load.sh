@@ -103,6 +103,7 @@ measure() { # name, pid
 missed=
 
 headless() { # name, address, tasks, limits
+    : >"$folder/out" >"$folder/err" # what the run before has left there would be waited for
     "$tool" watch --isolated --decode-limit 1024 --output ndjson --heartbeat 1s "$2" >"$folder/out" 2>"$folder/err" &
     local pid=$!
     started+=("$pid")
@@ -139,6 +140,7 @@ printf '\n%-42s %11s %10s %11s %11s %11s\n' case attach cpu rss 'peak rss' 'firs
 for index in "${!sizes[@]}"; do
     size=${sizes[index]}
     read -r tasks changes <<<"$size"
+    : >"$folder/service"
     "$service" --bind 127.0.0.1:0 --tasks "$tasks" --changes "$changes" >"$folder/service" &
     server=$!
     started+=("$server")

@@ -29,9 +29,8 @@ const LOOPS: u64 = 8;
 
 /// A task that spent this long between a wake and a poll,
 const WAITED: Duration = Duration::from_millis(15);
-/// and this share of its life, was dropped while it waited,
+/// and this share of its life, was dropped while it waited, where others are polled at once.
 const OF_LIFE: f64 = 0.05;
-/// where the others are polled at once.
 /// Ages that differ by this share are about the same.
 const ABOUT: f64 = 0.05;
 
