@@ -6,6 +6,7 @@ use prost::Message;
 use tokio::time::sleep;
 
 use super::{Check, Outcome, check, deadlock, resting};
+use crate::source::in_repository;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::{eventually, run};
 
@@ -38,6 +39,22 @@ fn a_service_without_load_has_proved_nothing() {
         let accepted = of_resting(&["--min-activity", "0"]).await;
         assert_eq!(accepted.code, Some(0), "{accepted:?}");
     });
+}
+
+#[test]
+fn what_resolves_within_the_warm_up_does_not_count() {
+    // Its deadlock fires after 14 s, is resolved after 36 s, and fires again after 44 s.
+    let recording = in_repository("tests/recordings/field/sqlx_stream_nested-faulty.mcap");
+    let recording = recording.to_str().unwrap();
+    for (watch, warmup, expected) in [
+        ("42s", "0s", (Some(1), "FAIL (exit 1): 1 warning, 1 info. Worst: deadlock")),
+        ("42s", "20s", (Some(1), "FAIL (exit 1): 1 warning, 1 info. Worst: deadlock")),
+        ("42s", "37s", (Some(0), "PASS (exit 0): 1 info. Worst: blocked-worker")),
+        ("60s", "37s", (Some(1), "FAIL (exit 1): 1 warning, 1 info. Worst: deadlock")),
+    ] {
+        let judged = check(&[recording, "--for", watch, "--warmup", warmup, "--min-activity", "0"]);
+        assert_eq!((judged.code, judged.verdict.contains(expected.1)), (expected.0, true), "{warmup}: {judged:?}");
+    }
 }
 
 #[test]
