@@ -175,13 +175,12 @@ fn open_lines(output: &Output, format: LineFormat) -> io::Result<Outlet> {
 
 fn open_document(output: &Output, format: DocumentFormat, repository: &Repository) -> io::Result<Outlet> {
     let job_summary = env::var_os(JOB_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let (document, reader_left) = match &output.path {
-        Some(path) => (Document::to_file(format, path.clone(), repository.clone())?, Arc::default()),
-        None => {
-            let stream = Stream::standard_output()?;
-            let reader_left = stream.watch_reader()?;
-            (Document::to_stream(format, stream, repository.clone()), reader_left)
-        }
+    let (document, reader_left) = if let Some(path) = &output.path {
+        (Document::to_file(format, path.clone(), repository.clone())?, Arc::default())
+    } else {
+        let stream = Stream::standard_output()?;
+        let reader_left = stream.watch_reader()?;
+        (Document::to_stream(format, stream, repository.clone()), reader_left)
     };
     Outlet::start(output.place(), Box::new(document.with_job_summary(job_summary)), reader_left)
 }

@@ -120,7 +120,8 @@ fn detectors() -> Vec<(String, String)> {
 
 /// A section with a line for each entry.
 fn lists(title: &str, intro: &str, entries: Vec<(String, String)>) -> String {
-    let lines: String = entries.into_iter().map(|(name, meaning)| format!("- `{name}`: {meaning}\n")).collect();
+    let lines: Vec<String> = entries.into_iter().map(|(name, meaning)| format!("- `{name}`: {meaning}\n")).collect();
+    let lines = lines.concat();
     let intro = if intro.is_empty() { String::new() } else { format!("{intro}\n\n") };
     format!("## {title}\n\n{intro}{lines}")
 }

@@ -49,7 +49,8 @@ fn verdict(target: &TargetSummary, is_verdict: bool) -> String {
         place => format!(" Worst: `{}` at {place}.", worst.detector),
     });
     let says = if is_verdict { format!("{}, ", word(verdict.verdict)) } else { String::new() };
-    let unmet: String = verdict.unmet.iter().map(|clause| format!(" {}.", code(clause, SENTENCE))).collect();
+    let unmet: Vec<String> = verdict.unmet.iter().map(|clause| format!(" {}.", code(clause, SENTENCE))).collect();
+    let unmet = unmet.concat();
     let updates = words::count(verdict.updates, "update");
     format!("{says}{}, based on {updates}.{}{unmet}", verdict.fired_in_words(), worst.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! A JUnit report: a suite for each target, a case for each detector, and one for the verdict.
+//! A `JUnit` report: a suite for each target, a case for each detector, and one for the verdict.
 //!
 //! It fails where the exit code of `check` is 1, and has an error where that is 3: what could not be judged never reads as passed.
 
@@ -103,7 +103,8 @@ fn findings(row: &DetectorRow, found: &[&FiredView], repository: &Repository) ->
         let place = if place.is_empty() { place } else { format!(" at {place}") };
         let resolved = if fired.is_resolved() { ", resolved since" } else { "" };
         let expected = if fired.is_expected { ", expected" } else { "" };
-        let look_alikes: String = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
+        let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
+        let look_alikes = look_alikes.concat();
         let (worst, headline, advice) = (fired.worst.as_str(), &finding.headline, &finding.advice);
         text(&format!("{worst}{resolved}{expected}{place}: {headline}{look_alikes} Next: {advice}"))
     };

@@ -51,7 +51,7 @@ impl Model {
         // The malformed parts are among those of the next process.
         let totals = std::mem::take(&mut self.totals).carried_over(0);
         let (metadata, strings) = (std::mem::take(&mut self.metadata), std::mem::take(&mut self.strings));
-        *self = Self { metadata, strings, clock, quality, epoch, totals, ..Self::new(self.retention) };
+        *self = Self { metadata, strings, clock, quality, totals, epoch, ..Self::new(self.retention) };
     }
 
     /// Whether the times in an update agree with its own: what changes between two updates did so between their times, nearly.

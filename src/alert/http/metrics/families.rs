@@ -101,10 +101,13 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
+/// A target by its label, what is measured of it, and the total waits at the places that have labels of their own.
+type Measured = (String, Reading, Vec<(Place, Duration)>);
+
 /// What is measured, with the labels of each target.
 #[derive(Debug)]
 pub(super) struct View {
-    targets: Vec<(String, Reading, Vec<(Place, Duration)>)>,
+    targets: Vec<Measured>,
     lost: Vec<(String, u64)>,
 }
 

@@ -22,7 +22,7 @@ use super::reading::Scrape;
 /// A format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exposition {
-    /// OpenMetrics 1.0, which says more.
+    /// `OpenMetrics` 1.0, which says more.
     OpenMetrics,
     /// The text format of Prometheus before it, which everything reads.
     Text,

@@ -213,7 +213,7 @@ mod tests {
             now: Some(time(seconds).into()),
             task_update: Some(tasks::TaskUpdate {
                 new_tasks: ids.clone().map(task).collect(),
-                stats_update: ids.map(|id| (id, stats.clone())).collect(),
+                stats_update: ids.map(|id| (id, stats)).collect(),
                 dropped_events: 0,
             }),
             ..Default::default()

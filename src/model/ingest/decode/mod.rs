@@ -103,7 +103,7 @@ impl Model {
         if !same && births().next().is_some() {
             let epoch = self.epoch + 1;
             let totals = std::mem::take(&mut self.totals).carried_over(self.quality.malformed);
-            *self = Self { epoch, totals, ..Self::new(self.retention) };
+            *self = Self { totals, epoch, ..Self::new(self.retention) };
             changes.restarted = true;
             return;
         }
