@@ -388,7 +388,8 @@ mod tests {
     #[test]
     fn a_finding_at_another_place_passes_unless_there_is_a_flood_of_them() {
         let crowd: Vec<String> = (0..14).map(|n| format!("{n} place-{n} warning fires\n")).collect();
-        let lines = delivered(&format!("{}20 worse critical fires\n300", crowd.concat()));
+        let crowd = crowd.concat();
+        let lines = delivered(&format!("{crowd}20 worse critical fires\n300"));
         assert_eq!(lines.len(), 1 + MOST_NEW + 1 + 1, "{lines:?}");
         assert_eq!(lines[MOST_NEW + 1], "20 worse critical fires");
         let last = lines.last().unwrap();
