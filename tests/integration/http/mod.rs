@@ -44,13 +44,14 @@ impl Run {
     fn start(arguments: &[&str]) -> Self {
         let mut child = tool(&[arguments, &["--listen", "127.0.0.1:0"]].concat()).spawn().unwrap();
         let mut notes = BufReader::new(child.stderr.take().unwrap());
-        loop {
+        let server = loop {
             let mut line = String::new();
             assert!(notes.read_line(&mut line).unwrap() > 0, "it ends without serving");
             if let Some(address) = line.split("Serving http://").nth(1).and_then(|rest| rest.split('/').next()) {
-                return Self { child, notes, server: address.parse().unwrap() };
+                break address.parse().unwrap();
             }
-        }
+        };
+        Self { child, notes, server }
     }
 
     fn watch(service: &FakeService, arguments: &[&str]) -> Self {

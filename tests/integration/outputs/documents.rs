@@ -105,7 +105,8 @@ fn sarif_keeps_to_its_schema_and_to_what_code_scanning_reads() {
             // Without these code scanning refuses the file.
             let place = &result["locations"][0]["physicalLocation"];
             assert!(place["artifactLocation"]["uri"].is_string() && place["region"]["startLine"].is_u64(), "{result}");
-            let rule = &document["runs"][0]["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize];
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            let rule = &document["runs"][0]["tool"]["driver"]["rules"][index];
             assert_eq!(rule["id"], result["ruleId"]);
             assert!(rule["help"]["text"].is_string());
         }

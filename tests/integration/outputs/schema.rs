@@ -103,11 +103,12 @@ fn lines_that_no_recording_of_the_corpus_brings_keep_to_it_too() {
         next: Duration::from_secs(60),
     };
     let mut written = Vec::new();
-    let mut lines = Lines::new(&mut written, LineFormat::Ndjson, Charset::Unicode);
-    for kind in [EventKind::Digest(digest), EventKind::Left] {
-        lines.take(&Event { target: "a".to_owned(), at, kind }).unwrap();
+    {
+        let mut lines = Lines::new(&mut written, LineFormat::Ndjson, Charset::Unicode);
+        for kind in [EventKind::Digest(digest), EventKind::Left] {
+            lines.take(&Event { target: "a".to_owned(), at, kind }).unwrap();
+        }
     }
-    drop(lines);
     let lines: Vec<Value> = String::from_utf8(written).unwrap().lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(lines.len(), 2);
     for line in lines {
