@@ -311,7 +311,7 @@ mod tests {
             ("suppress = 1", "`suppress` is a list of sections: begin each with [[suppress]]"),
             ("[suppress]", "`suppress` is a list of sections: begin each with [[suppress]]"),
             ("output = [1]", "`output` is a list of sections: begin each with [[output]]"),
-            ("[[output]]", "an output needs a `format`: text, ndjson"),
+            ("[[output]]", "an output needs a `format`: text, ndjson, brief, junit, github, sarif"),
             ("output = [{ format = 1 }]", "`format` takes a text in quotes"),
             ("output = [{ format = \"json\" }]", "`json` is not a format; did you mean `ndjson`?"),
             ("output = [{ format = \"text\", path = \"\" }]", "`path` is empty"),
