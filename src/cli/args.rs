@@ -117,7 +117,7 @@ pub struct GateArgs {
     /// How long to wait for a target.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&WAIT_FOR_TARGET))]
     pub wait_for_target: Option<Period>,
-    /// Finding that must fire, as DETECTOR[@PLACE[:LINE]], such as deadlock@bank.rs; it does not count, and without it the exit code is 1;
+    /// Finding that must fire, as `DETECTOR[@PLACE[:LINE]]`, such as `deadlock@bank.rs`; it does not count, and without it the exit code is 1;
     /// repeatable.
     #[arg(long = "expect-finding", value_name = "FINDING", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{PATIENCE, Ward, ask_to_end, await_end, start};
-use crate::steps::{Outcome, await_that, is, write};
+use crate::steps::{Outcome, Test, await_that, is, write};
 use crate::watched;
 
 /// How often an alert is sent again here.
@@ -20,7 +20,7 @@ const RESEND: Duration = Duration::from_millis(500);
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Outcome<()>); 3] = [
+    let tests: [(&str, Test); 3] = [
         ("alertmanager::shows_an_alert_and_its_end", shows_an_alert_and_its_end),
         ("alertmanager::ends_an_alert_by_itself_when_nobody_repeats_it", ends_an_alert_by_itself),
         ("alertmanager::that_was_restarted_is_told_again", is_told_again),

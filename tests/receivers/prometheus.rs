@@ -11,12 +11,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{PATIENCE, Ward, ask_to_end, await_end, start};
-use crate::steps::{Outcome, await_that, is, write};
+use crate::steps::{Outcome, Test, await_that, is, write};
 use crate::watched;
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Outcome<()>); 3] = [
+    let tests: [(&str, Test); 3] = [
         ("prometheus::accepts_the_rules_and_their_tests", accepts_the_rules),
         ("prometheus::reads_the_metrics_without_complaint", reads_the_metrics),
         ("prometheus::fires_the_alert_of_a_deadlock_and_of_its_waits", fires_the_alert),

@@ -11,6 +11,9 @@ use crate::process::PATIENCE;
 /// What everything here can fail with.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
+/// What a test does.
+pub(crate) type Test = fn() -> Outcome<()>;
+
 /// Writes a file, and returns its path.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) -> io::Result<String> {
     let path = folder.join(name);
