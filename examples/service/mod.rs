@@ -2,13 +2,15 @@
 
 mod load;
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process;
+use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use console_subscriber::{ConsoleLayer, ServerParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -149,6 +151,21 @@ pub(crate) fn compute(work: Duration) -> u64 {
         }
     }
     std::hint::black_box(digest)
+}
+
+/// Runs a program that is a service, with these arguments, its name among them.
+pub(crate) fn program<A: Parser>(
+    arguments: impl Iterator<Item = OsString>,
+    run: impl FnOnce(A) -> io::Result<()>,
+) -> ExitCode {
+    let arguments = A::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(4)
+        }
+    }
 }
 
 /// Says on standard error why a service cannot go on.

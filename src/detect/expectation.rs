@@ -105,26 +105,9 @@ mod tests {
     use super::*;
     use crate::detect::detectors::detector;
     use crate::detect::severity::State;
-    use crate::detect::subject::{Subject, SubjectKind};
-    use crate::detect::symptom::Symptom;
-    use crate::model::time::Timestamp;
 
     fn finding(id: &str, location: &str) -> Finding {
-        let (name, location) = (String::new(), location.to_owned());
-        let subject = Subject { kind: SubjectKind::Site, name, location, ids: Vec::new(), count: 1 };
-        Finding {
-            fingerprint: format!("{id}:{}", subject.location),
-            detector: detector(id).expect("it exists"),
-            state: State::Firing,
-            symptom: Symptom::about(subject),
-            since: Timestamp::default(),
-            first_seen: Timestamp::default(),
-            last_seen: Timestamp::default(),
-            count: 3,
-            hidden_by: None,
-            explains: Vec::new(),
-            announced: None,
-        }
+        Finding::sample(detector(id).expect("it exists"), "", location, State::Firing)
     }
 
     fn expectations(fire: &[&str], silent: &[&str]) -> Expectations {

@@ -71,6 +71,28 @@ impl Finding {
         (Reverse(self.severity()), of_feed, Reverse(self.grade()), self.detector.recovers)
     }
 
+    /// One for tests, whose fingerprint shows the detector, the name and the place.
+    #[cfg(test)]
+    pub(in crate::detect) fn sample(detector: &'static Detector, name: &str, location: &str, state: State) -> Self {
+        use super::subject::{Subject, SubjectKind};
+
+        let (kind, name, location) = (SubjectKind::Site, name.to_owned(), location.to_owned());
+        let fingerprint = format!("{}:{name}{location}", detector.id);
+        Self {
+            fingerprint,
+            detector,
+            state,
+            symptom: Symptom::about(Subject { kind, name, location, ids: Vec::new(), count: 1 }),
+            since: Timestamp::default(),
+            first_seen: Timestamp::default(),
+            last_seen: Timestamp::default(),
+            count: 3,
+            hidden_by: None,
+            explains: Vec::new(),
+            announced: None,
+        }
+    }
+
     /// Whether it is confirmed and not explained by another.
     pub fn is_shown(&self) -> bool {
         self.state == State::Firing && self.hidden_by.is_none()

@@ -179,29 +179,9 @@ mod tests {
 
     use super::*;
     use crate::detect::detectors::detector;
-    use crate::detect::subject::{Subject, SubjectKind};
 
     fn finding(id: &str, name: &str, location: &str, state: State) -> Finding {
-        let subject = Subject {
-            kind: SubjectKind::Site,
-            name: name.to_owned(),
-            location: location.to_owned(),
-            ids: Vec::new(),
-            count: 1,
-        };
-        Finding {
-            fingerprint: format!("{id}:{name}{location}"),
-            detector: detector(id).expect("it exists"),
-            state,
-            symptom: Symptom::about(subject),
-            since: Timestamp::default(),
-            first_seen: Timestamp::default(),
-            last_seen: Timestamp::default(),
-            count: 3,
-            hidden_by: None,
-            explains: Vec::new(),
-            announced: None,
-        }
+        Finding::sample(detector(id).expect("it exists"), name, location, state)
     }
 
     fn suppression(detectors: &[&'static str], name: Option<&str>, location: Option<&str>) -> Suppression {

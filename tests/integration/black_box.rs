@@ -20,6 +20,7 @@ use tokio_canary::feed::recording::{Events, Note};
 use crate::source::in_repository;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::{eventually, run};
+use crate::tool::tool;
 
 /// Recordings of services with faults of several families.
 const FAULTY: [&str; 8] = [
@@ -35,12 +36,6 @@ const FAULTY: [&str; 8] = [
 
 fn recording(name: &str) -> String {
     in_repository(&format!("tests/recordings/{name}.mcap")).to_str().unwrap().to_owned()
-}
-
-fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-    command.args(arguments).arg("--isolated").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 fn text(bytes: &[u8]) -> &str {

@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use crate::source::in_repository;
+use crate::tool::{Outcome, tool};
 
 /// A recording of a service with a deadlock and nothing else.
 const DEADLOCK: &str = "tests/recordings/old-0.4-crossed-mutexes.mcap";
@@ -17,14 +17,6 @@ const DEADLOCK: &str = "tests/recordings/old-0.4-crossed-mutexes.mcap";
 struct User {
     folder: tempfile::TempDir,
     variables: Vec<(&'static str, &'static str)>,
-}
-
-/// What a command came to.
-#[derive(Debug)]
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
 }
 
 impl User {
@@ -50,20 +42,12 @@ impl User {
     }
 
     fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = tool(arguments);
         command.current_dir(self.folder.path().join("work"));
-        command.env("XDG_CONFIG_HOME", self.folder.path().join("home"));
-        command.envs(self.variables.iter().copied());
-        let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).unwrap().replace(&self.folder.path().display().to_string(), "FOLDER")
-        };
-        Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        command.env("XDG_CONFIG_HOME", self.folder.path().join("home")).envs(self.variables.iter().copied());
+        let Outcome { code, stdout, stderr } = Outcome::of(&mut command);
+        let text = |text: String| text.replace(&self.folder.path().display().to_string(), "FOLDER");
+        Outcome { code, stdout: text(stdout), stderr: text(stderr) }
     }
 
     /// Judges the recording of the deadlock.

@@ -25,5 +25,6 @@ mod source;
 mod support;
 mod suppressions;
 mod surroundings;
+mod tool;
 mod vitals;
 mod witness;

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use console_api::{Id, instrument, tasks};
@@ -17,6 +17,7 @@ use crate::source::{in_repository, read_sources};
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::{at, idle, large};
 use crate::support::{eventually, run};
+use crate::tool::Outcome;
 
 /// A recording of a service with a deadlock and nothing else.
 const DEADLOCK: &str = "tests/recordings/old-0.4-crossed-mutexes.mcap";
@@ -28,22 +29,21 @@ fn deadlock() -> String {
     in_repository(DEADLOCK).to_str().unwrap().to_owned()
 }
 
-/// The tool, without configuration.
+/// The tool, of which nobody reads anything unless a test says so.
 fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.env_remove("TOKIO_CANARY_CONFIG").env("XDG_CONFIG_HOME", "/nonexistent");
+    let mut command = crate::tool::tool(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// What a command comes to: exit code, standard output and standard error.
 fn outcome(arguments: &[&str]) -> (Option<i32>, String, String) {
-    said(tool(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap())
+    said(&mut crate::tool::tool(arguments))
 }
 
-fn said(output: Output) -> (Option<i32>, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+fn said(command: &mut Command) -> (Option<i32>, String, String) {
+    let Outcome { code, stdout, stderr } = Outcome::of(command);
+    (code, stdout, stderr)
 }
 
 /// A pipe that is full, and that nobody reads.
@@ -210,7 +210,7 @@ fn a_full_disk_is_said_once_and_fails_every_command() {
         vec!["check", &recording, "--output", "text=/dev/full"],
     ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let (code, _, notes) = said(tool(&arguments).stdout(full).stderr(Stdio::piped()).output().unwrap());
+        let (code, _, notes) = said(tool(&arguments).stdout(full).stderr(Stdio::piped()));
         assert_eq!(code, Some(4), "{arguments:?}: {notes}");
         let faults: Vec<&str> = notes.lines().filter(|line| line.contains("No space left")).collect();
         assert_eq!(faults.len(), 1, "{arguments:?}: {notes}");
@@ -231,7 +231,7 @@ fn a_reader_that_has_left_wanted_no_more() {
     ] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let (ended, _, notes) = said(tool(&arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap());
+        let (ended, _, notes) = said(tool(&arguments).stdout(writer).stderr(Stdio::piped()));
         assert_eq!(ended, Some(code), "{arguments:?}");
         assert!(!notes.contains("Cannot write") && !notes.contains("pipe"), "{notes}");
     }

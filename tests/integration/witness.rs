@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::time::UNIX_EPOCH;
 
 use console_api::field::{Name, Value};
@@ -15,55 +14,15 @@ use tokio_canary::diagnosis::{Arrived, Status};
 use tokio_canary::feed::FeedEvent;
 use tokio_canary::feed::recording::{Events, Kept, Note, save};
 
-use crate::source::in_repository;
+use crate::tool::{Desk, Outcome, corpus};
 
 /// What a witness weighs at most, in bytes.
 const LIGHT: u64 = 32 * 1024;
 
-/// A folder to write witnesses to.
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-/// What a command came to.
-#[derive(Debug)]
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-        command.current_dir(self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
-                command.env_remove(name);
-            }
-        }
-        let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
-    }
-
-    /// Cuts a recording of the corpus to `file`.
-    fn cut(&self, finding: &str, recording: &str, file: &str, more: &[&str]) -> Outcome {
-        let from = corpus(recording);
-        self.run(&[&["witness", finding, "--from", from.to_str().unwrap(), "-o", file], more].concat())
-    }
-}
-
-fn corpus(recording: &str) -> PathBuf {
-    in_repository("tests/recordings").join(format!("{recording}.mcap"))
+/// Cuts a recording of the corpus to `file`.
+fn cut(desk: &Desk, finding: &str, recording: &str, file: &str, more: &[&str]) -> Outcome {
+    let from = corpus(recording);
+    desk.run(&[&["witness", finding, "--from", from.to_str().unwrap(), "-o", file], more].concat())
 }
 
 fn events(path: &Path) -> Vec<Arrived> {
@@ -103,7 +62,7 @@ fn a_witness_is_small_and_shows_the_finding_again() {
         ("never-completes", "field/child_stdout_unread-faulty", 4),
     ] {
         let file = format!("{}.mcap", recording.replace('/', "-"));
-        let cut = desk.cut(finding, recording, &file, &[]);
+        let cut = cut(&desk, finding, recording, &file, &[]);
         assert_eq!(cut.code, Some(0), "{recording}: {cut:?}");
         assert_eq!(cut.stdout, "", "standard output carries data only");
         let path = desk.file(&file);
@@ -124,7 +83,7 @@ fn a_witness_is_small_and_shows_the_finding_again() {
 #[test]
 fn updates_keep_their_times() {
     let desk = Desk::new();
-    assert_eq!(desk.cut("deadlock", "old-0.4-crossed-mutexes", "witness.mcap", &[]).code, Some(0));
+    assert_eq!(cut(&desk, "deadlock", "old-0.4-crossed-mutexes", "witness.mcap", &[]).code, Some(0));
     let times = |path: &Path| -> Vec<_> {
         updates(&events(path)).map(|update| update.now.map(|now| (now.seconds, now.nanos))).collect()
     };
@@ -137,7 +96,7 @@ fn the_same_recording_gives_the_same_witness() {
     let desk = Desk::new();
     for more in [&[][..], &["--redact"]] {
         let cut = |file: &str| {
-            assert_eq!(desk.cut("permit-leak", "old-0.4-forgotten-slots", file, more).code, Some(0));
+            assert_eq!(cut(&desk, "permit-leak", "old-0.4-forgotten-slots", file, more).code, Some(0));
             fs::read(desk.file(file)).unwrap()
         };
         let one = format!("one{}", more.len());
@@ -149,7 +108,7 @@ fn the_same_recording_gives_the_same_witness() {
 #[test]
 fn a_witness_without_its_finding_is_found_out() {
     let desk = Desk::new();
-    assert_eq!(desk.cut("deadlock", "old-0.4-crossed-mutexes", "witness.mcap", &[]).code, Some(0));
+    assert_eq!(cut(&desk, "deadlock", "old-0.4-crossed-mutexes", "witness.mcap", &[]).code, Some(0));
     let whole = desk.file("witness.mcap");
     let mut left = events(&whole);
     for arrived in &mut left {
@@ -185,7 +144,7 @@ fn what_is_no_witness_is_refused() {
 #[test]
 fn a_finding_has_to_be_named_clearly() {
     let desk = Desk::new();
-    let ambiguous = desk.cut(AMBIGUOUS.0, AMBIGUOUS.1, "w.mcap", &[]);
+    let ambiguous = cut(&desk, AMBIGUOUS.0, AMBIGUOUS.1, "w.mcap", &[]);
     assert_eq!(ambiguous.code, Some(2), "{ambiguous:?}");
     let candidates: Vec<&str> = ambiguous.stderr.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let candidates: Vec<&&str> = candidates.iter().filter(|it| it.starts_with(&format!("{}:", AMBIGUOUS.0))).collect();
@@ -193,17 +152,17 @@ fn a_finding_has_to_be_named_clearly() {
     assert!(!desk.file("w.mcap").exists());
     // Eight digits of a hash are enough to tell two apart.
     let beginning = &candidates[0][..AMBIGUOUS.0.len() + 9];
-    let chosen = desk.cut(beginning, AMBIGUOUS.1, "w.mcap", &[]);
+    let chosen = cut(&desk, beginning, AMBIGUOUS.1, "w.mcap", &[]);
     assert!(chosen.code == Some(0) && chosen.stderr.contains(*candidates[0]), "{chosen:?}");
 
-    let again = desk.cut("deadlock", "old-0.4-crossed-mutexes", "w.mcap", &[]);
+    let again = cut(&desk, "deadlock", "old-0.4-crossed-mutexes", "w.mcap", &[]);
     assert_eq!(again.code, Some(2), "a file is never overwritten: {again:?}");
-    let missing = desk.cut("deadlock", "old-0.4-forgotten-slots", "x.mcap", &[]);
+    let missing = cut(&desk, "deadlock", "old-0.4-forgotten-slots", "x.mcap", &[]);
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stderr.contains("does not show deadlock") && missing.stderr.contains("permit-leak:"));
-    let elsewhere = desk.cut("deadlock@src/nowhere.rs", "old-0.4-crossed-mutexes", "x.mcap", &[]);
+    let elsewhere = cut(&desk, "deadlock@src/nowhere.rs", "old-0.4-crossed-mutexes", "x.mcap", &[]);
     assert_eq!(elsewhere.code, Some(1), "{elsewhere:?}");
-    let slip = desk.cut("deadlok", "old-0.4-crossed-mutexes", "x.mcap", &[]);
+    let slip = cut(&desk, "deadlok", "old-0.4-crossed-mutexes", "x.mcap", &[]);
     assert_eq!(slip.code, Some(2), "{slip:?}");
     assert!(slip.stderr.contains("did you mean `deadlock`?"), "{slip:?}");
 }
@@ -302,7 +261,7 @@ fn a_redacted_witness_has_no_names_and_shows_the_finding() {
 fn a_witness_carries_the_settings_it_was_made_with() {
     let desk = Desk::new();
     let settings = ["--set", "deadlock.hold=3s"];
-    assert_eq!(desk.cut("deadlock", "old-0.4-crossed-mutexes", "w.mcap", &settings).code, Some(0));
+    assert_eq!(cut(&desk, "deadlock", "old-0.4-crossed-mutexes", "w.mcap", &settings).code, Some(0));
     fs::create_dir(desk.file("tokio-canary")).unwrap();
     fs::write(desk.file("tokio-canary/config.toml"), "[detectors.deadlock]\nenabled = false\n").unwrap();
     assert_eq!(desk.run(&["verify", "w.mcap"]).code, Some(0), "the configuration of this machine changes nothing");

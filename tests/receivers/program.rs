@@ -26,14 +26,8 @@ struct Program {
 
 /// Runs until standard input ends.
 pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let program = Program::parse_from(std::iter::once(FLAG.into()).chain(arguments));
-    match program.service.run(&[("bank", bank), ("orders", orders)]) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            service::complain(&error);
-            ExitCode::FAILURE
-        }
-    }
+    let arguments = std::iter::once(FLAG.into()).chain(arguments);
+    service::program(arguments, |Program { service }| service.run(&[("bank", bank), ("orders", orders)]))
 }
 
 /// Two locks that are taken in both orders.

@@ -141,14 +141,14 @@ fn a_command_that_prints_more_than_anybody_reads_keeps_nothing_from_ending() {
     while writer.write(&[b'x'; 4096]).is_ok() {}
     assert_eq!(writer.write(b"x").unwrap_err().kind(), ErrorKind::WouldBlock);
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
-    let mut child = tool(&[&BRIEFLY[..], &["--", "yes"]].concat()).stderr(writer).spawn().unwrap();
+    let mut child = tool(&[&["check"], &BRIEFLY[..], &["--", "yes"]].concat()).stderr(writer).spawn().unwrap();
     let mut verdict = String::new();
     child.stdout.take().unwrap().read_to_string(&mut verdict).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(verdict.starts_with("yes INCONCLUSIVE"), "{verdict}");
     drop(reader);
     // Nobody is left to read.
-    let mut child = tool(&[&BRIEFLY[..], &["--", "yes"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = tool(&[&["check"], &BRIEFLY[..], &["--", "yes"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }

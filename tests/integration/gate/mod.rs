@@ -9,7 +9,7 @@ mod expectations;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::source::in_repository;
 use crate::support::updates::{births, idle};
+use crate::tool::tool;
 
 /// Longer than anything here takes on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -45,18 +46,6 @@ struct Outcome {
     took: Duration,
 }
 
-fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
-            command.env_remove(name);
-        }
-    }
-    command.arg("check").args(arguments).env("XDG_CONFIG_HOME", "/nonexistent");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
 /// Runs `check` to its end.
 fn check(arguments: &[&str]) -> Outcome {
     Check::start(arguments).end()
@@ -65,7 +54,7 @@ fn check(arguments: &[&str]) -> Outcome {
 impl Check {
     fn start(arguments: &[&str]) -> Self {
         let begun = Instant::now();
-        let mut child = tool(arguments).spawn().unwrap();
+        let mut child = tool(&[&["check"], arguments].concat()).spawn().unwrap();
         let (sender, notes) = channel();
         let stderr = child.stderr.take().unwrap();
         thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));

@@ -8,7 +8,7 @@ mod trouble;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 use std::time::Instant;
 
 use console_api::field::{Name, Value};
@@ -19,18 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::LIMIT;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::{at, idle};
-
-/// The tool, without configuration of the machine.
-fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-    command.args(arguments).arg("--isolated").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
+use crate::tool::tool;
 
 /// A run that serves HTTP, and ends with the test.
 struct Run {
@@ -42,7 +31,8 @@ struct Run {
 impl Run {
     /// Starts the tool at a free port, and waits until it says which.
     fn start(arguments: &[&str]) -> Self {
-        let mut child = tool(&[arguments, &["--listen", "127.0.0.1:0"]].concat()).spawn().unwrap();
+        let mut child =
+            tool(&[arguments, &["--listen", "127.0.0.1:0"]].concat()).stdout(Stdio::null()).spawn().unwrap();
         let mut notes = BufReader::new(child.stderr.take().unwrap());
         let server = loop {
             let mut line = String::new();

@@ -5,7 +5,7 @@ use std::fs;
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
-use super::{Desk, corpus, faults, name_tasks, place_all, schema};
+use super::{Desk, changed, corpus, faults, name_tasks, place_all, schema};
 
 /// A recording of a service that is sick, one of a service that is healthy, and one that cannot be judged.
 const SICK: &str = "old-0.4-crossed-mutexes";
@@ -14,7 +14,7 @@ const PARTIAL: &str = "feed-partial-feed";
 
 /// A finding of this recording is about a place of the service's own.
 fn sick(desk: &Desk) -> String {
-    desk.changed(SICK, "sick.mcap", |message| {
+    changed(desk, SICK, "sick.mcap", |message| {
         name_tasks(message, "transfer");
         place_all(message, |location| location.file = Some("src/bank.rs".to_owned()));
     })
@@ -125,7 +125,7 @@ fn sarif_keeps_to_its_schema_and_to_what_code_scanning_reads() {
 fn a_finding_in_a_library_has_no_place_and_that_is_said() {
     let desk = Desk::new();
     let registry = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c/axum-0.8.9/src/serve/mod.rs";
-    let target = desk.changed(SICK, "library.mcap", |message| {
+    let target = changed(&desk, SICK, "library.mcap", |message| {
         place_all(message, |location| location.file = Some(registry.to_owned()));
     });
     let (code, text) = check(&desk, "sarif", &target, &[]);

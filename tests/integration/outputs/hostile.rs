@@ -5,7 +5,7 @@ use roxmltree::Document;
 use serde_json::Value;
 use tokio_canary::report::sanitize::is_hidden;
 
-use super::{Desk, faults, name_tasks, place_all, schema};
+use super::{Desk, changed, faults, name_tasks, place_all, schema};
 
 /// What a name may contain: the ends of everything that it may be written into.
 const NAME: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}\r\n::error file=x,line=1::pwned\n## pwned\n- [ ] x\n<img src=x onerror=alert(1)><!-- ]]> &lt; \"'` ``` ~~~ \
@@ -18,7 +18,7 @@ const MARK: &str = "pwned";
 fn written(format: &str) -> String {
     let desk = Desk::new();
     let file = "::error::`]]>\u{202e}\u{1b}[2J<b>.mcap";
-    let target = desk.changed("old-0.4-crossed-mutexes", file, |message| {
+    let target = changed(&desk, "old-0.4-crossed-mutexes", file, |message| {
         name_tasks(message, NAME);
         place_all(message, |location| location.file = Some(FILE.to_owned()));
     });

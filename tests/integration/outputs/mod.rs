@@ -8,10 +8,6 @@ mod redacted;
 mod reference;
 mod schema;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
 use console_api::field::{Name, Value as FieldValue};
 use console_api::instrument::Update as Message;
 use console_api::{Field, Location};
@@ -21,70 +17,21 @@ use tokio_canary::feed::FeedEvent;
 use tokio_canary::feed::recording::{Events, Kept, Note, save};
 
 use crate::source::{in_repository, read};
+use crate::tool::{Desk, corpus};
 
-/// A folder to run commands in.
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-/// What a command came to.
-#[derive(Debug)]
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.file(name)).unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        self.run_with(&[], arguments)
-    }
-
-    fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-        command.current_dir(self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path());
-        command.env_remove("GITHUB_STEP_SUMMARY");
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TOKIO_CANARY_") {
-                command.env_remove(name);
-            }
+/// A recording of the corpus with every message changed, in a file of this folder.
+fn changed(desk: &Desk, recording: &str, file: &str, mut change: impl FnMut(&mut Message)) -> String {
+    let mut events: Vec<Arrived> = Events::open(corpus(recording)).unwrap().collect();
+    for arrived in &mut events {
+        if let FeedEvent::Update(update) = &mut arrived.event {
+            let mut message = update.message.decoded();
+            change(&mut message);
+            **update = message.into();
         }
-        let Output { status, stdout, stderr } =
-            command.envs(variables.iter().copied()).args(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
-
-    /// A recording of the corpus with every message changed.
-    fn changed(&self, recording: &str, file: &str, mut change: impl FnMut(&mut Message)) -> String {
-        let mut events: Vec<Arrived> = Events::open(corpus(recording)).unwrap().collect();
-        for arrived in &mut events {
-            if let FeedEvent::Update(update) = &mut arrived.event {
-                let mut message = update.message.decoded();
-                change(&mut message);
-                **update = message.into();
-            }
-        }
-        let kept = Kept { target: "changed", events: &events, note: Note::default() };
-        save(&self.file(file), &kept).unwrap();
-        file.to_owned()
-    }
-}
-
-fn corpus(recording: &str) -> PathBuf {
-    in_repository("tests/recordings").join(format!("{recording}.mcap"))
+    let kept = Kept { target: "changed", events: &events, note: Note::default() };
+    save(&desk.file(file), &kept).unwrap();
+    file.to_owned()
 }
 
 fn schema(name: &str) -> Value {

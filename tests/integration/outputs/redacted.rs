@@ -11,7 +11,7 @@ use console_api::{Attribute, Field, Location, MetaId, Metadata, async_ops, resou
 use serde_json::Value;
 use tokio_canary::feed::recording::Events;
 
-use super::{Desk, field, name_tasks, place_all};
+use super::{Desk, changed, field, name_tasks, place_all};
 
 /// What must not leave the machine, in upper and lower case.
 const SECRET: &str = "xyzzy";
@@ -108,7 +108,7 @@ fn all_of(recording: &Path) -> String {
 #[test]
 fn a_secret_in_every_text_of_a_feed_appears_in_no_output() {
     let desk = Desk::new();
-    let target = desk.changed(SICK, &format!("{SECRET}.mcap"), plant);
+    let target = changed(&desk, SICK, &format!("{SECRET}.mcap"), plant);
     assert!(has_secret(&all_of(&desk.file(&target))));
     let files = ["text=o.txt", "ndjson=o.ndjson", "brief=o.md", "junit=o.xml", "github=o.gh", "sarif=o.sarif"];
     let outputs: Vec<&str> = files.iter().flat_map(|output| ["--output", output]).collect();
@@ -144,7 +144,7 @@ fn a_secret_in_every_text_of_a_feed_appears_in_no_output() {
 }
 
 fn sick(desk: &Desk, file: &str) -> String {
-    desk.changed(SICK, file, |message| {
+    changed(desk, SICK, file, |message| {
         name_tasks(message, "transfer");
         place_all(message, |location| location.file = Some("src/bank.rs".to_owned()));
     })

@@ -8,13 +8,14 @@ mod messages;
 mod trouble;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::source::in_repository;
+use crate::tool::{Outcome, tool};
 
 /// Longer than anything here takes on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,19 +23,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A recording of a service with a deadlock and nothing else.
 fn deadlock() -> String {
     in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap").to_str().unwrap().to_owned()
-}
-
-/// The tool, without configuration of the machine.
-fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
-    command.args(arguments).arg("--isolated").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for (name, _) in std::env::vars_os() {
-        let shown = name.to_string_lossy().to_uppercase();
-        if shown.starts_with("TOKIO_CANARY_") || shown.ends_with("_PROXY") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 /// What a run came to: exit code, standard output, standard error, and how long it took.
@@ -47,9 +35,8 @@ struct Ran {
 
 fn run(command: &mut Command) -> Ran {
     let begun = Instant::now();
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code(), output: text(stdout), notes: text(stderr), took: begun.elapsed() }
+    let Outcome { code, stdout, stderr } = Outcome::of(command);
+    Ran { code, output: stdout, notes: stderr, took: begun.elapsed() }
 }
 
 /// Judges the deadlock with these further arguments.

@@ -80,25 +80,11 @@ struct Arguments {
 
 /// Runs the healthy service with these arguments, the program's name among them.
 pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    let wanted = &arguments.patterns;
-    let chosen = all().filter(|pattern| wanted.is_empty() || wanted.iter().any(|id| id == pattern.id));
-    let done = if arguments.list {
-        list()
-    } else {
+    service::program(arguments, |Arguments { patterns, list: is_listing, service }| {
+        let chosen = all().filter(|pattern| patterns.is_empty() || patterns.iter().any(|id| id == pattern.id));
         let parts: Vec<_> = chosen.map(|pattern| (pattern.id, pattern.run)).collect();
-        arguments.service.run(&parts)
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            service::complain(&error);
-            ExitCode::from(4)
-        }
-    }
+        if is_listing { list() } else { service.run(&parts) }
+    })
 }
 
 fn ids() -> PossibleValuesParser {

@@ -163,24 +163,11 @@ struct Arguments {
 
 /// Runs the sick service with these arguments, the program's name among them.
 pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    let chosen = all().filter(|illness| arguments.illnesses.iter().any(|id| id == illness.id));
-    let done = if arguments.list {
-        list()
-    } else {
+    service::program(arguments, |Arguments { illnesses, list: is_listing, service }| {
+        let chosen = all().filter(|illness| illnesses.iter().any(|id| id == illness.id));
         let parts: Vec<_> = chosen.map(|illness| (illness.id, illness.run)).collect();
-        arguments.service.run(&parts)
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            service::complain(&error);
-            ExitCode::from(4)
-        }
-    }
+        if is_listing { list() } else { service.run(&parts) }
+    })
 }
 
 fn ids() -> PossibleValuesParser {

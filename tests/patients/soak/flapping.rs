@@ -30,17 +30,7 @@ struct Arguments {
 
 /// Runs the service with these arguments, the program's name among them.
 pub(crate) fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    match arguments.service.run(&[(PROGRAM, rush_hours)]) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            service::complain(&error);
-            ExitCode::from(4)
-        }
-    }
+    service::program(arguments, |Arguments { service }| service.run(&[(PROGRAM, rush_hours)]))
 }
 
 fn rush_hours() {
