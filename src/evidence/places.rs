@@ -106,6 +106,14 @@ static RESOURCES: &[(ResourceKind, Place)] = &[
     (ResourceKind::Oneshot, place("tower", "src/buffer/service.rs", "tower buffer response", Part::Reply, "0.5.3")),
 ];
 
+/// Packages whose places mean something to rules besides those in the tables.
+const OTHERS: [&str; 2] = ["console-subscriber", "tokio"];
+
+/// Whether any rule knows places of a package.
+pub fn is_known_package(name: &str) -> bool {
+    OTHERS.contains(&name) || TASKS.iter().chain(RESOURCES.iter().map(|(_, place)| place)).any(|it| it.package == name)
+}
+
 /// Whether tasks that are spawned at a place may do any kind of work, so that siblings say nothing of each other: a library runs what its users
 /// give it there. Actors are siblings by their names.
 pub fn is_no_place_of_work(kind: TaskKind, location: &Location) -> bool {
@@ -149,6 +157,12 @@ mod tests {
         let pool = of_resource(ResourceKind::Semaphore, &Location::parse("sqlx-core-0.8.2/src/sync.rs:37:17"));
         assert_eq!(pool.map(|place| place.part), Some(Part::Pool));
         assert!(of_resource(ResourceKind::Oneshot, &Location::parse("sqlx-core-0.8.2/src/sync.rs:37:17")).is_none());
+    }
+
+    #[test]
+    fn a_package_is_known_by_its_whole_name() {
+        assert!(["axum", "deadpool", "tokio"].into_iter().all(is_known_package));
+        assert!(!["my-axum", "tokio-util", "orders", ""].into_iter().any(is_known_package));
     }
 
     #[test]

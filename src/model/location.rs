@@ -18,6 +18,9 @@ pub struct Package<'a> {
     pub version: &'a str,
 }
 
+/// The packages of the standard library.
+const STD: [&str; 4] = ["alloc", "core", "std", "test"];
+
 impl Location {
     /// The location of this text, which has its final form.
     pub(in crate::model) fn new(text: Text) -> Self {
@@ -74,6 +77,12 @@ impl Location {
         (of_registry || of_git).then_some(Package { name, version })
     }
 
+    /// Whether it is in the source of the standard library and its kin.
+    pub fn is_std(&self) -> bool {
+        let rest = self.as_str().strip_prefix("library/");
+        rest.and_then(|rest| rest.split_once('/')).is_some_and(|(name, _)| STD.contains(&name))
+    }
+
     /// Whether it is in the source of a dependency. All kinds of work may be spawned there.
     pub fn is_library(&self) -> bool {
         self.package().is_some()
@@ -119,6 +128,9 @@ mod tests {
             let location = Location::parse(text);
             assert_eq!((location.file(), location.without_column()), (file, without_column), "{text}");
             assert_eq!(location.package().map(|it| it.name), package, "{text}");
+            assert!(!location.is_std(), "{text}");
         }
+        assert!(Location::parse("library/std/src/thread.rs:1:1").is_std());
+        assert!(!Location::parse("library/books/src/lib.rs:1:1").is_std());
     }
 }

@@ -42,7 +42,7 @@ impl Elsewhere {
             Self::Unknown => "The target does not report a place for it.",
             Self::Library => "Its place is in a library, not in this repository.",
             Self::Redacted => "Its place is redacted.",
-            Self::Outside => "Its place is outside of this repository; --path-prefix can say where it is.",
+            Self::Outside => "Its place is outside this repository; map it with --path-prefix.",
         }
     }
 }
@@ -97,8 +97,7 @@ impl Repository {
 }
 
 fn is_of_library(place: &Location) -> bool {
-    let elsewhere = ["library/std/", "library/core/", "library/alloc/", "library/test/", "out/"];
-    place.is_library() || elsewhere.iter().any(|folder| place.as_str().starts_with(folder))
+    place.is_library() || place.is_std() || place.as_str().starts_with("out/")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Replaces what a recording says about a service and its authors by stand-ins, and keeps what the rules read.
 //!
 //! Names of tasks and resources, values and names of fields, files, modules and types of the service are replaced, each by the same stand-in
-//! everywhere. Lines and columns, kinds, numbers and times stay, and so do the places of the standard library and of crates from a registry, by
-//! which the rules know libraries.
+//! everywhere. Lines and columns, kinds, numbers and times stay, and so do the places of the standard library and of the published crates that the
+//! rules know.
 
 mod places;
 mod stand_ins;
@@ -102,14 +102,14 @@ impl Redactor {
     /// A pattern in it stands for several names, whose stand-ins have nothing in common.
     pub fn suppression(&mut self, suppression: &Suppression) -> Result<Suppression, String> {
         let mut redacted = suppression.clone();
-        for pattern in &suppression.names {
+        for pattern in suppression.names.iter().filter(|it| !it.is_any()) {
             let name = literal(pattern)?;
             // It may be the name of a task or the type of a resource.
             let stand_ins = [self.texts.task_name(&name), self.texts.concrete_type(&name, false, false)];
             redacted.names.extend(stand_ins.iter().map(|it| Pattern::new(it)));
         }
-        redacted.locations.clear();
-        for pattern in &suppression.locations {
+        redacted.locations.retain(Pattern::is_any);
+        for pattern in suppression.locations.iter().filter(|it| !it.is_any()) {
             let place = self.place(&literal(pattern)?);
             redacted.locations.push(Pattern::new(&place));
         }
@@ -131,10 +131,10 @@ impl Redactor {
     }
 }
 
-/// The text of a pattern that stands for itself, or for anything.
+/// The text of a pattern that stands for itself.
 fn literal(pattern: &Pattern) -> Result<String, String> {
     let text = pattern.to_string();
-    if text.contains(['*', '?']) && !pattern.is_any() {
+    if text.contains(['*', '?']) {
         return Err(format!(
             "the pattern `{text}` cannot be used with --redact, because stand-ins of similar names are not similar; write the names or \
              places in full, or suppress by detector"

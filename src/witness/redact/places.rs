@@ -1,8 +1,9 @@
-//! Stand-ins for places: files of the service become `src/a.rs`, those of published libraries stay what they are.
+//! Stand-ins for places: files of the service become `src/a.rs`, those of libraries that the rules know stay what they are.
 
 use console_api::Location as WireLocation;
 
 use super::stand_ins::{Scheme, StandIns};
+use crate::evidence::places::is_known_package;
 use crate::model::location::Location;
 use crate::paths;
 
@@ -34,7 +35,7 @@ impl Places {
     /// The stand-in for a file.
     pub(super) fn file(&mut self, file: &str) -> String {
         let short = paths::short(file).into_owned();
-        if short.is_empty() || is_published(&short) {
+        if short.is_empty() || is_known(&Location::parse(&short)) {
             return short;
         }
         let extension = short.rsplit_once('.').map(|(_, it)| it).filter(|it| it.len() <= 4 && is_plain(it));
@@ -65,16 +66,17 @@ impl Places {
     }
 }
 
-/// Whether a file belongs to the standard library or to a crate from a registry: those from git have a hash as their version.
-fn is_published(short: &str) -> bool {
-    let of_registry = Location::parse(short).package().is_some_and(|package| package.version.contains('.'));
-    of_registry || ["library/std/", "library/core/", "library/alloc/"].iter().any(|it| short.starts_with(it))
+/// Whether a file belongs to the standard library, or to a published crate that the rules know. Others may come from a registry of the
+/// service's owner, and those from git, which have a hash as their version, may be anybody's.
+fn is_known(place: &Location) -> bool {
+    let of_registry = place.package().filter(|package| package.version.contains('.'));
+    place.is_std() || of_registry.is_some_and(|package| is_known_package(package.name))
 }
 
-/// Whether a module, or the target of a span, is Tokio's or that of its instrumentation.
+/// Whether a module is Tokio's or that of its instrumentation.
 pub(super) fn is_of_tokio(module: &str) -> bool {
     let krate = module.split("::").next().unwrap_or_default();
-    matches!(krate, "tokio" | "runtime" | "tokio_canary_channels" | "console_subscriber")
+    matches!(krate, "tokio" | "tokio_canary_channels" | "console_subscriber")
 }
 
 fn is_plain(text: &str) -> bool {
@@ -98,6 +100,11 @@ mod tests {
             ),
             ("/rustc/59807616e/library/std/src/thread.rs", "library/std/src/thread.rs"),
             ("/home/me/.cargo/git/checkouts/acme-0123456789abcdef/9f3c1aa/src/lib.rs", "library-a-0.0.0/src/c.rs"),
+            (
+                "/home/me/.cargo/registry/src/registry.acme.example-1949/acme-core-1.2.0/src/lib.rs",
+                "library-b-0.0.0/src/d.rs",
+            ),
+            ("acme-2.0/src/main.rs", "library-c-0.0.0/src/e.rs"),
             ("", ""),
         ] {
             let stand_in = places.file(file);

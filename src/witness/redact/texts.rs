@@ -55,6 +55,14 @@ const OWNERS: &[&str] = &[
 /// Units in which Tokio and its instrumentation measure.
 const UNITS: &[&str] = &["bytes", "ms", "ns", "s", "us"];
 
+/// The names of Tokio's spans.
+const SPANS: &[&str] =
+    &["runtime.resource", "runtime.resource.async_op", "runtime.resource.async_op.poll", "runtime.spawn"];
+
+/// The targets of its events that are not its modules.
+const EVENTS: &[&str] =
+    &["runtime::resource::async_op::state_update", "runtime::resource::poll_op", "runtime::resource::state_update"];
+
 /// The modules of the channels that can be instrumented.
 const CHANNELS: &[&str] = &["broadcast", "mpsc", "watch"];
 
@@ -133,11 +141,11 @@ impl Texts {
         if self.registered.len() < MOST_REGISTERED || self.registered.contains_key(&id) {
             self.registered.insert(id, metadata.field_names.clone());
         }
-        if !metadata.name.starts_with("runtime.") {
+        if !SPANS.contains(&metadata.name.as_str()) {
             // The name of an event is its place.
             "event".clone_into(&mut metadata.name);
         }
-        if !is_of_tokio(&metadata.target) {
+        if !(is_of_tokio(&metadata.target) || EVENTS.contains(&metadata.target.as_str())) {
             metadata.target = self.targets.of(&metadata.target, |letters| format!("target_{letters}"));
         }
         metadata.module_path = places.module(&metadata.module_path);

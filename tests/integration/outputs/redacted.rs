@@ -60,6 +60,15 @@ fn plant(message: &mut Message) {
             location: Some(secret_place()),
             ..tasks::Task::default()
         });
+        // A crate of a registry of one's own, and a folder that looks like one.
+        let registry = "/root/.cargo/registry/src/registry.example-1949cf8c6b5b557f";
+        for (id, file) in [
+            (990_005, format!("{registry}/{SECRET}-core-1.2.0/src/lib.rs")),
+            (990_006, format!("{SECRET}-2.0/src/main.rs")),
+        ] {
+            let location = Some(Location { file: Some(file), ..secret_place() });
+            part.new_tasks.push(tasks::Task { id: Some(console_api::Id { id }), location, ..tasks::Task::default() });
+        }
     }
     if let Some(part) = &mut message.resource_update {
         for stats in part.stats_update.values_mut() {
@@ -94,8 +103,17 @@ fn plant(message: &mut Message) {
         field_names: vec![SECRET.to_owned()],
         ..Metadata::default()
     };
-    let new = NewMetadata { id: Some(MetaId { id: 990_004 }), metadata: Some(metadata) };
-    message.new_metadata.get_or_insert_default().metadata.push(new);
+    // A service whose crate is called `runtime`.
+    let of_runtime = Metadata {
+        name: format!("runtime.{SECRET}"),
+        target: format!("runtime::{SECRET}"),
+        module_path: format!("runtime::{SECRET}::a"),
+        location: Some(Location { file: None, module_path: Some(format!("runtime::{SECRET}")), ..secret_place() }),
+        ..Metadata::default()
+    };
+    let all = [(990_004, metadata), (990_007, of_runtime)];
+    let new = all.map(|(id, metadata)| NewMetadata { id: Some(MetaId { id }), metadata: Some(metadata) });
+    message.new_metadata.get_or_insert_default().metadata.extend(new);
 }
 
 /// Everything in a recording, unpacked, and what the file contains as it is.
@@ -186,6 +204,7 @@ fn suppressions_and_expectations_by_name_still_apply() {
         "name = \"transfer\"",
         "location = \"src/bank.rs\"",
         "detector = \"deadlock\"\nname = \"*\"",
+        "detector = \"deadlock\"\nlocation = \"*\"",
     ] {
         let outcome = check(suppression);
         assert!(deadlock(&outcome.stdout).is_none(), "{suppression}: {}", outcome.stdout);
