@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -50,10 +50,19 @@ impl Outputs {
     /// # Errors
     /// A sentence about the one that cannot be opened.
     pub fn open<'a>(outputs: impl IntoIterator<Item = &'a Output>, repository: &Repository) -> Result<Self, String> {
-        let mut opened = Self::default();
+        let (mut opened, mut has_github) = (Self::default(), false);
         for output in outputs {
             let outlet = open(output, repository);
             let outlet = outlet.map_err(|error| format!("The output {output} cannot be opened: {error}."))?;
+            opened.outlets.push(outlet);
+            has_github |= output.format == Format::Github;
+        }
+        let job_summary = env::var_os(JOB_SUMMARY).filter(|path| has_github && !path.is_empty()).map(PathBuf::from);
+        if let Some(path) = job_summary {
+            let outlet = open_job_summary(&path, repository);
+            let outlet = outlet.map_err(|error| {
+                format!("The job summary {} ({JOB_SUMMARY}) cannot be opened: {error}.", path.display())
+            })?;
             opened.outlets.push(outlet);
         }
         Ok(opened)
@@ -174,7 +183,6 @@ fn open_lines(output: &Output, format: LineFormat) -> io::Result<Outlet> {
 }
 
 fn open_document(output: &Output, format: DocumentFormat, repository: &Repository) -> io::Result<Outlet> {
-    let job_summary = env::var_os(JOB_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
     let (document, reader_left) = if let Some(path) = &output.path {
         (Document::to_file(format, path.clone(), repository.clone())?, Arc::default())
     } else {
@@ -182,7 +190,15 @@ fn open_document(output: &Output, format: DocumentFormat, repository: &Repositor
         let reader_left = stream.watch_reader()?;
         (Document::to_stream(format, stream, repository.clone()), reader_left)
     };
-    Outlet::start(output.place(), Box::new(document.with_job_summary(job_summary)), reader_left)
+    Outlet::start(output.place(), Box::new(document), reader_left)
+}
+
+/// The brief for the job of a workflow, whose runner wants it appended.
+fn open_job_summary(path: &Path, repository: &Repository) -> io::Result<Outlet> {
+    let stream = Stream::new(OpenOptions::new().create(true).append(true).open(path)?);
+    let reader_left = stream.watch_reader()?;
+    let document = Document::to_stream(DocumentFormat::Brief, stream, repository.clone());
+    Outlet::start(path.display().to_string(), Box::new(document), reader_left)
 }
 
 /// What an output did not get, and why. A reader that has left wanted no more.
@@ -199,8 +215,8 @@ fn failures(ended: Ended) -> Vec<Failure> {
         failures.push(Failure { sentence, is_error: true });
     }
     if lost > 0 {
-        let (events, were) = (words::count(lost, "event"), if lost == 1 { "was" } else { "were" });
-        let sentence = format!("{events} {were} lost because {name} is too slow.");
+        let (were, them) = if lost == 1 { ("was", "it") } else { ("were", "them") };
+        let sentence = format!("{} {were} lost: {name} did not take {them} in time.", words::count(lost, "event"));
         failures.push(Failure { sentence, is_error: false });
     }
     failures
@@ -222,7 +238,7 @@ mod tests {
     fn what_was_lost_is_said_and_a_reader_that_left_is_no_failure() {
         assert_eq!(ended(0, None), []);
         assert_eq!(ended(0, Some(io::ErrorKind::BrokenPipe)), []);
-        assert_eq!(ended(1, None), [("1 event was lost because a.ndjson is too slow.".to_owned(), false)]);
+        assert_eq!(ended(1, None), [("1 event was lost: a.ndjson did not take it in time.".to_owned(), false)]);
         let full = ended(2, Some(io::ErrorKind::StorageFull));
         assert!(full[0].1 && full[0].0.starts_with("Cannot write to a.ndjson: "), "{full:?}");
         assert!(full[1].0.starts_with("2 events were lost"), "{full:?}");

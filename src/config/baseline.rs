@@ -1,8 +1,7 @@
 //! A baseline: the findings of a service that are known and accepted, by their fingerprints, in a file that `check` reads and writes.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use super::accepted::Accepted;
@@ -12,6 +11,7 @@ use super::file;
 use super::origin::{Origin, Sourced};
 use super::quote::quoted;
 use crate::detect::suppression::Suppression;
+use crate::files;
 
 /// The findings that are known and accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,20 +69,12 @@ impl Baseline {
         })
     }
 
-    /// Writes the file anew: nobody sees a half of it.
+    /// Replaces the file in one step.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn write(&self) -> io::Result<()> {
-        let mut unfinished = self.path.clone().into_os_string();
-        unfinished.push(".unfinished");
-        let unfinished = Path::new(&unfinished);
-        let written = fs::write(unfinished, self.text()).and_then(|()| fs::rename(unfinished, &self.path));
-        if written.is_err() {
-            // It is of no use to anybody.
-            let _ = fs::remove_file(unfinished);
-        }
-        written
+        files::replace(&self.path, self.text().as_bytes())
     }
 
     fn text(&self) -> String {
@@ -103,6 +95,8 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str) -> (Baseline, Vec<String>) {

@@ -4,17 +4,15 @@ mod brief;
 mod classes;
 mod github;
 mod junit;
-mod place;
 mod sarif;
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use self::place::Place;
 use super::event::{Event, Summary};
 use super::sink::Sink;
 use super::stream::Stream;
+use crate::files;
 use crate::report::repository::Repository;
 
 /// What a document is for.
@@ -53,29 +51,29 @@ pub(super) struct Document {
     format: DocumentFormat,
     place: Place,
     repository: Repository,
-    /// The file to which a GitHub workflow wants the summary of a job to be appended.
-    job_summary: Option<PathBuf>,
+}
+
+/// Where a document goes.
+enum Place {
+    /// To whoever reads this.
+    Stream(Stream),
+    /// To a file that is replaced.
+    File(PathBuf),
 }
 
 impl Document {
     /// One that goes to a stream.
     pub(super) fn to_stream(format: DocumentFormat, stream: Stream, repository: Repository) -> Self {
-        Self { format, place: Place::Stream(stream), repository, job_summary: None }
+        Self { format, place: Place::Stream(stream), repository }
     }
 
-    /// One that replaces a file.
+    /// One that replaces a file. What would fail at the end of a run fails at its beginning.
     ///
     /// # Errors
     /// No file can be written there.
     pub(super) fn to_file(format: DocumentFormat, path: PathBuf, repository: Repository) -> io::Result<Self> {
-        Ok(Self { format, place: Place::file(path)?, repository, job_summary: None })
-    }
-
-    /// The same with a file to append the summary of a job to; only the format of a workflow does that.
-    #[must_use]
-    pub(super) fn with_job_summary(self, path: Option<PathBuf>) -> Self {
-        let job_summary = path.filter(|_| self.format == DocumentFormat::Github);
-        Self { job_summary, ..self }
+        files::check_replaceable(&path)?;
+        Ok(Self { format, place: Place::File(path), repository })
     }
 }
 
@@ -86,9 +84,9 @@ impl Sink for Document {
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         let text = self.format.render(summary, &self.repository)?;
-        self.place.write(&text)?;
-        let Some(path) = &self.job_summary else { return Ok(()) };
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(brief::render(summary, &self.repository).as_bytes())
+        match &mut self.place {
+            Place::Stream(stream) => stream.write_all(text.as_bytes()),
+            Place::File(path) => files::replace(path, text.as_bytes()),
+        }
     }
 }
