@@ -1,11 +1,11 @@
 //! Rate limits: findings that come and go are announced at once, then ever more seldom, and a digest says what was held back.
 
-mod valve;
+mod detector;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use self::valve::{News, Released, Valve};
+use self::detector::{DetectorLimiter, FindingEvent, Released};
 use super::event::{Digest, Event, EventKind};
 use crate::fleet::{Fleet, Step, TargetId};
 use crate::report::{Family, Grade};
@@ -23,20 +23,20 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     limits: Option<Limits>,
-    valves: BTreeMap<TargetId, Valves>,
+    limiters: BTreeMap<TargetId, TargetLimiter>,
 }
 
-/// The valves of a target.
+/// The limiters of a target.
 #[derive(Debug)]
-struct Valves {
+struct TargetLimiter {
     target: String,
     at: SystemTime,
-    by_detector: BTreeMap<&'static str, Valve<Event>>,
+    by_detector: BTreeMap<&'static str, DetectorLimiter<Event>>,
 }
 
 impl Limiter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits: Some(limits), valves: BTreeMap::new() }
+        Self { limits: Some(limits), limiters: BTreeMap::new() }
     }
 
     /// Lets the events of a step pass or holds them back, and adds those whose time has come.
@@ -47,8 +47,8 @@ impl Limiter {
             Step::Arrived { target, at, .. } => {
                 let Some(member) = fleet.member(*target) else { return events };
                 let name = || member.diagnosis().target().to_owned();
-                let valves = self.valves.entry(*target).or_insert_with(|| Valves::new(name(), *at));
-                valves.pass(*at, events, limits)
+                let limiter = self.limiters.entry(*target).or_insert_with(|| TargetLimiter::new(name(), *at));
+                limiter.pass(*at, events, limits)
             }
             Step::Closed(target) => [self.let_go(*target), events].concat(),
             Step::Left(member) => [self.let_go(member.id()), events].concat(),
@@ -57,15 +57,15 @@ impl Limiter {
 
     /// Everything that is held back, and a digest of it: nothing follows.
     pub(super) fn flush(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.valves).into_values().flat_map(Valves::flush).collect()
+        std::mem::take(&mut self.limiters).into_values().flat_map(TargetLimiter::flush).collect()
     }
 
     fn let_go(&mut self, target: TargetId) -> Vec<Event> {
-        self.valves.remove(&target).map(Valves::flush).unwrap_or_default()
+        self.limiters.remove(&target).map(TargetLimiter::flush).unwrap_or_default()
     }
 }
 
-impl Valves {
+impl TargetLimiter {
     fn new(target: String, at: SystemTime) -> Self {
         Self { target, at, by_detector: BTreeMap::new() }
     }
@@ -73,26 +73,26 @@ impl Valves {
     fn pass(&mut self, at: SystemTime, events: Vec<Event>, limits: Limits) -> Vec<Event> {
         self.at = at;
         let mut passed = Vec::new();
-        self.by_detector.retain(|detector, valve| {
-            if let Some(released) = valve.release(at, limits) {
+        self.by_detector.retain(|detector, limiter| {
+            if let Some(released) = limiter.release(at, limits) {
                 passed.extend(announced(&self.target, at, detector, released));
             }
-            !valve.is_idle(at)
+            !limiter.is_idle(at)
         });
         for event in events {
             let Some(detector) = detector_of(&event) else {
                 passed.push(event);
                 continue;
             };
-            let valve = self.by_detector.entry(detector).or_insert_with(|| Valve::new(limits));
-            passed.extend(news(event).and_then(|news| valve.take(news, at, limits)));
+            let limiter = self.by_detector.entry(detector).or_insert_with(|| DetectorLimiter::new(limits));
+            passed.extend(finding_event(event).and_then(|finding| limiter.take(finding, at, limits)));
         }
         passed
     }
 
     fn flush(self) -> Vec<Event> {
         let Self { target, at, by_detector } = self;
-        let released = by_detector.into_iter().filter_map(|(detector, mut valve)| Some((detector, valve.flush()?)));
+        let released = by_detector.into_iter().filter_map(|(detector, mut limiter)| Some((detector, limiter.flush()?)));
         released.flat_map(|(detector, released)| announced(&target, at, detector, released)).collect()
     }
 }
@@ -121,14 +121,14 @@ fn detector_of(event: &Event) -> Option<&'static str> {
     }
 }
 
-/// What a valve has to know of a finding.
-fn news(event: Event) -> Option<News<Event>> {
+/// What a limiter has to know of a finding.
+fn finding_event(event: Event) -> Option<FindingEvent<Event>> {
     let EventKind::Finding(view) = &event.kind else { return None };
     let (class, row) = (view.fingerprint.clone(), &view.row);
     // That the feed is silent is sure, and no proof of a fault.
     let is_proof = row.grade == Grade::Proof && view.family != Family::Feed.as_str();
     let (state, severity) = (row.state, row.severity);
-    Some(News { class, state, severity, is_proof, at: event.at, event })
+    Some(FindingEvent { class, state, severity, is_proof, at: event.at, event })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const QUIET: u32 = 2;
 
 /// What became of a finding.
 #[derive(Debug, Clone)]
-pub(super) struct News<E> {
+pub(super) struct FindingEvent<E> {
     /// Its fingerprint.
     pub(super) class: String,
     pub(super) state: State,
@@ -48,7 +48,7 @@ pub(super) struct Released<E> {
     pub(super) firing: usize,
     /// How long findings are held back from now on.
     pub(super) next: Duration,
-    /// Findings that fire, and of which nobody has been told that they do.
+    /// Findings that fire, and were not announced.
     pub(super) events: Vec<E>,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct Released<E> {
 #[derive(Debug)]
 struct Class<E> {
     /// Whether it was last delivered as firing.
-    is_told: bool,
+    is_announced: bool,
     /// The worst severity that was delivered since the quiet time.
-    worst_told: Option<Severity>,
+    worst_announced: Option<Severity>,
     /// It fires, and that was not delivered.
     held: Option<(Severity, E)>,
 }
@@ -66,13 +66,13 @@ struct Class<E> {
 impl<E> Class<E> {
     /// The worst severity that was delivered or is held back.
     fn worst(&self) -> Option<Severity> {
-        self.worst_told.max(self.held.as_ref().map(|(severity, _)| *severity))
+        self.worst_announced.max(self.held.as_ref().map(|(severity, _)| *severity))
     }
 }
 
 /// What lets the events of a detector pass.
 #[derive(Debug)]
-pub(super) struct Valve<E> {
+pub(super) struct DetectorLimiter<E> {
     classes: BTreeMap<String, Class<E>>,
     /// How long findings are held back now, since when, and until when.
     delay: Duration,
@@ -84,17 +84,17 @@ pub(super) struct Valve<E> {
     tally: Option<Tally>,
 }
 
-impl<E> Valve<E> {
+impl<E> DetectorLimiter<E> {
     pub(super) fn new(limits: Limits) -> Self {
         Self { classes: BTreeMap::new(), delay: limits.first, closed: None, last: None, passed_new: 0, tally: None }
     }
 
     /// Takes something in, and returns it if it passes. What is due has to be released before.
-    pub(super) fn take(&mut self, news: News<E>, at: SystemTime, limits: Limits) -> Option<E> {
-        match news.state {
-            State::Pending => (news.is_proof || !self.is_repeated(&news.class)).then_some(news.event),
-            State::Firing => self.fires(news, at, limits),
-            State::Resolved => self.resolves(news),
+    pub(super) fn take(&mut self, finding: FindingEvent<E>, at: SystemTime, limits: Limits) -> Option<E> {
+        match finding.state {
+            State::Pending => (finding.is_proof || !self.is_repeated(&finding.class)).then_some(finding.event),
+            State::Firing => self.fires(finding, at, limits),
+            State::Resolved => self.resolves(finding),
         }
     }
 
@@ -107,10 +107,10 @@ impl<E> Valve<E> {
         }
         self.closed = None;
         let is_quiet = self.is_quiet(at);
-        let next = if is_quiet { limits.first } else { self.delay.saturating_mul(2).min(limits.longest) };
+        let next = if is_quiet { limits.first } else { self.doubled(limits) };
         if is_quiet {
             self.delay = next;
-            self.classes.retain(|_, class| class.is_told || class.held.is_some());
+            self.classes.retain(|_, class| class.is_announced || class.held.is_some());
         }
         let released = self.flush()?;
         if !released.events.is_empty() {
@@ -125,18 +125,19 @@ impl<E> Valve<E> {
         let mut events = Vec::new();
         for class in self.classes.values_mut() {
             if let Some((severity, event)) = class.held.take() {
-                class.is_told = true;
-                class.worst_told = class.worst_told.max(Some(severity));
+                class.is_announced = true;
+                class.worst_announced = class.worst_announced.max(Some(severity));
                 events.push(event);
             }
         }
-        let firing = tally.classes.iter().filter(|it| self.classes.get(*it).is_some_and(|class| class.is_told)).count();
+        let firing =
+            tally.classes.iter().filter(|it| self.classes.get(*it).is_some_and(|class| class.is_announced)).count();
         Some(Released { tally, firing, next: self.delay, events })
     }
 
     /// Whether nothing of it has to be remembered.
     pub(super) fn is_idle(&self, at: SystemTime) -> bool {
-        self.closed.is_none() && self.is_quiet(at) && !self.classes.values().any(|class| class.is_told)
+        self.closed.is_none() && self.is_quiet(at) && !self.classes.values().any(|class| class.is_announced)
     }
 
     /// Whether nothing has fired for so long that the next finding is the first again.
@@ -146,53 +147,65 @@ impl<E> Valve<E> {
         self.last.is_none_or(|last| at.duration_since(last).map_or(true, |quiet| quiet >= enough))
     }
 
-    fn fires(&mut self, news: News<E>, at: SystemTime, limits: Limits) -> Option<E> {
-        let passes = self.passes(&news);
-        let is_new = self.classes.get(&news.class).is_none_or(|class| class.worst_told.is_none());
-        let is_repeated = !is_new && !self.is_quiet(at);
+    fn fires(&mut self, finding: FindingEvent<E>, at: SystemTime, limits: Limits) -> Option<E> {
+        let passes = self.passes(&finding);
+        let is_new = self.classes.get(&finding.class).is_none_or(|class| class.worst_announced.is_none());
+        let is_quiet = self.is_quiet(at);
         self.last = Some(at);
         self.forget_some();
-        let class =
-            self.classes.entry(news.class.clone()).or_insert(Class { is_told: false, worst_told: None, held: None });
+        let class = self.classes.entry(finding.class.clone()).or_insert(Class {
+            is_announced: false,
+            worst_announced: None,
+            held: None,
+        });
         if !passes {
             // It may only have become worse than it was.
-            let has_opened = class.held.replace((news.severity, news.event)).is_none();
-            self.count(news.class, news.at, news.severity).openings += u64::from(has_opened);
+            let has_opened = class.held.replace((finding.severity, finding.event)).is_none();
+            self.count(finding.class, finding.at, finding.severity).openings += u64::from(has_opened);
             return None;
         }
-        let has_risen = std::mem::replace(&mut class.is_told, true);
-        class.worst_told = class.worst_told.max(Some(news.severity));
+        let was_announced = std::mem::replace(&mut class.is_announced, true);
+        class.worst_announced = class.worst_announced.max(Some(finding.severity));
         class.held = None;
-        if has_risen {
-            return Some(news.event);
+        if was_announced {
+            return Some(finding.event);
         }
         if self.closed.is_some() {
             self.passed_new += usize::from(is_new);
         } else {
-            self.close(at, if is_repeated { self.delay.saturating_mul(2).min(limits.longest) } else { limits.first });
+            let delay = match () {
+                () if is_quiet => limits.first,
+                // What is new here says nothing of what came back before.
+                () if is_new => self.delay,
+                () => self.doubled(limits),
+            };
+            self.close(at, delay);
         }
-        Some(news.event)
+        Some(finding.event)
     }
 
     /// Whether a finding that fires is delivered at once.
-    fn passes(&self, news: &News<E>) -> bool {
-        if self.closed.is_none() || news.is_proof {
+    fn passes(&self, finding: &FindingEvent<E>) -> bool {
+        if self.closed.is_none() || finding.is_proof {
             return true;
         }
-        let class = self.classes.get(&news.class);
+        let class = self.classes.get(&finding.class);
         match class.and_then(Class::worst) {
-            Some(worst) => class.is_some_and(|class| class.is_told) || news.severity > worst,
-            None => self.passed_new < MOST_NEW || self.classes.values().all(|it| it.worst_told < Some(news.severity)),
+            Some(worst) => class.is_some_and(|class| class.is_announced) || finding.severity > worst,
+            None => {
+                self.passed_new < MOST_NEW
+                    || self.classes.values().all(|it| it.worst_announced < Some(finding.severity))
+            }
         }
     }
 
-    fn resolves(&mut self, news: News<E>) -> Option<E> {
-        let Some(class) = self.classes.get_mut(&news.class) else { return Some(news.event) };
-        if std::mem::take(&mut class.is_told) {
-            return Some(news.event);
+    fn resolves(&mut self, finding: FindingEvent<E>) -> Option<E> {
+        let Some(class) = self.classes.get_mut(&finding.class) else { return Some(finding.event) };
+        if std::mem::take(&mut class.is_announced) {
+            return Some(finding.event);
         }
         class.held = None;
-        self.count(news.class, news.at, news.severity).resolutions += 1;
+        self.count(finding.class, finding.at, finding.severity).resolutions += 1;
         None
     }
 
@@ -203,8 +216,12 @@ impl<E> Valve<E> {
         self.passed_new = 0;
     }
 
+    fn doubled(&self, limits: Limits) -> Duration {
+        self.delay.saturating_mul(2).min(limits.longest)
+    }
+
     fn is_repeated(&self, class: &str) -> bool {
-        self.closed.is_some() && self.classes.get(class).is_some_and(|class| !class.is_told)
+        self.closed.is_some() && self.classes.get(class).is_some_and(|class| !class.is_announced)
     }
 
     fn count(&mut self, class: String, at: SystemTime, severity: Severity) -> &mut Tally {
@@ -225,7 +242,7 @@ impl<E> Valve<E> {
     /// Forgets what is over, if there is too much of it.
     fn forget_some(&mut self) {
         if self.classes.len() >= MOST_REMEMBERED {
-            self.classes.retain(|_, class| class.is_told || class.held.is_some());
+            self.classes.retain(|_, class| class.is_announced || class.held.is_some());
         }
     }
 }
@@ -243,7 +260,7 @@ mod tests {
     }
 
     /// What a digest and what follows it say, in a line.
-    fn told(released: &Released<String>) -> String {
+    fn said(released: &Released<String>) -> String {
         let Tally { openings, resolutions, worst, classes, .. } = &released.tally;
         let (firing, next, found) = (released.firing, released.next.as_secs(), classes.len());
         let mut line =
@@ -252,14 +269,14 @@ mod tests {
         line
     }
 
-    /// What a valve makes of a script with an event a line, such as `30 a warning fires`: a line for whatever is delivered.
+    /// What a limiter makes of a script with an event a line, such as `30 a warning fires`: a line for whatever is delivered.
     fn delivered(script: &str) -> Vec<String> {
-        let mut valve = Valve::new(LIMITS);
+        let mut limiter = DetectorLimiter::new(LIMITS);
         let mut lines = Vec::new();
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let words: Vec<&str> = line.split(' ').collect();
             let now: u64 = words[0].parse().unwrap();
-            lines.extend(valve.release(at(now), LIMITS).map(|released| format!("{now} {}", told(&released))));
+            lines.extend(limiter.release(at(now), LIMITS).map(|released| format!("{now} {}", said(&released))));
             let [_, class, severity, verb] = words.as_slice() else { continue };
             let state = match *verb {
                 "fires" => State::Firing,
@@ -271,7 +288,7 @@ mod tests {
                 "warning" => Severity::Warning,
                 _ => Severity::Critical,
             };
-            let news = News {
+            let finding = FindingEvent {
                 class: (*class).to_owned(),
                 state,
                 severity,
@@ -279,7 +296,7 @@ mod tests {
                 at: at(now),
                 event: format!("{class} {} {verb}", severity.as_str()),
             };
-            lines.extend(valve.take(news, at(now), LIMITS).map(|event| format!("{now} {event}")));
+            lines.extend(limiter.take(finding, at(now), LIMITS).map(|event| format!("{now} {event}")));
         }
         lines
     }
@@ -403,6 +420,39 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_at_another_place_does_not_shorten_the_delay() {
+        // After this, `a` is held back for an hour at a time; nothing is held back from 8100 on.
+        let long = flapping(0, 60, 120);
+        for (script, expected) in [
+            // A new place begins no new delay, and what comes back is held back for as long as before.
+            (
+                "8200 b warning fires\n8210 b warning ends\n8500 a warning fires\n11799\n11800",
+                vec![
+                    "8200 b warning fires",
+                    "8210 b warning ends",
+                    "11800 digest +1 -0 of 1, warning, 1 fire, next 3600; a warning fires",
+                ],
+            ),
+            (
+                "8200 a warning fires\n8210 a warning ends\n8500 a warning fires\n11799",
+                vec!["8200 a warning fires", "8210 a warning ends"],
+            ),
+            // Two hours are quiet.
+            (
+                "16000 b warning fires\n16010 b warning ends\n16020 b warning fires\n16300",
+                vec![
+                    "16000 b warning fires",
+                    "16010 b warning ends",
+                    "16300 digest +1 -0 of 1, warning, 1 fire, next 600; b warning fires",
+                ],
+            ),
+        ] {
+            let lines = delivered(&format!("{long}8100\n{script}"));
+            assert_eq!(lines[lines.len() - expected.len()..], expected, "{script}: {lines:?}");
+        }
+    }
+
+    #[test]
     fn after_a_quiet_time_it_is_the_first_time_again() {
         let lines = delivered(
             "0 a warning fires\n9 a warning ends\n500 a warning fires\n509 a warning ends\n1000\n1700 a warning fires\n1709 a warning ends\n1999 a warning fires\n2000",
@@ -422,10 +472,10 @@ mod tests {
 
     #[test]
     fn a_target_that_makes_up_places_takes_no_memory() {
-        let mut valve = Valve::new(LIMITS);
+        let mut limiter = DetectorLimiter::new(LIMITS);
         for n in 0..10 * MOST_REMEMBERED {
             for state in [State::Firing, State::Resolved] {
-                let news = News {
+                let finding = FindingEvent {
                     class: format!("{n}"),
                     state,
                     severity: Severity::Warning,
@@ -433,11 +483,11 @@ mod tests {
                     at: at(1),
                     event: String::new(),
                 };
-                valve.take(news, at(1), LIMITS);
+                limiter.take(finding, at(1), LIMITS);
             }
         }
-        assert!(valve.classes.len() <= MOST_REMEMBERED);
-        let released = valve.flush().unwrap();
+        assert!(limiter.classes.len() <= MOST_REMEMBERED);
+        let released = limiter.flush().unwrap();
         assert!(released.tally.classes.len() <= MOST_REMEMBERED && released.tally.openings > 9_000);
     }
 }
