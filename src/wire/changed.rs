@@ -6,8 +6,8 @@ use prost::Message as Encode;
 use prost::bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint, message, uint64};
 
-use super::elements::{self, Numbers, capped, numbers};
-use super::{Dropped, Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
+use super::elements::{self, Numbers, Repeats, capped, numbers};
+use super::{Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
 
 /// What is done to the elements of messages. Metadata of a message come first, for its other elements refer to them.
 pub trait Change {
@@ -42,33 +42,59 @@ impl Message {
         for it in self.elements(METADATA, NEW_METADATA).map(capped::<NewMetadata>) {
             push(NEW_METADATA, it, &mut metadata, |it| change.metadata(it));
         }
-        part(METADATA, &metadata, &mut out);
-        let Dropped { tasks, resources, async_ops } = self.dropped();
-        let Numbers { part: number, new, stats, dropped } = numbers(Kind::Task);
-        let mut content = Vec::new();
-        self.new_elements(Kind::Task).for_each(|it| push(new, capped(it), &mut content, |it| change.task(it)));
-        self.stats_elements(Kind::Task)
-            .for_each(|it| entry(stats, elements::entry(it), &mut content, |_: &mut tasks::Stats| {}));
-        count(dropped, tasks, &mut content);
-        part(number, &content, &mut out);
-        let Numbers { part: number, new, stats, dropped } = numbers(Kind::Resource);
-        content.clear();
-        self.new_elements(Kind::Resource).for_each(|it| push(new, capped(it), &mut content, |it| change.resource(it)));
-        self.stats_elements(Kind::Resource)
-            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.resource_stats(it)));
-        for poll in self.elements(number, POLL_OPS) {
-            push(POLL_OPS, resources::PollOp::decode(poll).ok(), &mut content, |it| change.poll_op(it));
-        }
-        count(dropped, resources, &mut content);
-        part(number, &content, &mut out);
-        let Numbers { part: number, new, stats, dropped } = numbers(Kind::AsyncOp);
-        content.clear();
-        self.new_elements(Kind::AsyncOp).for_each(|it| push(new, capped(it), &mut content, |it| change.async_op(it)));
-        self.stats_elements(Kind::AsyncOp)
-            .for_each(|it| entry(stats, elements::entry(it), &mut content, |it| change.async_op_stats(it)));
-        count(dropped, async_ops, &mut content);
-        part(number, &content, &mut out);
+        self.part(METADATA, &metadata, &mut out);
+        self.changed_part::<_, tasks::Stats>(Kind::Task, &mut out, change, |change, it| change.task(it), |_, _| {});
+        self.changed_part(
+            Kind::Resource,
+            &mut out,
+            change,
+            |change, it| change.resource(it),
+            |change, it| change.resource_stats(it),
+        );
+        self.changed_part(
+            Kind::AsyncOp,
+            &mut out,
+            change,
+            |change, it| change.async_op(it),
+            |change, it| change.async_op_stats(it),
+        );
         Self(Bytes::from(out))
+    }
+
+    /// Writes what the message says about entities of a kind, changed.
+    fn changed_part<N: Repeats, S: Repeats>(
+        &self,
+        kind: Kind,
+        out: &mut Vec<u8>,
+        change: &mut dyn Change,
+        of_new: fn(&mut dyn Change, &mut N),
+        of_stats: fn(&mut dyn Change, &mut S),
+    ) {
+        let Numbers { part, new, stats, dropped } = numbers(kind);
+        let mut content = Vec::new();
+        for it in self.new_elements(kind) {
+            push(new, capped(it), &mut content, |it| of_new(change, it));
+        }
+        for it in self.stats_elements(kind) {
+            entry(stats, elements::entry(it), &mut content, |it| of_stats(change, it));
+        }
+        if kind == Kind::Resource {
+            for poll in self.elements(part, POLL_OPS) {
+                push(POLL_OPS, resources::PollOp::decode(poll).ok(), &mut content, |it| change.poll_op(it));
+            }
+        }
+        match self.dropped().of(kind) {
+            0 => {}
+            count => uint64::encode(dropped, &count, &mut content),
+        }
+        self.part(part, &content, out);
+    }
+
+    /// Writes a part that the message has.
+    fn part(&self, number: u32, content: &[u8], out: &mut Vec<u8>) {
+        if self.parts(number).next().is_some() {
+            bytes(number, content, out);
+        }
     }
 }
 
@@ -94,19 +120,6 @@ fn entry<T: Encode>(number: u32, entry: Option<(u64, T)>, out: &mut Vec<u8>, cha
             bytes(number, &content, out);
         }
         None => bytes(number, MALFORMED, out),
-    }
-}
-
-fn count(number: u32, count: u64, out: &mut Vec<u8>) {
-    if count != 0 {
-        uint64::encode(number, &count, out);
-    }
-}
-
-/// Writes a part, unless there is nothing in it.
-fn part(number: u32, content: &[u8], out: &mut Vec<u8>) {
-    if !content.is_empty() {
-        bytes(number, content, out);
     }
 }
 

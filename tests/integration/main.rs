@@ -27,4 +27,5 @@ mod suppressions;
 mod surroundings;
 mod tool;
 mod vitals;
+mod wire;
 mod witness;
