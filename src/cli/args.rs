@@ -117,8 +117,8 @@ pub struct GateArgs {
     /// How long to wait for a target.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&WAIT_FOR_TARGET))]
     pub wait_for_target: Option<Period>,
-    /// Finding that must fire, as `DETECTOR[@PLACE[:LINE]]`, such as `deadlock@bank.rs`; it does not count, and without it the exit code is 1;
-    /// repeatable.
+    /// Finding that must fire, as `DETECTOR[@PLACE[:LINE]]`, such as `deadlock@bank.rs`; it does not count, and the exit code is 1 if it does
+    /// not fire; repeatable.
     #[arg(long = "expect-finding", value_name = "FINDING", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(StringValueParser::new().try_map(|text| selector(&text)), detectors))]
     pub fire: Vec<Selector>,
@@ -132,7 +132,7 @@ pub struct GateArgs {
     /// Report the verdict, and exit with 0 all the same; usage and internal errors remain 2 and 4.
     #[arg(long)]
     pub exit_zero: bool,
-    /// Watch for the whole time, also after a finding that counts is proof and cannot recover.
+    /// Keep watching for the whole time, even after a proven finding that cannot recover.
     #[arg(long)]
     pub no_early_exit: bool,
 }

@@ -58,7 +58,7 @@ const ENTRIES: &[Entry] = &[
     Entry {
         command: "watch",
         exits: &[
-            ("0", "A signal ended it, its reader has left, or its recordings have ended; with --fail-on as check."),
+            ("0", "A signal ended it, its output was closed, or its recordings have ended; with --fail-on as check."),
             ("1", "With --fail-on: a finding that counts has fired."),
             USAGE,
             ("3", "With --fail-on: it could not be judged."),
@@ -84,10 +84,10 @@ const ENTRIES: &[Entry] = &[
             ("0", "Healthy, and there was enough to judge; with --exit-zero, also instead of 1 and 3."),
             (
                 "1",
-                "A finding at or above --fail-on has fired, also if it was resolved since; or an expected one has not.",
+                "A finding at or above --fail-on has fired, also if it was resolved since; or a finding of --expect-finding has not.",
             ),
             USAGE,
-            ("3", "It could not be judged, was interrupted before, or the command failed."),
+            ("3", "It could not be judged, was interrupted, or the command failed."),
             FAILED,
             SIGNALLED,
         ],

@@ -82,7 +82,7 @@ fn results() -> String {
      - A resolved finding still happened: it counts for the verdict.\n\
      - A place in a dependency is not a bug of that dependency: it spawns or creates what the service gives it.\n\
      - Ages and counts are as of the last update. Do not compute rates from two of them.\n\
-     - Do not raise a threshold, suppress a finding or choose `--partial pass` to make a check pass, unless its user asks for that.\n"
+     - Do not raise a threshold, suppress a finding or choose `--partial pass` to make a check pass, unless the user asks for it.\n"
         .to_owned()
 }
 

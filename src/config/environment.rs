@@ -15,6 +15,8 @@ use crate::detect::settings::Given;
 use crate::spelling;
 
 const PREFIX: &str = "TOKIO_CANARY_";
+/// The variables that hold secrets.
+const SECRETS: [&str; 3] = [ALERTMANAGER_TOKEN, WEBHOOK_SECRET, WEBHOOK_TOKEN];
 
 /// What the environment says.
 #[derive(Debug, Default)]
@@ -41,9 +43,7 @@ pub(super) fn read(variables: &[(OsString, OsString)], faults: &mut Vec<Fault>) 
     ours.sort();
     for (name, rest, value) in ours {
         // Their values stay where they are. Those of events are what a command of ours was given.
-        if [ALERTMANAGER_TOKEN, WEBHOOK_SECRET, WEBHOOK_TOKEN].contains(&name.as_str())
-            || name.starts_with(EVENT_PREFIX)
-        {
+        if SECRETS.contains(&name.as_str()) || name.starts_with(EVENT_PREFIX) {
             continue;
         }
         let origin = Origin::Variable(name);
@@ -94,7 +94,7 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
 fn misspelt(name: &str) -> Option<&'static str> {
     let is_of_kubernetes = name.starts_with("service-") || name == "port" || name.starts_with("port-");
     let receivers = Kind::ALL.iter().map(|kind| kind.word());
-    let secrets = ["webhook-secret", "webhook-bearer-token", "alertmanager-bearer-token"];
+    let secrets = SECRETS.iter().filter_map(|secret| secret.strip_prefix(PREFIX));
     let names = OPTIONS.iter().map(|option| option.key()).chain(["config", "output", "targets"]);
     let names = names.chain(receivers).chain(secrets);
     if is_of_kubernetes { None } else { spelling::nearest(name, names) }

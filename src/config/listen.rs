@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::detect::settings::{Type, Value};
+use crate::detect::settings::Type;
 
 /// The address and port at which HTTP is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +27,6 @@ impl Type for Listen {
 
     fn written(&self) -> String {
         self.0.to_string()
-    }
-
-    fn erase(self) -> Value {
-        Value::Text(self.0.to_string())
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Text(text) => Self::parse(text).ok(),
-            _ => None,
-        }
     }
 }
 

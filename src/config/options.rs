@@ -32,7 +32,7 @@ pub static MIN_ACTIVITY: Setting<f64> = Setting::new(
 pub static WARMUP: Setting<Duration> = Setting::new(
     "warmup",
     Duration::ZERO,
-    "time after the first update within which a finding that resolves does not count, nor does activity",
+    "time after the first update during which activity and findings that resolve are ignored",
 );
 /// What to make of an incomplete feed.
 pub static PARTIAL: Setting<Partial> = Setting::new(
@@ -42,7 +42,7 @@ pub static PARTIAL: Setting<Partial> = Setting::new(
 );
 /// What is known and accepted.
 pub static BASELINE: Setting<Option<PathBuf>> =
-    Setting::new("baseline", None, "file of findings that are known and accepted, which `check` also writes");
+    Setting::new("baseline", None, "file of accepted findings; `check --update-baseline` rewrites it");
 /// Whether a verdict makes the exit code.
 pub static EXIT_ZERO: Setting<bool> = Setting::new(
     "exit-zero",
@@ -118,7 +118,7 @@ pub static BLACK_BOX_DISK: Setting<Mebibytes> = Setting::new(
 pub static RATE_LIMIT: Setting<RateLimit> = Setting::new(
     "rate-limit",
     RateLimit::From(Duration::from_secs(5 * 60)),
-    "initial time for which repeated findings of a detector are held back after an alert, doubled while they repeat; `off` delivers everything",
+    "initial hold-back of repeated findings of a detector, doubled while they repeat; `off` delivers everything",
 );
 /// How long at most.
 pub static RATE_LIMIT_MAX: Setting<Period> = Setting::new(
@@ -382,17 +382,6 @@ impl Type for LogFilter {
 
     fn written(&self) -> String {
         self.text.clone()
-    }
-
-    fn erase(self) -> Value {
-        Value::Text(self.text)
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Text(text) => Self::parse(text).ok(),
-            _ => None,
-        }
     }
 }
 

@@ -171,19 +171,11 @@ impl Config {
         &self.receivers
     }
 
-    /// What keeps suppressed findings apart, for one target.
-    pub fn suppressor(&self) -> Suppressor {
-        let accepted = self.baseline.iter().flat_map(Baseline::suppressions);
-        let all = self.suppressions.iter().cloned().chain(accepted);
-        let suppressions: Arc<[Suppression]> = all.map(|it| it.value).collect();
-        Suppressor::new(suppressions, self.now)
-    }
-
-    /// The same with every suppression changed, but for what is accepted by its fingerprint.
+    /// What keeps suppressed findings apart, for one target, with every suppression changed but for what is accepted by its fingerprint.
     ///
     /// # Errors
     /// What cannot be changed, with where it comes from.
-    pub fn suppressor_with(
+    pub fn suppressor(
         &self,
         mut change: impl FnMut(&Suppression) -> Result<Suppression, String>,
     ) -> Result<Suppressor, Faults> {

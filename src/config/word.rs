@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::detect::settings::{Type, Value};
+use crate::detect::settings::Type;
 use crate::detect::severity::Severity;
 use crate::spelling;
 
@@ -34,17 +34,6 @@ impl<T: Word> Type for T {
 
     fn written(&self) -> String {
         self.word().to_owned()
-    }
-
-    fn erase(self) -> Value {
-        Value::Text(self.word().to_owned())
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Text(text) => T::parse(text).ok(),
-            _ => None,
-        }
     }
 }
 

@@ -72,10 +72,14 @@ pub trait Type: Clone + Debug + PartialEq + Sync + 'static {
     fn in_words(&self) -> String {
         self.written()
     }
-    /// The value without its type.
-    fn erase(self) -> Value;
+    /// The value without its type; a text unless the type has a form of its own.
+    fn erase(self) -> Value {
+        Value::Text(self.written())
+    }
     /// The value of this type, if it is one.
-    fn from_value(value: &Value) -> Option<Self>;
+    fn from_value(value: &Value) -> Option<Self> {
+        if let Value::Text(text) = value { Self::parse(text).ok() } else { None }
+    }
 }
 
 /// One threshold of a detector.
@@ -211,10 +215,7 @@ impl Type for Duration {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Duration(duration) => Some(*duration),
-            _ => None,
-        }
+        if let Value::Duration(duration) = value { Some(*duration) } else { None }
     }
 }
 
@@ -232,10 +233,7 @@ impl Type for usize {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Count(count) => Some(*count),
-            _ => None,
-        }
+        if let Value::Count(count) = value { Some(*count) } else { None }
     }
 }
 
@@ -254,10 +252,7 @@ impl Type for f64 {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Number(number) => Some(*number),
-            _ => None,
-        }
+        if let Value::Number(number) = value { Some(*number) } else { None }
     }
 }
 
@@ -281,10 +276,7 @@ impl Type for Share {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Share(share) => Some(Self(*share)),
-            _ => None,
-        }
+        if let Value::Share(share) = value { Some(Self(*share)) } else { None }
     }
 }
 
@@ -302,10 +294,7 @@ impl Type for bool {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Switch(on) => Some(*on),
-            _ => None,
-        }
+        if let Value::Switch(on) = value { Some(*on) } else { None }
     }
 }
 
@@ -335,10 +324,7 @@ impl Type for Names {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Names(names) => Some(Self(names.clone())),
-            _ => None,
-        }
+        if let Value::Names(names) = value { Some(Self(names.clone())) } else { None }
     }
 }
 
@@ -388,10 +374,7 @@ impl Type for PathBuf {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Path(path) => Some(path.clone()),
-            _ => None,
-        }
+        if let Value::Path(path) = value { Some(path.clone()) } else { None }
     }
 }
 

@@ -190,9 +190,9 @@ impl Judging {
         let (settings, suppressor) = match &mut redactor {
             Some(redactor) => {
                 let settings = redactor.settings(config.settings());
-                (settings, config.suppressor_with(|suppression| redactor.suppression(suppression))?)
+                (settings, config.suppressor(|suppression| redactor.suppression(suppression))?)
             }
-            None => (config.settings().clone(), config.suppressor()),
+            None => (config.settings().clone(), config.suppressor(|suppression| Ok(suppression.clone()))?),
         };
         let (warmup, retention) = (config.get(&WARMUP), config.get(&RETAIN).0);
         Ok(Self { redactor, settings, suppressor, expectations: config.expectations(), warmup, retention })
