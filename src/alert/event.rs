@@ -6,9 +6,9 @@ use crate::diagnosis::Verdict;
 use crate::fleet::{Change, Fleet, Member, Step};
 use crate::report::connection::ConnectionView;
 use crate::report::finding::FindingView;
-use crate::report::outcome::{DetectorRow, FiredFindings};
+use crate::report::outcome::{DetectorRow, FiredFindings, NotEvaluated};
 use crate::report::target::QualityView;
-use crate::report::verdict::{Tally, VerdictView};
+use crate::report::verdict::{Tally, VerdictView, fired_in_words};
 use crate::report::{Severity, Snapshot};
 use crate::words;
 
@@ -77,11 +77,9 @@ pub struct Digest {
 pub struct Summary {
     /// What each target came to.
     pub targets: Vec<TargetSummary>,
-    /// The exit code of the run.
-    pub exit_code: u8,
     /// The lowest severity that counts.
     pub fail_on: Severity,
-    /// Whether the run was asked for a verdict. If not, its exit code says nothing about the targets.
+    /// Whether the run was asked for a verdict. If not, nothing but what fired is said about the targets.
     pub is_verdict: bool,
 }
 
@@ -98,6 +96,19 @@ pub struct TargetSummary {
     pub findings: FiredFindings,
     /// What became of each detector, in the order of the registry.
     pub detectors: Vec<DetectorRow>,
+}
+
+impl TargetSummary {
+    /// The detectors that have not judged it, and why.
+    pub fn not_evaluated(&self) -> impl Iterator<Item = (&'static str, NotEvaluated)> {
+        self.detectors.iter().filter_map(|row| Some((row.id, row.not_evaluated?)))
+    }
+
+    /// The detectors that the run was too short for.
+    pub fn too_short_for(&self) -> Vec<&'static str> {
+        let is_short = |why| matches!(why, NotEvaluated::WarmingUp { .. } | NotEvaluated::TooFewUpdates);
+        self.not_evaluated().filter(|(_, why)| is_short(*why)).map(|(id, _)| id).collect()
+    }
 }
 
 impl Event {
@@ -153,32 +164,29 @@ impl Summary {
                 at: last_heard(member),
                 verdict,
                 findings: snapshot.fired(),
-                detectors: snapshot.detectors(),
+                detectors: DetectorRow::all(member.diagnosis()),
             }
         };
         let targets = verdicts.into_iter().map(target).collect();
-        Self { targets, exit_code: 0, fail_on, is_verdict: false }
+        Self { targets, fail_on, is_verdict: false }
     }
 
-    /// The same of a run that was asked for a verdict, with its exit code.
+    /// The same of a run that was asked for a verdict.
     #[must_use]
-    pub fn with_exit_code(self, exit_code: u8) -> Self {
-        Self { exit_code, is_verdict: true, ..self }
+    pub fn as_verdict(self) -> Self {
+        Self { is_verdict: true, ..self }
     }
 
     /// What the run came to in a line, without a full stop: `FAIL (exit 1): 2 targets, 1 with findings, 1 healthy; 1 critical, 2 warnings`.
     pub fn headline(&self) -> String {
-        let fired = self.fired().in_words();
+        let sum = |count: fn(&VerdictView) -> usize| self.targets.iter().map(|it| count(&it.verdict)).sum();
+        let fired = fired_in_words(&self.fired(), sum(|it| it.expected), sum(|it| it.suppressed));
         let said = match self.targets.len() {
             1 => fired,
             _ => format!("{}; {fired}", self.targets_in_words()),
         };
-        let word = match self.verdict() {
-            Verdict::Healthy => "PASS",
-            Verdict::Findings => "FAIL",
-            Verdict::Inconclusive => "INCONCLUSIVE",
-        };
-        if self.is_verdict { format!("{word} (exit {}): {said}", self.exit_code) } else { said }
+        let verdict = self.verdict();
+        if self.is_verdict { format!("{} (exit {}): {said}", verdict.headline(), verdict.exit_code()) } else { said }
     }
 
     /// How many findings of each severity fired on all targets.

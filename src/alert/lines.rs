@@ -101,8 +101,8 @@ mod tests {
 
     fn summary(fleet: &Fleet, target: TargetId) -> Summary {
         let member = fleet.member(target).expect("it is there");
-        let verdict = VerdictView::of(member.diagnosis(), Criteria::default(), false);
-        Summary::new(fleet, vec![(member, verdict)], Criteria::default().fail_on).with_exit_code(3)
+        let verdict = VerdictView::of(member.diagnosis(), Criteria::default());
+        Summary::new(fleet, vec![(member, verdict)], Criteria::default().fail_on).as_verdict()
     }
 
     fn quiet() -> Vec<FeedEvent> {

@@ -58,13 +58,14 @@ pub(super) fn line(event: &Event) -> String {
     stamped(object, &event.target, event.at)
 }
 
-/// The last line about a target. A run that was not asked for a verdict ends with 0 whatever it saw.
+/// The last line about a target.
 pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
     let verdict = &summary.verdict;
+    let not_evaluated = summary.not_evaluated().map(|(id, why)| json!({"detector": id, "reason": why.as_str()}));
     let object = json!({
         "type": "summary",
         "verdict": verdict.verdict.as_str(),
-        "exit_code": if is_verdict { verdict.exit_code } else { 0 },
+        "exit_code": exit_code(verdict.verdict, is_verdict),
         "findings": tally(&verdict.fired),
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
@@ -72,7 +73,8 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "unmet": verdict.unmet,
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
-        "not_evaluated": verdict.not_evaluated,
+        "not_evaluated": summary.too_short_for(),
+        "detectors_not_evaluated": not_evaluated.collect::<Vec<_>>(),
         "attached": {
             "after_start_s": verdict.attachment.after_start.as_secs_f64(),
             "remembers_s": verdict.attachment.remembers.as_secs_f64(),
@@ -89,7 +91,7 @@ pub(super) fn run_line(summary: &Summary) -> String {
         "type": "run",
         "at": time(at),
         "verdict": summary.verdict().as_str(),
-        "exit_code": summary.exit_code,
+        "exit_code": exit_code(summary.verdict(), summary.is_verdict),
         "targets": summary.targets.len(),
         "verdicts": {
             "findings": summary.count(Verdict::Findings),
@@ -98,6 +100,11 @@ pub(super) fn run_line(summary: &Summary) -> String {
         },
         "findings": tally(&summary.fired()),
     }))
+}
+
+/// A run that was not asked for a verdict ends with 0 whatever it saw.
+fn exit_code(verdict: Verdict, is_verdict: bool) -> u8 {
+    if is_verdict { verdict.exit_code() } else { 0 }
 }
 
 fn tally(fired: &Tally) -> Value {

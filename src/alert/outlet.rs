@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn summary() -> Arc<Summary> {
-        Arc::new(Summary { targets: Vec::new(), exit_code: 0, fail_on: Severity::Warning, is_verdict: true })
+        Arc::new(Summary { targets: Vec::new(), fail_on: Severity::Warning, is_verdict: true })
     }
 
     #[tokio::test]

@@ -70,9 +70,9 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         return format!("{target} {sentence}");
     }
     let late = verdict.attachment.sentence().map_or_else(String::new, |sentence| format!(" {sentence}"));
-    let skipped = match verdict.not_evaluated.as_slice() {
-        [] => String::new(),
-        skipped => format!(" Too short for {}.", skipped.join(", ")),
+    let skipped = match summary.too_short_for() {
+        skipped if skipped.is_empty() => String::new(),
+        skipped => format!(" Too short to evaluate {}.", skipped.join(", ")),
     };
     format!("{target} {sentence} Based on {}.{late}{skipped}", words::count(verdict.updates, "update"))
 }

@@ -34,6 +34,9 @@ pub enum Grade {
 }
 
 impl Grade {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Proof, Self::Risk, Self::Trend];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +96,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Firing, Self::Resolved];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {

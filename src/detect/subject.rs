@@ -14,6 +14,9 @@ pub enum SubjectKind {
 }
 
 impl SubjectKind {
+    /// Every one of them.
+    pub const ALL: [Self; 4] = [Self::Site, Self::Resource, Self::Runtime, Self::Feed];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +63,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every one of them.
+    pub const ALL: [Self; 7] =
+        [Self::Waiter, Self::Holder, Self::Victim, Self::Culprit, Self::Resource, Self::Sender, Self::Receiver];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {

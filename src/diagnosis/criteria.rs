@@ -14,12 +14,33 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Findings, Self::Inconclusive];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
             Self::Findings => "findings",
             Self::Inconclusive => "inconclusive",
+        }
+    }
+
+    /// The word with which a result begins.
+    pub fn headline(self) -> &'static str {
+        match self {
+            Self::Healthy => "PASS",
+            Self::Findings => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+        }
+    }
+
+    /// The exit code that it means.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Healthy => 0,
+            Self::Findings => 1,
+            Self::Inconclusive => 3,
         }
     }
 }

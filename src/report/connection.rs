@@ -31,6 +31,20 @@ pub enum ConnectionState {
 }
 
 impl ConnectionState {
+    /// Every one of them.
+    pub const ALL: [Self; 10] = [
+        Self::Resolving,
+        Self::Dialing,
+        Self::Waiting,
+        Self::Live,
+        Self::Quiet,
+        Self::Paused,
+        Self::Lost,
+        Self::Stranger,
+        Self::Ended,
+        Self::Truncated,
+    ];
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use crate::detect::severity::{Family, Severity, State};
 use crate::diagnosis::Diagnosis;
 use crate::words;
 
-/// A finding that fired and counts, also if it was resolved since.
+/// A finding that fired and is not suppressed, also if it was resolved since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FiredView {
     /// How bad it was at its worst: what a verdict goes by.
@@ -29,7 +29,7 @@ pub struct FiredView {
 impl FiredView {
     /// Whether it makes a verdict by which findings of this severity count.
     pub fn counts(&self, fail_on: Severity) -> bool {
-        !(self.is_of_feed || self.is_expected) && self.worst >= fail_on
+        !self.is_expected && counts(self.is_of_feed, Some(self.worst), fail_on)
     }
 
     /// Whether it is over.
@@ -62,12 +62,17 @@ pub struct DetectorRow {
     pub is_of_feed: bool,
     /// Why it has not judged the target; none if it has.
     pub not_evaluated: Option<NotEvaluated>,
-    /// How many of its findings fired, count and were not expected.
+    /// How many of its findings fired and are not suppressed.
     pub fired: usize,
-    /// The worst severity of those.
+    /// The worst severity of those that were not expected.
     pub worst: Option<Severity>,
     /// How many of its findings fired that the user has suppressed.
     pub suppressed: usize,
+}
+
+/// Whether findings of which this is the worst make a verdict; those that were expected are left out before.
+fn counts(is_of_feed: bool, worst: Option<Severity>, fail_on: Severity) -> bool {
+    !is_of_feed && worst >= Some(fail_on)
 }
 
 /// Why a detector has not judged a target.
@@ -115,12 +120,12 @@ impl NotEvaluated {
 }
 
 impl Snapshot<'_> {
-    /// The findings that fired, count and were not expected, resolved ones included, in the order in which they are read.
+    /// The findings that fired and are not suppressed, expected and resolved ones included, in the order in which they are read.
     pub fn fired(&self) -> FiredFindings {
         let diagnosis = self.diagnosis();
         let mut known: Vec<(&Finding, Severity)> = Vec::new();
         let mut forgotten = 0;
-        for (fingerprint, _, worst) in diagnosis.unexpected() {
+        for (fingerprint, _, worst) in diagnosis.counted() {
             match last_known(diagnosis, fingerprint) {
                 Some(finding) => known.push((finding, worst)),
                 None => forgotten += 1,
@@ -136,29 +141,35 @@ impl Snapshot<'_> {
         let known = known.into_iter().map(view).collect();
         FiredFindings { known, forgotten, suppressed: diagnosis.suppressed_so_far() }
     }
+}
 
+impl DetectorRow {
     /// What became of each detector, in the order of the registry.
-    pub fn detectors(&self) -> Vec<DetectorRow> {
-        let diagnosis = self.diagnosis();
+    pub fn all(diagnosis: &Diagnosis) -> Vec<Self> {
         let warming_up: Vec<(&str, Duration)> = diagnosis.warming_up().map(|(it, left)| (it.id, left)).collect();
         let row = |detector: &&'static Detector| {
-            let fired = diagnosis.unexpected().filter(|(_, it, _)| it.id == detector.id);
-            let severities: Vec<Severity> = fired.map(|(.., worst)| worst).collect();
+            let fired = diagnosis.counted().filter(|(_, it, _)| it.id == detector.id).count();
+            let unexpected = diagnosis.unexpected().filter(|(_, it, _)| it.id == detector.id);
             let suppressed = diagnosis.suppressed_by(detector.id);
-            let has_fired = suppressed > 0 || diagnosis.counted().any(|(_, it, _)| it.id == detector.id);
+            let has_fired = suppressed > 0 || fired > 0;
             let left = warming_up.iter().find(|(id, _)| *id == detector.id).map(|(_, left)| *left);
-            DetectorRow {
+            Self {
                 id: detector.id,
                 title: detector.title,
                 family: detector.family.as_str(),
                 is_of_feed: detector.family == Family::Feed,
                 not_evaluated: not_evaluated(diagnosis, detector, left).filter(|_| !has_fired),
-                fired: severities.len(),
-                worst: severities.into_iter().max(),
+                fired,
+                worst: unexpected.map(|(.., worst)| worst).max(),
                 suppressed,
             }
         };
         DETECTORS.iter().map(row).collect()
+    }
+
+    /// Whether one of its findings makes a verdict by which findings of this severity count, be it forgotten meanwhile.
+    pub fn counts(&self, fail_on: Severity) -> bool {
+        counts(self.is_of_feed, self.worst, fail_on)
     }
 }
 

@@ -183,7 +183,7 @@ impl Snapshot<'_> {
             worst: self.worst(),
             quality: QualityView::of(diagnosis),
             warm_up: WarmUp::of(diagnosis),
-            verdict: VerdictView::of(diagnosis, criteria, false),
+            verdict: VerdictView::of(diagnosis, criteria),
         }
     }
 

@@ -10,13 +10,14 @@ use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Diagnosis, Verdict};
 use crate::words;
 
+/// Expectations that are not kept and are listed; the others are counted. There may be one for each finding.
+const MOST_UNMET: usize = 6;
+
 /// What a target comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerdictView {
     /// The verdict.
     pub verdict: Verdict,
-    /// The exit code that it means.
-    pub exit_code: u8,
     /// How many findings have fired so far, also those that were resolved since.
     pub fired: Tally,
     /// How many findings have fired that the user has suppressed.
@@ -29,8 +30,6 @@ pub struct VerdictView {
     pub worst: Option<Worst>,
     /// Why it could not be judged; empty if it could.
     pub reasons: Vec<Doubt>,
-    /// The detectors that the run was too short for.
-    pub not_evaluated: Vec<&'static str>,
     /// How many updates have arrived.
     pub updates: u64,
     /// How late we attached.
@@ -58,13 +57,11 @@ pub struct Worst {
 }
 
 impl VerdictView {
-    /// What a diagnosis comes to, measured by these criteria; `interrupted` if it was ended before its time.
-    pub fn of(diagnosis: &Diagnosis, criteria: Criteria, interrupted: bool) -> Self {
-        let verdict = diagnosis.verdict(criteria);
+    /// What a diagnosis comes to, measured by these criteria.
+    pub fn of(diagnosis: &Diagnosis, criteria: Criteria) -> Self {
         let fired = |severity| diagnosis.fired(severity);
         let view = Self {
-            verdict,
-            exit_code: exit_code(verdict),
+            verdict: diagnosis.verdict(criteria),
             fired: Tally {
                 critical: fired(Severity::Critical),
                 warning: fired(Severity::Warning),
@@ -75,12 +72,10 @@ impl VerdictView {
             unmet: Vec::new(),
             worst: worst(diagnosis),
             reasons: diagnosis.inconclusive_reasons(criteria),
-            not_evaluated: diagnosis.warming_up().map(|(detector, _)| detector.id).collect(),
             updates: diagnosis.updates(),
             attachment: AttachmentView::of(diagnosis),
         };
-        let view = view.failing(diagnosis.expectations().broken());
-        view.doubting(interrupted.then_some(Doubt::Interrupted))
+        view.failing(diagnosis.expectations().broken())
     }
 
     /// The same with further reasons why it could not be judged: a target that would be healthy is not.
@@ -90,7 +85,6 @@ impl VerdictView {
         if self.verdict == Verdict::Healthy && !self.reasons.is_empty() {
             self.verdict = Verdict::Inconclusive;
         }
-        self.exit_code = exit_code(self.verdict);
         self
     }
 
@@ -101,18 +95,12 @@ impl VerdictView {
         if !self.unmet.is_empty() {
             self.verdict = Verdict::Findings;
         }
-        self.exit_code = exit_code(self.verdict);
         self
     }
 
     /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
     pub fn sentence(&self) -> String {
-        let word = match self.verdict {
-            Verdict::Healthy => "PASS",
-            Verdict::Findings => "FAIL",
-            Verdict::Inconclusive => "INCONCLUSIVE",
-        };
-        format!("{word} (exit {}): {}", self.exit_code, self.reason())
+        format!("{} (exit {}): {}", self.verdict.headline(), self.verdict.exit_code(), self.reason())
     }
 
     /// What speaks for the verdict, as a sentence or more.
@@ -125,7 +113,7 @@ impl VerdictView {
                     doubts if doubts.is_empty() => String::new(),
                     doubts => format!(" Not fully judged: {doubts}."),
                 };
-                let unmet = self.unmet.iter().map(|clause| format!(" {clause}.")).collect::<Vec<_>>().concat();
+                let unmet = self.unmet_sentences().map(|sentence| format!(" {sentence}")).collect::<Vec<_>>().concat();
                 format!("{fired}.{unmet}{worst}{doubts}")
             }
             Verdict::Inconclusive => format!("{}; {fired}.{worst}", self.reasons_in_words()),
@@ -137,15 +125,21 @@ impl VerdictView {
         self.reasons.iter().map(|reason| reason.describe()).collect::<Vec<_>>().join(", ")
     }
 
+    /// The expectations that are not kept, as far as they are listed, and how many more there are.
+    pub fn unmet_listed(&self) -> (&[String], usize) {
+        let listed = &self.unmet[..self.unmet.len().min(MOST_UNMET)];
+        (listed, self.unmet.len() - listed.len())
+    }
+
+    /// The same as sentences.
+    pub fn unmet_sentences(&self) -> impl Iterator<Item = String> {
+        let (listed, more) = self.unmet_listed();
+        listed.iter().map(|clause| format!("{clause}.")).chain((more > 0).then(|| format!("And {more} more.")))
+    }
+
     /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
     pub fn fired_in_words(&self) -> String {
-        let mut words = self.fired.in_words();
-        for (count, what) in [(self.expected, "as expected"), (self.suppressed, "suppressed")] {
-            if count > 0 {
-                words += &format!(", {count} {what}");
-            }
-        }
-        words
+        fired_in_words(&self.fired, self.expected, self.suppressed)
     }
 
     /// The worst finding in words, to be put behind a sentence; empty if there is none.
@@ -158,12 +152,11 @@ impl VerdictView {
     }
 }
 
-fn exit_code(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Healthy => 0,
-        Verdict::Findings => 1,
-        Verdict::Inconclusive => 3,
-    }
+/// How many findings fired, how many more as expected, and how many that are suppressed: `1 critical, 2 warnings, 1 suppressed`.
+pub fn fired_in_words(fired: &Tally, expected: usize, suppressed: usize) -> String {
+    let more = [(expected, "as expected"), (suppressed, "suppressed")].into_iter().filter(|(count, _)| *count > 0);
+    let more = more.map(|(count, what)| format!(", {count} {what}")).collect::<Vec<_>>().concat();
+    fired.in_words() + &more
 }
 
 impl Tally {
@@ -206,21 +199,19 @@ mod tests {
     use super::*;
     use crate::detect::doubt::Failure;
 
-    fn view(verdict: Verdict, exit_code: u8, fired: Tally, reasons: Vec<Doubt>) -> VerdictView {
+    fn view(verdict: Verdict, fired: Tally, reasons: Vec<Doubt>) -> VerdictView {
         let worst = (fired != Tally::default())
             .then(|| Worst { detector: "deadlock", place: "transfer (src/bank.rs:41:9)".to_owned() });
         let attachment =
             AttachmentView { after_start: Duration::ZERO, remembers: Duration::ZERO, may_have_forgotten: false };
         VerdictView {
             verdict,
-            exit_code,
             fired,
             suppressed: 0,
             expected: 0,
             unmet: Vec::new(),
             worst,
             reasons,
-            not_evaluated: Vec::new(),
             updates: 3,
             attachment,
         }
@@ -232,17 +223,17 @@ mod tests {
         let none = Tally::default();
         for (view, sentence) in [
             (
-                view(Verdict::Findings, 1, some, vec![]),
+                view(Verdict::Findings, some, vec![]),
                 "FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).",
             ),
             (
-                view(Verdict::Findings, 1, Tally { warning: 1, ..none }, vec![Doubt::ConnectionLost]),
+                view(Verdict::Findings, Tally { warning: 1, ..none }, vec![Doubt::ConnectionLost]),
                 "FAIL (exit 1): 1 warning. Worst: deadlock at transfer (src/bank.rs:41:9). Not fully judged: the connection was \
                  lost.",
             ),
-            (view(Verdict::Healthy, 0, none, vec![]), "PASS (exit 0): no findings."),
+            (view(Verdict::Healthy, none, vec![]), "PASS (exit 0): no findings."),
             (
-                view(Verdict::Inconclusive, 3, none, vec![Doubt::TooFewUpdates { arrived: 3 }, Doubt::OldWaits]),
+                view(Verdict::Inconclusive, none, vec![Doubt::TooFewUpdates { arrived: 3 }, Doubt::OldWaits]),
                 "INCONCLUSIVE (exit 3): only 3 updates arrived, tasks have waited since before the attach, and who holds what they wait \
                  for is unknown; no findings.",
             ),
@@ -253,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_a_run_knows_beyond_the_diagnosis_changes_the_verdict() {
-        let healthy = || view(Verdict::Healthy, 0, Tally::default(), vec![]);
+        let healthy = || view(Verdict::Healthy, Tally::default(), vec![]);
         let failed = healthy().doubting([Doubt::CommandFailed(Failure::Code(101))]);
         assert_eq!(failed.sentence(), "INCONCLUSIVE (exit 3): the command ended with exit code 101; no findings.");
         let unmet = VerdictView { expected: 1, ..failed }.failing(["deadlock@bank.rs did not fire".to_owned()]);
@@ -263,5 +254,15 @@ mod tests {
              code 101."
         );
         assert_eq!(healthy().doubting([]).failing([]), healthy());
+    }
+
+    #[test]
+    fn of_many_expectations_that_are_not_kept_some_are_listed_and_the_others_counted() {
+        let failing = |clauses: usize| {
+            let healthy = view(Verdict::Healthy, Tally::default(), vec![]);
+            healthy.failing((1..=clauses).map(|n| format!("clause {n}"))).sentence()
+        };
+        assert!(failing(MOST_UNMET).ends_with(" clause 5. clause 6."), "{}", failing(MOST_UNMET));
+        assert!(failing(100).ends_with(" clause 5. clause 6. And 94 more."), "{}", failing(100));
     }
 }

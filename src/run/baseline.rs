@@ -12,6 +12,7 @@ use crate::diagnosis::Criteria;
 use crate::fleet::{Change, Fleet, Member, Step};
 use crate::report::Snapshot;
 use crate::report::finding::FindingView;
+use crate::report::outcome::DetectorRow;
 use crate::report::verdict::VerdictView;
 use crate::words;
 
@@ -128,5 +129,9 @@ fn is_stale(accepted: &Accepted, verdicts: &[(&Member, VerdictView)]) -> bool {
         diagnosis.suppressor().has_suppressed(&accepted.fingerprint)
             || diagnosis.counted().any(|(fingerprint, ..)| fingerprint == accepted.fingerprint)
     };
-    verdicts.iter().all(|(member, verdict)| !has_fired(member) && !verdict.not_evaluated.contains(&id))
+    let has_judged = |member: &Member| {
+        let rows = DetectorRow::all(member.diagnosis());
+        rows.iter().any(|row| row.id == id && row.not_evaluated.is_none())
+    };
+    verdicts.iter().all(|(member, _)| !has_fired(member) && has_judged(member))
 }

@@ -97,7 +97,8 @@ pub(super) fn limits(config: &Config) -> Option<Limits> {
     config.get(&RATE_LIMIT).first().map(|first| Limits { first, longest: longest.max(first) })
 }
 
-fn criteria(config: &Config) -> Criteria {
+/// What a target is measured by.
+pub(super) fn criteria(config: &Config) -> Criteria {
     Criteria {
         fail_on: config.get(&FAIL_ON).unwrap_or(Severity::Warning),
         min_updates: u64::try_from(config.get(&MIN_UPDATES)).unwrap_or(u64::MAX),
@@ -283,7 +284,7 @@ impl Run {
     /// What the run comes to if it ends now.
     fn code_if_interrupted(&self) -> u8 {
         let verdicts = self.judge.verdicts(self.watch.fleet(), |_| vec![Doubt::Interrupted]);
-        worst_of(verdicts.iter().map(|(_, verdict)| verdict.exit_code))
+        worst_of(verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()))
     }
 
     /// Says what each target came to, and what the run comes to.
@@ -305,7 +306,7 @@ impl Run {
         };
         let verdicts = judge.verdicts(watch.fleet(), doubts);
         let recorded = known.map_or(Ok(()), |known| known.conclude(&verdicts, interrupted));
-        let codes = verdicts.iter().map(|(_, verdict)| verdict.exit_code).filter(|_| options.is_verdict);
+        let codes = verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()).filter(|_| options.is_verdict);
         let verdict_code = worst_of(codes);
         let exit_code = options.asked_for(verdict_code);
         if exit_code != verdict_code {
@@ -314,7 +315,7 @@ impl Run {
             ));
         }
         let summary = Summary::new(watch.fleet(), verdicts, options.criteria.fail_on);
-        let summary = if options.is_verdict { summary.with_exit_code(exit_code) } else { summary };
+        let summary = if options.is_verdict { summary.as_verdict() } else { summary };
         let written = finish(outputs, summary, &stop).await;
         let baseline = match recorded {
             Ok(()) => SUCCESS,

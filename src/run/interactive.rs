@@ -21,10 +21,11 @@ pub(super) async fn interactive(
     mut watch: Watch,
     mut outputs: Outputs,
     mut desk: WitnessDesk,
+    criteria: Criteria,
     sayings: &mut UnboundedReceiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
-    let mut ui = Ui::open()?;
+    let mut ui = Ui::open(criteria)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
     loop {
@@ -52,8 +53,7 @@ pub(super) async fn interactive(
     }
     // The terminal is given back before anything is said on it.
     drop(ui);
-    let criteria = Criteria::default();
-    let verdict = |diagnosis| VerdictView::of(diagnosis, criteria, false);
+    let verdict = |diagnosis| VerdictView::of(diagnosis, criteria);
     let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
     let code = finish(outputs, Summary::new(watch.fleet(), verdicts, criteria.fail_on), stop).await;
     while let Ok(sentence) = sayings.try_recv() {

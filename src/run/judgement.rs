@@ -29,7 +29,7 @@ impl Judge {
     ) -> Vec<(&'a Member, VerdictView)> {
         let missing = self.missing(fleet);
         let verdict = |member: &'a Member| {
-            let view = VerdictView::of(member.diagnosis(), self.criteria, false);
+            let view = VerdictView::of(member.diagnosis(), self.criteria);
             (member, view.failing(missing.clone()).doubting(doubts(member.id())))
         };
         fleet.members().map(verdict).collect()

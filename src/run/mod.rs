@@ -254,7 +254,7 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     // What was said belongs above the view, not into it.
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
-    let code = interactive(watch, outputs, desk, &mut sayings, stop).await?;
+    let code = interactive(watch, outputs, desk, headless::criteria(config), &mut sayings, stop).await?;
     Ok(close(recording, code, stop).await)
 }
 

@@ -11,7 +11,7 @@ use super::tables::tasks::Tasks;
 use super::tables::{Filter, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
-use crate::diagnosis::Status;
+use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
 use crate::report::{FindingKey, Link, Snapshot, TaskKey};
 
@@ -32,6 +32,8 @@ pub struct UiState {
     pub message: Option<String>,
     /// How it looks.
     pub theme: Theme,
+    /// What a target is measured by.
+    pub criteria: Criteria,
 }
 
 impl Default for UiState {
@@ -43,7 +45,8 @@ impl Default for UiState {
 impl UiState {
     /// A screen without targets.
     pub fn new(theme: Theme) -> Self {
-        Self { panes: BTreeMap::new(), active: None, help: None, prompt: false, prefix: None, message: None, theme }
+        let (panes, criteria) = (BTreeMap::new(), Criteria::default());
+        Self { panes, active: None, help: None, prompt: false, prefix: None, message: None, theme, criteria }
     }
 
     /// Brings everything up to date that keys act on: the targets, and the list on the screen.

@@ -16,6 +16,7 @@ use super::terminal::Screen;
 use super::theme::Theme;
 use super::update::{Effect, Surroundings};
 use super::views;
+use crate::diagnosis::Criteria;
 use crate::fleet::{Fleet, Step, TargetId};
 use crate::report::TaskKey;
 
@@ -77,17 +78,17 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Takes the terminal.
+    /// Takes the terminal, to show targets measured by these criteria.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open() -> anyhow::Result<Self> {
+    pub fn open(criteria: Criteria) -> anyhow::Result<Self> {
         let signals = Signals::new()?;
         let screen = Screen::open().context("The terminal cannot be used.")?;
         let now = Instant::now();
         Ok(Self {
             screen,
-            state: UiState::new(Theme::from_env()),
+            state: UiState { criteria, ..UiState::new(Theme::from_env()) },
             keys: keyboard::listen()?,
             signals,
             dirty: true,

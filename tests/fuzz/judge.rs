@@ -181,12 +181,12 @@ impl Watch {
         let diagnosis = member.diagnosis();
         let connection = ConnectionView::of(diagnosis, SystemTime::UNIX_EPOCH);
         assert!(connection.sentence.len() <= LONGEST_LINE, "{} bytes about the connection", connection.sentence.len());
-        let verdict = VerdictView::of(diagnosis, Criteria::default(), false);
+        let verdict = VerdictView::of(diagnosis, Criteria::default());
         check_verdict(diagnosis, &verdict, self.updates);
         let shown = Snapshot::new(&self.fleet, member).target(Criteria::default(), SystemTime::UNIX_EPOCH);
         // As every front end prints it.
         check_line(&Charset::Unicode.line(&shown.verdict.sentence()));
-        let summary = Summary::new(&self.fleet, vec![(member, verdict)], Criteria::default().fail_on).with_exit_code(0);
+        let summary = Summary::new(&self.fleet, vec![(member, verdict)], Criteria::default().fail_on).as_verdict();
         self.write(|sink| sink.finish(&summary));
         for format in DocumentFormat::ALL {
             let document = format.render(&summary, &Repository::default());
@@ -212,7 +212,7 @@ fn check_verdict(diagnosis: &Diagnosis, verdict: &VerdictView, updates: usize) {
     if updates == 0 || judged == 0 {
         assert_ne!(verdict.verdict, Verdict::Healthy, "healthy after {updates} updates, of which {judged} were read");
     }
-    assert_eq!(verdict.verdict == Verdict::Healthy, verdict.exit_code == 0, "{verdict:?}");
+    assert_eq!(verdict.verdict == Verdict::Healthy, verdict.verdict.exit_code() == 0, "{verdict:?}");
 }
 
 fn lines(output: &[u8]) -> impl Iterator<Item = &str> {

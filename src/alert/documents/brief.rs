@@ -4,7 +4,6 @@
 
 use super::classes::{Class, classes};
 use crate::alert::event::{Summary, TargetSummary};
-use crate::diagnosis::Verdict;
 use crate::report::State;
 use crate::report::outcome::NotEvaluated;
 use crate::report::repository::Repository;
@@ -48,19 +47,13 @@ fn verdict(target: &TargetSummary, is_verdict: bool) -> String {
         place if place.is_empty() => format!(" Worst: `{}`.", worst.detector),
         place => format!(" Worst: `{}` at {place}.", worst.detector),
     });
-    let says = if is_verdict { format!("{}, ", word(verdict.verdict)) } else { String::new() };
-    let unmet: Vec<String> = verdict.unmet.iter().map(|clause| format!(" {}.", code(clause, SENTENCE))).collect();
+    let says = if is_verdict { format!("**{}**, ", verdict.verdict.as_str()) } else { String::new() };
+    let (unmet, more) = verdict.unmet_listed();
+    let mut unmet: Vec<String> = unmet.iter().map(|clause| format!(" {}.", code(clause, SENTENCE))).collect();
+    unmet.extend((more > 0).then(|| format!(" And {more} more.")));
     let unmet = unmet.concat();
     let updates = words::count(verdict.updates, "update");
     format!("{says}{}, based on {updates}.{}{unmet}", verdict.fired_in_words(), worst.unwrap_or_default())
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Healthy => "**healthy**",
-        Verdict::Findings => "**findings**",
-        Verdict::Inconclusive => "**inconclusive**",
-    }
 }
 
 /// What could not be judged: the doubts of each target, and the detectors that have not judged it.
@@ -81,15 +74,18 @@ fn unjudged(text: &mut String, summary: &Summary) {
 
 /// A line for each reason why detectors have not judged a target. What the configuration has turned off is its user's wish.
 fn not_evaluated(target: &TargetSummary) -> impl Iterator<Item = String> {
-    let reasons = [NotEvaluated::TooFewUpdates.as_str(), "warming_up", NotEvaluated::Incomplete.as_str()];
-    reasons.into_iter().filter_map(|reason| {
-        let is_it = |why: NotEvaluated| why.as_str() == reason;
-        let rows: Vec<_> = target.detectors.iter().filter(|row| row.not_evaluated.is_some_and(is_it)).collect();
-        let why = match rows.first()?.not_evaluated? {
+    let reasons: [fn(NotEvaluated) -> bool; 3] = [
+        |why| matches!(why, NotEvaluated::TooFewUpdates),
+        |why| matches!(why, NotEvaluated::WarmingUp { .. }),
+        |why| matches!(why, NotEvaluated::Incomplete),
+    ];
+    reasons.into_iter().filter_map(|is_it| {
+        let rows: Vec<_> = target.not_evaluated().filter(|(_, why)| is_it(*why)).collect();
+        let why = match rows.first()?.1 {
             NotEvaluated::WarmingUp { .. } => "the run was too short for them".to_owned(),
             other => other.describe(),
         };
-        let mut named: Vec<_> = rows.iter().take(DETECTORS).map(|row| format!("`{}`", row.id)).collect();
+        let mut named: Vec<_> = rows.iter().take(DETECTORS).map(|(id, _)| format!("`{id}`")).collect();
         named.extend((rows.len() > DETECTORS).then(|| format!("{} more", rows.len() - DETECTORS)));
         Some(format!("{} not evaluated, because {why}: {}.", words::count(rows.len(), "detector"), named.join(", ")))
     })

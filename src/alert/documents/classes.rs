@@ -23,6 +23,17 @@ pub(super) struct Class<'a> {
     pub(super) targets: Vec<&'a str>,
 }
 
+/// How much a finding weighs in the tools that read documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// It makes the verdict.
+    Error,
+    /// It does not, and is worth a look.
+    Warning,
+    /// It is worth knowing, or expected.
+    Note,
+}
+
 /// The findings of a run, in the order in which they are read, and how many more there were that are forgotten.
 pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
     let mut classes: Vec<Class<'_>> = Vec::new();
@@ -55,12 +66,21 @@ impl<'a> Class<'a> {
         self.targets.push(target);
     }
 
-    /// Where in the repository to look first: at what it is about, or else at something of the service's own that has a part in it.
+    /// How much it weighs.
+    pub(super) fn level(&self) -> Level {
+        match self.worst {
+            _ if self.counts => Level::Error,
+            Severity::Critical | Severity::Warning if !self.is_expected => Level::Warning,
+            _ => Level::Note,
+        }
+    }
+
+    /// Its place in the repository.
     pub(super) fn place(&self, repository: &Repository) -> Result<RepositoryPlace, Elsewhere> {
         repository.place(&self.finding.row.location)
     }
 
-    /// What is said of it in one paragraph: what is wrong, what else it could be, where, and what to do.
+    /// A paragraph about it: what is wrong, what else it could be, where, and what to do.
     pub(super) fn paragraph(&self, elsewhere: Option<Elsewhere>) -> String {
         let mut said = vec![self.finding.headline.clone()];
         said.extend(self.finding.look_alikes.iter().map(|it| (*it).to_owned()));

@@ -2,10 +2,9 @@
 //!
 //! Source of the form and of the escapes: `actions/toolkit`, `packages/core/src/command.ts`.
 
-use super::classes::{Class, classes};
+use super::classes::{Class, Level, classes};
 use crate::alert::event::{Summary, TargetSummary};
 use crate::diagnosis::Verdict;
-use crate::report::Severity;
 use crate::report::repository::Repository;
 use crate::report::sanitize::{shortened, workflow_message, workflow_property};
 use crate::words;
@@ -17,29 +16,12 @@ const MESSAGE: usize = 2_000;
 /// Characters of a path.
 const PATH: usize = 400;
 
-/// How much an annotation weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Error,
-    Warning,
-    Notice,
-}
-
-impl Level {
-    fn of(class: &Class<'_>) -> Self {
-        match class.worst {
-            _ if class.counts => Self::Error,
-            Severity::Critical | Severity::Warning => Self::Warning,
-            Severity::Info => Self::Notice,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-        }
+/// The command for an annotation of this weight.
+fn command(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Note => "notice",
     }
 }
 
@@ -47,14 +29,14 @@ impl Level {
 pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
     let (classes, forgotten) = classes(summary);
     let of_verdict = match summary.verdict() {
-        _ if !summary.is_verdict => Level::Notice,
-        Verdict::Healthy => Level::Notice,
+        _ if !summary.is_verdict => Level::Note,
+        Verdict::Healthy => Level::Note,
         Verdict::Findings | Verdict::Inconclusive => Level::Error,
     };
     let mut left = forgotten;
     let mut lines = Vec::new();
-    for level in [Level::Error, Level::Warning, Level::Notice] {
-        let all: Vec<_> = classes.iter().filter(|class| Level::of(class) == level).collect();
+    for level in [Level::Error, Level::Warning, Level::Note] {
+        let all: Vec<_> = classes.iter().filter(|class| class.level() == level).collect();
         let most = if level == of_verdict { SHOWN - 1 } else { SHOWN };
         left += all.len().saturating_sub(most);
         lines.extend(all.into_iter().take(most).map(|class| annotation(level, class, summary, repository)));
@@ -70,8 +52,11 @@ fn verdict(level: Level, summary: &Summary, left: usize) -> String {
         (!reasons.is_empty()).then(|| format!("{}: could not be judged: {reasons}.", target.target))
     };
     said.extend(summary.targets.iter().filter_map(reasons));
-    let unmet = summary.targets.iter().flat_map(|target| target.verdict.unmet.iter().map(|it| (&target.target, it)));
-    said.extend(unmet.map(|(target, clause)| format!("{target}: {clause}.")));
+    let unmet = |target: &TargetSummary| {
+        let unmet: Vec<_> = target.verdict.unmet_sentences().collect();
+        (!unmet.is_empty()).then(|| format!("{}: {}", target.target, unmet.join(" ")))
+    };
+    said.extend(summary.targets.iter().filter_map(unmet));
     said.extend((left > 0).then(|| format!("{} not shown as annotations.", words::count(left, "more finding"))));
     line(level, &[("title", "tokio-canary".to_owned())], &said.join(" "))
 }
@@ -96,5 +81,5 @@ fn line(level: Level, properties: &[(&str, String)], message: &str) -> String {
     let properties: Vec<_> =
         properties.iter().map(|(name, value)| format!("{name}={}", workflow_property(value))).collect();
     let message = workflow_message(&shortened(message, MESSAGE));
-    format!("::{} {}::{message}\n", level.word(), properties.join(","))
+    format!("::{} {}::{message}\n", command(level), properties.join(","))
 }

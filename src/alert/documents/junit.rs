@@ -12,6 +12,7 @@ use crate::report::Severity;
 use crate::report::outcome::{DetectorRow, FiredView};
 use crate::report::repository::Repository;
 use crate::report::sanitize::{shortened, xml};
+use crate::report::verdict::VerdictView;
 use crate::words;
 
 /// Findings of one detector that are written; the others are counted.
@@ -38,36 +39,39 @@ fn text(text: &str) -> String {
 fn suite(target: &TargetSummary, summary: &Summary, repository: &Repository) -> TestSuite {
     let verdict = &target.verdict;
     let mut suite = TestSuite::new(text(&target.target));
-    suite.add_property(Property::new("verdict", verdict.verdict.as_str()));
+    if summary.is_verdict {
+        suite.add_property(Property::new("verdict", verdict.verdict.as_str()));
+    }
     suite.add_property(Property::new("fail-on", summary.fail_on.as_str()));
     suite.add_property(Property::new("updates", verdict.updates.to_string()));
-    suite.add_test_case(verdict_case(target));
+    suite.add_test_case(verdict_case(verdict, summary.is_verdict));
     for detector in &target.detectors {
         suite.add_test_case(case(detector, target, summary.fail_on, repository));
     }
     suite
 }
 
-/// The case of the verdict.
-fn verdict_case(target: &TargetSummary) -> TestCase {
-    let verdict = &target.verdict;
-    let mut status = match verdict.verdict {
-        Verdict::Healthy => TestCaseStatus::success(),
-        Verdict::Findings => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Verdict::Inconclusive => TestCaseStatus::non_success(NonSuccessKind::Error),
+/// The case of the verdict: skipped where nobody has asked for one.
+fn verdict_case(verdict: &VerdictView, is_verdict: bool) -> TestCase {
+    let said = if is_verdict { verdict.sentence() } else { format!("{}.", verdict.fired_in_words()) };
+    let (mut status, kind) = match verdict.verdict {
+        _ if !is_verdict => (TestCaseStatus::skipped(), "no_verdict"),
+        Verdict::Healthy => (TestCaseStatus::success(), ""),
+        Verdict::Findings => (TestCaseStatus::non_success(NonSuccessKind::Failure), verdict.verdict.as_str()),
+        Verdict::Inconclusive => (TestCaseStatus::non_success(NonSuccessKind::Error), verdict.verdict.as_str()),
     };
-    if verdict.verdict != Verdict::Healthy {
-        status.set_type(verdict.verdict.as_str()).set_message(text(&verdict.sentence()));
+    if !kind.is_empty() {
+        status.set_type(kind).set_message(text(&said));
     }
     let mut case = TestCase::new("verdict", status);
-    case.set_classname("tokio-canary").set_system_out(text(&verdict.sentence()));
+    case.set_classname("tokio-canary").set_system_out(text(&said));
     case
 }
 
 /// The case of a detector: skipped where it has not judged the target, failed where one of its findings counts.
 fn case(row: &DetectorRow, target: &TargetSummary, fail_on: Severity, repository: &Repository) -> TestCase {
     let found: Vec<_> = target.findings.known.iter().filter(|it| it.finding.row.detector == row.id).collect();
-    let fails = !row.is_of_feed && row.worst >= Some(fail_on);
+    let fails = row.counts(fail_on);
     let mut status = match row.not_evaluated {
         Some(_) => TestCaseStatus::skipped(),
         None if fails => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -77,7 +81,8 @@ fn case(row: &DetectorRow, target: &TargetSummary, fail_on: Severity, repository
     if let Some(why) = row.not_evaluated {
         status.set_type(why.as_str()).set_message(why.describe());
     } else if fails {
-        let worst = found.iter().max_by_key(|it| it.worst).map_or(row.title, |it| &it.finding.headline);
+        let counting = found.iter().filter(|it| it.counts(fail_on));
+        let worst = counting.max_by_key(|it| it.worst).map_or(row.title, |it| &it.finding.headline);
         status.set_type(row.id).set_message(text(worst)).set_description(said.join("\n"));
     }
     let mut case = TestCase::new(row.id, status);

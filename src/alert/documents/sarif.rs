@@ -3,15 +3,16 @@
 //! Code scanning refuses a whole file if one of its results has no place. What has none, because it is about the feed or about a line of a
 //! library, is a notification of the run, which says so; it is not put at a line that has nothing to do with it.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::classes::{Class, classes};
+use super::classes::{Class, Level, classes};
 use crate::alert::event::{Summary, TargetSummary};
 use crate::detect::detectors::DETECTORS;
 use crate::diagnosis::Verdict;
+use crate::report::Grade;
 use crate::report::repository::{Elsewhere, Repository, RepositoryPlace};
 use crate::report::sanitize::{sarif_message, shortened};
-use crate::report::{Grade, Severity};
 use crate::words;
 
 /// The schema that the document keeps to.
@@ -34,14 +35,14 @@ pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
     notifications.extend(summary.targets.iter().filter_map(doubts));
     notifications.extend(summary.targets.iter().flat_map(unmet));
     let left = forgotten + classes.len().saturating_sub(RESULTS);
-    notifications
-        .extend((left > 0).then(|| notification("note", &format!("{left} more findings are not listed."), None)));
+    let not_listed = || format!("{} not listed.", words::count(left, "more finding"));
+    notifications.extend((left > 0).then(|| notification(Level::Note, &not_listed(), None)));
     let mut invocation = json!({
         "executionSuccessful": summary.verdict() != Verdict::Inconclusive,
         "toolExecutionNotifications": notifications,
     });
     if let (true, Some(fields)) = (summary.is_verdict, invocation.as_object_mut()) {
-        fields.insert("exitCode".to_owned(), summary.exit_code.into());
+        fields.insert("exitCode".to_owned(), summary.verdict().exit_code().into());
     }
     let document = json!({
         "$schema": SCHEMA,
@@ -103,7 +104,7 @@ fn result(class: &Class<'_>, place: &RepositoryPlace, summary: &Summary) -> Valu
     json!({
         "ruleId": detector,
         "ruleIndex": DETECTORS.iter().position(|it| it.id == detector),
-        "level": level(class),
+        "level": level(class.level()),
         "message": {"text": message(class, None, summary)},
         "locations": [{"physicalLocation": {
             "artifactLocation": {"uri": uri(&place.path), "uriBaseId": "%SRCROOT%"},
@@ -117,11 +118,11 @@ fn result(class: &Class<'_>, place: &RepositoryPlace, summary: &Summary) -> Valu
     })
 }
 
-fn level(class: &Class<'_>) -> &'static str {
-    match class.worst {
-        _ if class.counts => "error",
-        Severity::Critical | Severity::Warning => "warning",
-        Severity::Info => "note",
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Note => "note",
     }
 }
 
@@ -132,24 +133,24 @@ fn message(class: &Class<'_>, elsewhere: Option<Elsewhere>, summary: &Summary) -
 
 /// A finding that has no place in the repository.
 fn without_place(class: &Class<'_>, elsewhere: Elsewhere, summary: &Summary) -> Value {
-    notification(level(class), &message(class, Some(elsewhere), summary), Some(class.finding.row.detector))
+    notification(class.level(), &message(class, Some(elsewhere), summary), Some(class.finding.row.detector))
 }
 
 /// Why a target could not be judged.
 fn doubts(target: &TargetSummary) -> Option<Value> {
     let reasons = target.verdict.reasons_in_words();
     let said = format!("{} could not be judged: {reasons}.", target.target);
-    (!reasons.is_empty()).then(|| notification("error", &sarif_message(&shortened(&said, MESSAGE)), None))
+    (!reasons.is_empty()).then(|| notification(Level::Error, &sarif_message(&shortened(&said, MESSAGE)), None))
 }
 
 /// The expectations that a target has not kept.
 fn unmet(target: &TargetSummary) -> impl Iterator<Item = Value> {
-    let said = target.verdict.unmet.iter().map(|clause| format!("{}: {clause}.", target.target));
-    said.map(|said| notification("error", &sarif_message(&shortened(&said, MESSAGE)), None))
+    let said = target.verdict.unmet_sentences().map(|sentence| format!("{}: {sentence}", target.target));
+    said.map(|said| notification(Level::Error, &sarif_message(&shortened(&said, MESSAGE)), None))
 }
 
-fn notification(level: &str, message: &str, detector: Option<&str>) -> Value {
-    let mut notification = json!({"level": level, "message": {"text": message}});
+fn notification(weight: Level, message: &str, detector: Option<&str>) -> Value {
+    let mut notification = json!({"level": level(weight), "message": {"text": message}});
     if let (Some(id), Some(fields)) = (detector, notification.as_object_mut()) {
         let index = DETECTORS.iter().position(|it| it.id == id);
         fields.insert("associatedRule".to_owned(), json!({"id": id, "index": index}));
@@ -159,11 +160,8 @@ fn notification(level: &str, message: &str, detector: Option<&str>) -> Value {
 
 /// A path as a relative reference of RFC 3986: whatever is not unreserved is escaped, the slashes between folders are not.
 fn uri(path: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    path.bytes().map(byte).collect()
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    utf8_percent_encode(path, ESCAPED).to_string()
 }
 
 #[cfg(test)]

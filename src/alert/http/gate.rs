@@ -137,7 +137,7 @@ mod tests {
         for event in [FeedEvent::Status(Status::Live), FeedEvent::Quiet(Duration::from_secs(6))] {
             diagnosis.apply(Arrived { at, event });
         }
-        let view = VerdictView::of(&diagnosis, Criteria::default(), false);
+        let view = VerdictView::of(&diagnosis, Criteria::default());
         TargetVerdict { target: target.to_owned(), is_ready: true, verdict: VerdictView { verdict, ..view } }
     }
 

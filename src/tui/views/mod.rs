@@ -22,7 +22,6 @@ use ratatui::widgets::Paragraph;
 use super::state::{Pane, Root, UiState};
 use super::theme::Theme;
 use super::widgets::page::{Draft, Page, Reader};
-use crate::diagnosis::Criteria;
 use crate::fleet::Fleet;
 use crate::report::connection::ConnectionView;
 use crate::report::target::TargetView;
@@ -58,7 +57,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
     let live = Snapshot::new(fleet, member);
     let frozen = state.pane().and_then(|pane| pane.frozen.as_ref()).map(|frozen| Arc::clone(&frozen.member));
     let shown = Snapshot::new(fleet, frozen.as_deref().unwrap_or(member));
-    let (live, target) = (live.target(Criteria::default(), now), shown.target(Criteria::default(), now));
+    let (live, target) = (live.target(state.criteria, now), shown.target(state.criteria, now));
     let theme = state.theme;
     header::draw(frame, header, state, fleet, &header::Targets { live: &live, shown: &target, now });
     footer::draw(frame, footer, state);

@@ -74,6 +74,17 @@ fn what_does_not_occur_any_more_is_said_once_and_removed_when_it_is_written() {
 }
 
 #[test]
+fn what_a_detector_accepted_stays_while_it_is_turned_off() {
+    let (_folder, file) = folder();
+    let entry = "[[accepted]]\nfingerprint = \"lost-waker:0000000000000000\"\nstatement = \"once\"\n";
+    fs::write(&file, entry).unwrap();
+    let off = judged(&file, &["--update-baseline", "--set", "lost-waker.enabled=false"]);
+    assert!(read(&file).contains("lost-waker:0000000000000000"), "{off:?}");
+    let on = judged(&file, &["--update-baseline"]);
+    assert!(!read(&file).contains("lost-waker:0000000000000000"), "{on:?}");
+}
+
+#[test]
 fn a_run_that_cannot_judge_leaves_the_file_as_it_is() {
     let (_folder, file) = folder();
     judged(&file, &["--update-baseline"]);

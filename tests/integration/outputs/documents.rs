@@ -1,6 +1,7 @@
 //! Documents of a run, each read as its reader reads it.
 
 use std::fs;
+use std::path::Path;
 
 use roxmltree::{Document, Node};
 use serde_json::Value;
@@ -162,6 +163,86 @@ fn github_gets_annotations_and_the_summary_of_the_job() {
 }
 
 #[test]
+fn the_summary_of_a_job_is_one_output_that_has_to_be_writable() {
+    let desk = Desk::new();
+    let sick = sick(&desk);
+    let (summary, nowhere) = (desk.file("summary.md"), desk.file("no/such/summary.md"));
+    let run = |path: &Path| {
+        let arguments =
+            ["check", sick.as_str(), "--for", "10m", "--output", "github=a.txt", "--output", "github=b.txt"];
+        desk.run_with(&[("GITHUB_STEP_SUMMARY", path.to_str().unwrap())], &arguments)
+    };
+    assert_eq!(run(&summary).code, Some(1));
+    assert_eq!(desk.text("summary.md").matches("## tokio-canary: ").count(), 1, "however many outputs there are");
+    let refused = run(&nowhere);
+    assert_eq!(refused.code, Some(2), "before anything is watched: {refused:?}");
+    let says = format!("The job summary {} (GITHUB_STEP_SUMMARY) cannot be opened: ", nowhere.display());
+    assert!(refused.stderr.contains(&says), "{refused:?}");
+    let full = run(Path::new("/dev/full"));
+    assert_eq!(full.code, Some(4));
+    assert!(full.stderr.contains("Cannot write to /dev/full: "), "{full:?}");
+}
+
+#[test]
+fn an_expected_finding_is_listed_as_expected_and_fails_nothing() {
+    let desk = Desk::new();
+    let sick = sick(&desk);
+    let expecting = ["--expect-finding", "deadlock", "--min-activity", "0", "--min-updates", "1"];
+    let document = |format: &str| {
+        let (code, text) = check(&desk, format, &sick, &expecting);
+        assert_eq!(code, Some(0), "{format}: {text}");
+        text
+    };
+    let brief = document("brief");
+    assert!(brief.starts_with("## tokio-canary: PASS (exit 0): no findings, 1 as expected"), "{brief}");
+    assert!(brief.contains("`deadlock` (proof, expected)"), "{brief}");
+    let junit = document("junit");
+    let read = Document::parse(&junit).unwrap();
+    assert_eq!([ended(&read, "verdict"), ended(&read, "deadlock")], ["passed", "passed"]);
+    assert!(junit.contains("critical, expected at src/bank.rs:"), "{junit}");
+    let github = document("github");
+    assert!(
+        github.contains("::notice file=src/bank.rs,line=") && github.contains("It was expected to fire."),
+        "{github}"
+    );
+    let sarif: Value = document("sarif").parse().unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&"deadlock".into(), &"note".into()));
+}
+
+#[test]
+fn of_many_expectations_that_are_not_kept_some_are_listed_and_the_others_counted() {
+    let desk = Desk::new();
+    let sick = sick(&desk);
+    let places: Vec<String> = (1..=20).map(|n| format!("lost-waker@a{n}.rs")).collect();
+    let expecting: Vec<&str> = places.iter().flat_map(|place| ["--expect-finding", place.as_str()]).collect();
+    for format in ["text", "brief", "github", "sarif"] {
+        let (code, text) = check(&desk, format, &sick, &expecting);
+        assert_eq!(code, Some(1), "{format}");
+        assert_eq!(text.matches(" did not fire").count(), 6, "{format}: {text}");
+        assert!(text.contains("And 14 more."), "{format}: {text}");
+    }
+}
+
+#[test]
+fn one_run_has_one_exit_code_in_all_its_outputs() {
+    let desk = Desk::new();
+    let sick = sick(&desk);
+    for format in ["text", "brief", "github", "junit"] {
+        let (code, text) = check(&desk, format, &sick, &["--exit-zero"]);
+        assert_eq!(code, Some(0), "{format}");
+        assert!(text.contains("FAIL (exit 1): ") && !text.contains("(exit 0)"), "{format}: {text}");
+    }
+    let sarif: Value = check(&desk, "sarif", &sick, &["--exit-zero"]).1.parse().unwrap();
+    assert_eq!(sarif["runs"][0]["invocations"][0]["exitCode"], 1);
+    let outcome =
+        desk.run(&["check", &sick, &sick, "--for", "10m", "--output", "ndjson", "--exit-zero", "--min-activity", "0"]);
+    let lines: Vec<Value> = outcome.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    let codes: Vec<_> = lines.iter().filter(|line| !line["verdict"].is_null()).map(|it| &it["exit_code"]).collect();
+    assert_eq!((codes, outcome.code), (vec![&Value::from(1); 3], Some(0)));
+}
+
+#[test]
 fn a_brief_fits_on_a_screen_and_begins_with_the_verdict() {
     let desk = Desk::new();
     let (_, brief) = check(&desk, "brief", &sick(&desk), &[]);
@@ -192,6 +273,12 @@ fn several_documents_are_written_at_once_and_replace_what_was_there() {
     assert!(desk.text("canary.sarif").parse::<Value>().is_ok());
     assert!(desk.text("canary.md").starts_with("## tokio-canary: 1 critical"), "{}", desk.text("canary.md"));
     assert!(desk.text("canary.txt").starts_with("::notice title=tokio-canary::1 critical"));
+    let junit = desk.text("canary.xml");
+    assert_eq!(ended(&Document::parse(&junit).unwrap(), "verdict"), "skipped");
+    for name in ["canary.xml", "canary.sarif", "canary.md", "canary.txt"] {
+        let text = desk.text(name);
+        assert!(!text.contains("FAIL") && !text.contains("PASS"), "nobody has asked for a verdict: {name}: {text}");
+    }
     let refused = desk.run(&["check", &sick, "--output", "junit=no/such/canary.xml"]);
     assert_eq!(refused.code, Some(2), "before anything is watched: {}", refused.stderr);
     assert!(refused.stderr.contains("The output junit=no/such/canary.xml cannot be opened: "), "{}", refused.stderr);

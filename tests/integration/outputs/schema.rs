@@ -11,7 +11,12 @@ use tokio_canary::alert::{LineFormat, Lines};
 use tokio_canary::config::word::Word;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::doubt::Doubt;
+use tokio_canary::detect::severity::{Grade, State};
+use tokio_canary::detect::subject::{Role, SubjectKind};
+use tokio_canary::diagnosis::{Verdict, Withheld};
 use tokio_canary::report::Severity;
+use tokio_canary::report::connection::ConnectionState;
+use tokio_canary::report::outcome::NotEvaluated;
 use tokio_canary::report::sanitize::Charset;
 
 use super::{Desk, corpus, faults, schema};
@@ -157,4 +162,21 @@ fn the_schema_knows_every_word() {
     assert_eq!(words("/$defs/severity/enum"), severities);
     let families: BTreeSet<String> = DETECTORS.iter().map(|it| it.family.as_str().to_owned()).collect();
     assert_eq!(BTreeSet::from_iter(words("/$defs/finding/properties/family/enum")), families);
+    let mut states: Vec<&str> = ConnectionState::ALL.map(ConnectionState::as_str).into();
+    states.dedup();
+    // Not a state of a connection: the target is not watched any more.
+    states.push("left");
+    assert_eq!(words("/$defs/status/properties/state/enum"), states);
+    let withheld = BTreeSet::from(Withheld::ALL.map(|it| it.as_str().to_owned()));
+    assert_eq!(BTreeSet::from_iter(words("/$defs/quality/properties/reasons/items/enum")), withheld);
+    assert_eq!(words("/$defs/finding/properties/state/enum"), State::ALL.map(State::as_str));
+    assert_eq!(words("/$defs/finding/properties/grade/enum"), Grade::ALL.map(Grade::as_str));
+    assert_eq!(words("/$defs/kind/enum"), SubjectKind::ALL.map(SubjectKind::as_str));
+    assert_eq!(words("/$defs/finding/properties/related/items/properties/role/enum"), Role::ALL.map(Role::as_str));
+    assert_eq!(words("/$defs/verdict/enum"), Verdict::ALL.map(Verdict::as_str));
+    let reasons = "/$defs/summary/properties/detectors_not_evaluated/items/properties/reason/enum";
+    assert_eq!(words(reasons), NotEvaluated::ALL.map(NotEvaluated::as_str));
+    let codes = schema.pointer("/$defs/exit_code/enum").and_then(Value::as_array).unwrap();
+    let codes: BTreeSet<u64> = codes.iter().filter_map(Value::as_u64).collect();
+    assert_eq!(codes, Verdict::ALL.map(|verdict| verdict.exit_code().into()).into());
 }

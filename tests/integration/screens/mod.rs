@@ -10,7 +10,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Modifier;
 use tokio_canary::detect::settings::Settings;
-use tokio_canary::diagnosis::Diagnosis;
+use tokio_canary::diagnosis::{Criteria, Diagnosis};
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
@@ -537,4 +537,16 @@ fn quitting_and_suspending_are_left_to_the_loop() {
     assert_eq!(session.press(key), Some(Effect::Suspend));
     session.keys("/");
     assert_eq!(session.keys("q"), None, "a letter of the filter");
+}
+
+#[test]
+fn a_target_is_judged_by_the_criteria_of_the_run() {
+    let mut session = Session::new(100, 20);
+    session.connect();
+    session.service.spawn(7, "worker", "src/main.rs", 3);
+    session.service.mutex(101, "src/main.rs", 2);
+    session.tick(8);
+    assert!(!session.screen().contains("only 8 updates arrived"), "{}", session.screen());
+    session.state.criteria = Criteria { min_updates: 1_000, ..Criteria::default() };
+    assert!(session.screen().contains("only 8 updates arrived"), "{}", session.screen());
 }

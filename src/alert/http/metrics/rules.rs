@@ -74,7 +74,7 @@ fn quoted(text: &str) -> String {
 
 fn finding(id: &str, title: &str) -> Rule {
     Rule {
-        // The name under which Alertmanager is told of it, so that a silence fits both.
+        // The name that Alertmanager alerts have too, so that one silence fits both.
         alert: alert_name(id),
         expression: format!("tokio_canary_findings{{detector=\"{id}\",severity=~\"warning|critical\"}} > 0"),
         hold: None,
