@@ -214,7 +214,7 @@ pub static METRICS: &[Family] = &[
     .in_unit(Unit::Seconds),
     gauge("tokio_canary_scheduling_delay", "Time from a wake to the poll, sampled over the last 10 s.", delays)
         .in_unit(Unit::Seconds)
-        .by(&["target", "quantile"]),
+        .by(&["target", "percentile"]),
     gauge("tokio_canary_waiters", "Current waits for locks, semaphores and room in bounded channels.", |view| {
         view.present(|it| Some(number(it.vitals.waiting)))
     }),
@@ -261,10 +261,10 @@ pub static METRICS: &[Family] = &[
 ];
 
 fn delays(view: &View) -> Vec<Sample> {
-    view.each(["quantile"], |reading| {
+    view.each(["percentile"], |reading| {
         let Some(delays) = reading.vitals.delays.filter(|_| reading.is_live) else { return Vec::new() };
-        let quantiles = [("0.5", delays.median), ("0.9", delays.p90), ("0.99", delays.p99)];
-        quantiles.map(|(quantile, delay)| ([quantile.to_owned()], delay.as_secs_f64())).into()
+        let percentiles = [("50", delays.median), ("90", delays.p90), ("99", delays.p99)];
+        percentiles.map(|(percentile, delay)| ([percentile.to_owned()], delay.as_secs_f64())).into()
     })
 }
 

@@ -142,7 +142,7 @@ fn vital_signs() -> Vec<Rule> {
         ),
         rule(
             "TokioSlowScheduling",
-            "tokio_canary_scheduling_delay_seconds{quantile=\"0.5\"} > 0.05",
+            "tokio_canary_scheduling_delay_seconds{percentile=\"50\"} > 0.05",
             Some("5m"),
             Level::Critical,
             "Half of the woken tasks of {{ $labels.target }} wait {{ $value | humanizeDuration }} for a worker",
