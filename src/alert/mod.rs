@@ -8,6 +8,7 @@ pub mod event;
 pub mod http;
 mod limit;
 mod lines;
+mod names;
 mod ndjson;
 mod outlet;
 mod outputs;

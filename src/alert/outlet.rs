@@ -27,6 +27,8 @@ pub(super) struct Outlet {
     reader_left: Arc<AtomicBool>,
     put: AtomicU64,
     lost: AtomicU64,
+    /// What the sink has taken, and then given up.
+    given_up: Arc<AtomicU64>,
 }
 
 /// How far a sink is.
@@ -59,6 +61,7 @@ impl Outlet {
         let (result, done) = oneshot::channel();
         let (summary, progress) = (Arc::new(OnceLock::new()), Arc::new(Progress::default()));
         let (last, theirs) = (Arc::clone(&summary), Arc::clone(&progress));
+        let given_up = sink.lost();
         let thread = thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let served = serve(&mut *sink, &waiting, &last, &theirs.taken);
             let is_failure = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
@@ -67,7 +70,7 @@ impl Outlet {
             let _ = result.send(served);
         })?;
         let (put, lost) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { name, events, summary, thread, done, progress, reader_left, put, lost })
+        Ok(Self { name, events, summary, thread, done, progress, reader_left, put, lost, given_up })
     }
 
     /// Hands over an event, unless the sink has ended or is hopelessly behind.
@@ -79,9 +82,9 @@ impl Outlet {
         };
     }
 
-    /// What the user knows it by, and how many events it did not take in time.
+    /// What the user knows it by, and how many events it did not take in time or gave up.
     pub(super) fn lost(&self) -> (String, u64) {
-        (self.name.clone(), self.lost.load(Ordering::Relaxed))
+        (self.name.clone(), self.lost.load(Ordering::Relaxed) + self.given_up.load(Ordering::Relaxed))
     }
 
     /// Whether the sink takes nothing any more, or nobody reads what it writes.
@@ -142,7 +145,7 @@ fn serve(
                 sink.take(&event)?;
                 taken.fetch_add(1, Ordering::SeqCst);
             }
-            Err(RecvTimeoutError::Timeout) => sink.attend(),
+            Err(RecvTimeoutError::Timeout) => sink.on_due(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }

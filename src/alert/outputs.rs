@@ -11,8 +11,9 @@ use super::documents::{Document, DocumentFormat};
 use super::event::{Event, Summary};
 use super::limit::{Limiter, Limits};
 use super::lines::{LineFormat, Lines};
+use super::names::Names;
 use super::outlet::{Ended, Outlet};
-use super::push::{Ending, Push, Voice};
+use super::push::{Ending, Notify, Push};
 use super::stream::Stream;
 use crate::config::Sourced;
 use crate::config::output::{Format, Output};
@@ -33,6 +34,8 @@ pub struct Outputs {
     /// When the receivers among them are given up.
     ending: Ending,
     has_receivers: bool,
+    /// The names of the receivers, of which no two are the same.
+    names: Names,
 }
 
 /// An output that did not get everything.
@@ -75,15 +78,17 @@ impl Outputs {
         self
     }
 
-    /// Adds receivers, which use `voice` to say how they do.
+    /// Adds receivers, which use `notify` to say how they do.
     ///
     /// # Errors
     /// A sentence about the one that lacks something.
-    pub fn add_receivers(&mut self, receivers: &[Sourced<Receiver>], voice: &Voice) -> Result<(), String> {
+    pub fn add_receivers(&mut self, receivers: &[Sourced<Receiver>], notify: &Notify) -> Result<(), String> {
         let secrets: Vec<_> = receivers.iter().flat_map(|it| it.value.secrets()).collect();
         for Sourced { value, origin } in receivers {
-            let push = Push::open(value, &secrets, Arc::clone(voice), self.ending.clone());
+            let push = Push::open(value, &secrets, Arc::clone(notify), self.ending.clone());
             let push = push.map_err(|what| format!("{origin}: {what}."))?;
+            let name = self.names.number(push.name());
+            let push = push.named(name);
             let outlet = Outlet::start(push.name().to_owned(), Box::new(push), Arc::default());
             self.outlets.push(outlet.map_err(|error| format!("{origin}: no thread can be started: {error}."))?);
             self.has_receivers = true;
@@ -112,7 +117,7 @@ impl Outputs {
         self.put(Event::heartbeats(fleet));
     }
 
-    /// What the user knows each output by, and how many events it did not take in time.
+    /// What the user knows each output by, and how many events it did not take in time or gave up.
     pub fn lost(&self) -> Vec<(String, u64)> {
         self.outlets.iter().map(Outlet::lost).collect()
     }

@@ -1,6 +1,8 @@
 //! Where alerts go.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::event::{Event, Summary};
@@ -13,13 +15,18 @@ pub trait Sink: Send {
     /// It cannot take any more. A broken pipe means that the reader has left, which is its right.
     fn take(&mut self, event: &Event) -> io::Result<()>;
 
-    /// When it wants to be attended to without an event, if it does.
+    /// How many alerts it has taken and given up, for as long as it lives.
+    fn lost(&self) -> Arc<AtomicU64> {
+        Arc::default()
+    }
+
+    /// When it has something to do without an event, if it has.
     fn due(&self) -> Option<Instant> {
         None
     }
 
     /// Does what is due.
-    fn attend(&mut self) {}
+    fn on_due(&mut self) {}
 
     /// Takes the summary of the run, which is the last it gets.
     ///

@@ -26,7 +26,7 @@ pub static MIN_UPDATES: Setting<usize> =
 pub static MIN_ACTIVITY: Setting<f64> = Setting::new(
     "min-activity",
     0.1,
-    "minimum number of polls a second over all tasks but the console's own; with fewer the verdict is inconclusive",
+    "minimum number of polls a second of all async tasks except those of console-subscriber; with fewer the verdict is inconclusive",
 );
 /// How long a target gets before what it does counts.
 pub static WARMUP: Setting<Duration> = Setting::new(

@@ -28,31 +28,35 @@ impl Coverage {
     }
 }
 
-/// What a target did while it was judged, by its own clock: from the end of its warm-up on.
+/// The polls of a target while it was judged, by its own clock: from the end of its warm-up on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Activity {
+pub(super) struct JudgedLoad {
     warmup: Duration,
     last: Option<Timestamp>,
     watched: Duration,
+    /// Polls in all, up to the end of the warm-up,
+    before: u64,
+    /// and up to now.
     polls: u64,
 }
 
 /// A time that is too short to tell idle from busy.
 const SHORT: Duration = Duration::from_secs(1);
 
-impl Activity {
+impl JudgedLoad {
     /// Nothing so far, with a warm-up before it counts.
     pub(super) fn after(warmup: Duration) -> Self {
         Self { warmup, ..Self::default() }
     }
 
-    /// So many polls ended up to a time. Returns whether the warm-up is over with that.
-    pub(super) fn note(&mut self, now: Timestamp, polls: u64) -> bool {
+    /// So many polls have ended in all up to a time. Returns whether the warm-up is over with that.
+    pub(super) fn note(&mut self, now: Timestamp, total: u64) -> bool {
         let was_warm = self.is_warm();
         self.watched += self.last.map_or(Duration::ZERO, |last| now.since(last));
         self.last = Some(now);
-        if was_warm {
-            self.polls += polls;
+        self.polls = total;
+        if !was_warm {
+            self.before = total;
         }
         !was_warm && self.is_warm()
     }
@@ -62,13 +66,17 @@ impl Activity {
         self.watched >= self.warmup
     }
 
-    /// The polls and the time, if there were fewer than so many a second.
-    pub(super) fn shortfall(&self, polls_a_second: f64) -> Option<(u64, Duration)> {
-        let judged = self.watched.saturating_sub(self.warmup);
-        #[expect(clippy::cast_precision_loss, reason = "a rate with a few digits")]
-        let is_idle = (self.polls as f64) < polls_a_second * judged.as_secs_f64();
-        (is_idle && judged >= SHORT).then_some((self.polls, judged))
+    /// The polls that were judged, and in what time they ended.
+    pub(super) fn judged(&self) -> (u64, Duration) {
+        (self.polls.saturating_sub(self.before), self.watched.saturating_sub(self.warmup))
     }
+}
+
+/// Whether there were fewer than so many polls a second in a time that is long enough to tell.
+pub(super) fn is_idle(polls: u64, time: Duration, polls_a_second: f64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a rate with a few digits")]
+    let is_short_of_polls = (polls as f64) < polls_a_second * time.as_secs_f64();
+    is_short_of_polls && time >= SHORT
 }
 
 #[cfg(test)]
@@ -101,21 +109,21 @@ mod tests {
 
     #[test]
     fn what_was_done_within_the_warm_up_is_no_activity() {
-        let mut activity = Activity::after(Duration::from_secs(10));
-        let ended: Vec<u64> =
-            (100..=120).filter(|now| activity.note(second(*now), if *now < 111 { 50 } else { 0 })).collect();
+        let mut load = JudgedLoad::after(Duration::from_secs(10));
+        let ended: Vec<u64> = (100..=120).filter(|now| load.note(second(*now), 50 * (*now).min(110))).collect();
         assert_eq!(ended, [110], "once");
-        assert_eq!(activity.shortfall(0.1), Some((0, Duration::from_secs(10))));
-        assert_eq!(activity.shortfall(0.0), None, "nothing is asked");
-        activity.note(second(121), 2);
-        assert_eq!(activity.shortfall(0.1), None, "2 polls in 11 s");
-        assert_eq!(activity.shortfall(0.2), Some((2, Duration::from_secs(11))));
+        assert_eq!(load.judged(), (0, Duration::from_secs(10)));
+        load.note(second(121), 50 * 110 + 2);
+        assert_eq!(load.judged(), (2, Duration::from_secs(11)));
     }
 
     #[test]
     fn a_moment_is_neither_idle_nor_busy() {
-        let mut activity = Activity::default();
-        assert!(activity.is_warm() && !activity.note(second(5), 9));
-        assert_eq!(activity.shortfall(9.0), None);
+        let mut load = JudgedLoad::default();
+        assert!(load.is_warm() && !load.note(second(5), 9));
+        assert_eq!(load.judged(), (9, Duration::ZERO));
+        let eleven = Duration::from_secs(11);
+        assert!(!is_idle(0, eleven, 0.0) && !is_idle(2, eleven, 0.1) && is_idle(2, eleven, 0.2));
+        assert!(!is_idle(0, Duration::from_millis(900), 9.0));
     }
 }

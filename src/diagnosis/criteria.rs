@@ -1,21 +1,23 @@
 //! What is asked of a diagnosis, and what it comes to.
 
+use std::time::Duration;
+
 use crate::detect::severity::Severity;
 
-/// What a diagnosis comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a diagnosis comes to, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Judged, and nothing was found at the severity asked for.
     Healthy,
-    /// Something was found.
-    Findings,
     /// It could not be judged.
     Inconclusive,
+    /// Something was found.
+    Findings,
 }
 
 impl Verdict {
-    /// Every one of them.
-    pub const ALL: [Self; 3] = [Self::Healthy, Self::Findings, Self::Inconclusive];
+    /// Every verdict.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Inconclusive, Self::Findings];
 
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
@@ -32,6 +34,15 @@ impl Verdict {
             Self::Healthy => "PASS",
             Self::Findings => "FAIL",
             Self::Inconclusive => "INCONCLUSIVE",
+        }
+    }
+
+    /// The word for it to a rollout controller.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Healthy => "pass",
+            Self::Findings => "fail",
+            Self::Inconclusive => "inconclusive",
         }
     }
 
@@ -56,10 +67,12 @@ pub struct Criteria {
     pub partial_passes: bool,
     /// Fewer polls a second than this are no load under which a fault could show.
     pub min_activity: f64,
+    /// The last of the time, over which these polls are counted while a target is watched; the whole time if not given.
+    pub load_window: Option<Duration>,
 }
 
 impl Default for Criteria {
     fn default() -> Self {
-        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false, min_activity: 0.0 }
+        Self { fail_on: Severity::Warning, min_updates: 5, partial_passes: false, min_activity: 0.0, load_window: None }
     }
 }

@@ -1,5 +1,8 @@
 //! What a diagnosis comes to: which findings count, and why it could not be judged.
 
+use std::time::Duration;
+
+use super::activity::is_idle;
 use super::{Criteria, Diagnosis, Ended, Status, Verdict};
 use crate::detect::detector::Detector;
 use crate::detect::detectors::DETECTORS;
@@ -11,7 +14,7 @@ impl Diagnosis {
     /// Whether a finding that has fired counts for the verdict: it is still there, or was there after the warm-up.
     pub fn counts(&self, fingerprint: &str) -> bool {
         let is_shown = || self.engine.finding(fingerprint).is_some_and(Finding::is_shown);
-        self.fired.contains_key(fingerprint) && (self.activity.is_warm() || is_shown())
+        self.fired.contains_key(fingerprint) && (self.load.is_warm() || is_shown())
     }
 
     /// Everything that has fired and counts, expected or not: fingerprint, detector, and the worst severity.
@@ -61,7 +64,7 @@ impl Diagnosis {
         let never = self.updates == 0;
         let shortfall = self.watch_time.shortfall();
         let (advanced, watched) = shortfall.unwrap_or_default();
-        let idle = self.activity.shortfall(criteria.min_activity);
+        let idle = self.idle_time(criteria);
         let (polls, time) = idle.unwrap_or_default();
         let is_stranger = matches!(self.status, Status::Stranger { .. });
         let checks = [
@@ -80,6 +83,16 @@ impl Diagnosis {
         ];
         let of_run = checks.into_iter().filter(|(holds, _)| *holds).map(|(_, doubt)| doubt);
         of_run.chain(self.unkept_silences()).chain(self.doubts_of_detectors(criteria)).collect()
+    }
+
+    /// The polls and the time in which there were too few of them, if there were: of all that was judged, or of the last of it.
+    fn idle_time(&self, criteria: Criteria) -> Option<(u64, Duration)> {
+        let (polls, time) = self.load.judged();
+        // Of what has ended all is judged, however long it was.
+        let window = criteria.load_window.filter(|window| self.ended.is_none() && *window < time);
+        let lately = window.and_then(|window| self.model.totals().activity.lately(window));
+        let (polls, time) = lately.map_or((polls, time), |(activity, time)| (activity.polls, time));
+        is_idle(polls, time, criteria.min_activity).then_some((polls, time))
     }
 
     /// The detectors that must not fire, and have not looked for long enough.

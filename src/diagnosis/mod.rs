@@ -7,7 +7,7 @@ mod judgement;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use self::activity::{Activity, Coverage};
+use self::activity::{Coverage, JudgedLoad};
 pub use self::criteria::{Criteria, Verdict};
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
@@ -47,7 +47,7 @@ pub struct Diagnosis {
     fired: BTreeMap<String, (&'static Detector, Severity)>,
     expectations: Expectations,
     coverage: Coverage,
-    activity: Activity,
+    load: JudgedLoad,
     watch_time: WatchTime,
     /// Whether anything that ever came made no sense, in whatever process, and whether its clock has jumped.
     was_malformed: bool,
@@ -72,7 +72,7 @@ impl Diagnosis {
             fired: BTreeMap::new(),
             expectations: Expectations::default(),
             coverage: Coverage::default(),
-            activity: Activity::default(),
+            load: JudgedLoad::default(),
             watch_time: WatchTime::default(),
             was_malformed: false,
             was_reset: false,
@@ -96,7 +96,7 @@ impl Diagnosis {
     /// The same, of which nothing counts that is resolved within so long, by the target's clock.
     #[must_use]
     pub fn after_warmup(mut self, warmup: Duration) -> Self {
-        self.activity = Activity::after(warmup);
+        self.load = JudgedLoad::after(warmup);
         self
     }
 
@@ -192,7 +192,7 @@ impl Diagnosis {
     pub fn apply(&mut self, arrived: Arrived) -> Vec<Transition> {
         let at = arrived.at;
         self.arrived = Some(at);
-        let (mut not_before, mut polls) = (Timestamp::default(), 0);
+        let mut not_before = Timestamp::default();
         match arrived.event {
             FeedEvent::Status(status) => {
                 match status {
@@ -214,7 +214,6 @@ impl Diagnosis {
                 self.model.arrive(at);
                 let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
-                polls = changes.polls;
                 self.watch_time.note(at, self.model.now());
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
@@ -244,7 +243,8 @@ impl Diagnosis {
         }
         let is_late = self.engine.findings().any(|it| it.detector.id == "partial-feed" && it.state == State::Firing);
         self.coverage.note(self.model.now(), is_late);
-        if self.updates > 0 && self.activity.note(self.model.now(), polls) {
+        let polls = self.model.totals().activity.total().polls;
+        if self.updates > 0 && self.load.note(self.model.now(), polls) {
             self.forgive();
         }
         transitions
@@ -273,7 +273,7 @@ impl Diagnosis {
 
     /// Whether the warm-up is over.
     pub fn is_warm(&self) -> bool {
-        self.activity.is_warm()
+        self.load.is_warm()
     }
 
     /// The target's time, carried on through a silence.

@@ -17,8 +17,6 @@ pub struct Pulse {
     pub busy_cores: f64,
     /// The share of the workers' time that their polls take, where the workers are known: those of a current-thread runtime are not reported.
     pub busy_share: Option<f64>,
-    /// Over how long that is.
-    pub window: Duration,
 }
 
 /// How long woken tasks waited for a worker lately: a sample of means, one for each task and update.
@@ -49,7 +47,7 @@ impl Evidence<'_> {
         let busy_cores = activity.busy.as_secs_f64() / seconds;
         let workers = self.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
         let busy_share = (workers > 0).then(|| busy_cores / number(workers));
-        Some(Pulse { polls_per_second: number(activity.polls) / seconds, busy_cores, busy_share, window })
+        Some(Pulse { polls_per_second: number(activity.polls) / seconds, busy_cores, busy_share })
     }
 
     /// How long woken tasks waited for a worker lately; nothing if none was woken.

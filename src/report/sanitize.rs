@@ -101,6 +101,16 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The text with escapes for what is hidden, in no more bytes than this; one that is longer ends in `…`.
+pub fn bounded(text: &str, most: usize) -> String {
+    let plain = plain(text);
+    if plain.len() <= most {
+        return plain.into_owned();
+    }
+    let end = plain.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
+    format!("{}…", &plain[..end])
+}
+
 /// One line of text in the log of a job, of which the runners of GitHub and Azure take `::` at its beginning and `##[` anywhere for a command of
 /// theirs.
 pub fn logged(text: &str) -> Cow<'_, str> {
@@ -185,6 +195,13 @@ mod tests {
         assert_eq!(plain("\u{1b}[2Jboo\r\n"), "\\u{1b}[2Jboo\\r\\n");
         assert_eq!(plain("\u{202e}txt"), "\\u{202e}txt");
         assert!(matches!(plain("src/bänk.rs:4:9"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_text_is_bounded_where_a_character_ends() {
+        assert_eq!(bounded("a\u{0}b\n", 99), "a\\u{0}b\\n");
+        let long = bounded(&"ä".repeat(200), 256);
+        assert!(long.len() <= 256 && long.ends_with("ä…"), "{long}");
     }
 
     #[test]

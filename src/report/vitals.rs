@@ -1,6 +1,5 @@
 //! Vital signs of a target: numbers that say how it does whether or not something is wrong, and how long is waited for what in total.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::snapshot::Snapshot;
@@ -45,19 +44,15 @@ pub struct WaitTotalRow {
     pub place: WaitPlace,
     /// For how long in total, present waits included. Never falls.
     pub waited: Duration,
-    /// How many wait now.
-    pub waiting: u64,
 }
 
 /// How long has been waited for locks, semaphores and room in bounded channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitTotalsView {
-    /// Each place and those who wait there, the longest total first.
+    /// Each place and those who wait there, in no order.
     pub rows: Vec<WaitTotalRow>,
-    /// The total of those that have no row, because there are too many,
+    /// The total of those that have no row, because there are too many.
     pub rest: Duration,
-    /// and how many of those wait now.
-    pub rest_waiting: u64,
 }
 
 impl Snapshot<'_> {
@@ -88,12 +83,7 @@ impl Snapshot<'_> {
         let row = |(place, total): (&WaitPlace, &crate::model::history::waited::WaitTotal)| WaitTotalRow {
             place: place.clone(),
             waited: total.waited(now),
-            waiting: total.waiting(),
         };
-        let mut rows: Vec<WaitTotalRow> = waits.rows().map(row).collect();
-        rows.sort_by_cached_key(|row| {
-            (Reverse(row.waited), row.place.made_at.clone(), row.place.spawned_at.clone(), row.place.name.clone())
-        });
-        WaitTotalsView { rows, rest: waits.rest().waited(now), rest_waiting: waits.rest().waiting() }
+        WaitTotalsView { rows: waits.rows().map(row).collect(), rest: waits.rest().waited(now) }
     }
 }

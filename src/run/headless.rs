@@ -30,6 +30,9 @@ use crate::fleet::{Change, Step, TargetId};
 /// How long outputs may take for what is left once a signal has asked for the end.
 const LEAVING: Duration = Duration::from_millis(500);
 
+/// The time whose load counts in a run without an end: what was done before says nothing of a service that is idle now.
+const RECENTLY: Duration = Duration::from_secs(60);
+
 /// How a headless run goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
@@ -73,6 +76,7 @@ impl Options {
             duration: Some(duration),
             wait: Some(config.get(&WAIT_FOR_TARGET).map_or(duration, |wait| wait.0)),
             ends_early: config.get(&EARLY_EXIT),
+            criteria: Criteria { load_window: None, ..criteria(config) },
             is_verdict: true,
             exits_with_zero: config.get(&EXIT_ZERO),
             limits: None,
@@ -104,6 +108,7 @@ pub(super) fn criteria(config: &Config) -> Criteria {
         min_updates: u64::try_from(config.get(&MIN_UPDATES)).unwrap_or(u64::MAX),
         partial_passes: config.get(&PARTIAL) == Partial::Pass,
         min_activity: config.get(&MIN_ACTIVITY),
+        load_window: Some(RECENTLY),
     }
 }
 

@@ -47,7 +47,7 @@ use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::http::{Desk, Server};
-use crate::alert::push::Voice;
+use crate::alert::push::Notify;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record, skill};
 use crate::config::options::{LISTEN, PATH_PREFIX, REDACT};
@@ -195,8 +195,8 @@ async fn run_headless(
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let mut outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
-    let voice: Voice = Arc::new(|sentence: String| note(&sentence));
-    outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
+    let notify: Notify = Arc::new(|sentence: String| note(&sentence));
+    outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
     // Nothing is started for a run that cannot serve.
     let (server, desk) = serve(config).await?.unzip();
     let program = if command.is_empty() { None } else { Some(Program::start(command, stop)?) };
@@ -224,7 +224,7 @@ async fn serve(config: &Config) -> Result<Option<(Server, Desk)>, UsageError> {
     let exposed = if listen.is_loopback() {
         ""
     } else {
-        " Whoever can reach it reads the names and source locations of the targets; it asks for no password."
+        " Anyone who can reach it can read the names and source locations of the targets; there is no authentication."
     };
     note(&format!("Serving http://{}/ (metrics, health, findings, verdict).{exposed}", server.address()));
     Ok(Some((server, desk)))
@@ -244,9 +244,9 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let mut outputs = Outputs::open(files, &repository(config)).map_err(UsageError)?;
     let (said, mut sayings) = mpsc::unbounded_channel();
     // Nobody is left to hear it once the view and the run have ended.
-    let voice: Voice = Arc::new(move |sentence| drop(said.send(sentence)));
-    outputs.add_receivers(config.receivers(), &voice).map_err(UsageError)?;
-    drop(voice);
+    let notify: Notify = Arc::new(move |sentence| drop(said.send(sentence)));
+    outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
+    drop(notify);
     let outputs = outputs.limited(headless::limits(config));
     let Opened { watch, recording, tapes, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;

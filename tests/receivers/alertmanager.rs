@@ -15,13 +15,16 @@ use crate::process::{PATIENCE, Ward, ask_to_end, await_end, start};
 use crate::steps::{Outcome, Test, await_that, is, write};
 use crate::watched;
 
-/// How often an alert is sent again here.
-const RESEND: Duration = Duration::from_millis(500);
+/// How often an alert is sent again where a test waits for that.
+const OFTEN: Duration = Duration::from_millis(500);
+/// How often where an alert must not end by itself within a test.
+const SELDOM: Duration = Duration::from_secs(60 * 60);
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 4] = [
         ("alertmanager::shows_an_alert_and_its_end", shows_an_alert_and_its_end),
+        ("alertmanager::keeps_an_alert_that_is_repeated", keeps_an_alert),
         ("alertmanager::ends_an_alert_by_itself_when_nobody_repeats_it", ends_an_alert_by_itself),
         ("alertmanager::that_was_restarted_is_told_again", is_told_again),
     ];
@@ -44,7 +47,6 @@ impl Alertmanager {
     fn start_at(port: u16) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("alertmanager.yml");
-        // Without this an alert that is not repeated would end after five minutes at the soonest, if it named no end itself.
         fs::write(&config, "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n")?;
         let mut command = Command::new("prometheus-alertmanager");
         command.arg(format!("--config.file={}", config.display()));
@@ -77,8 +79,8 @@ impl Alertmanager {
     }
 
     /// The tool, which watches a target and tells this of it.
-    fn watch(&self, target: &str) -> io::Result<Ward> {
-        let text = format!("[[alertmanager]]\nurl = \"{}\"\nresend = \"{}ms\"\n", self.url(), RESEND.as_millis());
+    fn watch(&self, target: &str, resend: Duration) -> io::Result<Ward> {
+        let text = format!("[[alertmanager]]\nurl = \"{}\"\nresend = \"{}ms\"\n", self.url(), resend.as_millis());
         let config = write(self.folder.path(), "config.toml", &(text + "labels = { team = \"bank\" }\n"))?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokio-canary"));
         command.args(["watch", target, "--isolated", "--config", &config]);
@@ -89,7 +91,7 @@ impl Alertmanager {
 fn shows_an_alert_and_its_end() -> Outcome<()> {
     let (mut program, target) = watched()?;
     let alertmanager = Alertmanager::start()?;
-    let mut watch = alertmanager.watch(&target)?;
+    let mut watch = alertmanager.watch(&target, SELDOM)?;
     await_that("the alert", || Ok(!alertmanager.deadlocks()?.is_empty()))?;
     let alerts = alertmanager.deadlocks()?;
     let [alert] = alerts.as_slice() else { return Err(format!("one alert, but there are {alerts:?}").into()) };
@@ -110,19 +112,26 @@ fn shows_an_alert_and_its_end() -> Outcome<()> {
     let summary = alert["annotations"]["summary"].as_str().unwrap_or_default();
     is(summary.starts_with("deadlock at "), &format!("the summary: {summary}"))?;
 
-    // It stays for longer than it would by itself.
-    thread::sleep(RESEND * 6);
-    is(alertmanager.deadlocks()?.len() == 1, "an alert that is repeated")?;
     writeln!(program.0.stdin.as_mut().ok_or("no standard input")?, "repair")?;
     await_that("the end of the alert", || Ok(alertmanager.deadlocks()?.is_empty()))?;
     ask_to_end(&watch.0);
     is(await_end(&mut watch.0, PATIENCE)?.success(), "the end of the watch")
 }
 
+fn keeps_an_alert() -> Outcome<()> {
+    let (_program, target) = watched()?;
+    let alertmanager = Alertmanager::start()?;
+    let _watch = alertmanager.watch(&target, OFTEN)?;
+    await_that("the alert", || Ok(!alertmanager.deadlocks()?.is_empty()))?;
+    // It stays for longer than it would by itself.
+    thread::sleep(OFTEN * 6);
+    is(alertmanager.deadlocks()?.len() == 1, "an alert that is repeated")
+}
+
 fn ends_an_alert_by_itself() -> Outcome<()> {
     let (_program, target) = watched()?;
     let alertmanager = Alertmanager::start()?;
-    let watch = alertmanager.watch(&target)?;
+    let watch = alertmanager.watch(&target, OFTEN)?;
     await_that("the alert", || Ok(!alertmanager.deadlocks()?.is_empty()))?;
     drop(watch);
     await_that("the end of the alert", || Ok(alertmanager.deadlocks()?.is_empty()))
@@ -131,7 +140,7 @@ fn ends_an_alert_by_itself() -> Outcome<()> {
 fn is_told_again() -> Outcome<()> {
     let (_program, target) = watched()?;
     let alertmanager = Alertmanager::start()?;
-    let _watch = alertmanager.watch(&target)?;
+    let _watch = alertmanager.watch(&target, OFTEN)?;
     await_that("the alert", || Ok(!alertmanager.deadlocks()?.is_empty()))?;
     let Alertmanager { port, folder: _folder, process } = alertmanager;
     drop(process);

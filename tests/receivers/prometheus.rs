@@ -79,9 +79,11 @@ impl Watching {
 fn reads_the_metrics() -> Outcome<()> {
     let (_program, target) = watched()?;
     let watching = Watching::start(&target)?;
-    await_that("an update", || Ok(get(&format!("http://{}/readyz", watching.server)).is_ok()))?;
+    let metrics = || get(&format!("http://{}/metrics", watching.server));
+    // The last to come: delays need two updates.
+    await_that("a delay", || Ok(metrics()?.contains("\ntokio_canary_scheduling_delay_seconds{")))?;
     // The linter of Prometheus reads the text format: names, units, types and duplicates.
-    let metrics = get(&format!("http://{}/metrics", watching.server))?;
+    let metrics = metrics()?;
     let folder = tempfile::tempdir()?;
     let file = write(folder.path(), "metrics", &metrics)?;
     promtool(Command::new("promtool").args(["check", "metrics"]).stdin(std::fs::File::open(file)?))

@@ -15,6 +15,7 @@ use crate::report::findings::FindingColumn;
 use crate::report::order::Order;
 use crate::report::verdict::VerdictView;
 use crate::report::{Snapshot, State as FindingState};
+use crate::words;
 
 /// Questions that may wait for the loop.
 const WAITING: usize = 16;
@@ -43,7 +44,7 @@ pub struct TargetFindings {
     pub(super) objects: Vec<String>,
 }
 
-/// Why there is no answer.
+/// Why a request was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoAnswer {
     /// The loop is busy with something else.
@@ -54,10 +55,10 @@ pub(super) enum NoAnswer {
 
 impl NoAnswer {
     /// The reason as a sentence.
-    pub(super) fn sentence(self) -> &'static str {
+    pub(super) fn sentence(self) -> String {
         match self {
-            Self::Late => "The run did not answer within 3 s: it is busy, or stuck.",
-            Self::Over => "The run has ended.",
+            Self::Late => format!("The main loop did not respond within {}.", words::limit(PATIENCE)),
+            Self::Over => "The run has ended.".to_owned(),
         }
     }
 }

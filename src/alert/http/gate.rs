@@ -1,4 +1,4 @@
-//! The verdict so far, for whoever decides about a rollout: one word, one reason, and the same for each target.
+//! The verdict so far, for rollout controllers: one word, one reason, and the same for each target.
 
 use serde_json::{Value, json};
 
@@ -16,46 +16,12 @@ pub struct TargetVerdict {
     pub(super) verdict: VerdictView,
 }
 
-/// What a gate does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
-    /// It opens.
-    Pass,
-    /// It cannot tell.
-    Inconclusive,
-    /// It stays closed.
-    Fail,
-}
-
-impl Outcome {
-    /// Every one of them.
-    pub(super) const ALL: [Self; 3] = [Self::Pass, Self::Fail, Self::Inconclusive];
-
-    /// The outcome of a verdict.
-    pub(super) fn of(verdict: &VerdictView) -> Self {
-        match verdict.verdict {
-            Verdict::Healthy => Self::Pass,
-            Verdict::Findings => Self::Fail,
-            Verdict::Inconclusive => Self::Inconclusive,
-        }
-    }
-
-    /// The word for it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-
-    /// The status with which `/gate` answers. No 5xx, which a client may try again, or take for a fault of the tool.
-    pub(super) fn status(self) -> u16 {
-        match self {
-            Self::Pass => 200,
-            Self::Fail => 412,
-            Self::Inconclusive => 409,
-        }
+/// The status with which `/gate` answers. No 5xx, which a client may try again, or take for a fault of the tool.
+pub(super) fn status(verdict: Verdict) -> u16 {
+    match verdict {
+        Verdict::Healthy => 200,
+        Verdict::Findings => 412,
+        Verdict::Inconclusive => 409,
     }
 }
 
@@ -63,7 +29,7 @@ impl Outcome {
 #[derive(Debug)]
 pub(super) struct Gate {
     /// The worst of them: one that fails, or else one that could not be judged.
-    pub(super) outcome: Outcome,
+    pub(super) verdict: Verdict,
     /// Why, as a sentence.
     pub(super) reason: String,
     targets: Vec<TargetVerdict>,
@@ -72,26 +38,26 @@ pub(super) struct Gate {
 impl Gate {
     /// A gate before which nothing is known, and why.
     pub(super) fn unknown(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Inconclusive, reason: reason.into(), targets: Vec::new() }
+        Self { verdict: Verdict::Inconclusive, reason: reason.into(), targets: Vec::new() }
     }
 
     /// The gate of these targets; of all if none is named.
     pub(super) fn of(mut targets: Vec<TargetVerdict>, named: &[String]) -> Self {
         if let Some(missing) = named.iter().find(|name| !targets.iter().any(|it| it.target == **name)) {
             let known: Vec<&str> = targets.iter().map(|it| it.target.as_str()).collect();
-            return Self::unknown(format!("No target is called {missing}; there are {}.", known.join(", ")));
+            return Self::unknown(format!("No target is named {missing}. Targets: {}.", known.join(", ")));
         }
         targets.retain(|it| named.is_empty() || named.contains(&it.target));
         let several = targets.len() > 1;
-        let Some(worst) = targets.iter().max_by_key(|it| Outcome::of(&it.verdict)) else {
+        let Some(worst) = targets.iter().max_by_key(|it| it.verdict.verdict) else {
             return Self::unknown("No target is watched.");
         };
-        let outcome = Outcome::of(&worst.verdict);
+        let verdict = worst.verdict.verdict;
         let mut reason = worst.verdict.reason();
-        if several && outcome != Outcome::Pass {
+        if several && verdict != Verdict::Healthy {
             reason = format!("{}: {reason}", worst.target);
         }
-        Self { outcome, reason, targets }
+        Self { verdict, reason, targets }
     }
 
     /// The body of `/verdict`.
@@ -106,7 +72,7 @@ impl Gate {
                 .collect();
             json!({
                 "target": it.target,
-                "verdict": Outcome::of(verdict).as_str(),
+                "verdict": verdict.verdict.outcome(),
                 "reason": verdict.reason(),
                 "inconclusive_because": verdict.reasons.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
                 "findings": findings,
@@ -116,7 +82,7 @@ impl Gate {
             })
         };
         let targets: Vec<Value> = self.targets.iter().map(target).collect();
-        let body = json!({"verdict": self.outcome.as_str(), "reason": self.reason, "targets": targets});
+        let body = json!({"verdict": self.verdict.outcome(), "reason": self.reason, "targets": targets});
         ndjson::written(&body)
     }
 }
@@ -144,17 +110,17 @@ mod tests {
     #[test]
     fn the_worst_target_decides_and_is_named() {
         let (pass, fail, unknown) = (Verdict::Healthy, Verdict::Findings, Verdict::Inconclusive);
-        for (verdicts, outcome, status, begins) in [
-            (vec![pass], Outcome::Pass, 200, "1 warning. Worst: quiet-feed"),
-            (vec![fail], Outcome::Fail, 412, "1 warning. Worst: quiet-feed"),
-            (vec![unknown], Outcome::Inconclusive, 409, "no update ever arrived"),
-            (vec![pass, unknown, fail], Outcome::Fail, 412, "c: 1 warning. Worst"),
-            (vec![pass, unknown], Outcome::Inconclusive, 409, "b: no update ever arrived"),
-            (vec![], Outcome::Inconclusive, 409, "No target is watched."),
+        for (verdicts, verdict, code, begins) in [
+            (vec![pass], pass, 200, "1 warning. Worst: quiet-feed"),
+            (vec![fail], fail, 412, "1 warning. Worst: quiet-feed"),
+            (vec![unknown], unknown, 409, "no update ever arrived"),
+            (vec![pass, unknown, fail], fail, 412, "c: 1 warning. Worst"),
+            (vec![pass, unknown], unknown, 409, "b: no update ever arrived"),
+            (vec![], unknown, 409, "No target is watched."),
         ] {
             let targets = verdicts.into_iter().zip(["a", "b", "c"]).map(|(verdict, name)| judged(name, verdict));
             let gate = Gate::of(targets.collect(), &[]);
-            assert_eq!((gate.outcome, gate.outcome.status()), (outcome, status));
+            assert_eq!((gate.verdict, status(gate.verdict)), (verdict, code));
             assert!(gate.reason.starts_with(begins), "{}", gate.reason);
         }
     }
@@ -162,10 +128,30 @@ mod tests {
     #[test]
     fn a_target_that_is_named_decides_alone_and_one_that_does_not_exist_is_inconclusive() {
         let targets = || vec![judged("a", Verdict::Healthy), judged("b", Verdict::Findings)];
-        assert_eq!(Gate::of(targets(), &["a".to_owned()]).outcome, Outcome::Pass);
-        assert_eq!(Gate::of(targets(), &["b".to_owned()]).outcome, Outcome::Fail);
+        assert_eq!(Gate::of(targets(), &["a".to_owned()]).verdict, Verdict::Healthy);
+        assert_eq!(Gate::of(targets(), &["b".to_owned()]).verdict, Verdict::Findings);
         let gate = Gate::of(targets(), &["c".to_owned()]);
-        assert_eq!((gate.outcome, &*gate.reason), (Outcome::Inconclusive, "No target is called c; there are a, b."));
+        assert_eq!((gate.verdict, &*gate.reason), (Verdict::Inconclusive, "No target is named c. Targets: a, b."));
+    }
+
+    /// The keys of an object and of what is in it.
+    fn keys(value: &Value) -> Vec<String> {
+        let inner = |(key, value): (&String, &Value)| {
+            let value = value.get(0).unwrap_or(value);
+            let below = keys(value).into_iter().map(|it| format!("{key}.{it}")).collect::<Vec<_>>();
+            std::iter::once(key.clone()).chain(below)
+        };
+        let mut keys: Vec<String> = value.as_object().into_iter().flatten().flat_map(inner).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn the_guide_shows_the_body_as_it_is() {
+        let guide = include_str!("../../../docs/guides/argo-rollouts.md");
+        let shown = guide.split("```json").nth(1).and_then(|it| it.split("```").next()).expect("an example");
+        let written: Value = Gate::of(vec![judged("a", Verdict::Findings)], &[]).json().parse().expect("JSON");
+        assert_eq!(keys(&shown.parse().expect("JSON")), keys(&written));
     }
 
     #[test]

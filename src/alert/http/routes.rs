@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::desk::{Asker, NoAnswer, Question, TargetFindings};
-use super::gate::{Gate, TargetVerdict};
+use super::gate::{Gate, TargetVerdict, status};
 use super::host;
 use super::metrics::{self, Exposition, Selection};
 use crate::report::sanitize::plain;
@@ -19,7 +19,7 @@ use crate::report::sanitize::plain;
 /// What is served, a line each.
 const INDEX: &str = "\
 /metrics   vital signs and findings, for Prometheus
-/healthz   200 if the run works
+/healthz   200 while the main loop responds
 /readyz    200 if every target is connected and has sent an update
 /findings  present findings, as JSON
 /verdict   the verdict so far, as JSON: pass, fail or inconclusive
@@ -52,7 +52,7 @@ pub(super) fn router(asker: Asker, listens: SocketAddr) -> Router {
         .route("/findings", get(findings))
         .route("/verdict", get(verdict))
         .route("/gate", get(gate).post(gate))
-        .fallback(async || answer(StatusCode::NOT_FOUND, TEXT, format!("There is nothing here, but:\n{INDEX}")))
+        .fallback(async || answer(StatusCode::NOT_FOUND, TEXT, format!("Not found. Available:\n{INDEX}")))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
 }
@@ -63,7 +63,7 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
     let mut response = if host::is_meant(host, app.listens) {
         next.run(request).await
     } else {
-        let reason = "This address answers to localhost and loopback addresses only. Use one of those as the host.\n";
+        let reason = "Host not allowed: on a loopback address, use `localhost` or a loopback address as the host.\n";
         answer(StatusCode::MISDIRECTED_REQUEST, TEXT, reason)
     };
     let headers = response.headers_mut();
@@ -112,7 +112,12 @@ async fn findings(State(app): State<App>, Query(parameters): Parameters) -> Resp
     };
     let named = named(parameters);
     if let Some(missing) = named.iter().find(|name| !targets.iter().any(|it| it.target == **name)) {
-        return answer(StatusCode::NOT_FOUND, TEXT, format!("No target is called {}.\n", plain(missing)));
+        let known: Vec<&str> = targets.iter().map(|it| it.target.as_str()).collect();
+        return answer(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            format!("No target is named {}. Targets: {}.\n", plain(missing), plain(&known.join(", "))),
+        );
     }
     targets.retain(|it: &TargetFindings| named.is_empty() || named.contains(&it.target));
     let objects: Vec<String> = targets.into_iter().flat_map(|it| it.objects).collect();
@@ -126,8 +131,8 @@ async fn verdict(State(app): State<App>, Query(parameters): Parameters) -> Respo
 
 async fn gate(State(app): State<App>, Query(parameters): Parameters) -> Response {
     let gate = judged(&app, parameters).await;
-    let status = StatusCode::from_u16(gate.outcome.status()).unwrap_or(StatusCode::CONFLICT);
-    answer(status, TEXT, format!("{}: {}\n", gate.outcome.as_str(), plain(&gate.reason)))
+    let code = StatusCode::from_u16(status(gate.verdict)).unwrap_or(StatusCode::CONFLICT);
+    answer(code, TEXT, format!("{}: {}\n", gate.verdict.outcome(), plain(&gate.reason)))
 }
 
 async fn judged(app: &App, parameters: Vec<(String, String)>) -> Gate {

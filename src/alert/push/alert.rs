@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::alert::event::Event;
-use crate::config::receiver::Labels;
+use crate::config::receiver::{Labels, OWN_LABELS};
 use crate::report::finding::FindingView;
-use crate::report::sanitize;
+use crate::report::sanitize::bounded;
 
 /// The longest value of a label, in bytes.
 const LABEL: usize = 256;
 /// The longest annotation, in bytes: enough for every sentence of a finding.
 const ANNOTATION: usize = 4096;
+
+/// The annotation with the path of the recording that shows a finding.
+pub(super) const RECORDING: &str = "recording";
 
 /// A finding that fires or is resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +32,7 @@ pub(super) struct Alert {
 impl Alert {
     /// A finding that fires now. A target whose clock is ahead cannot make it begin in the future.
     pub(super) fn firing(event: &Event, view: &FindingView, extra: &Labels, now: SystemTime) -> Self {
-        let labels = labels(&event.target, view).into_iter().map(|(name, value)| (name.to_owned(), value));
+        let labels = OWN_LABELS.into_iter().map(str::to_owned).zip(own_labels(&event.target, view));
         let extra = extra.iter().map(|(name, value)| (name.clone(), value.clone()));
         let labels = extra.chain(labels).map(|(name, value)| (name, bounded(&value, LABEL)));
         Self {
@@ -54,17 +57,18 @@ impl Alert {
     }
 }
 
-fn labels(target: &str, view: &FindingView) -> [(&'static str, String); 9] {
+/// The values of [`OWN_LABELS`], in their order.
+fn own_labels(target: &str, view: &FindingView) -> [String; OWN_LABELS.len()] {
     [
-        ("alertname", alert_name(view.row.detector)),
-        ("severity", view.row.severity.as_str().to_owned()),
-        ("job", "tokio-canary".to_owned()),
-        ("instance", target.strip_prefix("http://").unwrap_or(target).to_owned()),
-        ("detector", view.row.detector.to_owned()),
-        ("family", view.family.to_owned()),
-        ("grade", view.row.grade.as_str().to_owned()),
-        ("location", view.subject.location.clone()),
-        ("fingerprint", view.fingerprint.clone()),
+        alert_name(view.row.detector),
+        view.row.severity.as_str().to_owned(),
+        "tokio-canary".to_owned(),
+        target.strip_prefix("http://").unwrap_or(target).to_owned(),
+        view.row.detector.to_owned(),
+        view.family.to_owned(),
+        view.row.grade.as_str().to_owned(),
+        view.subject.location.clone(),
+        view.fingerprint.clone(),
     ]
 }
 
@@ -75,10 +79,9 @@ fn annotations(target: &str, view: &FindingView) -> BTreeMap<&'static str, Strin
     let description =
         format!("{}{look_alikes} Next: {} More: tokio-canary explain {detector}", view.headline, view.advice);
     let summary = format!("{detector}{} on {target}", place.unwrap_or_default());
-    [("summary", summary), ("description", description), ("runbook_url", view.help.clone())]
-        .into_iter()
-        .map(|(name, text)| (name, bounded(&text, ANNOTATION)))
-        .collect()
+    let recording = view.recording.as_ref().map(|path| (RECORDING, path.display().to_string()));
+    let annotations = [("summary", summary), ("description", description)].into_iter().chain(recording);
+    annotations.map(|(name, text)| (name, bounded(&text, ANNOTATION))).collect()
 }
 
 /// `TokioBlockedWorker` of `blocked-worker`.
@@ -95,16 +98,6 @@ pub(super) fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// A text without anything hidden, and not longer than this.
-pub(super) fn bounded(text: &str, most: usize) -> String {
-    let plain = sanitize::plain(text);
-    if plain.len() <= most {
-        return plain.into_owned();
-    }
-    let end = plain.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
-    format!("{}…", &plain[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,13 +106,6 @@ mod tests {
     fn alerts_are_named_like_those_of_prometheus() {
         assert_eq!(alert_name("deadlock"), "TokioDeadlock");
         assert_eq!(alert_name("never-completes"), "TokioNeverCompletes");
-    }
-
-    #[test]
-    fn a_text_is_bounded_where_a_character_ends() {
-        assert_eq!(bounded("a\u{0}b\n", 99), "a\\u{0}b\\n");
-        let long = bounded(&"ä".repeat(200), 256);
-        assert!(long.len() <= 256 && long.ends_with("ä…"), "{long}");
     }
 
     #[test]

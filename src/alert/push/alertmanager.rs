@@ -34,7 +34,7 @@ pub(super) struct Alertmanager {
 struct Standing {
     alert: Alert,
     due: Instant,
-    is_told: bool,
+    is_sent: bool,
 }
 
 #[derive(Serialize)]
@@ -60,7 +60,7 @@ impl Alertmanager {
         })
     }
 
-    /// Lets an alert be told, and returns whether an older one is lost by it: of those that ended first.
+    /// Lets an alert be sent, and returns whether an older one is lost by it: of those that ended first.
     fn stand(&mut self, alert: Alert) -> bool {
         let fingerprint = alert.fingerprint();
         let is_full = self.standing.len() >= 2 * MOST && !self.standing.contains_key(&fingerprint);
@@ -68,19 +68,19 @@ impl Alertmanager {
             self.standing.iter().find(|(_, it)| it.alert.ends.is_some()).or_else(|| self.standing.iter().next());
         let older = older.map(|(older, _)| *older).filter(|_| is_full);
         older.and_then(|older| self.standing.remove(&older));
-        self.standing.insert(fingerprint, Standing { alert, due: Instant::now(), is_told: false });
+        self.standing.insert(fingerprint, Standing { alert, due: Instant::now(), is_sent: false });
         older.is_some()
     }
 
-    /// Notes that alerts were sent.
-    fn told(&mut self, fingerprints: &[u64]) {
+    /// Notes that alerts were offered, and whether they were delivered. One that was refused may be welcome the next time.
+    fn note(&mut self, fingerprints: &[u64], is_delivered: bool) {
         let next = Instant::now() + self.resend;
         for fingerprint in fingerprints {
-            if self.standing.get(fingerprint).is_some_and(|it| it.alert.ends.is_some()) {
+            if is_delivered && self.standing.get(fingerprint).is_some_and(|it| it.alert.ends.is_some()) {
                 self.standing.remove(fingerprint);
             } else if let Some(standing) = self.standing.get_mut(fingerprint) {
                 standing.due = next;
-                standing.is_told = true;
+                standing.is_sent |= is_delivered;
             }
         }
     }
@@ -102,18 +102,17 @@ impl Receiver for Alertmanager {
         let (now, lapse) = (Instant::now(), SystemTime::now() + self.resend * INTERVALS);
         let due: Vec<(&u64, &Standing)> = self.standing.iter().filter(|(_, it)| it.due <= now).take(BATCH).collect();
         let posted: Vec<Posted<'_>> = due.iter().map(|(_, it)| posted(&it.alert, lapse)).collect();
-        let new = due.iter().filter(|(_, it)| !it.is_told).count();
         let fingerprints: Vec<u64> = due.iter().map(|(fingerprint, _)| **fingerprint).collect();
         let body = serde_json::to_vec(&posted).unwrap_or_default();
-        let attempt = self.client.post(&body, &[], u64::try_from(new).unwrap_or(u64::MAX));
-        if !matches!(attempt, Attempt::Later { .. }) {
-            self.told(&fingerprints);
+        let attempt = self.client.post(&body, &[], 0);
+        if !matches!(attempt, Attempt::Retry { .. }) {
+            self.note(&fingerprints, attempt == Attempt::Delivered);
         }
         attempt
     }
 
-    fn untold(&self) -> u64 {
-        u64::try_from(self.standing.values().filter(|it| !it.is_told).count()).unwrap_or(u64::MAX)
+    fn undelivered(&self) -> u64 {
+        u64::try_from(self.standing.values().filter(|it| !it.is_sent).count()).unwrap_or(u64::MAX)
     }
 }
 

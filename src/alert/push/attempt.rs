@@ -9,20 +9,20 @@ const END: Duration = Duration::from_secs(3);
 /// What came of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// It was taken.
-    Taken,
-    /// It was not taken, and may be later.
-    Later {
+    /// It was delivered.
+    Delivered,
+    /// It was not delivered, and may be later.
+    Retry {
         /// Why: what the receiver did, in the past tense.
         why: String,
         /// How long the receiver wants to be left alone.
         after: Option<Duration>,
     },
-    /// It will never be taken.
+    /// The receiver does not want it.
     Refused {
         /// Why: what the receiver did, in the past tense.
         why: String,
-        /// How many alerts are lost with it.
+        /// How many alerts are lost with it; none where they are offered again later.
         lost: u64,
     },
 }

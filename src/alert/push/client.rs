@@ -56,7 +56,7 @@ impl Client {
         let (url, authorization) =
             match self.endpoint.address.url().and_then(|url| Ok((url, authorization(&self.endpoint)?))) {
                 Ok(known) => known,
-                Err(why) => return Attempt::Later { why: format!("gets nothing: {why}"), after: None },
+                Err(why) => return Attempt::Retry { why: format!("cannot be called: {why}"), after: None },
             };
         let url = self.path.map_or_else(|| url.to_string(), |path| url.below(path));
         let limit = self.ending.within(LIMIT);
@@ -66,7 +66,7 @@ impl Client {
         let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, value));
         match request.send(body) {
             Ok(answer) => judge(answer.status(), answer.headers(), lost),
-            Err(error) => Attempt::Later { why: failure(error, limit), after: None },
+            Err(error) => Attempt::Retry { why: failure(error, limit), after: None },
         }
     }
 }
@@ -75,9 +75,9 @@ impl Client {
 fn judge(status: StatusCode, headers: &HeaderMap, lost: u64) -> Attempt {
     let is_busy = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
     if status.is_success() {
-        Attempt::Taken
+        Attempt::Delivered
     } else if is_busy {
-        Attempt::Later { why: format!("answered {status}"), after: retry_after(headers) }
+        Attempt::Retry { why: format!("answered {status}"), after: retry_after(headers) }
     } else if status.is_redirection() {
         let why = format!("answered {status}, and redirects are not followed; configure the URL that it leads to");
         Attempt::Refused { why, lost }
@@ -97,14 +97,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn failure(error: Error, limit: Duration) -> String {
     match error {
         Error::Timeout(_) => format!("did not answer within {}", words::limit(limit)),
-        Error::HostNotFound => "was not found: no such host".to_owned(),
+        Error::HostNotFound => "could not be resolved".to_owned(),
         Error::Io(error) if error.get_ref().is_some_and(|it| it.is::<rustls::Error>()) => {
             format!("is not trusted: {error}")
         }
         Error::Rustls(error) => format!("is not trusted: {error}"),
         Error::Io(error) if is_cut(error.kind()) => format!("broke off: {error}"),
         Error::Io(error) => format!("could not be reached: {error}"),
-        Error::BadUri(_) | Error::Http(_) => "could not be asked: its URL or a header is not valid".to_owned(),
+        Error::BadUri(_) | Error::Http(_) => "could not be called: invalid URL or header".to_owned(),
         Error::ConnectionFailed => "could not be reached".to_owned(),
         error => format!("broke off: {error}"),
     }
@@ -132,7 +132,7 @@ fn visible(token: &str) -> Option<&str> {
 }
 
 fn unfit(place: &impl std::fmt::Display) -> String {
-    format!("{place} does not hold a token: it has spaces, line breaks or letters beyond ASCII")
+    format!("{place} does not hold a token: it contains spaces, line breaks or non-ASCII characters")
 }
 
 /// Trusts these authorities, or those of the system.
@@ -179,17 +179,17 @@ mod tests {
             headers.insert(RETRY_AFTER, after.parse().expect("a header"));
             judge(StatusCode::from_u16(status).expect("a status"), &headers, 3)
         };
-        assert_eq!(judged(202, "9"), Attempt::Taken);
+        assert_eq!(judged(202, "9"), Attempt::Delivered);
         for busy in [408, 425, 429, 500, 502, 503, 504] {
-            assert!(matches!(judged(busy, "9"), Attempt::Later { after: Some(it), .. } if it.as_secs() == 9), "{busy}");
+            assert!(matches!(judged(busy, "9"), Attempt::Retry { after: Some(it), .. } if it.as_secs() == 9), "{busy}");
         }
         for no in [301, 302, 307, 308, 400, 401, 403, 404, 413] {
             assert!(matches!(judged(no, "9"), Attempt::Refused { lost: 3, .. }), "{no}");
         }
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60 * 60));
-        assert!(matches!(judged(503, &date), Attempt::Later { after: Some(it), .. } if it > LIMIT));
+        assert!(matches!(judged(503, &date), Attempt::Retry { after: Some(it), .. } if it > LIMIT));
         for nothing in ["soon", "-1", "Thu, 01 Jan 1970 00:00:00 GMT"] {
-            assert!(matches!(judged(503, nothing), Attempt::Later { after: None, .. }), "{nothing}");
+            assert!(matches!(judged(503, nothing), Attempt::Retry { after: None, .. }), "{nothing}");
         }
     }
 }

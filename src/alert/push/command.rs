@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::alert::bounded;
 use super::attempt::{Attempt, Ending};
 use super::receiver::{Receiver, Waiting};
 use crate::alert::event::{Event, EventKind};
@@ -19,15 +18,16 @@ use crate::alert::ndjson;
 use crate::config::receiver::{self as config, EVENT_PREFIX, Secret};
 use crate::report::State;
 use crate::report::finding::FindingView;
+use crate::report::sanitize::bounded;
 use crate::words;
 
 /// The longest value of a variable, in bytes.
 const VARIABLE: usize = 4096;
-/// How much of what a command says is kept, in bytes.
-const SAID: usize = 1024;
+/// How much of the output of a command is kept, in bytes.
+const OUTPUT: usize = 1024;
 /// How often a command is looked after.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long what a command said may still be on its way when it has ended.
+/// How long the output of a command may still be on its way when that has ended.
 const DRAIN: Duration = Duration::from_millis(100);
 /// How our own variables begin.
 const OURS: &str = "TOKIO_CANARY_";
@@ -65,7 +65,7 @@ impl Command {
         };
         if !found {
             return Err(format!(
-                "there is no program `{program}`; arguments go into the configuration file: command = [\"program\", \"argument\"]"
+                "program `{program}` not found; to pass arguments, use the configuration file: command = [\"program\", \"argument\"]"
             ));
         }
         let variable = |secret: &&Secret| match secret {
@@ -97,18 +97,18 @@ impl Command {
         // It holds the ends of the pipe that belong to the child.
         drop(command);
         let mut child = child.map_err(|error| format!("could not be started: {error}"))?;
-        let said = listen(reader);
-        speak(&mut child, transition.line.clone());
+        let output = read_output(reader);
+        write_stdin(&mut child, transition.line.clone());
         let outcome = self.wait(&mut child);
-        let said = said.after(DRAIN);
-        let said = if said.is_empty() { String::new() } else { format!(", and said: {said}") };
+        let output = output.after(DRAIN);
+        let output = if output.is_empty() { output } else { format!(": {output}") };
         match outcome {
             Ok(Some(status)) if status.success() => Ok(()),
-            Ok(Some(status)) => Err(format!("ended with {}{said}", describe(status))),
+            Ok(Some(status)) => Err(format!("{}{output}", describe(status))),
             Ok(None) if self.ending.within(Duration::MAX).is_zero() => {
                 Err("was killed at the end of the run".to_owned())
             }
-            Ok(None) => Err(format!("was killed: it ran longer than {}{said}", words::limit(self.config.limit))),
+            Ok(None) => Err(format!("was killed after {}{output}", words::limit(self.config.limit))),
             Err(error) => Err(format!("could not be waited for: {error}")),
         }
     }
@@ -147,13 +147,13 @@ impl Receiver for Command {
     }
 
     fn attempt(&mut self) -> Attempt {
-        let Some(transition) = self.waiting.next(1).first().copied() else { return Attempt::Taken };
+        let Some(transition) = self.waiting.next(1).first().copied() else { return Attempt::Delivered };
         let outcome = self.run(transition);
         self.waiting.drop_next(1);
-        outcome.map_or_else(|why| Attempt::Refused { why, lost: 1 }, |()| Attempt::Taken)
+        outcome.map_or_else(|why| Attempt::Refused { why, lost: 1 }, |()| Attempt::Delivered)
     }
 
-    fn untold(&self) -> u64 {
+    fn undelivered(&self) -> u64 {
         u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
     }
 }
@@ -171,16 +171,18 @@ fn variables(event: &Event, view: &FindingView) -> Vec<(String, String)> {
         ("SUMMARY", view.headline.as_str()),
         ("RECOMMENDATION", view.advice.as_str()),
     ];
-    variables.into_iter().map(|(name, value)| (format!("{EVENT_PREFIX}{name}"), bounded(value, VARIABLE))).collect()
+    let recording = view.recording.as_ref().map(|path| ("RECORDING", path.display().to_string()));
+    let variables = variables.into_iter().map(|(name, value)| (name, value.to_owned())).chain(recording);
+    variables.map(|(name, value)| (format!("{EVENT_PREFIX}{name}"), bounded(&value, VARIABLE))).collect()
 }
 
-/// What a command has said so far, as much as is kept.
-struct Said {
+/// What a command has printed so far, as much as is kept.
+struct Output {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
 }
 
-impl Said {
+impl Output {
     /// Waits for the rest, but not for what the command has left behind.
     fn after(self, limit: Duration) -> String {
         let begun = Instant::now();
@@ -188,12 +190,12 @@ impl Said {
             thread::sleep(Duration::from_millis(1));
         }
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        bounded(String::from_utf8_lossy(&text).trim(), SAID)
+        bounded(String::from_utf8_lossy(&text).trim(), OUTPUT)
     }
 }
 
-/// Reads everything that a command says, so that it never waits, and keeps the beginning.
-fn listen(mut output: io::PipeReader) -> Said {
+/// Reads everything that a command prints, so that it never waits, and keeps the beginning.
+fn read_output(mut output: io::PipeReader) -> Output {
     let text = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&text);
     let read = move || {
@@ -202,15 +204,15 @@ fn listen(mut output: io::PipeReader) -> Said {
             && length > 0
         {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = SAID.saturating_sub(kept.len()).min(length);
+            let room = OUTPUT.saturating_sub(kept.len()).min(length);
             kept.extend_from_slice(&part[..room]);
         }
     };
-    Said { text, reader: thread::Builder::new().name("command".to_owned()).spawn(read).ok() }
+    Output { text, reader: thread::Builder::new().name("command".to_owned()).spawn(read).ok() }
 }
 
 /// Writes to the standard input of a command, which need not read it.
-fn speak(child: &mut Child, line: String) {
+fn write_stdin(child: &mut Child, line: String) {
     if let Some(mut input) = child.stdin.take() {
         let write = move || drop(input.write_all(format!("{line}\n").as_bytes()));
         drop(thread::Builder::new().name("command".to_owned()).spawn(write));
@@ -218,5 +220,5 @@ fn speak(child: &mut Child, line: String) {
 }
 
 fn describe(status: ExitStatus) -> String {
-    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+    status.code().map_or_else(|| format!("ended with {status}"), |code| format!("failed with exit code {code}"))
 }

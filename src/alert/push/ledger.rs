@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::alert::Alert;
+use super::alert::{Alert, RECORDING};
 use crate::alert::event::{Event, EventKind};
 use crate::config::receiver::Labels;
 use crate::report::State;
@@ -43,9 +43,16 @@ impl Ledger {
             EventKind::Left => return self.leave(&event.target),
             _ => return Entry::default(),
         };
+        if view.row.state == State::Pending {
+            return Entry::default();
+        }
         let key = (event.target.clone(), view.fingerprint.clone());
-        let alert = Alert::firing(event, view, &self.extra, now);
+        let mut alert = Alert::firing(event, view, &self.extra, now);
         let known = self.open.get(&key);
+        // Only the event with which a finding fires has a recording, and that stays worth a look.
+        if let Some(recording) = known.and_then(|known| known.annotations.get(RECORDING)) {
+            alert.annotations.entry(RECORDING).or_insert_with(|| recording.clone());
+        }
         match (view.row.state, known) {
             (State::Pending, _) | (State::Resolved, None) => Entry::default(),
             (State::Firing, None) if self.open.len() >= MOST => Entry { lost: 1, ..Entry::default() },
@@ -120,7 +127,10 @@ mod tests {
     fn an_alert_ends_with_the_labels_with_which_it_began() {
         let mut ledger = Ledger::new(vec![("team".to_owned(), "a".to_owned())]);
         let firing = quiet();
-        let opened = ledger.take(&firing, at(100)).changed;
+        let pending = changed(&firing, |view| view.row.state = State::Pending);
+        assert_eq!(ledger.take(&pending, at(90)), Entry::default());
+        let recorded = changed(&firing, |view| view.recording = Some("boxes/a.mcap".into()));
+        let opened = ledger.take(&recorded, at(100)).changed;
         let [alert] = opened.as_slice() else { panic!("{opened:?}") };
         assert_eq!((alert.labels["team"].as_str(), alert.labels["instance"].as_str()), ("a", "a:1"));
         assert!(!alert.labels.contains_key("location"), "an empty label is none: {alert:?}");
@@ -131,6 +141,7 @@ mod tests {
         let ended = ledger.take(&moved, at(200)).changed;
         let [ended] = ended.as_slice() else { panic!("{ended:?}") };
         assert_eq!((&ended.labels, ended.ends), (&alert.labels, Some(at(200))));
+        assert_eq!(ended.annotations["recording"], "boxes/a.mcap");
         assert_eq!(ledger.take(&moved, at(300)), Entry::default(), "it is over");
     }
 

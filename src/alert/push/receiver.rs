@@ -14,8 +14,8 @@ pub(super) trait Receiver: Send {
     fn due(&self) -> Option<Instant>;
     /// Tells what is due. May block as long as receivers may.
     fn attempt(&mut self) -> Attempt;
-    /// How many alerts are not delivered.
-    fn untold(&self) -> u64;
+    /// How many alerts are still to be delivered.
+    fn undelivered(&self) -> u64;
 }
 
 /// What waits to be told, in order.

@@ -97,17 +97,17 @@ impl Receiver for Webhook {
         let body = serde_json::to_vec(&message(&alerts)).unwrap_or_default();
         let signature = match self.secret.as_ref().map(Secret::read).transpose() {
             Ok(key) => key.map(|key| signature::headers(&key, &body, SystemTime::now())),
-            Err(why) => return Attempt::Later { why: format!("gets nothing: {why}"), after: None },
+            Err(why) => return Attempt::Retry { why: format!("cannot be called: {why}"), after: None },
         };
         let lost = u64::try_from(count).unwrap_or(u64::MAX);
         let attempt = self.client.post(&body, signature.as_ref().map_or(&[], |it| it.as_slice()), lost);
-        if !matches!(attempt, Attempt::Later { .. }) {
+        if !matches!(attempt, Attempt::Retry { .. }) {
             self.waiting.drop_next(count);
         }
         attempt
     }
 
-    fn untold(&self) -> u64 {
+    fn undelivered(&self) -> u64 {
         u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)
     }
 }

@@ -57,7 +57,7 @@ fn alertmanager(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usi
         let is_often = *resend <= SELDOM;
         if !is_often {
             let span = table.get("resend").map(Spanned::span).unwrap_or_default();
-            context.fault(span, "resend: an alert has to be sent again once a day at least");
+            context.fault(span, "`resend` must be at most 24h");
         }
         is_often
     });
@@ -111,7 +111,9 @@ fn endpoint(context: &mut Context<'_>, table: &DeTable<'_>, span: &Range<usize>)
             None
         }
         (Some(_), Some(_)) => {
-            context.fault(span.clone(), "this receiver has several URLs; begin a section for each");
+            let other = if table.contains_key("url-file") { "url-file" } else { "url-env" };
+            let span = table.get(other).map(Spanned::span).unwrap_or_default();
+            context.fault(span, format!("`url` and `{other}` exclude each other"));
             None
         }
     };

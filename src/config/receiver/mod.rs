@@ -212,7 +212,7 @@ pub(super) fn label(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The labels that the tool sets itself.
+/// The labels that the tool sets itself. Alerts have their values in this order.
 pub const OWN_LABELS: [&str; 9] =
     ["alertname", "severity", "job", "instance", "detector", "family", "grade", "location", "fingerprint"];
 

@@ -47,11 +47,6 @@ pub struct WaitTotal {
 }
 
 impl WaitTotal {
-    /// How many wait.
-    pub fn waiting(&self) -> u64 {
-        self.waiting
-    }
-
     /// The sum of all waits until `now`, present ones included.
     pub fn waited(&self, now: Timestamp) -> Duration {
         let present = (u128::from(self.waiting) * u128::from(now.nanos())).saturating_sub(self.since);

@@ -24,8 +24,6 @@ pub struct Changes {
     pub(in crate::model) ended_ops: Vec<OpKey>,
     /// Tasks that were dropped before they finished.
     pub(in crate::model) cancellations: Vec<Cancellation>,
-    /// Polls of tasks that ended, those of worker threads and of the console itself left out.
-    pub polls: u64,
 }
 
 impl Changes {

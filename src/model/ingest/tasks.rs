@@ -123,7 +123,6 @@ impl Model {
         }
         let pace = pace(key, time, &before, &stats);
         let is_async = task.kind.is_async();
-        let is_work = countable && !task.is_worker_thread();
         if is_async {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);
@@ -134,9 +133,6 @@ impl Model {
             {
                 self.delays.note(Delay { at: now, site, mean });
             }
-        }
-        if is_work && pace.polls > 0 && !self.sites.get(site).is_some_and(|it| it.is_of_console) {
-            changes.polls += pace.polls;
         }
         // After a stop the news of a `block_in_place` may come after those of its poll.
         let just_stopped = self.clock.gaps().next_back().is_some_and(|gap| now.since(gap.to) < AFTER_STOP);

@@ -1,7 +1,8 @@
 //! What the server answers about services that are well, faulty, unknown or gone.
 
 use super::client::{eventually, get, request, value};
-use super::{BEGIN, Run, blocked, publish, service};
+use super::{BEGIN, Run, blocked, polled, publish, service};
+use crate::push::fake_receiver::{Answer as Refusal, FakeReceiver};
 use crate::source::in_repository;
 use crate::support::run;
 use crate::support::updates::births;
@@ -91,7 +92,7 @@ fn targets_are_judged_together_or_by_name() {
         assert_ne!(well["verdict"], "fail", "{well}");
         let nobody = get(run.server, "/verdict?target=nobody").await;
         assert_eq!((nobody.status, &nobody.json()["verdict"]), (200, &"inconclusive".into()));
-        assert!(nobody.body.contains("No target is called nobody"), "{nobody:?}");
+        assert!(nobody.body.contains("No target is named nobody. Targets: "), "{nobody:?}");
         assert_eq!(get(run.server, "/gate?target=nobody").await.status, 409);
         assert_eq!(get(run.server, "/findings?target=nobody").await.status, 404);
     });
@@ -112,6 +113,41 @@ fn metrics_come_in_the_format_that_is_asked_for() {
         assert!(!text.body.contains("# EOF") && text.body.contains("# TYPE tokio_canary_polls_total counter"));
         assert_eq!(value(&text.body, "tokio_canary_tasks", &[]), Some(3.0));
         assert_eq!(value(&text.body, "tokio_canary_target_up", &[]), Some(1.0));
+    });
+}
+
+#[test]
+fn what_a_receiver_refuses_is_counted_as_lost() {
+    run(async {
+        let receiver = FakeReceiver::start([Refusal::Status("403 Forbidden", String::new())]);
+        let service = service(&blocked("report", "src/report.rs", 5_000)).await;
+        let run = Run::watch(&service, &["--webhook", &receiver.url(), "--webhook", &format!("{}/b", receiver.url())]);
+        eventually(run.server, "/readyz", |it| it.status == 200).await;
+        publish(&service, 1..8);
+        let name = format!("output=\"webhook {}", receiver.address);
+        for label in [format!("{name}\""), format!("{name} #2\"")] {
+            eventually(run.server, "/metrics", |it| {
+                value(&it.body, "tokio_canary_output_lost_events_total", &[&label]) >= Some(1.0)
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_service_that_has_been_idle_for_a_minute_has_no_load() {
+    run(async {
+        let service = service(&births(BEGIN, 3, 10)).await;
+        let run = Run::watch(&service, &[]);
+        eventually(run.server, "/readyz", |it| it.status == 200).await;
+        service.publish(&polled(BEGIN + 1_000, 3, 1_000));
+        publish(&service, 2..50);
+        let busy = eventually(run.server, "/verdict", |it| it.json()["targets"][0]["updates"] == 50).await;
+        assert_eq!(busy.json()["verdict"], "pass", "{}", busy.body);
+        publish(&service, 50..70);
+        let idle = eventually(run.server, "/verdict", |it| it.json()["targets"][0]["updates"] == 70).await;
+        assert_eq!(idle.json()["verdict"], "inconclusive", "{}", idle.body);
+        assert!(idle.json()["reason"].as_str().unwrap().contains("no load, only 0 polls in 1 min"), "{}", idle.body);
     });
 }
 

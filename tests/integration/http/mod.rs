@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::LIMIT;
 use crate::support::fake_service::{FakeService, Script};
-use crate::support::updates::{at, idle};
+use crate::support::updates::{at, births, idle};
 use crate::tool::tool;
 
 /// A run that serves HTTP, and ends with the test.
@@ -90,13 +90,38 @@ fn publish(service: &FakeService, seconds: std::ops::Range<u64>) {
     seconds.for_each(|second| service.publish(&idle(BEGIN + second * 1_000)));
 }
 
-/// A message that introduces a task of this name and place, which has been in one poll for so long, in milliseconds.
-fn blocked(name: &str, file: &str, age: u64) -> instrument::Update {
-    let text = |name: &str, value: &str| Field {
+/// A message about tasks that have come and gone, with so many polls each.
+fn polled(now: u64, tasks: u64, polls: u64) -> instrument::Update {
+    let mut update = births(now, tasks, 100);
+    if let Some(part) = &mut update.task_update {
+        for task in &mut part.new_tasks {
+            task.fields.push(text("kind", "task"));
+        }
+        for stats in part.stats_update.values_mut() {
+            let (first, last) = (Some(at(now - 90)), Some(at(now - 20)));
+            let polls = PollStats {
+                polls,
+                first_poll: first,
+                last_poll_started: last,
+                last_poll_ended: last,
+                ..PollStats::default()
+            };
+            (stats.poll_stats, stats.dropped_at) = (Some(polls), Some(at(now - 10)));
+        }
+    }
+    update
+}
+
+fn text(name: &str, value: &str) -> Field {
+    Field {
         name: Some(Name::StrName(name.to_owned())),
         value: Some(Value::StrVal(value.to_owned())),
         metadata_id: None,
-    };
+    }
+}
+
+/// A message that introduces a task of this name and place, which has been in one poll for so long, in milliseconds.
+fn blocked(name: &str, file: &str, age: u64) -> instrument::Update {
     let location = Location { file: Some(file.to_owned()), line: Some(7), column: Some(1), module_path: None };
     let task = tasks::Task {
         id: Some(Id { id: 1 }),

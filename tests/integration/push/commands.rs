@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fake_receiver::{FakeReceiver, OK};
 use super::{Ran, await_that, check, deadlock, file, run, tool};
 
 /// An executable script.
@@ -64,13 +65,26 @@ fn a_command_gets_the_event_in_its_environment_and_on_its_input() {
 }
 
 #[test]
+fn what_a_black_box_saves_is_named_to_receivers() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), FakeReceiver::start([OK]));
+    let path = script(folder.path(), "note", "printf '%s' \"$TOKIO_CANARY_ALERT_RECORDING\" > \"$0.recording\"");
+    let shelf = folder.path().join("saved");
+    let arguments = ["watch", &deadlock(), "--black-box", shelf.to_str().unwrap(), "--webhook", &receiver.url()];
+    let ran = run(&mut tool(&[&arguments[..], &["--on-transition", &path]].concat()));
+    assert_eq!(ran.code, Some(0), "{}", ran.notes);
+    let [file] = fs::read_dir(&shelf).unwrap().map(|it| it.unwrap().path()).collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(receiver.alerts()[0]["annotations"]["recording"], file.to_str().unwrap());
+    assert_eq!(fs::read_to_string(format!("{path}.recording")).unwrap(), file.to_str().unwrap());
+}
+
+#[test]
 fn a_command_can_run_the_tool_itself() {
     let folder = tempfile::tempdir().unwrap();
     let tool = env!("CARGO_BIN_EXE_tokio-canary");
     let path =
         script(folder.path(), "again", &format!("{tool} explain deadlock --isolated > \"$(dirname \"$0\")/page\""));
     let ran = check(&["--on-transition", &path]);
-    assert!(!ran.notes.contains("ended with"), "{}", ran.notes);
+    assert!(!ran.notes.contains("failed with"), "{}", ran.notes);
     assert!(fs::read_to_string(folder.path().join("page")).unwrap().contains("deadlock"));
 }
 
@@ -80,7 +94,7 @@ fn a_command_that_fails_is_counted_and_said_with_what_it_said() {
     let path = script(folder.path(), "fail", "printf 'out\\033[2J\\n'; echo err >&2; exit 3");
     let ran = check(&["--on-transition", &path]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.notes.contains("fail ended with exit code 3, and said: out\\u{1b}[2J\\nerr."), "{}", ran.notes);
+    assert!(ran.notes.contains("fail failed with exit code 3: out\\u{1b}[2J\\nerr."), "{}", ran.notes);
     assert!(ran.notes.contains("1 alert was not delivered to command "), "{}", ran.notes);
     assert!(!ran.output.contains("err\n"), "{}", ran.output);
     let path = file(folder.path(), "plain", "no program");
@@ -101,9 +115,7 @@ fn a_command_may_say_whatever_it_wants_and_read_nothing() {
 fn a_command_that_hangs_is_killed_with_all_that_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let path = script(folder.path(), "hang", "sleep 1234 & echo $! > \"$0.child\"; wait");
-    for (limit, says) in
-        [("300ms", "was killed: it ran longer than 300 ms"), ("1h", "was killed at the end of the run")]
-    {
+    for (limit, says) in [("300ms", "was killed after 300 ms"), ("1h", "was killed at the end of the run")] {
         let ran = judge(folder.path(), &format!("[[on-transition]]\ncommand = \"{path}\"\ntimeout = \"{limit}\""));
         assert_eq!(ran.code, Some(1));
         assert!(ran.notes.contains(says) && ran.took < Duration::from_secs(20), "{:?} {}", ran.took, ran.notes);

@@ -7,11 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fake_receiver::{FakeReceiver, OK};
-use super::{Running, check, deadlock, file, run, tool};
+use super::{Running, check, deadlock, file, run, silent_service, tool};
 use crate::support::eventually;
-use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::idle;
-use prost::Message as _;
 
 /// `Data` of prometheus/alertmanager, `template/template.go`, and what `notify/webhook/webhook.go` adds: what receivers in Go read.
 #[derive(Debug, Deserialize)]
@@ -69,7 +67,8 @@ fn a_webhook_is_one_of_alertmanager() {
     assert!(label("fingerprint").is_some_and(|it| it.starts_with("deadlock:")) && label("location").is_some());
     assert!(alert.annotations["summary"].starts_with("deadlock at "), "{:?}", alert.annotations);
     assert!(alert.annotations["description"].contains(" Next: "), "{:?}", alert.annotations);
-    assert_eq!(alert.annotations["runbook_url"], "docs/detectors/deadlock.md");
+    assert!(alert.annotations["description"].ends_with(" More: tokio-canary explain deadlock"));
+    assert_eq!(alert.annotations.keys().collect::<Vec<_>>(), ["description", "summary"], "no URL that is none");
     assert_eq!((&message.common_labels, &message.common_annotations), (&alert.labels, &alert.annotations));
     assert_eq!(message.group_labels.keys().collect::<Vec<_>>(), ["instance"]);
     assert!(message.group_key.starts_with("{}:{instance=") && message.truncated_alerts == 0);
@@ -134,14 +133,19 @@ fn what_is_wrong_with_a_receiver_is_said_before_anything_is_opened() {
         ("[[webhook]]\nurl = \"http://a\"\nsecret = \"hunter2\"", "a webhook has no `secret`"),
         ("[[webhook]]\nurl = \"http://a\"\npassword-env = \"A\"", "`username` goes with `password-file`"),
         ("[[webhook]]\n", "this receiver needs a `url`"),
+        ("[[webhook]]\nurl = \"http://a\"\nurl-env = \"A\"", "config.toml:3: `url` and `url-env` exclude each other"),
+        ("[[webhook]]\nurl = \"http://a\"\nurl-file = \"a\"", "config.toml:3: `url` and `url-file` exclude each other"),
         ("[[alertmanager]]\nurl = \"https://a\"\nca-file = \"/no/ca\"", "the file /no/ca cannot be read"),
         (
             "[[alertmanager]]\nurl = \"http://a\"\nlabels = { severity = \"a\" }",
             "the label `severity` is set by the tool",
         ),
         ("[[alertmanager]]\nurl = \"http://a\"\nresend = \"0s\"", "resend: `0s` is not a duration above zero"),
-        ("[[on-transition]]\ncommand = [\"/no/such/program\"]", "there is no program `/no/such/program`"),
-        ("[[alertmanager]]\nurl = \"http://a\"\nresend = \"9999years\"", "once a day at least"),
+        (
+            "[[on-transition]]\ncommand = [\"/no/such/program\"]",
+            "program `/no/such/program` not found; to pass arguments",
+        ),
+        ("[[alertmanager]]\nurl = \"http://a\"\nresend = \"9999years\"", "`resend` must be at most 24h"),
         ("[[on-transition]]\ncommand = []", "`command` is empty"),
         ("[on-transition]\ncommand = \"a\"", "begin each with [[on-transition]]"),
     ] {
@@ -152,11 +156,6 @@ fn what_is_wrong_with_a_receiver_is_said_before_anything_is_opened() {
     }
     let ran = check(&["--webhook", "http://me:hunter2@a"]);
     assert_eq!(ran.code, Some(2));
-}
-
-/// A service that says nothing any more, until it is told to.
-async fn silent_service() -> FakeService {
-    FakeService::start(Script { initial: Some(idle(1_000).encode_to_vec()), ..Script::default() }).await
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 mod commands;
-mod fake_receiver;
+pub(crate) mod fake_receiver;
 mod messages;
 mod trouble;
 
@@ -12,9 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::source::in_repository;
+use crate::support::fake_service::{FakeService, Script};
+use crate::support::updates::idle;
 use crate::tool::{Outcome, tool};
 
 /// Longer than anything here takes on a machine that is busy with other tests.
@@ -42,6 +45,11 @@ fn run(command: &mut Command) -> Ran {
 /// Judges the deadlock with these further arguments.
 fn check(arguments: &[&str]) -> Ran {
     run(&mut tool(&[&["check", &deadlock()], arguments].concat()))
+}
+
+/// A service that says nothing any more, which is a finding, until it is told to.
+async fn silent_service() -> FakeService {
+    FakeService::start(Script { initial: Some(idle(1_000).encode_to_vec()), ..Script::default() }).await
 }
 
 /// A process that is ended with the test.

@@ -3,16 +3,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use prost::Message as _;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::fake_receiver::{Answer, FakeReceiver, OK};
-use super::{Ran, Running, check, file, tool};
+use super::{Ran, Running, check, file, silent_service, tool};
 use crate::support::eventually;
-use crate::support::fake_service::{FakeService, Script};
-use crate::support::updates::idle;
 
 /// Longer than a run waits for a receiver at its end, with room for a machine that is busy with other tests.
 const END: Duration = Duration::from_secs(25);
@@ -63,11 +60,7 @@ fn what_fails_for_a_while_is_tried_again() {
     let ran = check(&["--webhook", &receiver.url()]);
     is_judged(&ran);
     assert_eq!(receiver.received().len(), 3, "{}", ran.notes);
-    assert!(
-        ran.notes.contains("Retrying until it takes alerts.") && ran.notes.contains("takes alerts again"),
-        "{}",
-        ran.notes
-    );
+    assert!(ran.notes.contains(". Retrying.") && ran.notes.contains("accepts alerts again after "), "{}", ran.notes);
     assert!(!ran.notes.contains("not delivered"), "{}", ran.notes);
 }
 
@@ -88,6 +81,58 @@ fn what_is_refused_is_lost_and_not_tried_again() {
     assert_eq!(receiver.received().len(), 1);
     assert!(ran.notes.contains("refused alerts with 403 Forbidden."), "{}", ran.notes);
     assert!(ran.notes.contains("1 alert was not delivered"), "{}", ran.notes);
+}
+
+#[test]
+fn an_alertmanager_that_refuses_an_alert_is_offered_it_again() {
+    crate::support::run(async {
+        let service = silent_service().await;
+        let receiver = FakeReceiver::start([answers("400 Bad Request", ""), answers("403 Forbidden", ""), OK]);
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[[alertmanager]]\nurl = \"{}\"\nresend = \"200ms\"", receiver.url());
+        let config = file(folder.path(), "config.toml", &text);
+        let address = service.address.to_string();
+        let arguments = ["watch", &address, "--config", config.to_str().unwrap(), "--set", "quiet-feed.warning=500ms"];
+        let mut watch = Running::start(&mut tool(&arguments));
+        eventually("a request that is accepted", || receiver.received().len() >= 4).await;
+        let (code, notes) = watch.end();
+        assert_eq!(code, Some(0), "{notes}");
+        assert!(notes.contains("refused alerts with 403 Forbidden.") && !notes.contains("delivered"), "{notes}");
+    });
+}
+
+#[test]
+fn what_fails_again_is_said_again_and_what_alternates_is_not() {
+    crate::support::run(async {
+        let service = silent_service().await;
+        let bad = [answers("403 Forbidden", ""), answers("404 Not Found", "")];
+        let well = std::iter::once(OK);
+        let answers = bad.iter().cycle().take(6).cloned().chain(well).chain(bad.iter().cycle().take(6).cloned());
+        let receiver = FakeReceiver::start(answers);
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[[alertmanager]]\nurl = \"{}\"\nresend = \"100ms\"", receiver.url());
+        let config = file(folder.path(), "config.toml", &text);
+        let address = service.address.to_string();
+        let arguments = ["watch", &address, "--config", config.to_str().unwrap(), "--set", "quiet-feed.warning=500ms"];
+        let mut watch = Running::start(&mut tool(&arguments));
+        eventually("all answers", || receiver.received().len() >= 13).await;
+        let (_, notes) = watch.end();
+        for sentence in ["refused alerts with 403 Forbidden.", "refused alerts with 404 Not Found."] {
+            assert_eq!(notes.matches(sentence).count(), 2, "once before it accepted one, and once after: {notes}");
+        }
+    });
+}
+
+#[test]
+fn receivers_on_one_host_have_names_of_their_own() {
+    let receiver = FakeReceiver::start([answers("403 Forbidden", "")]);
+    let url = receiver.url();
+    let ran = check(&["--webhook", &format!("{url}/a"), "--webhook", &format!("{url}/b")]);
+    is_judged(&ran);
+    for name in ["", " #2"] {
+        let said = format!("1 alert was not delivered to webhook {}{name}.", receiver.address);
+        assert!(ran.notes.contains(&said), "{}", ran.notes);
+    }
 }
 
 #[test]
@@ -116,8 +161,7 @@ fn the_body_of_an_answer_is_not_read() {
 #[test]
 fn a_receiver_that_comes_back_gets_what_still_holds() {
     crate::support::run(async {
-        let service =
-            FakeService::start(Script { initial: Some(idle(1_000).encode_to_vec()), ..Script::default() }).await;
+        let service = silent_service().await;
         let receiver = FakeReceiver::start([OK]);
         let (address, url) = (receiver.address, receiver.url());
         drop(receiver);
@@ -140,7 +184,9 @@ fn a_receiver_that_comes_back_gets_what_still_holds() {
             assert_eq!(receiver.alerts()[0]["labels"]["detector"], "quiet-feed");
         }
         eventually("the end of the trouble", || {
-            ["Alertmanager", "webhook"].iter().all(|name| said(&format!("{name} {address} takes alerts again, after ")))
+            ["Alertmanager", "webhook"]
+                .iter()
+                .all(|name| said(&format!("{name} {address} accepts alerts again after ")))
         })
         .await;
     });

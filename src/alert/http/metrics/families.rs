@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
 
-use super::labels::{label, target_labels};
+use super::labels::distinct_labels;
 use super::waits::{Place, Selection};
-use crate::alert::http::gate::Outcome;
 use crate::alert::http::reading::{Reading, Scrape};
 use crate::config::word::Word;
-use crate::diagnosis::Withheld;
+use crate::diagnosis::{Verdict, Withheld};
 use crate::report::{Severity, State};
 
 /// Whether a metric only rises.
@@ -113,7 +112,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(scrape: Scrape, selection: &mut Selection) -> Self {
-        let labels = target_labels(scrape.readings.iter().map(|reading| reading.target.as_str()));
+        let labels = distinct_labels(scrape.readings.iter().map(|reading| reading.target.as_str()));
         selection.keep(&labels);
         let target = |(label, reading): (String, Reading)| {
             let waits = selection.series(&label, &reading.waits);
@@ -191,7 +190,7 @@ pub static METRICS: &[Family] = &[
     gauge("tokio_canary_target_up", "Whether updates arrive from the target.", |view| {
         view.one(|it| Some(flag(it.is_live)))
     }),
-    counter("tokio_canary_target_restarts", "How often another process answered at the target.", |view| {
+    counter("tokio_canary_target_restarts", "Restarts of the target process, or of its clock.", |view| {
         view.one(|it| Some(it.vitals.restarts.into()))
     }),
     gauge("tokio_canary_tasks", "Tasks alive.", |view| view.present(|it| Some(count(it.vitals.tasks_alive)))),
@@ -215,8 +214,8 @@ pub static METRICS: &[Family] = &[
     .in_unit(Unit::Seconds),
     gauge("tokio_canary_scheduling_delay", "Time from a wake to the poll, sampled over the last 10 s.", delays)
         .in_unit(Unit::Seconds)
-        .by(&["target", "quantile"]),
-    gauge("tokio_canary_waiters", "Waits for locks, semaphores and room in bounded channels at present.", |view| {
+        .by(&["target", "percentile"]),
+    gauge("tokio_canary_waiters", "Current waits for locks, semaphores and room in bounded channels.", |view| {
         view.present(|it| Some(number(it.vitals.waiting)))
     }),
     counter(
@@ -226,47 +225,46 @@ pub static METRICS: &[Family] = &[
     )
     .in_unit(Unit::Seconds)
     .by(&["target", "kind", "location", "task", "spawned_at"]),
-    gauge("tokio_canary_feed_lag", "How late new tasks and waits are reported.", |view| {
+    gauge("tokio_canary_feed_lag", "Delay with which new tasks and waits are reported.", |view| {
         view.present(|it| Some(it.vitals.lag?.as_secs_f64()))
     })
     .in_unit(Unit::Seconds),
-    counter("tokio_canary_feed_updates", "Updates that arrived.", |view| {
-        view.one(|it| Some(number(it.vitals.updates)))
-    }),
+    counter("tokio_canary_feed_updates", "Updates received.", |view| view.one(|it| Some(number(it.vitals.updates)))),
     counter("tokio_canary_feed_received", "Size of all updates.", |view| {
         view.one(|it| Some(number(it.vitals.wire_bytes)))
     })
     .in_unit(Unit::Bytes),
     counter("tokio_canary_feed_dropped_events", "Events that the target dropped because its buffer was full.", dropped)
         .by(&["target", "entity"]),
-    counter("tokio_canary_feed_malformed", "Parts of messages that made no sense.", |view| {
+    counter("tokio_canary_feed_malformed", "Malformed parts of messages.", |view| {
         view.one(|it| Some(number(it.vitals.malformed)))
     }),
     gauge("tokio_canary_feed_withheld", "Whether the feed is incomplete for this reason.", withheld)
         .by(&["target", "reason"]),
-    gauge("tokio_canary_feed_last_message_timestamp", "When something last arrived from the target.", |view| {
+    gauge("tokio_canary_feed_last_message_timestamp", "Unix time of the last message from the target.", |view| {
         view.one(|it| Some(it.heard?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64()))
     })
     .in_unit(Unit::Seconds),
-    gauge("tokio_canary_findings", "Findings at present.", findings).by(&["target", "detector", "severity"]),
-    counter("tokio_canary_finding_transitions", "How often findings of a detector came into a state.", transitions)
+    gauge("tokio_canary_findings", "Current findings.", findings).by(&["target", "detector", "severity"]),
+    counter("tokio_canary_finding_transitions", "Findings that entered a state.", transitions)
         .by(&["target", "detector", "state"]),
     gauge("tokio_canary_findings_suppressed", "Findings that fired so far and are suppressed.", |view| {
         view.one(|it| Some(count(it.verdict.suppressed)))
     }),
-    gauge("tokio_canary_verdict", "Whether this is the verdict so far.", verdicts).by(&["target", "verdict"]),
-    counter("tokio_canary_output_lost_events", "Events that an output or receiver did not take in time.", |view| {
-        let lost = view.lost.iter();
-        lost.map(|(name, lost)| Sample { labels: vec![("output", label(name))], value: number(*lost) }).collect()
+    gauge("tokio_canary_verdict", "1 for the verdict so far, 0 for the others.", verdicts).by(&["target", "verdict"]),
+    counter("tokio_canary_output_lost_events", "Events that an output or receiver did not get.", |view| {
+        let labels = distinct_labels(view.lost.iter().map(|(name, _)| name.as_str()));
+        let samples = labels.into_iter().zip(&view.lost);
+        samples.map(|(label, (_, lost))| Sample { labels: vec![("output", label)], value: number(*lost) }).collect()
     })
     .by(&["output"]),
 ];
 
 fn delays(view: &View) -> Vec<Sample> {
-    view.each(["quantile"], |reading| {
+    view.each(["percentile"], |reading| {
         let Some(delays) = reading.vitals.delays.filter(|_| reading.is_live) else { return Vec::new() };
-        let quantiles = [("0.5", delays.median), ("0.9", delays.p90), ("0.99", delays.p99)];
-        quantiles.map(|(quantile, delay)| ([quantile.to_owned()], delay.as_secs_f64())).into()
+        let percentiles = [("50", delays.median), ("90", delays.p90), ("99", delays.p99)];
+        percentiles.map(|(percentile, delay)| ([percentile.to_owned()], delay.as_secs_f64())).into()
     })
 }
 
@@ -323,7 +321,7 @@ fn transitions(view: &View) -> Vec<Sample> {
 
 fn verdicts(view: &View) -> Vec<Sample> {
     view.each(["verdict"], |reading| {
-        let outcome = Outcome::of(&reading.verdict);
-        Outcome::ALL.map(|it| ([it.as_str().to_owned()], flag(it == outcome))).into()
+        let verdict = reading.verdict.verdict;
+        Verdict::ALL.map(|it| ([it.outcome().to_owned()], flag(it == verdict))).into()
     })
 }

@@ -38,7 +38,7 @@ struct Rule {
 
 const HEAD: &str = "\
 # Alerting rules over the metrics of `tokio-canary watch --listen`, printed by `tokio-canary config prometheus-rules`.
-# Thresholds of vital signs are those of a service of middling size: change them to fit yours. Findings have thresholds of their own,
+# Thresholds of vital signs are those of a medium-sized service: change them to fit yours. Findings have thresholds of their own,
 # in the configuration of tokio-canary.
 groups:
 ";
@@ -99,11 +99,11 @@ fn vital_signs() -> Vec<Rule> {
     vec![
         rule(
             "TokioCanaryDown",
-            "absent(tokio_canary_build_info)",
+            "up{job=\"tokio-canary\"} == 0 or absent(tokio_canary_build_info or up{job=\"tokio-canary\"})",
             Some("5m"),
             Level::Warning,
-            "No tokio-canary is scraped",
-            "Nothing watches the services: no tokio-canary answers, or Prometheus does not scrape it.",
+            "{{ if $labels.instance }}tokio-canary at {{ $labels.instance }} is down{{ else }}No tokio-canary is scraped{{ end }}",
+            "Nothing watches its services: it does not respond, or Prometheus does not scrape it.",
         ),
         rule(
             "TokioTargetDown",
@@ -134,14 +134,15 @@ fn vital_signs() -> Vec<Rule> {
             "TokioWaiting",
             "sum by (instance, target, kind, location) (rate(tokio_canary_waited_seconds_total[5m])) > 10",
             Some("5m"),
-            Level::Critical,
+            Level::Warning,
             "{{ $value | humanize }} tasks of {{ $labels.target }} wait for the {{ $labels.kind }} at {{ $labels.location }}",
             "The rate of the seconds waited is the mean number of waiters. The labels task and spawned_at of \
-             tokio_canary_waited_seconds_total say who waits.",
+             tokio_canary_waited_seconds_total say who waits. A pool of idle workers around one lock, or a semaphore used as a signal, \
+             looks the same: raise the threshold or exclude that location.",
         ),
         rule(
             "TokioSlowScheduling",
-            "tokio_canary_scheduling_delay_seconds{quantile=\"0.5\"} > 0.05",
+            "tokio_canary_scheduling_delay_seconds{percentile=\"50\"} > 0.05",
             Some("5m"),
             Level::Critical,
             "Half of the woken tasks of {{ $labels.target }} wait {{ $value | humanizeDuration }} for a worker",
@@ -153,7 +154,7 @@ fn vital_signs() -> Vec<Rule> {
             Some("10m"),
             Level::Warning,
             "The workers of {{ $labels.target }} are busy {{ $value | humanizePercentage }} of the time",
-            "Little is left for a peak. Move computations to spawn_blocking or to a pool, or add workers and cores.",
+            "There is little headroom for peaks. Move computations to spawn_blocking or to a pool, or add workers and cores.",
         ),
         rule(
             "TokioCanaryAlertsLost",
@@ -161,7 +162,7 @@ fn vital_signs() -> Vec<Rule> {
             None,
             Level::Warning,
             "tokio-canary could not deliver all events to {{ $labels.output }}",
-            "The output or receiver is too slow or does not answer. Look at it, and at the log of tokio-canary.",
+            "The output or receiver is too slow, is unreachable, or refuses them. The log of tokio-canary says which.",
         ),
     ]
 }

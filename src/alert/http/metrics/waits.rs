@@ -117,10 +117,9 @@ mod tests {
                 spawned_at: Location::parse("src/b.rs:1:1"),
             },
             waited: Duration::from_secs(*seconds),
-            waiting: 0,
         };
         let rows = seconds.iter().enumerate().filter(|(_, seconds)| **seconds > 0).map(row);
-        WaitTotalsView { rows: rows.collect(), rest: Duration::from_secs(rest), rest_waiting: 0 }
+        WaitTotalsView { rows: rows.collect(), rest: Duration::from_secs(rest) }
     }
 
     fn of(series: &[(Place, Duration)], place: &str) -> Option<u64> {
