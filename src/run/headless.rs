@@ -17,6 +17,7 @@ use super::watch::Watch;
 use crate::alert::event::Summary;
 use crate::alert::http::{Desk, Question, State};
 use crate::alert::{Limits, Outputs, push};
+use crate::cli::DEFAULT_FOR;
 use crate::config::Config;
 use crate::config::options::{
     EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, MIN_ACTIVITY, MIN_UPDATES, PARTIAL, Partial, RATE_LIMIT, RATE_LIMIT_MAX,
@@ -35,6 +36,8 @@ const LEAVING: Duration = Duration::from_millis(500);
 pub(super) struct Options {
     /// How long each target is watched from its first update on; for ever if not given.
     pub(super) duration: Option<Duration>,
+    /// The same for a recording, whose first update is long past; to its end if not given.
+    pub(super) recorded: Option<Duration>,
     /// How long to wait for the first update of each; for ever if not given.
     pub(super) wait: Option<Duration>,
     /// Whether a running service is watched no longer than until there is proof against it.
@@ -57,6 +60,7 @@ impl Options {
         let is_verdict = config.get(&FAIL_ON).is_some();
         Self {
             duration: None,
+            recorded: None,
             wait: None,
             ends_early: false,
             heartbeat: config.get(&HEARTBEAT).0,
@@ -68,11 +72,14 @@ impl Options {
     }
 
     /// What `check` does: it reports everything that counts for its verdict, and ends soon.
-    pub(super) fn check(config: &Config, duration: Duration) -> Self {
+    pub(super) fn check(config: &Config, given: Option<Duration>) -> Self {
+        let duration = given.unwrap_or(DEFAULT_FOR);
         Self {
             duration: Some(duration),
+            recorded: given,
             wait: Some(config.get(&WAIT_FOR_TARGET).map_or(duration, |wait| wait.0)),
-            ends_early: config.get(&EARLY_EXIT),
+            // What would have fired later belongs into a baseline too, and is not gone from it.
+            ends_early: config.get(&EARLY_EXIT) && config.baseline().is_none(),
             is_verdict: true,
             exits_with_zero: config.get(&EXIT_ZERO),
             limits: None,
@@ -166,7 +173,7 @@ impl Run {
                 () = ends(&mut self.program) => {}
                 _ = tick.tick() => {
                     self.check_time();
-                    self.black_boxes.tell();
+                    self.black_boxes.report();
                 }
             }
             if Instant::now() >= next_heartbeat {
@@ -188,7 +195,7 @@ impl Run {
 
     fn take(&mut self, step: &Step) {
         let mut events = self.outputs.admit(step, self.watch.fleet());
-        self.black_boxes.accompany(step, &mut events);
+        self.black_boxes.attach_recordings(step, &mut events);
         self.outputs.put(events);
         if !self.program.as_ref().is_some_and(|started| started.is_beginning(self.watch.fleet())) {
             note_connection(step, self.watch.fleet());
@@ -246,7 +253,7 @@ impl Run {
             && !std::mem::replace(&mut stopwatch.is_over, true)
         {
             note(&format!(
-                "{}: {} is proof, and cannot recover, so it is not watched any longer (--no-early-exit watches on).",
+                "{}: {} is proof and cannot recover, so the watch ends here (use --no-early-exit to continue).",
                 member.diagnosis().target(),
                 finding.detector.id
             ));
@@ -261,8 +268,9 @@ impl Run {
         {
             self.watch.exit(started.target());
         }
-        let Some(duration) = self.options.duration else { return };
+        let Options { duration, recorded, .. } = self.options;
         for (target, stopwatch) in &mut self.stopwatches {
+            let Some(duration) = (if self.replayed.contains(target) { recorded } else { duration }) else { continue };
             let limit = if stopwatch.has_begun() { duration } else { self.options.wait.unwrap_or(duration) };
             if !stopwatch.is_over && (stopwatch.is_hopeless || stopwatch.watched() >= limit) {
                 stopwatch.is_over = true;
@@ -291,9 +299,9 @@ impl Run {
         let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
         // Clients learn at once that nobody answers any more.
         drop(desk);
-        black_boxes.close().await;
+        black_boxes.close(&stop).await;
         let of_program = match program {
-            Some(started) => started.conclude(watch.fleet(), &stop).await,
+            Some(started) => stop.during(started.conclude(watch.fleet(), interrupted, &stop), || {}).await,
             None => Vec::new(),
         };
         // Only `check` promises to watch for a fixed time.
