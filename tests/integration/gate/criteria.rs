@@ -123,7 +123,7 @@ fn a_recording_is_judged_to_its_end_unless_a_time_is_given() {
     run(record_late_deadlock(&file));
     let judged = |more: &[&str]| check(&[&[file.to_str().unwrap(), "--min-activity", "0"], more].concat());
     let begin = judged(&["--for", "60s"]);
-    assert!(begin.code == Some(0) && begin.verdict.contains("no findings"), "{begin:?}");
+    assert!(begin.code == Some(0) && !begin.verdict.contains("deadlock"), "{begin:?}");
     // It has an end of its own, which may come after any warm-up.
     for more in [&[][..], &["--expect-none", "deadlock"], &["--warmup", "65s"]] {
         let whole = judged(more);
