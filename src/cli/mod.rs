@@ -27,6 +27,9 @@ pub use self::args::{
     Playback, RateArgs, Receivers, Serving, Targets,
 };
 
+/// How long a running service is watched unless `--for` says otherwise.
+pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
+
 /// Finds out what is wrong with a running Tokio service: deadlocks, growing queues, stuck tasks, lock contention, blocking code.
 ///
 /// It attaches to the feed that console-subscriber serves in the service. Without a command it shows findings, tasks and resources in
@@ -173,10 +176,10 @@ pub struct Check {
     /// error.
     #[arg(value_name = "COMMAND", last = true, conflicts_with = "targets")]
     pub command: Vec<OsString>,
-    /// Time to watch each target, counted from its first update; also the longest wait for that update, unless --wait-for-target says
-    /// otherwise.
-    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration, default_value = "60s")]
-    pub duration: Duration,
+    /// Time to watch each target, counted from its first update, and the longest wait for that update unless --wait-for-target is given
+    /// [default: 60s; a recording is judged to its end].
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
+    pub duration: Option<Duration>,
     /// Where events go.
     #[command(flatten)]
     pub outputs: Outputs,
@@ -260,7 +263,7 @@ pub struct WitnessArgs {
 impl WitnessArgs {
     /// The longest wait.
     pub fn limit(&self) -> Duration {
-        self.duration.unwrap_or(Duration::from_secs(60))
+        self.duration.unwrap_or(DEFAULT_FOR)
     }
 }
 

@@ -55,7 +55,7 @@ fn questions() -> String {
     format!(
         "## Which command for which question\n\n\
          - Is this service healthy? `tokio-canary check TARGET --for 60s --output brief`\n\
-         - What happened in this recording? `tokio-canary check incident.mcap --for 10m --output brief`\n\
+         - What happened in this recording? `tokio-canary check incident.mcap --output brief`\n\
          - What does a finding mean? `tokio-canary explain DETECTOR`\n\
          - It happens rarely. `tokio-canary watch TARGET --output ndjson=events.ndjson`, and look again later. Do not wait for it to end.\n\
          - Keep the evidence: `tokio-canary record TARGET -o incident.mcap --for 5m`\n\

@@ -31,7 +31,8 @@ const SAVING: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(super) struct BlackBoxes {
     settings: Option<Settings>,
-    boxes: BTreeMap<TargetId, BlackBox>,
+    /// With the names of the targets.
+    boxes: BTreeMap<TargetId, (String, BlackBox)>,
     failed: u64,
     /// Whether the last attempt to write failed: no alert names a file that there may never be.
     is_failing: bool,
@@ -56,7 +57,9 @@ impl BlackBoxes {
         let is_failing = prepared.is_err();
         if let Err(error) = prepared {
             let folder = folder.display();
-            note(&format!("The black box cannot save recordings in {folder}: {error}. Findings are reported without."));
+            note(&format!(
+                "The black box cannot save recordings in {folder}: {error}. Findings are reported without a recording."
+            ));
         }
         let budget = Budget {
             before: config.get(&BLACK_BOX_BEFORE).0,
@@ -74,15 +77,15 @@ impl BlackBoxes {
         (feed, Some(black_box))
     }
 
-    /// Takes the black box of a target in.
-    pub(super) fn insert(&mut self, target: TargetId, black_box: BlackBox) {
-        self.boxes.insert(target, black_box);
+    /// Takes in the black box of a target, which has a name.
+    pub(super) fn insert(&mut self, target: TargetId, name: String, black_box: BlackBox) {
+        self.boxes.insert(target, (name, black_box));
     }
 
     /// Saves what is known of the findings among these events that fire, and adds to each the path of its recording.
-    pub(super) fn accompany(&mut self, step: &Step, events: &mut [Event]) {
+    pub(super) fn attach_recordings(&mut self, step: &Step, events: &mut [Event]) {
         let Step::Arrived { target, at, .. } = step else { return };
-        let (Some(settings), Some(black_box)) = (&self.settings, self.boxes.get(target)) else { return };
+        let (Some(settings), Some((_, black_box))) = (&self.settings, self.boxes.get(target)) else { return };
         for Event { target, kind, .. } in events {
             if let EventKind::Finding(finding) = kind
                 && finding.row.state == State::Firing
@@ -101,15 +104,17 @@ impl BlackBoxes {
     }
 
     /// Says what became of recordings since the last time.
-    pub(super) fn tell(&mut self) {
-        let reports: Vec<Report> =
-            self.boxes.values_mut().flat_map(|black_box| std::iter::from_fn(|| black_box.report())).collect();
-        reports.into_iter().for_each(|report| self.say(report));
+    pub(super) fn report(&mut self) {
+        let mut reports = Vec::new();
+        for (target, black_box) in self.boxes.values_mut() {
+            reports.extend(std::iter::from_fn(|| black_box.report()).map(|report| (target.clone(), report)));
+        }
+        reports.into_iter().for_each(|(target, report)| self.say(&target, report));
     }
 
     /// Brings what is being recorded to the disk if the process is ended in the middle of something.
     pub(super) fn save_at_end(&self, stop: &Stop) {
-        let flushers: Vec<_> = self.boxes.values().map(BlackBox::flusher).collect();
+        let flushers: Vec<_> = self.boxes.values().map(|(_, black_box)| black_box.flusher()).collect();
         if flushers.is_empty() {
             return;
         }
@@ -126,34 +131,36 @@ impl BlackBoxes {
     }
 
     /// Ends the recordings, all at once, and says what became of them.
-    pub(super) async fn close(mut self) {
-        let closing = std::mem::take(&mut self.boxes).into_values().map(|black_box| black_box.close(CLOSING));
-        for reports in futures_util::future::join_all(closing).await {
-            reports.into_iter().for_each(|report| self.say(report));
+    pub(super) async fn close(mut self, stop: &Stop) {
+        let boxes = std::mem::take(&mut self.boxes).into_values();
+        let closing = boxes.map(async |(target, black_box)| (target, black_box.close(CLOSING).await));
+        let hint =
+            || note("The black box is being closed; a second signal ends at once, and may cut a recording short.");
+        for (target, reports) in stop.during(futures_util::future::join_all(closing), hint).await {
+            reports.into_iter().for_each(|report| self.say(&target, report));
         }
         if self.failed > 0 {
-            let (recordings, were) =
-                (words::count(self.failed, "recording"), if self.failed == 1 { "was" } else { "were" });
-            note(&format!("{recordings} of findings {were} not saved, or not to the end."));
+            let recordings = words::count(self.failed, "black-box recording");
+            note(&format!("{recordings} {} missing or incomplete.", if self.failed == 1 { "is" } else { "are" }));
         }
     }
 
-    fn say(&mut self, report: Report) {
+    fn say(&mut self, target: &str, report: Report) {
         match report {
             Report::Saved(written) => {
                 self.is_failing = false;
                 let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
-                note(&format!("Saved {updates} ({size}) to {}.", written.path.display()));
+                note(&format!("{target}: saved {updates} ({size}) to {}.", written.path.display()));
             }
             Report::Failed(error) => {
                 self.failed += 1;
                 self.is_failing = true;
-                note(&error.to_string());
+                note(&format!("{target}: {error}"));
             }
-            Report::Blind => note(
-                "The black box keeps nothing until the target connects again: what lives there takes more memory than it has. Raise \
-                 --black-box-memory.",
-            ),
+            Report::Blind => note(&format!(
+                "{target}: the black box is off until it reconnects: its live tasks, resources and waits take more than three quarters of \
+                 --black-box-memory."
+            )),
         }
     }
 }

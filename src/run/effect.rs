@@ -1,7 +1,7 @@
 //! Options that would have no effect on what they are given for: said before anything is opened.
 
 use super::exit::UsageError;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, DEFAULT_FOR};
 use crate::config::Config;
 use crate::config::options::{BLACK_BOX, REDACT, WARMUP};
 use crate::config::output::Format;
@@ -46,11 +46,18 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
             let flag = check.gate.for_services().unwrap_or_default();
             refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."))
         }
-        Some(Command::Check(check)) if config.get(&WARMUP) >= check.duration => refuse(format!(
-            "--warmup ({}) must be shorter than --for ({}): nothing would be judged. Watch for longer.",
-            words::limit(config.get(&WARMUP)),
-            words::limit(check.duration)
-        )),
+        Some(Command::Check(check)) => {
+            // A recording has an end of its own.
+            let length = check.duration.or((!all_recorded).then_some(DEFAULT_FOR));
+            let warmup = config.get(&WARMUP);
+            length.filter(|length| warmup >= *length).map_or(Ok(()), |length| {
+                refuse(format!(
+                    "--warmup ({}) must be shorter than --for ({}): nothing would be judged. Watch for longer.",
+                    words::limit(warmup),
+                    words::limit(length)
+                ))
+            })
+        }
         Some(Command::Witness(witness)) if all_recorded => {
             let given = witness.duration.map(|_| "--for").or_else(|| witness.record.as_ref().map(|_| "--record"));
             given.map_or(Ok(()), |flag| {

@@ -17,6 +17,7 @@ use super::watch::Watch;
 use crate::alert::event::Summary;
 use crate::alert::http::{Desk, Question, State};
 use crate::alert::{Limits, Outputs, push};
+use crate::cli::DEFAULT_FOR;
 use crate::config::Config;
 use crate::config::options::{
     EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, MIN_ACTIVITY, MIN_UPDATES, PARTIAL, Partial, RATE_LIMIT, RATE_LIMIT_MAX,
@@ -38,6 +39,8 @@ const RECENTLY: Duration = Duration::from_secs(60);
 pub(super) struct Options {
     /// How long each target is watched from its first update on; for ever if not given.
     pub(super) duration: Option<Duration>,
+    /// The same for a recording, whose first update is long past; to its end if not given.
+    pub(super) recorded: Option<Duration>,
     /// How long to wait for the first update of each; for ever if not given.
     pub(super) wait: Option<Duration>,
     /// Whether a running service is watched no longer than until there is proof against it.
@@ -60,6 +63,7 @@ impl Options {
         let is_verdict = config.get(&FAIL_ON).is_some();
         Self {
             duration: None,
+            recorded: None,
             wait: None,
             ends_early: false,
             heartbeat: config.get(&HEARTBEAT).0,
@@ -71,11 +75,14 @@ impl Options {
     }
 
     /// What `check` does: it reports everything that counts for its verdict, and ends soon.
-    pub(super) fn check(config: &Config, duration: Duration) -> Self {
+    pub(super) fn check(config: &Config, given: Option<Duration>) -> Self {
+        let duration = given.unwrap_or(DEFAULT_FOR);
         Self {
             duration: Some(duration),
+            recorded: given,
             wait: Some(config.get(&WAIT_FOR_TARGET).map_or(duration, |wait| wait.0)),
-            ends_early: config.get(&EARLY_EXIT),
+            // What would have fired later belongs into a baseline too, and is not gone from it.
+            ends_early: config.get(&EARLY_EXIT) && config.baseline().is_none(),
             criteria: Criteria { load_window: None, ..criteria(config) },
             is_verdict: true,
             exits_with_zero: config.get(&EXIT_ZERO),
@@ -172,7 +179,7 @@ impl Run {
                 () = ends(&mut self.program) => {}
                 _ = tick.tick() => {
                     self.check_time();
-                    self.black_boxes.tell();
+                    self.black_boxes.report();
                 }
             }
             if Instant::now() >= next_heartbeat {
@@ -194,9 +201,9 @@ impl Run {
 
     fn take(&mut self, step: &Step) {
         let mut events = self.outputs.admit(step, self.watch.fleet());
-        self.black_boxes.accompany(step, &mut events);
+        self.black_boxes.attach_recordings(step, &mut events);
         self.outputs.put(events);
-        if !self.program.as_ref().is_some_and(|started| started.is_beginning(self.watch.fleet())) {
+        if !self.is_beginning(step) {
             note_connection(step, self.watch.fleet());
         }
         if let Some(desk) = &mut self.desk {
@@ -229,6 +236,14 @@ impl Run {
         }
     }
 
+    /// Whether a step only says how a connection came about to what nobody has to dial: a program that was started, or a recording.
+    fn is_beginning(&self, step: &Step) -> bool {
+        let (Step::Arrived { target, .. }, fleet) = (step, self.watch.fleet()) else { return false };
+        let has_ended = || fleet.member(*target).is_some_and(|member| member.diagnosis().ended().is_some());
+        let is_recorded = self.replayed.contains(target) && !has_ended();
+        is_recorded || self.program.as_ref().is_some_and(|started| started.is_beginning(fleet))
+    }
+
     /// Takes the time of something that has arrived.
     fn take_time(&mut self, step: &Step) {
         let Step::Arrived { target, at, .. } = step else { return };
@@ -252,7 +267,7 @@ impl Run {
             && !std::mem::replace(&mut stopwatch.is_over, true)
         {
             note(&format!(
-                "{}: {} is proof, and cannot recover, so it is not watched any longer (--no-early-exit watches on).",
+                "{}: {} is proof and cannot recover, so the watch ends here (use --no-early-exit to continue).",
                 member.diagnosis().target(),
                 finding.detector.id
             ));
@@ -267,8 +282,9 @@ impl Run {
         {
             self.watch.exit(started.target());
         }
-        let Some(duration) = self.options.duration else { return };
+        let Options { duration, recorded, .. } = self.options;
         for (target, stopwatch) in &mut self.stopwatches {
+            let Some(duration) = (if self.replayed.contains(target) { recorded } else { duration }) else { continue };
             let limit = if stopwatch.has_begun() { duration } else { self.options.wait.unwrap_or(duration) };
             if !stopwatch.is_over && (stopwatch.is_hopeless || stopwatch.watched() >= limit) {
                 stopwatch.is_over = true;
@@ -297,9 +313,9 @@ impl Run {
         let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
         // Clients learn at once that nobody answers any more.
         drop(desk);
-        black_boxes.close().await;
+        black_boxes.close(&stop).await;
         let of_program = match program {
-            Some(started) => started.conclude(watch.fleet(), &stop).await,
+            Some(started) => stop.during(started.conclude(watch.fleet(), interrupted, &stop), || {}).await,
             None => Vec::new(),
         };
         // Only `check` promises to watch for a fixed time.

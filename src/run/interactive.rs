@@ -1,6 +1,6 @@
 //! The terminal, and the outputs beside it.
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 use super::headless::finish;
 use super::notes::note;
@@ -22,7 +22,7 @@ pub(super) async fn interactive(
     mut outputs: Outputs,
     mut desk: WitnessDesk,
     criteria: Criteria,
-    sayings: &mut UnboundedReceiver<String>,
+    notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let mut ui = Ui::open(criteria)?;
@@ -40,7 +40,7 @@ pub(super) async fn interactive(
                 }
             }
             sentence = desk.next() => ui.say(sentence),
-            Some(sentence) = sayings.recv() => ui.say(sentence),
+            Some(sentence) = notices.recv() => ui.say(sentence),
             Some(step) = watch.next() => {
                 outputs.take(&step, watch.fleet());
                 ui.take(&step);
@@ -56,7 +56,7 @@ pub(super) async fn interactive(
     let verdict = |diagnosis| VerdictView::of(diagnosis, criteria);
     let verdicts = watch.fleet().members().map(|member| (member, verdict(member.diagnosis()))).collect();
     let code = finish(outputs, Summary::new(watch.fleet(), verdicts, criteria.fail_on), stop).await;
-    while let Ok(sentence) = sayings.try_recv() {
+    while let Ok(sentence) = notices.try_recv() {
         note(&sentence);
     }
     Ok(code)

@@ -41,7 +41,6 @@ use self::headless::{Options, Run};
 use self::interactive::interactive;
 use self::notes::note;
 use self::print::{print, printed};
-use self::program::Program;
 use self::signals::Stop;
 use self::targets::{Opened, Recording};
 use self::witness::WitnessDesk;
@@ -58,6 +57,9 @@ use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
 const SAYING: Duration = Duration::from_millis(500);
+
+/// Notices that may wait to be shown in the terminal, one at a time; more are dropped.
+const NOTICES: usize = 100;
 
 /// Reads the command line of the process, runs what it asks for, and returns the exit code of [`main`].
 pub fn main_of_process() -> ExitCode {
@@ -199,20 +201,22 @@ async fn run_headless(
     outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
     // Nothing is started for a run that cannot serve.
     let (server, desk) = serve(config).await?.unzip();
-    let program = if command.is_empty() { None } else { Some(Program::start(command, stop)?) };
-    let mut opened = match &program {
-        Some(program) => targets::open_program(config, playback, program),
-        None => targets::open_with(config, playback, Speed::Max, options.black_boxes(config)),
-    }
-    .map_err(UsageError::from)?;
+    let (mut opened, program) = if command.is_empty() {
+        let opened = targets::open_with(config, playback, Speed::Max, options.black_boxes(config));
+        (opened.map_err(UsageError::from)?, None)
+    } else {
+        let (opened, program) = targets::start_program(config, playback, command, stop)?;
+        (opened, Some(program))
+    };
     let recording = opened.recording.take();
     targets::save_at_end(recording.as_ref(), stop);
     opened.black_boxes.save_at_end(stop);
     let outputs = outputs.limited(options.limits);
     let run = Run::new(opened, outputs, options, config, stop).with(program).answering(desk);
     let code = run.headless().await;
+    stop.ends_with(code);
     if let Some(server) = server {
-        server.stop().await;
+        stop.during(server.stop(), || {}).await;
     }
     Ok(close(recording, code, stop).await)
 }
@@ -242,9 +246,9 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     // The terminal is on standard output: outputs that write to it are for runs without one.
     let files = config.outputs().filter(|output| output.path.is_some());
     let mut outputs = Outputs::open(files, &repository(config)).map_err(UsageError)?;
-    let (said, mut sayings) = mpsc::unbounded_channel();
-    // Nobody is left to hear it once the view and the run have ended.
-    let notify: Notify = Arc::new(move |sentence| drop(said.send(sentence)));
+    let (sender, mut notices) = mpsc::channel(NOTICES);
+    // Nobody is left to hear it once the view and the run have ended, and nobody reads more than the view can show.
+    let notify: Notify = Arc::new(move |sentence| drop(sender.try_send(sentence)));
     outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
     drop(notify);
     let outputs = outputs.limited(headless::limits(config));
@@ -254,7 +258,7 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     // What was said belongs above the view, not into it.
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
-    let code = interactive(watch, outputs, desk, headless::criteria(config), &mut sayings, stop).await?;
+    let code = interactive(watch, outputs, desk, headless::criteria(config), &mut notices, stop).await?;
     Ok(close(recording, code, stop).await)
 }
 

@@ -87,6 +87,21 @@ impl Stop {
         self.0.is_heard.store(true, Ordering::SeqCst);
     }
 
+    /// Waits for something that a run does at its end. If the process is asked to end meanwhile, it does so already: `hint` may say what it
+    /// still waits for.
+    pub(super) async fn during<T>(&self, last: impl Future<Output = T>, hint: impl FnOnce()) -> T {
+        let (mut last, was_asked) = (std::pin::pin!(last), self.is_asked());
+        tokio::select! {
+            biased;
+            done = &mut last => return done,
+            () = self.asked() => {}
+        }
+        if !was_asked {
+            hint();
+        }
+        last.await
+    }
+
     /// Whether the process was asked to end.
     pub(super) fn is_asked(&self) -> bool {
         *self.0.asked.borrow()
@@ -143,4 +158,25 @@ fn perform<T: Default + IntoIterator<Item = LastAct>>(acts: &Mutex<T>) {
 /// The system takes no handler.
 pub(super) fn survive_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_at_the_end_of_a_run_is_heard_and_cuts_nothing_short() {
+        let (stop, mut hints) = (Stop::new(), 0);
+        for _ in 0..2 {
+            let last = async {
+                stop.0.asked.send_replace(true);
+                while !stop.0.is_heard.load(Ordering::SeqCst) {
+                    tokio::task::yield_now().await;
+                }
+                7
+            };
+            assert_eq!(stop.during(last, || hints += 1).await, 7);
+        }
+        assert_eq!(hints, 1, "whoever has asked before knows");
+    }
 }

@@ -65,10 +65,10 @@ impl Started {
         self.ended.is_some_and(|ended| !is_connected || ended.elapsed() >= LAST_UPDATES)
     }
 
-    /// Stops it, and returns what that says against a verdict on it.
-    pub(super) async fn conclude(self, fleet: &Fleet, stop: &Stop) -> Vec<Doubt> {
+    /// Stops it, and returns what that says against a verdict on it. Whoever has interrupted it knows why no update came.
+    pub(super) async fn conclude(self, fleet: &Fleet, interrupted: bool, stop: &Stop) -> Vec<Doubt> {
         let has_answered = updates(fleet, self.target) > 0;
-        if !has_answered && !self.has_said_misplaced {
+        if !has_answered && !self.has_said_misplaced && !interrupted {
             note(&self.program.unreachable());
         }
         let failure = self.program.failure().map(Doubt::CommandFailed);

@@ -1,7 +1,9 @@
 //! Targets opened, recorded and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tokio::time::timeout;
 
 use super::black_boxes::BlackBoxes;
 use super::notes::note;
-use super::program::Program;
+use super::program::{self, Program};
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
@@ -111,23 +113,35 @@ pub(super) fn open_with(
     let judging = Judging::of(config)?;
     for (index, target) in targets.iter().enumerate() {
         let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
-        opened.add(target, judging.name(target.to_string(), (index, targets.len())), feed, &judging, playback)?;
+        let name = judging.name(target.to_string(), (index, targets.len()));
+        let recorder = recorder(playback, &name)?;
+        opened.add(target, &name, feed, &judging, recorder);
     }
     Ok(opened)
 }
 
-/// Opens the console of a program that was started, under the name of the program. It is dialled often, for it may end soon.
+/// Starts a program and opens its console, under the name of the program. It is dialled often, for it may end soon.
 ///
 /// # Errors
-/// A recording that cannot be written.
-pub(super) fn open_program(config: &Config, playback: &Playback, program: &Program) -> anyhow::Result<Opened> {
-    let options = live::Options { longest_wait: DIALLING, ..options(config) };
-    let feed = live::open(program.address(), options);
-    let mut opened = Opened::default();
+/// A recording that cannot be written, in which case nothing was started; or the program cannot be started.
+pub(super) fn start_program(
+    config: &Config,
+    playback: &Playback,
+    command: &[OsString],
+    stop: &Stop,
+) -> anyhow::Result<(Opened, Program)> {
     let judging = Judging::of(config)?;
-    let name = judging.name(program.name().to_owned(), (0, 1));
-    opened.add(&Target::Live(program.address()), name, feed, &judging, playback)?;
-    Ok(opened)
+    let name = judging.name(program::name(command), (0, 1));
+    let recorder = recorder(playback, &name)?;
+    let program = Program::start(command, stop).inspect_err(|_| {
+        // It would be in the way of the next attempt, and there is nothing in it.
+        playback.record.iter().for_each(|path| drop(fs::remove_file(path)));
+    })?;
+    let options = live::Options { longest_wait: DIALLING, ..options(config) };
+    let (target, feed) = (Target::Live(program.address()), live::open(program.address(), options));
+    let mut opened = Opened::default();
+    opened.add(&target, &name, feed, &judging, recorder);
+    Ok((opened, program))
 }
 
 impl Opened {
@@ -135,11 +149,11 @@ impl Opened {
     fn add(
         &mut self,
         target: &Target,
-        name: String,
+        name: &str,
         mut feed: Feed,
         judging: &Judging,
-        playback: &Playback,
-    ) -> anyhow::Result<()> {
+        recorder: Option<(PathBuf, Recorder)>,
+    ) {
         if let Some(mut redactor) = judging.redactor.clone() {
             // Before anything else sees it, recorders included.
             feed = mapped(feed, move |arrived| redactor.event(arrived));
@@ -148,17 +162,16 @@ impl Opened {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
         };
-        if let Some(path) = &playback.record {
-            let Tee { feed: recorded, done, flusher, end } = record(feed, path, &name)?;
+        if let Some((path, recorder)) = recorder {
+            let Tee { feed: recorded, done, flusher, end } = recording::tee(feed, recorder);
             (feed, self.recording) = (recorded, Some(Recording { done, end, flusher: flusher.clone() }));
-            tape = tape.or_else(|| Some(Tape { path: path.clone(), flusher: Some(flusher) }));
+            tape = tape.or_else(|| Some(Tape { path, flusher: Some(flusher) }));
         }
-        let (feed, black_box) = self.black_boxes.put_behind(feed, &name);
-        let id = self.watch.open(judging.diagnosis(name), feed);
-        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, black_box));
+        let (feed, black_box) = self.black_boxes.put_behind(feed, name);
+        let id = self.watch.open(judging.diagnosis(name.to_owned()), feed);
+        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, name.to_owned(), black_box));
         self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         self.tapes.extend(tape.map(|tape| (id, tape)));
-        Ok(())
     }
 }
 
@@ -218,10 +231,10 @@ fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Fe
     }
 }
 
-/// Puts a recorder behind a feed.
-fn record(feed: Feed, path: &Path, name: &str) -> anyhow::Result<Tee> {
-    let recorder = Recorder::create(path, name)?;
-    Ok(recording::tee(feed, recorder))
+/// The recorder that was asked for, and its file.
+fn recorder(playback: &Playback, name: &str) -> anyhow::Result<Option<(PathBuf, Recorder)>> {
+    let Some(path) = &playback.record else { return Ok(None) };
+    Ok(Some((path.clone(), Recorder::create(path, name)?)))
 }
 
 /// Brings what was recorded to the disk if the process is ended in the middle of something.
@@ -239,18 +252,8 @@ pub(super) fn save_at_end(recording: Option<&Recording>, stop: &Stop) {
 pub(super) async fn close(recording: Option<Recording>, stop: &Stop) -> anyhow::Result<Option<Written>> {
     let Some(Recording { done, end, .. }) = recording else { return Ok(None) };
     end.notify_one();
-    let mut done = std::pin::pin!(timeout(CLOSING, done));
-    let was_asked = stop.is_asked();
-    let done = tokio::select! {
-        biased;
-        done = &mut done => done,
-        () = stop.asked() => {
-            if !was_asked {
-                note("The recording is being closed; a second signal ends at once, without its index.");
-            }
-            done.await
-        }
-    };
+    let hint = || note("The recording is being closed; a second signal ends at once, without its index.");
+    let done = stop.during(timeout(CLOSING, done), hint).await;
     let done =
         done.with_context(|| format!("The recording was not closed within {CLOSING:?}; its end may be missing"))?;
     Ok(Some(done??))

@@ -61,6 +61,14 @@ pub struct Dropped {
     pub async_ops: u64,
 }
 
+/// A field that counts: nothing, if it is something else.
+pub(super) fn count(value: Value<'_>) -> u64 {
+    match value {
+        Value::Varint(count) => count,
+        _ => 0,
+    }
+}
+
 impl Dropped {
     /// Those about entities of a kind.
     pub fn of(self, kind: Kind) -> u64 {

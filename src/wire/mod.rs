@@ -23,7 +23,7 @@ pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
 pub use self::fields::Malformed;
-use self::fields::{Value, check, fields};
+use self::fields::{check, fields};
 pub use self::survey::Survey;
 
 /// `Update.now` of the protocol.
@@ -102,17 +102,9 @@ impl Message {
         let of = |kind: Kind| {
             let Numbers { part, dropped, .. } = numbers(kind);
             let counts = self.parts(part).flat_map(fields).filter(|field| field.number == dropped);
-            counts.last().map_or(0, |field| match field.value {
-                Value::Varint(count) => count,
-                _ => 0,
-            })
+            counts.last().map_or(0, |field| elements::count(field.value))
         };
         Dropped { tasks: of(Kind::Task), resources: of(Kind::Resource), async_ops: of(Kind::AsyncOp) }
-    }
-
-    /// How many entities of a kind it introduces.
-    pub fn introduced(&self, kind: Kind) -> usize {
-        self.new_elements(kind).count()
     }
 
     /// The ids of the entities of a kind that it introduces; `None` for one without.

@@ -1,6 +1,6 @@
 //! What a message brings, counted in one walk over it: it may be larger than the processor's caches.
 
-use super::elements::{Dropped, created, numbers};
+use super::elements::{Dropped, count, created, numbers};
 use super::fields::{Value, fields};
 use super::{Kind, Message, POLL_OPS};
 
@@ -11,6 +11,8 @@ pub struct Survey {
     pub now: Option<u64>,
     /// New tasks, resources and async ops. They may have been announced before.
     pub introduced: usize,
+    /// Tasks, resources and async ops that it has counters of.
+    pub counted: usize,
     /// Single polls of async ops.
     pub poll_ops: usize,
     /// Events that the target had to throw away since the message before.
@@ -38,11 +40,10 @@ impl Survey {
             match (field.number, field.value) {
                 (number, Value::Bytes(_)) if number == numbers.new => self.introduced += 1,
                 (number, Value::Bytes(entry)) if number == numbers.stats => {
+                    self.counted += 1;
                     self.newest = self.newest.max(created(entry).map(|(_, at)| at));
                 }
-                (number, value) if number == numbers.dropped => {
-                    *self.dropped.of_mut(kind) = if let Value::Varint(count) = value { count } else { 0 };
-                }
+                (number, value) if number == numbers.dropped => *self.dropped.of_mut(kind) = count(value),
                 (POLL_OPS, Value::Bytes(_)) if kind == Kind::Resource => self.poll_ops += 1,
                 _ => {}
             }

@@ -9,7 +9,7 @@ use crate::detect::severity::Severity;
 use crate::diagnosis::{Arrived, Diagnosis};
 use crate::feed::FeedEvent;
 use crate::feed::recording::Playback;
-use crate::wire::Kind;
+use crate::wire::Survey;
 
 /// What an event costs besides what is in it, in the unit of [`Budget`]: the detectors look at everything after it.
 const EVENT: u64 = 20;
@@ -79,8 +79,6 @@ impl<'a> Lab<'a> {
 
 fn weight(event: &Arrived) -> u64 {
     let FeedEvent::Update(update) = &event.event else { return EVENT };
-    let message = &update.message;
-    let of = |kind| message.introduced(kind) + message.raw_stats(kind).count();
-    let entities = Kind::ALL.into_iter().map(of).sum::<usize>() + message.poll_ops().count();
-    EVENT + u64::try_from(entities).unwrap_or(u64::MAX)
+    let Survey { introduced, counted, poll_ops, .. } = Survey::of(&update.message);
+    EVENT + u64::try_from(introduced + counted + poll_ops).unwrap_or(u64::MAX)
 }

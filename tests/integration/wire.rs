@@ -63,7 +63,7 @@ fn an_element_that_cannot_be_decoded_is_still_counted_after_a_change() {
     let bad = Message::new(bad.to_vec().into()).unwrap();
     let changed = bad.changed(&mut Nothing::default());
     for message in [&bad, &changed] {
-        assert_eq!(message.introduced(Kind::Task), 2);
+        assert_eq!(message.introduced_ids(Kind::Task).count(), 2);
         assert_eq!(message.new_tasks().map(|it| it.is_some()).collect::<Vec<_>>(), [false, true]);
         assert_eq!(message.task_stats().count(), 1);
         assert_eq!(message.decoded().task_update.unwrap().stats_update.len(), 0);

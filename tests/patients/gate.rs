@@ -62,7 +62,7 @@ const CASES: &[Case] = &[
         script: "exec P sick_service --illness deadlock",
         code: 1,
         verdict: "sh FAIL (exit 1): 1 critical. Worst: deadlock at ",
-        notes: "deadlock is proof, and cannot recover, so it is not watched any longer",
+        notes: "deadlock is proof and cannot recover, so the watch ends here",
     },
     Case {
         name: "failure-beside-a-finding",

@@ -186,8 +186,8 @@ const A_SECOND: Duration = Duration::from_millis(900);
 const DEPTHS: usize = 180;
 
 impl Resource {
-    /// A number made of something from each of its ends, for the same reason as that of a task.
-    pub(in crate::model) fn glance(&self) -> u64 {
+    /// Reads from every cache line of the resource, like [`Task::prefetch`](super::task::Task::prefetch).
+    pub(in crate::model) fn prefetch(&self) -> u64 {
         let Self { id, internal, placeholder, permits, .. } = self;
         id ^ permits.now.unwrap_or_default() ^ u64::from(*internal) ^ u64::from(*placeholder)
     }

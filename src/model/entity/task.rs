@@ -202,8 +202,8 @@ impl Task {
         self.particulars = (particulars != Particulars::default()).then(|| Box::new(particulars));
     }
 
-    /// A number made of something from each part of it, without a decision: whoever asks for it has brought the task into the processor's cache.
-    pub(in crate::model) fn glance(&self) -> u64 {
+    /// Reads from every cache line of the task without branching: calling it prefetches the task.
+    pub(in crate::model) fn prefetch(&self) -> u64 {
         let Self { id, stats, placeholder, .. } = self;
         let TaskStats { wakes, waker_drops, poll, scheduled, .. } = stats;
         let nanos = u64::from(poll.busy.subsec_nanos()) ^ u64::from(scheduled.subsec_nanos());

@@ -39,7 +39,7 @@ impl Group {
         let _ = kill_process_group(self.0, Signal::KILL);
     }
 
-    /// Ends what is left in it. An id that nobody has any more may be given to others.
+    /// Kills what is left of it. The id of an empty group may belong to another process by now.
     pub(super) fn kill_rest(self) {
         if self.is_alive() {
             self.kill();

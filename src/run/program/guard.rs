@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::group::Group;
 
-/// Reads to the end of its input, which comes when the tool is gone, and then ends the process group that is its name.
+/// Blocks until the tool exits and closes the pipe, then kills the process group passed as `$0`.
 const SCRIPT: &str = "read -r _; kill -TERM -$0 && sleep 5 && kill -KILL -$0";
 
 /// A shell that outlives the tool. It ends with this.

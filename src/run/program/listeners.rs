@@ -27,15 +27,16 @@ pub(super) fn unreachable(group: Group, name: &str, port: u16) -> String {
         return ignored(name, port);
     }
     let elsewhere = match ports.as_slice() {
-        [] => "nothing of it listens anywhere".to_owned(),
+        [] => "no process of it listens on any port".to_owned(),
+        [port] => format!("it listens only on port {port}"),
         ports => {
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-            format!("nothing of it listens there, only at {}", ports.join(", "))
+            format!("it listens only on ports {}", ports.join(", "))
         }
     };
     format!(
-        "{name} runs, but {elsewhere}. {BIND} says that its console should be at 127.0.0.1:{port}: {BUILDER}. Is console-subscriber built in, \
-         and started?"
+        "{name} runs, but {elsewhere}. {BIND} puts its console at 127.0.0.1:{port}. Check that console-subscriber is built in and started; \
+         {BUILDER}."
     )
 }
 

@@ -36,6 +36,11 @@ const GONE: Duration = Duration::from_secs(1);
 /// How often to look whether it is gone.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The name of the program that some words start, as the user wrote it.
+pub(super) fn name(words: &[OsString]) -> String {
+    words.first().map(|program| plain(&program.to_string_lossy()).into_owned()).unwrap_or_default()
+}
+
 /// A program that was started.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -58,9 +63,11 @@ impl Program {
         let Some((program, arguments)) = words.split_first() else {
             return Err(UsageError("There is no command after `--`.".to_owned()).into());
         };
-        let name = plain(&program.to_string_lossy()).into_owned();
+        let name = name(words);
         let port = port::free()?;
         let (reader, writer) = io::pipe()?;
+        // Everything else that can fail comes first: what was started would have to be killed.
+        let relay = Relay::start(reader)?;
         let mut command = Command::new(program);
         command.args(arguments).env(BIND, format!("127.0.0.1:{port}")).process_group(0);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
@@ -74,12 +81,7 @@ impl Program {
             "Started {name} (process {}) with {BIND}=127.0.0.1:{port}; what it prints follows.",
             group.leader()
         ));
-        Ok(Self { name, port, child, group, _guard: guard, relay: Relay::start(reader)?, status: None })
-    }
-
-    /// Its name, as the user wrote it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        Ok(Self { name, port, child, group, _guard: guard, relay, status: None })
     }
 
     /// Where its console should listen.
@@ -153,12 +155,12 @@ impl Program {
     /// Stops it and everything that it has started: SIGTERM, and SIGKILL after a while or when a signal asks us to hurry.
     pub(super) async fn stop(mut self, stop: &Stop) {
         if self.group.is_alive() {
-            let is_hurried = stop.is_asked();
+            let was_asked = stop.is_asked();
             self.group.terminate();
             let why = tokio::select! {
                 () = self.gone() => None,
                 () = sleep(GRACE) => Some(format!("did not end within {} after SIGTERM", words::limit(GRACE))),
-                () = stop.asked(), if !is_hurried => Some("has not ended yet".to_owned()),
+                () = stop.asked(), if !was_asked => Some("has not ended yet".to_owned()),
             };
             if let Some(why) = why {
                 note(&format!("{} {why}, so it is killed.", self.name));
@@ -172,7 +174,7 @@ impl Program {
                 }
             }
         }
-        self.relay.finish().await;
+        self.relay.finish(&self.name).await;
     }
 
     /// Waits until nothing of it is left.

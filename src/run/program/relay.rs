@@ -2,11 +2,14 @@
 
 use std::io::{self, PipeReader, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+
+use crate::run::notes::note;
+use crate::words;
 
 /// How long the last of it may take: who left the process group may hold the pipe open for ever, and nobody may read standard error.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -20,7 +23,16 @@ const WITHIN: usize = 300;
 #[derive(Debug)]
 pub(super) struct Relay {
     thread: JoinHandle<()>,
-    has_clashed: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+}
+
+/// What the thread has noticed.
+#[derive(Debug, Default)]
+struct Seen {
+    /// A console said that its port is taken.
+    has_clashed: AtomicBool,
+    /// Bytes that standard error did not take, as one does not that must not block and is not read fast enough.
+    lost: AtomicUsize,
 }
 
 impl Relay {
@@ -29,29 +41,34 @@ impl Relay {
     /// # Errors
     /// The system has no thread.
     pub(super) fn start(reader: PipeReader) -> io::Result<Self> {
-        let has_clashed = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&has_clashed);
+        let seen = Arc::new(Seen::default());
+        let theirs = Arc::clone(&seen);
         let thread =
-            thread::Builder::new().name("relay".to_owned()).spawn(move || copy(reader, io::stderr(), &seen))?;
-        Ok(Self { thread, has_clashed })
+            thread::Builder::new().name("relay".to_owned()).spawn(move || copy(reader, io::stderr(), &theirs))?;
+        Ok(Self { thread, seen })
     }
 
     /// Whether a console said that its port is taken.
     pub(super) fn has_seen_clash(&self) -> bool {
-        self.has_clashed.load(Ordering::Relaxed)
+        self.seen.has_clashed.load(Ordering::Relaxed)
     }
 
-    /// Waits for the last words, but not for long.
-    pub(super) async fn finish(&self) {
+    /// Waits for the last words of a program, but not for long, and says what was lost of its words.
+    pub(super) async fn finish(&self, name: &str) {
         let until = Instant::now() + LAST_WORDS;
         while !self.thread.is_finished() && Instant::now() < until {
             sleep(Duration::from_millis(5)).await;
         }
+        let lost = self.seen.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let lost = words::bytes(u64::try_from(lost).unwrap_or(u64::MAX));
+            note(&format!("{lost} of what {name} printed are missing here: standard error was not read fast enough."));
+        }
     }
 }
 
-/// Copies until there is no more. What cannot be written any more is read all the same, so that the program is not held up.
-fn copy(mut reader: impl Read, mut writer: impl Write, has_clashed: &AtomicBool) {
+/// Copies until there is no more. What cannot be written is read all the same, so that the program is not held up.
+fn copy(mut reader: impl Read, mut writer: impl Write, seen: &Seen) {
     let (mut buffer, mut recent) = (vec![0; 16 * 1024], Vec::new());
     let mut is_open = true;
     loop {
@@ -62,14 +79,35 @@ fn copy(mut reader: impl Read, mut writer: impl Write, has_clashed: &AtomicBool)
             Err(_) => return,
         };
         let chunk = &buffer[..read];
-        is_open = is_open && writer.write_all(chunk).and_then(|()| writer.flush()).is_ok();
+        if is_open {
+            match write(&mut writer, chunk) {
+                Ok(lost) => drop(seen.lost.fetch_add(lost, Ordering::Relaxed)),
+                // Nobody reads it any more.
+                Err(_) => is_open = false,
+            }
+        }
         recent.extend_from_slice(chunk);
         if says_clash(&recent) {
-            has_clashed.store(true, Ordering::Relaxed);
+            seen.has_clashed.store(true, Ordering::Relaxed);
         }
         let old = recent.len().saturating_sub(FAILED.len() + WITHIN);
         recent.drain(..old);
     }
+}
+
+/// Writes a chunk, and returns how many bytes of it are lost because the writer is full and must not block: later ones may find room.
+fn write(writer: &mut impl Write, chunk: &[u8]) -> io::Result<usize> {
+    let mut rest = chunk;
+    while !rest.is_empty() {
+        match writer.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(rest.len()),
+            Err(error) => return Err(error),
+        }
+    }
+    writer.flush().map(|()| 0)
 }
 
 fn says_clash(text: &[u8]) -> bool {
@@ -85,11 +123,11 @@ mod tests {
 
     /// What is copied of some pieces, and whether a clash was seen in them.
     fn copied(pieces: &[&[u8]]) -> (Vec<u8>, bool) {
-        let (mut written, seen) = (Vec::new(), AtomicBool::new(false));
+        let (mut written, seen) = (Vec::new(), Seen::default());
         let reader =
             pieces.iter().fold(Box::new(io::empty()) as Box<dyn Read>, |so_far, piece| Box::new(so_far.chain(*piece)));
         copy(reader, &mut written, &seen);
-        (written, seen.into_inner())
+        (written, seen.has_clashed.into_inner())
     }
 
     #[test]
@@ -110,6 +148,28 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_is_full_for_a_moment_gets_what_comes_later() {
+        /// Takes ten bytes, is full once, and then takes everything.
+        struct Full<'a>(&'a mut Vec<u8>, bool);
+        impl Write for Full<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0.len() == 10 && !std::mem::replace(&mut self.1, true) {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let taken = if self.1 { bytes.len() } else { bytes.len().min(10) };
+                self.0.extend_from_slice(&bytes[..taken]);
+                Ok(taken)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (mut written, seen) = (Vec::new(), Seen::default());
+        copy((&b"the first piece"[..]).chain(&b" and the second"[..]), Full(&mut written, false), &seen);
+        assert_eq!((written.as_slice(), seen.lost.into_inner()), (&b"the first  and the second"[..], 5));
+    }
+
+    #[test]
     fn a_writer_that_is_gone_holds_up_nothing() {
         struct Gone;
         impl Write for Gone {
@@ -122,7 +182,7 @@ mod tests {
         }
         let long = vec![b'x'; 1_000_000];
         let mut rest = &long[..];
-        copy(&mut rest, Gone, &AtomicBool::new(false));
+        copy(&mut rest, Gone, &Seen::default());
         assert!(rest.is_empty());
     }
 }

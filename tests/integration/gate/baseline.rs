@@ -2,9 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Outcome, check, deadlock};
+use tokio_canary::feed::FeedEvent;
+use tokio_canary::feed::recording::Events;
+
+use super::{Check, Outcome, check, deadlock};
 use crate::source::in_repository;
+use crate::support::fake_service::{FakeService, Script};
+use crate::support::{eventually, run};
 
 /// Judges the deadlock with a baseline.
 fn judged(baseline: &Path, more: &[&str]) -> Outcome {
@@ -71,6 +77,34 @@ fn what_does_not_occur_any_more_is_said_once_and_removed_when_it_is_written() {
     let updated = judged(&file, &["--update-baseline"]);
     assert!(updated.notes.contains("2 accepted findings, 0 of them new, 1 removed."), "{updated:?}");
     assert!(!read(&file).contains("lost-waker") && read(&file).contains("task-pileup"));
+}
+
+/// Judges a running service with a deadlock.
+async fn of_deadlocked_service(arguments: &[&str]) -> Outcome {
+    let service = FakeService::start(Script::default()).await;
+    let address = service.address.to_string();
+    let check = Check::start(&[&[address.as_str(), "--no-pump", "--min-activity", "0"], arguments].concat());
+    eventually("a watcher", || service.watchers() == 1).await;
+    for arrived in Events::open(deadlock()).unwrap() {
+        if let FeedEvent::Update(update) = arrived.event {
+            service.publish_bytes(update.message.bytes());
+        }
+    }
+    eventually("the end", || service.watchers() == 0).await;
+    check.end()
+}
+
+#[test]
+fn a_run_with_a_baseline_is_not_cut_short_by_proof() {
+    run(async {
+        let early = of_deadlocked_service(&["--for", "10m"]).await;
+        assert!(early.code == Some(1) && early.notes.contains("deadlock is proof and cannot recover"), "{early:?}");
+        let (_folder, file) = folder();
+        let whole = ["--for", "3s", "--baseline", file.to_str().unwrap(), "--update-baseline"];
+        let written = of_deadlocked_service(&whole).await;
+        assert!(written.code == Some(1) && written.took >= Duration::from_secs(3), "{written:?}");
+        assert!(!written.notes.contains("is proof") && read(&file).contains("deadlock"), "{written:?}");
+    });
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_command_that_ends_before_it_could_be_judged_gives_no_verdict() {
 fn a_command_that_serves_no_console_is_told_from_one_that_ignores_its_port() {
     let Outcome { code, notes, .. } = judged("sleep 300");
     assert_eq!(code, Some(3));
-    assert!(notes.contains("sh runs, but nothing of it listens anywhere."), "{notes}");
+    assert!(notes.contains("sh runs, but no process of it listens on any port."), "{notes}");
     assert!(notes.contains("a builder with `.with_default_env()`"), "{notes}");
     assert!(!notes.contains("connection refused"), "that it does not listen yet is no news: {notes}");
 }
@@ -163,9 +163,10 @@ fn a_signal_stops_the_command_before_its_console_is_there() {
         check.console();
         let pid = content(&file);
         check.signal(signal);
-        let Outcome { code, verdict, .. } = check.end();
+        let Outcome { code, verdict, notes, .. } = check.end();
         assert_eq!(code, Some(3), "{signal:?}");
         assert!(verdict.contains("interrupted before the time was up"), "{verdict}");
+        assert!(!notes.contains("sh runs, but"), "it had no time to serve a console: {notes}");
         assert!(!is_running(&pid), "{signal:?}");
         fs::remove_file(&file).unwrap();
     }
@@ -216,6 +217,33 @@ fn a_signal_while_it_stops_the_command_kills_it_and_keeps_the_verdict() {
         assert!(verdict.contains("sh PASS (exit 0)"), "{verdict}");
         assert!(!is_running(&content(&file)));
     });
+}
+
+#[test]
+fn a_signal_while_its_last_words_are_awaited_keeps_the_verdict() {
+    // What has left the process group holds the pipe open, and is waited for.
+    let script = "setsid sleep 3 & trap 'echo over; exit' TERM; while :; do sleep 0.05; done";
+    let mut check = Check::start(&[&BRIEFLY[..], &["--", "sh", "-c", script]].concat());
+    check.hears("over");
+    std::thread::sleep(Duration::from_millis(100));
+    check.signal(Signal::TERM);
+    let Outcome { code, verdict, notes, .. } = check.end();
+    assert_eq!(code, Some(3));
+    assert!(verdict.starts_with("sh INCONCLUSIVE (exit 3): no update ever arrived; "), "{verdict} {notes}");
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_started_and_what_cannot_be_started_leaves_no_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, mark] = ["a.mcap", "mark"].map(|name| folder.path().join(name));
+    let recorded = |command: &[&str]| check(&[&["--record", file.to_str().unwrap(), "--"], command].concat());
+    let absent = recorded(&["./no-such-program"]);
+    assert!(absent.code == Some(2) && absent.notes.contains("Build it first"), "{absent:?}");
+    assert!(!file.exists());
+    fs::write(&file, "mine").unwrap();
+    let refused = recorded(&["touch", mark.to_str().unwrap()]);
+    assert!(refused.code == Some(2) && refused.notes.contains("never overwrites a file"), "{refused:?}");
+    assert!(!refused.notes.contains("Started") && !mark.exists());
 }
 
 #[test]

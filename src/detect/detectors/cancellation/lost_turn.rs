@@ -24,11 +24,8 @@ static SHARE: Setting<Share> = Setting::new(
     Share(0.1),
     "grants to a task, as a share of the places that the task gave up, below which the task starves",
 );
-static OTHERS: Setting<usize> = Setting::new(
-    "others",
-    3,
-    "minimum number of places given up right before which another task acquired the resource; several grants before one place count once",
-);
+static OTHERS: Setting<usize> =
+    Setting::new("others", 3, "minimum number of the waits given up during which another task acquired the resource");
 static SPREAD: Setting<Share> =
     Setting::new("spread", Share(0.5), "minimum share of the window over which the places were given up");
 

@@ -91,7 +91,9 @@ fn consequence(is_lossy: bool, is_late: bool) -> String {
         }
         (false, true) => {
             let limit = words::limit(CATCH_UP);
-            format!("Detectors that need complete data wait for it to catch up, for up to {limit} after attaching.")
+            format!(
+                "Detectors that need complete data start once it has caught up, or {limit} after attaching; findings come that much later."
+            )
         }
         (false, false) => "Problems there may go unnoticed.".to_owned(),
     }

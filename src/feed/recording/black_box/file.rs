@@ -14,7 +14,7 @@ use crate::feed::recording::writer::{self, Outcome};
 use crate::feed::recording::{Events, Note, RecordError, Recorder};
 
 /// How long the feed is held back at most by a disk that takes nothing. After that the recording is given up.
-const PATIENCE: Duration = Duration::from_millis(250);
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What is to be recorded.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! Passes events on, keeps the last of them, and feeds the recording that is being written.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::file::{self, Request};
-use super::shelf::Shelf;
-use super::window::Window;
+use super::file::Request;
+use super::window::{Entry, Window};
 use super::{Budget, Report, Shared, Stage};
 use crate::feed::Arrived;
 use crate::feed::queue::Queue;
@@ -21,11 +21,13 @@ use crate::feed::recording::{RecordError, Recorder};
 /// As good as for ever: clocks cannot count as far as users can write.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Begins a recording with what the window has.
+pub(super) type Begin = Box<dyn Fn(&Request, Vec<Entry>) -> io::Result<Recorder> + Send + Sync>;
+
 /// The far end of a black box.
 pub(super) struct Keeper {
-    target: String,
     budget: Budget,
-    shelf: Shelf,
+    begin: Begin,
     window: Window,
     writing: Option<Writing>,
     /// Recordings that are on their way to the disk.
@@ -47,16 +49,10 @@ struct Writing {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        target: String,
-        budget: Budget,
-        shelf: Shelf,
-        shared: Arc<Shared>,
-        reports: mpsc::Sender<Report>,
-    ) -> Self {
+    pub(super) fn new(budget: Budget, begin: Begin, shared: Arc<Shared>, reports: mpsc::Sender<Report>) -> Self {
         let budget = Budget { before: budget.before.min(LONGEST), after: budget.after.min(LONGEST), ..budget };
         let window = Window::new(budget.before, budget.memory);
-        Self { target, budget, shelf, window, writing: None, closing: JoinSet::new(), shared, reports }
+        Self { budget, begin, window, writing: None, closing: JoinSet::new(), shared, reports }
     }
 
     /// Passes events on until the feed ends, nobody listens or the end is asked for; then ends what is being written.
@@ -151,10 +147,15 @@ impl Keeper {
             writing.due = due.min(now + after);
             return;
         }
+        let is_new = matches!(&*self.shared.stage(), Stage::Recording(path, _) if *path == request.path);
+        if !is_new {
+            // The recording that was to go on for it has ended meanwhile, and shows what was found.
+            return;
+        }
         if self.window.is_blind() {
             return self.end_with(Report::Blind);
         }
-        match file::begin(&request, &self.target, self.window.events(), self.shelf.clone()) {
+        match (self.begin)(&request, self.window.events()) {
             Ok(recorder) => {
                 let flusher = recorder.flusher();
                 let most = before.saturating_add(after);
@@ -182,8 +183,9 @@ impl Keeper {
     /// Ends the recording; what is left of it is written without anybody waiting for that.
     fn finish(&mut self) {
         let Some(Writing { recorder, .. }) = self.writing.take() else { return };
-        *self.shared.stage() = Stage::Waiting;
+        // It counts as closing before another one can be asked for.
         self.close(recorder.finish(), |outcome| Some(outcome.map_or_else(Report::Failed, Report::Saved)));
+        *self.shared.stage() = Stage::Waiting;
     }
 
     /// Lets a recording get to the disk, and reports what there is to report then.

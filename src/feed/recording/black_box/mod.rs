@@ -5,8 +5,11 @@
 mod file;
 mod keeper;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod window;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::keeper::Keeper;
-use super::{Flusher, RecordError, Written};
+use self::window::Entry;
+use super::{Flusher, RecordError, Recorder, Written};
 use crate::feed::Feed;
 use crate::feed::queue::Queue;
 
@@ -29,8 +33,8 @@ const EVENTS: usize = 1;
 /// Requests and reports that may wait. There is at most one file at a time.
 const WAITING: usize = 16;
 
-/// Recordings that may be on their way to the disk before another one is begun: each has its share of the memory until then.
-const MOST_CLOSING: usize = 2;
+/// Recordings that may be on their way to the disk: as long as there are that many, none is begun, for each holds a window until then.
+const MOST_CLOSING: usize = 1;
 
 /// How much is kept and recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,8 @@ pub struct Budget {
     pub before: Duration,
     /// How long it goes on after the last finding, and at most for as long as both together.
     pub after: Duration,
-    /// What it may take in memory, in bytes: the last minutes and what lived at their begin. What follows a finding takes as much at most.
+    /// What it may take in memory, in bytes: the last minutes and what lived at their begin. Of what
+    /// follows a finding a recording holds as much at most, and of that what is not written yet is in memory too.
     pub memory: usize,
 }
 
@@ -100,11 +105,21 @@ impl Shared {
 /// Outside a Tokio runtime.
 #[must_use]
 pub fn keep(feed: Feed, target: &str, budget: Budget, shelf: Shelf) -> (Feed, BlackBox) {
+    let target = target.to_owned();
+    keep_with(feed, budget, move |request, window| file::begin(request, &target, window, shelf.clone()))
+}
+
+/// The same with another way to begin a recording.
+fn keep_with(
+    feed: Feed,
+    budget: Budget,
+    begin: impl Fn(&Request, Vec<Entry>) -> io::Result<Recorder> + Send + Sync + 'static,
+) -> (Feed, BlackBox) {
     let Feed { events: source, wanted } = feed;
     let (sink, events) = Queue::new(EVENTS);
     let ((requests, asked), (told, reports)) = (mpsc::channel(WAITING), mpsc::channel(WAITING));
     let (shared, end) = (Arc::new(Shared::default()), Arc::new(Notify::new()));
-    let keeper = Keeper::new(target.to_owned(), budget, shelf, Arc::clone(&shared), told);
+    let keeper = Keeper::new(budget, Box::new(begin), Arc::clone(&shared), told);
     let done = tokio::spawn(keeper.run(source, sink, asked, Arc::clone(&end)));
     (Feed { events, wanted }, BlackBox { shared, requests, reports, end, done })
 }

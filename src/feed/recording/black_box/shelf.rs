@@ -48,9 +48,7 @@ impl Shelf {
     /// What the system says.
     pub fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let probe = self.folder.join(format!("{PREFIX}probe-{}{PARTIAL}", std::process::id()));
-        create(&probe)?;
-        fs::remove_file(probe)
+        tempfile::Builder::new().prefix("canary-probe-").tempfile_in(&self.folder)?.close()
     }
 
     /// A path for a recording: when it begins to be written, of which target, and why. Names sort by their times, and those of
@@ -236,6 +234,11 @@ mod tests {
         let inner = folder.path().join("a/b");
         Shelf::new(&inner, 0).prepare().unwrap();
         assert_eq!(fs::read_dir(&inner).unwrap().count(), 0);
+        // What a run with the same process id has left behind, as in a container, is in nobody's way.
+        let left = inner.join(format!("canary-probe-{}.partial", std::process::id()));
+        fs::write(left, "").unwrap();
+        Shelf::new(&inner, 0).prepare().unwrap();
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
         fs::write(folder.path().join("file"), "").unwrap();
         assert!(Shelf::new(&folder.path().join("file/c"), 0).prepare().is_err());
     }

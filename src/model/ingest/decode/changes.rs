@@ -1,6 +1,6 @@
 //! Counters: a batch of them at a time, so that what they are about is in the processor's cache when it is changed.
 //!
-//! Of a million tasks hardly one is there, and the time of an update is the time of waiting for them. Looked at one after the other,
+//! Of a million tasks hardly one is there, and the time of an update is the time of waiting for them. Read one after the other,
 //! before any of them is changed, one wait does not hold up the next.
 
 use std::hint::black_box;
@@ -22,20 +22,20 @@ impl Model {
     /// Takes over what a message says about what is known already.
     pub(super) fn change(&mut self, message: &Message, changes: &mut Changes) {
         in_batches(message.resource_stats(), |batch| {
-            self.look_at_resources(batch);
+            self.prefetch_resources(batch);
             for entry in batch {
                 self.change_resource(entry, changes);
             }
         });
         in_batches(message.task_stats(), |batch| {
-            self.look_at_tasks(batch.iter().map(|entry| entry.id));
+            self.prefetch_tasks(batch.iter().map(|entry| entry.id));
             for entry in batch {
                 self.change_task(entry, changes);
             }
         });
         let ops = message.async_op_stats().map(|entry| (entry.id, entry.read().and_then(|stats| op_stats(&stats))));
         in_batches(ops, |batch| {
-            self.look_at_ops(batch);
+            self.prefetch_ops(batch);
             for (id, stats) in batch {
                 match stats {
                     Some(stats) => self.op_changed(*id, *stats, changes),
@@ -70,20 +70,20 @@ impl Model {
         }
     }
 
-    fn look_at_resources(&self, batch: &[Entry<'_, ResourceStats<'_>>]) {
+    fn prefetch_resources(&self, batch: &[Entry<'_, ResourceStats<'_>>]) {
         let ids = batch.iter().map(|entry| entry.id);
-        look_at(ids, |id| self.ids.resource(id), |key| self.resources.get(key).map(Resource::glance));
+        prefetch(ids, |id| self.ids.resource(id), |key| self.resources.get(key).map(Resource::prefetch));
     }
 
-    fn look_at_tasks(&self, ids: impl Iterator<Item = u64>) {
-        look_at(ids, |id| self.ids.task(id), |key| self.tasks.get(key).map(Task::glance));
+    fn prefetch_tasks(&self, ids: impl Iterator<Item = u64>) {
+        prefetch(ids, |id| self.ids.task(id), |key| self.tasks.get(key).map(Task::prefetch));
     }
 
-    /// Looks at ops, and at the tasks that polled them.
-    fn look_at_ops(&self, batch: &[(u64, Option<OpStats>)]) {
+    /// Prefetches ops, and the tasks that polled them.
+    fn prefetch_ops(&self, batch: &[(u64, Option<OpStats>)]) {
         let ids = batch.iter().map(|(id, _)| *id);
-        look_at(ids, |id| self.ids.op(id), |key| self.ops.get(key).map(|op| op.id));
-        self.look_at_tasks(batch.iter().filter_map(|(_, stats)| stats.as_ref()?.task));
+        prefetch(ids, |id| self.ids.op(id), |key| self.ops.get(key).map(|op| op.id));
+        self.prefetch_tasks(batch.iter().filter_map(|(_, stats)| stats.as_ref()?.task));
     }
 }
 
@@ -100,8 +100,8 @@ fn in_batches<T>(mut all: impl Iterator<Item = T>, mut take: impl FnMut(&[T])) {
     }
 }
 
-/// Looks at what has these ids: first for where each is, then at all of them.
-fn look_at<K>(ids: impl Iterator<Item = u64>, key: impl Fn(u64) -> Option<K>, glance: impl Fn(K) -> Option<u64>) {
+/// Prefetches what has these ids: finds out where each is, then reads from all of them.
+fn prefetch<K>(ids: impl Iterator<Item = u64>, key: impl Fn(u64) -> Option<K>, read: impl Fn(K) -> Option<u64>) {
     let keys: Vec<K> = ids.filter_map(key).collect();
-    black_box(keys.into_iter().filter_map(glance).fold(0, u64::wrapping_add));
+    black_box(keys.into_iter().filter_map(read).fold(0, u64::wrapping_add));
 }
