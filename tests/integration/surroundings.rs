@@ -6,7 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use std::{iter, thread};
 
 use console_api::{Id, instrument, tasks};
 use prost::Message;
@@ -82,6 +84,35 @@ fn rest(child: &mut Child) -> String {
     text
 }
 
+/// The lines of standard error as they come.
+struct Notes(Receiver<String>);
+
+impl Notes {
+    fn of(child: &mut Child) -> Self {
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self(receiver)
+    }
+
+    fn wait_for(&self, part: &str) {
+        while !self.next().expect("standard error is open").contains(part) {}
+    }
+
+    fn rest(&self) -> Vec<String> {
+        iter::from_fn(|| self.next()).collect()
+    }
+
+    /// Nothing where standard error has been closed.
+    fn next(&self) -> Option<String> {
+        match self.0.recv_timeout(LIMIT) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the process wrote no note within {LIMIT:?}"),
+        }
+    }
+}
+
 async fn service() -> FakeService {
     FakeService::start(Script { initial: Some(idle(1_000).encode_to_vec()), ..Script::default() }).await
 }
@@ -104,17 +135,17 @@ fn standard_output_that_nobody_reads_keeps_no_signal_from_ending_it() {
         for arguments in [vec!["watch", &address, "--output", "ndjson"], vec!["check", &deadlock()]] {
             let (_reader, writer) = full_pipe();
             let mut child = tool(&arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-            let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+            let notes = Notes::of(&mut child);
             if arguments[0] == "watch" {
                 eventually("a watcher", || service.watchers() == 1).await;
             } else {
-                assert!(notes.any(|line| line.unwrap().contains("Connected")), "{arguments:?}");
+                notes.wait_for("The recording has ended");
             }
             let begun = Instant::now();
             signal(&child, Signal::TERM);
             assert_eq!(end(&mut child).await.code(), Some(4), "{arguments:?}");
             assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-            let last: Vec<String> = notes.map(|line| line.unwrap()).collect();
+            let last = notes.rest();
             assert!(
                 last.iter()
                     .any(|line| line.contains("summary w") && line.contains("not written, because nobody reads")),
@@ -129,8 +160,7 @@ fn a_second_signal_ends_it_at_once() {
     run(async {
         let (_reader, writer) = full_pipe();
         let mut child = tool(&["check", &deadlock()]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-        let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
-        assert!(notes.any(|line| line.unwrap().contains("Connected")));
+        Notes::of(&mut child).wait_for("The recording has ended");
         signal(&child, Signal::INT);
         signal(&child, Signal::TERM);
         let code = end(&mut child).await.code();
