@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional, duplex}
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_canary::feed::endpoint::Address;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -61,6 +63,20 @@ impl Default for Script {
     }
 }
 
+/// Listens at a place. A connection of another test may have that port as its own end for a moment.
+async fn bind(at: SocketAddr) -> TcpListener {
+    let mut attempts = 0;
+    loop {
+        match TcpListener::bind(at).await {
+            Err(fault) if fault.kind() == ErrorKind::AddrInUse && attempts < 600 => {
+                attempts += 1;
+                sleep(Duration::from_millis(100)).await;
+            }
+            result => return result.expect("a free port"),
+        }
+    }
+}
+
 /// The service. Dropping it stops it.
 pub(crate) struct FakeService {
     pub(crate) address: Address,
@@ -88,7 +104,7 @@ impl FakeService {
 
     /// Starts at a given place, for instance where another one has stopped.
     pub(crate) async fn start_at(at: SocketAddr, script: Script) -> Self {
-        let listener = TcpListener::bind(at).await.expect("a free port");
+        let listener = bind(at).await;
         let at = listener.local_addr().expect("an address");
         let address = Address::Tcp { host: at.ip().to_string(), port: at.port() };
         let streams = stream::unfold(listener, async |listener| Some((listener.accept().await.ok()?.0, listener)));
