@@ -96,7 +96,7 @@ impl Notes {
     }
 
     fn wait_for(&self, part: &str) {
-        while !self.next().expect("standard error is open").contains(part) {}
+        while !self.next().unwrap().contains(part) {}
     }
 
     fn rest(&self) -> Vec<String> {
