@@ -97,7 +97,14 @@ impl Reach {
 
     async fn choose(&mut self, cluster: &Cluster) -> Result<Found, Refusal> {
         let scope = Scope::of(cluster, &self.target).await?;
-        let (pods, version) = list(cluster, &scope).await?;
+        let (pods, version) = match list(cluster, &scope).await {
+            Err(refusal) if refusal.kind == RefusalKind::Missing => {
+                // Without a version, a watch begins with what there is by then.
+                self.watched = Some((scope, String::new()));
+                return Err(refusal);
+            }
+            listed => listed?,
+        };
         self.watched = Some((scope.clone(), version));
         let of_pod = |pod: Pod| {
             let place = pod::place(&pod, scope.port.as_ref(), self.target.container.as_deref());
@@ -172,7 +179,7 @@ impl Reach {
                 Ok(stream)
             }
             Ok(Err(error)) => {
-                let refusal = refusal::of(&error, &cluster, asked);
+                let refusal = refusal::of(&error, &cluster.server, asked);
                 Err(self.refused(refusal).await)
             }
             Err(_) => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
@@ -191,14 +198,13 @@ impl Reach {
             Some(forward) => forward.last_words(LAST_WORDS).await,
             None => None,
         };
-        let now = timeout(LOOK, self.look(&found)).await.ok()?;
-        let became = match now {
-            Ok(pod) => found.became(pod.as_ref()),
+        let became = match timeout(LOOK, self.look(&found)).await {
+            Ok(Ok(pod)) => found.became(pod.as_ref()),
             // It was reached a moment ago: so it is the API server that is gone, and not the service.
-            Err(refusal) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
+            Ok(Err(refusal)) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
                 return Some(self.refused(refusal).await);
             }
-            Err(_) => None,
+            Ok(Err(_)) | Err(_) => None,
         };
         became.or_else(|| said.map(|said| found.refused(&said)))
     }
@@ -336,13 +342,13 @@ async fn list(cluster: &Cluster, scope: &Scope) -> Result<(Vec<Pod>, String), Re
     let asked = |verb, name| Asked { verb, group: "", resource: "pods", namespace: &scope.namespace, name };
     match &scope.name {
         Some(name) => {
-            let pod = pods.get(name).await.map_err(|error| refusal::of(&error, cluster, asked("get", name)))?;
+            let pod = pods.get(name).await.map_err(|error| refusal::of(&error, &cluster.server, asked("get", name)))?;
             let version = pod.metadata.resource_version.clone().unwrap_or_default();
             Ok((vec![pod], version))
         }
         None => {
             let listed = pods.list(&scope.list_params()).await;
-            let list = listed.map_err(|error| refusal::of(&error, cluster, asked("list", "")))?;
+            let list = listed.map_err(|error| refusal::of(&error, &cluster.server, asked("list", "")))?;
             Ok((list.items, list.metadata.resource_version.unwrap_or_default()))
         }
     }

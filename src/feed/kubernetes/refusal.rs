@@ -7,7 +7,6 @@ use kube::config::KubeconfigError;
 use kube::core::Status;
 use kube::{Config, Error};
 
-use super::client::Cluster;
 use super::rights::{verbs, yaml};
 use crate::feed::quote::quote;
 
@@ -48,8 +47,8 @@ pub(super) enum RefusalKind {
 }
 
 /// What an error means for what was asked.
-pub(super) fn of(error: &Error, cluster: &Cluster, asked: Asked<'_>) -> Refusal {
-    let server = quote(cluster.server.trim_end_matches('/'));
+pub(super) fn of(error: &Error, server: &str, asked: Asked<'_>) -> Refusal {
+    let server = quote(server.trim_end_matches('/'));
     let (kind, sentence) = match error {
         Error::Api(status) if status.code == 401 => (
             RefusalKind::Credentials,

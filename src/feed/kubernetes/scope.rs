@@ -133,7 +133,7 @@ impl Scope {
         let asked = Asked { verb: "get", group: "argoproj.io", resource: "rollouts", namespace: &self.namespace, name };
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| other(error.to_string()))?;
         let rollout: Value =
-            cluster.client.request(request).await.map_err(|error| refusal::of(&error, cluster, asked))?;
+            cluster.client.request(request).await.map_err(|error| refusal::of(&error, &cluster.server, asked))?;
         let hash = |pointer: &str| rollout.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (current, stable) = (hash("/status/currentPodHash"), hash("/status/stableRS"));
         if current.is_empty() || current == stable {
@@ -157,7 +157,7 @@ impl Scope {
         let asked =
             Asked { verb: "get", group: kind.group(), resource: kind.resource(), namespace: &self.namespace, name };
         let api: Api<K> = Api::namespaced(cluster.client.clone(), &self.namespace);
-        api.get(name).await.map_err(|error| refusal::of(&error, cluster, asked))
+        api.get(name).await.map_err(|error| refusal::of(&error, &cluster.server, asked))
     }
 }
 
