@@ -124,7 +124,7 @@ impl Connection {
     fn of(diagnosis: &Diagnosis) -> Self {
         match (diagnosis.ended(), diagnosis.status()) {
             (Some(ended), _) => Self::Ended(ended.clone()),
-            (None, Status::Resolving | Status::Dialing) => Self::Connecting,
+            (None, Status::Resolving | Status::Chosen { .. } | Status::Dialing) => Self::Connecting,
             (None, Status::Live) => Self::Live,
             (None, Status::Lost { reason, .. } | Status::Stranger { reason, .. }) => Self::Lost(reason.clone()),
         }

@@ -24,6 +24,12 @@ pub struct Status {
     /// When the next attempt was planned, by the recorder's clock. Only with STAGE_LOST.
     #[prost(message, optional, tag = "3")]
     pub retry_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What was chosen, as a phrase such as "pod `web-1`". Only with STAGE_CHOSEN.
+    #[prost(string, tag = "4")]
+    pub place: ::prost::alloc::string::String,
+    /// Whether it is known not to be the process that was connected before. Only with STAGE_CHOSEN.
+    #[prost(bool, tag = "5")]
+    pub is_new: bool,
 }
 /// Nested message and enum types in `Status`.
 pub mod status {
@@ -51,6 +57,8 @@ pub mod status {
         Live = 3,
         /// Not connected.
         Lost = 4,
+        /// Chosen what is dialled, where several things stand behind the address of the target.
+        Chosen = 5,
     }
     impl Stage {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -64,6 +72,7 @@ pub mod status {
                 Self::Dialing => "STAGE_DIALING",
                 Self::Live => "STAGE_LIVE",
                 Self::Lost => "STAGE_LOST",
+                Self::Chosen => "STAGE_CHOSEN",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -74,6 +83,7 @@ pub mod status {
                 "STAGE_DIALING" => Some(Self::Dialing),
                 "STAGE_LIVE" => Some(Self::Live),
                 "STAGE_LOST" => Some(Self::Lost),
+                "STAGE_CHOSEN" => Some(Self::Chosen),
                 _ => None,
             }
         }

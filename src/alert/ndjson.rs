@@ -156,7 +156,11 @@ fn status(connection: &ConnectionView) -> Value {
     let has_reason =
         matches!(connection.state, ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated);
     let reason = has_reason.then_some(&connection.sentence);
-    json!({"type": "status", "state": connection.state.as_str(), "reason": reason})
+    let mut status = json!({"type": "status", "state": connection.state.as_str(), "reason": reason});
+    if let Some(place) = &connection.place {
+        status["place"] = place.as_str().into();
+    }
+    status
 }
 
 fn finding(view: &FindingView) -> Value {

@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
+use super::pods::PodArgs;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
@@ -116,6 +117,7 @@ pub struct CriteriaArgs {
 pub struct GateArgs {
     /// How long to wait for a target.
     #[arg(long, value_name = "DURATION", value_parser = <Period as Type>::parse, help = help(&WAIT_FOR_TARGET))]
+    #[arg(visible_alias = "pod-running-timeout")]
     pub wait_for_target: Option<Period>,
     /// Finding that must fire, as `DETECTOR[@PLACE[:LINE]]`, such as `deadlock@bank.rs`; it does not count, and the exit code is 1 if it does
     /// not fire; repeatable.
@@ -286,12 +288,16 @@ pub struct Feeding {
     /// The largest message to accept.
     #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&DECODE_LIMIT))]
     pub decode_limit: Option<Mebibytes>,
+    /// Which pod of which cluster.
+    #[command(flatten)]
+    pub pods: PodArgs,
 }
 
 impl Feeding {
     /// The first flag that was given.
     pub fn given(&self) -> Option<&'static str> {
-        self.no_pump.then_some("--no-pump").or_else(|| self.decode_limit.map(|_| "--decode-limit"))
+        let fed = self.no_pump.then_some("--no-pump").or_else(|| self.decode_limit.map(|_| "--decode-limit"));
+        fed.or_else(|| self.pods.pods().given())
     }
 }
 
@@ -353,8 +359,8 @@ fn redact_help() -> &'static str {
 
 pub(super) fn targets_help() -> String {
     format!(
-        "Running service (host:port, http://host:port, unix:/path) or recording (a file) [default: those of the configuration, or \
-         {DEFAULT_TARGET}]"
+        "Running service (host:port, http://host:port, unix:/path), pod (k8s://namespace/pod, deploy/name) or recording (a file) [default: \
+         those of the configuration, or {DEFAULT_TARGET}]"
     )
 }
 

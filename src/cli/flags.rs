@@ -67,7 +67,8 @@ impl<'a> Groups<'a> {
             flags.config.clone_from(config);
             flags.isolated = *isolated;
         }
-        if let Some(Feeding { no_pump, decode_limit }) = self.feeding {
+        if let Some(Feeding { no_pump, decode_limit, pods }) = self.feeding {
+            flags.pods = pods.pods();
             flags.option("--no-pump", &PUMP, no_pump.then_some(false));
             flags.option("--decode-limit", &DECODE_LIMIT, *decode_limit);
         }

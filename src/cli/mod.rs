@@ -4,14 +4,15 @@ mod args;
 mod complete;
 mod flags;
 pub mod manual;
+mod pods;
 pub mod skill;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{StringValueParser, TypedValueParser};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::args::{help, output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
@@ -26,6 +27,7 @@ pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
     Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::pods::PodArgs;
 
 /// How long a running service is watched unless `--for` says otherwise.
 pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
@@ -53,6 +55,27 @@ pub struct Cli {
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
+}
+
+/// How the file of the tool is called as a plugin of kubectl, which then takes `kubectl tokio-canary` and `kubectl tokio_canary` for it.
+const PLUGIN: &str = "kubectl-tokio_canary";
+
+impl Cli {
+    /// Reads the command line of the process, under the name by which it was called.
+    ///
+    /// # Errors
+    /// Help that was asked for, or what is wrong.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        Self::from_arg_matches(&Self::called(words.first()).try_get_matches_from(words)?)
+    }
+
+    /// The definition, with the name that the user knows it by.
+    fn called(program: Option<&OsString>) -> clap::Command {
+        let name = program.map(Path::new).and_then(Path::file_stem);
+        let command = Self::command();
+        if name.is_some_and(|name| name == PLUGIN) { command.bin_name("kubectl tokio-canary") } else { command }
+    }
 }
 
 /// What the tool can do.
@@ -286,6 +309,19 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plugin_of_kubectl_is_called_through_it() {
+        let usage = |name: &str| {
+            let name = OsString::from(name);
+            Cli::called(Some(&name))
+                .try_get_matches_from([name, "check".into(), "--help".into()])
+                .expect_err("help")
+                .to_string()
+        };
+        assert!(usage("/usr/local/bin/kubectl-tokio_canary").contains("Usage: kubectl tokio-canary check"));
+        assert!(usage("/usr/local/bin/tokio-canary").contains("Usage: tokio-canary check"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::layer::{Layer, OptionValue};
 use super::origin::{Origin, Sourced};
 use super::output::{Output, shared_place};
+use super::pods::Pods;
 use super::receiver::{Kind, Receiver};
 use crate::detect::assignment::{Assignment, detector};
 use crate::detect::expectation::Expected;
@@ -21,6 +22,8 @@ pub struct Flags {
     pub isolated: bool,
     /// What to look at.
     pub targets: Vec<Target>,
+    /// Which pods of which cluster.
+    pub pods: Pods,
     /// `--output`: where to write.
     pub outputs: Vec<Output>,
     /// `--set`: settings of detectors, not read yet.
@@ -43,6 +46,7 @@ impl Flags {
             config,
             isolated,
             targets,
+            pods,
             outputs,
             settings,
             expected,
@@ -55,6 +59,7 @@ impl Flags {
             && !isolated
             && (targets.is_empty() && outputs.is_empty() && settings.is_empty() && expected.is_empty())
             && (findings.fire.is_empty() && findings.silent.is_empty() && !updates_baseline)
+            && *pods == Pods::default()
             && (receivers.is_empty() && options.is_empty())
     }
 
@@ -84,7 +89,11 @@ impl Flags {
                 format!("two outputs write to {place}; write one to a file, as in --output ndjson=findings.ndjson");
             faults.push(Fault::new(Origin::Flag("--output"), what));
         }
-        layer.targets = (!self.targets.is_empty()).then(|| Sourced::new(self.targets, Origin::Flag("TARGET")));
+        let selected = self.pods.target().filter(|_| self.targets.is_empty());
+        layer.targets = match selected {
+            Some(target) => Some(Sourced::new(vec![target], Origin::Flag("--selector"))),
+            None => (!self.targets.is_empty()).then(|| Sourced::new(self.targets, Origin::Flag("TARGET"))),
+        };
         layer.outputs = self.outputs.into_iter().map(|output| Sourced::new(output, Origin::Flag("--output"))).collect();
         let flag = |receiver: &Receiver| match receiver.kind() {
             Kind::Alertmanager => "--alertmanager",

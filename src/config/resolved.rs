@@ -12,6 +12,7 @@ use super::layer::Layer;
 use super::options::{BASELINE, LOG, LOG_FILE};
 use super::origin::{Origin, Sourced};
 use super::output::Output;
+use super::pods::Pods;
 use super::receiver::Receiver;
 use super::sources::Sources;
 use super::{environment, file};
@@ -35,6 +36,7 @@ pub struct Config {
     baseline: Option<Baseline>,
     updates_baseline: bool,
     findings: Arc<Expected>,
+    pods: Pods,
     files: Vec<PathBuf>,
     missing_files: Vec<PathBuf>,
     now: SystemTime,
@@ -71,6 +73,7 @@ impl Config {
         let named = flags.config.take().or(environment.config);
         let isolated = flags.isolated;
         let (updates_baseline, findings) = (flags.updates_baseline, std::mem::take(&mut flags.findings));
+        let pods = flags.pods.clone();
         let mut flags = flags.layer(&mut later);
         let mut environment = environment.layer;
         let is_set = |name: &str| variables.iter().any(|(it, value)| it == name && !value.is_empty());
@@ -88,6 +91,8 @@ impl Config {
         }
         config.lay(environment);
         config.lay(flags);
+        pods.fill(&mut config.targets.value);
+        config.pods = pods;
         faults.append(&mut later);
         let baseline = config.get(&BASELINE);
         config.baseline = baseline.map(|path| Baseline::read(path, updates_baseline, &mut faults));
@@ -108,6 +113,7 @@ impl Config {
             baseline: None,
             updates_baseline: false,
             findings: Arc::default(),
+            pods: Pods::default(),
             files: Vec::new(),
             missing_files: Vec::new(),
             now,
@@ -240,6 +246,11 @@ impl Config {
     /// A setting of a detector with where it comes from.
     pub(super) fn setting(&self, detector: &'static str, setting: &dyn AnySetting) -> Sourced<Value> {
         self.settings.value(detector, setting)
+    }
+
+    /// What the command line says of pods.
+    pub fn pods(&self) -> &Pods {
+        &self.pods
     }
 
     /// What to look at, with where that comes from.

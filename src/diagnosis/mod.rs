@@ -37,6 +37,8 @@ pub struct Diagnosis {
     memory: Memory,
     engine: Engine,
     status: Status,
+    /// What stands behind the address, where one of several things was chosen.
+    place: Option<String>,
     ended: Option<Ended>,
     updates: u64,
     wire_bytes: u64,
@@ -63,6 +65,7 @@ impl Diagnosis {
             memory: Memory::default(),
             engine: Engine::new(settings),
             status: Status::Resolving,
+            place: None,
             ended: None,
             updates: 0,
             wire_bytes: 0,
@@ -123,6 +126,11 @@ impl Diagnosis {
     /// Where the connection stands.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// What stands behind the address, as a phrase, where one of several things was chosen: a pod.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// How the feed ended, if it did.
@@ -198,6 +206,10 @@ impl Diagnosis {
                 match status {
                     Status::Live => self.model.reconnect(),
                     Status::Lost { .. } | Status::Stranger { .. } => self.watch_time.lose(at),
+                    Status::Chosen { ref place, is_new } => {
+                        self.place = Some(place.clone());
+                        self.model.expect_another(is_new);
+                    }
                     Status::Resolving | Status::Dialing => {}
                 }
                 self.status = status;

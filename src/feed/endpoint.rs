@@ -5,11 +5,17 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::pod_target::PodTarget;
+
 /// The port console-subscriber serves on unless configured otherwise.
 pub const DEFAULT_PORT: u16 = 6669;
 
 /// The target when none is named, as text.
 pub const DEFAULT_TARGET: &str = "http://127.0.0.1:6669";
+
+/// What is said of a pod where the client of Kubernetes is left out.
+pub const WITHOUT_KUBERNETES: &str = "this build has no support for Kubernetes (feature `k8s`); run `kubectl port-forward POD 6669` and \
+                                      attach to http://127.0.0.1:6669";
 
 /// How a recording's name ends.
 pub const RECORDING_EXTENSION: &str = "mcap";
@@ -35,6 +41,8 @@ pub enum Address {
     },
     /// Plaintext HTTP/2 over a Unix domain socket.
     Unix(PathBuf),
+    /// Plaintext HTTP/2 to a port of a pod, through the API server of its cluster.
+    Pod(Box<PodTarget>),
 }
 
 /// A text that is not a target; its message shows every form of one.
@@ -45,6 +53,8 @@ pub enum Address {
        127.0.0.1:6669, [::1]:6669, localhost:6669   host and port\n  \
        http://localhost:6669                        the same; the port may be left out when it is 6669\n  \
        unix:/run/app.sock, file:///run/app.sock     a Unix domain socket\n  \
+       k8s://NAMESPACE/POD, k8s://NAMESPACE/deploy/NAME:6669\n  \
+       deploy/NAME -n NAMESPACE, -l app=web          a pod of Kubernetes\n  \
        incident.mcap                                a recording"
 )]
 pub struct ParseTargetError {
@@ -86,6 +96,7 @@ impl fmt::Display for Address {
                 write!(f, "unix://{}", path.display())
             }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Pod(pod) => pod.fmt(f),
         }
     }
 }
@@ -111,8 +122,7 @@ fn parse(text: &str) -> Result<Target, String> {
             "https" => Err("TLS is not supported yet; open a tunnel (such as `ssh -L 6669:localhost:6669 HOST`) and attach to its near \
                             end, http://127.0.0.1:6669"
                 .to_owned()),
-            "k8s" => Err("Kubernetes targets are not supported yet; run `kubectl port-forward POD 6669` and attach to http://127.0.0.1:6669"
-                .to_owned()),
+            "k8s" => pod(PodTarget::of_url(rest)),
             other => Err(format!("the scheme `{other}` is unknown")),
         };
     }
@@ -120,10 +130,20 @@ fn parse(text: &str) -> Result<Target, String> {
     if is_recording(path) {
         return Ok(Target::Recording(without_current_folder(path)));
     }
+    if let Some(target) = PodTarget::of_kubectl(text) {
+        return pod(target);
+    }
     if text.contains('/') {
         return Err("there is no such file".to_owned());
     }
     authority(text, None).map(Target::Live)
+}
+
+fn pod(target: Result<PodTarget, String>) -> Result<Target, String> {
+    if cfg!(not(feature = "k8s")) {
+        return Err(WITHOUT_KUBERNETES.to_owned());
+    }
+    Ok(Target::Live(Address::Pod(Box::new(target?))))
 }
 
 /// The scheme in lower case and what follows its `://`; `unix:` needs no slashes. Any other `a:b` is a host with its port.
@@ -277,6 +297,31 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "k8s")]
+    #[test]
+    fn pods_are_named_by_url_and_as_kubectl_does() {
+        for (text, shown) in [
+            ("k8s://shop/web-1:6669", "k8s://shop/web-1:6669"),
+            ("K8S://shop/deployments/web", "k8s://shop/deploy/web"),
+            ("deploy/web", "k8s:///deploy/web"),
+            ("pods/web-1:6669", "k8s:///web-1:6669"),
+        ] {
+            let target: Target = text.parse().unwrap();
+            assert!(matches!(target, Target::Live(Address::Pod(_))), "{text}");
+            assert_eq!(target.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_existing_file_wins_over_a_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deploy/web");
+        std::fs::create_dir(folder.path().join("deploy")).unwrap();
+        std::fs::write(&path, "").unwrap();
+        // A relative path would depend on the current folder, which all tests share.
+        assert_eq!(path.to_str().unwrap().parse(), Ok(Target::Recording(path)));
+    }
+
     #[test]
     fn an_existing_file_is_a_recording_whatever_its_name() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -291,7 +336,12 @@ mod tests {
             ("localhost", "as in localhost:6669"),
             ("", "it is empty"),
             ("https://localhost:6669", "TLS is not supported yet"),
+            #[cfg(feature = "k8s")]
+            ("k8s://default/cronjob/web", "`cronjob` has no pods"),
+            #[cfg(not(feature = "k8s"))]
             ("k8s://default/deploy/web", "kubectl port-forward"),
+            #[cfg(not(feature = "k8s"))]
+            ("deploy/web", "no support for Kubernetes"),
             ("vsock://2:6669", "the scheme `vsock` is unknown"),
             ("localhost:0", "`0` is not a port"),
             ("localhost:+80", "`+80` is not a port"),

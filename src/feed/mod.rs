@@ -1,10 +1,18 @@
 //! Where a diagnosis comes from: the only layer that talks to a target.
 
+pub mod discovery;
 pub mod endpoint;
+#[cfg(feature = "k8s")]
+pub mod kubernetes;
+#[cfg(not(feature = "k8s"))]
+#[path = "without_kubernetes.rs"]
+pub mod kubernetes;
 pub mod lag;
 pub mod live;
 mod mapped;
+pub mod pod_target;
 mod queue;
+mod quote;
 pub mod recording;
 mod update;
 
@@ -51,6 +59,13 @@ pub enum FeedEvent {
 pub enum Status {
     /// Looking up the address.
     Resolving,
+    /// One of several things that may stand behind the address was chosen: a pod.
+    Chosen {
+        /// A phrase for the user, such as "pod `web-1` in namespace `shop`".
+        place: String,
+        /// Whether it is known not to be the process that was connected before.
+        is_new: bool,
+    },
     /// Dialling and subscribing.
     Dialing,
     /// Subscribed: updates are expected.

@@ -82,6 +82,8 @@ pub struct Model {
     pub(in crate::model) next_sweep: Timestamp,
     pub(in crate::model) epoch: u32,
     pub(in crate::model) reconnected: bool,
+    /// Whether the next connection is known to be to another process.
+    pub(in crate::model) is_another: bool,
 }
 
 /// So long after a process begins something of it has ended, usually.
@@ -139,6 +141,7 @@ impl Model {
             next_sweep: Timestamp::default(),
             epoch: 0,
             reconnected: false,
+            is_another: false,
         }
     }
 
@@ -307,6 +310,11 @@ impl Model {
     pub fn reconnect(&mut self) {
         self.reconnected = self.clock.updates() > 0;
         self.clock.interrupt();
+    }
+
+    /// Says whether the next connection is known to be to another process than the last.
+    pub fn expect_another(&mut self, is_another: bool) {
+        self.is_another = is_another;
     }
 
     /// Says that a client has paused the target's feed, or resumed it. What is not published meanwhile is no gap in the target's life.

@@ -73,11 +73,18 @@ pub struct ConnectionView {
     pub label: String,
     /// The same as a sentence, with what to do about it.
     pub sentence: String,
+    /// What was chosen to connect to, where several things stand behind the address: a pod.
+    pub place: Option<String>,
 }
 
 impl ConnectionView {
     /// The connection of a diagnosis, as of a time by our clock.
     pub fn of(diagnosis: &Diagnosis, now: SystemTime) -> Self {
+        let view = Self::without_place(diagnosis, now);
+        Self { place: diagnosis.place().map(str::to_owned), ..view }
+    }
+
+    fn without_place(diagnosis: &Diagnosis, now: SystemTime) -> Self {
         match (diagnosis.ended(), diagnosis.status()) {
             (Some(Ended::Complete), _) => {
                 Self::new(ConnectionState::Ended, "end of recording", "The recording has ended.")
@@ -87,7 +94,9 @@ impl ConnectionView {
                 Self::new(ConnectionState::Truncated, "recording cut off", reason.as_str())
             }
             (None, Status::Resolving) => Self::new(ConnectionState::Resolving, "connecting", "Looking up the address."),
-            (None, Status::Dialing) => Self::new(ConnectionState::Dialing, "connecting", "Connecting."),
+            (None, Status::Chosen { .. } | Status::Dialing) => {
+                Self::new(ConnectionState::Dialing, "connecting", format!("Connecting{}.", to(diagnosis)))
+            }
             (None, Status::Lost { reason, retry_at }) => {
                 Self::new(ConnectionState::Lost, format!("LOST, retry in {} s", left(*retry_at, now)), reason.as_str())
             }
@@ -111,16 +120,23 @@ impl ConnectionView {
             return Self::new(ConnectionState::Quiet, format!("QUIET for {silence}"), sentence);
         }
         if diagnosis.updates() == 0 {
-            let sentence =
-                "Connected, waiting for the first update. A service sends one every publish interval, usually 1 s.";
+            let place = to(diagnosis);
+            let sentence = format!(
+                "Connected{place}, waiting for the first update. A service sends one every publish interval, usually 1 s."
+            );
             return Self::new(ConnectionState::Waiting, "connected, waiting", sentence);
         }
-        Self::new(ConnectionState::Live, "live", "Connected.")
+        Self::new(ConnectionState::Live, "live", format!("Connected{}.", to(diagnosis)))
     }
 
     fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { state, label: label.into(), sentence: sentence.into() }
+        Self { state, label: label.into(), sentence: sentence.into(), place: None }
     }
+}
+
+/// What was chosen to connect to, as the end of a sentence.
+fn to(diagnosis: &Diagnosis) -> String {
+    diagnosis.place().map(|place| format!(" to {place}")).unwrap_or_default()
 }
 
 /// Whole seconds until a time.

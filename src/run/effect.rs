@@ -5,7 +5,7 @@ use crate::cli::{Cli, Command, DEFAULT_FOR};
 use crate::config::Config;
 use crate::config::options::{BLACK_BOX, REDACT, WARMUP};
 use crate::config::output::Format;
-use crate::feed::endpoint::Target;
+use crate::feed::endpoint::{Address, Target};
 use crate::words;
 
 /// Refuses an option that does nothing for these targets and outputs.
@@ -27,6 +27,12 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     }
     if let Some(flag) = cli.feeding().and_then(|feeding| feeding.given()).filter(|_| all_recorded) {
         return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
+    }
+    let is_pod = |target: &Target| matches!(target, Target::Live(Address::Pod(_)));
+    if let Some(flag) = config.pods().given().filter(|_| !targets.iter().any(is_pod)) {
+        return refuse(format!(
+            "{flag} is for pods of Kubernetes, and {target} is none. Name one, as in `deploy/NAME -n NAMESPACE`, or select one, as in `-l app=web`."
+        ));
     }
     if let (true, Some(selector)) = (config.get(&REDACT), config.findings().at_places().next()) {
         return refuse(format!(

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use tokio::sync::mpsc;
 
 use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
@@ -63,7 +63,7 @@ const NOTICES: usize = 100;
 
 /// Reads the command line of the process, runs what it asks for, and returns the exit code of [`main`].
 pub fn main_of_process() -> ExitCode {
-    let code = match Cli::try_parse() {
+    let code = match Cli::of_process() {
         Ok(cli) if lacks_command(&cli) => code_of(Err(UsageError(NO_COMMAND.to_owned()).into())),
         Ok(cli) => return main(&cli),
         // Help and the version are data, like any other.

@@ -111,8 +111,9 @@ pub(super) fn open_with(
     }
     let mut opened = Opened { black_boxes, ..Opened::default() };
     let judging = Judging::of(config)?;
+    let options = options(config);
     for (index, target) in targets.iter().enumerate() {
-        let feed = open_one(target, config, playback.speed.unwrap_or(usual_speed))?;
+        let feed = open_one(target, &options, playback.speed.unwrap_or(usual_speed))?;
         let name = judging.name(target.to_string(), (index, targets.len()));
         let recorder = recorder(playback, &name)?;
         opened.add(target, &name, feed, &judging, recorder);
@@ -179,6 +180,7 @@ fn options(config: &Config) -> live::Options {
     live::Options {
         decode_limit: config.get(&DECODE_LIMIT).bytes(),
         pump: config.get(&PUMP),
+        clusters: config.pods().clusters(),
         ..live::Options::default()
     }
 }
@@ -224,9 +226,9 @@ impl Judging {
     }
 }
 
-fn open_one(target: &Target, config: &Config, speed: Speed) -> anyhow::Result<Feed> {
+fn open_one(target: &Target, options: &live::Options, speed: Speed) -> anyhow::Result<Feed> {
     match target {
-        Target::Live(address) => Ok(live::open(address.clone(), options(config))),
+        Target::Live(address) => Ok(live::open(address.clone(), options.clone())),
         Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }

@@ -11,6 +11,8 @@ mod feed;
 mod gate;
 mod hostile;
 mod http;
+#[cfg(feature = "k8s")]
+mod kubernetes;
 mod language;
 mod layers;
 mod model;

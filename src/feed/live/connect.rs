@@ -45,6 +45,7 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
     let (host, port) = match address {
         Address::Tcp { host, port } => (host.as_str(), *port),
         Address::Unix(path) => return Ok(Resolved::Unix(path.clone())),
+        Address::Pod(_) => return Err("A pod has no address outside of its cluster.".to_owned()),
     };
     match timeout(limit, lookup_host((host, port))).await {
         Ok(Ok(found)) => {
@@ -113,13 +114,13 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = io::Re
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn line_over<S>(stream: S, address: &Address) -> Result<Line, Failure>
+pub(super) async fn line_over<S>(stream: S, address: &Address) -> Result<Line, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let origin = match address {
         Address::Tcp { .. } => address.to_string(),
-        Address::Unix(_) => "http://localhost".to_owned(),
+        Address::Unix(_) | Address::Pod(_) => "http://localhost".to_owned(),
     };
     let endpoint = Endpoint::from_shared(origin)
         .and_then(|endpoint| endpoint.user_agent(concat!("tokio-canary/", env!("CARGO_PKG_VERSION"))))

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::feed::endpoint::Address;
+use crate::feed::kubernetes::Clusters;
 use crate::feed::queue::Queue;
 use crate::feed::{Feed, Wanted};
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub longest_wait: Duration,
     /// A live target is called quiet after this long without an update, or after five of its publish intervals if that is longer.
     pub quiet_after: Duration,
+    /// The clusters of pods. Targets that share them share the clients to their API servers.
+    pub clusters: Clusters,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             subscribe_timeout: Duration::from_secs(10),
             longest_wait: Duration::from_secs(5),
             quiet_after: Duration::from_secs(5),
+            clusters: Clusters::default(),
         }
     }
 }

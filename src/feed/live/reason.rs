@@ -7,13 +7,11 @@ use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
 use crate::feed::endpoint::Address;
+pub(super) use crate::feed::quote::quote;
 use crate::words;
 
 /// How the user raises the limit on the size of a message.
 const RAISE_LIMIT: &str = "--decode-limit";
-
-/// A target's own words are cut at this length: they are a hint, not the message.
-const MAX_QUOTE: usize = 200;
 
 const INSTRUMENT: &str = "To instrument a service, add console-subscriber to its Cargo.toml, call `console_subscriber::init()` first in \
                           its main, turn on tokio's feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\". It then \
@@ -152,23 +150,6 @@ fn root_cause(error: &dyn Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-/// Text of others: it may contain escape sequences and line breaks, and be long.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::new();
-    for (n, c) in text.chars().enumerate() {
-        if n == MAX_QUOTE {
-            quoted.push('…');
-            break;
-        }
-        if c == '"' || c == '\'' {
-            quoted.push(c);
-        } else {
-            quoted.extend(c.escape_debug());
-        }
-    }
-    quoted
 }
 
 #[cfg(test)]

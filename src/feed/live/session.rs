@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use crate::feed::endpoint::Address;
+use crate::feed::kubernetes::{Choice, Reach};
 use crate::feed::lag::{LagMeter, News};
 use crate::feed::{FeedEvent, Status, Update, Wanted};
 use crate::panics;
@@ -21,7 +22,7 @@ use crate::wire::Survey;
 
 use super::cadence::{Cadence, Silence};
 use super::codec::{Answer, watch_updates};
-use super::connect::{LOST_AFTER, Resolved, dial, resolve};
+use super::connect::{LOST_AFTER, Line, Resolved, dial, line_over, resolve};
 use super::details::Details;
 use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
@@ -34,9 +35,17 @@ use super::{Options, reason};
 /// Answers in a row that make a stranger certain: a port may change hands while a service starts.
 const SIGHTINGS: u32 = 3;
 
+/// The longest wait for a process that can be expected any moment: its pod runs, and the one before it was connected.
+const RETURNING: Duration = Duration::from_millis(800);
+
+/// How long changes of a pod may take to come to an end.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// What outlives a single connection.
 pub(super) struct Session {
     address: Address,
+    /// The way to a pod, where the address is one.
+    reach: Option<Reach>,
     options: Options,
     outbox: Outbox,
     wanted: watch::Receiver<Wanted>,
@@ -66,8 +75,13 @@ struct Connection {
 impl Session {
     pub(super) fn new(address: Address, options: Options, outbox: Outbox, wanted: watch::Receiver<Wanted>) -> Self {
         let retry = Retry::new(options.longest_wait);
+        let reach = match &address {
+            Address::Pod(pod) => Some(Reach::new((**pod).clone(), options.clusters.clone())),
+            Address::Tcp { .. } | Address::Unix(_) => None,
+        };
         Self {
             address,
+            reach,
             options,
             outbox,
             wanted,
@@ -93,10 +107,34 @@ impl Session {
             if std::mem::take(&mut self.is_live) {
                 self.last_live = Some(SystemTime::now());
             }
-            let wait = self.retry.next();
+            let failure = self.explained(failure).await;
+            let is_returning = self.reach.as_ref().is_some_and(Reach::is_returning);
+            let wait = self.retry.next().min(if is_returning { RETURNING } else { Duration::MAX });
             let status = self.failed(failure, SystemTime::now() + wait);
             self.status(status).await;
-            sleep(wait).await;
+            self.pause(wait).await;
+        }
+    }
+
+    /// Waits until the next attempt is due, or until something has become of the pods that may be chosen.
+    async fn pause(&mut self, wait: Duration) {
+        let Some(reach) = &mut self.reach else { return sleep(wait).await };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = reach.changed() => {
+                self.retry.reset();
+                // One change often comes with others, and a port that is not open yet is asked for soon again.
+                sleep(SETTLING).await;
+            }
+        }
+    }
+
+    /// The failure of a connection to a pod, as far as its cluster knows why.
+    async fn explained(&mut self, failure: Failure) -> Failure {
+        let Some(reach) = &mut self.reach else { return failure };
+        match failure {
+            Failure::Stranger(stranger) if stranger.is_certain() => Failure::Stranger(stranger),
+            failure => reach.explain().await.map_or(failure, Failure::Lost),
         }
     }
 
@@ -138,22 +176,43 @@ impl Session {
 
     async fn connect(&mut self) -> Result<Connection, Failure> {
         self.status(Status::Resolving).await;
-        let resolved = resolve(&self.address, self.options.connect_timeout).await?;
-        self.status(Status::Dialing).await;
-        let (channel, updates) = match self.subscribe(&resolved).await {
-            Err(Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
-                return Err(Failure::Stranger(what_closes(&resolved).await));
-            }
-            subscribed => subscribed?,
-        };
+        let (channel, updates) =
+            if self.reach.is_some() { self.reach_pod().await? } else { self.reach_address().await? };
         self.is_live = true;
+        self.reach.iter_mut().for_each(Reach::connected);
         self.status(Status::Live).await;
         Ok(Connection::new(channel, updates, &self.options))
     }
 
-    /// Dials and calls `WatchUpdates`. What answers in gRPC with a stream is taken for a console, and nothing else is.
-    async fn subscribe(&self, resolved: &Resolved) -> Result<(Channel, Streaming<Update>), Failure> {
+    async fn reach_address(&mut self) -> Result<(Channel, Streaming<Update>), Failure> {
+        let resolved = resolve(&self.address, self.options.connect_timeout).await?;
+        self.status(Status::Dialing).await;
+        match self.dial_and_subscribe(&resolved).await {
+            Err(Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
+                Err(Failure::Stranger(what_closes(&resolved).await))
+            }
+            subscribed => subscribed,
+        }
+    }
+
+    async fn dial_and_subscribe(&self, resolved: &Resolved) -> Result<(Channel, Streaming<Update>), Failure> {
         let line = dial(&self.address, resolved, self.options.connect_timeout, self.last_live).await?;
+        self.subscribe(line).await
+    }
+
+    async fn reach_pod(&mut self) -> Result<(Channel, Streaming<Update>), Failure> {
+        let limit = self.options.connect_timeout;
+        let Some(reach) = &mut self.reach else { return Err(reason::beyond_us(&self.address).into()) };
+        let Choice { place, is_new } = reach.find(limit).await?;
+        self.status(Status::Chosen { place, is_new }).await;
+        self.status(Status::Dialing).await;
+        let Some(reach) = &mut self.reach else { return Err(reason::beyond_us(&self.address).into()) };
+        let line = line_over(reach.dial(limit).await?, &self.address).await?;
+        self.subscribe(line).await
+    }
+
+    /// Calls `WatchUpdates`. What answers in gRPC with a stream is taken for a console, and nothing else is.
+    async fn subscribe(&self, line: Line) -> Result<(Channel, Streaming<Update>), Failure> {
         let limit = self.options.subscribe_timeout;
         let call = watch_updates(line.channel.clone(), self.options.decode_limit);
         let status = match timeout(limit, call).await {

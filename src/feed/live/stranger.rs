@@ -126,6 +126,10 @@ fn where_it_is(address: &Address) -> String {
             "Attach to the port of console-subscriber, not to one of the service's own: it is {DEFAULT_PORT} unless TOKIO_CONSOLE_BIND says \
              otherwise."
         ),
+        Address::Pod(_) => format!(
+            "Name the port of console-subscriber, as in deploy/NAME:{DEFAULT_PORT}, and not one of the service's own: it is {DEFAULT_PORT} \
+             unless TOKIO_CONSOLE_BIND says otherwise."
+        ),
         Address::Unix(_) => "Attach to the socket that console-subscriber was told to serve (Builder::server_addr).".to_owned(),
     }
 }

@@ -124,6 +124,9 @@ fn encode_status(status: &Status) -> Vec<u8> {
     let stage = |stage: Stage| generated::Status { stage: stage.into(), ..Default::default() };
     let message = match status {
         Status::Resolving => stage(Stage::Resolving),
+        Status::Chosen { place, is_new } => {
+            generated::Status { place: place.clone(), is_new: *is_new, ..stage(Stage::Chosen) }
+        }
         Status::Dialing => stage(Stage::Dialing),
         Status::Live => stage(Stage::Live),
         // A recording of a stranger has nothing in it.
@@ -131,6 +134,7 @@ fn encode_status(status: &Status) -> Vec<u8> {
             stage: Stage::Lost.into(),
             reason: reason.clone(),
             retry_at: Some(timestamp(*retry_at)),
+            ..Default::default()
         },
     };
     message.encode_to_vec()
@@ -140,6 +144,7 @@ impl From<generated::Status> for Status {
     fn from(status: generated::Status) -> Self {
         match status.stage() {
             Stage::Resolving => Self::Resolving,
+            Stage::Chosen => Self::Chosen { place: cut(status.place), is_new: status.is_new },
             Stage::Dialing => Self::Dialing,
             Stage::Live => Self::Live,
             Stage::Lost => Self::Lost {

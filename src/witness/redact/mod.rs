@@ -59,6 +59,7 @@ impl Redactor {
             FeedEvent::Status(Status::Stranger { reason, .. }) => {
                 "What answers there is not a console-subscriber endpoint.".clone_into(reason);
             }
+            FeedEvent::Status(Status::Chosen { place, .. }) => "one of its pods".clone_into(place),
             FeedEvent::Ended(Ended::Truncated { reason }) => "The recording is cut off.".clone_into(reason),
             FeedEvent::Status(Status::Resolving | Status::Dialing | Status::Live)
             | FeedEvent::Ended(Ended::Complete | Ended::Exited)

@@ -147,7 +147,7 @@ impl FakeService {
     pub(crate) fn socket_addr(&self) -> SocketAddr {
         match &self.address {
             Address::Tcp { host, port } => SocketAddr::new(host.parse().expect("an IP address"), *port),
-            Address::Unix(_) => panic!("this one is on a Unix socket"),
+            Address::Unix(_) | Address::Pod(_) => panic!("this one has no address of its own"),
         }
     }
 

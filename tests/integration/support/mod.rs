@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+#[cfg(feature = "k8s")]
+pub(crate) mod cluster;
 pub(crate) mod fake_service;
 pub(crate) mod hostile;
 pub(crate) mod reader;

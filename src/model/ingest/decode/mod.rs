@@ -100,7 +100,9 @@ impl Model {
         let births =
             || Kind::ALL.into_iter().flat_map(|kind| message.created(kind).map(move |(id, at)| (key(kind, id), at)));
         let same = births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at)));
-        if !same && births().next().is_some() {
+        let is_another = std::mem::take(&mut self.is_another);
+        // Births prove what they show. Where there are none, what is known of the process itself counts.
+        if !same && (is_another || births().next().is_some()) {
             let epoch = self.epoch + 1;
             let totals = std::mem::take(&mut self.totals).carried_over(self.quality.malformed);
             *self = Self { totals, epoch, ..Self::new(self.retention) };

@@ -1,0 +1,51 @@
+//! What a user must be allowed to do in a cluster, and how that is written in a Role.
+
+/// Something that is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The group of the resource; that of the core is empty.
+    pub group: &'static str,
+    /// The resource.
+    pub resource: &'static str,
+    /// What may be done with it.
+    pub verbs: &'static [&'static str],
+}
+
+/// Everything that this tool may ask of a cluster. Which of it is asked depends on how a target is named.
+pub const RULES: [Rule; 10] = [
+    Rule { group: "", resource: "pods", verbs: &["get", "list", "watch"] },
+    // An upgrade to a WebSocket is a GET. Since Kubernetes 1.35 it needs `create` as well.
+    Rule { group: "", resource: "pods/portforward", verbs: &["get", "create"] },
+    Rule { group: "", resource: "services", verbs: &["get"] },
+    Rule { group: "", resource: "replicationcontrollers", verbs: &["get"] },
+    Rule { group: "apps", resource: "deployments", verbs: &["get"] },
+    Rule { group: "apps", resource: "replicasets", verbs: &["get", "list"] },
+    Rule { group: "apps", resource: "statefulsets", verbs: &["get"] },
+    Rule { group: "apps", resource: "daemonsets", verbs: &["get"] },
+    Rule { group: "batch", resource: "jobs", verbs: &["get"] },
+    Rule { group: "argoproj.io", resource: "rollouts", verbs: &["get"] },
+];
+
+/// The rule that allows something, as an element of `rules` in a Role, on one line.
+pub fn yaml(group: &str, resource: &str, verbs: &[&str]) -> String {
+    let verbs: Vec<_> = verbs.iter().map(|verb| format!("\"{verb}\"")).collect();
+    format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}", verbs.join(", "))
+}
+
+/// The verbs that are needed of a resource.
+pub(super) fn verbs(group: &str, resource: &str) -> Option<&'static [&'static str]> {
+    RULES.iter().find(|rule| rule.group == group && rule.resource == resource).map(|rule| rule.verbs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_one_line_of_yaml() {
+        assert_eq!(
+            yaml("", "pods/portforward", &["get", "create"]),
+            r#"- {apiGroups: [""], resources: ["pods/portforward"], verbs: ["get", "create"]}"#
+        );
+    }
+}

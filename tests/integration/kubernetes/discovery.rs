@@ -1,0 +1,72 @@
+//! Pods that come and go, each as a target of its own.
+
+use tokio::time::timeout;
+use tokio_canary::feed::discovery::{Discovered, Discovery};
+use tokio_canary::feed::kubernetes::{Clusters, discover};
+
+use super::{Scene, pod_of, service, target};
+use crate::support::{LIMIT, run};
+
+async fn next(discovery: &mut Discovery) -> String {
+    let event = timeout(LIMIT, discovery.events.recv()).await.expect("nothing was found").expect("the search goes on");
+    match event {
+        Discovered::Joined { key, name, target } => {
+            assert_eq!(name, target.to_string());
+            format!("{key} {}", name.split('?').next().expect("a name"))
+        }
+        Discovered::Left { key } => format!("{key} left"),
+        Discovered::Lost { reason } => format!("lost: {reason}"),
+        Discovered::Complete => "complete".to_owned(),
+    }
+}
+
+#[test]
+fn pods_are_followed_as_they_come_and_go_also_when_the_watch_is_too_old() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        let mut pending = pod_of("web-2", "u2", &service);
+        pending.phase = "Pending";
+        scene.cluster.set_pod(&pending);
+        let pods = target("k8s:///?selector=app=web", &scene.kubeconfig());
+        let mut discovery = discover(pods, Clusters::default());
+        assert_eq!(next(&mut discovery).await, "u1 k8s://shop/web-1");
+        assert_eq!(next(&mut discovery).await, "complete");
+        scene.cluster.set_pod(&pod_of("web-2", "u2", &service));
+        assert_eq!(next(&mut discovery).await, "u2 k8s://shop/web-2");
+        scene.cluster.delete_pod("web-1");
+        assert_eq!(next(&mut discovery).await, "u1 left");
+        // The same name, another pod.
+        scene.cluster.set_pod(&pod_of("web-1", "u3", &service));
+        assert_eq!(next(&mut discovery).await, "u3 k8s://shop/web-1");
+        scene.cluster.forget_history();
+        let mut finished = pod_of("web-2", "u2", &service);
+        finished.phase = "Succeeded";
+        scene.cluster.set_pod(&finished);
+        assert_eq!(next(&mut discovery).await, "u2 left");
+        let requests = scene.cluster.requests();
+        let lists = requests.iter().filter(|it| !it.contains("watch=")).count();
+        assert!(lists >= 2, "it listed again after 410: {requests:#?}");
+    });
+}
+
+#[test]
+fn a_search_that_is_refused_says_so_and_goes_on() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.switch(|it| drop(it.forbidden.insert("list pods")));
+        let pods = target("k8s:///?selector=app=web", &scene.kubeconfig());
+        let mut discovery = discover(pods, Clusters::default());
+        let lost = next(&mut discovery).await;
+        assert!(lost.starts_with("lost: ") && lost.contains("`list`"), "{lost}");
+        scene.cluster.switch(|it| it.forbidden.clear());
+        loop {
+            let found = next(&mut discovery).await;
+            if !found.starts_with("lost: ") {
+                assert_eq!(found, "u1 k8s://shop/web-1");
+                break;
+            }
+        }
+    });
+}

@@ -1,0 +1,69 @@
+//! TLS to the API server, and the ways in which a user may prove who they are.
+
+use std::fs;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{Scene, lost_with, pod_of, service};
+use crate::support::cluster::{Cluster, Tls};
+use crate::support::run;
+
+async fn scene(tls: Tls, user: &str, authority: &str) -> Scene {
+    let (cluster, folder) = (Cluster::start_with(tls).await, tempfile::tempdir().expect("a folder"));
+    let authority = format!("    certificate-authority-data: {}\n", BASE64_STANDARD.encode(authority));
+    cluster.kubeconfig(folder.path(), user, &authority);
+    Scene { cluster, folder }
+}
+
+#[test]
+fn a_client_certificate_and_the_authority_of_the_kubeconfig_are_used() {
+    run(async {
+        let (tls, service) = (Tls::new(true), service().await);
+        let authority = tls.authority.clone();
+        let (certificate, key) = (BASE64_STANDARD.encode(&tls.client.0), BASE64_STANDARD.encode(&tls.client.1));
+        let user = format!("    client-certificate-data: {certificate}\n    client-key-data: {key}\n");
+        let scene = scene(tls, &user, &authority).await;
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.open("k8s:///web-1").live().await;
+    });
+}
+
+#[test]
+fn a_server_of_another_authority_is_not_trusted() {
+    run(async {
+        let scene = scene(Tls::new(false), "    token: good\n", &Tls::new(false).authority).await;
+        let mut reader = scene.open("k8s:///web-1");
+        lost_with(&mut reader, &["The certificate of the Kubernetes API server", "`certificate-authority`"]).await;
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_plugin_gives_the_token_and_what_it_says_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    run(async {
+        let (tls, service) = (Tls::new(false), service().await);
+        let authority = tls.authority.clone();
+        let user = "    exec:\n      apiVersion: client.authentication.k8s.io/v1\n      command: ./login\n      interactiveMode: IfAvailable\n      \
+                    installHint: Install it from example.org.\n";
+        let scene = scene(tls, user, &authority).await;
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.switch(|it| it.token = Some("issued".to_owned()));
+        let mut reader = scene.open("k8s:///web-1");
+        lost_with(&mut reader, &["login`, which cannot be run", "Install it from example.org."]).await;
+        let script = scene.folder.path().join("login");
+        let write = |text: &str| {
+            let unfinished = scene.folder.path().join("unfinished");
+            fs::write(&unfinished, format!("#!/bin/sh\n{text}\n")).expect("a file");
+            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).expect("permissions");
+            fs::rename(&unfinished, &script).expect("a name");
+        };
+        write("echo 'session has ended' >&2; exit 3");
+        lost_with(&mut reader, &["failed", "session has ended", "Log in with it first"]).await;
+        write(
+            "echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"issued\"}}'",
+        );
+        reader.live().await;
+    });
+}

@@ -1,0 +1,78 @@
+//! The real binary, with a kubeconfig, as a user calls it.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use super::{Scene, pod_of, service};
+use crate::support::updates::births;
+use crate::support::{eventually, run};
+use crate::tool::{Outcome, tool};
+
+fn with_kubeconfig(scene: &Scene, arguments: &[&str]) -> Command {
+    let mut command = tool(arguments);
+    command.env("KUBECONFIG", scene.kubeconfig()).current_dir(scene.folder.path());
+    command
+}
+
+#[test]
+fn a_pod_is_judged_under_its_kubectl_name_and_every_output_says_which_it_was() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.set_pod(&pod_of("web-2", "u2", &service));
+        let mut command = with_kubeconfig(
+            &scene,
+            &["check", "-l", "app=web", "-n", "shop", "--for", "2s", "--output", "ndjson", "--min-updates", "1"],
+        );
+        let outcome = spawn_blocking(move || Outcome::of(&mut command));
+        eventually("a watcher", || service.watchers() == 1).await;
+        let mut now = 1;
+        while !outcome.is_finished() {
+            service.publish(&births(now * 1_000, 3, 10));
+            now += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let outcome = outcome.await.expect("it ran");
+        let lines: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let live = lines.iter().find(|line| line["state"] == "live").unwrap_or_else(|| panic!("{outcome:?}"));
+        assert_eq!(live["place"], "pod `web-1` in namespace `shop` (container `app`, port 6669; 1 other pod matches)");
+        assert_eq!(live["target"], "k8s://shop/?selector=app=web");
+    });
+}
+
+#[test]
+fn a_refusal_reaches_the_user_with_its_rule() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.switch(|it| drop(it.forbidden.insert("create pods/portforward")));
+        let mut command = with_kubeconfig(&scene, &["check", "pod/web-1", "--for", "1s"]);
+        let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        let rule = r#"- {apiGroups: [""], resources: ["pods/portforward"], verbs: ["get", "create"]}"#;
+        assert!(said.contains(rule), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_flag_of_kubectl_without_a_pod_is_refused() {
+    let outcome = Outcome::of(&mut tool(&["check", "localhost:1", "-n", "shop"]));
+    assert_eq!(outcome.code, Some(2));
+    assert!(
+        outcome.stderr.contains("--namespace is for pods of Kubernetes, and http://localhost:1 is none"),
+        "{outcome:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_tool_is_a_plugin_of_kubectl_under_another_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plugin = folder.path().join("kubectl-tokio_canary");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tokio-canary"), &plugin).expect("a link");
+    let outcome = Outcome::of(Command::new(&plugin).args(["check", "--help"]));
+    assert!(outcome.stdout.contains("Usage: kubectl tokio-canary check"), "{}", outcome.stdout);
+}
