@@ -3,6 +3,7 @@
 pub mod discovery;
 pub mod endpoint;
 pub mod lag;
+pub mod listed;
 pub mod live;
 mod mapped;
 mod queue;
