@@ -124,8 +124,9 @@ impl Roster {
         }
         let first = (!std::mem::replace(&mut self.has_said_full, true)).then(|| {
             format!(
-                "{} are watched, which is the most (--max-targets {}): {} and any other has to wait until one of them goes.",
+                "{} {} watched, which is the most (--max-targets {}): {} and any other has to wait until one of them goes.",
                 words::count(self.most, "target"),
+                words::agree(self.most, "is", "are"),
                 self.most,
                 self.opener.name(&found.name, self.opened)
             )
