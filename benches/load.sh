@@ -3,6 +3,7 @@
 #
 #   benches/load.sh [seconds [tasks changes]]      how long each case is measured (default 30), and one size instead of the usual two
 #   benches/load.sh --scale [seconds]              100,000 and 1,000,000 tasks, headless, against what they may cost
+#   benches/load.sh --fleet [seconds [targets]]    50 services of 2,000 tasks, which come from a file, in one process, against what that may cost
 #
 # Builds the tool as it is installed (release, without the flag that the examples need), lets it watch the service headless and, if there is a
 # terminal interface, in a terminal of 160 x 45, and prints for each:
@@ -14,14 +15,17 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scale=
+scale= fleet=
 if [[ ${1:-} == --scale ]]; then
     scale=yes
+    shift
+elif [[ ${1:-} == --fleet ]]; then
+    fleet=${3:-50}
     shift
 fi
 seconds=${1:-30}
 sizes=('10000 3000' '100000 20000')
-if (($# > 2)); then sizes=("$2 $3"); fi
+if [[ ! $fleet ]] && (($# > 2)); then sizes=("$2 $3"); fi
 # With --scale: the most that each may take, in percent of a core and in MiB.
 limits=()
 if [[ $scale ]]; then
@@ -85,7 +89,7 @@ measure() { # name, pid
     still_there "$pid"
     after=$(cpu_ticks "$pid") ended=$(date +%s%N)
     attach=$(awk -v t="$before" -v hz="$ticks" 'BEGIN { printf "%.2f", t / hz }')
-    first=$(sed -n 's/^first message of \([0-9]*\) bytes$/\1/p' "$folder/service" | tail -n 1)
+    first=$(sed -n 's/^first message of \([0-9]*\) bytes$/\1/p' "$folder"/service* | tail -n 1)
     # The peak comes from the first message: beyond what stays, at most twice its size.
     awk -v name="$1" -v attach="$attach" -v used=$((after - before)) -v hz="$ticks" -v wall=$((ended - began)) \
         -v rss="$(memory "$pid" VmRSS)" -v peak="$(memory "$pid" VmHWM)" -v first="${first:-0}" -v limits="${3:-}" '
@@ -136,7 +140,39 @@ interactive() { # name, address, keys to press once it is up
     rm "$folder/keys" "$folder/pid"
 }
 
+many() { # targets: each a service of its own, all of them found in a file
+    local nth service_pid services=()
+    for ((nth = 0; nth < $1; nth++)); do
+        "$service" --bind 127.0.0.1:0 --tasks 2000 --changes 600 >"$folder/service.$nth" &
+        service_pid=$!
+        started+=("$service_pid")
+        services+=("$service_pid")
+    done
+    for ((nth = 0; nth < $1; nth++)); do
+        wait_for "$folder/service.$nth" 'listening on'
+        sed -n 's/^listening on //p' "$folder/service.$nth" >>"$folder/targets"
+    done
+    "$tool" watch --isolated --output ndjson --heartbeat 1s --max-targets "$1" --targets-from "$folder/targets" \
+        >"$folder/out" 2>"$folder/err" &
+    local pid=$!
+    started+=("$pid")
+    for ((nth = 0; nth < 600; nth++)); do
+        (($(grep -c Connected "$folder/err" || true) >= $1)) && break
+        sleep 0.1
+    done
+    measure "$1 services of 2000 tasks, 600 changes/s" "$pid" '25 400'
+    kill "$pid"
+    wait "$pid" || true
+    kill "${services[@]}"
+    wait "${services[@]}" 2>/dev/null || true
+}
+
 printf '\n%-42s %11s %10s %11s %11s %11s\n' case attach cpu rss 'peak rss' 'first'
+if [[ $fleet ]]; then
+    many "$fleet"
+    if [[ $missed ]]; then exit 1; fi
+    exit
+fi
 for index in "${!sizes[@]}"; do
     size=${sizes[index]}
     read -r tasks changes <<<"$size"

@@ -200,7 +200,7 @@ impl Fleet {
     }
 
     /// The targets, in the order in which they joined.
-    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> + Clone {
         self.members.values()
     }
 

@@ -8,7 +8,7 @@ use crate::report::connection::ConnectionView;
 use crate::report::finding::FindingView;
 use crate::report::outcome::{DetectorRow, FiredFindings, NotEvaluated};
 use crate::report::target::QualityView;
-use crate::report::verdict::{Tally, VerdictView, fired_in_words};
+use crate::report::verdict::{Tally, VerdictView, fired_in_words, over_all};
 use crate::report::{Severity, Snapshot};
 use crate::words;
 
@@ -81,6 +81,19 @@ pub struct Summary {
     pub fail_on: Severity,
     /// Whether the run was asked for a verdict. If not, nothing but what fired is said about the targets.
     pub is_verdict: bool,
+    /// What else is known of targets that were found.
+    pub others: Others,
+}
+
+/// Targets that are not in a summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many were found and never watched, because others took all the room.
+    pub unwatched: usize,
+    /// How many left so long ago that they are not listed.
+    pub left: usize,
+    /// Whether one of those had findings that count.
+    pub had_findings: bool,
 }
 
 /// What a target came to.
@@ -88,6 +101,8 @@ pub struct Summary {
 pub struct TargetSummary {
     /// The target, as the user named it.
     pub target: String,
+    /// Whether it left before the end of the run.
+    pub has_left: bool,
     /// When the last event arrived from it, or else when the run ended.
     pub at: SystemTime,
     /// What it came to.
@@ -161,6 +176,7 @@ impl Summary {
             let snapshot = Snapshot::new(fleet, member);
             TargetSummary {
                 target: member.diagnosis().target().to_owned(),
+                has_left: fleet.member(member.id()).is_none(),
                 at: last_heard(member),
                 verdict,
                 findings: snapshot.fired(),
@@ -168,7 +184,13 @@ impl Summary {
             }
         };
         let targets = verdicts.into_iter().map(target).collect();
-        Self { targets, fail_on, is_verdict: false }
+        Self { targets, fail_on, is_verdict: false, others: Others::default() }
+    }
+
+    /// The same with what is known of targets that are not in it.
+    #[must_use]
+    pub fn with_others(self, others: Others) -> Self {
+        Self { others, ..self }
     }
 
     /// The same of a run that was asked for a verdict.
@@ -181,12 +203,14 @@ impl Summary {
     pub fn headline(&self) -> String {
         let sum = |count: fn(&VerdictView) -> usize| self.targets.iter().map(|it| count(&it.verdict)).sum();
         let fired = fired_in_words(&self.fired(), sum(|it| it.expected), sum(|it| it.suppressed));
-        let said = match self.targets.len() {
-            1 => fired,
-            _ => format!("{}; {fired}", self.targets_in_words()),
-        };
+        let said = if self.is_of_several() { format!("{}; {fired}", self.targets_in_words()) } else { fired };
         let verdict = self.verdict();
         if self.is_verdict { format!("{} (exit {}): {said}", verdict.headline(), verdict.exit_code()) } else { said }
+    }
+
+    /// Whether there is more to say than what one target came to.
+    pub fn is_of_several(&self) -> bool {
+        self.targets.len() != 1 || self.others != Others::default()
     }
 
     /// How many findings of each severity fired on all targets.
@@ -208,19 +232,26 @@ impl Summary {
         ];
         let counts = each.map(|(verdict, words)| (self.count(verdict), words));
         let some = counts.iter().filter(|(count, _)| *count > 0 && self.is_verdict);
-        let some: Vec<_> = some.map(|(count, words)| format!("{count} {words}")).collect();
-        let targets = words::count(self.targets.len(), "target");
-        if some.is_empty() { targets } else { format!("{targets}, {}", some.join(", ")) }
+        let some = some.map(|(count, words)| format!("{count} {words}"));
+        let Others { unwatched, left, had_findings } = self.others;
+        let more = (left > 0).then(|| {
+            let findings = if had_findings { " with findings" } else { "" };
+            format!("{} more{findings} left earlier", words::number(left))
+        });
+        let unwatched = (unwatched > 0).then(|| format!("{} more not watched", words::number(unwatched)));
+        let targets = match self.targets.len() {
+            0 if more.is_none() => "no target was found".to_owned(),
+            targets => words::count(targets, "target"),
+        };
+        [targets].into_iter().chain(some).chain(more).chain(unwatched).collect::<Vec<_>>().join(", ")
     }
 
     /// The verdict over all targets: what one of them found counts, and what one of them cannot say is not said of all.
     pub fn verdict(&self) -> Verdict {
-        let is = |verdict| self.targets.iter().any(|target| target.verdict.verdict == verdict);
-        match () {
-            () if is(Verdict::Findings) => Verdict::Findings,
-            () if is(Verdict::Inconclusive) => Verdict::Inconclusive,
-            () => Verdict::Healthy,
-        }
+        let targets = self.targets.iter().map(|target| (target.verdict.verdict, target.has_left));
+        let left = self.others.had_findings.then_some((Verdict::Findings, true));
+        let unwatched = (self.others.unwatched > 0).then_some((Verdict::Inconclusive, false));
+        over_all(targets.chain(left).chain(unwatched))
     }
 }
 

@@ -45,11 +45,11 @@ impl<W: Write + Send> Sink for Lines<W> {
     }
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
-        let is_several = summary.targets.len() > 1;
+        let is_several = summary.is_of_several();
         match self.format {
             LineFormat::Text => {
                 let targets = summary.targets.iter().map(|it| text::summary_line(it, summary.is_verdict));
-                let all = is_several.then(|| text::last_line(summary));
+                let all = if is_several { text::last_lines(summary) } else { Vec::new() };
                 targets.chain(all).try_for_each(|line| self.write(&logged(&self.charset.line(&line))))
             }
             LineFormat::Ndjson => {

@@ -3,6 +3,7 @@
 //! A [`Sink`](sink::Sink) takes events and the run's summary; each has a queue and a thread of its own, so that none can delay another
 //! or the diagnosis. A new output is a new sink.
 
+mod classes;
 mod documents;
 pub mod event;
 pub mod http;

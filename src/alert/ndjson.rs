@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Value, json};
 
+use super::classes::{Class, shared};
 use super::event::{Event, EventKind, Summary, TargetSummary};
 use crate::diagnosis::Verdict;
 use crate::report::connection::{ConnectionState, ConnectionView};
@@ -66,6 +67,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "type": "summary",
         "verdict": verdict.verdict.as_str(),
         "exit_code": exit_code(verdict.verdict, is_verdict),
+        "left": summary.has_left,
         "findings": tally(&verdict.fired),
         "worst": verdict.worst.as_ref().map(|it| json!({"detector": it.detector, "place": it.place})),
         "suppressed": verdict.suppressed,
@@ -99,7 +101,21 @@ pub(super) fn run_line(summary: &Summary) -> String {
             "healthy": summary.count(Verdict::Healthy),
         },
         "findings": tally(&summary.fired()),
+        "shared": shared(summary).iter().map(class).collect::<Vec<_>>(),
+        "left_earlier": summary.others.left,
+        "not_watched": summary.others.unwatched,
     }))
+}
+
+/// A finding that several targets share.
+fn class(class: &Class<'_>) -> Value {
+    json!({
+        "fingerprint": class.finding.fingerprint,
+        "detector": class.finding.row.detector,
+        "severity": class.worst.as_str(),
+        "place": class.finding.subject_in_words(),
+        "members": class.targets,
+    })
 }
 
 /// A run that was not asked for a verdict ends with 0 whatever it saw.

@@ -2,10 +2,14 @@
 
 use std::time::SystemTime;
 
+use super::classes::shared;
 use super::event::{Digest, Event, EventKind, Summary, TargetSummary};
 use crate::report::State;
 use crate::report::finding::FindingView;
 use crate::words;
+
+/// Shared findings that are listed; the others are counted.
+const SHARED: usize = 20;
 
 /// The line for an event, without its end; none for what is said on standard error, where it does not mix with what was found.
 pub(super) fn line(event: &Event) -> Option<String> {
@@ -26,18 +30,24 @@ fn finding_line(event: &Event, finding: &FindingView) -> Option<String> {
     match finding.row.state {
         State::Pending => None,
         State::Firing => {
-            let spread = finding.spread().filter(|_| finding.is_shared()).map(|it| format!(" Seen {it}."));
-            let spread = spread.unwrap_or_default();
-            let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
-            let look_alikes = look_alikes.concat();
             let recording = finding.recording.as_ref().map(|path| format!(" Recording: {}", path.display()));
             let recording = recording.unwrap_or_default();
-            Some(format!("{head}: {}{look_alikes}{spread} Next: {}{recording}", finding.headline, finding.advice))
+            if let Some(spread) = finding.spread().filter(|_| finding.is_shared()) {
+                // What to do was said when the first of them had it.
+                return Some(format!("{head}: {} The same finding is {spread} now.{recording}", finding.headline));
+            }
+            let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
+            let look_alikes = look_alikes.concat();
+            Some(format!("{head}: {}{look_alikes} Next: {}{recording}", finding.headline, finding.advice))
         }
         State::Resolved if finding.caused_by.is_some() => {
             Some(format!("{head}: resolved, explained by another finding. {}", finding.headline))
         }
-        State::Resolved => Some(format!("{head}: resolved, lasted {}. {}", words::age(finding.age), finding.headline)),
+        State::Resolved => {
+            let still = finding.spread().filter(|_| !finding.members.is_empty()).map(|it| format!(", still {it}"));
+            let (lasted, still) = (words::age(finding.age), still.unwrap_or_default());
+            Some(format!("{head}: resolved, lasted {lasted}{still}. {}", finding.headline))
+        }
     }
 }
 
@@ -66,20 +76,27 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
     } else {
         format!("{}.{}", verdict.fired_in_words(), verdict.worst_in_words())
     };
+    let left = if summary.has_left { " It left before the end." } else { "" };
     if verdict.updates == 0 {
-        return format!("{target} {sentence}");
+        return format!("{target} {sentence}{left}");
     }
     let late = verdict.attachment.sentence().map_or_else(String::new, |sentence| format!(" {sentence}"));
     let skipped = match summary.too_short_for() {
         skipped if skipped.is_empty() => String::new(),
         skipped => format!(" Too short to evaluate {}.", skipped.join(", ")),
     };
-    format!("{target} {sentence} Based on {}.{late}{skipped}", words::count(verdict.updates, "update"))
+    format!("{target} {sentence} Based on {}.{left}{late}{skipped}", words::count(verdict.updates, "update"))
 }
 
-/// The last line about a run of several targets.
-pub(super) fn last_line(summary: &Summary) -> String {
-    format!("all targets: {}.", summary.headline())
+/// The last lines about a run of several targets: the findings that some of them share, and what it came to.
+pub(super) fn last_lines(summary: &Summary) -> Vec<String> {
+    let (shared, of) = (shared(summary), summary.targets.len());
+    let mut lines: Vec<String> =
+        shared.iter().take(SHARED).map(|class| format!("shared: {}.", class.spread(of))).collect();
+    let more = shared.len().saturating_sub(SHARED);
+    lines.extend((more > 0).then(|| format!("shared: {} more.", words::count(more, "finding"))));
+    lines.push(format!("all targets: {}.", summary.headline()));
+    lines
 }
 
 fn time(at: SystemTime) -> humantime::Rfc3339Timestamp {

@@ -11,9 +11,9 @@ use super::complete::{Completed, detectors, formats, settings};
 use super::pods::PodArgs;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
-    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
-    PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET,
-    WARMUP,
+    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes,
+    PARTIAL, PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit,
+    TARGETS_FROM, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
@@ -32,6 +32,28 @@ pub struct Targets {
     /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
     #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
+    /// What is found while the run lasts.
+    #[command(flatten)]
+    pub finding: Finding,
+}
+
+/// Targets that come and go.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Finding {
+    /// Where targets come from that come and go.
+    #[arg(long, value_name = "FILE", help = help(&TARGETS_FROM))]
+    pub targets_from: Option<PathBuf>,
+    /// How many there may be.
+    #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MAX_TARGETS))]
+    pub max_targets: Option<usize>,
+}
+
+impl Finding {
+    /// Hands over what was given.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        flags.option("--targets-from", &TARGETS_FROM, self.targets_from.clone().map(Some));
+        flags.option("--max-targets", &MAX_TARGETS, self.max_targets);
+    }
 }
 
 /// Where events go.

@@ -1,6 +1,8 @@
 //! What the command line says about the configuration: the groups of options that each command has, as flags.
 
-use super::args::{Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Playback};
+use super::args::{
+    Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging, Playback,
+};
 use super::{Cli, Command, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
 use crate::config::options::{
@@ -90,11 +92,13 @@ impl Cli {
         match &self.command {
             None => {
                 flags.targets.clone_from(&self.targets);
+                self.finding.apply(&mut flags);
                 flags.outputs.clone_from(&self.outputs);
                 flags.receivers = self.receivers.all();
             }
             Some(Command::Watch(watch)) => {
                 flags.targets.clone_from(&watch.targets.targets);
+                watch.targets.finding.apply(&mut flags);
                 watch.outputs.apply(&mut flags);
                 flags.receivers = watch.receivers.all();
                 flags.option("--listen", &LISTEN, watch.serving.listen.map(Some));
@@ -105,6 +109,7 @@ impl Cli {
             }
             Some(Command::Check(check)) => {
                 flags.targets.clone_from(&check.targets.targets);
+                check.targets.finding.apply(&mut flags);
                 check.outputs.apply(&mut flags);
                 flags.receivers = check.receivers.all();
                 flags.option("--listen", &LISTEN, check.serving.listen.map(Some));
@@ -121,6 +126,16 @@ impl Cli {
     /// How a running service is read, by commands that may read one.
     pub fn feeding(&self) -> Option<&Feeding> {
         Groups::of(self).feeding
+    }
+
+    /// How targets are found, by commands that may find some.
+    pub fn finding(&self) -> Option<&Finding> {
+        match &self.command {
+            None => Some(&self.finding),
+            Some(Command::Watch(watch)) => Some(&watch.targets.finding),
+            Some(Command::Check(check)) => Some(&check.targets.finding),
+            Some(_) => None,
+        }
     }
 
     /// The options of recording and playback of commands that attach and judge.

@@ -24,8 +24,8 @@ use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
 
 pub use self::args::{
-    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
-    Playback, RateArgs, Receivers, Serving, Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging,
+    Outputs, Playback, RateArgs, Receivers, Serving, Targets,
 };
 pub use self::pods::PodArgs;
 
@@ -45,6 +45,9 @@ pub struct Cli {
     /// What to attach to.
     #[arg(value_name = "TARGET", help = targets_help(), value_parser = target_or_command)]
     pub targets: Vec<Target>,
+    /// What is found while the run lasts.
+    #[command(flatten)]
+    pub finding: Finding,
     /// File for results beside the terminal, as FORMAT=PATH: `text=FILE`, `ndjson=FILE`, or a document such as `brief=FILE`; repeatable.
     #[arg(long = "output", value_name = "FORMAT=PATH", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(output_to_file, formats))]
@@ -197,7 +200,7 @@ pub struct Check {
     pub targets: Targets,
     /// Program to start, to judge and to stop, with a free port for its console in `TOKIO_CONSOLE_BIND`; what it prints goes to standard
     /// error.
-    #[arg(value_name = "COMMAND", last = true, conflicts_with = "targets")]
+    #[arg(value_name = "COMMAND", last = true, conflicts_with_all = ["targets", "targets_from"])]
     pub command: Vec<OsString>,
     /// Time to watch each target, counted from its first update, and the longest wait for that update unless --wait-for-target is given
     /// [default: 60s; a recording is judged to its end].

@@ -13,6 +13,15 @@ use crate::detect::severity::Severity;
 use crate::model::DEFAULT_RETENTION;
 use crate::spelling;
 
+/// Where targets come from that come and go.
+pub static TARGETS_FROM: Setting<Option<PathBuf>> = Setting::new(
+    "targets-from",
+    None,
+    "file of targets to watch besides those named, one a line; it is followed: targets are added and dropped as its lines are",
+);
+/// How many targets there may be.
+pub static MAX_TARGETS: Setting<usize> =
+    Setting::new("max-targets", 64, "largest number of found targets to watch at a time");
 /// The lowest severity that counts.
 pub static FAIL_ON: Setting<Option<Severity>> = Setting::new(
     "fail-on",
@@ -135,6 +144,8 @@ pub static LOG_FILE: Setting<Option<PathBuf>> =
 
 /// All options, in the order of the documentation.
 pub static OPTIONS: &[&dyn AnySetting] = &[
+    &TARGETS_FROM,
+    &MAX_TARGETS,
     &FAIL_ON,
     &MIN_UPDATES,
     &MIN_ACTIVITY,

@@ -9,7 +9,7 @@ use super::baseline::Baseline;
 use super::fault::{Fault, Faults};
 use super::file::Candidate;
 use super::layer::Layer;
-use super::options::{BASELINE, LOG, LOG_FILE};
+use super::options::{BASELINE, LOG, LOG_FILE, TARGETS_FROM};
 use super::origin::{Origin, Sourced};
 use super::output::Output;
 use super::pods::Pods;
@@ -162,9 +162,15 @@ impl Config {
         &self.settings.values
     }
 
-    /// What to look at.
+    /// What to look at. Where targets are found, the default is not among them.
     pub fn targets(&self) -> &[Target] {
-        &self.targets.value
+        let are_found = self.targets.origin == Origin::Default && self.finds_targets();
+        if are_found { &[] } else { &self.targets.value }
+    }
+
+    /// Whether targets are found while a run lasts.
+    pub fn finds_targets(&self) -> bool {
+        self.get(&TARGETS_FROM).is_some()
     }
 
     /// Where a run without a terminal view writes.

@@ -8,6 +8,7 @@ pub mod kubernetes;
 #[path = "without_kubernetes.rs"]
 pub mod kubernetes;
 pub mod lag;
+pub mod listed;
 pub mod live;
 mod mapped;
 pub mod pod_target;

@@ -12,6 +12,7 @@ use crate::detect::finding::{Finding, Transition};
 use crate::detect::severity::State;
 use crate::detect::subject::{Related, Role, Subject, SubjectKind};
 use crate::detect::symptom::Fact;
+use crate::fleet::Member;
 use crate::model::time::Timestamp;
 use crate::words;
 
@@ -193,19 +194,19 @@ impl Snapshot<'_> {
             advice: symptom.recommendation.clone(),
             related: symptom.related.iter().map(RelatedRow::from).collect(),
             help: format!("{HELP}{}.md", finding.detector.id),
-            members: self.members_with(finding),
+            members: self.with(finding).into_iter().map(|member| member.diagnosis().target().to_owned()).collect(),
             targets: self.fleet.members().len().max(1),
             recording: None,
         }
     }
 
     /// The targets that have a finding of this class now. This one counts by the state of the finding that is shown, which may be frozen.
-    fn members_with(&self, finding: &Finding) -> Vec<String> {
+    pub(super) fn with<'a>(&'a self, finding: &'a Finding) -> Vec<&'a Member> {
         let own = (finding.state != State::Resolved).then_some(self.member);
         let others = self.fleet.sharing(&finding.fingerprint).filter(|member| member.id() != self.member.id());
         let mut members: Vec<_> = own.into_iter().chain(others).collect();
         members.sort_by_key(|member| member.id());
-        members.into_iter().map(|member| member.diagnosis().target().to_owned()).collect()
+        members
     }
 }
 

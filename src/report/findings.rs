@@ -67,6 +67,8 @@ pub struct FindingRow {
     pub since: Duration,
     /// How many tasks or resources are affected.
     pub count: usize,
+    /// How many of how many targets have it now, where several do.
+    pub spread: Option<(usize, usize)>,
 }
 
 impl FindingRow {
@@ -108,7 +110,10 @@ impl Snapshot<'_> {
 
     /// A finding as a row, unless it was forgotten.
     pub fn finding_row(&self, key: &FindingKey) -> Option<FindingRow> {
-        self.find(key).map(|finding| row(finding, self.now()))
+        let finding = self.find(key)?;
+        let with = self.with(finding).len();
+        let spread = (with > 1).then(|| (with, self.fleet.members().len()));
+        Some(FindingRow { spread, ..row(finding, self.now()) })
     }
 
     /// The finding of a key, unless it was forgotten.
@@ -133,6 +138,7 @@ pub(super) fn row(finding: &Finding, now: Timestamp) -> FindingRow {
         location,
         since: since(finding, now),
         count: finding.symptom.subject.count,
+        spread: None,
     }
 }
 

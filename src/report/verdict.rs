@@ -98,6 +98,16 @@ impl VerdictView {
         self
     }
 
+    /// The same of a target that left: that its connection ended says nothing against it.
+    #[must_use]
+    pub fn having_left(mut self) -> Self {
+        self.reasons.retain(|reason| !matches!(reason, Doubt::ConnectionLost | Doubt::Quiet));
+        if self.verdict == Verdict::Inconclusive && self.reasons.is_empty() {
+            self.verdict = Verdict::Healthy;
+        }
+        self
+    }
+
     /// The verdict in a line: `FAIL (exit 1): 1 critical, 2 warnings. Worst: deadlock at transfer (src/bank.rs:41:9).`
     pub fn sentence(&self) -> String {
         format!("{} (exit {}): {}", self.verdict.headline(), self.verdict.exit_code(), self.reason())
@@ -150,6 +160,20 @@ impl VerdictView {
             None => String::new(),
         }
     }
+}
+
+/// The verdict over several targets, each with whether it left: what one of them found counts, and what one of them cannot say is not
+/// said of all. One that left and showed too little stands in nobody's way, as long as another one could be judged.
+pub fn over_all(verdicts: impl IntoIterator<Item = (Verdict, bool)>) -> Verdict {
+    let (mut is_judged, mut is_doubtful) = (false, false);
+    for (verdict, has_left) in verdicts {
+        match verdict {
+            Verdict::Findings => return Verdict::Findings,
+            Verdict::Inconclusive => is_doubtful |= !has_left,
+            Verdict::Healthy => is_judged = true,
+        }
+    }
+    if is_judged && !is_doubtful { Verdict::Healthy } else { Verdict::Inconclusive }
 }
 
 /// How many findings fired, how many more as expected, and how many that are suppressed: `1 critical, 2 warnings, 1 suppressed`.
@@ -254,6 +278,32 @@ mod tests {
              code 101."
         );
         assert_eq!(healthy().doubting([]).failing([]), healthy());
+    }
+
+    #[test]
+    fn what_one_target_cannot_say_is_not_said_of_all_unless_it_left() {
+        let (pass, fail, unknown) = (Verdict::Healthy, Verdict::Findings, Verdict::Inconclusive);
+        for (verdicts, expected) in [
+            (vec![], unknown),
+            (vec![(pass, false), (pass, true)], pass),
+            (vec![(pass, false), (unknown, false)], unknown),
+            (vec![(pass, false), (unknown, true)], pass),
+            (vec![(unknown, true)], unknown),
+            (vec![(unknown, false), (fail, true)], fail),
+        ] {
+            assert_eq!(over_all(verdicts.iter().copied()), expected, "{verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn that_the_connection_of_a_target_that_left_ended_says_nothing_against_it() {
+        let unknown = |reasons| view(Verdict::Inconclusive, Tally::default(), reasons).having_left();
+        assert_eq!(unknown(vec![Doubt::ConnectionLost, Doubt::Quiet]).verdict, Verdict::Healthy);
+        let few = Doubt::TooFewUpdates { arrived: 2 };
+        assert_eq!(
+            unknown(vec![Doubt::ConnectionLost, few]).sentence(),
+            "INCONCLUSIVE (exit 3): only 2 updates arrived; no findings."
+        );
     }
 
     #[test]

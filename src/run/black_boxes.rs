@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::notes::note;
@@ -16,7 +18,7 @@ use crate::config::options::{
 };
 use crate::detect::severity::Severity;
 use crate::feed::Feed;
-use crate::feed::recording::black_box::{BlackBox, Budget, Report, Request, Shelf, keep};
+use crate::feed::recording::black_box::{BlackBox, BlackBoxFlusher, Budget, Report, Request, Shelf, keep};
 use crate::fleet::{Step, TargetId};
 use crate::report::State;
 use crate::report::finding::FindingView;
@@ -33,6 +35,10 @@ pub(super) struct BlackBoxes {
     settings: Option<Settings>,
     /// With the names of the targets.
     boxes: BTreeMap<TargetId, (String, BlackBox)>,
+    /// Those of targets that left, which write what they have.
+    leaving: JoinSet<(String, Vec<Report>)>,
+    /// What brings to the disk what each has recorded.
+    flushers: Arc<Mutex<BTreeMap<TargetId, BlackBoxFlusher>>>,
     failed: u64,
     /// Whether the last attempt to write failed: no alert names a file that there may never be.
     is_failing: bool,
@@ -79,7 +85,24 @@ impl BlackBoxes {
 
     /// Takes in the black box of a target, which has a name.
     pub(super) fn insert(&mut self, target: TargetId, name: String, black_box: BlackBox) {
+        self.flushers().insert(target, black_box.flusher());
         self.boxes.insert(target, (name, black_box));
+    }
+
+    /// Ends the black box of a target that left. Its recording is completed meanwhile.
+    pub(super) fn leave(&mut self, target: TargetId) {
+        if let Some((name, black_box)) = self.boxes.remove(&target) {
+            let flushers = Arc::clone(&self.flushers);
+            self.leaving.spawn(async move {
+                let reports = black_box.close(CLOSING).await;
+                flushers.lock().unwrap_or_else(PoisonError::into_inner).remove(&target);
+                (name, reports)
+            });
+        }
+    }
+
+    fn flushers(&self) -> MutexGuard<'_, BTreeMap<TargetId, BlackBoxFlusher>> {
+        self.flushers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Saves what is known of the findings among these events that fire, and adds to each the path of its recording.
@@ -109,19 +132,22 @@ impl BlackBoxes {
         for (target, black_box) in self.boxes.values_mut() {
             reports.extend(std::iter::from_fn(|| black_box.report()).map(|report| (target.clone(), report)));
         }
+        while let Some(Ok((target, last))) = self.leaving.try_join_next() {
+            reports.extend(last.into_iter().map(|report| (target.clone(), report)));
+        }
         reports.into_iter().for_each(|(target, report)| self.say(&target, report));
     }
 
     /// Brings what is being recorded to the disk if the process is ended in the middle of something.
     pub(super) fn save_at_end(&self, stop: &Stop) {
-        let flushers: Vec<_> = self.boxes.values().map(|(_, black_box)| black_box.flusher()).collect();
-        if flushers.is_empty() {
+        if self.settings.is_none() {
             return;
         }
-        let runtime = Handle::current();
+        let (runtime, flushers) = (Handle::current(), Arc::clone(&self.flushers));
         stop.saves(move || {
+            let all: Vec<_> = flushers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
             let all = async {
-                for flusher in &flushers {
+                for flusher in &all {
                     flusher.flush().await;
                 }
             };
@@ -132,11 +158,19 @@ impl BlackBoxes {
 
     /// Ends the recordings, all at once, and says what became of them.
     pub(super) async fn close(mut self, stop: &Stop) {
-        let boxes = std::mem::take(&mut self.boxes).into_values();
-        let closing = boxes.map(async |(target, black_box)| (target, black_box.close(CLOSING).await));
+        let targets: Vec<TargetId> = self.boxes.keys().copied().collect();
+        targets.into_iter().for_each(|target| self.leave(target));
+        let mut leaving = std::mem::take(&mut self.leaving);
+        let closing = async {
+            let mut closed = Vec::new();
+            while let Some(one) = leaving.join_next().await {
+                closed.extend(one);
+            }
+            closed
+        };
         let hint =
             || note("The black box is being closed; a second signal ends at once, and may cut a recording short.");
-        for (target, reports) in stop.during(futures_util::future::join_all(closing), hint).await {
+        for (target, reports) in stop.during(closing, hint).await {
             reports.into_iter().for_each(|report| self.say(&target, report));
         }
         if self.failed > 0 {

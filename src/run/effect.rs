@@ -3,7 +3,7 @@
 use super::exit::UsageError;
 use crate::cli::{Cli, Command, DEFAULT_FOR};
 use crate::config::Config;
-use crate::config::options::{BLACK_BOX, REDACT, WARMUP};
+use crate::config::options::{BLACK_BOX, MAX_TARGETS, REDACT, WARMUP};
 use crate::config::output::Format;
 use crate::feed::endpoint::{Address, Target};
 use crate::words;
@@ -17,11 +17,23 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     let starts_program = matches!(&cli.command, Some(Command::Check(check)) if !check.command.is_empty());
     let targets = config.targets();
     let some_recorded = !starts_program && targets.iter().any(is_recording);
-    let all_recorded = !starts_program && targets.iter().all(is_recording);
+    let all_recorded = !starts_program && !config.finds_targets() && targets.iter().all(is_recording);
     let target = match targets.first() {
         _ if starts_program => "a program that is started".to_owned(),
+        None => "what is found".to_owned(),
         target => target.map(ToString::to_string).unwrap_or_default(),
     };
+    if cli.playback().is_some_and(|playback| playback.record.is_some()) && config.finds_targets() {
+        return refuse(
+            "--record takes one target, and those of --targets-from come and go. Record each with a command of its own.".to_owned(),
+        );
+    }
+    if config.get(&MAX_TARGETS) == 0 {
+        return refuse("--max-targets must be 1 or more: nothing would be watched.".to_owned());
+    }
+    if cli.finding().is_some_and(|finding| finding.max_targets.is_some()) && !config.finds_targets() {
+        return refuse("--max-targets is for targets that are found, and all are named. Leave it out.".to_owned());
+    }
     if cli.playback().is_some_and(|playback| playback.speed.is_some()) && !some_recorded {
         return refuse(format!("--speed is for recordings, and {target} is a running service. Leave it out."));
     }

@@ -5,119 +5,31 @@ use std::time::{Duration, Instant};
 
 use super::baseline::Known;
 use super::black_boxes::BlackBoxes;
-use super::exit::{FINDINGS, INCONCLUSIVE, INTERNAL, SUCCESS, sentence, worst_of};
+use super::departed::Departed;
+use super::exit::{INCONCLUSIVE, INTERNAL, SUCCESS, sentence, worst_of};
 use super::judgement::Judge;
 use super::notes::{note, note_connection, note_lag};
 use super::program::Program;
+use super::roster::{Places, Roster, found};
 use super::signals::Stop;
 use super::started::Started;
 use super::stopwatch::{Clock, Stopwatch};
 use super::targets::Opened;
+use super::terms::Options;
 use super::watch::Watch;
-use crate::alert::event::Summary;
+use crate::alert::event::{Others, Summary};
 use crate::alert::http::{Desk, Question, State};
-use crate::alert::{Limits, Outputs, push};
-use crate::cli::DEFAULT_FOR;
+use crate::alert::{Outputs, push};
 use crate::config::Config;
-use crate::config::options::{
-    EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, MIN_ACTIVITY, MIN_UPDATES, PARTIAL, Partial, RATE_LIMIT, RATE_LIMIT_MAX,
-    WAIT_FOR_TARGET,
-};
+use crate::config::options::MAX_TARGETS;
 use crate::detect::doubt::Doubt;
-use crate::detect::severity::Severity;
-use crate::diagnosis::{Criteria, Status};
-use crate::fleet::{Change, Step, TargetId};
+use crate::diagnosis::{Status, Verdict};
+use crate::feed::discovery::Discovered;
+use crate::fleet::{Change, Member, Step, TargetId};
+use crate::report::verdict::over_all;
 
 /// How long outputs may take for what is left once a signal has asked for the end.
 const LEAVING: Duration = Duration::from_millis(500);
-
-/// The time whose load counts in a run without an end: what was done before says nothing of a service that is idle now.
-const RECENTLY: Duration = Duration::from_secs(60);
-
-/// How a headless run goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
-    /// How long each target is watched from its first update on; for ever if not given.
-    pub(super) duration: Option<Duration>,
-    /// The same for a recording, whose first update is long past; to its end if not given.
-    pub(super) recorded: Option<Duration>,
-    /// How long to wait for the first update of each; for ever if not given.
-    pub(super) wait: Option<Duration>,
-    /// Whether a running service is watched no longer than until there is proof against it.
-    pub(super) ends_early: bool,
-    /// How often to say that everything still works.
-    pub(super) heartbeat: Duration,
-    /// What a target is measured by.
-    pub(super) criteria: Criteria,
-    /// Whether the verdict makes the exit code, also of a run that a signal ended.
-    pub(super) is_verdict: bool,
-    /// Whether it does not, for all that.
-    pub(super) exits_with_zero: bool,
-    /// How findings that come back are held back.
-    pub(super) limits: Option<Limits>,
-}
-
-impl Options {
-    /// What `watch` does.
-    pub(super) fn watch(config: &Config) -> Self {
-        let is_verdict = config.get(&FAIL_ON).is_some();
-        Self {
-            duration: None,
-            recorded: None,
-            wait: None,
-            ends_early: false,
-            heartbeat: config.get(&HEARTBEAT).0,
-            criteria: criteria(config),
-            is_verdict,
-            exits_with_zero: false,
-            limits: limits(config),
-        }
-    }
-
-    /// What `check` does: it reports everything that counts for its verdict, and ends soon.
-    pub(super) fn check(config: &Config, given: Option<Duration>) -> Self {
-        let duration = given.unwrap_or(DEFAULT_FOR);
-        Self {
-            duration: Some(duration),
-            recorded: given,
-            wait: Some(config.get(&WAIT_FOR_TARGET).map_or(duration, |wait| wait.0)),
-            // What would have fired later belongs into a baseline too, and is not gone from it.
-            ends_early: config.get(&EARLY_EXIT) && config.baseline().is_none(),
-            criteria: Criteria { load_window: None, ..criteria(config) },
-            is_verdict: true,
-            exits_with_zero: config.get(&EXIT_ZERO),
-            limits: None,
-            ..Self::watch(config)
-        }
-    }
-
-    /// The exit code that is asked for where the verdict means another.
-    fn asked_for(&self, code: u8) -> u8 {
-        if self.exits_with_zero && [FINDINGS, INCONCLUSIVE].contains(&code) { SUCCESS } else { code }
-    }
-
-    /// The black boxes of a run without an end.
-    pub(super) fn black_boxes(&self, config: &Config) -> BlackBoxes {
-        if self.duration.is_none() { BlackBoxes::new(config) } else { BlackBoxes::default() }
-    }
-}
-
-/// How findings that come back are held back.
-pub(super) fn limits(config: &Config) -> Option<Limits> {
-    let longest = config.get(&RATE_LIMIT_MAX).0;
-    config.get(&RATE_LIMIT).first().map(|first| Limits { first, longest: longest.max(first) })
-}
-
-/// What a target is measured by.
-pub(super) fn criteria(config: &Config) -> Criteria {
-    Criteria {
-        fail_on: config.get(&FAIL_ON).unwrap_or(Severity::Warning),
-        min_updates: u64::try_from(config.get(&MIN_UPDATES)).unwrap_or(u64::MAX),
-        partial_passes: config.get(&PARTIAL) == Partial::Pass,
-        min_activity: config.get(&MIN_ACTIVITY),
-        load_window: Some(RECENTLY),
-    }
-}
 
 /// A headless run.
 pub(super) struct Run {
@@ -135,15 +47,39 @@ pub(super) struct Run {
     desk: Option<Desk>,
     stop: Stop,
     black_boxes: BlackBoxes,
+    /// The targets that are found while it lasts.
+    roster: Option<Roster>,
+    /// Those that left.
+    departed: Departed,
+    /// How long there has been a target, which is how long others may be added.
+    entry: Stopwatch,
 }
 
 impl Run {
     /// A run over targets that are open.
     pub(super) fn new(opened: Opened, outputs: Outputs, options: Options, config: &Config, stop: &Stop) -> Self {
-        let Opened { watch, replayed, black_boxes, .. } = opened;
+        let Opened { watch, replayed, black_boxes, roster, .. } = opened;
         let (judge, known) = (Judge::new(config, options.criteria), Known::of(config, options.criteria));
         let (program, stopwatches, stop) = (None, BTreeMap::new(), stop.clone());
-        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, desk: None, stop, black_boxes }
+        // A run without an end cannot keep everybody.
+        let departed = Departed::keeping(options.duration.map_or(0, |_| config.get(&MAX_TARGETS)));
+        let entry = Stopwatch::start(Clock::Ours);
+        Self {
+            watch,
+            outputs,
+            replayed,
+            program,
+            stopwatches,
+            options,
+            judge,
+            known,
+            desk: None,
+            stop,
+            black_boxes,
+            roster,
+            departed,
+            entry,
+        }
     }
 
     /// The same over a program that was started for it.
@@ -169,12 +105,14 @@ impl Run {
         let mut next_heartbeat = Instant::now() + self.options.heartbeat;
         let mut interrupted = false;
         while !self.is_in_vain() {
+            let is_waiting = self.watch.is_idle() && self.roster.as_ref().is_some_and(Roster::is_open);
             tokio::select! {
                 () = &mut stop => { interrupted = true; break }
-                step = self.watch.next() => match step {
-                    Some(step) => self.take(&step),
+                step = self.watch.next(), if !is_waiting => match step {
+                    Some(step) => self.take(step),
                     None => break,
                 },
+                found = found(&mut self.roster) => self.follow(found),
                 question = asked(&mut self.desk) => self.answer(question),
                 () = ends(&mut self.program) => {}
                 _ = tick.tick() => {
@@ -199,7 +137,43 @@ impl Run {
         }
     }
 
-    fn take(&mut self, step: &Step) {
+    /// Does what was found out about targets.
+    fn follow(&mut self, found: Discovered) {
+        if let Some(roster) = &mut self.roster {
+            let places = &mut Places { watch: &mut self.watch, black_boxes: &mut self.black_boxes };
+            roster.take(found, places).iter().for_each(|sentence| note(sentence));
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        self.tell(&step);
+        match step {
+            Step::Joined(target) => {
+                let clock = if self.replayed.contains(&target) { Clock::Recorded } else { Clock::Ours };
+                self.stopwatches.insert(target, Stopwatch::start(clock));
+            }
+            Step::Arrived { target, ref changes, .. } => {
+                self.take_time(&step);
+                if changes.iter().any(|change| matches!(change, Change::Finding(_))) {
+                    self.look_at_findings(target);
+                }
+                self.check_time();
+            }
+            Step::Closed(target) => {
+                if let Some(stopwatch) = self.stopwatches.get_mut(&target) {
+                    stopwatch.is_over = true;
+                }
+            }
+            Step::Left(member) => {
+                self.stopwatches.remove(&member.id());
+                self.black_boxes.leave(member.id());
+                note(&self.departed.take(*member, |member| self.judge.verdict(member)));
+            }
+        }
+    }
+
+    /// Tells everybody about a step.
+    fn tell(&mut self, step: &Step) {
         let mut events = self.outputs.admit(step, self.watch.fleet());
         self.black_boxes.attach_recordings(step, &mut events);
         self.outputs.put(events);
@@ -212,27 +186,6 @@ impl Run {
         note_lag(step, self.watch.fleet());
         if let Some(known) = &mut self.known {
             known.take(step, self.watch.fleet());
-        }
-        match step {
-            Step::Joined(target) => {
-                let clock = if self.replayed.contains(target) { Clock::Recorded } else { Clock::Ours };
-                self.stopwatches.insert(*target, Stopwatch::start(clock));
-            }
-            Step::Arrived { target, changes, .. } => {
-                self.take_time(step);
-                if changes.iter().any(|change| matches!(change, Change::Finding(_))) {
-                    self.look_at_findings(*target);
-                }
-                self.check_time();
-            }
-            Step::Closed(target) => {
-                if let Some(stopwatch) = self.stopwatches.get_mut(target) {
-                    stopwatch.is_over = true;
-                }
-            }
-            Step::Left(member) => {
-                self.stopwatches.remove(&member.id());
-            }
         }
     }
 
@@ -250,6 +203,7 @@ impl Run {
         let member = self.watch.fleet().member(*target);
         let Some((member, stopwatch)) = member.zip(self.stopwatches.get_mut(target)) else { return };
         stopwatch.take(*at, member.diagnosis().updates() > 0);
+        self.entry.take(*at, member.diagnosis().updates() > 0);
         stopwatch.is_over |= member.diagnosis().ended().is_some();
         // Nothing comes of waiting for a stranger to become a console.
         stopwatch.is_hopeless = matches!(member.diagnosis().status(), Status::Stranger { .. });
@@ -283,6 +237,13 @@ impl Run {
             self.watch.exit(started.target());
         }
         let Options { duration, recorded, .. } = self.options;
+        if let Some((roster, duration)) = self.roster.as_mut().zip(duration) {
+            let limit = if self.entry.has_begun() { duration } else { self.options.wait.unwrap_or(duration) };
+            // Those that came first are judged, or none has come: a run has an end, whoever else may come.
+            if self.entry.watched() >= limit {
+                roster.close();
+            }
+        }
         for (target, stopwatch) in &mut self.stopwatches {
             let Some(duration) = (if self.replayed.contains(target) { recorded } else { duration }) else { continue };
             let limit = if stopwatch.has_begun() { duration } else { self.options.wait.unwrap_or(duration) };
@@ -296,7 +257,7 @@ impl Run {
     /// Answers a client of HTTP from what is known at present.
     fn answer(&self, question: Question) {
         let Some(desk) = &self.desk else { return };
-        let verdicts = || self.judge.verdicts(self.watch.fleet(), |_| Vec::new());
+        let verdicts = || self.judge.verdicts(self.watch.fleet().members(), |_| Vec::new());
         let is_watched = |target| self.watch.is_watched(target);
         let (fleet, lost) = (self.watch.fleet(), self.outputs.lost());
         desk.answer(question, &State { fleet, verdicts: &verdicts, is_watched: &is_watched, lost });
@@ -304,13 +265,16 @@ impl Run {
 
     /// What the run comes to if it ends now.
     fn code_if_interrupted(&self) -> u8 {
-        let verdicts = self.judge.verdicts(self.watch.fleet(), |_| vec![Doubt::Interrupted]);
-        worst_of(verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()))
+        let members = self.watch.fleet().members().chain(self.departed.members());
+        let verdicts = self.judge.verdicts(members, |_| vec![Doubt::Interrupted]);
+        let left = self.departed.forgotten().1.then_some((Verdict::Findings, true));
+        over_all(verdicts.iter().map(|(_, view)| (view.verdict, false)).chain(left)).exit_code()
     }
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
         let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
+        let (roster, departed) = (self.roster, self.departed);
         // Clients learn at once that nobody answers any more.
         drop(desk);
         black_boxes.close(&stop).await;
@@ -325,18 +289,23 @@ impl Run {
             let interrupted = (cut_short && !is_over).then_some(Doubt::Interrupted);
             of_program.iter().copied().chain(interrupted).collect()
         };
-        let verdicts = judge.verdicts(watch.fleet(), doubts);
+        let members = watch.fleet().members().chain(departed.members());
+        let mut verdicts = judge.verdicts(members, doubts);
+        let has_left = |member: &Member| watch.fleet().member(member.id()).is_none();
+        let left = verdicts.iter_mut().filter(|(member, _)| has_left(member));
+        left.for_each(|(_, view)| *view = view.clone().having_left());
         let recorded = known.map_or(Ok(()), |known| known.conclude(&verdicts, interrupted));
-        let codes = verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()).filter(|_| options.is_verdict);
-        let verdict_code = worst_of(codes);
+        let (left, had_findings) = departed.forgotten();
+        let others = Others { unwatched: roster.map_or(0, |roster| roster.unwatched()), left, had_findings };
+        let summary = Summary::new(watch.fleet(), verdicts, options.criteria.fail_on).with_others(others);
+        let summary = if options.is_verdict { summary.as_verdict() } else { summary };
+        let verdict_code = if options.is_verdict { summary.verdict().exit_code() } else { SUCCESS };
         let exit_code = options.asked_for(verdict_code);
         if exit_code != verdict_code {
             note(&format!(
                 "The exit code is {exit_code} because of --exit-zero; otherwise it would be {verdict_code}."
             ));
         }
-        let summary = Summary::new(watch.fleet(), verdicts, options.criteria.fail_on);
-        let summary = if options.is_verdict { summary.as_verdict() } else { summary };
         let written = finish(outputs, summary, &stop).await;
         let baseline = match recorded {
             Ok(()) => SUCCESS,

@@ -2,8 +2,10 @@
 
 use tokio::sync::mpsc::Receiver;
 
+use super::black_boxes::BlackBoxes;
 use super::headless::finish;
 use super::notes::note;
+use super::roster::{Places, Roster, found};
 use super::signals::Stop;
 use super::watch::Watch;
 use super::witness::WitnessDesk;
@@ -13,18 +15,28 @@ use crate::diagnosis::Criteria;
 use crate::report::verdict::VerdictView;
 use crate::tui::{Asked, Ui};
 
+/// The targets of a view.
+pub(super) struct Found {
+    /// Their feeds and diagnoses.
+    pub(super) watch: Watch,
+    /// Those that are found while it lasts.
+    pub(super) roster: Option<Roster>,
+}
+
 /// Shows the targets until the user leaves, or a signal ends it. Returns the exit code.
 ///
 /// # Errors
 /// The terminal cannot be used any more, or a part of the tool has panicked.
 pub(super) async fn interactive(
-    mut watch: Watch,
+    targets: Found,
     mut outputs: Outputs,
     mut desk: WitnessDesk,
     criteria: Criteria,
     notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
+    let Found { mut watch, mut roster } = targets;
+    let mut black_boxes = BlackBoxes::default();
     let mut ui = Ui::open(criteria)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
@@ -41,6 +53,12 @@ pub(super) async fn interactive(
             }
             sentence = desk.next() => ui.say(sentence),
             Some(sentence) = notices.recv() => ui.say(sentence),
+            found = found(&mut roster) => {
+                if let Some(roster) = &mut roster {
+                    let places = &mut Places { watch: &mut watch, black_boxes: &mut black_boxes };
+                    roster.take(found, places).into_iter().for_each(|sentence| ui.say(sentence));
+                }
+            }
             Some(step) = watch.next() => {
                 outputs.take(&step, watch.fleet());
                 ui.take(&step);

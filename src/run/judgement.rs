@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::detect::doubt::Doubt;
 use crate::detect::selector::Selector;
 use crate::diagnosis::Criteria;
-use crate::fleet::{Fleet, Member, TargetId};
+use crate::fleet::{Member, TargetId};
 use crate::report::verdict::VerdictView;
 
 /// What the targets of a run are judged by.
@@ -21,38 +21,41 @@ impl Judge {
         Self { criteria, expected: config.findings().fire.clone() }
     }
 
-    /// What each target comes to; `doubts` are what the run knows against a target.
+    /// What each of these targets comes to; `doubts` are what the run knows against a target.
     pub(super) fn verdicts<'a>(
         &self,
-        fleet: &'a Fleet,
+        members: impl Iterator<Item = &'a Member> + Clone,
         doubts: impl Fn(TargetId) -> Vec<Doubt>,
     ) -> Vec<(&'a Member, VerdictView)> {
-        let missing = self.missing(fleet);
-        let verdict = |member: &'a Member| {
-            let view = VerdictView::of(member.diagnosis(), self.criteria);
-            (member, view.failing(missing.clone()).doubting(doubts(member.id())))
-        };
-        fleet.members().map(verdict).collect()
+        let missing = self.missing(members.clone());
+        let verdict =
+            |member: &'a Member| (member, self.verdict(member).failing(missing.clone()).doubting(doubts(member.id())));
+        members.map(verdict).collect()
+    }
+
+    /// What a target comes to by itself.
+    pub(super) fn verdict(&self, member: &Member) -> VerdictView {
+        VerdictView::of(member.diagnosis(), self.criteria)
     }
 
     /// A clause about each finding that has to fire and has not, on any target.
-    fn missing(&self, fleet: &Fleet) -> Vec<String> {
-        let is_met = |index| fleet.members().any(|member| member.diagnosis().expectations().is_met(index));
+    fn missing<'a>(&self, members: impl Iterator<Item = &'a Member> + Clone) -> Vec<String> {
+        let is_met = |index| members.clone().any(|member| member.diagnosis().expectations().is_met(index));
         let missing = self.expected.iter().enumerate().filter(|(index, _)| !is_met(*index));
-        missing.map(|(_, selector)| not_fired(selector, fleet)).collect()
+        missing.map(|(_, selector)| not_fired(selector, members.clone())).collect()
     }
 }
 
 /// That a finding did not fire, and what speaks for a wrong place or a short run.
-fn not_fired(selector: &Selector, fleet: &Fleet) -> String {
+fn not_fired<'a>(selector: &Selector, mut members: impl Iterator<Item = &'a Member> + Clone) -> String {
     let detector = selector.detector();
-    let expectations = fleet.members().map(|member| member.diagnosis().expectations());
+    let expectations = members.clone().map(|member| member.diagnosis().expectations());
     let mut elsewhere = expectations.flat_map(|it| it.elsewhere(detector));
     if let Some(place) = elsewhere.next() {
         return format!("{selector} did not fire, but {detector} fired at {place}");
     }
-    let is_short = |member: &Member| member.diagnosis().warming_up().any(|(it, _)| it.id == detector);
-    if fleet.members().any(is_short) {
+    let is_short = |member: &'a Member| member.diagnosis().warming_up().any(|(it, _)| it.id == detector);
+    if members.any(is_short) {
         return format!("{selector} did not fire, and the run was too short for it");
     }
     format!("{selector} did not fire")

@@ -5,6 +5,7 @@
 mod baseline;
 mod black_boxes;
 mod configuration;
+mod departed;
 mod effect;
 mod exit;
 mod explain;
@@ -16,10 +17,12 @@ mod notes;
 mod print;
 mod program;
 mod record;
+mod roster;
 mod signals;
 mod started;
 mod stopwatch;
 mod targets;
+mod terms;
 mod verify;
 mod watch;
 mod witness;
@@ -37,12 +40,13 @@ use clap::CommandFactory;
 use tokio::sync::mpsc;
 
 use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
-use self::headless::{Options, Run};
-use self::interactive::interactive;
+use self::headless::Run;
+use self::interactive::{Found, interactive};
 use self::notes::note;
 use self::print::{print, printed};
 use self::signals::Stop;
 use self::targets::{Opened, Recording};
+use self::terms::Options;
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::http::{Desk, Server};
@@ -251,14 +255,15 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     let notify: Notify = Arc::new(move |sentence| drop(sender.try_send(sentence)));
     outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
     drop(notify);
-    let outputs = outputs.limited(headless::limits(config));
-    let Opened { watch, recording, tapes, .. } =
+    let outputs = outputs.limited(terms::limits(config));
+    let Opened { watch, recording, tapes, roster, .. } =
         targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);
     // What was said belongs above the view, not into it.
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
-    let code = interactive(watch, outputs, desk, headless::criteria(config), &mut notices, stop).await?;
+    let targets = Found { watch, roster };
+    let code = interactive(targets, outputs, desk, terms::criteria(config), &mut notices, stop).await?;
     Ok(close(recording, code, stop).await)
 }
 

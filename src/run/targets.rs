@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::black_boxes::BlackBoxes;
 use super::notes::note;
 use super::program::{self, Program};
+use super::roster::Roster;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
@@ -26,6 +27,7 @@ use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
+use crate::feed::recording::black_box::BlackBox;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
 use crate::feed::{Feed, live, mapped};
 use crate::fleet::TargetId;
@@ -44,6 +46,8 @@ pub(super) struct Opened {
     pub(super) tapes: BTreeMap<TargetId, Tape>,
     /// What is kept of their feeds for the case that a finding fires.
     pub(super) black_boxes: BlackBoxes,
+    /// Those that are found while the run lasts.
+    pub(super) roster: Option<Roster>,
 }
 
 /// A file that holds what came from a target.
@@ -110,14 +114,15 @@ pub(super) fn open_with(
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
     let mut opened = Opened { black_boxes, ..Opened::default() };
-    let judging = Judging::of(config)?;
-    let options = options(config);
+    let opener = Opener::new(config, playback.speed.unwrap_or(usual_speed))?;
+    let is_alone = targets.len() < 2 && !config.finds_targets();
     for (index, target) in targets.iter().enumerate() {
-        let feed = open_one(target, &options, playback.speed.unwrap_or(usual_speed))?;
-        let name = judging.name(target.to_string(), (index, targets.len()));
+        let feed = opener.feed(target)?;
+        let name = opener.judging.name(target.to_string(), (index, if is_alone { 1 } else { usize::MAX }));
         let recorder = recorder(playback, &name)?;
-        opened.add(target, &name, feed, &judging, recorder);
+        opened.add(target, &name, feed, &opener.judging, recorder);
     }
+    opened.roster = Roster::of(config, Opener { named: targets.len(), ..opener });
     Ok(opened)
 }
 
@@ -151,14 +156,11 @@ impl Opened {
         &mut self,
         target: &Target,
         name: &str,
-        mut feed: Feed,
+        feed: Feed,
         judging: &Judging,
         recorder: Option<(PathBuf, Recorder)>,
     ) {
-        if let Some(mut redactor) = judging.redactor.clone() {
-            // Before anything else sees it, recorders included.
-            feed = mapped(feed, move |arrived| redactor.event(arrived));
-        }
+        let mut feed = judging.redacted(feed);
         let mut tape = match target {
             Target::Recording(path) => Some(Tape { path: path.clone(), flusher: None }),
             Target::Live(_) => None,
@@ -169,10 +171,66 @@ impl Opened {
             tape = tape.or_else(|| Some(Tape { path, flusher: Some(flusher) }));
         }
         let (feed, black_box) = self.black_boxes.put_behind(feed, name);
-        let id = self.watch.open(judging.diagnosis(name.to_owned()), feed);
-        black_box.into_iter().for_each(|black_box| self.black_boxes.insert(id, name.to_owned(), black_box));
+        let ready = Ready { diagnosis: judging.diagnosis(name.to_owned()), feed, black_box };
+        let id = ready.place(&mut self.watch, &mut self.black_boxes);
         self.replayed.extend(matches!(target, Target::Recording(_)).then_some(id));
         self.tapes.extend(tape.map(|tape| (id, tape)));
+    }
+}
+
+/// Opens targets while a run lasts, each as the others.
+#[derive(Debug)]
+pub(super) struct Opener {
+    judging: Judging,
+    options: live::Options,
+    speed: Speed,
+    /// How many targets were named, besides those that are found.
+    named: usize,
+}
+
+/// A target that is open, and not watched yet.
+#[derive(Debug)]
+pub(super) struct Ready {
+    diagnosis: Diagnosis,
+    feed: Feed,
+    black_box: Option<BlackBox>,
+}
+
+impl Opener {
+    fn new(config: &Config, speed: Speed) -> Result<Self, Faults> {
+        Ok(Self { judging: Judging::of(config)?, options: options(config), speed, named: 0 })
+    }
+
+    /// What a target that was found is called, so many after the first one.
+    pub(super) fn name(&self, name: &str, index: usize) -> String {
+        self.judging.name(name.to_owned(), (self.named + index, usize::MAX))
+    }
+
+    /// Opens a target under a name.
+    ///
+    /// # Errors
+    /// A recording that cannot be read.
+    pub(super) fn open(&self, target: &Target, name: String, black_boxes: &BlackBoxes) -> anyhow::Result<Ready> {
+        let feed = self.judging.redacted(self.feed(target)?);
+        let (feed, black_box) = black_boxes.put_behind(feed, &name);
+        Ok(Ready { diagnosis: self.judging.diagnosis(name), feed, black_box })
+    }
+
+    fn feed(&self, target: &Target) -> anyhow::Result<Feed> {
+        match target {
+            Target::Live(address) => Ok(live::open(address.clone(), self.options.clone())),
+            Target::Recording(path) => Ok(recording::open(path, self.speed)?),
+        }
+    }
+}
+
+impl Ready {
+    /// Watches it from now on.
+    pub(super) fn place(self, watch: &mut Watch, black_boxes: &mut BlackBoxes) -> TargetId {
+        let name = self.diagnosis.target().to_owned();
+        let id = watch.open(self.diagnosis, self.feed);
+        self.black_box.into_iter().for_each(|black_box| black_boxes.insert(id, name.clone(), black_box));
+        id
     }
 }
 
@@ -186,6 +244,7 @@ fn options(config: &Config) -> live::Options {
 }
 
 /// What targets are judged by, in terms of what their feeds are made to say.
+#[derive(Debug)]
 struct Judging {
     redactor: Option<Redactor>,
     settings: Settings,
@@ -218,18 +277,19 @@ impl Judging {
         if self.redactor.is_some() { redact::target(index, of) } else { target }
     }
 
+    /// What a feed is made to say, before anything else sees it, recorders included.
+    fn redacted(&self, feed: Feed) -> Feed {
+        match self.redactor.clone() {
+            Some(mut redactor) => mapped(feed, move |arrived| redactor.event(arrived)),
+            None => feed,
+        }
+    }
+
     /// The diagnosis of a target.
     fn diagnosis(&self, name: String) -> Diagnosis {
         let diagnosis = Diagnosis::new(name, self.settings.clone(), self.retention);
         let diagnosis = diagnosis.suppressing(self.suppressor.clone()).expecting(self.expectations.clone());
         diagnosis.after_warmup(self.warmup)
-    }
-}
-
-fn open_one(target: &Target, options: &live::Options, speed: Speed) -> anyhow::Result<Feed> {
-    match target {
-        Target::Live(address) => Ok(live::open(address.clone(), options.clone())),
-        Target::Recording(path) => Ok(recording::open(path, speed)?),
     }
 }
 

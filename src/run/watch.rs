@@ -14,10 +14,21 @@ use crate::report::TaskKey;
 pub(super) struct Watch {
     fleet: Fleet,
     sources: BTreeMap<TargetId, Source>,
-    /// Steps that were caused by us, and not yet taken.
-    upcoming: VecDeque<Step>,
+    /// What was caused by us, and not yet taken.
+    upcoming: VecDeque<Upcoming>,
     /// The target whose event was taken last: the others go first.
     last: Option<TargetId>,
+}
+
+/// What comes before anything that a feed delivers.
+#[derive(Debug)]
+enum Upcoming {
+    /// This step.
+    Step(Step),
+    /// What a target delivered last.
+    Arrived(TargetId, Box<Arrived>),
+    /// A target goes. Until then it is there, so that what was found last can be said.
+    Leave(TargetId),
 }
 
 /// Where the events of a target come from.
@@ -33,14 +44,23 @@ impl Watch {
     pub(super) fn open(&mut self, diagnosis: Diagnosis, feed: Feed) -> TargetId {
         let target = self.fleet.join(diagnosis);
         self.sources.insert(target, Source { feed, open_task: None });
-        self.upcoming.push_back(Step::Joined(target));
+        self.upcoming.push_back(Upcoming::Step(Step::Joined(target)));
         target
     }
 
     /// Stops the feed of a target. What is known of it stays.
     pub(super) fn close(&mut self, target: TargetId) {
         if self.sources.remove(&target).is_some() {
-            self.upcoming.push_back(Step::Closed(target));
+            self.upcoming.push_back(Upcoming::Step(Step::Closed(target)));
+        }
+    }
+
+    /// Stops the feed of a target that is gone, and lets it go once what it has delivered is taken in.
+    pub(super) fn leave(&mut self, target: TargetId) {
+        if let Some(mut source) = self.sources.remove(&target) {
+            let last = std::iter::from_fn(|| source.feed.events.try_recv().ok());
+            self.upcoming.extend(last.map(|arrived| Upcoming::Arrived(target, Box::new(arrived))));
+            self.upcoming.push_back(Upcoming::Leave(target));
         }
     }
 
@@ -48,7 +68,7 @@ impl Watch {
     pub(super) fn exit(&mut self, target: TargetId) {
         if self.sources.remove(&target).is_some() {
             let ended = self.fleet.exit(target);
-            self.upcoming.extend([ended, Step::Closed(target)]);
+            self.upcoming.extend([ended, Step::Closed(target)].map(Upcoming::Step));
         }
     }
 
@@ -62,10 +82,23 @@ impl Watch {
         self.sources.contains_key(&target)
     }
 
+    /// Whether nothing happens unless a target is added.
+    pub(super) fn is_idle(&self) -> bool {
+        self.upcoming.is_empty() && self.sources.is_empty()
+    }
+
     /// The next thing that happens; none when all feeds have ended. Nothing is lost if this is dropped before.
     pub(super) async fn next(&mut self) -> Option<Step> {
-        if let Some(step) = self.upcoming.pop_front() {
-            return Some(step);
+        while let Some(upcoming) = self.upcoming.pop_front() {
+            match upcoming {
+                Upcoming::Step(step) => return Some(step),
+                Upcoming::Arrived(target, arrived) => return Some(self.fleet.apply(target, *arrived)),
+                Upcoming::Leave(target) => {
+                    if let Some(member) = self.fleet.leave(target) {
+                        return Some(Step::Left(Box::new(member)));
+                    }
+                }
+            }
         }
         if self.sources.is_empty() {
             return None;
@@ -129,7 +162,7 @@ mod tests {
     use super::*;
     use crate::detect::settings::Settings;
     use crate::diagnosis::Wanted;
-    use crate::feed::{Ended, FeedEvent, Update};
+    use crate::feed::{Ended, FeedEvent, Status, Update};
     use crate::model::DEFAULT_RETENTION;
 
     /// The far end of a feed.
@@ -189,6 +222,29 @@ mod tests {
         assert!(far.events.is_closed(), "its feed is dropped");
         assert_eq!(next(&mut watch).await, Some((target, "closed")));
         assert_eq!(next(&mut watch).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_target_that_leaves_is_there_until_its_last_word_was_taken() {
+        let mut watch = Watch::default();
+        let ((target, far), (other, _other_far)) = (open(&mut watch), open(&mut watch));
+        far.send(FeedEvent::Status(Status::Live));
+        far.send(FeedEvent::Quiet(Duration::from_secs(6)));
+        watch.leave(target);
+        assert!(far.events.is_closed(), "its feed is dropped");
+        for expected in ["joined", "joined", "arrived"] {
+            assert_eq!(next(&mut watch).await.map(|(_, word)| word), Some(expected));
+        }
+        let Some(Step::Arrived { changes, .. }) = watch.next().await else { panic!("it was silent") };
+        assert!(!changes.is_empty() && watch.fleet().member(target).is_some(), "what was found last can be said");
+        let Some(Step::Left(member)) = watch.next().await else { panic!("it leaves") };
+        assert_eq!((member.id(), member.diagnosis().findings().len()), (target, 1));
+        assert_eq!(watch.fleet().members().map(|it| it.id()).collect::<Vec<_>>(), [other]);
+        watch.leave(target);
+        watch.close(target);
+        watch.leave(other);
+        assert_eq!(next(&mut watch).await, Some((other, "left")));
+        assert!(watch.is_idle() && next(&mut watch).await.is_none());
     }
 
     #[tokio::test]

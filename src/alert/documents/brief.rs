@@ -2,7 +2,7 @@
 //!
 //! Whatever may come from a target stands in a code span, where it can be neither markup nor a mention nor an instruction in disguise.
 
-use super::classes::{Class, classes};
+use crate::alert::classes::{Class, classes};
 use crate::alert::event::{Summary, TargetSummary};
 use crate::report::State;
 use crate::report::outcome::NotEvaluated;

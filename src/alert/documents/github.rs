@@ -2,7 +2,7 @@
 //!
 //! Source of the form and of the escapes: `actions/toolkit`, `packages/core/src/command.ts`.
 
-use super::classes::{Class, Level, classes};
+use crate::alert::classes::{Class, Level, classes};
 use crate::alert::event::{Summary, TargetSummary};
 use crate::diagnosis::Verdict;
 use crate::report::repository::Repository;

@@ -1,7 +1,6 @@
 //! Documents about a whole run, written when it ends: none of them is there before, and none is ever half written.
 
 mod brief;
-mod classes;
 mod github;
 mod junit;
 mod sarif;

@@ -6,7 +6,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::classes::{Class, Level, classes};
+use crate::alert::classes::{Class, Level, classes};
 use crate::alert::event::{Summary, TargetSummary};
 use crate::detect::detectors::DETECTORS;
 use crate::diagnosis::Verdict;

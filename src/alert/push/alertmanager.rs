@@ -89,8 +89,6 @@ impl Alertmanager {
 impl Receiver for Alertmanager {
     fn take(&mut self, event: &Event) -> u64 {
         let entry = self.ledger.take(event, SystemTime::now());
-        // Nobody knows how they do now, so nobody may say that they have ended.
-        entry.forgotten.iter().for_each(|alert| drop(self.standing.remove(&alert.fingerprint())));
         entry.lost + entry.changed.into_iter().map(|alert| u64::from(self.stand(alert))).sum::<u64>()
     }
 

@@ -24,8 +24,6 @@ pub(super) struct Ledger {
 pub(super) struct Entry {
     /// Alerts that opened, changed or ended, in this order.
     pub(super) changed: Vec<Alert>,
-    /// Alerts nothing more will be known of.
-    pub(super) forgotten: Vec<Alert>,
     /// How many did not fit in.
     pub(super) lost: u64,
 }
@@ -40,7 +38,7 @@ impl Ledger {
     pub(super) fn take(&mut self, event: &Event, now: SystemTime) -> Entry {
         let view = match &event.kind {
             EventKind::Finding(view) => view,
-            EventKind::Left => return self.leave(&event.target),
+            EventKind::Left => return self.leave(&event.target, now),
             _ => return Entry::default(),
         };
         if view.row.state == State::Pending {
@@ -77,11 +75,10 @@ impl Ledger {
         }
     }
 
-    fn leave(&mut self, target: &str) -> Entry {
-        let (gone, open) = std::mem::take(&mut self.open).into_iter().partition(|((it, _), _)| it == target);
-        self.open = open;
-        let gone: BTreeMap<(String, String), Alert> = gone;
-        Entry { forgotten: gone.into_values().collect(), ..Entry::default() }
+    /// What a target has that is gone, nobody has to mend.
+    fn leave(&mut self, target: &str, now: SystemTime) -> Entry {
+        let gone = self.open.extract_if(.., |(it, _), _| it == target);
+        Entry { changed: gone.map(|(_, alert)| Alert { ends: Some(now), ..alert }).collect(), ..Entry::default() }
     }
 }
 
@@ -166,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_left_is_forgotten_and_more_than_fit_in_are_lost() {
+    fn the_alerts_of_a_target_that_left_end_and_more_than_fit_in_are_lost() {
         let mut ledger = Ledger::new(Labels::new());
         let firing = quiet();
         for number in 0..MOST {
@@ -175,7 +172,8 @@ mod tests {
         assert_eq!(ledger.take(&firing, at(100)), Entry { lost: 1, ..Entry::default() });
         let left = Event { kind: EventKind::Left, ..firing.clone() };
         assert_eq!(ledger.take(&Event { target: "b".to_owned(), ..left.clone() }, at(200)), Entry::default());
-        assert_eq!(ledger.take(&left, at(200)).forgotten.len(), MOST);
+        let ended = ledger.take(&left, at(200)).changed;
+        assert!(ended.len() == MOST && ended.iter().all(|alert| alert.ends == Some(at(200))));
         assert_eq!(ledger.take(&firing, at(300)).changed.len(), 1);
     }
 }

@@ -39,7 +39,10 @@ impl Listing for Findings {
         match column {
             FindingColumn::Severity if Self::is_over(row) => row.state.as_str().to_owned().into(),
             FindingColumn::Severity => Cell::styled(row.severity.as_str(), theme.severity(row.severity)),
-            FindingColumn::What => row.title.to_owned().into(),
+            FindingColumn::What => match row.spread {
+                Some((with, of)) => format!("on {with} of {of} targets: {}", row.title).into(),
+                None => row.title.to_owned().into(),
+            },
             FindingColumn::Detector => row.detector.to_owned().into(),
             FindingColumn::Place => format!("{} {}", row.name, row.location).trim().to_owned().into(),
             FindingColumn::Since => words::duration(row.since).into(),

@@ -54,18 +54,36 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
     frame.render_widget(Paragraph::new(Text::from(lines)), area);
 }
 
-/// The targets, where there are several.
+/// The least that a tab takes, and what each has besides its name.
+const TAB: usize = 10;
+const FRAME: usize = 6;
+/// What it says of tabs that there is no room for, on both sides.
+const SIDES: usize = 12;
+
+/// The targets, where there are several; those next to the one on the screen, where there are many.
 fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     let theme = &state.theme;
-    let room = (width / state.panes.len().max(1)).saturating_sub(6).max(4);
+    let all = state.panes.len().max(1);
+    let active = fleet.members().position(|member| Some(member.id()) == state.active).unwrap_or_default();
+    let (shown, room) = if all * TAB <= width {
+        (all, (width / all).saturating_sub(FRAME))
+    } else {
+        let room = width.saturating_sub(SIDES);
+        let shown = (room / (TAB + FRAME)).max(1);
+        (shown, (room / shown).saturating_sub(FRAME))
+    };
+    let first = active.saturating_sub(shown / 2).min(all.saturating_sub(shown));
     let mut spans = Vec::new();
-    for (index, member) in fleet.members().enumerate() {
-        let name = cut(&theme.text(member.diagnosis().target()), room, Cut::Start, theme.ellipsis());
+    spans.extend((first > 0).then(|| Span::styled(format!("{first}< "), theme.dim())));
+    for (index, member) in fleet.members().enumerate().skip(first).take(shown) {
+        let name = cut(&theme.text(member.diagnosis().target()), room.max(4), Cut::Start, theme.ellipsis());
         let worst = Snapshot::new(fleet, member).worst();
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
         spans.push(Span::styled(format!(" {}:{name} ", index + 1), style));
     }
+    let after = all.saturating_sub(first + shown);
+    spans.extend((after > 0).then(|| Span::styled(format!(" >{after}"), theme.dim())));
     Line::from(spans)
 }
 

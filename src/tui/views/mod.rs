@@ -53,7 +53,10 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
     let header_height = if state.panes.len() > 1 { 3 } else { 2 };
     let layout = Layout::vertical([Constraint::Length(header_height), Constraint::Min(0), Constraint::Length(1)]);
     let [header, body, footer] = layout.areas(area);
-    let Some(member) = state.active.and_then(|id| fleet.member(id)) else { return };
+    let Some(member) = state.active.and_then(|id| fleet.member(id)) else {
+        footer::draw(frame, footer, state);
+        return nobody(frame, body, state);
+    };
     let live = Snapshot::new(fleet, member);
     let frozen = state.pane().and_then(|pane| pane.frozen.as_ref()).map(|frozen| Arc::clone(&frozen.member));
     let shown = Snapshot::new(fleet, frozen.as_deref().unwrap_or(member));
@@ -69,6 +72,18 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
         let look = Look { shown: &shown, target: &target, connection: &live.connection, theme: &theme };
         draw_pane(frame, body, pane, &look);
     }
+}
+
+/// What is said while there is no target, or the help that lies over it.
+fn nobody(frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
+    let theme = state.theme;
+    if let Some(help) = &mut state.help {
+        help.show(help::page(theme, area.width), usize::from(area.height));
+        return draw_reader(frame, area, &theme, help);
+    }
+    let mut draft: Draft<()> = Draft::new(theme, usize::from(area.width));
+    draft.text("No target yet. Any that is found is shown here at once.", theme.strong());
+    frame.render_widget(Paragraph::new(draft.finish().lines), area);
 }
 
 fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>) {

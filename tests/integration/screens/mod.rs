@@ -452,8 +452,32 @@ fn several_targets_have_a_tab_each() {
 }
 
 #[test]
+fn of_many_targets_those_next_to_the_one_on_the_screen_have_tabs() {
+    let mut session = sick(80, 24);
+    for number in 0..49 {
+        session.fleet.join(diagnosis(&format!("http://10.0.0.{number}:6669")));
+    }
+    let screen = session.screen();
+    let tabs = screen.lines().next().expect("a line");
+    assert!(tabs.contains(" 1:") && tabs.contains(" 4:") && tabs.contains(">46"), "{screen}");
+    session.keys(&"tab ".repeat(10));
+    let screen = session.screen();
+    let tabs = screen.lines().next().expect("a line");
+    assert!(tabs.contains("8< ") && tabs.contains(" 11:") && tabs.contains(">38"), "{screen}");
+}
+
+#[test]
+fn without_a_target_the_screen_says_so() {
+    let mut session = sick(80, 24);
+    session.fleet.leave(session.target);
+    assert!(session.screen().contains("No target yet."), "{}", session.screen());
+    session.keys("?");
+    assert!(!session.screen().contains("No target yet."), "the help lies over it: {}", session.screen());
+}
+
+#[test]
 fn a_finding_on_two_targets_says_so() {
-    let mut session = sick(80, 45);
+    let mut session = sick(120, 45);
     let first = session.target;
     session.target = session.fleet.join(diagnosis("unix:/run/other.sock"));
     session.keys("enter");
@@ -470,6 +494,8 @@ fn a_finding_on_two_targets_says_so() {
     let opened = |member: &Member| member.journal().filter(|it| it.finding.is_shown()).count();
     assert_eq!(session.fleet.members().map(opened).collect::<Vec<_>>(), [2, 2]);
     assert!(session.screen().contains("on 2 of 2 targets"), "{}", session.screen());
+    session.keys("esc");
+    assert!(session.screen().contains("on 2 of 2 targets: "), "the list says so too: {}", session.screen());
 }
 
 #[test]

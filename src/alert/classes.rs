@@ -8,6 +8,9 @@ use crate::report::outcome::FiredView;
 use crate::report::repository::{Elsewhere, Repository, RepositoryPlace};
 use crate::report::{Severity, State};
 
+/// Targets that are named in a sentence; the others are counted.
+const NAMED: usize = 8;
+
 /// A finding, and the targets on which it fired.
 #[derive(Debug)]
 pub(super) struct Class<'a> {
@@ -56,6 +59,13 @@ pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
     (classes, summary.targets.iter().map(|target| target.findings.forgotten).sum())
 }
 
+/// The findings that several targets share, in the order in which they are read.
+pub(super) fn shared(summary: &Summary) -> Vec<Class<'_>> {
+    let (mut classes, _) = classes(summary);
+    classes.retain(|class| class.targets.len() > 1);
+    classes
+}
+
 impl<'a> Class<'a> {
     fn add(&mut self, fired: &'a FiredView, target: &'a str, fail_on: Severity) {
         if fired.worst > self.worst {
@@ -94,6 +104,21 @@ impl<'a> Class<'a> {
         }
         said.push(format!("Next: {}", self.finding.advice));
         said.join(" ")
+    }
+
+    /// What it is, where, and on which targets: `critical deadlock at transfer (src/bank.rs:41:9) on 3 of 5 targets: a, b, c`.
+    pub(super) fn spread(&self, of: usize) -> String {
+        let (severity, detector) = (self.worst.as_str(), self.finding.row.detector);
+        let place = match self.finding.subject_in_words() {
+            place if place.is_empty() => place,
+            place => format!(" at {place}"),
+        };
+        let named = self.targets.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = match self.targets.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{severity} {detector}{place} on {} of {of} targets: {named}{more}", self.targets.len())
     }
 
     /// The targets in words, where there are several.

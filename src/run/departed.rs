@@ -1,0 +1,53 @@
+//! Targets that left before the end of a run: what was seen of them counts.
+
+use std::collections::VecDeque;
+
+use crate::diagnosis::Verdict;
+use crate::fleet::Member;
+use crate::report::verdict::VerdictView;
+
+/// The targets that left.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    /// Those whose last state is kept, the last one at the end.
+    members: VecDeque<Member>,
+    most: usize,
+    forgotten: usize,
+    has_findings: bool,
+}
+
+impl Departed {
+    /// Keeps so many of them; of the others only what they came to.
+    pub(super) fn keeping(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Those that are kept.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> + Clone {
+        self.members.iter()
+    }
+
+    /// How many more there were, and whether one of those had findings that count.
+    pub(super) fn forgotten(&self) -> (usize, bool) {
+        (self.forgotten, self.has_findings)
+    }
+
+    /// Takes one in, whose verdict this is, and returns what there is to say.
+    pub(super) fn take(&mut self, member: Member, verdict: impl Fn(&Member) -> VerdictView) -> String {
+        let view = verdict(&member).having_left();
+        let sentence = format!(
+            "{}: left. It had {}.{}",
+            member.diagnosis().target(),
+            view.fired_in_words(),
+            view.worst_in_words()
+        );
+        self.members.push_back(member);
+        if self.members.len() > self.most
+            && let Some(oldest) = self.members.pop_front()
+        {
+            self.forgotten += 1;
+            self.has_findings |= verdict(&oldest).verdict == Verdict::Findings;
+        }
+        sentence
+    }
+}
