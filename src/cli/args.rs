@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
+use crate::compare::lockfile;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
@@ -135,6 +136,10 @@ pub struct GateArgs {
     /// Keep watching for the whole time, even after a proven finding that cannot recover.
     #[arg(long)]
     pub no_early_exit: bool,
+    /// Fail on tasks, locks and channels that are not in this file, and on new pairs of a task and what it waits for or holds; `compare
+    /// --write` makes it [default: tokio-canary.lock].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
+    pub locked: Option<PathBuf>,
 }
 
 impl GateArgs {
@@ -359,7 +364,7 @@ pub(super) fn targets_help() -> String {
 }
 
 /// Reads one of a few words, and lists them in help, errors and completions.
-fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
+pub(super) fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
     let value = |value: &T| PossibleValue::new(value.word()).help(value.meaning());
     PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
 }

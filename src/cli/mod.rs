@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the tool.
 
 mod args;
+mod compare;
 mod complete;
 mod flags;
 pub mod manual;
@@ -26,6 +27,7 @@ pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
     Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::compare::Compare;
 
 /// How long a running service is watched unless `--for` says otherwise.
 pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
@@ -62,6 +64,8 @@ pub enum Command {
     Watch(Watch),
     /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
     Check(Check),
+    /// Compare a canary with what is known to work: exit code 0 the same, 1 a regression, 3 not enough data
+    Compare(Compare),
     /// Record the feed of a service to a file, until stopped
     Record(Record),
     /// Cut a recording down to what one finding needs, to show it anywhere

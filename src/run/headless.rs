@@ -7,6 +7,7 @@ use super::baseline::Known;
 use super::black_boxes::BlackBoxes;
 use super::exit::{FINDINGS, INCONCLUSIVE, INTERNAL, SUCCESS, sentence, worst_of};
 use super::judgement::Judge;
+use super::locked::Locked;
 use super::notes::{note, note_connection, note_lag};
 use super::program::Program;
 use super::signals::Stop;
@@ -135,6 +136,8 @@ pub(super) struct Run {
     desk: Option<Desk>,
     stop: Stop,
     black_boxes: BlackBoxes,
+    /// The structure that the targets may have.
+    locked: Option<Locked>,
 }
 
 impl Run {
@@ -143,7 +146,20 @@ impl Run {
         let Opened { watch, replayed, black_boxes, .. } = opened;
         let (judge, known) = (Judge::new(config, options.criteria), Known::of(config, options.criteria));
         let (program, stopwatches, stop) = (None, BTreeMap::new(), stop.clone());
-        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, desk: None, stop, black_boxes }
+        Self {
+            watch,
+            outputs,
+            replayed,
+            program,
+            stopwatches,
+            options,
+            judge,
+            known,
+            desk: None,
+            stop,
+            black_boxes,
+            locked: None,
+        }
     }
 
     /// The same over a program that was started for it.
@@ -156,6 +172,11 @@ impl Run {
     /// The same, which also answers at a desk.
     pub(super) fn answering(self, desk: Option<Desk>) -> Self {
         Self { desk, ..self }
+    }
+
+    /// The same, which fails on structure that is not in a lockfile.
+    pub(super) fn locked(self, locked: Option<Locked>) -> Self {
+        Self { locked, ..self }
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -212,6 +233,9 @@ impl Run {
         note_lag(step, self.watch.fleet());
         if let Some(known) = &mut self.known {
             known.take(step, self.watch.fleet());
+        }
+        if let Some(locked) = &mut self.locked {
+            locked.take(step, self.watch.fleet());
         }
         match step {
             Step::Joined(target) => {
@@ -310,7 +334,9 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
+        let Self {
+            watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, locked, ..
+        } = self;
         // Clients learn at once that nobody answers any more.
         drop(desk);
         black_boxes.close(&stop).await;
@@ -325,7 +351,10 @@ impl Run {
             let interrupted = (cut_short && !is_over).then_some(Doubt::Interrupted);
             of_program.iter().copied().chain(interrupted).collect()
         };
-        let verdicts = judge.verdicts(watch.fleet(), doubts);
+        let mut verdicts = judge.verdicts(watch.fleet(), doubts);
+        if let Some(locked) = locked {
+            verdicts = locked.judge(verdicts);
+        }
         let recorded = known.map_or(Ok(()), |known| known.conclude(&verdicts, interrupted));
         let codes = verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()).filter(|_| options.is_verdict);
         let verdict_code = worst_of(codes);
