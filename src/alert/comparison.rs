@@ -46,6 +46,7 @@ fn difference(it: &DifferenceView) -> Value {
         "name": it.name,
         "subject": it.subject,
         "summary": it.summary,
+        "details": it.details,
         "canary": it.numbers.as_ref().map(|it| it.canary),
         "stable": it.numbers.as_ref().map(|it| it.stable),
         "unit": it.numbers.as_ref().map(|it| it.unit),

@@ -136,8 +136,7 @@ pub struct GateArgs {
     /// Keep watching for the whole time, even after a proven finding that cannot recover.
     #[arg(long)]
     pub no_early_exit: bool,
-    /// Fail on tasks, locks and channels that are not in this file, and on new pairs of a task and what it waits for or holds; `compare
-    /// --write` makes it [default: tokio-canary.lock].
+    /// Fail on tasks, locks, channels and waits that are not in this file, which `compare --write` makes [default: tokio-canary.lock].
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
     pub locked: Option<PathBuf>,
 }

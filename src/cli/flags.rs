@@ -28,8 +28,10 @@ impl<'a> Groups<'a> {
             Some(Command::Record(Record { files, feeding, logging, .. })) => {
                 Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
             }
-            Some(Command::Compare(Compare { judging, files, feeding, logging, .. }))
-            | Some(Command::Witness(WitnessArgs { judging, files, feeding, logging, .. })) => Self {
+            Some(
+                Command::Compare(Compare { judging, files, feeding, logging, .. })
+                | Command::Witness(WitnessArgs { judging, files, feeding, logging, .. }),
+            ) => Self {
                 judging: Some(judging),
                 files: Some(files),
                 feeding: Some(feeding),

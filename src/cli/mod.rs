@@ -336,6 +336,9 @@ mod tests {
             ("skill", "--set a.b=c"),
             ("man", "--config a.toml"),
             ("check localhost:1", "--heartbeat 9s"),
+            ("compare --canary localhost:1 --stable localhost:2", "--record a"),
+            ("compare --canary localhost:1 --stable localhost:2", "--locked"),
+            ("compare --stable localhost:2 --write=a.lock", "--speed 2x"),
         ] {
             let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
             let right = [vec!["tokio-canary".to_owned()], words(command)].concat();

@@ -1,16 +1,15 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
-use std::time::Duration;
-
+use super::comparison::{Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit};
 use super::item::Item;
 use super::load::{self, Load};
 use super::metric::{Kind, Metric};
-use super::observer::{FindingKey, Observer, Sighted};
+use super::observer::{FindingKey, Observer};
 use super::statistics::{
     FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
 };
 use super::structure::{Exercise, Structure};
-use crate::detect::severity::{Grade, Severity};
+use crate::detect::severity::Grade;
 
 /// With so many targets a side, each of them is one unit.
 const PODS: usize = 3;
@@ -18,171 +17,20 @@ const PODS: usize = 3;
 const BLOCKS_OF_POD: usize = 3;
 /// The least ratio that counts between blocks of time, which say little of how targets differ.
 const RATIO_OF_BLOCKS: f64 = 1.5;
+/// The same of what comes of queueing: at a lock that is busy nine tenths of the time, a twentieth more work doubles the waits.
+const RATIO_OF_QUEUES: f64 = 2.5;
 /// The least ratio that counts between targets.
 const RATIO_OF_PODS: f64 = 1.2;
+/// Between few targets, so much more cannot be called the same, even where it may be chance.
+const MUCH: f64 = 2.0;
+/// What varies less than this over both sides is no candidate.
+const LEAST_SPREAD: f64 = 1.5;
 /// Under more load than this, what queues is not compared.
 const LIKE_LOAD: f64 = 1.25;
 /// Stable has to be watched for this share of the time of the canary, or nothing is new.
 const LIKE_TIME: f64 = 0.5;
 /// What would have been seen so often elsewhere and was not, is not there: by chance that happens once in 150 times.
 const EXPECTED: f64 = 5.0;
-
-/// What counts.
-#[derive(Debug, Clone, Copy)]
-pub struct Criteria {
-    /// The lowest severity of a new finding that is a regression.
-    pub fail_on: Severity,
-    /// Whether any new structure is one.
-    pub fails_on_new: bool,
-}
-
-/// One of the two sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// The new version.
-    Canary,
-    /// The old one.
-    Stable,
-}
-
-/// What a comparison comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conclusion {
-    /// The canary is worse.
-    Regression,
-    /// No difference that counts.
-    Same,
-    /// Neither can be said.
-    NotEnoughData,
-}
-
-/// Why neither can be said.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reason {
-    /// No update came from a side.
-    NoUpdates(Side),
-    /// A side was watched for too short a time.
-    TooShort {
-        /// Which.
-        side: Side,
-        /// The time.
-        watched: Duration,
-        /// How long it would have to be.
-        needed: Duration,
-    },
-    /// The canary has nothing to do while stable is busy.
-    CanaryIdle,
-    /// Neither side does anything.
-    Idle,
-    /// The canary has so many times the load, and what differs may come from that.
-    Load(f64),
-    /// A signal ended it.
-    Interrupted,
-}
-
-/// What is one observation in the statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// A target.
-    Pod,
-    /// Ten seconds of a target.
-    Block,
-}
-
-/// What is known of a side.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Coverage {
-    /// Targets that sent updates.
-    pub targets: usize,
-    /// The longest time that one of them was watched.
-    pub watched: Duration,
-    /// Blocks that count, of all of them.
-    pub blocks: usize,
-    /// What each does in a second.
-    pub load: Load,
-}
-
-/// A finding that only the canary has.
-#[derive(Debug, Clone)]
-pub struct NewFinding {
-    /// By what it is known.
-    pub key: FindingKey,
-    /// The finding.
-    pub sighted: Sighted,
-    /// Whether the load explains it as well.
-    pub is_of_load: bool,
-}
-
-/// A part of the structure that only the canary has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewItem {
-    /// The part.
-    pub item: Item,
-    /// How it was exercised.
-    pub exercise: Exercise,
-    /// Whether it is a regression.
-    pub counts: bool,
-    /// Whether it may be part of starting, which was not watched on stable.
-    pub is_of_start: bool,
-}
-
-/// A number that is higher on the canary.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// Which.
-    pub metric: Metric,
-    /// What it is on the canary, typically,
-    pub canary: f64,
-    /// and on stable.
-    pub stable: f64,
-    /// How many times that is, after allowing for the load.
-    pub ratio: f64,
-    /// The ratio that it had to exceed: the least that counts, or how much stable differs from itself.
-    pub least_ratio: f64,
-    /// The chance of such a difference between equal sides.
-    pub chance: f64,
-}
-
-/// Canary against stable.
-#[derive(Debug, Clone)]
-pub struct Comparison {
-    /// What it comes to.
-    pub conclusion: Conclusion,
-    /// Why nothing can be said; empty otherwise.
-    pub reasons: Vec<Reason>,
-    /// What is one observation.
-    pub unit: Unit,
-    /// The canary.
-    pub canary: Coverage,
-    /// Stable.
-    pub stable: Coverage,
-    /// How many times the load of stable the canary has.
-    pub load_ratio: f64,
-    /// Findings that only the canary has.
-    pub findings: Vec<NewFinding>,
-    /// Structure that only the canary has.
-    pub structure: Vec<NewItem>,
-    /// What is higher on the canary, rates before times, the greatest ratio first.
-    pub changes: Vec<Change>,
-    /// How many numbers were compared.
-    pub compared: usize,
-    /// How many were not, because the canary had more load.
-    pub not_compared: usize,
-    /// Which look it is: one for each doubling of the time.
-    pub look: u32,
-}
-
-impl Comparison {
-    /// The same of a comparison that was ended before its time: what is worse is worse all the same.
-    #[must_use]
-    pub fn interrupted(mut self) -> Self {
-        self.reasons.push(Reason::Interrupted);
-        if self.conclusion == Conclusion::Same {
-            self.conclusion = Conclusion::NotEnoughData;
-        }
-        self
-    }
-}
 
 /// Both sides.
 struct Sides<'a> {
@@ -355,7 +203,11 @@ fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
         let level = if look == 0 { 0.0 } else { allowed(look) / 2.0 };
         let chances: Vec<f64> = candidates.iter().map(|it| it.change.chance).collect();
         let significant = holm(&chances, level);
-        let is_weak = candidates.iter().any(|it| it.is_higher && it.least_chance > level / float(candidates.len()));
+        let is_beyond = |it: &Candidate| match unit {
+            Unit::Pod => it.change.ratio >= MUCH,
+            Unit::Block => it.least_chance > level / float(candidates.len()),
+        };
+        let is_weak = candidates.iter().any(|it| it.is_higher && is_beyond(it));
         if look == 0 || (is_weak && !significant.contains(&true)) {
             measured.too_short.extend(sides.too_short(unit, candidates.len()));
         }
@@ -392,7 +244,7 @@ impl Sides<'_> {
     /// How long both sides would have to be watched for so many numbers to be compared.
     fn too_short(&self, unit: Unit, candidates: usize) -> Option<Reason> {
         if unit == Unit::Pod {
-            return None;
+            return Some(Reason::TooFewTargets);
         }
         let is_enough = |blocks: &usize| {
             let look = looks(*blocks);
@@ -422,6 +274,7 @@ impl Sides<'_> {
         let by_load = if metric.what.kind() == Kind::Rate { load_ratio.max(1.0) } else { 1.0 };
         let least_ratio = match unit {
             Unit::Pod => RATIO_OF_PODS,
+            Unit::Block if metric.what.is_of_queueing() => self.own_ratio(metric).max(RATIO_OF_QUEUES),
             Unit::Block => self.own_ratio(metric).max(RATIO_OF_BLOCKS),
         };
         let (typical, usual) = (median(&canary), median(&stable));
@@ -429,7 +282,7 @@ impl Sides<'_> {
         let is_higher = typical >= floor && typical / by_load - usual >= floor && ratio >= least_ratio;
         let pooled: Vec<f64> = canary.iter().chain(&stable).copied().collect();
         let (low, high) = (quantile(&pooled, 0.05), quantile(&pooled, 0.95));
-        let varies = high >= floor && high >= low.max(floor / 10.0) * least_ratio;
+        let varies = high >= floor && high >= low.max(floor / 10.0) * LEAST_SPREAD;
         let lowered: Vec<f64> = canary.iter().map(|it| it / by_load / least_ratio).collect();
         let (chance, least_chance) = match unit {
             Unit::Pod => {

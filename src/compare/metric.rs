@@ -117,6 +117,11 @@ impl What {
         )
     }
 
+    /// Whether it comes of queueing: where a lock or a worker is busy nearly all the time, a little more work waits much longer.
+    pub fn is_of_queueing(self) -> bool {
+        matches!(self, Self::Waited | Self::Depth | Self::MedianWait | Self::LongWait | Self::Delay)
+    }
+
     /// The name for programs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -162,10 +167,10 @@ impl What {
     /// The unit of its values.
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Started | Self::Cancelled => "task/s",
-            Self::Polls => "poll/s",
-            Self::Live => "task",
-            Self::Depth => "message",
+            Self::Started | Self::Cancelled => "tasks/s",
+            Self::Polls => "polls/s",
+            Self::Live => "tasks",
+            Self::Depth => "messages",
             _ => "s",
         }
     }

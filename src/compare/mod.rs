@@ -3,6 +3,7 @@
 //! Pure: an [`Observer`] takes in what the diagnosis of a target says after each update, and [`compare`] makes one [`Comparison`] of all
 //! observers. What is new comes first and needs no statistics; rates and times follow, each compared with how much stable differs from itself.
 
+mod comparison;
 mod item;
 mod judge;
 mod load;
@@ -13,10 +14,11 @@ mod series;
 mod statistics;
 mod structure;
 
-pub use self::item::{Item, Thing, Who};
-pub use self::judge::{
-    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit, compare,
+pub use self::comparison::{
+    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit,
 };
+pub use self::item::{Item, Thing, Who};
+pub use self::judge::compare;
 pub use self::load::Load;
 pub use self::metric::{Kind, Metric, Subject, What};
 pub use self::observer::{FindingKey, Observer, Sighted};

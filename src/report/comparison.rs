@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::compare::{Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Unit};
+use crate::compare::{
+    Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Subject, Unit,
+};
 use crate::words;
 
 /// What a comparison comes to.
@@ -62,6 +64,8 @@ pub struct DifferenceView {
     pub subject: String,
     /// The difference in a clause.
     pub summary: String,
+    /// More about it: what a finding says.
+    pub details: String,
     /// The numbers, where there are any.
     pub numbers: Option<Numbers>,
 }
@@ -122,14 +126,15 @@ impl ComparisonView {
         let count = |counts: bool| self.differences.iter().filter(|it| it.counts == counts).count();
         let new = match count(false) {
             0 => String::new(),
-            new => format!(" New here, without counting: {}.", words::count(new, "difference")),
+            new => format!(" New here, not counted: {}.", words::count(new, "part")),
         };
         match conclusion {
             Conclusion::Regression => {
                 let worst = self.differences.first().map(|it| it.summary.clone()).unwrap_or_default();
                 let others = match count(true) {
                     0 | 1 => String::new(),
-                    all => format!(" {} more.", words::count(all - 1, "difference")),
+                    2 => " 1 more difference counts.".to_owned(),
+                    all => format!(" {} more differences count.", words::number(all - 1)),
                 };
                 format!("REGRESSION (exit 1): {worst}.{others}{new}")
             }
@@ -156,11 +161,7 @@ impl ComparisonView {
             )
         };
         let ratio = words::decimal(self.load_ratio);
-        format!(
-            "Canary: {}. Stable: {}. Load of the canary: {ratio} times stable's.",
-            side(&self.canary),
-            side(&self.stable)
-        )
+        format!("Canary: {}. Stable: {}. Load ratio: {ratio}.", side(&self.canary), side(&self.stable))
     }
 }
 
@@ -186,13 +187,13 @@ impl DifferenceView {
         };
         let severity = it.sighted.shown.map_or("", |severity| severity.as_str());
         let load = if it.is_of_load { ", which more load may explain" } else { "" };
-        let said = it.sighted.summary.trim_end_matches('.');
         Self {
             kind: "finding",
             counts: !it.is_of_load,
             name: it.key.detector,
             subject: place.trim_start_matches(" at ").trim_start_matches(" of ").to_owned(),
-            summary: format!("only the canary has the {severity} {}{place}{load}: {said}", it.key.detector),
+            summary: format!("only the canary has the {severity} {}{place}{load}", it.key.detector),
+            details: it.sighted.summary.clone(),
             numbers: None,
         }
     }
@@ -206,6 +207,7 @@ impl DifferenceView {
             name: it.item.word(),
             subject: it.item.to_string(),
             summary: format!("only on the canary, {} (seen {times}){start}", it.item),
+            details: String::new(),
             numbers: None,
         }
     }
@@ -215,6 +217,10 @@ impl DifferenceView {
         let value = |value: f64| words::measure(value, what.unit());
         let ratio =
             if it.stable > 0.0 { format!(", {} times as much", words::decimal(it.ratio)) } else { String::new() };
+        let of = match &it.metric.subject {
+            Subject::Target => String::new(),
+            subject => format!(" of {subject}"),
+        };
         let load = if what.kind() == Kind::Rate { " for the same load" } else { "" };
         Self {
             kind: match what.kind() {
@@ -225,12 +231,12 @@ impl DifferenceView {
             name: what.as_str(),
             subject: it.metric.subject.to_string(),
             summary: format!(
-                "{} of {}: {} on the canary, {} on stable{ratio}{load}",
+                "{}{of}: {} on the canary, {} on stable{ratio}{load}",
                 what.describe(),
-                it.metric.subject,
                 value(it.canary),
                 value(it.stable)
             ),
+            details: String::new(),
             numbers: Some(Numbers {
                 canary: it.canary,
                 stable: it.stable,
@@ -250,8 +256,8 @@ fn method(comparison: &Comparison) -> String {
     let unit = match comparison.unit {
         Unit::Pod => "The targets were compared with each other",
         Unit::Block => {
-            "With fewer than three targets a side, blocks of 10 s were compared with stable's own, and only 1.5 times as much counts: what \
-             differs may lie in these targets instead of their version"
+            "With fewer than three targets a side, blocks of 10 s were compared with stable's own, and only 1.5 times as much (2.5 times for waits and queues) counts: \
+             what differs may lie in these targets instead of their version"
         }
     };
     let load = match comparison.not_compared {
@@ -280,6 +286,10 @@ fn describe(reason: &Reason) -> (&'static str, String) {
         Reason::Load(ratio) => {
             let ratio = words::decimal(*ratio);
             ("load", format!("the canary has {ratio} times the load of stable, which may explain what differs"))
+        }
+        Reason::TooFewTargets => {
+            let why = "something is higher on the canary, but targets of one side differ so much that more of them are needed";
+            ("too_few_targets", why.to_owned())
         }
         Reason::Interrupted => ("interrupted", "the comparison was interrupted".to_owned()),
     }

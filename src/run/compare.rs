@@ -191,7 +191,8 @@ fn text(view: &ComparisonView, is_standard: bool) -> String {
     };
     let difference = |it: &crate::report::comparison::DifferenceView| {
         let mark = if it.counts { "regression" } else { "new here" };
-        format!("  {mark}: {}.", it.summary)
+        let details = if it.details.is_empty() { String::new() } else { format!(" {}", it.details) };
+        format!("  {mark}: {}.{details}", it.summary)
     };
     let lines = [view.sentence.clone(), view.load()].into_iter().chain([view.method.clone()]);
     let lines = lines.chain(view.differences.iter().map(difference));

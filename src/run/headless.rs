@@ -136,8 +136,6 @@ pub(super) struct Run {
     desk: Option<Desk>,
     stop: Stop,
     black_boxes: BlackBoxes,
-    /// The structure that the targets may have.
-    locked: Option<Locked>,
 }
 
 impl Run {
@@ -146,20 +144,7 @@ impl Run {
         let Opened { watch, replayed, black_boxes, .. } = opened;
         let (judge, known) = (Judge::new(config, options.criteria), Known::of(config, options.criteria));
         let (program, stopwatches, stop) = (None, BTreeMap::new(), stop.clone());
-        Self {
-            watch,
-            outputs,
-            replayed,
-            program,
-            stopwatches,
-            options,
-            judge,
-            known,
-            desk: None,
-            stop,
-            black_boxes,
-            locked: None,
-        }
+        Self { watch, outputs, replayed, program, stopwatches, options, judge, known, desk: None, stop, black_boxes }
     }
 
     /// The same over a program that was started for it.
@@ -176,7 +161,7 @@ impl Run {
 
     /// The same, which fails on structure that is not in a lockfile.
     pub(super) fn locked(self, locked: Option<Locked>) -> Self {
-        Self { locked, ..self }
+        Self { judge: self.judge.locked(locked), ..self }
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -234,9 +219,7 @@ impl Run {
         if let Some(known) = &mut self.known {
             known.take(step, self.watch.fleet());
         }
-        if let Some(locked) = &mut self.locked {
-            locked.take(step, self.watch.fleet());
-        }
+        self.judge.take(step, self.watch.fleet());
         match step {
             Step::Joined(target) => {
                 let clock = if self.replayed.contains(target) { Clock::Recorded } else { Clock::Ours };
@@ -334,9 +317,7 @@ impl Run {
 
     /// Says what each target came to, and what the run comes to.
     async fn conclude(self, interrupted: bool) -> u8 {
-        let Self {
-            watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, locked, ..
-        } = self;
+        let Self { watch, outputs, program, stopwatches, options, judge, known, desk, stop, black_boxes, .. } = self;
         // Clients learn at once that nobody answers any more.
         drop(desk);
         black_boxes.close(&stop).await;
@@ -351,10 +332,7 @@ impl Run {
             let interrupted = (cut_short && !is_over).then_some(Doubt::Interrupted);
             of_program.iter().copied().chain(interrupted).collect()
         };
-        let mut verdicts = judge.verdicts(watch.fleet(), doubts);
-        if let Some(locked) = locked {
-            verdicts = locked.judge(verdicts);
-        }
+        let verdicts = judge.verdicts(watch.fleet(), doubts);
         let recorded = known.map_or(Ok(()), |known| known.conclude(&verdicts, interrupted));
         let codes = verdicts.iter().map(|(_, verdict)| verdict.verdict.exit_code()).filter(|_| options.is_verdict);
         let verdict_code = worst_of(codes);

@@ -1,24 +1,37 @@
 //! What the targets of a run come to, with what the run knows beyond their diagnoses: how it ended, and what was expected.
 
+use super::locked::Locked;
 use crate::config::Config;
 use crate::detect::doubt::Doubt;
 use crate::detect::selector::Selector;
 use crate::diagnosis::Criteria;
-use crate::fleet::{Fleet, Member, TargetId};
+use crate::fleet::{Fleet, Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
 
 /// What the targets of a run are judged by.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Judge {
     criteria: Criteria,
     /// What has to fire on one of them.
     expected: Vec<Selector>,
+    /// The structure that targets may have.
+    locked: Option<Locked>,
 }
 
 impl Judge {
     /// The judge of a run with this configuration.
     pub(super) fn new(config: &Config, criteria: Criteria) -> Self {
-        Self { criteria, expected: config.findings().fire.clone() }
+        Self { criteria, expected: config.findings().fire.clone(), locked: None }
+    }
+
+    /// The same, which fails targets whose structure is not in a lockfile.
+    pub(super) fn locked(self, locked: Option<Locked>) -> Self {
+        Self { locked, ..self }
+    }
+
+    /// Takes in what has happened.
+    pub(super) fn take(&mut self, step: &Step, fleet: &Fleet) {
+        self.locked.iter_mut().for_each(|locked| locked.take(step, fleet));
     }
 
     /// What each target comes to; `doubts` are what the run knows against a target.
@@ -30,7 +43,8 @@ impl Judge {
         let missing = self.missing(fleet);
         let verdict = |member: &'a Member| {
             let view = VerdictView::of(member.diagnosis(), self.criteria);
-            (member, view.failing(missing.clone()).doubting(doubts(member.id())))
+            let new = self.locked.iter().flat_map(|locked| locked.new_in(member));
+            (member, view.failing(missing.iter().cloned().chain(new)).doubting(doubts(member.id())))
         };
         fleet.members().map(verdict).collect()
     }

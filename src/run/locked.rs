@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -12,14 +13,10 @@ use crate::compare::{Item, Structure, lockfile};
 use crate::files;
 use crate::fleet::{Fleet, Member, Step, TargetId};
 use crate::model::time::Timestamp;
-use crate::report::verdict::VerdictView;
 use crate::words;
 
-/// New parts that are named; the others are counted.
-const NAMED: usize = 10;
-
 /// How often the structure of a target is looked at: less often than what ends is forgotten.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The lockfile of a run, and what its targets are seen to have.
 #[derive(Debug)]
@@ -56,23 +53,11 @@ impl Locked {
         }
     }
 
-    /// The verdicts of targets, which fail on what is not in the file.
-    pub(super) fn judge<'a>(mut self, verdicts: Vec<(&'a Member, VerdictView)>) -> Vec<(&'a Member, VerdictView)> {
-        let judge = |(member, view): (&'a Member, VerdictView)| {
-            let (mut structure, _) = self.seen.remove(&member.id()).unwrap_or_default();
-            if member.diagnosis().updates() > 0 {
-                structure.observe(&member.diagnosis().evidence());
-            }
-            let new: Vec<&Item> =
-                structure.items().map(|(item, _)| item).filter(|it| !self.known.contains(it)).collect();
-            let clause = |item: &&Item| format!("not in {}: {item}", self.path.display());
-            let rest = new.len().saturating_sub(NAMED);
-            let more =
-                (rest > 0).then(|| format!("{} more not in {}", words::count(rest, "part"), self.path.display()));
-            let clauses: Vec<String> = new.iter().take(NAMED).map(clause).chain(more).collect();
-            (member, view.failing(clauses))
-        };
-        verdicts.into_iter().map(judge).collect()
+    /// A clause about each part of a target that is not in the file.
+    pub(super) fn new_in(&self, member: &Member) -> Vec<String> {
+        let seen = self.seen.get(&member.id()).into_iter().flat_map(|(structure, _)| structure.items());
+        let new = seen.map(|(item, _)| item).filter(|item| !self.known.contains(item));
+        new.map(|item| format!("not in {}: {item}", self.path.display())).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::simulator::timeline::{Told, play_before};
 use crate::trial;
 
 /// Runs of each pair in an ordinary test; `--rates` takes more.
-const RUNS: u64 = 2;
+const RUNS: u64 = 1;
 
 const CRITERIA: Criteria = Criteria { fail_on: Severity::Warning, fails_on_new: false };
 
@@ -74,8 +74,8 @@ fn observed(program: &str) -> Observer {
 
 /// A table of how often each pair got which verdict, in so many runs with other numbers each.
 pub(crate) fn rates(runs: u64) -> String {
-    let mut text = format!(
-        "| pair | what differs | regression | same | not enough data | with three targets a side |\n|---|---|---|---|---|---|\n"
+    let mut text = String::from(
+        "| pair | what differs | regression | same | not enough data | with three targets a side |\n|---|---|---|---|---|---|\n",
     );
     let (mut false_alarms, mut misses, mut healthy, mut worse) = (0, 0, 0, 0);
     for pair in PAIRS {
