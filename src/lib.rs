@@ -1,12 +1,13 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`evidence`] (what it means),
-//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`witness`] (one finding, cut out of a recording), [`report`] (rows and words for
+//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`compare`](mod@compare) (canary against stable), [`witness`] (one finding, cut out of a recording), [`report`] (rows and words for
 //! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
 //! [`explain`], which offer it as a command. [`files`], [`panics`], [`paths`], [`wire`], [`words`] and [`spelling`] are leaves that several layers use.
 
 pub mod alert;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod detect;
 pub mod diagnosis;

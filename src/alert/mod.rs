@@ -4,6 +4,7 @@
 //! or the diagnosis. A new output is a new sink.
 
 mod classes;
+mod comparison;
 mod documents;
 pub mod event;
 pub mod http;
@@ -18,6 +19,7 @@ pub mod sink;
 mod stream;
 mod text;
 
+pub use self::comparison::comparison_line;
 pub use self::documents::DocumentFormat;
 pub use self::limit::Limits;
 pub use self::lines::{LineFormat, Lines};

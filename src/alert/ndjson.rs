@@ -16,7 +16,7 @@ use crate::report::sanitize::is_hidden;
 use crate::report::verdict::Tally;
 
 /// The name of the schema, in the first line.
-const SCHEMA: &str = "tokio-canary.events/v1";
+pub(super) const SCHEMA: &str = "tokio-canary.events/v1";
 
 /// The line for an event, without its end.
 pub(super) fn line(event: &Event) -> String {
@@ -230,7 +230,7 @@ fn evidence(fact: &FactRow) -> Value {
     })
 }
 
-fn time(at: SystemTime) -> String {
+pub(super) fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 

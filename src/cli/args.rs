@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, Type
 
 use super::complete::{Completed, detectors, formats, settings};
 use super::pods::PodArgs;
+use crate::compare::lockfile;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes,
@@ -159,6 +160,9 @@ pub struct GateArgs {
     /// Keep watching for the whole time, even after a proven finding that cannot recover.
     #[arg(long)]
     pub no_early_exit: bool,
+    /// Fail on tasks, locks, channels and waits that are not in this file, which `compare --write` makes [default: tokio-canary.lock].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
+    pub locked: Option<PathBuf>,
 }
 
 impl GateArgs {
@@ -387,7 +391,7 @@ pub(super) fn targets_help() -> String {
 }
 
 /// Reads one of a few words, and lists them in help, errors and completions.
-fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
+pub(super) fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
     let value = |value: &T| PossibleValue::new(value.word()).help(value.meaning());
     PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
 }

@@ -3,7 +3,7 @@
 use super::args::{
     Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging, Playback,
 };
-use super::{Cli, Command, ConfigCommand, Record, WitnessArgs};
+use super::{Cli, Command, Compare, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
 use crate::config::options::{
     BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
@@ -30,7 +30,10 @@ impl<'a> Groups<'a> {
             Some(Command::Record(Record { files, feeding, logging, .. })) => {
                 Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
             }
-            Some(Command::Witness(WitnessArgs { judging, files, feeding, logging, .. })) => Self {
+            Some(
+                Command::Compare(Compare { judging, files, feeding, logging, .. })
+                | Command::Witness(WitnessArgs { judging, files, feeding, logging, .. }),
+            ) => Self {
                 judging: Some(judging),
                 files: Some(files),
                 feeding: Some(feeding),
@@ -116,6 +119,10 @@ impl Cli {
                 criteria(&check.criteria, &mut flags);
                 gate(&check.gate, &mut flags);
             }
+            Some(Command::Compare(compare)) => {
+                flags.targets = compare.targets();
+                flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
+            }
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}
@@ -160,7 +167,7 @@ fn criteria(criteria: &CriteriaArgs, flags: &mut Flags) {
 }
 
 fn gate(gate: &GateArgs, flags: &mut Flags) {
-    let GateArgs { wait_for_target, fire, silent, update_baseline, exit_zero, no_early_exit } = gate;
+    let GateArgs { wait_for_target, fire, silent, update_baseline, exit_zero, no_early_exit, locked: _ } = gate;
     flags.option("--wait-for-target", &WAIT_FOR_TARGET, wait_for_target.map(Some));
     flags.option("--exit-zero", &EXIT_ZERO, exit_zero.then_some(true));
     flags.option("--no-early-exit", &EARLY_EXIT, no_early_exit.then_some(false));

@@ -119,8 +119,32 @@ const ENTRIES: &[Entry] = &[
                 "Write a brief that can be shown anywhere.",
             ),
             (
+                "tokio-canary check localhost:6669 --locked",
+                "Fail on tasks, locks and channels that are not in tokio-canary.lock.",
+            ),
+            (
                 "tokio-canary check localhost:6669 --expect listener --fail-on critical",
                 "Require the task listener to exist.",
+            ),
+        ],
+    },
+    Entry {
+        command: "compare",
+        exits: &[
+            ("0", "The canary does not differ from stable, or the lockfile is written."),
+            ("1", "A regression: the canary has a finding or an order of locks that stable has not, or does worse."),
+            USAGE,
+            ("3", "Not enough data, as of an idle canary; or it was interrupted."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary compare --canary 10.0.0.7:6669 --stable 10.0.0.8:6669 --for 2m", "Compare two services."),
+            ("tokio-canary compare --canary new.mcap --stable old.mcap", "Compare two recordings."),
+            (
+                "tokio-canary compare --stable localhost:6669 --for 1m --write=tokio-canary.lock",
+                "Write down the structure of a service; check --locked fails on what is new.",
             ),
         ],
     },

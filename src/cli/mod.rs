@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the tool.
 
 mod args;
+mod compare;
 mod complete;
 mod flags;
 pub mod manual;
@@ -27,6 +28,7 @@ pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging,
     Outputs, Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::compare::Compare;
 pub use self::pods::PodArgs;
 
 /// How long a running service is watched unless `--for` says otherwise.
@@ -88,6 +90,8 @@ pub enum Command {
     Watch(Watch),
     /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
     Check(Check),
+    /// Compare a canary with what is known to work: exit code 0 the same, 1 a regression, 3 not enough data
+    Compare(Compare),
     /// Record the feed of a service to a file, until stopped
     Record(Record),
     /// Cut a recording down to what one finding needs, to show it anywhere
@@ -371,6 +375,9 @@ mod tests {
             ("skill", "--set a.b=c"),
             ("man", "--config a.toml"),
             ("check localhost:1", "--heartbeat 9s"),
+            ("compare --canary localhost:1 --stable localhost:2", "--record a"),
+            ("compare --canary localhost:1 --stable localhost:2", "--locked"),
+            ("compare --stable localhost:2 --write=a.lock", "--speed 2x"),
         ] {
             let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
             let right = [vec!["tokio-canary".to_owned()], words(command)].concat();

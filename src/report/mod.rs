@@ -4,6 +4,7 @@
 //! prints them makes them harmless first ([`sanitize`]).
 
 pub mod attachment;
+pub mod comparison;
 pub mod connection;
 pub mod finding;
 pub mod findings;

@@ -8,6 +8,7 @@ use super::black_boxes::BlackBoxes;
 use super::departed::Departed;
 use super::exit::{INCONCLUSIVE, INTERNAL, SUCCESS, sentence, worst_of};
 use super::judgement::Judge;
+use super::locked::Locked;
 use super::notes::{note, note_connection, note_lag};
 use super::program::Program;
 use super::roster::{Places, Roster, found};
@@ -92,6 +93,11 @@ impl Run {
     /// The same, which also answers at a desk.
     pub(super) fn answering(self, desk: Option<Desk>) -> Self {
         Self { desk, ..self }
+    }
+
+    /// The same, which fails on structure that is not in a lockfile.
+    pub(super) fn locked(self, locked: Option<Locked>) -> Self {
+        Self { judge: self.judge.locked(locked), ..self }
     }
 
     /// Runs until every target is judged, all recordings have ended, nobody needs it any more or a signal comes. Returns the exit code.
@@ -187,6 +193,7 @@ impl Run {
         if let Some(known) = &mut self.known {
             known.take(step, self.watch.fleet());
         }
+        self.judge.take(step, self.watch.fleet());
     }
 
     /// Whether a step only says how a connection came about to what nobody has to dial: a program that was started, or a recording.

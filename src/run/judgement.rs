@@ -1,24 +1,37 @@
 //! What the targets of a run come to, with what the run knows beyond their diagnoses: how it ended, and what was expected.
 
+use super::locked::Locked;
 use crate::config::Config;
 use crate::detect::doubt::Doubt;
 use crate::detect::selector::Selector;
 use crate::diagnosis::Criteria;
-use crate::fleet::{Member, TargetId};
+use crate::fleet::{Fleet, Member, Step, TargetId};
 use crate::report::verdict::VerdictView;
 
 /// What the targets of a run are judged by.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Judge {
     criteria: Criteria,
     /// What has to fire on one of them.
     expected: Vec<Selector>,
+    /// The structure that targets may have.
+    locked: Option<Locked>,
 }
 
 impl Judge {
     /// The judge of a run with this configuration.
     pub(super) fn new(config: &Config, criteria: Criteria) -> Self {
-        Self { criteria, expected: config.findings().fire.clone() }
+        Self { criteria, expected: config.findings().fire.clone(), locked: None }
+    }
+
+    /// The same, which fails targets whose structure is not in a lockfile.
+    pub(super) fn locked(self, locked: Option<Locked>) -> Self {
+        Self { locked, ..self }
+    }
+
+    /// Takes in what has happened.
+    pub(super) fn take(&mut self, step: &Step, fleet: &Fleet) {
+        self.locked.iter_mut().for_each(|locked| locked.take(step, fleet));
     }
 
     /// What each of these targets comes to; `doubts` are what the run knows against a target.
@@ -35,7 +48,8 @@ impl Judge {
 
     /// What a target comes to by itself.
     pub(super) fn verdict(&self, member: &Member) -> VerdictView {
-        VerdictView::of(member.diagnosis(), self.criteria)
+        let new = self.locked.iter().flat_map(|locked| locked.new_in(member));
+        VerdictView::of(member.diagnosis(), self.criteria).failing(new)
     }
 
     /// A clause about each finding that has to fire and has not, on any target.

@@ -4,6 +4,7 @@
 
 mod baseline;
 mod black_boxes;
+mod compare;
 mod configuration;
 mod departed;
 mod effect;
@@ -12,6 +13,7 @@ mod explain;
 mod headless;
 mod interactive;
 mod judgement;
+mod locked;
 mod log;
 mod notes;
 mod print;
@@ -42,6 +44,7 @@ use tokio::sync::mpsc;
 use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
 use self::headless::Run;
 use self::interactive::{Found, interactive};
+use self::locked::Locked;
 use self::notes::note;
 use self::print::{print, printed};
 use self::signals::Stop;
@@ -170,13 +173,15 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
     let code = runtime.block_on(async {
         match &cli.command {
             Some(Command::Record(args)) => run_record(args, &config, &stop).await,
+            Some(Command::Compare(args)) => compare::run(args, &config, &stop).await,
             Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
-                run_headless(&config, &watch.attaching.playback, &[], Options::watch(&config), &stop).await
+                run_headless(&config, &watch.attaching.playback, &[], (Options::watch(&config), None), &stop).await
             }
             Some(Command::Check(check)) => {
                 let options = Options::check(&config, check.duration);
-                run_headless(&config, &check.attaching.playback, &check.command, options, &stop).await
+                let locked = check.gate.locked.as_deref().map(Locked::read).transpose()?;
+                run_headless(&config, &check.attaching.playback, &check.command, (options, locked), &stop).await
             }
             _ => run_interactive(&config, &cli.attaching.playback, &stop).await,
         }
@@ -197,7 +202,7 @@ async fn run_headless(
     config: &Config,
     playback: &Playback,
     command: &[OsString],
-    options: Options,
+    (options, locked): (Options, Option<Locked>),
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let mut outputs = Outputs::open(config.outputs(), &repository(config)).map_err(UsageError)?;
@@ -216,7 +221,7 @@ async fn run_headless(
     targets::save_at_end(recording.as_ref(), stop);
     opened.black_boxes.save_at_end(stop);
     let outputs = outputs.limited(options.limits);
-    let run = Run::new(opened, outputs, options, config, stop).with(program).answering(desk);
+    let run = Run::new(opened, outputs, options, config, stop).with(program).answering(desk).locked(locked);
     let code = run.headless().await;
     stop.ends_with(code);
     if let Some(server) = server {

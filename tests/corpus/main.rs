@@ -2,7 +2,9 @@
 //! recording is a test of its own name; words select by name, `-- --list` tells the names.
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+#![expect(clippy::print_stdout, reason = "a table that was asked for")]
 
+mod compare;
 mod folders;
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -30,13 +32,20 @@ struct Corpus {
     /// Judges the recordings in this folder by their labels there, and nothing else.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// Compares each pair of programs so many times, prints how often it got which verdict, and does nothing else.
+    #[arg(long, value_name = "RUNS")]
+    rates: Option<u64>,
 }
 
 fn main() -> ExitCode {
-    let Corpus { flags, folder } = Corpus::parse();
+    let Corpus { flags, folder, rates } = Corpus::parse();
+    if let Some(runs) = rates {
+        println!("{}", compare::rates(runs));
+        return ExitCode::SUCCESS;
+    }
     let trials = match folder {
         Some(folder) => recordings::trials_of(&folder).collect(),
-        None => scenarios::trials().chain(recordings::trials()).collect(),
+        None => scenarios::trials().chain(recordings::trials()).chain(compare::trials()).collect(),
     };
     flags.run(trials, None).exit_code()
 }

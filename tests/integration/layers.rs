@@ -75,6 +75,11 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&["detect", "evidence", "feed", "model"]),
         crates: Crates::AllBut(WIRE_AND_TERMINAL),
     },
+    Layer {
+        name: "compare",
+        modules: Modules::Only(&["detect", "diagnosis", "evidence", "model"]),
+        crates: Crates::Only(&["serde_json", "statrs", "thiserror"]),
+    },
     Layer { name: "fleet", modules: Modules::Only(&["detect", "diagnosis"]), crates: Crates::Only(&[]) },
     Layer {
         name: "witness",
@@ -83,7 +88,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "report",
-        modules: Modules::Only(&["detect", "diagnosis", "evidence", "fleet", "model", "words"]),
+        modules: Modules::Only(&["compare", "detect", "diagnosis", "evidence", "fleet", "model", "words"]),
         crates: Crates::Only(&[]),
     },
     Layer {

@@ -4,6 +4,7 @@ mod arbitrary;
 mod black_box;
 mod chosen_values;
 mod circles;
+mod compare;
 mod config;
 mod deploy;
 mod docs;

@@ -34,13 +34,13 @@ fn changed(desk: &Desk, recording: &str, file: &str, mut change: impl FnMut(&mut
     file.to_owned()
 }
 
-fn schema(name: &str) -> Value {
+pub(crate) fn schema(name: &str) -> Value {
     // The published schema of SARIF has a bracket too many in a pattern, with which it is none.
     read(&in_repository("schema").join(name)).replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$").parse().unwrap()
 }
 
 /// What a schema says against a document.
-fn faults(schema: &Value, document: &Value) -> Vec<String> {
+pub(crate) fn faults(schema: &Value, document: &Value) -> Vec<String> {
     let validator = jsonschema::validator_for(schema).unwrap();
     validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }

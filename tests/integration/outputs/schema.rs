@@ -93,6 +93,18 @@ fn every_line_keeps_to_the_schema_and_every_kind_of_line_is_seen() {
     assert_eq!(lines.last().unwrap()["type"], "run", "it is the last line");
 }
 
+#[test]
+fn the_line_of_a_comparison_keeps_to_it_too() {
+    let desk = Desk::new();
+    let [canary, stable] = ["field/sqlx_stream_nested-faulty", "field/redis_blpop_shared-healthy"]
+        .map(|it| corpus(it).display().to_string());
+    let run = desk.run(&["compare", "--canary", &canary, "--stable", &stable, "--output", "ndjson"]);
+    let lines: Vec<Value> = run.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!((lines.len(), lines[0]["type"].as_str()), (1, Some("comparison")), "{}", run.stderr);
+    assert_eq!(faults(&strict(), &lines[0]), [""; 0], "{}", lines[0]);
+    assert!(!lines[0]["differences"].as_array().unwrap().is_empty());
+}
+
 /// What a recording does not lead to.
 #[test]
 fn lines_that_no_recording_of_the_corpus_brings_keep_to_it_too() {

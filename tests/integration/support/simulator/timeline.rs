@@ -102,6 +102,11 @@ pub(crate) enum Told {
 
 /// Plays a scenario from its beginning to its end.
 pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
+    play_before(scenario, told, &mut |_| ())
+}
+
+/// Plays a scenario before somebody who looks at the diagnosis after each event.
+pub(crate) fn play_before(scenario: &Scenario, told: Told, witness: &mut dyn FnMut(&Diagnosis)) -> Timeline {
     let mut settings = Settings::default();
     for assignment in &scenario.set {
         Assignment::parse(assignment).unwrap_or_else(|error| panic!("{error}")).apply(&mut settings);
@@ -124,6 +129,7 @@ pub(crate) fn play(scenario: &Scenario, told: Told) -> Timeline {
         entries: Vec::new(),
         explained: BTreeMap::new(),
         sums: Sums::default(),
+        witness,
     };
     player.play();
     Timeline { entries: player.entries, explained: player.explained, diagnosis: player.diagnosis }
@@ -163,6 +169,7 @@ struct Player<'a> {
     entries: Vec<Entry>,
     explained: BTreeMap<String, BTreeSet<&'static str>>,
     sums: Sums,
+    witness: &'a mut dyn FnMut(&Diagnosis),
 }
 
 impl Player<'_> {
@@ -345,6 +352,7 @@ impl Player<'_> {
     fn apply(&mut self, at: Nanos, event: FeedEvent) {
         let transitions = self.diagnosis.apply(Arrived { at: self.clock.arrival(at), event });
         self.sums.observe(self.diagnosis.model());
+        (self.witness)(&self.diagnosis);
         let begin = Timestamp::from_nanos(BEGIN * SECOND);
         for transition in transitions {
             let since = transition.at.since(begin);

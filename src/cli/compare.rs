@@ -1,0 +1,82 @@
+//! The arguments of `compare`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::args::{Feeding, Files, Judging, Logging, help, one_of, positive_duration};
+use super::complete::Completed;
+use crate::compare::lockfile;
+use crate::config::options::FAIL_ON;
+use crate::config::output::{Format, Output};
+use crate::config::word::Word;
+use crate::detect::severity::Severity;
+use crate::feed::endpoint::Target;
+
+/// How long running services are compared unless `--for` says otherwise.
+const DEFAULT_FOR: Duration = Duration::from_secs(120);
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// What is new: running services or recordings, one or several; repeatable.
+    #[arg(long, value_name = "TARGET", num_args = 1.., required_unless_present = "write")]
+    pub canary: Vec<Target>,
+    /// What is known to work: running services or recordings, one or several; repeatable.
+    #[arg(long, value_name = "TARGET", num_args = 1.., required = true)]
+    pub stable: Vec<Target>,
+    /// Time to watch each target, and the longest wait for its first update [default: 2m; a recording is read to its end].
+    #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
+    pub duration: Option<Duration>,
+    /// Where the result goes, as FORMAT or FORMAT=PATH: text, ndjson; repeatable [default: text].
+    #[arg(long = "output", value_name = "FORMAT[=PATH]", hide_possible_values = true)]
+    #[arg(value_parser = Completed::new(output, formats))]
+    pub outputs: Vec<Output>,
+    /// The severity that counts.
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
+    pub fail_on: Option<Severity>,
+    /// Count any structure that stable does not have as a regression, such as a new spawn site, and not only a new order of locks.
+    #[arg(long)]
+    pub fail_on_new: bool,
+    /// Lockfile to write: adds the structure of all targets to what is in it [default: tokio-canary.lock].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
+    pub write: Option<PathBuf>,
+    /// Settings of detectors, and tasks that must exist.
+    #[command(flatten)]
+    pub judging: Judging,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub files: Files,
+    /// How running services are read.
+    #[command(flatten)]
+    pub feeding: Feeding,
+    /// The tool's own log.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+impl Compare {
+    /// All targets, those of the canary first.
+    pub fn targets(&self) -> Vec<Target> {
+        [&self.canary[..], &self.stable].concat()
+    }
+
+    /// How long a running service is watched.
+    pub fn limit(&self) -> Duration {
+        self.duration.unwrap_or(DEFAULT_FOR)
+    }
+}
+
+fn formats() -> Vec<String> {
+    [Format::Text, Format::Ndjson].map(|format| format.word().to_owned()).to_vec()
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    let output = Output::from_str(text)?;
+    if output.format.is_document() {
+        return Err("a comparison is written as text or ndjson".to_owned());
+    }
+    Ok(output)
+}

@@ -1,0 +1,169 @@
+//! What a comparison comes to, as plain data.
+
+use std::time::Duration;
+
+use super::item::Item;
+use super::load::Load;
+use super::metric::Metric;
+use super::observer::{FindingKey, Sighted};
+use super::structure::Exercise;
+use crate::detect::severity::Severity;
+
+/// What counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Criteria {
+    /// The lowest severity of a new finding that is a regression.
+    pub fail_on: Severity,
+    /// Whether any new structure is one.
+    pub fails_on_new: bool,
+}
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The new version.
+    Canary,
+    /// The old one.
+    Stable,
+}
+
+/// What a comparison comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// The canary is worse.
+    Regression,
+    /// No difference that counts.
+    Same,
+    /// Neither can be said.
+    NotEnoughData,
+}
+
+/// Why neither can be said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// No update came from a side.
+    NoUpdates(Side),
+    /// A side was watched for too short a time.
+    TooShort {
+        /// Which.
+        side: Side,
+        /// The time.
+        watched: Duration,
+        /// How long it would have to be.
+        needed: Duration,
+    },
+    /// The canary has nothing to do while stable is busy.
+    CanaryIdle,
+    /// Neither side does anything.
+    Idle,
+    /// The canary has so many times the load, and what differs may come from that.
+    Load(f64),
+    /// Something is much higher on the canary, and its targets or those of stable differ too much from each other for their number.
+    TooFewTargets,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// What is one observation in the statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A target.
+    Pod,
+    /// Ten seconds of a target.
+    Block,
+}
+
+/// What is known of a side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coverage {
+    /// Targets that sent updates.
+    pub targets: usize,
+    /// The longest time that one of them was watched.
+    pub watched: Duration,
+    /// Blocks that count, of all of them.
+    pub blocks: usize,
+    /// What each does in a second.
+    pub load: Load,
+}
+
+/// A finding that only the canary has.
+#[derive(Debug, Clone)]
+pub struct NewFinding {
+    /// By what it is known.
+    pub key: FindingKey,
+    /// The finding.
+    pub sighted: Sighted,
+    /// Whether the load explains it as well.
+    pub is_of_load: bool,
+}
+
+/// A part of the structure that only the canary has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewItem {
+    /// The part.
+    pub item: Item,
+    /// How it was exercised.
+    pub exercise: Exercise,
+    /// Whether it is a regression.
+    pub counts: bool,
+    /// Whether it may be part of starting, which was not watched on stable.
+    pub is_of_start: bool,
+}
+
+/// A number that is higher on the canary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Which.
+    pub metric: Metric,
+    /// What it is on the canary, typically,
+    pub canary: f64,
+    /// and on stable.
+    pub stable: f64,
+    /// How many times that is, after allowing for the load.
+    pub ratio: f64,
+    /// The ratio that it had to exceed: the least that counts, or how much stable differs from itself.
+    pub least_ratio: f64,
+    /// The chance of such a difference between equal sides.
+    pub chance: f64,
+}
+
+/// Canary against stable.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// What it comes to.
+    pub conclusion: Conclusion,
+    /// Why nothing can be said; empty otherwise.
+    pub reasons: Vec<Reason>,
+    /// What is one observation.
+    pub unit: Unit,
+    /// The canary.
+    pub canary: Coverage,
+    /// Stable.
+    pub stable: Coverage,
+    /// How many times the load of stable the canary has.
+    pub load_ratio: f64,
+    /// Findings that only the canary has.
+    pub findings: Vec<NewFinding>,
+    /// Structure that only the canary has.
+    pub structure: Vec<NewItem>,
+    /// What is higher on the canary, rates before times, the greatest ratio first.
+    pub changes: Vec<Change>,
+    /// How many numbers were compared.
+    pub compared: usize,
+    /// How many were not, because the canary had more load.
+    pub not_compared: usize,
+    /// Which look it is: one for each doubling of the time.
+    pub look: u32,
+}
+
+impl Comparison {
+    /// The same of a comparison that was ended before its time: what is worse is worse all the same.
+    #[must_use]
+    pub fn interrupted(mut self) -> Self {
+        self.reasons.push(Reason::Interrupted);
+        if self.conclusion == Conclusion::Same {
+            self.conclusion = Conclusion::NotEnoughData;
+        }
+        self
+    }
+}

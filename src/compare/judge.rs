@@ -1,0 +1,333 @@
+//! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
+
+use super::comparison::{Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit};
+use super::item::Item;
+use super::load::{self, Load};
+use super::metric::{Kind, Metric};
+use super::observer::{FindingKey, Observer};
+use super::statistics::{
+    FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
+};
+use super::structure::{Exercise, Structure};
+use crate::detect::severity::Grade;
+
+/// With so many targets a side, each of them is one unit.
+const PODS: usize = 3;
+/// Blocks that each of those needs.
+const BLOCKS_OF_POD: usize = 3;
+/// The least ratio that counts between blocks of time, which say little of how targets differ.
+const RATIO_OF_BLOCKS: f64 = 1.5;
+/// The same of what comes of queueing: at a lock that is busy nine tenths of the time, a twentieth more work doubles the waits.
+const RATIO_OF_QUEUES: f64 = 2.5;
+/// The least ratio that counts between targets.
+const RATIO_OF_PODS: f64 = 1.2;
+/// Between few targets, so much more cannot be called the same, even where it may be chance.
+const MUCH: f64 = 2.0;
+/// What varies less than this over both sides is no candidate.
+const LEAST_SPREAD: f64 = 1.5;
+/// Under more load than this, what queues is not compared.
+const LIKE_LOAD: f64 = 1.25;
+/// Stable has to be watched for this share of the time of the canary, or nothing is new.
+const LIKE_TIME: f64 = 0.5;
+/// What would have been seen so often elsewhere and was not, is not there: by chance that happens once in 150 times.
+const EXPECTED: f64 = 5.0;
+
+/// Both sides.
+struct Sides<'a> {
+    canary: &'a [&'a Observer],
+    stable: &'a [&'a Observer],
+    loads: (Load, Load),
+}
+
+/// Compares the targets of two sides. Pure: the same observations give the same result.
+pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -> Comparison {
+    let loads = (Load::of(canary), Load::of(stable));
+    let sides = Sides { canary, stable, loads };
+    let unit = sides.unit();
+    let mut comparison = Comparison {
+        conclusion: Conclusion::NotEnoughData,
+        reasons: Vec::new(),
+        unit,
+        canary: coverage(canary, loads.0),
+        stable: coverage(stable, loads.1),
+        load_ratio: loads.0.over(loads.1),
+        findings: Vec::new(),
+        structure: Vec::new(),
+        changes: Vec::new(),
+        compared: 0,
+        not_compared: 0,
+        look: sides.look(unit),
+    };
+    comparison.reasons = comparability(&comparison);
+    // Nothing is new or higher beside what was not watched.
+    if comparison.reasons.is_empty() {
+        comparison.findings = new_findings(&sides, criteria, comparison.load_ratio);
+        comparison.structure = new_structure(&sides, &comparison, criteria);
+        let measured = measure(&sides, unit, comparison.look);
+        (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
+        comparison.not_compared = measured.not_compared;
+        comparison.reasons.extend(measured.too_short);
+        let is_of_load = comparison.findings.iter().any(|it| it.is_of_load) || measured.is_hidden_by_load;
+        comparison.reasons.extend(is_of_load.then_some(Reason::Load(comparison.load_ratio)));
+    }
+    let is_worse = comparison.findings.iter().any(|it| !it.is_of_load)
+        || comparison.structure.iter().any(|it| it.counts)
+        || !comparison.changes.is_empty();
+    comparison.conclusion = match () {
+        () if is_worse => Conclusion::Regression,
+        () if comparison.reasons.is_empty() => Conclusion::Same,
+        () => Conclusion::NotEnoughData,
+    };
+    comparison
+}
+
+fn coverage(side: &[&Observer], load: Load) -> Coverage {
+    let watched = |it: &&&Observer| !it.watched().is_zero();
+    Coverage {
+        targets: side.iter().filter(watched).count(),
+        watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
+        blocks: side.iter().map(|it| it.series().blocks()).sum(),
+        load,
+    }
+}
+
+/// Why the two sides cannot be compared at all.
+fn comparability(of: &Comparison) -> Vec<Reason> {
+    let sides = [(Side::Canary, &of.canary), (Side::Stable, &of.stable)];
+    let silent: Vec<Reason> =
+        sides.iter().filter(|(_, it)| it.targets == 0).map(|(side, _)| Reason::NoUpdates(*side)).collect();
+    if !silent.is_empty() {
+        return silent;
+    }
+    let needed = of.canary.watched.mul_f64(LIKE_TIME);
+    if of.stable.watched < needed {
+        return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
+    }
+    let short = sides.iter().filter(|(_, it)| it.blocks == 0);
+    let short: Vec<Reason> = short
+        .map(|(side, it)| Reason::TooShort { side: *side, watched: it.watched, needed: super::series::BLOCK * 2 })
+        .collect();
+    match () {
+        () if !short.is_empty() => short,
+        () if of.canary.load.is_idle_beside(of.stable.load) => vec![Reason::CanaryIdle],
+        () if of.canary.load.is_nothing() && of.stable.load.is_nothing() => vec![Reason::Idle],
+        () => Vec::new(),
+    }
+}
+
+/// Findings that count on the canary and of which nothing was ever seen on stable. What is only a trend may come from more load.
+fn new_findings(sides: &Sides<'_>, criteria: Criteria, load_ratio: f64) -> Vec<NewFinding> {
+    let is_known = |key: &FindingKey| sides.stable.iter().any(|it| it.findings().contains_key(key));
+    let mut new: Vec<NewFinding> = Vec::new();
+    for (key, sighted) in sides.canary.iter().flat_map(|it| it.findings()) {
+        let counts = sighted.shown.is_some_and(|severity| severity >= criteria.fail_on);
+        if counts && !is_known(key) && !new.iter().any(|it| it.key == *key) {
+            let is_of_load = sighted.grade != Grade::Proof && load_ratio > LIKE_LOAD;
+            new.push(NewFinding { key: key.clone(), sighted: sighted.clone(), is_of_load });
+        }
+    }
+    new.sort_by_key(|it| (it.is_of_load, std::cmp::Reverse(it.sighted.shown), it.key.clone()));
+    new
+}
+
+/// Structure that was exercised on the canary and is not on stable. An order of locks counts where it would have shown there.
+fn new_structure(sides: &Sides<'_>, of: &Comparison, criteria: Criteria) -> Vec<NewItem> {
+    let join = |side: &[&Observer]| {
+        let mut all = Structure::default();
+        side.iter().for_each(|it| all.join(it.structure()));
+        all
+    };
+    let (canary, stable) = (join(sides.canary), join(sides.stable));
+    let time = |side: &[&Observer]| side.iter().map(|it| it.watched().as_secs_f64()).sum::<f64>();
+    // How much of what the canary did stable did, too.
+    let share = (time(sides.stable) / time(sides.canary).max(1.0) / of.load_ratio.max(1.0)).min(1.0);
+    let knows_start = sides.stable.iter().any(|it| it.knows_start());
+    let new = canary.items().filter(|(item, exercise)| exercise.times > 0 && stable.get(item).is_none());
+    let item = |(item, exercise): (&Item, &Exercise)| {
+        let is_of_start = !exercise.is_lasting && !knows_start;
+        let would_show = float(usize::try_from(exercise.times).unwrap_or(usize::MAX)) * share >= EXPECTED;
+        let is_order = matches!(item, Item::Nests { .. } | Item::Inverts { .. }) && would_show;
+        NewItem {
+            item: item.clone(),
+            exercise: *exercise,
+            counts: !is_of_start && (is_order || criteria.fails_on_new),
+            is_of_start,
+        }
+    };
+    let mut items: Vec<NewItem> = new.map(item).collect();
+    items.sort_by_key(|it| (!it.counts, std::cmp::Reverse(it.item.clone())));
+    items
+}
+
+/// What came of the numbers.
+#[derive(Default)]
+struct Measured {
+    changes: Vec<Change>,
+    compared: usize,
+    not_compared: usize,
+    /// Whether a number that was not compared is higher.
+    is_hidden_by_load: bool,
+    too_short: Vec<Reason>,
+}
+
+/// A number that can be compared.
+struct Candidate {
+    change: Change,
+    /// The least chance that these samples could have had.
+    least_chance: f64,
+    /// Whether it is higher by enough, be it by chance.
+    is_higher: bool,
+}
+
+fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
+    let mut measured = Measured::default();
+    let mut metrics: Vec<&Metric> = sides.canary.iter().flat_map(|it| it.series().metrics()).collect();
+    metrics.sort_unstable();
+    metrics.dedup();
+    for kind in [Kind::Rate, Kind::Time] {
+        let mut candidates = Vec::new();
+        for metric in metrics.iter().filter(|it| it.what.kind() == kind) {
+            let load_ratio = load::ratio(metric, (sides.canary, sides.loads.0), (sides.stable, sides.loads.1));
+            let Some(candidate) = sides.candidate(metric, unit, load_ratio) else { continue };
+            measured.compared += 1;
+            if metric.what.depends_on_load() && load_ratio > LIKE_LOAD {
+                measured.not_compared += 1;
+                measured.is_hidden_by_load |= candidate.is_higher;
+            } else {
+                candidates.push(candidate);
+            }
+        }
+        // What hardly varies over both sides together cannot differ between them, and is no further chance of an error: the choice does not
+        // depend on which block is whose (Bourgon, Gentleman and Huber, "Independent filtering", PNAS 107, 2010).
+        candidates.retain(|it| it.change.chance.is_finite());
+        let level = if look == 0 { 0.0 } else { allowed(look) / 2.0 };
+        let chances: Vec<f64> = candidates.iter().map(|it| it.change.chance).collect();
+        let significant = holm(&chances, level);
+        let is_beyond = |it: &Candidate| match unit {
+            Unit::Pod => it.change.ratio >= MUCH,
+            Unit::Block => it.least_chance > level / float(candidates.len()),
+        };
+        let is_weak = candidates.iter().any(|it| it.is_higher && is_beyond(it));
+        if look == 0 || (is_weak && !significant.contains(&true)) {
+            measured.too_short.extend(sides.too_short(unit, candidates.len()));
+        }
+        let mut changes: Vec<Change> = candidates
+            .into_iter()
+            .zip(significant)
+            .filter(|(it, holds)| *holds && it.is_higher)
+            .map(|(it, _)| it.change)
+            .collect();
+        changes.sort_by(|one, other| other.ratio.total_cmp(&one.ratio));
+        measured.changes.extend(changes);
+    }
+    measured.too_short.dedup();
+    measured
+}
+
+impl Sides<'_> {
+    fn unit(&self) -> Unit {
+        let is_unit = |it: &&&Observer| it.series().blocks() >= BLOCKS_OF_POD;
+        let enough = |side: &[&Observer]| side.iter().filter(is_unit).count() >= PODS;
+        if enough(self.canary) && enough(self.stable) { Unit::Pod } else { Unit::Block }
+    }
+
+    /// Which look this is.
+    fn look(&self, unit: Unit) -> u32 {
+        let blocks = |side: &[&Observer]| match unit {
+            // A target of many blocks is looked at as often as they double.
+            Unit::Pod => side.iter().map(|it| it.series().blocks()).max().unwrap_or_default().max(FIRST_LOOK),
+            Unit::Block => side.iter().map(|it| it.series().blocks()).sum(),
+        };
+        looks(blocks(self.canary).min(blocks(self.stable)))
+    }
+
+    /// How long both sides would have to be watched for so many numbers to be compared.
+    fn too_short(&self, unit: Unit, candidates: usize) -> Option<Reason> {
+        if unit == Unit::Pod {
+            return Some(Reason::TooFewTargets);
+        }
+        let is_enough = |blocks: &usize| {
+            let look = looks(*blocks);
+            look > 0 && least_chance(*blocks, *blocks) <= allowed(look) / 2.0 / float(candidates.max(1))
+        };
+        let needed = (FIRST_LOOK..64).find(is_enough).unwrap_or(64);
+        let sides = [(Side::Canary, self.canary), (Side::Stable, self.stable)];
+        let (side, observers) =
+            sides.into_iter().min_by_key(|(_, side)| side.iter().map(|it| it.series().blocks()).sum::<usize>())?;
+        let watched = observers.iter().map(|it| it.watched()).max().unwrap_or_default();
+        let pods = u32::try_from(observers.len().max(1)).unwrap_or(u32::MAX);
+        let needed = super::series::BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
+        (watched < needed).then_some(Reason::TooShort { side, watched, needed })
+    }
+
+    /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
+    fn candidate(&self, metric: &Metric, unit: Unit, load_ratio: f64) -> Option<Candidate> {
+        let (canary, stable) = (self.values(self.canary, metric, unit), self.values(self.stable, metric, unit));
+        let least = match unit {
+            Unit::Pod => PODS,
+            Unit::Block => FIRST_LOOK,
+        };
+        if canary.len() < least || stable.len() < least {
+            return None;
+        }
+        let floor = metric.what.floor();
+        let by_load = if metric.what.kind() == Kind::Rate { load_ratio.max(1.0) } else { 1.0 };
+        let least_ratio = match unit {
+            Unit::Pod => RATIO_OF_PODS,
+            Unit::Block if metric.what.is_of_queueing() => self.own_ratio(metric).max(RATIO_OF_QUEUES),
+            Unit::Block => self.own_ratio(metric).max(RATIO_OF_BLOCKS),
+        };
+        let (typical, usual) = (median(&canary), median(&stable));
+        let ratio = typical / by_load / usual.max(floor / 10.0);
+        let is_higher = typical >= floor && typical / by_load - usual >= floor && ratio >= least_ratio;
+        let pooled: Vec<f64> = canary.iter().chain(&stable).copied().collect();
+        let (low, high) = (quantile(&pooled, 0.05), quantile(&pooled, 0.95));
+        let varies = high >= floor && high >= low.max(floor / 10.0) * LEAST_SPREAD;
+        let lowered: Vec<f64> = canary.iter().map(|it| it / by_load / least_ratio).collect();
+        let (chance, least_chance) = match unit {
+            Unit::Pod => {
+                let logarithms =
+                    |values: &[f64]| values.iter().map(|it| it.max(floor / 10.0).ln()).collect::<Vec<f64>>();
+                (mean_higher(&logarithms(&lowered), &logarithms(&stable)), 0.0)
+            }
+            Unit::Block => (rank_higher(&lowered, &stable), least_chance(canary.len(), stable.len())),
+        };
+        let chance = if varies { chance } else { f64::NAN };
+        let change = Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance };
+        Some(Candidate { change, least_chance, is_higher })
+    }
+
+    /// The values of a side: of each target, or of each block of each.
+    fn values(&self, side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
+        let of = |observer: &&Observer| observer.series().values(metric);
+        match unit {
+            Unit::Block => side.iter().flat_map(of).collect(),
+            Unit::Pod => {
+                let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
+                pods.map(|values| median(&values)).collect()
+            }
+        }
+    }
+
+    /// How much stable differs from itself: between the halves of its time, every other block, and its targets.
+    fn own_ratio(&self, metric: &Metric) -> f64 {
+        let little = metric.what.floor() / 2.0;
+        let ratio = |one: &[f64], other: &[f64]| {
+            let (one, other) = (median(one) + little, median(other) + little);
+            (one / other).max(other / one)
+        };
+        let all: Vec<Vec<f64>> = self.stable.iter().map(|it| it.series().values(metric)).collect();
+        let mut worst: f64 = 1.0;
+        for values in all.iter().filter(|values| values.len() >= 4) {
+            let (first, second) = values.split_at(values.len() / 2);
+            let every = |from: usize| values.iter().skip(from).step_by(2).copied().collect::<Vec<f64>>();
+            worst = worst.max(ratio(first, second)).max(ratio(&every(0), &every(1)));
+        }
+        for (index, one) in all.iter().enumerate() {
+            for other in all.iter().skip(index + 1).filter(|other| !one.is_empty() && !other.is_empty()) {
+                worst = worst.max(ratio(one, other));
+            }
+        }
+        worst
+    }
+}

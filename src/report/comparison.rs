@@ -1,0 +1,296 @@
+//! Canary against stable in words: one sentence that says what it comes to, and a sentence for each difference.
+
+use std::time::Duration;
+
+use crate::compare::{
+    Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Subject, Unit,
+};
+use crate::words;
+
+/// What a comparison comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComparisonView {
+    /// `regression`, `same` or `not_enough_data`.
+    pub verdict: &'static str,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// The verdict in a sentence or two.
+    pub sentence: String,
+    /// How it was judged, in a sentence or more.
+    pub method: String,
+    /// Why nothing could be said, a word and a sentence each.
+    pub reasons: Vec<(&'static str, String)>,
+    /// `pod` or `block`.
+    pub unit: &'static str,
+    /// The canary.
+    pub canary: SideView,
+    /// Stable.
+    pub stable: SideView,
+    /// How many times the load of stable the canary has.
+    pub load_ratio: f64,
+    /// What differs: what counts first.
+    pub differences: Vec<DifferenceView>,
+    /// How many numbers were compared.
+    pub compared: usize,
+    /// How many were not, because the canary had more load.
+    pub not_compared: usize,
+}
+
+/// What is known of a side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SideView {
+    /// Targets that sent updates.
+    pub targets: usize,
+    /// The longest time that one of them was watched.
+    pub watched: Duration,
+    /// Blocks of ten seconds that count.
+    pub blocks: usize,
+    /// Tasks started a second.
+    pub started: f64,
+    /// Polls a second.
+    pub polls: f64,
+}
+
+/// Something that is new or higher on the canary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DifferenceView {
+    /// `finding`, `structure`, `rate` or `time`.
+    pub kind: &'static str,
+    /// Whether it is a regression by itself.
+    pub counts: bool,
+    /// The detector, the kind of structure or the metric.
+    pub name: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// The difference in a clause.
+    pub summary: String,
+    /// More about it: what a finding says.
+    pub details: String,
+    /// The numbers, where there are any.
+    pub numbers: Option<Numbers>,
+}
+
+/// Two numbers compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbers {
+    /// On the canary, typically.
+    pub canary: f64,
+    /// On stable.
+    pub stable: f64,
+    /// Their unit.
+    pub unit: &'static str,
+    /// How many times that is, after allowing for the load.
+    pub ratio: f64,
+    /// The ratio that it had to exceed.
+    pub least_ratio: f64,
+    /// The chance of such a difference between equal sides.
+    pub chance: f64,
+}
+
+impl ComparisonView {
+    /// A comparison in words.
+    pub fn of(comparison: &Comparison) -> Self {
+        let (verdict, exit_code) = match comparison.conclusion {
+            Conclusion::Regression => ("regression", 1),
+            Conclusion::Same => ("same", 0),
+            Conclusion::NotEnoughData => ("not_enough_data", 3),
+        };
+        let findings = comparison.findings.iter().map(DifferenceView::of_finding);
+        let structure = comparison.structure.iter().map(DifferenceView::of_item);
+        let changes = comparison.changes.iter().map(DifferenceView::of_change);
+        let mut differences: Vec<DifferenceView> = findings.chain(structure).chain(changes).collect();
+        differences.sort_by_key(|it| !it.counts);
+        let mut view = Self {
+            verdict,
+            exit_code,
+            sentence: String::new(),
+            method: method(comparison),
+            reasons: comparison.reasons.iter().map(describe).collect(),
+            unit: match comparison.unit {
+                Unit::Pod => "pod",
+                Unit::Block => "block",
+            },
+            canary: SideView::of(&comparison.canary),
+            stable: SideView::of(&comparison.stable),
+            load_ratio: comparison.load_ratio,
+            differences,
+            compared: comparison.compared,
+            not_compared: comparison.not_compared,
+        };
+        view.sentence = view.say(comparison.conclusion);
+        view
+    }
+
+    /// The verdict in a sentence or two.
+    fn say(&self, conclusion: Conclusion) -> String {
+        let count = |counts: bool| self.differences.iter().filter(|it| it.counts == counts).count();
+        let new = match count(false) {
+            0 => String::new(),
+            new => format!(" New here, not counted: {}.", words::count(new, "part")),
+        };
+        match conclusion {
+            Conclusion::Regression => {
+                let worst = self.differences.first().map(|it| it.summary.clone()).unwrap_or_default();
+                let others = match count(true) {
+                    0 | 1 => String::new(),
+                    2 => " 1 more difference counts.".to_owned(),
+                    all => format!(" {} more differences count.", words::number(all - 1)),
+                };
+                format!("REGRESSION (exit 1): {worst}.{others}{new}")
+            }
+            Conclusion::Same => {
+                let watched = words::duration(self.canary.watched.min(self.stable.watched));
+                format!("SAME (exit 0): the canary does not differ from stable in {watched}.{new}")
+            }
+            Conclusion::NotEnoughData => {
+                let why: Vec<&str> = self.reasons.iter().map(|(_, sentence)| sentence.as_str()).collect();
+                format!("NOT ENOUGH DATA (exit 3): {}.{new}", why.join("; "))
+            }
+        }
+    }
+
+    /// What each side did, in a sentence.
+    pub fn load(&self) -> String {
+        let side = |side: &SideView| {
+            format!(
+                "{} for {}, {} polls/s, {} tasks started/s",
+                words::count(side.targets, "target"),
+                words::duration(side.watched),
+                words::decimal(side.polls),
+                words::decimal(side.started)
+            )
+        };
+        let ratio = words::decimal(self.load_ratio);
+        format!("Canary: {}. Stable: {}. Load ratio: {ratio}.", side(&self.canary), side(&self.stable))
+    }
+}
+
+impl SideView {
+    fn of(coverage: &Coverage) -> Self {
+        Self {
+            targets: coverage.targets,
+            watched: coverage.watched,
+            blocks: coverage.blocks,
+            started: coverage.load.started,
+            polls: coverage.load.polls,
+        }
+    }
+}
+
+impl DifferenceView {
+    fn of_finding(it: &NewFinding) -> Self {
+        let place = match (it.key.name.as_str(), it.sighted.location.as_str()) {
+            ("", "") => String::new(),
+            (name, "") => format!(" of {name}"),
+            ("", place) => format!(" at {place}"),
+            (name, place) => format!(" of {name} ({place})"),
+        };
+        let severity = it.sighted.shown.map_or("", |severity| severity.as_str());
+        let load = if it.is_of_load { ", which more load may explain" } else { "" };
+        Self {
+            kind: "finding",
+            counts: !it.is_of_load,
+            name: it.key.detector,
+            subject: place.trim_start_matches(" at ").trim_start_matches(" of ").to_owned(),
+            summary: format!("only the canary has the {severity} {}{place}{load}", it.key.detector),
+            details: it.sighted.summary.clone(),
+            numbers: None,
+        }
+    }
+
+    fn of_item(it: &NewItem) -> Self {
+        let start = if it.is_of_start { ", perhaps at every start, which was not watched on stable" } else { "" };
+        let times = words::count(it.exercise.times, "time");
+        Self {
+            kind: "structure",
+            counts: it.counts,
+            name: it.item.word(),
+            subject: it.item.to_string(),
+            summary: format!("only on the canary, {} (seen {times}){start}", it.item),
+            details: String::new(),
+            numbers: None,
+        }
+    }
+
+    fn of_change(it: &Change) -> Self {
+        let what = it.metric.what;
+        let value = |value: f64| words::measure(value, what.unit());
+        let ratio =
+            if it.stable > 0.0 { format!(", {} times as much", words::decimal(it.ratio)) } else { String::new() };
+        let of = match &it.metric.subject {
+            Subject::Target => String::new(),
+            subject => format!(" of {subject}"),
+        };
+        let load = if what.kind() == Kind::Rate { " for the same load" } else { "" };
+        Self {
+            kind: match what.kind() {
+                Kind::Rate => "rate",
+                Kind::Time => "time",
+            },
+            counts: true,
+            name: what.as_str(),
+            subject: it.metric.subject.to_string(),
+            summary: format!(
+                "{}{of}: {} on the canary, {} on stable{ratio}{load}",
+                what.describe(),
+                value(it.canary),
+                value(it.stable)
+            ),
+            details: String::new(),
+            numbers: Some(Numbers {
+                canary: it.canary,
+                stable: it.stable,
+                unit: what.unit(),
+                ratio: it.ratio,
+                least_ratio: it.least_ratio,
+                chance: it.chance,
+            }),
+        }
+    }
+}
+
+fn method(comparison: &Comparison) -> String {
+    if comparison.look == 0 {
+        return "No numbers were compared.".to_owned();
+    }
+    let unit = match comparison.unit {
+        Unit::Pod => "The targets were compared with each other",
+        Unit::Block => {
+            "With fewer than three targets a side, blocks of 10 s were compared with stable's own, and only 1.5 times as much (2.5 times for waits and queues) counts: \
+             what differs may lie in these targets instead of their version"
+        }
+    };
+    let load = match comparison.not_compared {
+        0 => String::new(),
+        some => format!(
+            " {} that depend on load were not compared, since the canary had more of it.",
+            words::count(some, "number")
+        ),
+    };
+    format!("{unit}. {} compared.{load}", words::count(comparison.compared, "number"))
+}
+
+fn describe(reason: &Reason) -> (&'static str, String) {
+    let name = |side: Side| match side {
+        Side::Canary => "the canary",
+        Side::Stable => "stable",
+    };
+    match reason {
+        Reason::NoUpdates(side) => ("no_updates", format!("no update came from {}", name(*side))),
+        Reason::TooShort { side, watched, needed } => {
+            let (watched, needed) = (words::duration(*watched), words::limit(*needed));
+            ("too_short", format!("{} was watched for {watched}, and it takes about {needed}", name(*side)))
+        }
+        Reason::CanaryIdle => ("canary_idle", "the canary is idle while stable is busy".to_owned()),
+        Reason::Idle => ("idle", "both sides are idle".to_owned()),
+        Reason::Load(ratio) => {
+            let ratio = words::decimal(*ratio);
+            ("load", format!("the canary has {ratio} times the load of stable, which may explain what differs"))
+        }
+        Reason::TooFewTargets => {
+            let why = "something is higher on the canary, but targets of one side differ so much that more of them are needed";
+            ("too_few_targets", why.to_owned())
+        }
+        Reason::Interrupted => ("interrupted", "the comparison was interrupted".to_owned()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Pairs of programs, canary against stable: those that differ must be told apart, and those that only look so must not.
+
+mod pairs;
+mod service;
+
+use std::fmt::Write as _;
+
+use libtest_mimic::Trial;
+use tokio_canary::compare::{Comparison, Conclusion, Criteria, Observer, compare};
+use tokio_canary::detect::severity::Severity;
+use tokio_canary::report::comparison::ComparisonView;
+
+use self::pairs::{PAIRS, Pair};
+use self::service::Dice;
+use crate::simulator::scenario::Scenario;
+use crate::simulator::timeline::{Told, play_before};
+use crate::trial;
+
+/// Runs of each pair in an ordinary test; `--rates` takes more.
+const RUNS: u64 = 1;
+
+const CRITERIA: Criteria = Criteria { fail_on: Severity::Warning, fails_on_new: false };
+
+/// A test for each pair, and that the same recordings give the same verdict.
+pub(crate) fn trials() -> impl Iterator<Item = Trial> {
+    let of_pairs = PAIRS.iter().map(|pair| trial(format!("compare::{}", pair.name), || complaints(pair)));
+    let of_pods =
+        PAIRS.iter().map(|pair| trial(format!("compare-pods::{}", pair.name), || complaints_about_pods(pair)));
+    let same = trial("compare::the same recordings give the same verdict", || {
+        let pair = &PAIRS[0];
+        let [one, other] = [run(pair, 7, 1), run(pair, 7, 1)].map(|it| ComparisonView::of(&it));
+        if one == other { Vec::new() } else { vec![format!("{one:#?} and {other:#?}")] }
+    });
+    of_pairs.chain(of_pods).chain([same])
+}
+
+fn complaints(pair: &Pair) -> Vec<String> {
+    (0..RUNS).filter_map(|seed| wrong(pair, seed, 1)).collect()
+}
+
+fn complaints_about_pods(pair: &Pair) -> Vec<String> {
+    wrong(pair, 1, 3).into_iter().collect()
+}
+
+/// What is wrong with the verdict about a pair.
+fn wrong(pair: &Pair, seed: u64, pods: u64) -> Option<String> {
+    let comparison = run(pair, seed, pods);
+    let is_right = (comparison.conclusion == Conclusion::Regression) == pair.is_worse
+        && (!pair.is_idle || comparison.conclusion == Conclusion::NotEnoughData);
+    let view = ComparisonView::of(&comparison);
+    let more: String = view.differences.iter().map(|it| format!("\n  {it:?}")).collect();
+    (!is_right).then(|| {
+        format!("seed {seed}, {pods} a side: {}\n  {}\n  {:?}{more}", view.sentence, view.load(), view.reasons)
+    })
+}
+
+/// One comparison of a pair, with so many targets a side.
+fn run(pair: &Pair, seed: u64, pods: u64) -> Comparison {
+    let observers = |side: u64, program: fn(&mut Dice) -> String| {
+        let observe = |pod: u64| observed(&program(&mut Dice::of(seed * 1_000 + side * 100 + pod)));
+        (0..pods).map(observe).collect::<Vec<Observer>>()
+    };
+    let (canary, stable) = (observers(0, pair.canary), observers(1, pair.stable));
+    compare(&canary.iter().collect::<Vec<_>>(), &stable.iter().collect::<Vec<_>>(), CRITERIA)
+}
+
+/// What is remembered of a simulated process.
+fn observed(program: &str) -> Observer {
+    let mut observer = Observer::for_at_most(None);
+    let timeline = play_before(&Scenario::parse(program), Told::Once, &mut |diagnosis| observer.observe(diagnosis));
+    observer.finish(&timeline.diagnosis);
+    observer
+}
+
+/// A table of how often each pair got which verdict, in so many runs with other numbers each.
+pub(crate) fn rates(runs: u64) -> String {
+    let mut text = String::from(
+        "| pair | what differs | regression | same | not enough data | with three targets a side |\n|---|---|---|---|---|---|\n",
+    );
+    let (mut false_alarms, mut misses, mut healthy, mut worse) = (0, 0, 0, 0);
+    for pair in PAIRS {
+        let of =
+            |pods: u64, runs: u64| (100..100 + runs).map(|seed| run(pair, seed, pods).conclusion).collect::<Vec<_>>();
+        let count = |all: &[Conclusion], is: Conclusion| all.iter().filter(|it| **it == is).count();
+        let (one, three) = (of(1, runs), of(3, runs.div_ceil(4)));
+        let regressions = count(&one, Conclusion::Regression) + count(&three, Conclusion::Regression);
+        let all = one.len() + three.len();
+        if pair.is_worse {
+            (worse, misses) = (worse + all, misses + all - regressions);
+        } else {
+            (healthy, false_alarms) = (healthy + all, false_alarms + regressions);
+        }
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} of {} {} |",
+            pair.name,
+            pair.what,
+            count(&one, Conclusion::Regression),
+            count(&one, Conclusion::Same),
+            count(&one, Conclusion::NotEnoughData),
+            count(&three, if pair.is_worse { Conclusion::Regression } else { Conclusion::Same }),
+            three.len(),
+            if pair.is_worse { "a regression" } else { "the same" },
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\n{false_alarms} false alarms in {healthy} comparisons of equal programs; {misses} misses in {worse} comparisons of different ones."
+    );
+    text
+}

@@ -1,0 +1,123 @@
+//! `compare` and the concurrency lockfile, through the real binary.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::outputs::{faults, schema};
+use crate::tool::{Desk, Outcome, corpus};
+
+const STABLE: &str = "field/redis_blpop_shared-healthy";
+const FAULTY: &str = "field/sqlx_stream_nested-faulty";
+
+fn path(recording: &str) -> String {
+    corpus(recording).to_string_lossy().into_owned()
+}
+
+fn compared(desk: &Desk, canary: &str, stable: &str, more: &[&str]) -> Outcome {
+    let (canary, stable) = (path(canary), path(stable));
+    desk.run(&[&["compare", "--canary", &canary, "--stable", &stable][..], more].concat())
+}
+
+#[test]
+fn a_recording_is_the_same_as_itself_each_time() {
+    let desk = Desk::new();
+    let once = compared(&desk, STABLE, STABLE, &[]);
+    assert_eq!(once.code, Some(0), "{once:?}");
+    assert!(once.stdout.starts_with("SAME (exit 0): the canary does not differ from stable in "), "{once:?}");
+    assert_eq!(once.stdout, compared(&desk, STABLE, STABLE, &[]).stdout);
+}
+
+#[test]
+fn a_finding_that_only_the_canary_has_is_a_regression_in_every_output() {
+    let desk = Desk::new();
+    let run = compared(&desk, FAULTY, STABLE, &["--output", "text", "--output", "ndjson=out.ndjson"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stdout.starts_with("REGRESSION (exit 1): only the canary has the "), "{run:?}");
+    let line: Value = desk.text("out.ndjson").trim().parse().unwrap();
+    assert_eq!(faults(&schema("tokio-canary.events.v1.json"), &line), [""; 0], "{line}");
+    assert_eq!((&line["verdict"], line["exit_code"].as_u64()), (&"regression".into(), Some(1)));
+    assert_eq!((&line["differences"][0]["kind"], &line["differences"][0]["counts"]), (&"finding".into(), &true.into()));
+}
+
+/// Recordings of real services, each with its repaired twin.
+#[test]
+fn a_fault_is_a_regression_beside_its_repair_and_a_repair_is_none_beside_itself() {
+    let desk = Desk::new();
+    for program in ["pg_open_row_stream", "redis_blpop_shared", "reqwest_two_runtimes"] {
+        let (faulty, healthy) = (format!("field/{program}-faulty"), format!("field/{program}-healthy"));
+        let worse = compared(&desk, &faulty, &healthy, &[]);
+        assert_eq!(worse.code, Some(1), "{program}: {worse:?}");
+        let same = compared(&desk, &healthy, &healthy, &[]);
+        assert_eq!(same.code, Some(0), "{program}: {same:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let desk = Desk::new();
+    let stable = path(STABLE);
+    let dead = desk.run(&["compare", "--canary", "127.0.0.1:1", "--stable", &stable, "--for", "1s"]);
+    assert_eq!(dead.code, Some(3), "{dead:?}");
+    assert!(dead.stdout.starts_with("NOT ENOUGH DATA (exit 3): no update came from the canary."), "{dead:?}");
+    let short = compared(&desk, STABLE, STABLE, &["--for", "15s"]);
+    assert!(short.code == Some(3) && short.stdout.contains("was watched for 15"), "{short:?}");
+    for (more, says) in [(&["--output", "junit"][..], "text or ndjson"), (&["--redact"], "unexpected argument")] {
+        let wrong = compared(&desk, STABLE, STABLE, more);
+        assert!(wrong.code == Some(2) && wrong.stderr.contains(says), "{wrong:?}");
+    }
+    fs::write(desk.file("tokio-canary.toml"), "redact = true\n").unwrap();
+    let redacted = desk.run(&["compare", "--config", "tokio-canary.toml", "--canary", &stable, "--stable", &stable]);
+    assert!(redacted.code == Some(2) && redacted.stderr.contains("Turn `redact` off"), "{redacted:?}");
+}
+
+#[test]
+fn what_a_lockfile_does_not_list_fails_and_what_was_not_exercised_does_not() {
+    let desk = Desk::new();
+    let (stable, faulty) = (path(STABLE), path(FAULTY));
+    let written = desk.run(&["compare", "--stable", &stable, "--write"]);
+    assert!(written.code == Some(0) && written.stderr.contains("Wrote tokio-canary.lock: "), "{written:?}");
+    let text = desk.text("tokio-canary.lock");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines[0], "version 1");
+    assert!(lines.iter().any(|line| line.starts_with("spawns \"task\" ")), "{text}");
+    assert!(lines.iter().all(|line| !line.contains(".rs:")), "no line numbers: {text}");
+
+    let same = desk.run(&["check", &stable, "--locked"]);
+    assert_eq!(same.code, Some(0), "{same:?}");
+    // The same structure, less a line: what is new is named.
+    let first = lines.iter().find(|line| line.starts_with("spawns ")).unwrap();
+    fs::write(desk.file("less.lock"), text.replace(&format!("{first}\n"), "")).unwrap();
+    let new = desk.run(&["check", &stable, "--locked=less.lock"]);
+    assert!(
+        new.code == Some(1) && new.stdout.contains("not in less.lock: ") && new.stdout.contains(" is spawned as "),
+        "{new:?}"
+    );
+    // Written again, it has what both have: nothing is taken out.
+    let more = desk.run(&["compare", "--stable", &faulty, "--write=tokio-canary.lock"]);
+    assert_eq!(more.code, Some(0), "{more:?}");
+    let both = desk.text("tokio-canary.lock");
+    assert!(lines.iter().all(|line| both.contains(line)) && both.len() > text.len(), "{both}");
+    assert_eq!(desk.run(&["check", &stable, "--locked=tokio-canary.lock"]).code, Some(0));
+}
+
+#[test]
+fn a_lockfile_that_cannot_be_used_is_a_mistake() {
+    let desk = Desk::new();
+    let stable = path(STABLE);
+    let missing = desk.run(&["check", &stable, "--locked"]);
+    assert!(
+        missing.code == Some(2) && missing.stderr.contains("`tokio-canary compare --stable TARGET --write="),
+        "{missing:?}"
+    );
+    for (text, says) in
+        [("", "is not a concurrency lockfile"), ("version 9\n", "update the tool"), ("version 1\n=======\n", "line 2")]
+    {
+        fs::write(desk.file("tokio-canary.lock"), text).unwrap();
+        let read = desk.run(&["check", &stable, "--locked"]);
+        assert!(read.code == Some(2) && read.stderr.contains(says), "{text}: {read:?}");
+        let write = desk.run(&["compare", "--stable", &stable, "--write"]);
+        assert!(write.code == Some(2) && write.stderr.contains(says), "{text}: {write:?}");
+        assert_eq!(desk.text("tokio-canary.lock"), text, "what cannot be read is not replaced");
+    }
+}
