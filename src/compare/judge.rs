@@ -3,7 +3,7 @@
 use super::comparison::{Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit};
 use super::item::Item;
 use super::load::{self, Load};
-use super::metric::{Kind, Metric};
+use super::metric::{Kind, Metric, What};
 use super::observer::{FindingKey, Observer};
 use super::statistics::{
     FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
@@ -19,6 +19,8 @@ const BLOCKS_OF_POD: usize = 3;
 const RATIO_OF_BLOCKS: f64 = 1.5;
 /// The same of what comes of queueing: at a lock that is busy nine tenths of the time, a twentieth more work doubles the waits.
 const RATIO_OF_QUEUES: f64 = 2.5;
+/// How many times as long a lock is held where longer waits for it come from that.
+const HELD_LONGER: f64 = 1.25;
 /// The least ratio that counts between targets.
 const RATIO_OF_PODS: f64 = 1.2;
 /// Between few targets, so much more cannot be called the same, even where it may be chance.
@@ -279,7 +281,8 @@ impl Sides<'_> {
         };
         let (typical, usual) = (median(&canary), median(&stable));
         let ratio = typical / by_load / usual.max(floor / 10.0);
-        let is_higher = typical >= floor && typical / by_load - usual >= floor && ratio >= least_ratio;
+        let more = typical / by_load - usual;
+        let is_higher = typical >= floor && more >= floor && ratio >= least_ratio && self.has_cause(metric, unit, more);
         let pooled: Vec<f64> = canary.iter().chain(&stable).copied().collect();
         let (low, high) = (quantile(&pooled, 0.05), quantile(&pooled, 0.95));
         let varies = high >= floor && high >= low.max(floor / 10.0) * LEAST_SPREAD;
@@ -295,6 +298,24 @@ impl Sides<'_> {
         let chance = if varies { chance } else { f64::NAN };
         let change = Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance };
         Some(Candidate { change, least_chance, is_higher })
+    }
+
+    /// Whether so much longer waits can have another cause than chance. Tasks in step with each other wait for a lock at each turn, or never,
+    /// and stay so as long as the process lives, so that blocks of time do not show it; what is held longer, or waited for by far, does.
+    fn has_cause(&self, metric: &Metric, unit: Unit, more: f64) -> bool {
+        let by_far = match metric.what {
+            What::Waited => 0.5,
+            What::MedianWait | What::LongWait => 0.05,
+            _ => return true,
+        };
+        let held = Metric { subject: metric.subject.clone(), what: What::Held };
+        let held = |side: &[&Observer]| {
+            let values = self.values(side, &held, Unit::Block);
+            (!values.is_empty()).then(|| median(&values))
+        };
+        let is_held_longer =
+            held(self.canary).zip(held(self.stable)).is_some_and(|(canary, stable)| canary >= stable * HELD_LONGER);
+        unit == Unit::Pod || is_held_longer || more >= by_far
     }
 
     /// The values of a side: of each target, or of each block of each.

@@ -72,6 +72,15 @@ fn observed(program: &str) -> Observer {
     observer
 }
 
+/// What a pair comes to; what is wrong about that goes to standard error.
+fn concluded(pair: &Pair, seed: u64, pods: u64) -> Conclusion {
+    let comparison = run(pair, seed, pods);
+    if (comparison.conclusion == Conclusion::Regression) != pair.is_worse {
+        eprintln!("{}, seed {seed}, {pods} a side: {}", pair.name, ComparisonView::of(&comparison).sentence);
+    }
+    comparison.conclusion
+}
+
 /// A table of how often each pair got which verdict, in so many runs with other numbers each.
 pub(crate) fn rates(runs: u64) -> String {
     let mut text = String::from(
@@ -79,8 +88,7 @@ pub(crate) fn rates(runs: u64) -> String {
     );
     let (mut false_alarms, mut misses, mut healthy, mut worse) = (0, 0, 0, 0);
     for pair in PAIRS {
-        let of =
-            |pods: u64, runs: u64| (100..100 + runs).map(|seed| run(pair, seed, pods).conclusion).collect::<Vec<_>>();
+        let of = |pods: u64, runs: u64| (100..100 + runs).map(|seed| concluded(pair, seed, pods)).collect::<Vec<_>>();
         let count = |all: &[Conclusion], is: Conclusion| all.iter().filter(|it| **it == is).count();
         let (one, three) = (of(1, runs), of(3, runs.div_ceil(4)));
         let regressions = count(&one, Conclusion::Regression) + count(&three, Conclusion::Regression);
