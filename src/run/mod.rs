@@ -14,6 +14,7 @@ mod interactive;
 mod judgement;
 mod log;
 mod notes;
+mod opener;
 mod print;
 mod program;
 mod record;
