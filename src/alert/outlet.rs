@@ -159,7 +159,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::alert::event::EventKind;
+    use crate::alert::event::{EventKind, Others};
     use crate::report::Severity;
 
     /// A sink that takes nothing until it is released.
@@ -190,7 +190,12 @@ mod tests {
     }
 
     fn summary() -> Arc<Summary> {
-        Arc::new(Summary { targets: Vec::new(), fail_on: Severity::Warning, is_verdict: true })
+        Arc::new(Summary {
+            targets: Vec::new(),
+            fail_on: Severity::Warning,
+            is_verdict: true,
+            others: Others::default(),
+        })
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use crate::spelling;
 pub static TARGETS_FROM: Setting<Option<PathBuf>> = Setting::new(
     "targets-from",
     None,
-    "file of targets to watch besides those named, one a line; it is followed: targets are added and dropped as its lines are",
+    "file with the addresses of targets to watch, one a line; targets are added and dropped as lines appear and disappear",
 );
 /// How many targets there may be.
 pub static MAX_TARGETS: Setting<usize> =

@@ -16,6 +16,7 @@ mod judgement;
 mod locked;
 mod log;
 mod notes;
+mod opener;
 mod print;
 mod program;
 mod record;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::black_boxes::BlackBoxes;
 use super::exit::sentence;
-use super::targets::Opener;
+use super::opener::Opener;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::config::options::{MAX_TARGETS, TARGETS_FROM};
