@@ -8,11 +8,11 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
+use super::feeding::Feeding;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
-    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL,
-    PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET,
-    WARMUP,
+    FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX, Partial,
+    PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
@@ -28,7 +28,7 @@ use crate::feed::recording::Speed;
 /// What to attach to.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-    /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
+    /// `host:port`, `http(s)://host:port`, `unix:/path` of a running service, or the file of a recording.
     #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
 }
@@ -277,24 +277,6 @@ pub struct Files {
     pub isolated: bool,
 }
 
-/// How a running service is read.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Feeding {
-    /// Do not send extra requests to drain a lagging target.
-    #[arg(long)]
-    pub no_pump: bool,
-    /// The largest message to accept.
-    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&DECODE_LIMIT))]
-    pub decode_limit: Option<Mebibytes>,
-}
-
-impl Feeding {
-    /// The first flag that was given.
-    pub fn given(&self) -> Option<&'static str> {
-        self.no_pump.then_some("--no-pump").or_else(|| self.decode_limit.map(|_| "--decode-limit"))
-    }
-}
-
 /// How long things are kept.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Keeping {
@@ -353,7 +335,7 @@ fn redact_help() -> &'static str {
 
 pub(super) fn targets_help() -> String {
     format!(
-        "Running service (host:port, http://host:port, unix:/path) or recording (a file) [default: those of the configuration, or \
+        "Running service (host:port, http://host:port, https://host, unix:/path) or recording (a file) [default: those of the configuration, or \
          {DEFAULT_TARGET}]"
     )
 }

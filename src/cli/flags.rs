@@ -1,10 +1,12 @@
 //! What the command line says about the configuration: the groups of options that each command has, as flags.
 
-use super::args::{Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Playback};
+use super::args::{Configuration, CriteriaArgs, Files, GateArgs, Judging, Keeping, Logging, Playback};
+use super::feeding::Feeding;
 use super::{Cli, Command, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
+use crate::config::headers::Headers;
 use crate::config::options::{
-    BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
+    BASELINE, CA, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEADER, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
     MIN_UPDATES, PARTIAL, PUMP, RETAIN, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::detect::expectation::Expected;
@@ -67,9 +69,11 @@ impl<'a> Groups<'a> {
             flags.config.clone_from(config);
             flags.isolated = *isolated;
         }
-        if let Some(Feeding { no_pump, decode_limit }) = self.feeding {
+        if let Some(Feeding { no_pump, decode_limit, ca, headers }) = self.feeding {
             flags.option("--no-pump", &PUMP, no_pump.then_some(false));
             flags.option("--decode-limit", &DECODE_LIMIT, *decode_limit);
+            flags.option("--ca", &CA, ca.clone().map(Some));
+            flags.option("--header", &HEADER, (!headers.is_empty()).then(|| Some(Headers(headers.clone()))));
         }
         if let Some(Keeping { retain }) = self.keeping {
             flags.option("--retain", &RETAIN, *retain);

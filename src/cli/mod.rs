@@ -2,9 +2,11 @@
 
 mod args;
 mod complete;
+mod feeding;
 mod flags;
 pub mod manual;
 pub mod skill;
+mod unechoed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,9 +25,10 @@ use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
 
 pub use self::args::{
-    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, GateArgs, Judging, Keeping, Logging, Outputs,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, GateArgs, Judging, Keeping, Logging, Outputs,
     Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::feeding::Feeding;
 
 /// How long a running service is watched unless `--for` says otherwise.
 pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
@@ -124,7 +127,7 @@ pub enum ConfigCommand {
     /// Look for mistakes in the configuration: exit code 0 if there are none, 2 otherwise
     Check {
         /// The file to check; without one, every source of a run is checked.
-        #[arg(conflicts_with_all = ["settings", "expected", "config", "isolated", "no_pump", "decode_limit", "retain", "log", "log_file"])]
+        #[arg(conflicts_with_all = ["settings", "expected", "config", "isolated", "no_pump", "decode_limit", "ca", "headers", "retain", "log", "log_file"])]
         file: Option<PathBuf>,
         /// What is checked.
         #[command(flatten)]

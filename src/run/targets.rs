@@ -19,12 +19,13 @@ use super::program::{self, Program};
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
-use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN, WARMUP};
+use crate::config::options::{CA, DECODE_LIMIT, HEADER, PUMP, REDACT, RETAIN, WARMUP};
 use crate::config::{Config, Faults};
 use crate::detect::expectation::Expectations;
 use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
+use crate::feed::access::Access;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
 use crate::feed::{Feed, live, mapped};
@@ -175,12 +176,19 @@ impl Opened {
     }
 }
 
-fn options(config: &Config) -> live::Options {
+/// How running services are read.
+pub(super) fn options(config: &Config) -> live::Options {
     live::Options {
         decode_limit: config.get(&DECODE_LIMIT).bytes(),
         pump: config.get(&PUMP),
+        access: access(config),
         ..live::Options::default()
     }
+}
+
+/// How to get past what guards running services.
+pub(super) fn access(config: &Config) -> Access {
+    Access { ca: config.get(&CA), headers: config.get(&HEADER).map(|headers| headers.0).unwrap_or_default() }
 }
 
 /// What targets are judged by, in terms of what their feeds are made to say.

@@ -3,21 +3,28 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{self, Endpoint};
+use tonic::{Request, Status};
 
+use crate::feed::access::Access;
 use crate::feed::endpoint::Address;
 use crate::words;
 
 use super::greeting::{Heard, Listened};
 use super::guarded::GuardedTasks;
-use super::reason;
 use super::stranger::{Failure, Stranger};
+use super::tls::{Peer, secure};
+use super::{Options, reason};
 
 /// A connection that carries nothing is asked this often whether its other end still answers.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,6 +41,8 @@ pub(super) const LOST_AFTER: Duration = Duration::from_secs(14);
 /// What an address stands for: for a host, all of its IP addresses.
 pub(super) enum Resolved {
     Tcp(Vec<SocketAddr>),
+    /// TLS, and the name that the certificate has to be for.
+    Tls(Vec<SocketAddr>, String),
     Unix(PathBuf),
 }
 
@@ -43,7 +52,7 @@ pub(super) enum Resolved {
 /// A sentence for the user.
 pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolved, String> {
     let (host, port) = match address {
-        Address::Tcp { host, port } => (host.as_str(), *port),
+        Address::Tcp { host, port } | Address::Tls { host, port } => (host.as_str(), *port),
         Address::Unix(path) => return Ok(Resolved::Unix(path.clone())),
     };
     match timeout(limit, lookup_host((host, port))).await {
@@ -51,6 +60,8 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
             let found: Vec<_> = found.collect();
             if found.is_empty() {
                 Err(reason::no_such_host(host, "it has no address"))
+            } else if matches!(address, Address::Tls { .. }) {
+                Ok(Resolved::Tls(found, host.to_owned()))
             } else {
                 Ok(Resolved::Tcp(found))
             }
@@ -67,6 +78,42 @@ pub(super) struct Line {
     pub(super) heard: Heard,
 }
 
+/// What calls are made on: each of them carries the headers of the user.
+pub(super) type Channel = InterceptedService<transport::Channel, Headers>;
+
+/// Headers that every call carries.
+#[derive(Clone)]
+pub(super) struct Headers(Arc<[(AsciiMetadataKey, AsciiMetadataValue)]>);
+
+impl Headers {
+    /// Reads their values.
+    ///
+    /// # Errors
+    /// A sentence about one that is not there. Its value is not in it.
+    pub(super) async fn of(access: &Access) -> Result<Self, String> {
+        let access = access.clone();
+        // A file may be a pipe that nobody writes to.
+        let read = tokio::task::spawn_blocking(move || access.metadata()).await;
+        let headers = read.unwrap_or_else(|_| Err("The headers could not be read.".to_owned()))?;
+        Ok(Self(headers.into()))
+    }
+}
+
+impl Interceptor for Headers {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        for (name, value) in self.0.iter() {
+            request.metadata_mut().insert(name.clone(), value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A connection before anything is said over it.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
 /// Connects. A service that was connected before, until `last_live`, is known to be instrumented.
 ///
 /// # Errors
@@ -74,22 +121,33 @@ pub(super) struct Line {
 pub(super) async fn dial(
     address: &Address,
     resolved: &Resolved,
-    limit: Duration,
+    options: &Options,
     last_live: Option<SystemTime>,
 ) -> Result<Line, Failure> {
-    let failed = |error: io::Error| match (error.kind(), last_live) {
+    let limit = options.connect_timeout;
+    let socket = connect(resolved, limit).await.map_err(|error| match (error.kind(), last_live) {
         (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, Some(since)) => reason::gone(address, since),
         _ => reason::not_connected(address, &error, limit),
-    };
+    })?;
+    let headers = Headers::of(&options.access).await?;
+    match (socket, resolved) {
+        (Socket::Tcp(stream), Resolved::Tls(_, host)) => {
+            let stream = secure(stream, Peer { address, host, ca: options.access.ca.as_deref() }, limit).await?;
+            line_over(stream, address, headers).await
+        }
+        (Socket::Tcp(stream), _) => line_over(stream, address, headers).await,
+        (Socket::Unix(stream), _) => line_over(stream, address, headers).await,
+    }
+}
+
+/// Connects, and nothing more.
+///
+/// # Errors
+/// There is no connection.
+pub(super) async fn connect(resolved: &Resolved, limit: Duration) -> io::Result<Socket> {
     match resolved {
-        Resolved::Tcp(addresses) => {
-            let stream = dial_any(addresses, limit).await.map_err(failed)?;
-            line_over(stream, address).await
-        }
-        Resolved::Unix(path) => {
-            let stream = within(limit, UnixStream::connect(path)).await.map_err(failed)?;
-            line_over(stream, address).await
-        }
+        Resolved::Tcp(addresses) | Resolved::Tls(addresses, _) => dial_any(addresses, limit).await.map(Socket::Tcp),
+        Resolved::Unix(path) => within(limit, UnixStream::connect(path)).await.map(Socket::Unix),
     }
 }
 
@@ -113,16 +171,23 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = io::Re
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn line_over<S>(stream: S, address: &Address) -> Result<Line, Failure>
+/// Makes a channel of a connection.
+///
+/// # Errors
+/// Nothing can be written to it.
+pub(super) async fn line_over<S>(stream: S, address: &Address, headers: Headers) -> Result<Line, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // The origin is what requests say; the connection is there, so the other URI is for nothing.
     let origin = match address {
-        Address::Tcp { .. } => address.to_string(),
+        Address::Tcp { .. } | Address::Tls { .. } => address.to_string(),
         Address::Unix(_) => "http://localhost".to_owned(),
     };
-    let endpoint = Endpoint::from_shared(origin)
-        .and_then(|endpoint| endpoint.user_agent(concat!("tokio-canary/", env!("CARGO_PKG_VERSION"))))
+    let origin = origin.parse().map_err(|error| reason::broken(address, &error))?;
+    let endpoint = Endpoint::from_static("http://localhost")
+        .origin(origin)
+        .user_agent(concat!("tokio-canary/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| reason::broken(address, &error))?
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
@@ -137,5 +202,5 @@ where
     });
     // All that happens here is that a few bytes are written.
     let channel = endpoint.connect_with_connector(once).await.map_err(|_| Failure::Stranger(Stranger::Closes))?;
-    Ok(Line { channel, heard })
+    Ok(Line { channel: InterceptedService::new(channel, headers), heard })
 }
