@@ -1,7 +1,7 @@
 //! Attaches to a Tokio service over the console-subscriber feed it already serves, works out what is wrong, says where and why.
 //!
 //! Modules in the order of the data's flow: [`feed`] (where it comes from), [`model`] (what is known), [`evidence`] (what it means),
-//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`witness`] (one finding, cut out of a recording), [`report`] (rows and words for
+//! [`detect`] (what is wrong), [`diagnosis`] (these joined for one target), [`fleet`] (several targets), [`witness`] (one finding, cut out of a recording), [`doctor`] (whether a target can be watched), [`report`] (rows and words for
 //! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
 //! [`explain`], which offer it as a command. [`files`], [`panics`], [`paths`], [`secret`], [`wire`], [`words`] and [`spelling`] are leaves that several layers use.
 
@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod diagnosis;
+pub mod doctor;
 pub mod evidence;
 pub mod explain;
 pub mod feed;

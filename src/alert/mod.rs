@@ -20,4 +20,5 @@ mod text;
 pub use self::documents::DocumentFormat;
 pub use self::limit::Limits;
 pub use self::lines::{LineFormat, Lines};
+pub use self::ndjson::{SCHEMA, stamped};
 pub use self::outputs::{Failure, Outputs};

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, Type
 
 use super::complete::{Completed, detectors, formats, settings};
 use super::feeding::Feeding;
+use super::help::help;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX, Partial,
@@ -20,7 +21,7 @@ use crate::config::word::Word;
 use crate::config::{Flags, Listen};
 use crate::detect::assignment::detector;
 use crate::detect::selector::Selector;
-use crate::detect::settings::{AnySetting, Type, Value};
+use crate::detect::settings::Type;
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
 use crate::feed::recording::Speed;
@@ -294,17 +295,6 @@ pub struct Logging {
     /// The file for the tool's own log.
     #[arg(long, value_name = "FILE", help = help(&LOG_FILE))]
     pub log_file: Option<PathBuf>,
-}
-
-/// The help of an option that is also in files, with its default.
-pub(super) fn help(option: &dyn AnySetting) -> String {
-    let help = option.help();
-    let (first, rest) = help.split_at(help.chars().next().map_or(0, char::len_utf8));
-    let default = match option.default() {
-        Value::Unset => String::new(),
-        value => format!(" [default: {}]", option.written(&value)),
-    };
-    format!("{}{rest}{default}", first.to_uppercase())
 }
 
 fn outputs_help() -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::help;
+use super::help::help;
 use super::unechoed::Unechoed;
 use crate::config::options::{CA, DECODE_LIMIT, HEADER, Mebibytes};
 use crate::detect::settings::Type;

@@ -1,6 +1,7 @@
 //! What the command line says about the configuration: the groups of options that each command has, as flags.
 
 use super::args::{Configuration, CriteriaArgs, Files, GateArgs, Judging, Keeping, Logging, Playback};
+use super::doctor::DoctorArgs;
 use super::feeding::Feeding;
 use super::{Cli, Command, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
@@ -28,6 +29,9 @@ impl<'a> Groups<'a> {
             Some(Command::Watch(watch)) => Self::all(&watch.attaching.configuration),
             Some(Command::Check(check)) => Self::all(&check.attaching.configuration),
             Some(Command::Record(Record { files, feeding, logging, .. })) => {
+                Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
+            }
+            Some(Command::Doctor(DoctorArgs { files, feeding, logging, .. })) => {
                 Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
             }
             Some(Command::Witness(WitnessArgs { judging, files, feeding, logging, .. })) => Self {
@@ -114,6 +118,7 @@ impl Cli {
                 criteria(&check.criteria, &mut flags);
                 gate(&check.gate, &mut flags);
             }
+            Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets.targets),
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}

@@ -2,8 +2,10 @@
 
 mod args;
 mod complete;
+mod doctor;
 mod feeding;
 mod flags;
+mod help;
 pub mod manual;
 pub mod skill;
 mod unechoed;
@@ -15,8 +17,9 @@ use std::time::Duration;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use self::args::{help, output_to_file, positive_duration, targets_help};
+use self::args::{output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
+use self::help::help;
 use crate::config::options::{HEARTBEAT, Period};
 use crate::config::output::Output;
 use crate::detect::selector::Selector;
@@ -28,6 +31,7 @@ pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, GateArgs, Judging, Keeping, Logging, Outputs,
     Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
 
 /// How long a running service is watched unless `--for` says otherwise.
@@ -65,6 +69,8 @@ pub enum Command {
     Watch(Watch),
     /// Watch for a fixed time, then exit with a verdict: 0 healthy, 1 findings, 3 inconclusive
     Check(Check),
+    /// Look at a target step by step: what keeps it from being watched, and how to mend it; 0 if it can be, 3 if not
+    Doctor(DoctorArgs),
     /// Record the feed of a service to a file, until stopped
     Record(Record),
     /// Cut a recording down to what one finding needs, to show it anywhere
@@ -318,6 +324,9 @@ mod tests {
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
         for (command, wrong) in [
+            ("doctor localhost:1", "--speed 2x"),
+            ("doctor localhost:1", "--set a.b=c"),
+            ("doctor localhost:1", "--output sarif"),
             ("record localhost:1 -o a", "--listen 9464"),
             ("record localhost:1 -o a", "--set a.b=c"),
             ("record localhost:1 -o a", "--speed 2x"),

@@ -19,6 +19,7 @@ mod listen;
 pub mod options;
 mod origin;
 pub mod output;
+mod period;
 mod quote;
 mod rate_limit;
 pub mod receiver;

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::headers::Headers;
 use super::listen::Listen;
+pub use super::period::Period;
 pub use super::rate_limit::RateLimit;
 use super::word::Word;
 use crate::detect::settings::{AnySetting, Given, Setting, Type, Value};
@@ -209,31 +210,6 @@ impl Word for Partial {
             Self::Pass => "Judge by what was seen",
             Self::Fail => "The verdict is inconclusive, unless something was found",
         }
-    }
-}
-
-/// A length of time above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period(pub Duration);
-
-impl Type for Period {
-    fn parse(text: &str) -> Result<Self, String> {
-        match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => Ok(Self(duration)),
-            _ => Err(format!("`{text}` is not a duration above zero; write it like 500ms, 30s or 2m")),
-        }
-    }
-
-    fn written(&self) -> String {
-        self.0.written()
-    }
-
-    fn erase(self) -> Value {
-        self.0.erase()
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        Duration::from_value(value).map(Self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::options::Period;
+use super::period::Period;
 use crate::detect::settings::{Type, Value};
 
 /// For how long findings that come back are held back at first.

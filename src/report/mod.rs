@@ -5,6 +5,7 @@
 
 pub mod attachment;
 pub mod connection;
+pub mod feed;
 pub mod finding;
 pub mod findings;
 pub mod link;

@@ -65,6 +65,9 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
                 ))
             })
         }
+        Some(Command::Doctor(doctor)) if all_recorded && doctor.duration.is_some() => {
+            refuse(format!("--for is for running services, and {target} is a recording. Leave it out."))
+        }
         Some(Command::Witness(witness)) if all_recorded => {
             let given = witness.duration.map(|_| "--for").or_else(|| witness.record.as_ref().map(|_| "--record"));
             given.map_or(Ok(()), |flag| {

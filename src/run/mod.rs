@@ -5,6 +5,7 @@
 mod baseline;
 mod black_boxes;
 mod configuration;
+mod doctor;
 mod effect;
 mod exit;
 mod explain;
@@ -167,6 +168,7 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
         match &cli.command {
             Some(Command::Record(args)) => run_record(args, &config, &stop).await,
             Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
+            Some(Command::Doctor(args)) => doctor::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
                 run_headless(&config, &watch.attaching.playback, &[], Options::watch(&config), &stop).await
             }

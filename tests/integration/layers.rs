@@ -88,6 +88,11 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&[]),
     },
     Layer {
+        name: "doctor",
+        modules: Modules::Only(&["feed", "report", "words"]),
+        crates: Crates::Only(&["humantime"]),
+    },
+    Layer {
         name: "config",
         modules: Modules::Only(&["detect", "feed", "files", "model", "report::sanitize", "secret", "spelling"]),
         crates: Crates::Only(&["etcetera", "http", "humantime", "thiserror", "toml", "tracing_subscriber"]),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::connect::{Resolved, dial_any, within};
+use super::socket::{Resolved, dial_any, within};
 use super::stranger::Stranger;
 
 /// How long an answer may take.

@@ -19,13 +19,14 @@ use crate::panics;
 use crate::wire::Survey;
 
 use super::cadence::{Cadence, Silence};
-use super::connect::{Channel, LOST_AFTER, resolve};
+use super::connect::{Channel, LOST_AFTER};
 use super::details::Details;
 use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
 use super::probe::what_closes;
 use super::pump::{Observation, Pump};
 use super::retry::Retry;
+use super::socket::resolve;
 use super::stranger::{Failure, Stranger};
 use super::subscribe::subscribe;
 use super::{Options, reason};

@@ -10,7 +10,8 @@ use crate::feed::Update;
 use crate::feed::endpoint::Address;
 
 use super::codec::{Answer, watch_updates};
-use super::connect::{Channel, Line, Resolved, dial};
+use super::connect::{Channel, Line, dial};
+use super::socket::Resolved;
 use super::stranger::{Failure, Stranger};
 use super::{Options, reason};
 

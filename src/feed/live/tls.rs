@@ -17,9 +17,9 @@ use tokio_rustls::client::TlsStream;
 use crate::feed::endpoint::Address;
 use crate::words;
 
-use super::connect::within;
 use super::probe::{Plain, speaks_without_tls};
 use super::reason::{quote, shown};
+use super::socket::within;
 
 /// The protocol over TLS: HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -159,7 +159,8 @@ fn failed(peer: &Peer<'_>, error: &io::Error, limit: Duration) -> String {
 fn untrusted(peer: &Peer<'_>, fault: &CertificateError) -> String {
     let certificate = format!("The certificate of {}", shown(peer.address));
     match fault {
-        CertificateError::UnknownIssuer => match peer.ca {
+        // An authority that was made anew under its old name has another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => match peer.ca {
             Some(path) => format!(
                 "{certificate} is not signed by an authority in {}. Check that the file holds the one that has signed it, or signed an \
                  intermediate that the server leaves out.",

@@ -6,7 +6,7 @@ mod documents;
 mod hostile;
 mod redacted;
 mod reference;
-mod schema;
+pub(crate) mod schema;
 
 use console_api::field::{Name, Value as FieldValue};
 use console_api::instrument::Update as Message;
@@ -40,7 +40,7 @@ fn schema(name: &str) -> Value {
 }
 
 /// What a schema says against a document.
-fn faults(schema: &Value, document: &Value) -> Vec<String> {
+pub(crate) fn faults(schema: &Value, document: &Value) -> Vec<String> {
     let validator = jsonschema::validator_for(schema).unwrap();
     validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }

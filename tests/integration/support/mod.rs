@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+pub(crate) mod certificates;
 pub(crate) mod fake_service;
 pub(crate) mod hostile;
 pub(crate) mod reader;
