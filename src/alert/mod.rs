@@ -23,4 +23,5 @@ pub use self::comparison::comparison_line;
 pub use self::documents::DocumentFormat;
 pub use self::limit::Limits;
 pub use self::lines::{LineFormat, Lines};
+pub use self::ndjson::{SCHEMA, stamped};
 pub use self::outputs::{Failure, Outputs};

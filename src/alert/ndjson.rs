@@ -16,7 +16,7 @@ use crate::report::sanitize::is_hidden;
 use crate::report::verdict::Tally;
 
 /// The name of the schema, in the first line.
-pub(super) const SCHEMA: &str = "tokio-canary.events/v1";
+pub const SCHEMA: &str = "tokio-canary.events/v1";
 
 /// The line for an event, without its end.
 pub(super) fn line(event: &Event) -> String {
@@ -131,7 +131,8 @@ fn tally(fired: &Tally) -> Value {
         .collect()
 }
 
-fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
+/// The line of an object about a target, without its end.
+pub fn stamped(mut object: Value, target: &str, at: SystemTime) -> String {
     if let Some(fields) = object.as_object_mut() {
         fields.insert("target".to_owned(), target.into());
         fields.insert("at".to_owned(), time(at).into());

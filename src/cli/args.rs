@@ -8,13 +8,14 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
-use super::pods::PodArgs;
+use super::feeding::Feeding;
+use super::help::help;
 use crate::compare::lockfile;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
-    DECODE_LIMIT, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes,
-    PARTIAL, PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit,
-    TARGETS_FROM, WAIT_FOR_TARGET, WARMUP,
+    FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX,
+    Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, TARGETS_FROM,
+    WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
@@ -22,7 +23,7 @@ use crate::config::word::Word;
 use crate::config::{Flags, Listen};
 use crate::detect::assignment::detector;
 use crate::detect::selector::Selector;
-use crate::detect::settings::{AnySetting, Type, Value};
+use crate::detect::settings::Type;
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::{DEFAULT_TARGET, Target};
 use crate::feed::recording::Speed;
@@ -30,7 +31,7 @@ use crate::feed::recording::Speed;
 /// What to attach to.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-    /// `host:port`, `http://host:port`, `unix:/path` of a running service, or the file of a recording.
+    /// `host:port`, `http(s)://host:port`, `unix:/path` of a running service, or the file of a recording.
     #[arg(value_name = "TARGET", help = targets_help())]
     pub targets: Vec<Target>,
     /// What is found while the run lasts.
@@ -305,28 +306,6 @@ pub struct Files {
     pub isolated: bool,
 }
 
-/// How a running service is read.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Feeding {
-    /// Do not send extra requests to drain a lagging target.
-    #[arg(long)]
-    pub no_pump: bool,
-    /// The largest message to accept.
-    #[arg(long, value_name = "MIB", value_parser = <Mebibytes as Type>::parse, help = help(&DECODE_LIMIT))]
-    pub decode_limit: Option<Mebibytes>,
-    /// Which pod of which cluster.
-    #[command(flatten)]
-    pub pods: PodArgs,
-}
-
-impl Feeding {
-    /// The first flag that was given.
-    pub fn given(&self) -> Option<&'static str> {
-        let fed = self.no_pump.then_some("--no-pump").or_else(|| self.decode_limit.map(|_| "--decode-limit"));
-        fed.or_else(|| self.pods.pods().given())
-    }
-}
-
 /// How long things are kept.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Keeping {
@@ -344,17 +323,6 @@ pub struct Logging {
     /// The file for the tool's own log.
     #[arg(long, value_name = "FILE", help = help(&LOG_FILE))]
     pub log_file: Option<PathBuf>,
-}
-
-/// The help of an option that is also in files, with its default.
-pub(super) fn help(option: &dyn AnySetting) -> String {
-    let help = option.help();
-    let (first, rest) = help.split_at(help.chars().next().map_or(0, char::len_utf8));
-    let default = match option.default() {
-        Value::Unset => String::new(),
-        value => format!(" [default: {}]", option.written(&value)),
-    };
-    format!("{}{rest}{default}", first.to_uppercase())
 }
 
 fn outputs_help() -> String {
@@ -385,8 +353,8 @@ fn redact_help() -> &'static str {
 
 pub(super) fn targets_help() -> String {
     format!(
-        "Running service (host:port, http://host:port, unix:/path), pod (k8s://namespace/pod, deploy/name) or recording (a file) [default: \
-         those of the configuration, or {DEFAULT_TARGET}]"
+        "Running service (host:port, http://host:port, https://host, unix:/path), pod (k8s://namespace/pod, deploy/name) or recording \
+         (a file) [default: those of the configuration, or {DEFAULT_TARGET}]"
     )
 }
 

@@ -40,6 +40,11 @@ pub(super) fn formats() -> Vec<String> {
     Format::ALL.iter().map(|format| format.word().to_owned()).collect()
 }
 
+/// The formats that are lines.
+pub(super) fn line_formats() -> Vec<String> {
+    Format::ALL.iter().filter(|format| !format.is_document()).map(|format| format.word().to_owned()).collect()
+}
+
 /// All detectors.
 pub(super) fn detectors() -> Vec<String> {
     DETECTORS.iter().map(|detector| detector.id.to_owned()).collect()

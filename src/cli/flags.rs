@@ -1,12 +1,13 @@
 //! What the command line says about the configuration: the groups of options that each command has, as flags.
 
-use super::args::{
-    Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging, Playback,
-};
+use super::args::{Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Playback};
+use super::doctor::DoctorArgs;
+use super::feeding::Feeding;
 use super::{Cli, Command, Compare, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
+use crate::config::headers::Headers;
 use crate::config::options::{
-    BASELINE, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
+    BASELINE, CA, DECODE_LIMIT, EARLY_EXIT, EXIT_ZERO, FAIL_ON, HEADER, HEARTBEAT, LISTEN, LOG, LOG_FILE, MIN_ACTIVITY,
     MIN_UPDATES, PARTIAL, PUMP, RETAIN, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::detect::expectation::Expected;
@@ -28,6 +29,9 @@ impl<'a> Groups<'a> {
             Some(Command::Watch(watch)) => Self::all(&watch.attaching.configuration),
             Some(Command::Check(check)) => Self::all(&check.attaching.configuration),
             Some(Command::Record(Record { files, feeding, logging, .. })) => {
+                Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
+            }
+            Some(Command::Doctor(DoctorArgs { files, feeding, logging, .. })) => {
                 Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
             }
             Some(
@@ -72,10 +76,12 @@ impl<'a> Groups<'a> {
             flags.config.clone_from(config);
             flags.isolated = *isolated;
         }
-        if let Some(Feeding { no_pump, decode_limit, pods }) = self.feeding {
+        if let Some(Feeding { no_pump, decode_limit, ca, headers, pods }) = self.feeding {
             flags.pods = pods.pods();
             flags.option("--no-pump", &PUMP, no_pump.then_some(false));
             flags.option("--decode-limit", &DECODE_LIMIT, *decode_limit);
+            flags.option("--ca", &CA, ca.clone().map(Some));
+            flags.option("--header", &HEADER, (!headers.is_empty()).then(|| Some(Headers(headers.clone()))));
         }
         if let Some(Keeping { retain }) = self.keeping {
             flags.option("--retain", &RETAIN, *retain);
@@ -123,6 +129,7 @@ impl Cli {
                 flags.targets = compare.targets();
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
+            Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets.targets),
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}

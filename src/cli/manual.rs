@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::Cli;
-use super::args::help;
+use super::help::help;
 use crate::config::options::OPTIONS;
 use crate::config::variable;
 

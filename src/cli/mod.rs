@@ -3,10 +3,14 @@
 mod args;
 mod compare;
 mod complete;
+mod doctor;
+mod feeding;
 mod flags;
+mod help;
 pub mod manual;
 mod pods;
 pub mod skill;
+mod unechoed;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,8 +19,9 @@ use std::time::Duration;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::args::{help, output_to_file, positive_duration, targets_help};
+use self::args::{output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
+use self::help::help;
 use crate::config::options::{HEARTBEAT, Period};
 use crate::config::output::Output;
 use crate::detect::selector::Selector;
@@ -25,10 +30,12 @@ use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
 
 pub use self::args::{
-    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Feeding, Files, Finding, GateArgs, Judging, Keeping, Logging,
-    Outputs, Playback, RateArgs, Receivers, Serving, Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Outputs,
+    Playback, RateArgs, Receivers, Serving, Targets,
 };
 pub use self::compare::Compare;
+pub use self::doctor::DoctorArgs;
+pub use self::feeding::Feeding;
 pub use self::pods::PodArgs;
 
 /// How long a running service is watched unless `--for` says otherwise.
@@ -92,6 +99,8 @@ pub enum Command {
     Check(Check),
     /// Compare a canary with what is known to work: exit code 0 the same, 1 a regression, 3 not enough data
     Compare(Compare),
+    /// Look at a target step by step: what keeps it from being watched, and how to mend it; 0 if it can be, 3 if not
+    Doctor(DoctorArgs),
     /// Record the feed of a service to a file, until stopped
     Record(Record),
     /// Cut a recording down to what one finding needs, to show it anywhere
@@ -154,7 +163,7 @@ pub enum ConfigCommand {
     /// Look for mistakes in the configuration: exit code 0 if there are none, 2 otherwise
     Check {
         /// The file to check; without one, every source of a run is checked.
-        #[arg(conflicts_with_all = ["settings", "expected", "config", "isolated", "no_pump", "decode_limit", "retain", "log", "log_file"])]
+        #[arg(conflicts_with_all = ["settings", "expected", "config", "isolated", "no_pump", "decode_limit", "ca", "headers", "retain", "log", "log_file"])]
         file: Option<PathBuf>,
         /// What is checked.
         #[command(flatten)]
@@ -358,6 +367,9 @@ mod tests {
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
         for (command, wrong) in [
+            ("doctor localhost:1", "--speed 2x"),
+            ("doctor localhost:1", "--set a.b=c"),
+            ("doctor localhost:1", "--output sarif"),
             ("record localhost:1 -o a", "--listen 9464"),
             ("record localhost:1 -o a", "--set a.b=c"),
             ("record localhost:1 -o a", "--speed 2x"),

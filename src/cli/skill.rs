@@ -61,8 +61,9 @@ fn questions() -> String {
          - Keep the evidence: `tokio-canary record TARGET -o incident.mcap --for 5m`\n\
          - Show somebody one finding and nothing else: `tokio-canary witness DETECTOR --from incident.mcap -o witness.mcap --redact`\n\
          - Is it fixed? Run the same `check` under the same load, and compare fingerprints: a finding has the same one in every run.\n\
+         - Nothing shows, or it cannot attach? `tokio-canary doctor TARGET`\n\
          - What is configured? `tokio-canary config show`\n\n\
-         TARGET is `host:port`, `http://host:port`, `unix:/path`, `k8s://namespace/pod` or the file of a recording; the default is `{DEFAULT_TARGET}`. Do not start \
+         TARGET is `host:port`, `http://host:port`, `https://host`, `unix:/path`, `k8s://namespace/pod` or the file of a recording; the default is `{DEFAULT_TARGET}`. Do not start \
          the tool without a command: that opens a terminal view.\n"
     )
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::headers::Headers;
 use super::listen::Listen;
+pub use super::period::Period;
+pub use super::rate_limit::RateLimit;
 use super::word::Word;
 use crate::detect::settings::{AnySetting, Given, Setting, Type, Value};
 use crate::detect::severity::Severity;
@@ -78,6 +81,18 @@ pub static DECODE_LIMIT: Setting<Mebibytes> =
     Setting::new("decode-limit", Mebibytes(256), "largest message to accept, in MiB");
 /// Whether a lagging target is drained.
 pub static PUMP: Setting<bool> = Setting::new("pump", true, "whether extra requests drain a target that lags");
+/// Who is trusted.
+pub static CA: Setting<Option<PathBuf>> = Setting::new(
+    "ca",
+    None,
+    "file of the certificate authorities (PEM) that https:// targets are checked against; unset, it is those of the system",
+);
+/// What is sent with every call.
+pub static HEADER: Setting<Option<Headers>> = Setting::new(
+    "header",
+    None,
+    "header that is sent with every call to running services, as NAME=@FILE or NAME=env:VARIABLE, where its value is",
+);
 /// Whether names are replaced.
 pub static REDACT: Setting<bool> = Setting::new(
     "redact",
@@ -158,6 +173,8 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &RETAIN,
     &DECODE_LIMIT,
     &PUMP,
+    &CA,
+    &HEADER,
     &REDACT,
     &PATH_PREFIX,
     &HEARTBEAT,
@@ -204,76 +221,6 @@ impl Word for Partial {
             Self::Pass => "Judge by what was seen",
             Self::Fail => "The verdict is inconclusive, unless something was found",
         }
-    }
-}
-
-/// A length of time above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period(pub Duration);
-
-impl Type for Period {
-    fn parse(text: &str) -> Result<Self, String> {
-        match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => Ok(Self(duration)),
-            _ => Err(format!("`{text}` is not a duration above zero; write it like 500ms, 30s or 2m")),
-        }
-    }
-
-    fn written(&self) -> String {
-        self.0.written()
-    }
-
-    fn erase(self) -> Value {
-        self.0.erase()
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        Duration::from_value(value).map(Self)
-    }
-}
-
-/// For how long findings that come back are held back at first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimit {
-    /// Every event is delivered at once.
-    Off,
-    /// For this long, which is above zero.
-    From(Duration),
-}
-
-/// The word for no limit.
-const OFF: &str = "off";
-
-impl RateLimit {
-    /// The first time; `None` without a limit.
-    pub fn first(self) -> Option<Duration> {
-        match self {
-            Self::Off => None,
-            Self::From(first) => Some(first),
-        }
-    }
-}
-
-impl Type for RateLimit {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == OFF {
-            return Ok(Self::Off);
-        }
-        let Period(first) = Period::parse(text).map_err(|error| format!("{error}, or `{OFF}`"))?;
-        Ok(Self::From(first))
-    }
-
-    fn written(&self) -> String {
-        self.first().map_or_else(|| OFF.to_owned(), |first| first.written())
-    }
-
-    fn erase(self) -> Value {
-        Value::Duration(self.first().unwrap_or_default())
-    }
-
-    fn from_value(value: &Value) -> Option<Self> {
-        let first = Duration::from_value(value)?;
-        Some(if first.is_zero() { Self::Off } else { Self::From(first) })
     }
 }
 

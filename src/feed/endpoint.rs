@@ -10,6 +10,9 @@ use super::pod_target::PodTarget;
 /// The port console-subscriber serves on unless configured otherwise.
 pub const DEFAULT_PORT: u16 = 6669;
 
+/// The port of `https://`, where proxies serve.
+const HTTPS_PORT: u16 = 443;
+
 /// The target when none is named, as text.
 pub const DEFAULT_TARGET: &str = "http://127.0.0.1:6669";
 
@@ -39,6 +42,13 @@ pub enum Address {
         /// Never 0 when it comes from a text.
         port: u16,
     },
+    /// HTTP/2 over TLS, behind a proxy that ends it: console-subscriber itself speaks plaintext.
+    Tls {
+        /// A host name, or an IP address without brackets.
+        host: String,
+        /// Never 0 when it comes from a text.
+        port: u16,
+    },
     /// Plaintext HTTP/2 over a Unix domain socket.
     Unix(PathBuf),
     /// Plaintext HTTP/2 to a port of a pod, through the API server of its cluster.
@@ -52,6 +62,7 @@ pub enum Address {
      A target is one of\n  \
        127.0.0.1:6669, [::1]:6669, localhost:6669   host and port\n  \
        http://localhost:6669                        the same; the port may be left out when it is 6669\n  \
+       https://canary.example                       behind TLS; the port may be left out when it is 443\n  \
        unix:/run/app.sock, file:///run/app.sock     a Unix domain socket\n  \
        k8s://NAMESPACE/POD, k8s://NAMESPACE/deploy/NAME:6669\n  \
        deploy/NAME -n NAMESPACE, -l app=web          a pod of Kubernetes\n  \
@@ -92,6 +103,8 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Tls { host, port } if host.contains(':') => write!(f, "https://[{host}]:{port}"),
+            Self::Tls { host, port } => write!(f, "https://{host}:{port}"),
             Self::Unix(path) if path.to_string_lossy().starts_with("//") => {
                 write!(f, "unix://{}", path.display())
             }
@@ -116,12 +129,10 @@ fn parse(text: &str) -> Result<Target, String> {
     }
     if let Some((scheme, rest)) = scheme_of(text) {
         return match scheme.as_str() {
-            "http" => tcp_of_url(rest).map(Target::Live),
+            "http" => of_url(rest, DEFAULT_PORT).map(|(host, port)| Target::Live(Address::Tcp { host, port })),
+            "https" => of_url(rest, HTTPS_PORT).map(|(host, port)| Target::Live(Address::Tls { host, port })),
             "unix" => unix_of(rest).map(Target::Live),
             "file" => file_of(rest),
-            "https" => Err("TLS is not supported yet; open a tunnel (such as `ssh -L 6669:localhost:6669 HOST`) and attach to its near \
-                            end, http://127.0.0.1:6669"
-                .to_owned()),
             "k8s" => pod(PodTarget::of_url(rest)),
             other => Err(format!("the scheme `{other}` is unknown")),
         };
@@ -136,7 +147,7 @@ fn parse(text: &str) -> Result<Target, String> {
     if text.contains('/') {
         return Err("there is no such file".to_owned());
     }
-    authority(text, None).map(Target::Live)
+    authority(text, None).map(|(host, port)| Target::Live(Address::Tcp { host, port }))
 }
 
 fn pod(target: Result<PodTarget, String>) -> Result<Target, String> {
@@ -160,12 +171,12 @@ fn scheme_of(text: &str) -> Option<(String, &str)> {
     }
 }
 
-fn tcp_of_url(rest: &str) -> Result<Address, String> {
+fn of_url(rest: &str, default_port: u16) -> Result<(String, u16), String> {
     let host_and_port = rest.strip_suffix('/').unwrap_or(rest);
     if host_and_port.contains(['/', '?', '#']) {
         return Err("nothing may follow the port: the console feed is served at the root".to_owned());
     }
-    authority(host_and_port, Some(DEFAULT_PORT))
+    authority(host_and_port, Some(default_port))
 }
 
 fn unix_of(rest: &str) -> Result<Address, String> {
@@ -195,7 +206,7 @@ fn file_of(rest: &str) -> Result<Target, String> {
     unix_of(path).map(Target::Live)
 }
 
-fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
+fn authority(text: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
     if text.contains('@') {
         return Err("user names and passwords are not supported".to_owned());
     }
@@ -229,7 +240,7 @@ fn authority(text: &str, default_port: Option<u16>) -> Result<Address, String> {
             return Err(format!("there is no such file, and a host needs its port, as in {host}:{DEFAULT_PORT}"));
         }
     };
-    Ok(Address::Tcp { host, port })
+    Ok((host, port))
 }
 
 fn check_host(host: &str) -> Result<(), String> {
@@ -269,6 +280,10 @@ mod tests {
         Target::Live(Address::Tcp { host: host.to_owned(), port })
     }
 
+    fn tls(host: &str, port: u16) -> Target {
+        Target::Live(Address::Tls { host: host.to_owned(), port })
+    }
+
     fn unix(path: &str) -> Target {
         Target::Live(Address::Unix(PathBuf::from(path)))
     }
@@ -283,6 +298,8 @@ mod tests {
             ("http://localhost", tcp("localhost", 6669)),
             ("http://localhost/", tcp("localhost", 6669)),
             ("HTTP://my-host.example:80", tcp("my-host.example", 80)),
+            ("https://canary.example", tls("canary.example", 443)),
+            ("https://[::1]:6669/", tls("::1", 6669)),
             ("unix:/run/app.sock", unix("/run/app.sock")),
             ("unix:///run/app.sock", unix("/run/app.sock")),
             ("unix:app.sock", unix("app.sock")),
@@ -335,7 +352,7 @@ mod tests {
             ("6669", "a port needs its host, as in 127.0.0.1:6669"),
             ("localhost", "as in localhost:6669"),
             ("", "it is empty"),
-            ("https://localhost:6669", "TLS is not supported yet"),
+            ("https://localhost/console", "nothing may follow the port"),
             #[cfg(feature = "k8s")]
             ("k8s://default/cronjob/web", "`cronjob` has no pods"),
             #[cfg(not(feature = "k8s"))]

@@ -1,5 +1,6 @@
 //! Where a diagnosis comes from: the only layer that talks to a target.
 
+pub mod access;
 pub mod discovery;
 pub mod endpoint;
 #[cfg(feature = "k8s")]

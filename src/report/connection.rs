@@ -64,6 +64,9 @@ impl ConnectionState {
     }
 }
 
+/// Where more can be learned about a target that does not show what it should.
+pub const DOCTOR: &str = "`tokio-canary doctor TARGET` looks at it step by step.";
+
 /// The connection to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionView {
@@ -105,6 +108,20 @@ impl ConnectionView {
                 Self::new(ConnectionState::Stranger, label, reason.as_str())
             }
             (None, Status::Live) => Self::subscribed(diagnosis),
+        }
+    }
+
+    /// Where more can be learned about a connection over which nothing comes that should.
+    pub fn more(&self) -> Option<&'static str> {
+        match self.state {
+            ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Quiet => Some(DOCTOR),
+            ConnectionState::Resolving
+            | ConnectionState::Dialing
+            | ConnectionState::Waiting
+            | ConnectionState::Live
+            | ConnectionState::Paused
+            | ConnectionState::Ended
+            | ConnectionState::Truncated => None,
         }
     }
 

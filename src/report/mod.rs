@@ -6,6 +6,7 @@
 pub mod attachment;
 pub mod comparison;
 pub mod connection;
+pub mod feed;
 pub mod finding;
 pub mod findings;
 pub mod link;

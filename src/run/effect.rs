@@ -1,11 +1,15 @@
 //! Options that would have no effect on what they are given for: said before anything is opened.
 
+use std::net::IpAddr;
+
 use super::exit::UsageError;
+use super::opener::access;
 use crate::cli::{Cli, Command, DEFAULT_FOR};
 use crate::config::Config;
 use crate::config::options::{BLACK_BOX, MAX_TARGETS, REDACT, WARMUP};
 use crate::config::output::Format;
 use crate::feed::endpoint::{Address, Target};
+use crate::feed::live;
 use crate::words;
 
 /// Refuses an option that does nothing for these targets and outputs.
@@ -46,6 +50,9 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
             "{flag} is for pods of Kubernetes, and {target} is none. Name one, as in `deploy/NAME -n NAMESPACE`, or select one, as in `-l app=web`."
         ));
     }
+    if !starts_program {
+        access_to(cli, config)?;
+    }
     if let (true, Some(selector)) = (config.get(&REDACT), config.findings().at_places().next()) {
         return refuse(format!(
             "`{selector}` names a place, which --redact replaces. Name the detector alone, or the fingerprint that it has in a redacted run."
@@ -76,6 +83,9 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
                 ))
             })
         }
+        Some(Command::Doctor(doctor)) if all_recorded && doctor.duration.is_some() => {
+            refuse(format!("--for is for running services, and {target} is a recording. Leave it out."))
+        }
         Some(Command::Witness(witness)) if all_recorded => {
             let given = witness.duration.map(|_| "--for").or_else(|| witness.record.as_ref().map(|_| "--record"));
             given.map_or(Ok(()), |flag| {
@@ -84,6 +94,34 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses what keeps running services from being reached, and what would give a secret away.
+fn access_to(cli: &Cli, config: &Config) -> Result<(), UsageError> {
+    let (access, targets) = (access(config), config.targets());
+    let has_tls = targets.iter().any(|target| matches!(target, Target::Live(Address::Tls { .. })));
+    if cli.feeding().is_some_and(|feeding| feeding.ca.is_some()) && !has_tls {
+        return refuse("--ca is for targets that begin with https://, and there is none. Leave it out.".to_owned());
+    }
+    if has_tls {
+        live::check_authorities(access.ca.as_deref()).map_err(UsageError)?;
+    }
+    if access.headers.is_empty() {
+        return Ok(());
+    }
+    if let Some(target) = targets.iter().find(|target| is_readable_on_its_way(target)) {
+        return refuse(format!(
+            "Headers would go to {target} where anyone on the way can read them. Use https://, or a tunnel to this machine."
+        ));
+    }
+    access.check().map_err(UsageError)
+}
+
+/// Whether what is sent to a target leaves this machine in the clear.
+fn is_readable_on_its_way(target: &Target) -> bool {
+    let Target::Live(Address::Tcp { host, .. }) = target else { return false };
+    let is_loopback = |ip: IpAddr| ip.is_loopback();
+    !(host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback))
 }
 
 fn refuse(sentence: String) -> Result<(), UsageError> {

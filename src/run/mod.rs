@@ -7,6 +7,7 @@ mod black_boxes;
 mod compare;
 mod configuration;
 mod departed;
+mod doctor;
 mod effect;
 mod exit;
 mod explain;
@@ -176,6 +177,7 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
             Some(Command::Record(args)) => run_record(args, &config, &stop).await,
             Some(Command::Compare(args)) => compare::run(args, &config, &stop).await,
             Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
+            Some(Command::Doctor(args)) => doctor::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
                 run_headless(&config, &watch.attaching.playback, &[], (Options::watch(&config), None), &stop).await
             }

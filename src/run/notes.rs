@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +20,9 @@ const WAITING: usize = 1_000;
 
 /// The notes of the process.
 static NOTES: OnceLock<Option<Arc<Notes>>> = OnceLock::new();
+
+/// Whether it was said where more can be learned.
+static POINTED: AtomicBool = AtomicBool::new(false);
 
 /// Says something on standard error, if somebody reads it: what nobody reads is counted, and said when there is room again.
 pub(super) fn note(sentence: &str) {
@@ -44,6 +48,12 @@ pub(super) fn note_connection(step: &Step, fleet: &Fleet) {
     if let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_connection)) {
         let connection = ConnectionView::of(member.diagnosis(), *at);
         note(&format!("{}: {}", member.diagnosis().target(), connection.sentence));
+        // What has shown updates is set up rightly, and once is enough.
+        if let Some(more) = connection.more().filter(|_| member.diagnosis().updates() == 0)
+            && !POINTED.swap(true, Ordering::Relaxed)
+        {
+            note(more);
+        }
     }
 }
 

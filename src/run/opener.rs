@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::black_boxes::BlackBoxes;
 use super::watch::Watch;
-use crate::config::options::{DECODE_LIMIT, PUMP, REDACT, RETAIN, WARMUP};
+use crate::config::options::{CA, DECODE_LIMIT, HEADER, PUMP, REDACT, RETAIN, WARMUP};
 use crate::config::{Config, Faults};
 use crate::detect::expectation::Expectations;
 use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
+use crate::feed::access::Access;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::black_box::BlackBox;
 use crate::feed::recording::{self, Speed};
@@ -93,8 +94,14 @@ pub(super) fn options(config: &Config) -> live::Options {
         decode_limit: config.get(&DECODE_LIMIT).bytes(),
         pump: config.get(&PUMP),
         clusters: config.pods().clusters(),
+        access: access(config),
         ..live::Options::default()
     }
+}
+
+/// How to get past what guards running services.
+pub(super) fn access(config: &Config) -> Access {
+    Access { ca: config.get(&CA), headers: config.get(&HEADER).map(|headers| headers.0).unwrap_or_default() }
 }
 
 /// What targets are judged by, in terms of what their feeds are made to say.

@@ -54,7 +54,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "feed",
-        modules: Modules::Only(&["panics", "paths", "wire", "words"]),
+        modules: Modules::Only(&["panics", "paths", "secret", "wire", "words"]),
         crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]),
     },
     Layer {
@@ -62,6 +62,7 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&["paths", "wire"]),
         crates: Crates::Only(&["foldhash", "hdrhistogram", "rustc_hash", "slotmap", "thin_vec"]),
     },
+    Layer { name: "secret", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
@@ -92,8 +93,13 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&[]),
     },
     Layer {
+        name: "doctor",
+        modules: Modules::Only(&["feed", "report", "words"]),
+        crates: Crates::Only(&["humantime"]),
+    },
+    Layer {
         name: "config",
-        modules: Modules::Only(&["detect", "feed", "files", "model", "report::sanitize", "spelling"]),
+        modules: Modules::Only(&["detect", "feed", "files", "model", "report::sanitize", "secret", "spelling"]),
         crates: Crates::Only(&["etcetera", "http", "humantime", "thiserror", "toml", "tracing_subscriber"]),
     },
     Layer {

@@ -1,6 +1,5 @@
 //! Who gets alerts: an Alertmanager, a webhook, or a command of the user.
 
-mod secret;
 mod url;
 
 use std::path::PathBuf;
@@ -8,8 +7,8 @@ use std::time::Duration;
 
 use super::word::Word;
 
-pub use self::secret::Secret;
 pub use self::url::{Address, Url};
+pub use crate::secret::Secret;
 
 /// The variable of the key with which webhooks that the command line or the environment names are signed.
 pub const WEBHOOK_SECRET: &str = "TOKIO_CANARY_WEBHOOK_SECRET";

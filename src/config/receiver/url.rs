@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// An `http` or `https` URL without a user.
 #[derive(Debug, Clone, PartialEq, Eq)]

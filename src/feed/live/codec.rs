@@ -7,11 +7,12 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Channel;
 use tonic::{GrpcMethod, Request, Status, Streaming};
 use tower::ServiceExt;
 
 use crate::feed::Update;
+
+use super::connect::Channel;
 
 /// Calls `WatchUpdates`. A message that cannot be decoded ends the stream with [`tonic::Code::DataLoss`], one above the limit with
 /// [`tonic::Code::OutOfRange`].

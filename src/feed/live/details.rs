@@ -7,10 +7,10 @@ use console_api::tasks::TaskDetails;
 use futures_util::stream::{self, TryStreamExt};
 use tokio_stream::{StreamExt, StreamMap};
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::feed::Wanted;
 
+use super::connect::Channel;
 use super::guarded::{Guarded, guarded};
 
 /// Streams that are open at a time, those of the lowest ids: each costs the target a clone of two histograms an update.

@@ -4,6 +4,7 @@ mod cadence;
 mod codec;
 mod connect;
 mod details;
+pub mod examine;
 mod greeting;
 mod guarded;
 mod outbox;
@@ -12,12 +13,17 @@ mod pump;
 mod reason;
 mod retry;
 mod session;
+mod socket;
 mod stranger;
+mod subscribe;
+mod tls;
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::feed::access::Access;
 use crate::feed::endpoint::Address;
 use crate::feed::kubernetes::Clusters;
 use crate::feed::queue::Queue;
@@ -43,6 +49,8 @@ pub struct Options {
     pub longest_wait: Duration,
     /// A live target is called quiet after this long without an update, or after five of its publish intervals if that is longer.
     pub quiet_after: Duration,
+    /// How to get past what guards the target.
+    pub access: Access,
     /// The clusters of pods. Targets that share them share the clients to their API servers.
     pub clusters: Clusters,
 }
@@ -57,9 +65,18 @@ impl Default for Options {
             subscribe_timeout: Duration::from_secs(10),
             longest_wait: Duration::from_secs(5),
             quiet_after: Duration::from_secs(5),
+            access: Access::default(),
             clusters: Clusters::default(),
         }
     }
+}
+
+/// Looks whether there are certificate authorities to trust: those of a file (PEM), or those of the system.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_authorities(ca: Option<&Path>) -> Result<(), String> {
+    tls::config(ca).map(drop)
 }
 
 /// Starts to watch a target on a task of its own, and keeps at it until the [`Feed`] is dropped: it never ends by itself.

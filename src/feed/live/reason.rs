@@ -17,6 +17,9 @@ const INSTRUMENT: &str = "To instrument a service, add console-subscriber to its
                           its main, turn on tokio's feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\". It then \
                           listens on 127.0.0.1:6669, or where TOKIO_CONSOLE_BIND says";
 
+/// What to do about a guard.
+pub(super) const SHOW_CREDENTIALS: &str = "Pass what it asks for with --header NAME=@FILE, such as --header authorization=@token.txt; the file holds the whole value.";
+
 /// The host has no address.
 pub(super) fn no_such_host(host: &str, why: &str) -> String {
     format!("Cannot resolve the host `{}` ({}). Check its name, or use its IP address.", quote(host), quote(why))
@@ -137,7 +140,11 @@ pub(super) fn beyond_us(address: &Address) -> String {
 }
 
 fn said(address: &Address, status: &Status) -> String {
-    format!("{} closed the stream: {} ({:?}).", shown(address), quote(status.message()), status.code())
+    let said = format!("{} closed the stream: {} ({:?}).", shown(address), quote(status.message()), status.code());
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => format!("{said} {SHOW_CREDENTIALS}"),
+        _ => said,
+    }
 }
 
 pub(super) fn shown(address: &Address) -> String {

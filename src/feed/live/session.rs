@@ -8,9 +8,8 @@ use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{State, StateRequest, Temporality};
 use futures_util::stream::{self, TryStreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::StreamExt;
-use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use crate::feed::endpoint::Address;
@@ -21,15 +20,16 @@ use crate::panics;
 use crate::wire::Survey;
 
 use super::cadence::{Cadence, Silence};
-use super::codec::{Answer, watch_updates};
-use super::connect::{LOST_AFTER, Line, Resolved, dial, line_over, resolve};
+use super::connect::{Channel, Headers, LOST_AFTER, line_over};
 use super::details::Details;
 use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
 use super::probe::what_closes;
 use super::pump::{Observation, Pump};
 use super::retry::Retry;
+use super::socket::resolve;
 use super::stranger::{Failure, Stranger};
+use super::subscribe::{subscribe, subscribe_over};
 use super::{Options, reason};
 
 /// Answers in a row that make a stranger certain: a port may change hands while a service starts.
@@ -187,17 +187,12 @@ impl Session {
     async fn reach_address(&mut self) -> Result<(Channel, Streaming<Update>), Failure> {
         let resolved = resolve(&self.address, self.options.connect_timeout).await?;
         self.status(Status::Dialing).await;
-        match self.dial_and_subscribe(&resolved).await {
+        match subscribe(&self.address, &resolved, &self.options, self.last_live).await {
             Err(Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
                 Err(Failure::Stranger(what_closes(&resolved).await))
             }
             subscribed => subscribed,
         }
-    }
-
-    async fn dial_and_subscribe(&self, resolved: &Resolved) -> Result<(Channel, Streaming<Update>), Failure> {
-        let line = dial(&self.address, resolved, self.options.connect_timeout, self.last_live).await?;
-        self.subscribe(line).await
     }
 
     async fn reach_pod(&mut self) -> Result<(Channel, Streaming<Update>), Failure> {
@@ -206,34 +201,10 @@ impl Session {
         let Choice { place, is_new } = reach.find(limit).await?;
         self.status(Status::Chosen { place, is_new }).await;
         self.status(Status::Dialing).await;
+        let headers = Headers::of(&self.options.access).await?;
         let Some(reach) = &mut self.reach else { return Err(reason::beyond_us(&self.address).into()) };
-        let line = line_over(reach.dial(limit).await?, &self.address).await?;
-        self.subscribe(line).await
-    }
-
-    /// Calls `WatchUpdates`. What answers in gRPC with a stream is taken for a console, and nothing else is.
-    async fn subscribe(&self, line: Line) -> Result<(Channel, Streaming<Update>), Failure> {
-        let limit = self.options.subscribe_timeout;
-        let call = watch_updates(line.channel.clone(), self.options.decode_limit);
-        let status = match timeout(limit, call).await {
-            Ok(Ok(Answer::Updates(updates))) => return Ok((line.channel, updates)),
-            Ok(Ok(Answer::NoUpdates)) => return Err(reason::stream_ended(&self.address).into()),
-            Ok(Ok(Answer::NoGrpc(status))) => return Err(Failure::Stranger(Stranger::Http2(status))),
-            Ok(Err(status)) => Some(status),
-            Err(_) => None,
-        };
-        let greeting = line.heard.greeting();
-        let stranger = match (Stranger::of(&greeting), &status) {
-            (None, Some(status)) if status.code() == Code::Unimplemented => Some(Stranger::Grpc),
-            (None, Some(status)) if greeting.first.is_empty() && status.source().is_some() => Some(Stranger::Closes),
-            (None, None) if greeting.first.is_empty() => Some(Stranger::Silent(limit)),
-            (stranger, _) => stranger,
-        };
-        Err(match (stranger, status) {
-            (Some(stranger), _) => Failure::Stranger(stranger),
-            (None, Some(status)) => reason::refused(&self.address, &status).into(),
-            (None, None) => reason::no_answer(&self.address, limit).into(),
-        })
+        let line = line_over(reach.dial(limit).await?, &self.address, headers).await?;
+        subscribe_over(line, &self.address, &self.options).await
     }
 
     /// Forwards what comes until the connection is lost, and says why it was.

@@ -8,7 +8,7 @@ use crate::feed::endpoint::{Address, DEFAULT_PORT};
 use crate::words;
 
 use super::greeting::Greeting;
-use super::reason::{quote, shown};
+use super::reason::{self, quote, shown};
 
 /// How much of what it says is quoted.
 const QUOTED: usize = 24;
@@ -91,9 +91,16 @@ impl Stranger {
         let no_console = format!("answers at {at}, not a console-subscriber endpoint");
         let (fact, remedy) = match self {
             Self::Http1 => (format!("A web server (HTTP/1) {no_console}"), ""),
+            Self::Http2(status) if matches!(status.as_u16(), 401 | 403 | 407) => {
+                let refusal = format!("{at} refuses access (HTTP status {})", status.as_u16());
+                return format!("{refusal}. {}", reason::SHOW_CREDENTIALS);
+            }
             Self::Http2(status) => (format!("A web server (HTTP/2, status {}) {no_console}", status.as_u16()), ""),
             Self::Grpc => (format!("A gRPC server without the console feed answers at {at}"), ""),
-            Self::Tls => (format!("A TLS server {no_console}, which speaks plain HTTP/2"), ""),
+            Self::Tls => (
+                format!("A TLS server {no_console}, which speaks plain HTTP/2"),
+                " If the console feed is served behind TLS, use https://.",
+            ),
             Self::Named(name) => (format!("{name} {no_console}"), ""),
             Self::Unknown(first) => {
                 let first = quote(&String::from_utf8_lossy(first));
@@ -130,6 +137,7 @@ fn where_it_is(address: &Address) -> String {
             "Name the port of console-subscriber, as in deploy/NAME:{DEFAULT_PORT}, and not one of the service's own: it is {DEFAULT_PORT} \
              unless TOKIO_CONSOLE_BIND says otherwise."
         ),
+        Address::Tls { .. } => "Attach to the name and port behind which the proxy serves the port of console-subscriber.".to_owned(),
         Address::Unix(_) => "Attach to the socket that console-subscriber was told to serve (Builder::server_addr).".to_owned(),
     }
 }

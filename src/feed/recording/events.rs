@@ -18,6 +18,7 @@ use super::{OpenError, PROFILE};
 pub struct Events {
     source: Chunks<BufReader<File>>,
     target: String,
+    version: String,
     begun: u64,
     /// Whether to begin at the next full state.
     at_state: bool,
@@ -50,6 +51,7 @@ impl Events {
                 Ok(Self {
                     source,
                     target: header.target,
+                    version: header.tool_version,
                     begun,
                     at_state: false,
                     last: arrival(begun),
@@ -65,6 +67,11 @@ impl Events {
     /// The target as it was called when it was recorded.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The version of the tool that recorded it.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Goes to the last full state that is not later than `from` after the begin, and returns the time that `from` stands for; `None` if

@@ -5,7 +5,7 @@ use ratatui::text::Line;
 
 use crate::diagnosis::Verdict;
 use crate::report::Link;
-use crate::report::connection::{ConnectionState, ConnectionView};
+use crate::report::connection::{ConnectionState, ConnectionView, DOCTOR};
 use crate::report::target::TargetView;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::page::Draft;
@@ -40,6 +40,9 @@ pub(super) fn no_findings(draft: &mut Draft<Link>, target: &TargetView) {
     if !is_judged {
         let reasons = target.verdict.reasons_in_words();
         draft.text(&format!("That does not mean healthy: {reasons}."), theme.bad());
+        if target.tasks == 0 {
+            draft.text(DOCTOR, theme.dim());
+        }
     }
     let watched = format!(
         "Watched {} and {} for {} ({}, {}).",
@@ -71,12 +74,16 @@ fn waiting(draft: &mut Draft<Link>, connection: &ConnectionView) {
             draft.text("Not connected.", theme.bad());
             draft.text(&connection.sentence, Style::new());
             draft.text("It is retried automatically; the top line counts down.", theme.dim());
+            draft.text(DOCTOR, theme.dim());
         }
         ConnectionState::Resolving
         | ConnectionState::Dialing
         | ConnectionState::Waiting
         | ConnectionState::Live
-        | ConnectionState::Quiet
         | ConnectionState::Paused => draft.text(&connection.sentence, Style::new()),
+        ConnectionState::Quiet => {
+            draft.text(&connection.sentence, Style::new());
+            draft.text(DOCTOR, theme.dim());
+        }
     }
 }

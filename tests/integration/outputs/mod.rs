@@ -6,7 +6,7 @@ mod documents;
 mod hostile;
 mod redacted;
 mod reference;
-mod schema;
+pub(crate) mod schema;
 
 use console_api::field::{Name, Value as FieldValue};
 use console_api::instrument::Update as Message;

@@ -14,6 +14,7 @@ use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::severity::{Grade, State};
 use tokio_canary::detect::subject::{Role, SubjectKind};
 use tokio_canary::diagnosis::{Verdict, Withheld};
+use tokio_canary::doctor::{Mark, Topic};
 use tokio_canary::report::Severity;
 use tokio_canary::report::connection::ConnectionState;
 use tokio_canary::report::outcome::NotEvaluated;
@@ -25,7 +26,7 @@ use crate::source::{files_below, in_repository};
 const EVENTS: &str = "tokio-canary.events.v1.json";
 
 /// The schema in which nothing may be missing and nothing be added. For its readers it says less: fields may be added.
-fn strict() -> Value {
+pub(crate) fn strict() -> Value {
     let mut schema = schema(EVENTS);
     tighten(&mut schema, "");
     schema
@@ -187,6 +188,8 @@ fn the_schema_knows_every_word() {
     assert_eq!(words("/$defs/finding/properties/related/items/properties/role/enum"), Role::ALL.map(Role::as_str));
     let verdicts = BTreeSet::from(Verdict::ALL.map(|it| it.as_str().to_owned()));
     assert_eq!(BTreeSet::from_iter(words("/$defs/verdict/enum")), verdicts);
+    assert_eq!(words("/$defs/step/properties/step/enum"), Topic::ALL.map(Topic::as_str));
+    assert_eq!(words("/$defs/step/properties/result/enum"), Mark::ALL.map(Mark::as_str));
     let reasons = "/$defs/summary/properties/detectors_not_evaluated/items/properties/reason/enum";
     assert_eq!(words(reasons), NotEvaluated::ALL.map(NotEvaluated::as_str));
     let codes = schema.pointer("/$defs/exit_code/enum").and_then(Value::as_array).unwrap();

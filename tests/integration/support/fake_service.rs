@@ -22,8 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional, duplex}
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_canary::feed::endpoint::Address;
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -46,6 +47,8 @@ pub(crate) struct Script {
     pub(crate) refuses_unreadably: bool,
     /// Tasks that have details.
     pub(crate) tasks: BTreeSet<u64>,
+    /// The `authorization` that every call has to carry, if any.
+    pub(crate) authorization: Option<String>,
     /// How long a call keeps the aggregator busy, which answers one after the other.
     pub(crate) turn: Duration,
 }
@@ -58,6 +61,7 @@ impl Default for Script {
             client_buffer: 4096,
             refuses_unreadably: false,
             tasks: (1..=100).collect(),
+            authorization: None,
             turn: Duration::ZERO,
         }
     }
@@ -91,6 +95,8 @@ struct Shared {
     states: Mutex<Vec<mpsc::Sender<Result<State, Status>>>>,
     details: Mutex<BTreeMap<u64, mpsc::Sender<Result<TaskDetails, Status>>>>,
     details_calls: Mutex<Vec<Option<u64>>>,
+    /// The last part of the path of every call, and the value of its `authorization`.
+    authorized: Mutex<Vec<(String, Option<String>)>>,
     paused: Mutex<bool>,
     aggregator: tokio::sync::Mutex<()>,
     connections: Mutex<JoinSet<()>>,
@@ -109,6 +115,22 @@ impl FakeService {
         let address = Address::Tcp { host: at.ip().to_string(), port: at.port() };
         let streams = stream::unfold(listener, async |listener| Some((listener.accept().await.ok()?.0, listener)));
         Self::serve(address, script, streams)
+    }
+
+    /// Starts behind TLS, as behind a proxy that ends it. A handshake that fails is no connection.
+    pub(crate) async fn start_behind_tls(config: rustls::ServerConfig, script: Script) -> Self {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        let port = listener.local_addr().expect("an address").port();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let streams = stream::unfold((listener, acceptor), async |(listener, acceptor)| {
+            loop {
+                let stream = listener.accept().await.ok()?.0;
+                if let Ok(Ok(stream)) = timeout(Duration::from_secs(1), acceptor.accept(stream)).await {
+                    return Some((stream, (listener, acceptor)));
+                }
+            }
+        });
+        Self::serve(Address::Tls { host: "localhost".to_owned(), port }, script, streams)
     }
 
     pub(crate) fn start_on_socket(path: &Path, script: Script) -> Self {
@@ -147,7 +169,7 @@ impl FakeService {
     pub(crate) fn socket_addr(&self) -> SocketAddr {
         match &self.address {
             Address::Tcp { host, port } => SocketAddr::new(host.parse().expect("an IP address"), *port),
-            Address::Unix(_) | Address::Pod(_) => panic!("this one has no address of its own"),
+            Address::Tls { .. } | Address::Unix(_) | Address::Pod(_) => panic!("this one is not on plain TCP"),
         }
     }
 
@@ -219,6 +241,11 @@ impl FakeService {
     /// Ids of every `WatchTaskDetails` call so far.
     pub(crate) fn details_calls(&self) -> Vec<Option<u64>> {
         lock(&self.shared.details_calls).clone()
+    }
+
+    /// Every call so far, by its name, with the `authorization` that it carried.
+    pub(crate) fn authorized(&self) -> Vec<(String, Option<String>)> {
+        lock(&self.shared.authorized).clone()
     }
 
     /// Tasks whose details somebody watches.
@@ -325,6 +352,16 @@ impl Service<http::Request<tonic::body::Body>> for Endpoint {
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Answer {
+        let call = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let shown = request.headers().get("authorization").map(|it| it.to_str().expect("text").to_owned());
+        let is_refused = lock(&self.shared.script).authorization.as_ref().is_some_and(|it| shown.as_ref() != Some(it));
+        lock(&self.shared.authorized).push((call, shown));
+        if is_refused {
+            // As a proxy before a service does it.
+            let refusal = http::Response::builder().status(401).header("content-type", "text/plain");
+            let refusal = refusal.body(tonic::body::Body::empty()).expect("a response");
+            return Box::pin(std::future::ready(Ok(refusal)));
+        }
         if request.uri().path() != WATCH_UPDATES {
             return self.rest.call(request);
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
+pub(crate) mod certificates;
 #[cfg(feature = "k8s")]
 pub(crate) mod cluster;
 pub(crate) mod fake_service;

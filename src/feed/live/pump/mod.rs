@@ -19,12 +19,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
-use tonic::transport::Channel;
 
 use self::costs::Costs;
 use self::demand::Demand;
 pub(super) use self::demand::Observation;
 use self::plan::batches;
+use crate::feed::live::connect::Channel;
 use crate::panics;
 
 /// No `tracing` registry hands out this span id; 0 would be refused before it reaches the aggregator.

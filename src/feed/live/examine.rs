@@ -1,0 +1,233 @@
+//! The way to a console, gone once and slowly: what each stage of it comes to, as sentences for the user.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use console_api::instrument::instrument_client::InstrumentClient;
+use console_api::instrument::{StateRequest, TaskDetailsRequest};
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+use crate::feed::endpoint::Address;
+use crate::{panics, words};
+
+use super::connect::{Channel, Headers, Line, line_over};
+use super::probe::what_closes;
+use super::reason::{quote, shown};
+use super::socket::{Resolved, Socket, connect, resolve};
+use super::stranger::{Failure, Stranger};
+use super::subscribe::subscribe_over;
+use super::tls::{self, Peer, secure};
+use super::{Options, reason};
+
+/// How many addresses of a host are listed.
+const LISTED: usize = 4;
+
+/// A part of the way to a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The host has an address.
+    Address,
+    /// Something accepts connections there.
+    Port,
+    /// It proves by TLS who it is.
+    Tls,
+    /// It is a console.
+    Console,
+    /// It serves the calls that are needed.
+    Protocol,
+}
+
+/// What a stage came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should be: the fact.
+    Good(String),
+    /// Not as it should be, but good enough: the fact, and what to do.
+    Doubtful(String),
+    /// The way ends here: the fact, and what to do.
+    Bad(String),
+}
+
+/// A stage of the way, and what it came to.
+pub type Passed = (Stage, Outcome);
+
+/// The stages of the way to a console at an address of this kind.
+pub fn stages(address: &Address) -> &'static [Stage] {
+    match address {
+        Address::Tcp { .. } => &[Stage::Address, Stage::Port, Stage::Console, Stage::Protocol],
+        Address::Tls { .. } => &[Stage::Address, Stage::Port, Stage::Tls, Stage::Console, Stage::Protocol],
+        Address::Unix(_) => &[Stage::Port, Stage::Console, Stage::Protocol],
+    }
+}
+
+/// Goes the way to a console once, as far as it leads. It changes nothing in the target, and leaves no connection behind.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+pub async fn examine(address: &Address, options: &Options) -> Vec<Passed> {
+    let way = Way { address, options, passed: Mutex::default() };
+    // Whatever a target sends, it does not end the tool.
+    match panics::caught(way.go()).await {
+        Ok(Ok(())) => {}
+        Ok(Err((stage, sentence))) => way.note(stage, Outcome::Bad(sentence)),
+        Err(panicked) => {
+            tracing::warn!(%panicked, "examining the target failed");
+            way.note(Stage::Console, Outcome::Bad(reason::beyond_us(address)));
+        }
+    }
+    way.passed.into_inner().unwrap_or_default()
+}
+
+/// Where a way ends, and why.
+type End = (Stage, String);
+
+struct Way<'a> {
+    address: &'a Address,
+    options: &'a Options,
+    passed: Mutex<Vec<Passed>>,
+}
+
+impl Way<'_> {
+    fn note(&self, stage: Stage, outcome: Outcome) {
+        self.passed.lock().into_iter().for_each(|mut passed| passed.push((stage, outcome.clone())));
+    }
+
+    fn good(&self, stage: Stage, fact: String) {
+        self.note(stage, Outcome::Good(fact));
+    }
+
+    async fn go(&self) -> Result<(), End> {
+        let resolved = self.resolve().await?;
+        let socket = self.connect(&resolved).await?;
+        let line = self.line(socket, &resolved).await?;
+        let channel = self.subscribe(line, &resolved).await?;
+        let outcome = served(channel, self.options.subscribe_timeout).await;
+        self.note(Stage::Protocol, outcome);
+        Ok(())
+    }
+
+    async fn resolve(&self) -> Result<Resolved, End> {
+        let resolved = resolve(self.address, self.options.connect_timeout).await.map_err(at(Stage::Address))?;
+        if let (Address::Tcp { host, .. } | Address::Tls { host, .. }, Resolved::Tcp(found) | Resolved::Tls(found, _)) =
+            (self.address, &resolved)
+        {
+            self.good(Stage::Address, found_at(host, found));
+        }
+        Ok(resolved)
+    }
+
+    async fn connect(&self, resolved: &Resolved) -> Result<Socket, End> {
+        let (began, limit) = (Instant::now(), self.options.connect_timeout);
+        let socket = connect(resolved, limit).await;
+        let socket = socket.map_err(|error| (Stage::Port, reason::not_connected(self.address, &error, limit)))?;
+        let took = words::duration(began.elapsed());
+        self.good(
+            Stage::Port,
+            match &socket {
+                Socket::Tcp(stream) => match stream.peer_addr() {
+                    Ok(end) => format!("{end} accepted a connection in {took}."),
+                    Err(_) => format!("A connection was accepted in {took}."),
+                },
+                Socket::Unix(_) => format!("The socket accepted a connection in {took}."),
+            },
+        );
+        Ok(socket)
+    }
+
+    async fn line(&self, socket: Socket, resolved: &Resolved) -> Result<Line, End> {
+        let Options { access, connect_timeout, .. } = self.options;
+        let headers = Headers::of(access).await.map_err(at(Stage::Console))?;
+        let line = match (socket, resolved) {
+            (Socket::Tcp(stream), Resolved::Tls(_, host)) => {
+                let peer = Peer { address: self.address, host, ca: access.ca.as_deref() };
+                let stream = secure(stream, peer, *connect_timeout).await.map_err(at(Stage::Tls))?;
+                let version = tls::version(&stream);
+                self.good(Stage::Tls, format!("{version}, with a certificate for `{}` that is trusted.", quote(host)));
+                line_over(stream, self.address, headers).await
+            }
+            (Socket::Tcp(stream), _) => line_over(stream, self.address, headers).await,
+            (Socket::Unix(stream), _) => line_over(stream, self.address, headers).await,
+        };
+        line.map_err(|failure| (Stage::Console, self.sentence(failure)))
+    }
+
+    async fn subscribe(&self, line: Line, resolved: &Resolved) -> Result<Channel, End> {
+        let channel = match subscribe_over(line, self.address, self.options).await {
+            Ok((channel, _)) => channel,
+            Err(Failure::Stranger(Stranger::Closes)) => {
+                let stranger = Failure::Stranger(what_closes(resolved).await);
+                return Err((Stage::Console, self.sentence(stranger)));
+            }
+            Err(failure) => return Err((Stage::Console, self.sentence(failure))),
+        };
+        self.good(Stage::Console, format!("A console-subscriber endpoint answers at {}.", shown(self.address)));
+        Ok(channel)
+    }
+
+    fn sentence(&self, failure: Failure) -> String {
+        match failure {
+            Failure::Lost(reason) => reason,
+            Failure::Stranger(stranger) => stranger.describe(self.address, false),
+        }
+    }
+}
+
+fn at(stage: Stage) -> impl Fn(String) -> End {
+    move |sentence| (stage, sentence)
+}
+
+fn found_at(host: &str, found: &[SocketAddr]) -> String {
+    let mut addresses: Vec<String> = found.iter().map(|it| it.ip().to_string()).collect();
+    addresses.dedup();
+    if addresses.first().is_some_and(|first| first == host) {
+        return format!("{host} is an address already.");
+    }
+    let more = addresses.len().saturating_sub(LISTED);
+    addresses.truncate(LISTED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} is {}{more}.", quote(host), addresses.join(", "))
+}
+
+/// Which of the calls are served. Neither of these changes anything: a request for details without an id is refused before it reaches the
+/// aggregator, and the state is only read.
+async fn served(channel: Channel, limit: Duration) -> Outcome {
+    let mut client = InstrumentClient::new(channel);
+    let details = timeout(limit, client.watch_task_details(TaskDetailsRequest { id: None })).await;
+    let state = timeout(limit, client.watch_state(StateRequest {})).await;
+    let is_served = |status: &Status| status.code() != Code::Unimplemented;
+    let has_details = details.is_ok_and(|answer| answer.err().is_none_or(|status| is_served(&status)));
+    let has_state = state.is_ok_and(|answer| answer.err().is_none_or(|status| is_served(&status)));
+    match (has_details, has_state) {
+        (true, true) => Outcome::Good(
+            "WatchUpdates, WatchTaskDetails and WatchState are served: console-subscriber 0.5 or newer.".to_owned(),
+        ),
+        (true, false) => Outcome::Good(
+            "WatchUpdates and WatchTaskDetails are served, WatchState is not: console-subscriber 0.2 to 0.4, which does not say whether a \
+             client has paused it."
+                .to_owned(),
+        ),
+        (false, _) => Outcome::Doubtful(
+            "WatchUpdates is served, WatchTaskDetails is not. A lagging feed cannot be drained and no poll times of single tasks are \
+             shown: let the proxy in between pass every call of the service rs.tokio.console.instrument.Instrument."
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_listed_once_and_not_without_end() {
+        let of = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|ip| SocketAddr::new(ip.parse().expect("an address"), 1)).collect()
+        };
+        assert_eq!(found_at("127.0.0.1", &of(&["127.0.0.1"])), "127.0.0.1 is an address already.");
+        assert_eq!(found_at("localhost", &of(&["::1", "127.0.0.1"])), "localhost is ::1, 127.0.0.1.");
+        let many = of(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        assert!(found_at("a", &many).ends_with("10.0.0.4 and 1 more."));
+    }
+}

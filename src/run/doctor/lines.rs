@@ -1,0 +1,147 @@
+//! Steps as lines: for people, or as JSON objects for programs.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::alert::{SCHEMA, stamped};
+use crate::config::output::{Format, Output};
+use crate::doctor::{Checkup, Mark, Step, Topic};
+use crate::report::sanitize::Charset;
+use crate::run::print::{PrintError, printed};
+use crate::words;
+
+/// Where steps are written to.
+pub(super) struct Lines {
+    format: Format,
+    charset: Charset,
+    file: Option<File>,
+}
+
+impl Lines {
+    /// Opens a place.
+    ///
+    /// # Errors
+    /// A sentence about a file that cannot be written.
+    pub(super) fn open(output: &Output, charset: Charset) -> Result<Self, String> {
+        let open = |path| File::options().create(true).append(true).open(path);
+        let file = output.path.as_ref().map(open).transpose();
+        let file = file.map_err(|error| format!("Cannot write to {}: {error}.", output.place()))?;
+        Ok(Self { format: output.format, charset, file })
+    }
+
+    /// Says which target is looked at.
+    pub(super) fn begin(&mut self, target: &str) -> Result<(), PrintError> {
+        match self.format {
+            Format::Ndjson => {
+                let hello = json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")});
+                self.object(hello, target)
+            }
+            _ => self.put(&self.charset.line(target).into_owned()),
+        }
+    }
+
+    /// Says what steps came to.
+    pub(super) fn steps(&mut self, steps: &[Step], target: &str) -> Result<(), PrintError> {
+        steps.iter().try_for_each(|step| match self.format {
+            Format::Ndjson => self.object(object(step), target),
+            _ => text(step, self.charset).iter().try_for_each(|line| self.put(line)),
+        })
+    }
+
+    /// Says what all of them came to.
+    pub(super) fn end(&mut self, checkup: &Checkup, code: u8, target: &str) -> Result<(), PrintError> {
+        let counts = |mark| checkup.count(mark);
+        match self.format {
+            Format::Ndjson => {
+                let result = match (counts(Mark::Failed), counts(Mark::Warning)) {
+                    (0, 0) => Mark::Good,
+                    (0, _) => Mark::Warning,
+                    _ => Mark::Failed,
+                };
+                let object = json!({
+                    "type": "checkup",
+                    "result": result.as_str(),
+                    "exit_code": code,
+                    "good": counts(Mark::Good),
+                    "warning": counts(Mark::Warning),
+                    "failed": counts(Mark::Failed),
+                    "untried": counts(Mark::Untried),
+                });
+                self.object(object, target)
+            }
+            _ => {
+                let sentence = match (checkup.failed(), counts(Mark::Warning)) {
+                    (Some(step), _) => {
+                        format!("It cannot be watched: see `{}` (exit code {code}).", step.topic.as_str())
+                    }
+                    (None, 0) => "It can be watched.".to_owned(),
+                    (None, some) => format!("It can be watched, with {}.", words::count(some, "warning")),
+                };
+                self.put(&sentence)
+            }
+        }
+    }
+
+    fn object(&mut self, object: Value, target: &str) -> Result<(), PrintError> {
+        self.put(&stamped(object, target, SystemTime::now()))
+    }
+
+    /// Writes a line at once: whoever waits sees how far it is.
+    fn put(&mut self, line: &str) -> Result<(), PrintError> {
+        let line = format!("{line}\n");
+        let written = match &mut self.file {
+            Some(file) => file.write_all(line.as_bytes()),
+            None => {
+                let mut output = io::stdout().lock();
+                output.write_all(line.as_bytes()).and_then(|()| output.flush())
+            }
+        };
+        printed(written).map(drop)
+    }
+}
+
+fn object(step: &Step) -> Value {
+    json!({
+        "type": "step",
+        "step": step.topic.as_str(),
+        "result": step.mark.as_str(),
+        "fact": step.fact,
+        "remedy": step.remedy,
+    })
+}
+
+/// A step in a line, and in another one what to do.
+fn text(step: &Step, charset: Charset) -> Vec<String> {
+    let sign = match (step.mark, charset) {
+        (Mark::Good, Charset::Unicode) => "✓",
+        (Mark::Good, Charset::Ascii) => "+",
+        (Mark::Warning, _) => "!",
+        (Mark::Failed, Charset::Unicode) => "✗",
+        (Mark::Failed, Charset::Ascii) => "x",
+        (Mark::Untried, _) => "-",
+    };
+    let width = Topic::ALL.iter().map(|topic| topic.as_str().len()).max().unwrap_or_default();
+    let mut lines = vec![format!("  {sign} {:width$}  {}", step.topic.as_str(), charset.line(&step.fact))];
+    lines.extend(step.remedy.as_ref().map(|remedy| format!("    {:width$}  {}", "", charset.line(remedy))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_line_in_every_terminal_and_hides_nothing() {
+        let step = Step::failed(Topic::Port, "No \u{1b}[2Jone\nlistens.", "Start it.");
+        assert_eq!(
+            text(&step, Charset::Unicode),
+            ["  ✗ port          No \\u{1b}[2Jone\\nlistens.", "                  Start it."]
+        );
+        let good = Step::good(Topic::Completeness, "It took 5 µs.");
+        assert_eq!(text(&good, Charset::Ascii), ["  + completeness  It took 5 us."]);
+        assert_eq!(object(&good)["remedy"], Value::Null);
+    }
+}
