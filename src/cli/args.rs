@@ -48,6 +48,9 @@ pub struct Finding {
     /// How many there may be.
     #[arg(long, value_name = "N", value_parser = <usize as Type>::parse, help = help(&MAX_TARGETS))]
     pub max_targets: Option<usize>,
+    /// Every pod that a TARGET of Kubernetes means, as they come and go, instead of one of them.
+    #[arg(long, help_heading = "Kubernetes")]
+    pub all_pods: bool,
 }
 
 impl Finding {
@@ -55,6 +58,7 @@ impl Finding {
     pub(super) fn apply(&self, flags: &mut Flags) {
         flags.option("--targets-from", &TARGETS_FROM, self.targets_from.clone().map(Some));
         flags.option("--max-targets", &MAX_TARGETS, self.max_targets);
+        flags.pods.are_all = self.all_pods;
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Feeding, Files, Judging, Logging, help, one_of, positive_duration};
+use super::args::{Files, Judging, Logging, one_of, positive_duration};
 use super::complete::Completed;
+use super::feeding::Feeding;
+use super::help::help;
 use crate::compare::lockfile;
 use crate::config::options::FAIL_ON;
 use crate::config::output::{Format, Output};

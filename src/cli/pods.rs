@@ -57,6 +57,7 @@ impl PodArgs {
                 container,
                 access: Access { context, kubeconfig, user, groups },
             },
+            are_all: false,
             rate: (qps.is_some() || burst.is_some())
                 .then(|| Rate { qps: qps.unwrap_or(usual.qps), burst: burst.unwrap_or(usual.burst) }),
         }

@@ -2,7 +2,7 @@
 
 use crate::feed::endpoint::{Address, Target};
 use crate::feed::kubernetes::{Clusters, Rate};
-use crate::feed::pod_target::PodFlags;
+use crate::feed::pod_target::{PodFlags, PodTarget};
 
 /// What the command line says of pods.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,12 +11,15 @@ pub struct Pods {
     pub flags: PodFlags,
     /// How often API servers are asked things, if that is not left to the tool.
     pub rate: Option<Rate>,
+    /// Whether every pod that is meant is watched, and not one of them.
+    pub are_all: bool,
 }
 
 impl Pods {
     /// The first flag that was given.
     pub fn given(&self) -> Option<&'static str> {
-        self.flags.given().or_else(|| self.rate.map(|_| "--qps or --burst"))
+        let rate = self.rate.map(|_| "--qps or --burst");
+        self.flags.given().or(rate).or(self.are_all.then_some("--all-pods"))
     }
 
     /// The clusters of a run.
@@ -29,12 +32,15 @@ impl Pods {
         self.flags.target().map(|pod| Target::Live(Address::Pod(Box::new(pod))))
     }
 
-    /// Says what targets leave open.
-    pub(super) fn fill(&self, targets: &mut [Target]) {
-        for target in targets {
-            if let Target::Live(Address::Pod(pod)) = target {
-                self.flags.fill(pod);
-            }
-        }
+    /// Says what targets leave open, and takes those away of which every pod is meant.
+    pub(super) fn fill(&self, targets: &mut Vec<Target>) -> Vec<PodTarget> {
+        let mut whole = Vec::new();
+        targets.retain_mut(|target| {
+            let Target::Live(Address::Pod(pod)) = target else { return true };
+            self.flags.fill(pod);
+            whole.extend(self.are_all.then(|| (**pod).clone()));
+            !self.are_all
+        });
+        whole
     }
 }

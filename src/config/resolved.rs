@@ -20,6 +20,7 @@ use crate::detect::expectation::{Expectations, Expected};
 use crate::detect::settings::{AnySetting, Setting, Settings, Type, Value};
 use crate::detect::suppression::{Suppression, Suppressor};
 use crate::feed::endpoint::Target;
+use crate::feed::pod_target::PodTarget;
 
 /// The section under which the options of the run are kept; no detector has this name.
 const RUN: &str = "";
@@ -37,6 +38,8 @@ pub struct Config {
     updates_baseline: bool,
     findings: Arc<Expected>,
     pods: Pods,
+    /// What every pod is watched of.
+    whole: Vec<PodTarget>,
     files: Vec<PathBuf>,
     missing_files: Vec<PathBuf>,
     now: SystemTime,
@@ -91,7 +94,7 @@ impl Config {
         }
         config.lay(environment);
         config.lay(flags);
-        pods.fill(&mut config.targets.value);
+        config.whole = pods.fill(&mut config.targets.value);
         config.pods = pods;
         faults.append(&mut later);
         let baseline = config.get(&BASELINE);
@@ -114,6 +117,7 @@ impl Config {
             updates_baseline: false,
             findings: Arc::default(),
             pods: Pods::default(),
+            whole: Vec::new(),
             files: Vec::new(),
             missing_files: Vec::new(),
             now,
@@ -170,7 +174,7 @@ impl Config {
 
     /// Whether targets are found while a run lasts.
     pub fn finds_targets(&self) -> bool {
-        self.get(&TARGETS_FROM).is_some()
+        self.get(&TARGETS_FROM).is_some() || !self.whole.is_empty()
     }
 
     /// Where a run without a terminal view writes.
@@ -252,6 +256,11 @@ impl Config {
     /// A setting of a detector with where it comes from.
     pub(super) fn setting(&self, detector: &'static str, setting: &dyn AnySetting) -> Sourced<Value> {
         self.settings.value(detector, setting)
+    }
+
+    /// What every pod is watched of, as pods come and go.
+    pub fn whole(&self) -> &[PodTarget] {
+        &self.whole
     }
 
     /// What the command line says of pods.

@@ -134,6 +134,8 @@ mod tests {
             ("localhost:1", Topic::Address, Topic::Tls),
             ("https://localhost", Topic::Tls, Topic::File),
             ("unix:/run/app.sock", Topic::Port, Topic::Address),
+            #[cfg(feature = "k8s")]
+            ("k8s://shop/deploy/web", Topic::Rights, Topic::Address),
             ("a.mcap", Topic::Completeness, Topic::Cost),
         ] {
             let mut plan = plan(&target(text));

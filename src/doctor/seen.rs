@@ -57,7 +57,9 @@ impl Seen {
             FeedEvent::Status(Status::Live) => self.lost = None,
             FeedEvent::Quiet(silence) => self.quiet = Some(*silence),
             FeedEvent::Ended(ended) => self.ended = Some(ended.clone()),
-            FeedEvent::Status(Status::Resolving | Status::Dialing) | FeedEvent::Details(_) | FeedEvent::Paused(_) => {}
+            FeedEvent::Status(Status::Resolving | Status::Chosen { .. } | Status::Dialing)
+            | FeedEvent::Details(_)
+            | FeedEvent::Paused(_) => {}
         }
     }
 }

@@ -5,6 +5,14 @@ use crate::feed::live::examine::Stage;
 /// What a step is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
+    /// There is a kubeconfig that makes sense.
+    Kubeconfig,
+    /// The API server of the cluster answers.
+    Cluster,
+    /// What the user may do there.
+    Rights,
+    /// There is a pod, and it runs.
+    Pod,
     /// The host has an address.
     Address,
     /// Something accepts connections there.
@@ -49,7 +57,11 @@ pub enum Topic {
 
 impl Topic {
     /// Every one of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
+        Self::Kubeconfig,
+        Self::Cluster,
+        Self::Rights,
+        Self::Pod,
         Self::Address,
         Self::Port,
         Self::Tls,
@@ -75,6 +87,10 @@ impl Topic {
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Kubeconfig => "kubeconfig",
+            Self::Cluster => "cluster",
+            Self::Rights => "rights",
+            Self::Pod => "pod",
             Self::Address => "address",
             Self::Port => "port",
             Self::Tls => "tls",
@@ -102,6 +118,10 @@ impl Topic {
 impl From<Stage> for Topic {
     fn from(stage: Stage) -> Self {
         match stage {
+            Stage::Kubeconfig => Self::Kubeconfig,
+            Stage::Cluster => Self::Cluster,
+            Stage::Rights => Self::Rights,
+            Stage::Pod => Self::Pod,
             Stage::Address => Self::Address,
             Stage::Port => Self::Port,
             Stage::Tls => Self::Tls,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
 
+use super::discovery::Discovery;
 use super::endpoint::WITHOUT_KUBERNETES;
 use super::pod_target::PodTarget;
 
@@ -28,9 +30,24 @@ impl Clusters {
     }
 }
 
+/// Finds nothing.
+#[must_use]
+pub fn discover(_: PodTarget, _: Clusters) -> Discovery {
+    let (_, events) = mpsc::channel(1);
+    Discovery { events }
+}
+
 /// The way to a pod: there is none.
 #[derive(Debug)]
 pub(in crate::feed) struct Reach;
+
+/// What a user may do: nothing is ever asked.
+#[derive(Debug)]
+#[expect(dead_code, reason = "as where there is something to ask")]
+pub(in crate::feed) enum Allowed {
+    Everything(String),
+    Perhaps(String),
+}
 
 /// What was chosen: nothing ever is.
 #[derive(Debug)]
@@ -44,6 +61,18 @@ pub(in crate::feed) struct Choice {
 impl Reach {
     pub(in crate::feed) fn new(_: PodTarget, _: Clusters) -> Self {
         Self
+    }
+
+    pub(in crate::feed) async fn access(&self) -> Result<String, String> {
+        Err(WITHOUT_KUBERNETES.to_owned())
+    }
+
+    pub(in crate::feed) async fn greet(&self, _: Duration) -> Result<String, String> {
+        Err(WITHOUT_KUBERNETES.to_owned())
+    }
+
+    pub(in crate::feed) async fn rights(&self, _: Duration) -> Result<Allowed, String> {
+        Err(WITHOUT_KUBERNETES.to_owned())
     }
 
     pub(in crate::feed) async fn find(&mut self, _: Duration) -> Result<Choice, String> {

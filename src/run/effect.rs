@@ -29,7 +29,8 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     };
     if cli.playback().is_some_and(|playback| playback.record.is_some()) && config.finds_targets() {
         return refuse(
-            "--record takes one target, and those of --targets-from come and go. Record each with a command of its own.".to_owned(),
+            "--record takes one target, and those that are found come and go. Record each with a command of its own."
+                .to_owned(),
         );
     }
     if config.get(&MAX_TARGETS) == 0 {
@@ -45,7 +46,7 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
         return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
     }
     let is_pod = |target: &Target| matches!(target, Target::Live(Address::Pod(_)));
-    if let Some(flag) = config.pods().given().filter(|_| !targets.iter().any(is_pod)) {
+    if let Some(flag) = config.pods().given().filter(|_| !targets.iter().any(is_pod) && config.whole().is_empty()) {
         return refuse(format!(
             "{flag} is for pods of Kubernetes, and {target} is none. Name one, as in `deploy/NAME -n NAMESPACE`, or select one, as in `-l app=web`."
         ));

@@ -12,6 +12,7 @@ use crate::detect::suppression::Suppressor;
 use crate::diagnosis::Diagnosis;
 use crate::feed::access::Access;
 use crate::feed::endpoint::Target;
+use crate::feed::kubernetes::Clusters;
 use crate::feed::recording::black_box::BlackBox;
 use crate::feed::recording::{self, Speed};
 use crate::feed::{Feed, live, mapped};
@@ -49,6 +50,11 @@ impl Opener {
     /// The same after so many targets that were named.
     pub(super) fn after(self, named: usize) -> Self {
         Self { named, ..self }
+    }
+
+    /// The clusters of the run.
+    pub(super) fn clusters(&self) -> Clusters {
+        self.options.clusters.clone()
     }
 
     /// What a target that was found is called, so many after the first one.

@@ -8,8 +8,9 @@ use super::opener::Opener;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::config::options::{MAX_TARGETS, TARGETS_FROM};
-use crate::feed::discovery::{Discovered, Discovery};
+use crate::feed::discovery::{Discovered, Discovery, all_of};
 use crate::feed::endpoint::Target;
+use crate::feed::kubernetes::discover;
 use crate::feed::listed;
 use crate::fleet::TargetId;
 use crate::words;
@@ -53,7 +54,9 @@ pub(super) struct Places<'a> {
 impl Roster {
     /// What a configuration wants to be found.
     pub(super) fn of(config: &Config, opener: Opener) -> Option<Self> {
-        let discovery = listed::follow(config.get(&TARGETS_FROM)?);
+        let listed = config.get(&TARGETS_FROM).map(listed::follow);
+        let pods = config.whole().iter().map(|pods| discover(pods.clone(), opener.clusters()));
+        let discovery = all_of(listed.into_iter().chain(pods).collect())?;
         Some(Self::new(discovery, opener, config.get(&MAX_TARGETS)))
     }
 

@@ -66,6 +66,8 @@ impl fmt::Debug for Clusters {
 #[derive(Clone)]
 pub(super) struct Cluster {
     pub(super) client: Client,
+    /// The context of the kubeconfig; none inside a pod, which has none.
+    pub(super) context: Option<String>,
     /// The URL of its API server.
     pub(super) server: String,
 }
@@ -102,7 +104,7 @@ impl Clusters {
 
 async fn build(access: &Access, pace: Arc<Pace>) -> Result<Cluster, String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = config(access).await?;
+    let (mut config, context) = config(access).await?;
     if access.user.is_some() {
         config.auth_info.impersonate.clone_from(&access.user);
     }
@@ -112,11 +114,11 @@ async fn build(access: &Access, pace: Arc<Pace>) -> Result<Cluster, String> {
     config.connect_timeout = Some(CONNECTING);
     let server = config.cluster_url.to_string();
     let client = client(&config, pace).map_err(|error| refusal::unprepared(&config, &error))?;
-    Ok(Cluster { client, server })
+    Ok(Cluster { client, context, server })
 }
 
-/// The kubeconfig in force, or what a pod is given by its cluster.
-async fn config(access: &Access) -> Result<Config, String> {
+/// The kubeconfig in force and its context, or what a pod is given by its cluster.
+async fn config(access: &Access) -> Result<(Config, Option<String>), String> {
     let read = match &access.kubeconfig {
         Some(path) => Kubeconfig::read_from(Path::new(path)),
         None => Kubeconfig::read(),
@@ -125,7 +127,7 @@ async fn config(access: &Access) -> Result<Config, String> {
     let mut kubeconfig = match read {
         Ok(kubeconfig) => kubeconfig,
         Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) if is_default => {
-            return Config::incluster().map_err(|_| refusal::NO_KUBECONFIG.to_owned());
+            return Config::incluster().map(|it| (it, None)).map_err(|_| refusal::NO_KUBECONFIG.to_owned());
         }
         Err(error) => return Err(refusal::unreadable(&error)),
     };
@@ -136,9 +138,10 @@ async fn config(access: &Access) -> Result<Config, String> {
         }
     }
     let contexts: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let context = access.context.clone().or_else(|| kubeconfig.current_context.clone());
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(|error| match error {
+    config.map(|config| (config, context)).map_err(|error| match error {
         KubeconfigError::LoadContext(name) => refusal::no_such_context(&name, &contexts),
         error => refusal::unreadable(&error),
     })

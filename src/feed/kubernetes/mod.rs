@@ -5,6 +5,7 @@ mod discover;
 mod forward;
 mod pod;
 mod refusal;
+mod review;
 pub mod rights;
 mod scope;
 
@@ -27,6 +28,7 @@ use crate::words;
 
 pub use self::client::{Clusters, Rate};
 pub use self::discover::discover;
+pub(in crate::feed) use self::review::Allowed;
 
 /// How long to wait for what the server says of a port when a connection through it has failed.
 const LAST_WORDS: Duration = Duration::from_millis(500);

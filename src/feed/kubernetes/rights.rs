@@ -1,5 +1,10 @@
 //! What a user must be allowed to do in a cluster, and how that is written in a Role.
 
+use crate::feed::pod_target::{Kind, PodTarget};
+
+/// The connection to a port of a pod.
+pub(super) const FORWARD: &str = "pods/portforward";
+
 /// Something that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -15,7 +20,7 @@ pub struct Rule {
 pub const RULES: [Rule; 10] = [
     Rule { group: "", resource: "pods", verbs: &["get", "list", "watch"] },
     // An upgrade to a WebSocket is a GET. Since Kubernetes 1.35 it needs `create` as well.
-    Rule { group: "", resource: "pods/portforward", verbs: &["get", "create"] },
+    Rule { group: "", resource: FORWARD, verbs: &["get", "create"] },
     Rule { group: "", resource: "services", verbs: &["get"] },
     Rule { group: "", resource: "replicationcontrollers", verbs: &["get"] },
     Rule { group: "apps", resource: "deployments", verbs: &["get"] },
@@ -32,6 +37,20 @@ pub fn yaml(group: &str, resource: &str, verbs: &[&str]) -> String {
     format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}", verbs.join(", "))
 }
 
+/// What has to be allowed for a target, and is asked of a cluster at each attempt. What only makes it better (to watch pods, to list
+/// ReplicaSets) is left out.
+pub(super) fn needed(target: &PodTarget) -> Vec<Rule> {
+    let pods: &[&str] = if matches!(target.object, Some((Kind::Pod, _))) { &["get"] } else { &["list"] };
+    let mut needed = vec![Rule { group: "", resource: "pods", verbs: pods }];
+    let of_kind = |kind: Kind| Rule { group: kind.group(), resource: kind.resource(), verbs: &["get"] };
+    needed.extend(target.object.as_ref().map(|(kind, _)| *kind).filter(|kind| *kind != Kind::Pod).map(of_kind));
+    if target.rollout.is_some() {
+        needed.extend(RULES.into_iter().filter(|rule| rule.resource == "rollouts"));
+    }
+    needed.extend(RULES.into_iter().filter(|rule| rule.resource == FORWARD));
+    needed
+}
+
 /// The verbs that are needed of a resource.
 pub(super) fn verbs(group: &str, resource: &str) -> Option<&'static [&'static str]> {
     RULES.iter().find(|rule| rule.group == group && rule.resource == resource).map(|rule| rule.verbs)
@@ -44,7 +63,7 @@ mod tests {
     #[test]
     fn a_rule_is_one_line_of_yaml() {
         assert_eq!(
-            yaml("", "pods/portforward", &["get", "create"]),
+            yaml("", FORWARD, &["get", "create"]),
             r#"- {apiGroups: [""], resources: ["pods/portforward"], verbs: ["get", "create"]}"#
         );
     }

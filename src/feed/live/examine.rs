@@ -1,5 +1,7 @@
 //! The way to a console, gone once and slowly: what each stage of it comes to, as sentences for the user.
 
+mod pod;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -27,6 +29,14 @@ const LISTED: usize = 4;
 /// A part of the way to a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// There is a kubeconfig that makes sense.
+    Kubeconfig,
+    /// The API server of the cluster answers.
+    Cluster,
+    /// The user may do there what is needed.
+    Rights,
+    /// There is a pod, and it runs.
+    Pod,
     /// The host has an address.
     Address,
     /// Something accepts connections there.
@@ -59,6 +69,15 @@ pub fn stages(address: &Address) -> &'static [Stage] {
         Address::Tcp { .. } => &[Stage::Address, Stage::Port, Stage::Console, Stage::Protocol],
         Address::Tls { .. } => &[Stage::Address, Stage::Port, Stage::Tls, Stage::Console, Stage::Protocol],
         Address::Unix(_) => &[Stage::Port, Stage::Console, Stage::Protocol],
+        Address::Pod(_) => &[
+            Stage::Kubeconfig,
+            Stage::Cluster,
+            Stage::Rights,
+            Stage::Pod,
+            Stage::Port,
+            Stage::Console,
+            Stage::Protocol,
+        ],
     }
 }
 
@@ -99,13 +118,20 @@ impl Way<'_> {
     }
 
     async fn go(&self) -> Result<(), End> {
-        let resolved = self.resolve().await?;
-        let socket = self.connect(&resolved).await?;
-        let line = self.line(socket, &resolved).await?;
-        let channel = self.subscribe(line, &resolved).await?;
+        let channel = match self.address {
+            Address::Pod(pod) => self.to_pod(pod).await?,
+            Address::Tcp { .. } | Address::Tls { .. } | Address::Unix(_) => self.to_address().await?,
+        };
         let outcome = served(channel, self.options.subscribe_timeout).await;
         self.note(Stage::Protocol, outcome);
         Ok(())
+    }
+
+    async fn to_address(&self) -> Result<Channel, End> {
+        let resolved = self.resolve().await?;
+        let socket = self.connect(&resolved).await?;
+        let line = self.line(socket, &resolved).await?;
+        self.subscribe(line, &resolved).await
     }
 
     async fn resolve(&self) -> Result<Resolved, End> {
@@ -162,8 +188,12 @@ impl Way<'_> {
             }
             Err(failure) => return Err((Stage::Console, self.sentence(failure))),
         };
-        self.good(Stage::Console, format!("A console-subscriber endpoint answers at {}.", shown(self.address)));
+        self.answers();
         Ok(channel)
+    }
+
+    fn answers(&self) {
+        self.good(Stage::Console, format!("A console-subscriber endpoint answers at {}.", shown(self.address)));
     }
 
     fn sentence(&self, failure: Failure) -> String {

@@ -77,7 +77,7 @@ impl Session {
         let retry = Retry::new(options.longest_wait);
         let reach = match &address {
             Address::Pod(pod) => Some(Reach::new((**pod).clone(), options.clusters.clone())),
-            Address::Tcp { .. } | Address::Unix(_) => None,
+            Address::Tcp { .. } | Address::Tls { .. } | Address::Unix(_) => None,
         };
         Self {
             address,

@@ -79,6 +79,7 @@ fn listening(address: &Address) -> Option<Vec<u64>> {
             let named = unix().ok()?.into_iter().filter(|it| it.path.as_deref() == Some(path.as_path()));
             Some(named.map(|it| it.inode).collect())
         }
+        Address::Pod(_) => None,
     }
 }
 

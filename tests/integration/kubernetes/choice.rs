@@ -35,7 +35,7 @@ fn a_deployment_stands_for_a_pod_of_its_newest_generation_and_the_others_are_cou
         reader.live().await;
 
         // Without the right to list them, any pod will do.
-        scene.cluster.switch(|it| drop(it.forbidden.insert("list replicasets")));
+        scene.cluster.switch(|it| it.forbidden = ["list replicasets"].into());
         let mut reader = scene.open("k8s://shop/deployments/web");
         let (place, _) = chosen(&mut reader).await;
         assert!(place.contains("`web-old-1`"), "the one that is ready: {place}");

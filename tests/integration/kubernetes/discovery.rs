@@ -55,7 +55,7 @@ fn a_search_that_is_refused_says_so_and_goes_on() {
     run(async {
         let (scene, service) = (Scene::new().await, service().await);
         scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
-        scene.cluster.switch(|it| drop(it.forbidden.insert("list pods")));
+        scene.cluster.switch(|it| it.forbidden = ["list pods"].into());
         let pods = target("k8s:///?selector=app=web", &scene.kubeconfig());
         let mut discovery = discover(pods, Clusters::default());
         let lost = next(&mut discovery).await;

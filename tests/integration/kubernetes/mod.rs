@@ -4,6 +4,7 @@
 
 mod choice;
 mod discovery;
+mod doctor;
 mod faults;
 mod golden;
 mod leaks;

@@ -10,7 +10,7 @@ use crate::support::updates::births;
 use crate::support::{eventually, run};
 use crate::tool::{Outcome, tool};
 
-fn with_kubeconfig(scene: &Scene, arguments: &[&str]) -> Command {
+pub(super) fn with_kubeconfig(scene: &Scene, arguments: &[&str]) -> Command {
     let mut command = tool(arguments);
     command.env("KUBECONFIG", scene.kubeconfig()).current_dir(scene.folder.path());
     command
@@ -43,11 +43,48 @@ fn a_pod_is_judged_under_its_kubectl_name_and_every_output_says_which_it_was() {
 }
 
 #[test]
+fn every_pod_is_a_target_of_its_own_as_it_comes_and_goes() {
+    run(async {
+        let (scene, first, second) = (Scene::new().await, service().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &first));
+        let mut command = with_kubeconfig(
+            &scene,
+            &["check", "-l", "app=web", "--all-pods", "--for", "30s", "--output", "ndjson", "--min-updates", "1"],
+        );
+        let outcome = spawn_blocking(move || Outcome::of(&mut command));
+        eventually("a watcher of the first pod", || first.watchers() == 1).await;
+        scene.cluster.set_pod(&pod_of("web-2", "u2", &second));
+        eventually("a watcher of the second pod", || second.watchers() == 1).await;
+        for now in 1..20 {
+            first.publish(&births(now * 1_000, 3, 10));
+            second.publish(&births(now * 1_000, 3, 10));
+        }
+        scene.cluster.delete_pod("web-1");
+        eventually("the first pod is let go", || first.watchers() == 0).await;
+        let outcome = outcome.await.expect("it ran");
+        let lines: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let of = |target: &str, key: &str| {
+            lines.iter().filter(|line| line["target"] == target && !line[key].is_null()).count()
+        };
+        for target in ["k8s://shop/web-1", "k8s://shop/web-2"] {
+            assert!(of(target, "verdict") == 1 && of(target, "state") > 0, "{target}: {outcome:#?}");
+        }
+    });
+}
+
+#[test]
+fn all_pods_of_what_is_no_pod_is_refused() {
+    let outcome = Outcome::of(&mut tool(&["check", "localhost:1", "--all-pods"]));
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("--all-pods is for pods of Kubernetes"), "{outcome:?}");
+}
+
+#[test]
 fn a_refusal_reaches_the_user_with_its_rule() {
     run(async {
         let (scene, service) = (Scene::new().await, service().await);
         scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
-        scene.cluster.switch(|it| drop(it.forbidden.insert("create pods/portforward")));
+        scene.cluster.switch(|it| it.forbidden = ["create pods/portforward"].into());
         let mut command = with_kubeconfig(&scene, &["check", "pod/web-1", "--for", "1s"]);
         let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");

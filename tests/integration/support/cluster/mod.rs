@@ -114,13 +114,6 @@ impl Cluster {
         forwards.len()
     }
 
-    /// How many connections are open.
-    pub(crate) fn connections(&self) -> usize {
-        let mut connections = lock(&self.shared.connections);
-        while connections.try_join_next().is_some() {}
-        connections.len()
-    }
-
     /// Paths that were asked for so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         lock(&self.shared.requests).clone()

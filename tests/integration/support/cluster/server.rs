@@ -26,6 +26,9 @@ use super::{Shared, forward, lock};
 /// The folder of everything that a test asks for.
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 
+/// Where users ask what they may do.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<Arc<ServerConfig>>) {
     while let Ok((stream, _)) = listener.accept().await {
         // As Go does; without it small messages are held back.
@@ -57,11 +60,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sha
 async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
     let (path, query) = (request.uri().path().to_owned(), parameters(request.uri().query().unwrap_or_default()));
     lock(&shared.requests).push(request.uri().to_string());
-    if request.method() != Method::GET {
-        return status(405, "MethodNotAllowed", "only GET is served");
-    }
     if !is_authenticated(request.headers(), shared) {
         return status(401, "Unauthorized", "Unauthorized");
+    }
+    if request.method() == Method::POST && path == REVIEWS {
+        return review(request, shared).await;
+    }
+    if request.method() != Method::GET {
+        return status(405, "MethodNotAllowed", "only GET is served, and reviews of access");
     }
     if path == "/version" {
         return json(200, &json!({"major": "1", "minor": "36", "gitVersion": "v1.36.2"}));
@@ -107,6 +113,22 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
 fn is_authenticated(headers: &HeaderMap, shared: &Shared) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
     lock(&shared.switches).token.as_ref().is_none_or(|token| given == Some(&format!("Bearer {token}")))
+}
+
+/// Says whether something is allowed, unless that is forbidden, too.
+async fn review(request: Request<Incoming>, shared: &Shared) -> Response<Body> {
+    if let Some(refused) = forbidden(shared, "create", "selfsubjectaccessreviews", "") {
+        return refused;
+    }
+    let body = axum::body::to_bytes(Body::new(request.into_body()), usize::MAX).await.expect("a body");
+    let mut review: Value = serde_json::from_slice(&body).expect("JSON");
+    let asked = &review["spec"]["resourceAttributes"];
+    let word = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
+    let part = if asked["subresource"].is_string() { format!("/{}", word("subresource")) } else { String::new() };
+    let what = format!("{} {}{part}", word("verb"), word("resource"));
+    let is_allowed = !lock(&shared.switches).forbidden.contains(what.as_str()) && word("namespace") == "shop";
+    review["status"] = json!({"allowed": is_allowed});
+    json(201, &review)
 }
 
 /// The refusal of something, if it is forbidden.
