@@ -13,22 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_canary::cli::Cli;
+use tokio_canary::feed::kubernetes::rights::RULES;
 
 use crate::source::{files_below, in_repository};
-
-/// What the tool asks of the API server: group, resource and verbs.
-const RIGHTS: &[(&str, &str, &[&str])] = &[
-    ("", "pods", &["get", "list", "watch"]),
-    ("", "pods/portforward", &["get", "create"]),
-    ("", "services", &["get"]),
-    ("", "replicationcontrollers", &["get"]),
-    ("apps", "deployments", &["get"]),
-    ("apps", "replicasets", &["get", "list"]),
-    ("apps", "statefulsets", &["get"]),
-    ("apps", "daemonsets", &["get"]),
-    ("batch", "jobs", &["get"]),
-    ("argoproj.io", "rollouts", &["get"]),
-];
 
 /// The user that the image names.
 const USER: i64 = 65_532;
@@ -83,22 +70,13 @@ fn every_file_is_read_as_a_whole_by_kubernetes() {
 fn the_role_grants_what_the_tool_asks_for_and_nothing_else() {
     let role: Role = read(&documents("rights.yaml")[1]);
     let rules = role.rules.unwrap();
-    let granted: Vec<_> = rules
-        .iter()
-        .map(|rule| {
-            (
-                rule.api_groups.as_ref().unwrap()[0].as_str(),
-                rule.resources.as_ref().unwrap()[0].as_str(),
-                &rule.verbs[..],
-            )
-        })
-        .collect();
     assert!(rules.iter().all(|rule| rule.resources.as_ref().is_some_and(|it| it.len() == 1)), "a resource each");
-    let needed: Vec<(&str, &str, Vec<String>)> = RIGHTS
-        .iter()
-        .map(|(group, resource, verbs)| (*group, *resource, verbs.iter().map(|it| (*it).to_owned()).collect()))
-        .collect();
-    let needed: Vec<_> = needed.iter().map(|(group, resource, verbs)| (*group, *resource, &verbs[..])).collect();
+    let first = |words: &Option<Vec<String>>| words.as_ref().unwrap()[0].clone();
+    let granted: Vec<_> =
+        rules.iter().map(|rule| (first(&rule.api_groups), first(&rule.resources), rule.verbs.clone())).collect();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let needed: Vec<_> =
+        RULES.iter().map(|rule| (rule.group.to_owned(), rule.resource.to_owned(), words(rule.verbs))).collect();
     assert_eq!(granted, needed);
 }
 
@@ -142,9 +120,7 @@ fn a_sidecar_starts_before_the_service_and_a_gate_judges_once() {
 fn the_arguments_are_those_of_the_tool() {
     for (file, pod) in pods() {
         let arguments = ours(&pod).args.clone().unwrap();
-        // Targets in a cluster are understood by a tool that was built with them.
-        let understood = arguments.iter().filter(|it| !it.starts_with("k8s:") && *it != "--all-pods");
-        let parsed = Cli::try_parse_from(["tokio-canary".to_owned()].iter().chain(understood));
+        let parsed = Cli::try_parse_from(["tokio-canary".to_owned()].iter().chain(&arguments));
         assert!(parsed.is_ok(), "{file}: {:?}", parsed.err());
     }
 }

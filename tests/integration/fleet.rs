@@ -16,12 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::support::fake_service::{FakeService, Script};
-use crate::support::run;
+use crate::support::{LIMIT, run};
 use crate::support::updates::{births, idle};
 use crate::tool::{Desk, Outcome, corpus, tool};
-
-/// Longer than anything here takes on a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A service that rests, and publishes for as long as this lives.
 struct Resting {

@@ -6,6 +6,7 @@ mod chosen_values;
 mod circles;
 mod compare;
 mod config;
+#[cfg(feature = "k8s")]
 mod deploy;
 mod docs;
 mod doctor;
