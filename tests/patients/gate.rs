@@ -78,7 +78,7 @@ const CASES: &[Case] = &[
         script: "exec P usual_builder stubborn",
         code: 3,
         verdict: "no update ever arrived",
-        notes: "sh runs, but nothing of it listens there, only at ",
+        notes: "sh runs, but it listens only on port ",
     },
     Case {
         name: "two-processes-on-one-port",
