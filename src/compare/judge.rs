@@ -61,9 +61,11 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         look: sides.look(unit),
     };
     comparison.reasons = comparability(&comparison);
-    // Nothing is new or higher beside what was not watched.
-    if comparison.reasons.is_empty() {
+    // Nothing is new or higher beside what was not watched. A canary may be idle because of what is wrong with it.
+    if comparison.reasons.is_empty() || comparison.reasons == [Reason::CanaryIdle] {
         comparison.findings = new_findings(&sides, criteria, comparison.load_ratio);
+    }
+    if comparison.reasons.is_empty() {
         comparison.structure = new_structure(&sides, &comparison, criteria);
         let measured = measure(&sides, unit, comparison.look);
         (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
@@ -264,6 +266,7 @@ impl Sides<'_> {
 
     /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
     fn candidate(&self, metric: &Metric, unit: Unit, load_ratio: f64) -> Option<Candidate> {
+        let unit = self.unit_of(metric, unit);
         let (canary, stable) = (self.values(self.canary, metric, unit), self.values(self.stable, metric, unit));
         let least = match unit {
             Unit::Pod => PODS,
@@ -298,6 +301,12 @@ impl Sides<'_> {
         let chance = if varies { chance } else { f64::NAN };
         let change = Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance };
         Some(Candidate { change, least_chance, is_higher })
+    }
+
+    /// The unit for a metric: blocks where too few targets have it, as the time for which a lock is held that is hardly ever waited for.
+    fn unit_of(&self, metric: &Metric, unit: Unit) -> Unit {
+        let has_enough = |side: &[&Observer]| self.values(side, metric, Unit::Pod).len() >= PODS;
+        if has_enough(self.canary) && has_enough(self.stable) { unit } else { Unit::Block }
     }
 
     /// Whether so much longer waits can have another cause than chance. Tasks in step with each other wait for a lock at each turn, or never,
