@@ -5,6 +5,7 @@ use super::item::Item;
 use super::load::{self, Load};
 use super::metric::{Kind, Metric, What};
 use super::observer::{FindingKey, Observer};
+use super::series::BLOCK;
 use super::statistics::{
     FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
 };
@@ -91,6 +92,7 @@ fn coverage(side: &[&Observer], load: Load) -> Coverage {
         targets: side.iter().filter(watched).count(),
         watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
         blocks: side.iter().map(|it| it.series().blocks()).sum(),
+        spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
         load,
     }
 }
@@ -107,10 +109,12 @@ fn comparability(of: &Comparison) -> Vec<Reason> {
     if of.stable.watched < needed {
         return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
     }
-    let short = sides.iter().filter(|(_, it)| it.blocks == 0);
-    let short: Vec<Reason> = short
-        .map(|(side, it)| Reason::TooShort { side: *side, watched: it.watched, needed: super::series::BLOCK * 2 })
-        .collect();
+    let without = |(side, it): &(Side, &Coverage)| match (it.blocks, it.spoilt) {
+        (0, 0) => Some(Reason::TooShort { side: *side, watched: it.watched, needed: BLOCK * 2 }),
+        (0, _) => Some(Reason::Incomplete(*side)),
+        _ => None,
+    };
+    let short: Vec<Reason> = sides.iter().filter_map(without).collect();
     match () {
         () if !short.is_empty() => short,
         () if of.canary.load.is_idle_beside(of.stable.load) => vec![Reason::CanaryIdle],
@@ -260,7 +264,7 @@ impl Sides<'_> {
             sides.into_iter().min_by_key(|(_, side)| side.iter().map(|it| it.series().blocks()).sum::<usize>())?;
         let watched = observers.iter().map(|it| it.watched()).max().unwrap_or_default();
         let pods = u32::try_from(observers.len().max(1)).unwrap_or(u32::MAX);
-        let needed = super::series::BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
+        let needed = BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
         (watched < needed).then_some(Reason::TooShort { side, watched, needed })
     }
 
