@@ -271,7 +271,7 @@ impl Sides<'_> {
     /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
     fn candidate(&self, metric: &Metric, unit: Unit, load_ratio: f64) -> Option<Candidate> {
         let unit = self.unit_of(metric, unit);
-        let (canary, stable) = (self.values(self.canary, metric, unit), self.values(self.stable, metric, unit));
+        let (canary, stable) = (values(self.canary, metric, unit), values(self.stable, metric, unit));
         let least = match unit {
             Unit::Pod => PODS,
             Unit::Block => FIRST_LOOK,
@@ -309,7 +309,7 @@ impl Sides<'_> {
 
     /// The unit for a metric: blocks where too few targets have it, as the time for which a lock is held that is hardly ever waited for.
     fn unit_of(&self, metric: &Metric, unit: Unit) -> Unit {
-        let has_enough = |side: &[&Observer]| self.values(side, metric, Unit::Pod).len() >= PODS;
+        let has_enough = |side: &[&Observer]| values(side, metric, Unit::Pod).len() >= PODS;
         if has_enough(self.canary) && has_enough(self.stable) { unit } else { Unit::Block }
     }
 
@@ -323,24 +323,12 @@ impl Sides<'_> {
         };
         let held = Metric { subject: metric.subject.clone(), what: What::Held };
         let held = |side: &[&Observer]| {
-            let values = self.values(side, &held, Unit::Block);
+            let values = values(side, &held, Unit::Block);
             (!values.is_empty()).then(|| median(&values))
         };
         let is_held_longer =
             held(self.canary).zip(held(self.stable)).is_some_and(|(canary, stable)| canary >= stable * HELD_LONGER);
         unit == Unit::Pod || is_held_longer || more >= by_far
-    }
-
-    /// The values of a side: of each target, or of each block of each.
-    fn values(&self, side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
-        let of = |observer: &&Observer| observer.series().values(metric);
-        match unit {
-            Unit::Block => side.iter().flat_map(of).collect(),
-            Unit::Pod => {
-                let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
-                pods.map(|values| median(&values)).collect()
-            }
-        }
     }
 
     /// How much stable differs from itself: between the halves of its time, every other block, and its targets.
@@ -363,5 +351,17 @@ impl Sides<'_> {
             }
         }
         worst
+    }
+}
+
+/// The values of a side: of each target, or of each block of each.
+fn values(side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
+    let of = |observer: &&Observer| observer.series().values(metric);
+    match unit {
+        Unit::Block => side.iter().flat_map(of).collect(),
+        Unit::Pod => {
+            let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
+            pods.map(|values| median(&values)).collect()
+        }
     }
 }

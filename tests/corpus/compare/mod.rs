@@ -48,9 +48,14 @@ fn wrong(pair: &Pair, seed: u64, pods: u64) -> Option<String> {
     let is_right = (comparison.conclusion == Conclusion::Regression) == pair.is_worse
         && (!pair.is_idle || comparison.conclusion == Conclusion::NotEnoughData);
     let view = ComparisonView::of(&comparison);
-    let more: String = view.differences.iter().map(|it| format!("\n  {it:?}")).collect();
     (!is_right).then(|| {
-        format!("seed {seed}, {pods} a side: {}\n  {}\n  {:?}{more}", view.sentence, view.load(), view.reasons)
+        format!(
+            "seed {seed}, {pods} a side: {}\n  {}\n  {:?}\n  {:#?}",
+            view.sentence,
+            view.load(),
+            view.reasons,
+            view.differences
+        )
     })
 }
 
