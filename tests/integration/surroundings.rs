@@ -6,9 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use std::{iter, thread};
 
 use console_api::{Id, instrument, tasks};
 use prost::Message;
@@ -18,18 +16,8 @@ use tokio::time::sleep;
 use crate::source::{in_repository, read_sources};
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::{at, idle, large};
-use crate::support::{eventually, run};
-use crate::tool::Outcome;
-
-/// A recording of a service with a deadlock and nothing else.
-const DEADLOCK: &str = "tests/recordings/old-0.4-crossed-mutexes.mcap";
-
-/// Longer than anything here takes on a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn deadlock() -> String {
-    in_repository(DEADLOCK).to_str().unwrap().to_owned()
-}
+use crate::support::{LIMIT, eventually, run};
+use crate::tool::{Notes, Outcome, deadlock};
 
 /// The tool, of which nobody reads anything unless a test says so.
 fn tool(arguments: &[&str]) -> Command {
@@ -84,35 +72,6 @@ fn rest(child: &mut Child) -> String {
     text
 }
 
-/// The lines of standard error as they come.
-struct Notes(Receiver<String>);
-
-impl Notes {
-    fn of(child: &mut Child) -> Self {
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self(receiver)
-    }
-
-    fn wait_for(&self, part: &str) {
-        while !self.next().unwrap().contains(part) {}
-    }
-
-    fn rest(&self) -> Vec<String> {
-        iter::from_fn(|| self.next()).collect()
-    }
-
-    /// Nothing where standard error has been closed.
-    fn next(&self) -> Option<String> {
-        match self.0.recv_timeout(LIMIT) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the process wrote no note within {LIMIT:?}"),
-        }
-    }
-}
-
 async fn service() -> FakeService {
     FakeService::start(Script { initial: Some(idle(1_000).encode_to_vec()), ..Script::default() }).await
 }
@@ -135,22 +94,19 @@ fn standard_output_that_nobody_reads_keeps_no_signal_from_ending_it() {
         for arguments in [vec!["watch", &address, "--output", "ndjson"], vec!["check", &deadlock()]] {
             let (_reader, writer) = full_pipe();
             let mut child = tool(&arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-            let notes = Notes::of(&mut child);
+            let mut notes = Notes::of(&mut child);
             if arguments[0] == "watch" {
                 eventually("a watcher", || service.watchers() == 1).await;
             } else {
-                notes.wait_for("The recording has ended");
+                notes.hear("The recording has ended");
             }
             let begun = Instant::now();
             signal(&child, Signal::TERM);
             assert_eq!(end(&mut child).await.code(), Some(4), "{arguments:?}");
             assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-            let last = notes.rest();
-            assert!(
-                last.iter()
-                    .any(|line| line.contains("summary w") && line.contains("not written, because nobody reads")),
-                "{last:?}"
-            );
+            let notes = notes.all();
+            let is_said = |line: &str| line.contains("summary w") && line.contains("not written, because nobody reads");
+            assert!(notes.lines().any(is_said), "{notes}");
         }
     });
 }
@@ -160,7 +116,8 @@ fn a_second_signal_ends_it_at_once() {
     run(async {
         let (_reader, writer) = full_pipe();
         let mut child = tool(&["check", &deadlock()]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-        Notes::of(&mut child).wait_for("The recording has ended");
+        let mut notes = Notes::of(&mut child);
+        notes.hear("The recording has ended");
         signal(&child, Signal::INT);
         signal(&child, Signal::TERM);
         let code = end(&mut child).await.code();

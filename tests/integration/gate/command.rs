@@ -10,9 +10,9 @@ use prost::Message;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
-use super::{Check, LIMIT, Outcome, check, resting, tool};
+use super::{Check, Outcome, check, resting, tool};
 use crate::support::fake_service::{FakeService, Script};
-use crate::support::{eventually, run};
+use crate::support::{LIMIT, eventually, run};
 
 /// Waits no longer than this for a console that never comes.
 const BRIEFLY: [&str; 2] = ["--wait-for-target", "1s"];

@@ -7,33 +7,21 @@ mod command;
 mod criteria;
 mod expectations;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use console_api::instrument::Update;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::source::in_repository;
 use crate::support::updates::{births, idle};
-use crate::tool::tool;
-
-/// Longer than anything here takes on a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A recording of a service with a deadlock and nothing else.
-fn deadlock() -> String {
-    in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap").to_str().unwrap().to_owned()
-}
+use crate::tool::{Notes, deadlock, tool};
 
 /// A run of `check` and what it has said.
 struct Check {
     child: Child,
-    notes: Receiver<String>,
-    heard: Vec<String>,
+    notes: Notes,
     begun: Instant,
 }
 
@@ -55,23 +43,13 @@ impl Check {
     fn start(arguments: &[&str]) -> Self {
         let begun = Instant::now();
         let mut child = tool(&[&["check"], arguments].concat()).spawn().unwrap();
-        let (sender, notes) = channel();
-        let stderr = child.stderr.take().unwrap();
-        thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
-        Self { child, notes, heard: Vec::new(), begun }
+        let notes = Notes::of(&mut child);
+        Self { child, notes, begun }
     }
 
     /// Waits for a line on standard error that contains some words.
     fn hears(&mut self, words: &str) -> String {
-        loop {
-            let Ok(line) = self.notes.recv_timeout(LIMIT) else {
-                panic!("it never said {words:?}, but {:?}", self.heard);
-            };
-            self.heard.push(line.clone());
-            if line.contains(words) {
-                return line;
-            }
-        }
+        self.notes.hear(words)
     }
 
     /// Where the console of the command that it has started should be.
@@ -89,8 +67,7 @@ impl Check {
         let mut verdict = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut verdict).unwrap();
         let status = self.child.wait().unwrap();
-        self.heard.extend(self.notes.iter());
-        Outcome { code: status.code(), verdict, notes: self.heard.join("\n"), took: self.begun.elapsed() }
+        Outcome { code: status.code(), verdict, notes: self.notes.all(), took: self.begun.elapsed() }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::client::{eventually, get, request, value};
 use super::{BEGIN, Run, blocked, polled, publish, service};
 use crate::push::fake_receiver::{Answer as Refusal, FakeReceiver};
-use crate::source::in_repository;
 use crate::support::run;
 use crate::support::updates::births;
+use crate::tool::deadlock;
 
 #[test]
 fn a_verdict_before_there_were_enough_updates_is_inconclusive_and_says_so() {
@@ -154,8 +154,7 @@ fn a_service_that_has_been_idle_for_a_minute_has_no_load() {
 #[test]
 fn check_serves_the_verdict_as_long_as_it_lasts() {
     run(async {
-        let recording = in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap");
-        let mut run = Run::start(&["check", recording.to_str().unwrap(), "--speed", "20x"]);
+        let mut run = Run::start(&["check", &deadlock(), "--speed", "20x"]);
         let verdict = eventually(run.server, "/verdict", |it| it.json()["verdict"] == "fail").await;
         assert!(verdict.body.contains("deadlock"), "{}", verdict.body);
         assert_eq!(run.await_end().await.code(), Some(1));

@@ -6,9 +6,8 @@ mod answers;
 mod client;
 mod trouble;
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Instant;
 
 use console_api::field::{Name, Value};
@@ -19,12 +18,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::LIMIT;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::{at, births, idle};
-use crate::tool::tool;
+use crate::tool::{Notes, tool};
 
 /// A run that serves HTTP, and ends with the test.
 struct Run {
     child: Child,
-    notes: BufReader<ChildStderr>,
+    notes: Notes,
     server: SocketAddr,
 }
 
@@ -33,14 +32,9 @@ impl Run {
     fn start(arguments: &[&str]) -> Self {
         let mut child =
             tool(&[arguments, &["--listen", "127.0.0.1:0"]].concat()).stdout(Stdio::null()).spawn().unwrap();
-        let mut notes = BufReader::new(child.stderr.take().unwrap());
-        let server = loop {
-            let mut line = String::new();
-            assert!(notes.read_line(&mut line).unwrap() > 0, "it ends without serving");
-            if let Some(address) = line.split("Serving http://").nth(1).and_then(|rest| rest.split('/').next()) {
-                break address.parse().unwrap();
-            }
-        };
+        let mut notes = Notes::of(&mut child);
+        let serving = notes.hear("Serving http://");
+        let server = serving.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
         Self { child, notes, server }
     }
 
@@ -52,9 +46,7 @@ impl Run {
     async fn end(mut self) -> (ExitStatus, String) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let status = self.await_end().await;
-        let mut rest = String::new();
-        self.notes.read_to_string(&mut rest).unwrap();
-        (status, rest)
+        (status, self.notes.all())
     }
 
     async fn await_end(&mut self) -> ExitStatus {

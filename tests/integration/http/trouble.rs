@@ -12,6 +12,7 @@ use super::{BEGIN, Run, blocked, publish, service, tool};
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::births;
 use crate::support::{LIMIT, run};
+use crate::tool::Notes;
 
 async fn watched() -> (FakeService, Run) {
     let service = service(&births(BEGIN, 3, 10)).await;
@@ -227,13 +228,7 @@ fn a_port_that_is_taken_is_a_mistake_that_says_what_to_do() {
 fn an_address_that_others_can_reach_is_said_to_be_one() {
     run(async {
         let mut child = tool(&["watch", "127.0.0.1:1", "--listen", "0.0.0.0:0"]).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut notes = std::io::BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("Serving http://0.0.0.0:") {
-            line.clear();
-            assert!(std::io::BufRead::read_line(&mut notes, &mut line).unwrap() > 0, "it ends");
-        }
+        let line = Notes::of(&mut child).hear("Serving http://0.0.0.0:");
         assert!(
             line.contains("Anyone who can reach it can read the names and source locations of the targets"),
             "{line}"

@@ -61,7 +61,7 @@ fn plant(message: &mut Message) {
             ..tasks::Task::default()
         });
         // A crate of a registry of one's own, and a folder that looks like one.
-        let registry = "/root/.cargo/registry/src/registry.example-1949cf8c6b5b557f";
+        let registry = "/home/ana/.cargo/registry/src/registry.example-1949cf8c6b5b557f";
         for (id, file) in [
             (990_005, format!("{registry}/{SECRET}-core-1.2.0/src/lib.rs")),
             (990_006, format!("{SECRET}-2.0/src/main.rs")),

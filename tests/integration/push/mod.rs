@@ -15,18 +15,10 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::source::in_repository;
+use crate::support::LIMIT;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::updates::idle;
-use crate::tool::{Outcome, tool};
-
-/// Longer than anything here takes on a machine that is busy with other tests.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A recording of a service with a deadlock and nothing else.
-fn deadlock() -> String {
-    in_repository("tests/recordings/old-0.4-crossed-mutexes.mcap").to_str().unwrap().to_owned()
-}
+use crate::tool::{Outcome, deadlock, tool};
 
 /// What a run came to: exit code, standard output, standard error, and how long it took.
 struct Ran {

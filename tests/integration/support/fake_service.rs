@@ -8,7 +8,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console_api::instrument::instrument_server::{Instrument, InstrumentServer};
 use console_api::instrument::{
@@ -30,6 +30,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, ServerStreamingService};
 use tonic::{Request, Response, Status};
+
+use super::LIMIT;
 
 const WATCH_UPDATES: &str = "/rs.tokio.console.instrument.Instrument/WatchUpdates";
 
@@ -65,11 +67,10 @@ impl Default for Script {
 
 /// Listens at a place. A connection of another test may have that port as its own end for a moment.
 async fn bind(at: SocketAddr) -> TcpListener {
-    let mut attempts = 0;
+    let begun = Instant::now();
     loop {
         match TcpListener::bind(at).await {
-            Err(fault) if fault.kind() == ErrorKind::AddrInUse && attempts < 600 => {
-                attempts += 1;
+            Err(fault) if fault.kind() == ErrorKind::AddrInUse && begun.elapsed() < LIMIT => {
                 sleep(Duration::from_millis(100)).await;
             }
             result => return result.expect("a free port"),
