@@ -5,10 +5,13 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::ndjson::{SCHEMA, time, written};
+use crate::fleet::Fleet;
 use crate::report::comparison::{ComparisonView, DifferenceView, SideView};
 
-/// The line for a comparison, without its end; `at` is when the last event arrived.
-pub fn comparison_line(view: &ComparisonView, at: SystemTime) -> String {
+/// The line for a comparison of the targets of a fleet, without its end.
+pub fn comparison_line(view: &ComparisonView, fleet: &Fleet) -> String {
+    let arrived = fleet.members().filter_map(|member| member.diagnosis().arrived());
+    let at = arrived.max().unwrap_or(SystemTime::UNIX_EPOCH);
     let reasons: Vec<_> = view.reasons.iter().map(|(word, _)| *word).collect();
     written(&json!({
         "type": "comparison",

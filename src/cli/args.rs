@@ -10,7 +10,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, Type
 use super::complete::{Completed, detectors, formats, settings};
 use super::feeding::Feeding;
 use super::help::help;
-use crate::compare::lockfile;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, PATH_PREFIX,
@@ -165,9 +164,6 @@ pub struct GateArgs {
     /// Keep watching for the whole time, even after a proven finding that cannot recover.
     #[arg(long)]
     pub no_early_exit: bool,
-    /// Fail on tasks, locks, channels and waits that are not in this file, which `compare --write` makes [default: tokio-canary.lock].
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
-    pub locked: Option<PathBuf>,
 }
 
 impl GateArgs {

@@ -174,7 +174,7 @@ fn criteria(criteria: &CriteriaArgs, flags: &mut Flags) {
 }
 
 fn gate(gate: &GateArgs, flags: &mut Flags) {
-    let GateArgs { wait_for_target, fire, silent, update_baseline, exit_zero, no_early_exit, locked: _ } = gate;
+    let GateArgs { wait_for_target, fire, silent, update_baseline, exit_zero, no_early_exit } = gate;
     flags.option("--wait-for-target", &WAIT_FOR_TARGET, wait_for_target.map(Some));
     flags.option("--exit-zero", &EXIT_ZERO, exit_zero.then_some(true));
     flags.option("--no-early-exit", &EARLY_EXIT, no_early_exit.then_some(false));

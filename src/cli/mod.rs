@@ -22,6 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::args::{output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
 use self::help::help;
+use crate::compare::lockfile;
 use crate::config::options::{HEARTBEAT, Period};
 use crate::config::output::Output;
 use crate::detect::selector::Selector;
@@ -234,6 +235,9 @@ pub struct Check {
     /// What is asked of this run.
     #[command(flatten)]
     pub gate: GateArgs,
+    /// Fail on tasks, locks, channels and waits that are not in this file, which `compare --write` makes [default: tokio-canary.lock].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
+    pub locked: Option<PathBuf>,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,

@@ -52,6 +52,8 @@ pub enum Reason {
         /// How long it would have to be.
         needed: Duration,
     },
+    /// The feed of a side lagged or lost events all the time, or its process was paused.
+    Incomplete(Side),
     /// The canary has nothing to do while stable is busy.
     CanaryIdle,
     /// Neither side does anything.
@@ -82,6 +84,8 @@ pub struct Coverage {
     pub watched: Duration,
     /// Blocks that count, of all of them.
     pub blocks: usize,
+    /// Blocks that do not, because something of them is missing.
+    pub spoilt: usize,
     /// What each does in a second.
     pub load: Load,
 }

@@ -5,6 +5,7 @@ use super::item::Item;
 use super::load::{self, Load};
 use super::metric::{Kind, Metric, What};
 use super::observer::{FindingKey, Observer};
+use super::series::BLOCK;
 use super::statistics::{
     FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
 };
@@ -61,9 +62,11 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         look: sides.look(unit),
     };
     comparison.reasons = comparability(&comparison);
-    // Nothing is new or higher beside what was not watched.
-    if comparison.reasons.is_empty() {
+    // Nothing is new or higher beside what was not watched. A canary may be idle because of what is wrong with it.
+    if comparison.reasons.is_empty() || comparison.reasons == [Reason::CanaryIdle] {
         comparison.findings = new_findings(&sides, criteria, comparison.load_ratio);
+    }
+    if comparison.reasons.is_empty() {
         comparison.structure = new_structure(&sides, &comparison, criteria);
         let measured = measure(&sides, unit, comparison.look);
         (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
@@ -89,6 +92,7 @@ fn coverage(side: &[&Observer], load: Load) -> Coverage {
         targets: side.iter().filter(watched).count(),
         watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
         blocks: side.iter().map(|it| it.series().blocks()).sum(),
+        spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
         load,
     }
 }
@@ -105,10 +109,12 @@ fn comparability(of: &Comparison) -> Vec<Reason> {
     if of.stable.watched < needed {
         return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
     }
-    let short = sides.iter().filter(|(_, it)| it.blocks == 0);
-    let short: Vec<Reason> = short
-        .map(|(side, it)| Reason::TooShort { side: *side, watched: it.watched, needed: super::series::BLOCK * 2 })
-        .collect();
+    let without = |(side, it): &(Side, &Coverage)| match (it.blocks, it.spoilt) {
+        (0, 0) => Some(Reason::TooShort { side: *side, watched: it.watched, needed: BLOCK * 2 }),
+        (0, _) => Some(Reason::Incomplete(*side)),
+        _ => None,
+    };
+    let short: Vec<Reason> = sides.iter().filter_map(without).collect();
     match () {
         () if !short.is_empty() => short,
         () if of.canary.load.is_idle_beside(of.stable.load) => vec![Reason::CanaryIdle],
@@ -258,13 +264,14 @@ impl Sides<'_> {
             sides.into_iter().min_by_key(|(_, side)| side.iter().map(|it| it.series().blocks()).sum::<usize>())?;
         let watched = observers.iter().map(|it| it.watched()).max().unwrap_or_default();
         let pods = u32::try_from(observers.len().max(1)).unwrap_or(u32::MAX);
-        let needed = super::series::BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
+        let needed = BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
         (watched < needed).then_some(Reason::TooShort { side, watched, needed })
     }
 
     /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
     fn candidate(&self, metric: &Metric, unit: Unit, load_ratio: f64) -> Option<Candidate> {
-        let (canary, stable) = (self.values(self.canary, metric, unit), self.values(self.stable, metric, unit));
+        let unit = self.unit_of(metric, unit);
+        let (canary, stable) = (values(self.canary, metric, unit), values(self.stable, metric, unit));
         let least = match unit {
             Unit::Pod => PODS,
             Unit::Block => FIRST_LOOK,
@@ -300,6 +307,12 @@ impl Sides<'_> {
         Some(Candidate { change, least_chance, is_higher })
     }
 
+    /// The unit for a metric: blocks where too few targets have it, as the time for which a lock is held that is hardly ever waited for.
+    fn unit_of(&self, metric: &Metric, unit: Unit) -> Unit {
+        let has_enough = |side: &[&Observer]| values(side, metric, Unit::Pod).len() >= PODS;
+        if has_enough(self.canary) && has_enough(self.stable) { unit } else { Unit::Block }
+    }
+
     /// Whether so much longer waits can have another cause than chance. Tasks in step with each other wait for a lock at each turn, or never,
     /// and stay so as long as the process lives, so that blocks of time do not show it; what is held longer, or waited for by far, does.
     fn has_cause(&self, metric: &Metric, unit: Unit, more: f64) -> bool {
@@ -310,24 +323,12 @@ impl Sides<'_> {
         };
         let held = Metric { subject: metric.subject.clone(), what: What::Held };
         let held = |side: &[&Observer]| {
-            let values = self.values(side, &held, Unit::Block);
+            let values = values(side, &held, Unit::Block);
             (!values.is_empty()).then(|| median(&values))
         };
         let is_held_longer =
             held(self.canary).zip(held(self.stable)).is_some_and(|(canary, stable)| canary >= stable * HELD_LONGER);
         unit == Unit::Pod || is_held_longer || more >= by_far
-    }
-
-    /// The values of a side: of each target, or of each block of each.
-    fn values(&self, side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
-        let of = |observer: &&Observer| observer.series().values(metric);
-        match unit {
-            Unit::Block => side.iter().flat_map(of).collect(),
-            Unit::Pod => {
-                let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
-                pods.map(|values| median(&values)).collect()
-            }
-        }
     }
 
     /// How much stable differs from itself: between the halves of its time, every other block, and its targets.
@@ -350,5 +351,17 @@ impl Sides<'_> {
             }
         }
         worst
+    }
+}
+
+/// The values of a side: of each target, or of each block of each.
+fn values(side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
+    let of = |observer: &&Observer| observer.series().values(metric);
+    match unit {
+        Unit::Block => side.iter().flat_map(of).collect(),
+        Unit::Pod => {
+            let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
+            pods.map(|values| median(&values)).collect()
+        }
     }
 }

@@ -80,12 +80,13 @@ fn line(item: &Item) -> String {
 
 /// A JSON string in which nothing is hidden.
 fn quoted(text: &str) -> String {
+    let escaped = |units: &[u16]| units.iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"));
     let shown = |it: char| match it {
         '"' => "\\\"".to_owned(),
         '\\' => "\\\\".to_owned(),
         ' '..='~' => it.to_string(),
         it if it.is_alphanumeric() => it.to_string(),
-        it => it.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        it => escaped(it.encode_utf16(&mut [0; 2])),
     };
     format!("\"{}\"", text.chars().map(shown).collect::<String>())
 }

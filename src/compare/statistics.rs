@@ -1,9 +1,9 @@
 //! The tests that decide whether a difference is more than chance: pure functions of numbers.
-//!
-//! The same comparison may be looked at again and again, so the error that is allowed in all is spread over the looks (alpha spending:
-//! Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70, 1983), half of what is left at each. A union bound
-//! over the looks and over the metrics (Holm, "A simple sequentially rejective multiple test procedure", 1979) needs no independence of
-//! either.
+
+// The same comparison may be looked at again and again, so the error that is allowed in all is spread over the looks (alpha spending: Lan and
+// DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70, 1983), half of what is left at each. A union bound over the
+// looks and over the metrics (Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979)
+// needs no independence of either.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 

@@ -281,6 +281,9 @@ fn describe(reason: &Reason) -> (&'static str, String) {
             let (watched, needed) = (words::duration(*watched), words::limit(*needed));
             ("too_short", format!("{} was watched for {watched}, and it takes about {needed}", name(*side)))
         }
+        Reason::Incomplete(side) => {
+            ("incomplete_feed", format!("the feed of {} lagged or lost events, or its process was paused", name(*side)))
+        }
         Reason::CanaryIdle => ("canary_idle", "the canary is idle while stable is busy".to_owned()),
         Reason::Idle => ("idle", "both sides are idle".to_owned()),
         Reason::Load(ratio) => {

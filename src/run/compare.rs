@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write, stdout};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -22,7 +22,7 @@ use crate::config::options::{FAIL_ON, REDACT};
 use crate::config::output::{Format, Output};
 use crate::detect::severity::Severity;
 use crate::feed::recording::Speed;
-use crate::fleet::{Step, TargetId};
+use crate::fleet::{Fleet, Step, TargetId};
 use crate::report::comparison::ComparisonView;
 use crate::report::sanitize::{Charset, logged};
 
@@ -53,8 +53,8 @@ pub(super) async fn run(args: &Compare, config: &Config, stop: &Stop) -> anyhow:
             watched.compare(args.canary.len(), Criteria { fail_on, fails_on_new: args.fail_on_new }, interrupted);
         let default = [Output::default()];
         let outputs = if args.outputs.is_empty() { &default[..] } else { &args.outputs };
-        let at = watched.latest;
-        outputs.iter().try_for_each(|output| put(output, &view, at))?;
+        let fleet = watched.opened.watch.fleet();
+        outputs.iter().try_for_each(|output| put(output, &view, fleet))?;
         codes.push(view.exit_code);
     } else if interrupted {
         codes.push(INCONCLUSIVE);
@@ -68,8 +68,6 @@ struct Watched {
     /// In the order of the targets.
     observers: BTreeMap<TargetId, (Observer, Stopwatch)>,
     limit: Duration,
-    /// When the last event arrived, in a recording long ago.
-    latest: SystemTime,
 }
 
 impl Watched {
@@ -81,7 +79,7 @@ impl Watched {
             (target, (Observer::for_at_most(limit), Stopwatch::start(clock)))
         };
         let observers = opened.watch.fleet().members().map(|member| observer(member.id())).collect();
-        Self { opened, observers, limit: args.limit(), latest: SystemTime::UNIX_EPOCH }
+        Self { opened, observers, limit: args.limit() }
     }
 
     /// Watches until all have been watched for long enough, or a signal comes; returns whether one did.
@@ -117,7 +115,6 @@ impl Watched {
         };
         let diagnosis = member.diagnosis();
         if let Step::Arrived { at, .. } = step {
-            self.latest = self.latest.max(*at);
             stopwatch.take(*at, diagnosis.updates() > 0);
             observer.observe(diagnosis);
         } else {
@@ -167,9 +164,9 @@ impl Watched {
 }
 
 /// Writes a comparison to one output.
-fn put(output: &Output, view: &ComparisonView, at: SystemTime) -> anyhow::Result<()> {
+fn put(output: &Output, view: &ComparisonView, fleet: &Fleet) -> anyhow::Result<()> {
     let text = match output.format {
-        Format::Ndjson => comparison_line(view, at) + "\n",
+        Format::Ndjson => comparison_line(view, fleet) + "\n",
         _ => text(view, output.path.is_none()),
     };
     match &output.path {

@@ -183,7 +183,7 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
             }
             Some(Command::Check(check)) => {
                 let options = Options::check(&config, check.duration);
-                let locked = check.gate.locked.as_deref().map(Locked::read).transpose()?;
+                let locked = check.locked.as_deref().map(Locked::read).transpose()?;
                 run_headless(&config, &check.attaching.playback, &check.command, (options, locked), &stop).await
             }
             _ => run_interactive(&config, &cli.attaching.playback, &stop).await,

@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::support::fake_service::{FakeService, Script};
-use crate::support::{LIMIT, run};
 use crate::support::updates::{births, idle};
+use crate::support::{LIMIT, run};
 use crate::tool::{Desk, Outcome, corpus, tool};
 
 /// A service that rests, and publishes for as long as this lives.

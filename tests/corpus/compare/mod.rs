@@ -48,9 +48,14 @@ fn wrong(pair: &Pair, seed: u64, pods: u64) -> Option<String> {
     let is_right = (comparison.conclusion == Conclusion::Regression) == pair.is_worse
         && (!pair.is_idle || comparison.conclusion == Conclusion::NotEnoughData);
     let view = ComparisonView::of(&comparison);
-    let more: String = view.differences.iter().map(|it| format!("\n  {it:?}")).collect();
     (!is_right).then(|| {
-        format!("seed {seed}, {pods} a side: {}\n  {}\n  {:?}{more}", view.sentence, view.load(), view.reasons)
+        format!(
+            "seed {seed}, {pods} a side: {}\n  {}\n  {:?}\n  {:#?}",
+            view.sentence,
+            view.load(),
+            view.reasons,
+            view.differences
+        )
     })
 }
 
@@ -87,8 +92,9 @@ pub(crate) fn rates(runs: u64) -> String {
         "| pair | what differs | regression | same | not enough data | with three targets a side |\n|---|---|---|---|---|---|\n",
     );
     let (mut false_alarms, mut misses, mut healthy, mut worse) = (0, 0, 0, 0);
-    for pair in PAIRS {
-        let of = |pods: u64, runs: u64| (100..100 + runs).map(|seed| concluded(pair, seed, pods)).collect::<Vec<_>>();
+    for (first, pair) in (10_000..).step_by(100).zip(PAIRS) {
+        let of =
+            |pods: u64, runs: u64| (first..first + runs).map(|seed| concluded(pair, seed, pods)).collect::<Vec<_>>();
         let count = |all: &[Conclusion], is: Conclusion| all.iter().filter(|it| **it == is).count();
         let (one, three) = (of(1, runs), of(3, runs.div_ceil(4)));
         let regressions = count(&one, Conclusion::Regression) + count(&three, Conclusion::Regression);

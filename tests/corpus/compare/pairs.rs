@@ -33,12 +33,12 @@ pub(crate) const PAIRS: &[Pair] = &[
                 "warm-up",
                 "src/warm.rs:3:5",
                 "{ repeat = { times = 150, body = [{ work = \"8ms\" }, { wait = \"90ms\" }] } }",
-            )
+            );
         })
     }),
     equal("a single long poll", "one poll of 150 ms", |dice| {
         service(dice, |it| {
-            it.others = "\n[[spawn]]\nat = \"30s\"\nname = \"request\"\nplace = \"src/server.rs:40:5\"\nbody = [{ work = \"150ms\" }]\n".to_owned();
+            it.others = spawned("30s", "request", "src/server.rs:40:5", "", "{ work = \"150ms\" }");
         })
     }),
     equal("another order of starting", "parts start up to 8 s later", |dice| service(dice, |it| it.start = 8_000)),
@@ -75,14 +75,18 @@ pub(crate) const PAIRS: &[Pair] = &[
         service(dice, |it| it.table = 36)
     }),
     worse("a blocking poll", "each request computes 30 ms in one poll", |dice| service(dice, |it| it.work = 30_000)),
-    worse("a task leak", "each client's request leaves a task behind in one of twenty", |dice| {
+    worse("a task leak", "a new kind of task, one every 700 ms, never ends", |dice| {
         service(dice, |it| {
-            it.others = "\n[[spawn]]\nat = \"2s\"\nname = \"session\"\nplace = \"src/session.rs:8:5\"\nrepeat = { every = \"700ms\", times = 200 }\nbody = [{ wait = \"never\" }]\n".to_owned();
+            let every = "repeat = { every = \"700ms\", times = 200 }
+";
+            it.others = spawned("2s", "session", "src/session.rs:8:5", every, "{ wait = \"never\" }");
         })
     }),
     worse("a leak of a known task", "requests that never end, one a second", |dice| {
         service(dice, |it| {
-            it.others = "\n[[spawn]]\nat = \"2s\"\nname = \"request\"\nplace = \"src/server.rs:40:5\"\nrepeat = { every = \"1s\", times = 200 }\nbody = [{ wait = \"never\" }]\n".to_owned();
+            let every = "repeat = { every = \"1s\", times = 200 }
+";
+            it.others = spawned("2s", "request", "src/server.rs:40:5", every, "{ wait = \"never\" }");
         })
     }),
     Pair {
@@ -135,7 +139,12 @@ fn service(dice: &mut Dice, change: impl FnOnce(&mut Service)) -> String {
 
 /// A task that is spawned once, at the start.
 fn task(name: &str, place: &str, body: &str) -> String {
-    format!("\n[[spawn]]\nat = \"1s\"\nname = \"{name}\"\nplace = \"{place}\"\nbody = [{body}]\n")
+    spawned("1s", name, place, "", body)
+}
+
+/// Tasks that are spawned from a time on, as often as a line says.
+fn spawned(at: &str, name: &str, place: &str, repeat: &str, body: &str) -> String {
+    format!("\n[[spawn]]\nat = \"{at}\"\nname = \"{name}\"\nplace = \"{place}\"\n{repeat}body = [{body}]\n")
 }
 
 /// The usual service with two jobs that take two locks, the second of them in this order. They never meet.
