@@ -40,7 +40,7 @@ impl Judge {
         members: impl Iterator<Item = &'a Member> + Clone,
         doubts: impl Fn(TargetId) -> Vec<Doubt>,
     ) -> Vec<(&'a Member, VerdictView)> {
-        let missing = self.missing(members.clone());
+        let missing = self.missing(&members);
         let verdict =
             |member: &'a Member| (member, self.verdict(member).failing(missing.clone()).doubting(doubts(member.id())));
         members.map(verdict).collect()
@@ -53,7 +53,7 @@ impl Judge {
     }
 
     /// A clause about each finding that has to fire and has not, on any target.
-    fn missing<'a>(&self, members: impl Iterator<Item = &'a Member> + Clone) -> Vec<String> {
+    fn missing<'a>(&self, members: &(impl Iterator<Item = &'a Member> + Clone)) -> Vec<String> {
         let is_met = |index| members.clone().any(|member| member.diagnosis().expectations().is_met(index));
         let missing = self.expected.iter().enumerate().filter(|(index, _)| !is_met(*index));
         missing.map(|(_, selector)| not_fired(selector, members.clone())).collect()

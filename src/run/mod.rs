@@ -225,7 +225,7 @@ async fn run_headless(
     opened.black_boxes.save_at_end(stop);
     let outputs = outputs.limited(options.limits);
     let run = Run::new(opened, outputs, options, config, stop).with(program).answering(desk).locked(locked);
-    let code = run.headless().await;
+    let code = Box::pin(run.headless()).await;
     stop.ends_with(code);
     if let Some(server) = server {
         stop.during(server.stop(), || {}).await;

@@ -1,5 +1,7 @@
 //! `doctor` through the real binary: against services, against what is none, and on recordings.
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;

@@ -101,7 +101,7 @@ impl Following {
 
 /// A file that is replaced as a whole is never read by halves.
 fn list(desk: &Desk, targets: &[&Resting]) {
-    let lines: String = targets.iter().map(|it| format!("{}\n", it.address)).collect();
+    let lines = targets.iter().map(|it| it.address.as_str()).collect::<Vec<_>>().join("\n");
     fs::write(desk.file("next"), lines).unwrap();
     fs::rename(desk.file("next"), desk.file("targets")).unwrap();
 }

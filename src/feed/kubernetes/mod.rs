@@ -134,7 +134,7 @@ impl Reach {
         });
         let others = pods.iter().skip(1).filter(|(.., hindrance)| hindrance.is_none()).count();
         match pods.into_iter().next() {
-            None => Err(Refusal { sentence: self.nothing(&scope), kind: RefusalKind::Other }),
+            None => Err(Refusal { sentence: Self::nothing(&scope), kind: RefusalKind::Other }),
             Some((_, _, Some(hindrance))) => Err(Refusal { sentence: waiting(&hindrance), kind: RefusalKind::Other }),
             Some((pod, place, None)) => {
                 let identity = pod::identity(&pod, &place.container);
@@ -143,7 +143,7 @@ impl Reach {
         }
     }
 
-    fn nothing(&self, scope: &Scope) -> String {
+    fn nothing(scope: &Scope) -> String {
         let labels = quote(scope.labels.as_deref().unwrap_or_default());
         format!(
             "There is no pod in namespace `{}` with the labels `{labels}`. tokio-canary attaches when there is one; `kubectl get pods -n {} -l \
@@ -342,16 +342,12 @@ impl Scope {
 async fn list(cluster: &Cluster, scope: &Scope) -> Result<(Vec<Pod>, String), Refusal> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &scope.namespace);
     let asked = |verb, name| Asked { verb, group: "", resource: "pods", namespace: &scope.namespace, name };
-    match &scope.name {
-        Some(name) => {
-            let pod = pods.get(name).await.map_err(|error| refusal::of(&error, &cluster.server, asked("get", name)))?;
-            let version = pod.metadata.resource_version.clone().unwrap_or_default();
-            Ok((vec![pod], version))
-        }
-        None => {
-            let listed = pods.list(&scope.list_params()).await;
-            let list = listed.map_err(|error| refusal::of(&error, &cluster.server, asked("list", "")))?;
-            Ok((list.items, list.metadata.resource_version.unwrap_or_default()))
-        }
+    if let Some(name) = &scope.name {
+        let pod = pods.get(name).await.map_err(|error| refusal::of(&error, &cluster.server, asked("get", name)))?;
+        let version = pod.metadata.resource_version.clone().unwrap_or_default();
+        return Ok((vec![pod], version));
     }
+    let listed = pods.list(&scope.list_params()).await;
+    let list = listed.map_err(|error| refusal::of(&error, &cluster.server, asked("list", "")))?;
+    Ok((list.items, list.metadata.resource_version.unwrap_or_default()))
 }

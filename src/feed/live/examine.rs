@@ -3,7 +3,7 @@
 mod pod;
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use console_api::instrument::instrument_client::InstrumentClient;
@@ -88,7 +88,7 @@ pub fn stages(address: &Address) -> &'static [Stage] {
 pub async fn examine(address: &Address, options: &Options) -> Vec<Passed> {
     let way = Way { address, options, passed: Mutex::default() };
     // Whatever a target sends, it does not end the tool.
-    match panics::caught(way.go()).await {
+    match Box::pin(panics::caught(way.go())).await {
         Ok(Ok(())) => {}
         Ok(Err((stage, sentence))) => way.note(stage, Outcome::Bad(sentence)),
         Err(panicked) => {
@@ -110,7 +110,7 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn note(&self, stage: Stage, outcome: Outcome) {
-        self.passed.lock().into_iter().for_each(|mut passed| passed.push((stage, outcome.clone())));
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).push((stage, outcome));
     }
 
     fn good(&self, stage: Stage, fact: String) {

@@ -97,7 +97,7 @@ impl Session {
     pub(super) async fn run(mut self) {
         loop {
             // Whatever a target sends, it does not end the feed.
-            let failure = match panics::caught(self.attempt()).await {
+            let failure = match Box::pin(panics::caught(self.attempt())).await {
                 Ok(failure) => failure,
                 Err(panicked) => {
                     tracing::warn!(%panicked, "reading the feed failed");

@@ -34,13 +34,11 @@ impl Lines {
 
     /// Says which target is looked at.
     pub(super) fn begin(&mut self, target: &str) -> Result<(), PrintError> {
-        match self.format {
-            Format::Ndjson => {
-                let hello = json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")});
-                self.object(hello, target)
-            }
-            _ => self.put(&self.charset.line(target).into_owned()),
+        if self.format == Format::Ndjson {
+            let hello = json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")});
+            return self.object(hello, target);
         }
+        self.put(&self.charset.line(target))
     }
 
     /// Says what steps came to.
@@ -54,35 +52,29 @@ impl Lines {
     /// Says what all of them came to.
     pub(super) fn end(&mut self, checkup: &Checkup, code: u8, target: &str) -> Result<(), PrintError> {
         let counts = |mark| checkup.count(mark);
-        match self.format {
-            Format::Ndjson => {
-                let result = match (counts(Mark::Failed), counts(Mark::Warning)) {
-                    (0, 0) => Mark::Good,
-                    (0, _) => Mark::Warning,
-                    _ => Mark::Failed,
-                };
-                let object = json!({
-                    "type": "checkup",
-                    "result": result.as_str(),
-                    "exit_code": code,
-                    "good": counts(Mark::Good),
-                    "warning": counts(Mark::Warning),
-                    "failed": counts(Mark::Failed),
-                    "untried": counts(Mark::Untried),
-                });
-                self.object(object, target)
-            }
-            _ => {
-                let sentence = match (checkup.failed(), counts(Mark::Warning)) {
-                    (Some(step), _) => {
-                        format!("It cannot be watched: see `{}` (exit code {code}).", step.topic.as_str())
-                    }
-                    (None, 0) => "It can be watched.".to_owned(),
-                    (None, some) => format!("It can be watched, with {}.", words::count(some, "warning")),
-                };
-                self.put(&sentence)
-            }
+        if self.format == Format::Ndjson {
+            let result = match (counts(Mark::Failed), counts(Mark::Warning)) {
+                (0, 0) => Mark::Good,
+                (0, _) => Mark::Warning,
+                _ => Mark::Failed,
+            };
+            let object = json!({
+                "type": "checkup",
+                "result": result.as_str(),
+                "exit_code": code,
+                "good": counts(Mark::Good),
+                "warning": counts(Mark::Warning),
+                "failed": counts(Mark::Failed),
+                "untried": counts(Mark::Untried),
+            });
+            return self.object(object, target);
         }
+        let sentence = match (checkup.failed(), counts(Mark::Warning)) {
+            (Some(step), _) => format!("It cannot be watched: see `{}` (exit code {code}).", step.topic.as_str()),
+            (None, 0) => "It can be watched.".to_owned(),
+            (None, some) => format!("It can be watched, with {}.", words::count(some, "warning")),
+        };
+        self.put(&sentence)
     }
 
     fn object(&mut self, object: Value, target: &str) -> Result<(), PrintError> {
@@ -92,14 +84,9 @@ impl Lines {
     /// Writes a line at once: whoever waits sees how far it is.
     fn put(&mut self, line: &str) -> Result<(), PrintError> {
         let line = format!("{line}\n");
-        let written = match &mut self.file {
-            Some(file) => file.write_all(line.as_bytes()),
-            None => {
-                let mut output = io::stdout().lock();
-                output.write_all(line.as_bytes()).and_then(|()| output.flush())
-            }
-        };
-        printed(written).map(drop)
+        let mut stdout = io::stdout().lock();
+        let output: &mut dyn Write = self.file.as_mut().map_or(&mut stdout, |file| file);
+        printed(output.write_all(line.as_bytes()).and_then(|()| output.flush())).map(drop)
     }
 }
 

@@ -84,12 +84,7 @@ fn a_container_that_is_restarted_in_place_is_another_process() {
         let second = service().await;
         scene.cluster.set_pod(&pod.serving(second.socket_addr()));
         let dialable = Instant::now();
-        reader
-            .find(|event| match event {
-                FeedEvent::Status(Status::Chosen { is_new, .. }) => Some(assert!(is_new)),
-                _ => None,
-            })
-            .await;
+        assert!(super::chosen(&mut reader).await.1, "another process");
         reader.live().await;
         assert!(dialable.elapsed() < SOON, "{:?}", dialable.elapsed());
     });
@@ -115,7 +110,7 @@ fn a_container_that_crashes_again_and_again_is_waited_for() {
         reader.live().await;
         assert!(dialable.elapsed() < SOON, "{:?}", dialable.elapsed());
         assert!(
-            !scene.cluster.requests().iter().any(|it| it.contains("portforward") && it.contains("8")),
+            !scene.cluster.requests().iter().any(|it| it.contains("portforward") && it.contains('8')),
             "nothing to dial"
         );
     });

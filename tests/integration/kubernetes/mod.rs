@@ -98,8 +98,6 @@ async fn lost_with(reader: &mut Reader, parts: &[&str]) -> String {
             }
         }
     };
-    match tokio::time::timeout(Duration::from_secs(20), search).await {
-        Ok(reason) => reason,
-        Err(_) => panic!("{parts:?} was never said, but: {seen:#?}"),
-    }
+    let found = tokio::time::timeout(Duration::from_secs(20), search).await.ok();
+    found.unwrap_or_else(|| panic!("{parts:?} was never said, but: {seen:#?}"))
 }

@@ -40,13 +40,13 @@ impl Way<'_> {
                 Err((Stage::Console, self.sentence(Failure::Stranger(stranger))))
             }
             // That nothing listens in the pod is heard only after the connection to the API server is there.
-            Err(failure) => match reach.explain().await {
-                Some(sentence) => Err((Stage::Port, sentence)),
-                None => {
-                    forwards();
-                    Err((Stage::Console, self.sentence(failure)))
+            Err(failure) => {
+                if let Some(sentence) = reach.explain().await {
+                    return Err((Stage::Port, sentence));
                 }
-            },
+                forwards();
+                Err((Stage::Console, self.sentence(failure)))
+            }
         }
     }
 }

@@ -175,7 +175,7 @@ fn watch(shared: &Arc<Shared>, version: u64, selection: Selection) -> Response<B
                     return Some((Ok::<_, Infallible>(line), (version, versions, true)));
                 };
                 if !events.is_empty() || version == 0 {
-                    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+                    let lines = events.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
                     return Some((Ok(lines), (now, versions, false)));
                 }
                 versions.changed().await.ok()?;
