@@ -173,11 +173,7 @@ fn status(connection: &ConnectionView) -> Value {
     let has_reason =
         matches!(connection.state, ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated);
     let reason = has_reason.then_some(&connection.sentence);
-    let mut status = json!({"type": "status", "state": connection.state.as_str(), "reason": reason});
-    if let Some(place) = &connection.place {
-        status["place"] = place.as_str().into();
-    }
-    status
+    json!({"type": "status", "state": connection.state.as_str(), "reason": reason, "place": connection.place})
 }
 
 fn finding(view: &FindingView) -> Value {

@@ -149,6 +149,21 @@ const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        command: "doctor",
+        exits: &[
+            ("0", "Every target can be watched."),
+            USAGE,
+            ("3", "A target cannot be watched: the steps say why."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary doctor localhost:6669", "Find out why nothing is shown of a service."),
+            ("tokio-canary doctor https://canary.example --ca ca.pem", "Find out what is wrong with a proxy."),
+        ],
+    },
+    Entry {
         command: "record",
         exits: &[("0", "The recording is complete, also if a signal ended it."), USAGE, FAILED, SIGNALLED],
         variables: Variables::All,

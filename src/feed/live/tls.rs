@@ -182,7 +182,7 @@ fn untrusted(peer: &Peer<'_>, fault: &CertificateError) -> String {
             moment(*not_before)
         ),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = presented.iter().map(|name| quote(name)).collect::<Vec<_>>();
+            let names = presented.iter().map(|name| quote(bare(name))).collect::<Vec<_>>();
             let for_whom = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             format!(
                 "{certificate} is for {for_whom}, not for `{}`. Attach by a name that it is for, or have it issued for this one too.",
@@ -232,4 +232,9 @@ fn moment(time: UnixTime) -> String {
 /// What TLS says about a failure.
 pub(super) fn cause(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| (inner as &(dyn Error + 'static)).downcast_ref())
+}
+/// A name without the kind that rustls writes around it, as in `DnsName("canary.example")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
 }

@@ -135,6 +135,8 @@ async fn forward(socket: WebSocketStream<TokioIo<Upgraded>>, ports: Vec<(u16, Op
             ended = readers.join_next() => if ended.is_none() || readers.is_empty() {
                 let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                 let _ = sink.lock().await.send(Message::Close(Some(normal))).await;
+                // The other side may be sending still, and closes when it has heard it.
+                while frames.next().await.is_some_and(|frame| frame.is_ok()) {}
                 return;
             },
             frame = frames.next() => match frame {
