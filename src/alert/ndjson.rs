@@ -23,7 +23,7 @@ pub(super) fn line(event: &Event) -> String {
     let object = match &event.kind {
         EventKind::Hello => json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")}),
         EventKind::Connection(connection) => status(connection),
-        EventKind::Left => json!({"type": "status", "state": "left", "reason": null}),
+        EventKind::Left => json!({"type": "status", "state": "left", "reason": null, "place": null}),
         EventKind::Finding(view) => finding(view),
         EventKind::Digest(digest) => json!({
             "type": "digest",
