@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
-use tokio_canary::feed::{FeedEvent, Status};
 
 use super::{Scene, chosen, lost_with, pod_of, service};
 use crate::support::cluster::PodSketch;
