@@ -20,13 +20,13 @@ pub struct Rate {
 
 /// The clusters of a run: there are none.
 #[derive(Debug, Clone, Default)]
-pub struct Clusters;
+pub struct Clusters(());
 
 impl Clusters {
     /// None.
     #[must_use]
     pub fn new(_: Rate) -> Self {
-        Self
+        Self(())
     }
 }
 
@@ -90,7 +90,7 @@ impl Reach {
     }
 
     pub(in crate::feed) async fn changed(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     pub(in crate::feed) fn is_returning(&self) -> bool {
