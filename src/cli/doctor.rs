@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Files, Logging, Targets, positive_duration};
+use super::args::{Files, Logging, positive_duration, targets_help};
 use super::complete::{Completed, line_formats};
 use super::feeding::Feeding;
 use crate::config::output::Output;
+use crate::feed::endpoint::Target;
 
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// What to look at.
-    #[command(flatten)]
-    pub targets: Targets,
+    #[arg(value_name = "TARGET", help = targets_help())]
+    pub targets: Vec<Target>,
     /// Time to watch a running service, counted from its first update [default: 5s].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,

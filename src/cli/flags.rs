@@ -129,7 +129,7 @@ impl Cli {
                 flags.targets = compare.targets();
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
-            Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets.targets),
+            Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}

@@ -35,10 +35,10 @@ pub struct PodArgs {
     /// Group to impersonate; repeatable.
     #[arg(long = "as-group", value_name = "GROUP", value_parser = not_empty)]
     groups: Vec<String>,
-    /// Requests a second to each API server, over time [default: 20].
+    /// Requests a second to each API server, over time [default: 50].
     #[arg(long, value_name = "RATE", value_parser = rate)]
     qps: Option<f64>,
-    /// Requests to an API server that need not wait for one another [default: 100].
+    /// Requests to an API server that need not wait for one another [default: 300].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     burst: Option<u32>,
 }

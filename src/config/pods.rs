@@ -32,12 +32,19 @@ impl Pods {
         self.flags.target().map(|pod| Target::Live(Address::Pod(Box::new(pod))))
     }
 
+    /// Says what a target leaves open.
+    pub fn fill(&self, target: &mut Target) {
+        if let Target::Live(Address::Pod(pod)) = target {
+            self.flags.fill(pod);
+        }
+    }
+
     /// Says what targets leave open, and takes those away of which every pod is meant.
-    pub(super) fn fill(&self, targets: &mut Vec<Target>) -> Vec<PodTarget> {
+    pub(super) fn take_whole(&self, targets: &mut Vec<Target>) -> Vec<PodTarget> {
         let mut whole = Vec::new();
         targets.retain_mut(|target| {
+            self.fill(target);
             let Target::Live(Address::Pod(pod)) = target else { return true };
-            self.flags.fill(pod);
             whole.extend(self.are_all.then(|| (**pod).clone()));
             !self.are_all
         });

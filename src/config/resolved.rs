@@ -94,7 +94,7 @@ impl Config {
         }
         config.lay(environment);
         config.lay(flags);
-        config.whole = pods.fill(&mut config.targets.value);
+        config.whole = pods.take_whole(&mut config.targets.value);
         config.pods = pods;
         faults.append(&mut later);
         let baseline = config.get(&BASELINE);

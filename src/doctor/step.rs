@@ -191,7 +191,11 @@ impl Step {
     /// One whose first sentence is the fact, and the rest what to do.
     pub fn split(topic: Topic, mark: Mark, sentences: &str) -> Self {
         let ends = sentences.match_indices(['.', '?']).map(|(at, _)| at + 1);
-        let begins = |rest: &str| rest.strip_prefix(' ').is_some_and(|it| it.starts_with(char::is_uppercase));
+        let begins = |rest: &str| {
+            rest.strip_prefix(' ').is_some_and(|it| {
+                it.starts_with(|first: char| first.is_uppercase() || first == '`') || it.starts_with("tokio-canary ")
+            })
+        };
         let end = ends.into_iter().find(|end| begins(&sentences[*end..]));
         let (fact, rest) = sentences.split_at(end.unwrap_or(sentences.len()));
         let remedy = Some(rest.trim()).filter(|rest| !rest.is_empty()).map(str::to_owned);
@@ -220,6 +224,7 @@ mod tests {
             of("Nothing at 127.0.0.1. Is it up? Start it."),
             ("Nothing at 127.0.0.1.".to_owned(), Some("Is it up? Start it.".to_owned()))
         );
+        assert_eq!(of("No pod. `kubectl get pods` lists them.").1.as_deref(), Some("`kubectl get pods` lists them."));
         assert_eq!(of("It is 0.5 or so. it goes on").1, None, "a sentence begins with a capital letter");
     }
 

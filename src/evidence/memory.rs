@@ -11,6 +11,7 @@ use super::poll_samples::PollSamples;
 use super::schedule::Schedule;
 use super::view::Evidence;
 use super::waiters::WaiterHistory;
+use crate::model::history::push_bounded;
 use crate::model::time::Timestamp;
 use crate::model::{Changes, Model, ResourceKey};
 
@@ -49,6 +50,7 @@ impl Memory {
             self.next_sweep = model.now().plus(SWEEP);
             self.waiters.retain(|key, _| model.resource(*key).is_some());
             self.users.retain(|key, _| model.resource(*key).is_some());
+            self.schedule.sweep(|key| model.resource(key).is_some());
             self.samples.sweep(model);
         }
     }
@@ -75,10 +77,7 @@ impl Memory {
         }
         let (lossy, lagging) = (model.quality().is_lossy(now), model.quality().is_lagging());
         if lossy || lagging {
-            if self.blind.len() == BLIND {
-                self.blind.pop_front();
-            }
-            self.blind.push_back(now);
+            push_bounded(&mut self.blind, now, BLIND);
         }
         for key in self.schedule.take_due(now) {
             let Some(lock) = model.resource(key).filter(|lock| lock.kind.is_held()) else {

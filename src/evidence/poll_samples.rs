@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use crate::model::history::push_bounded;
 use crate::model::time::Timestamp;
 use crate::model::{Model, SiteKey, TaskKey};
 
@@ -71,7 +72,7 @@ impl PollSamples {
         if just_stopped || model.quality().is_lagging() {
             return;
         }
-        push(&mut self.times, now);
+        push_bounded(&mut self.times, now, KEPT);
         let met = long_polls(model);
         let first = met.first().map(|met| (met.site, met.started));
         let starved = first.is_some_and(|(site, started)| {
@@ -109,7 +110,7 @@ impl PollSamples {
             let is_same =
                 known.back().is_some_and(|last| last.task == sample.task && sample.age >= sample.at.since(last.at));
             if !is_same {
-                push(known, sample);
+                push_bounded(known, sample, KEPT);
             }
         }
     }
@@ -131,11 +132,4 @@ fn long_polls(model: &Model) -> Vec<PendingSample> {
         counts.then_some(PendingSample { site: task.site, sample, started, busy: task.stats.poll.busy })
     });
     polls.collect()
-}
-
-fn push<T>(ring: &mut VecDeque<T>, value: T) {
-    if ring.len() == KEPT {
-        ring.pop_front();
-    }
-    ring.push_back(value);
 }

@@ -63,6 +63,11 @@ impl Schedule {
         }
     }
 
+    /// Locks are gone that nobody had to look at again.
+    pub(super) fn sweep(&mut self, is_there: impl Fn(ResourceKey) -> bool) {
+        self.looks.retain(|key, look| look.due.is_some() || is_there(*key));
+    }
+
     fn plan(&mut self, key: ResourceKey, due: Timestamp) {
         let look = self.looks.entry(key).or_default();
         if look.due.is_some_and(|known| known <= due) {

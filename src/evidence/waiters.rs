@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::view::Evidence;
 use crate::model::entity::task::TaskState;
+use crate::model::history::push_bounded;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};
@@ -70,10 +71,7 @@ impl WaiterHistory {
     pub(super) fn note(&mut self, snapshot: WaiterSnapshot, last_grant: Option<Timestamp>) {
         let sealed = self.snapshots.back().filter(|last| last.sealed && last.waiting > 0).map(|last| last.at);
         self.replenished_externally |= sealed.is_some_and(|at| last_grant > Some(at));
-        if self.snapshots.len() == SNAPSHOTS {
-            self.snapshots.pop_front();
-        }
-        self.snapshots.push_back(snapshot);
+        push_bounded(&mut self.snapshots, snapshot, SNAPSHOTS);
     }
 
     /// Events were lost: what was counted before cannot be compared with what comes.

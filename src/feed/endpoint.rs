@@ -1,7 +1,7 @@
 //! What a target is called on the command line.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -82,6 +82,15 @@ impl Default for Target {
 impl Default for Address {
     fn default() -> Self {
         Self::Tcp { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
+    }
+}
+
+impl Address {
+    /// Whether what is sent there leaves this machine in the clear.
+    pub fn is_in_the_clear(&self) -> bool {
+        let Self::Tcp { host, .. } = self else { return false };
+        let is_loopback = |ip: IpAddr| ip.is_loopback();
+        !(host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback))
     }
 }
 

@@ -35,6 +35,13 @@ pub struct PodTarget {
     pub access: Access,
 }
 
+impl PodTarget {
+    /// Whether a single pod is named and labels are given as well, of which one would be ignored.
+    pub fn is_named_and_selected(&self) -> bool {
+        matches!(self.object, Some((Kind::Pod, _))) && (self.selector.is_some() || self.rollout.is_some())
+    }
+}
+
 /// How a cluster is accessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Access {

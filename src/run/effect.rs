@@ -1,7 +1,5 @@
 //! Options that would have no effect on what they are given for: said before anything is opened.
 
-use std::net::IpAddr;
-
 use super::exit::UsageError;
 use super::opener::access;
 use crate::cli::{Cli, Command, DEFAULT_FOR};
@@ -50,6 +48,11 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
         return refuse(format!(
             "{flag} is for pods of Kubernetes, and {target} is none. Name one, as in `deploy/NAME -n NAMESPACE`, or select one, as in `-l app=web`."
         ));
+    }
+    let is_ambiguous =
+        |target: &&Target| matches!(target, Target::Live(Address::Pod(pod)) if pod.is_named_and_selected());
+    if let Some(target) = targets.iter().find(is_ambiguous) {
+        return refuse(format!("{target} names one pod, and labels or a Rollout select some. Leave one of them out."));
     }
     if !starts_program {
         access_to(cli, config)?;
@@ -101,7 +104,7 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
 fn access_to(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     let (access, targets) = (access(config), config.targets());
     let has_tls = targets.iter().any(|target| matches!(target, Target::Live(Address::Tls { .. })));
-    if cli.feeding().is_some_and(|feeding| feeding.ca.is_some()) && !has_tls {
+    if cli.feeding().is_some_and(|feeding| feeding.ca.is_some()) && !has_tls && !config.finds_targets() {
         return refuse("--ca is for targets that begin with https://, and there is none. Leave it out.".to_owned());
     }
     if has_tls {
@@ -110,19 +113,14 @@ fn access_to(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     if access.headers.is_empty() {
         return Ok(());
     }
-    if let Some(target) = targets.iter().find(|target| is_readable_on_its_way(target)) {
-        return refuse(format!(
-            "Headers would go to {target} where anyone on the way can read them. Use https://, or a tunnel to this machine."
-        ));
+    let addresses = targets.iter().filter_map(|target| match target {
+        Target::Live(address) => Some(address),
+        Target::Recording(_) => None,
+    });
+    if let Some(sentence) = addresses.map(live::check_headers_to).find_map(Result::err) {
+        return refuse(sentence);
     }
     access.check().map_err(UsageError)
-}
-
-/// Whether what is sent to a target leaves this machine in the clear.
-fn is_readable_on_its_way(target: &Target) -> bool {
-    let Target::Live(Address::Tcp { host, .. }) = target else { return false };
-    let is_loopback = |ip: IpAddr| ip.is_loopback();
-    !(host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback))
 }
 
 fn refuse(sentence: String) -> Result<(), UsageError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::black_boxes::BlackBoxes;
 use super::watch::Watch;
 use crate::config::options::{CA, DECODE_LIMIT, HEADER, PUMP, REDACT, RETAIN, WARMUP};
-use crate::config::{Config, Faults};
+use crate::config::{Config, Faults, Pods};
 use crate::detect::expectation::Expectations;
 use crate::detect::settings::Settings;
 use crate::detect::suppression::Suppressor;
@@ -26,6 +26,8 @@ pub(super) struct Opener {
     pub(super) judging: Judging,
     options: live::Options,
     speed: Speed,
+    /// What the command line says of pods.
+    pods: Pods,
     /// How many targets were named, besides those that are found.
     named: usize,
 }
@@ -44,7 +46,8 @@ impl Opener {
     /// # Errors
     /// A suppression that cannot be applied to stand-ins.
     pub(super) fn new(config: &Config, speed: Speed) -> Result<Self, Faults> {
-        Ok(Self { judging: Judging::of(config)?, options: options(config), speed, named: 0 })
+        let (judging, pods) = (Judging::of(config)?, config.pods().clone());
+        Ok(Self { judging, options: options(config), speed, pods, named: 0 })
     }
 
     /// The same after so many targets that were named.
@@ -60,6 +63,11 @@ impl Opener {
     /// What a target that was found is called, so many after the first one.
     pub(super) fn name(&self, name: &str, index: usize) -> String {
         self.judging.name(name.to_owned(), (self.named + index, usize::MAX))
+    }
+
+    /// Says what a target that was found leaves open.
+    pub(super) fn fill(&self, target: &mut Target) {
+        self.pods.fill(target);
     }
 
     /// Opens a target under a name.
@@ -137,6 +145,11 @@ impl Judging {
         };
         let (warmup, retention) = (config.get(&WARMUP), config.get(&RETAIN).0);
         Ok(Self { redactor, settings, suppressor, expectations: config.expectations(), warmup, retention })
+    }
+
+    /// Whether names are replaced by stand-ins.
+    pub(super) fn redacts(&self) -> bool {
+        self.redactor.is_some()
     }
 
     /// What a target is called, one of so many.

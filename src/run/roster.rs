@@ -106,6 +106,9 @@ impl Roster {
             Discovered::Joined { .. } if self.is_closed => Vec::new(),
             Discovered::Joined { key, name, target } => self.join(Found { key, name, target }, places),
             Discovered::Left { key } => self.leave(&key, places),
+            Discovered::Lost { .. } if self.opener.judging.redacts() => {
+                vec!["The search for targets failed.".to_owned()]
+            }
             Discovered::Lost { reason } => vec![reason],
             Discovered::Complete => vec![self.first_listing()],
         }
@@ -143,7 +146,8 @@ impl Roster {
     }
 
     fn open(&mut self, found: Found, places: &mut Places<'_>) -> Option<String> {
-        let Found { key, name, target } = found;
+        let Found { key, name, mut target } = found;
+        self.opener.fill(&mut target);
         let name = self.opener.name(&name, self.opened);
         self.opened += 1;
         match self.opener.open(&target, name.clone(), places.black_boxes) {

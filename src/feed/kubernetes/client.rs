@@ -15,14 +15,18 @@ use kube::{Client, Config};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, ServiceBuilder};
 
 use super::refusal;
 use crate::feed::pod_target::Access;
+use crate::words;
 
 /// How long connecting to an API server may take.
 const CONNECTING: Duration = Duration::from_secs(10);
+
+/// How long reading a kubeconfig may take, with the plugin that it names.
+const BUILDING: Duration = Duration::from_secs(30);
 
 /// How often an API server that is silent is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -37,18 +41,21 @@ pub struct Rate {
 }
 
 impl Default for Rate {
-    /// A tenth of what kubectl allows itself for reading.
+    /// What kubectl allows itself.
     fn default() -> Self {
-        Self { qps: 20.0, burst: 100 }
+        Self { qps: 50.0, burst: 300 }
     }
 }
 
 /// The clusters of a run: targets of one cluster share its client.
 #[derive(Clone)]
 pub struct Clusters {
-    clients: Arc<Mutex<HashMap<Access, Cluster>>>,
-    pace: Arc<Pace>,
+    slots: Arc<std::sync::Mutex<HashMap<Access, Slot>>>,
+    rate: Rate,
 }
+
+/// The client of one way in, once it is built: whoever comes first builds it, and the others wait.
+type Slot = Arc<Mutex<Option<Cluster>>>;
 
 impl Default for Clusters {
     fn default() -> Self {
@@ -66,6 +73,8 @@ impl fmt::Debug for Clusters {
 #[derive(Clone)]
 pub(super) struct Cluster {
     pub(super) client: Client,
+    /// Tells this client from those before and after it.
+    built: Arc<()>,
     /// The context of the kubeconfig; none inside a pod, which has none.
     pub(super) context: Option<String>,
     /// The URL of its API server.
@@ -76,7 +85,7 @@ impl Clusters {
     /// Clusters that are asked things no more often than so.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { clients: Arc::default(), pace: Arc::new(Pace::new(rate)) }
+        Self { slots: Arc::default(), rate }
     }
 
     /// The cluster of this access. The first time, the kubeconfig is read, and a plugin that it names is run.
@@ -84,25 +93,42 @@ impl Clusters {
     /// # Errors
     /// A sentence for the user.
     pub(super) async fn cluster(&self, access: &Access) -> Result<Cluster, String> {
-        let mut clients = self.clients.lock().await;
-        if let Some(cluster) = clients.get(access) {
+        let slot = self.slot(access);
+        let mut slot = slot.lock().await;
+        if let Some(cluster) = slot.as_ref() {
             return Ok(cluster.clone());
         }
-        let (of, pace) = (access.clone(), Arc::clone(&self.pace));
+        let (of, rate) = (access.clone(), self.rate);
         // A plugin may take its time, and kube waits for it on the spot.
-        let built = spawn_blocking(move || Handle::current().block_on(build(&of, pace))).await;
+        let building = spawn_blocking(move || Handle::current().block_on(build(&of, rate)));
+        let built = timeout(BUILDING, building).await.map_err(|_| {
+            format!(
+                "Reading the kubeconfig and running its plugin took longer than {}. Log in first, for instance with `kubectl get pods`: a \
+                 plugin cannot ask anything here.",
+                words::limit(BUILDING)
+            )
+        })?;
         let cluster = built.map_err(|error| format!("The kubeconfig could not be read ({error})."))??;
-        clients.insert(access.clone(), cluster.clone());
+        *slot = Some(cluster.clone());
         Ok(cluster)
     }
 
-    /// Forgets what is known of an access: the kubeconfig may have new credentials by now.
-    pub(super) async fn forget(&self, access: &Access) {
-        self.clients.lock().await.remove(access);
+    /// Forgets a client that failed: the kubeconfig may have new credentials by now. One that another target has built since then stays.
+    pub(super) async fn forget(&self, access: &Access, failed: &Cluster) {
+        let slot = self.slot(access);
+        let mut slot = slot.lock().await;
+        if slot.as_ref().is_some_and(|it| Arc::ptr_eq(&it.built, &failed.built)) {
+            *slot = None;
+        }
+    }
+
+    fn slot(&self, access: &Access) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(access.clone()).or_default())
     }
 }
 
-async fn build(access: &Access, pace: Arc<Pace>) -> Result<Cluster, String> {
+async fn build(access: &Access, rate: Rate) -> Result<Cluster, String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (mut config, context) = config(access).await?;
     if access.user.is_some() {
@@ -113,8 +139,8 @@ async fn build(access: &Access, pace: Arc<Pace>) -> Result<Cluster, String> {
     }
     config.connect_timeout = Some(CONNECTING);
     let server = config.cluster_url.to_string();
-    let client = client(&config, pace).map_err(|error| refusal::unprepared(&config, &error))?;
-    Ok(Cluster { client, context, server })
+    let client = client(&config, Arc::new(Pace::new(rate))).map_err(|error| refusal::unprepared(&config, &error))?;
+    Ok(Cluster { client, built: Arc::default(), context, server })
 }
 
 /// The kubeconfig in force and its context, or what a pod is given by its cluster.

@@ -8,19 +8,29 @@ use futures_util::stream::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, WatchEvent};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::client::Clusters;
-use super::refusal::{Refusal, RefusalKind};
+use super::client::{Cluster, Clusters};
+use super::refusal::{self, Refusal, RefusalKind};
 use super::scope::Scope;
-use super::{list, pod};
+use super::{WATCHING, list, pod};
 use crate::feed::discovery::{Discovered, Discovery};
 use crate::feed::endpoint::{Address, Target};
 use crate::feed::pod_target::{Kind, PodTarget};
+use crate::words;
 
 /// How long to wait before asking again, at first and at most.
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// How long an API server may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a watch may last: a little longer than the server keeps it open.
+const WATCHED: Duration = Duration::from_secs(WATCHING as u64 + 10);
+
+/// How long it may last where something else decides which pods are meant.
+const MEANING: Duration = Duration::from_secs(15);
 
 /// How many things that were found wait to be taken.
 const WAITING: usize = 64;
@@ -34,7 +44,7 @@ pub fn discover(target: PodTarget, clusters: Clusters) -> Discovery {
     let (sender, events) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let closed = sender.clone();
-        let search = Search { target, clusters, sender, known: BTreeMap::new(), is_complete: false };
+        let search = Search { target, clusters, sender, known: BTreeMap::new(), is_complete: false, fault: None };
         tokio::select! {
             () = closed.closed() => {}
             () = search.run() => {}
@@ -50,6 +60,8 @@ struct Search {
     /// The pods that were said to be there: their names by their unique ids.
     known: BTreeMap<String, String>,
     is_complete: bool,
+    /// Why nothing could be found at the last attempt.
+    fault: Option<String>,
 }
 
 /// Nobody listens any more.
@@ -59,38 +71,44 @@ impl Search {
     async fn run(mut self) {
         let mut wait = FIRST;
         loop {
-            let (before, outcome) = (self.known.clone(), self.follow().await);
-            match outcome {
-                Ok(Err(refusal)) => {
-                    if matches!(refusal.kind, RefusalKind::Credentials | RefusalKind::Unreachable) {
-                        self.clusters.forget(&self.target.access).await;
-                    }
-                    if self.say(Discovered::Lost { reason: refusal.sentence }).await.is_err() {
-                        return;
+            let began = Instant::now();
+            match self.follow().await {
+                Ok(Err(reason)) => {
+                    // The same reason, time and again, is said once.
+                    if self.fault.as_ref() != Some(&reason) {
+                        self.fault = Some(reason.clone());
+                        if self.say(Discovered::Lost { reason }).await.is_err() {
+                            return;
+                        }
                     }
                 }
                 // A watch that ends is nothing unusual: it has a limit, and its version may be too old (410).
-                Ok(Ok(())) => wait = if before == self.known { wait } else { FIRST },
+                Ok(Ok(())) => self.fault = None,
                 Err(Gone) => return,
             }
+            wait = if began.elapsed() > LONGEST { FIRST } else { wait };
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST);
         }
     }
 
-    /// Lists the pods and watches them until the watch ends.
-    async fn follow(&mut self) -> Result<Result<(), Refusal>, Gone> {
+    /// Lists the pods and watches them until the watch ends, or says why that cannot be.
+    async fn follow(&mut self) -> Result<Result<(), String>, Gone> {
         let cluster = match self.clusters.cluster(&self.target.access).await {
             Ok(cluster) => cluster,
-            Err(sentence) => return Ok(Err(Refusal { sentence, kind: RefusalKind::Credentials })),
+            Err(sentence) => return Ok(Err(sentence)),
         };
-        let scope = match Scope::of(&cluster, &self.target).await {
-            Ok(scope) => scope,
-            Err(refusal) => return Ok(Err(refusal)),
+        let Ok(listed) = timeout(ANSWER, self.list(&cluster)).await else {
+            return Ok(Err(refusal::no_answer(&cluster.server, &words::limit(ANSWER))));
         };
-        let (pods, version) = match list(&cluster, &scope).await {
+        let (scope, pods, version) = match listed {
             Ok(listed) => listed,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => {
+                if matches!(refusal.kind, RefusalKind::Credentials | RefusalKind::Unreachable) {
+                    self.clusters.forget(&self.target.access, &cluster).await;
+                }
+                return Ok(Err(refusal.sentence));
+            }
         };
         let there: Vec<_> = pods.iter().filter_map(uid).collect();
         let gone: Vec<_> = self.known.keys().filter(|key| !there.contains(&key.as_str())).cloned().collect();
@@ -103,18 +121,43 @@ impl Search {
         if !std::mem::replace(&mut self.is_complete, true) {
             self.say(Discovered::Complete).await?;
         }
+        // What a Rollout or a Service means can change while its pods do not.
+        let means_other = self.target.rollout.is_some() || matches!(self.target.object, Some((Kind::Service, _)));
+        let limit = if means_other { MEANING } else { WATCHED };
+        timeout(limit, self.watch(&cluster, &scope, &version)).await.unwrap_or(Ok(()))?;
+        Ok(Ok(()))
+    }
+
+    /// Which pods are meant now, and those that there are, with the version of the list.
+    async fn list(&self, cluster: &Cluster) -> Result<(Scope, Vec<Pod>, String), Refusal> {
+        let scope = Scope::of(cluster, &self.target).await;
+        let scope = match scope {
+            // Nothing is tried out at present: that is no pod, and no fault.
+            Err(refusal) if refusal.kind == RefusalKind::NoCanary => {
+                return Ok((Scope::default(), Vec::new(), String::new()));
+            }
+            scope => scope?,
+        };
+        let (pods, version) = list(cluster, &scope).await?;
+        Ok((scope, pods, version))
+    }
+
+    async fn watch(&mut self, cluster: &Cluster, scope: &Scope, version: &str) -> Result<(), Gone> {
+        if *scope == Scope::default() {
+            return Ok(());
+        }
         let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &scope.namespace);
-        let Ok(events) = api.watch(&scope.watch_params(), &version).await else { return Ok(Ok(())) };
+        let Ok(events) = api.watch(&scope.watch_params(), version).await else { return Ok(()) };
         let mut events = pin!(events);
         while let Ok(Some(event)) = events.try_next().await {
             match event {
-                WatchEvent::Added(pod) | WatchEvent::Modified(pod) => self.see(&pod, &scope).await?,
+                WatchEvent::Added(pod) | WatchEvent::Modified(pod) => self.see(&pod, scope).await?,
                 WatchEvent::Deleted(pod) => self.leave(uid(&pod).unwrap_or_default()).await?,
                 WatchEvent::Bookmark(_) => {}
                 WatchEvent::Error(_) => break,
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Takes a pod in that runs, and lets one go that has finished. One that crashes is still there.

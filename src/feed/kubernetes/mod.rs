@@ -89,7 +89,7 @@ impl Reach {
         let found = found.map_err(|_| refusal::no_answer(&cluster.server, &words::limit(limit)))?;
         let found = match found {
             Ok(found) => found,
-            Err(refusal) => return Err(self.refused(refusal).await),
+            Err(refusal) => return Err(self.refused(refusal, &cluster).await),
         };
         let is_new = self.connected.as_ref().is_some_and(|before| found.identity.is_other_than(before));
         let place = found.describe();
@@ -111,7 +111,7 @@ impl Reach {
         let of_pod = |pod: Pod| {
             let place = pod::place(&pod, scope.port.as_ref(), self.target.container.as_deref());
             let hindrance = match &place {
-                Ok(place) => pod::hindrance(&pod, &place.container),
+                Ok(place) => pod::hindrance(&pod, &place.container).map(|it| it.advice()),
                 Err(sentence) => Some(sentence.clone()),
             };
             (pod, place.unwrap_or_else(|_| pod::Place { port: 0, container: String::new() }), hindrance)
@@ -135,7 +135,7 @@ impl Reach {
         let others = pods.iter().skip(1).filter(|(.., hindrance)| hindrance.is_none()).count();
         match pods.into_iter().next() {
             None => Err(Refusal { sentence: Self::nothing(&scope), kind: RefusalKind::Other }),
-            Some((_, _, Some(hindrance))) => Err(Refusal { sentence: waiting(&hindrance), kind: RefusalKind::Other }),
+            Some((_, _, Some(hindrance))) => Err(Refusal { sentence: hindrance, kind: RefusalKind::Other }),
             Some((pod, place, None)) => {
                 let identity = pod::identity(&pod, &place.container);
                 Ok(Found { pod, scope, container: place.container, port: place.port, identity, others })
@@ -152,9 +152,9 @@ impl Reach {
         )
     }
 
-    async fn refused(&mut self, refusal: Refusal) -> String {
+    async fn refused(&mut self, refusal: Refusal, cluster: &Cluster) -> String {
         if matches!(refusal.kind, RefusalKind::Credentials | RefusalKind::Unreachable) {
-            self.clusters.forget(&self.target.access).await;
+            self.clusters.forget(&self.target.access, cluster).await;
         }
         refusal.sentence
     }
@@ -182,7 +182,7 @@ impl Reach {
             }
             Ok(Err(error)) => {
                 let refusal = refusal::of(&error, &cluster.server, asked);
-                Err(self.refused(refusal).await)
+                Err(self.refused(refusal, &cluster).await)
             }
             Err(_) => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
         }
@@ -200,26 +200,19 @@ impl Reach {
             Some(forward) => forward.last_words(LAST_WORDS).await,
             None => None,
         };
-        let became = match timeout(LOOK, self.look(&found)).await {
+        let cluster = match self.clusters.cluster(&self.target.access).await {
+            Ok(cluster) => cluster,
+            Err(sentence) => return Some(sentence),
+        };
+        let became = match timeout(LOOK, look(&cluster, &found)).await {
             Ok(Ok(pod)) => found.became(pod.as_ref()),
             // It was reached a moment ago: so it is the API server that is gone, and not the service.
             Ok(Err(refusal)) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
-                return Some(self.refused(refusal).await);
+                return Some(self.refused(refusal, &cluster).await);
             }
             Ok(Err(_)) | Err(_) => None,
         };
         became.or_else(|| said.map(|said| found.refused(&said)))
-    }
-
-    async fn look(&mut self, found: &Found) -> Result<Option<Pod>, Refusal> {
-        let cluster = self.clusters.cluster(&self.target.access).await;
-        let cluster = cluster.map_err(|sentence| Refusal { sentence, kind: RefusalKind::Credentials })?;
-        let scope = Scope { name: Some(found.name()), labels: None, ..found.scope.clone() };
-        match list(&cluster, &scope).await {
-            Ok((pods, _)) => Ok(pods.into_iter().next()),
-            Err(refusal) if refusal.kind == RefusalKind::Missing => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
     }
 
     /// Waits until something has become of the pods that were looked at last, or for ever where that cannot be watched.
@@ -282,7 +275,7 @@ impl Found {
             return Some(format!("Pod `{name}` is being deleted. {}", self.next()));
         }
         if let Some(hindrance) = pod::hindrance(now, container) {
-            return Some(waiting(&hindrance));
+            return Some(hindrance.advice());
         }
         identity.is_other_than(&self.identity).then(|| {
             format!(
@@ -317,10 +310,6 @@ impl Found {
 
 const RECONNECTS: &str = "tokio-canary connects to it.";
 
-fn waiting(hindrance: &str) -> String {
-    format!("{hindrance} tokio-canary connects as soon as it runs.")
-}
-
 impl Scope {
     fn list_params(&self) -> ListParams {
         ListParams { label_selector: self.labels.clone(), ..ListParams::default() }
@@ -335,6 +324,16 @@ impl Scope {
             bookmarks: true,
             ..WatchParams::default()
         }
+    }
+}
+
+/// The pod that was chosen, as it is now; `None` if it is gone.
+async fn look(cluster: &Cluster, found: &Found) -> Result<Option<Pod>, Refusal> {
+    let scope = Scope { name: Some(found.name()), labels: None, ..found.scope.clone() };
+    match list(cluster, &scope).await {
+        Ok((pods, _)) => Ok(pods.into_iter().next()),
+        Err(refusal) if refusal.kind == RefusalKind::Missing => Ok(None),
+        Err(refusal) => Err(refusal),
     }
 }
 

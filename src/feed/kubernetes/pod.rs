@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::feed::endpoint::DEFAULT_PORT;
 use crate::feed::pod_target::PodPort;
 use crate::feed::quote::quote;
+use crate::words;
 
 /// What a container may call the port of its console.
 const PORT_NAMES: [&str; 2] = ["tokio-canary", "tokio-console"];
@@ -148,9 +149,30 @@ pub(super) fn restarts(pod: &Pod, container: &str) -> i32 {
     status_of(pod, container).map_or(0, |it| it.restart_count)
 }
 
-/// What keeps a pod from being dialled, as a sentence; `None` if nothing does. Being ready is not asked for: a service that is stalled is
+/// What keeps a pod from being dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// It has not begun, or begins again: a sentence.
+    Waiting(String),
+    /// It has ended for good.
+    Finished(String),
+}
+
+impl Hindrance {
+    /// What it is, and what comes of it.
+    pub(super) fn advice(&self) -> String {
+        match self {
+            Self::Waiting(sentence) => format!("{sentence} tokio-canary connects as soon as it runs."),
+            Self::Finished(sentence) => {
+                format!("{sentence} It does not run again: name its Job or Deployment to attach to the next one.")
+            }
+        }
+    }
+}
+
+/// What keeps a pod from being dialled; `None` if nothing does. Being ready is not asked for: a service that is stalled is
 /// not, and that is when one attaches.
-pub(super) fn hindrance(pod: &Pod, container: &str) -> Option<String> {
+pub(super) fn hindrance(pod: &Pod, container: &str) -> Option<Hindrance> {
     let name = name_of(pod);
     let status = pod.status.as_ref();
     let phase = status.and_then(|it| it.phase.as_deref()).unwrap_or_default();
@@ -160,8 +182,18 @@ pub(super) fn hindrance(pod: &Pod, container: &str) -> Option<String> {
         let end = state
             .and_then(|it| it.terminated.as_ref())
             .map(|it| format!("; container `{container_name}` {}", ended(it)));
-        return Some(format!("Pod `{name}` has finished ({phase}{}).", end.unwrap_or_default()));
+        return Some(Hindrance::Finished(format!("Pod `{name}` has finished ({phase}{}).", end.unwrap_or_default())));
     }
+    not_running(pod, container).map(Hindrance::Waiting)
+}
+
+/// Why a pod that has not finished does not run.
+fn not_running(pod: &Pod, container: &str) -> Option<String> {
+    let name = name_of(pod);
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|it| it.phase.as_deref()).unwrap_or_default();
+    let state = status_of(pod, container).and_then(|it| it.state.as_ref());
+    let container_name = quote(container);
     let last = status_of(pod, container).and_then(|it| it.last_state.as_ref()).and_then(|it| it.terminated.as_ref());
     let restarts = restarts(pod, container);
     if let Some(waiting) = state.and_then(|it| it.waiting.as_ref()) {
@@ -174,9 +206,10 @@ pub(super) fn hindrance(pod: &Pod, container: &str) -> Option<String> {
             .unwrap_or_default();
         return Some(match last {
             Some(last) => format!(
-                "Container `{container_name}` of pod `{name}` waits to be restarted ({reason}): it {}, and was restarted {restarts} times so far. \
+                "Container `{container_name}` of pod `{name}` waits to be restarted ({reason}): it {}, and was restarted {} so far. \
                  `kubectl logs {name} -c {container_name} --previous` shows its last words.",
-                ended(last)
+                ended(last),
+                words::count(u64::try_from(restarts).unwrap_or_default(), "time"),
             ),
             None => format!("Container `{container_name}` of pod `{name}` has not started: {reason}{said}."),
         });
@@ -322,7 +355,7 @@ mod tests {
             (json!({"phase": "Succeeded"}), Some("has finished (Succeeded)")),
             (json!({"phase": "Pending"}), Some("does not run yet (Pending)")),
         ] {
-            let hindrance = hindrance(&pod("web", &status), "app");
+            let hindrance = hindrance(&pod("web", &status), "app").map(|it| it.advice());
             match expected {
                 None => assert_eq!(hindrance, None),
                 Some(part) => assert!(hindrance.as_ref().is_some_and(|it| it.contains(part)), "{hindrance:?}"),
@@ -332,8 +365,8 @@ mod tests {
         let mut unscheduled = pod("web", &json!({"phase": "Pending", "conditions": conditions}));
         unscheduled.spec.as_mut().unwrap().node_name = None;
         assert_eq!(
-            hindrance(&unscheduled, "app").unwrap(),
-            "Pod `web` is not scheduled on a node yet (0/3 nodes are available)."
+            hindrance(&unscheduled, "app"),
+            Some(Hindrance::Waiting("Pod `web` is not scheduled on a node yet (0/3 nodes are available).".to_owned()))
         );
     }
 

@@ -7,7 +7,7 @@ use kube::config::KubeconfigError;
 use kube::core::Status;
 use kube::{Config, Error};
 
-use super::rights::{verbs, yaml};
+use super::rights::{FORWARD, verbs, yaml};
 use crate::feed::quote::quote;
 
 /// There is no kubeconfig, and no pod around us.
@@ -40,6 +40,8 @@ pub(super) enum RefusalKind {
     Forbidden,
     /// It is not there.
     Missing,
+    /// A Rollout tries nothing out at present.
+    NoCanary,
     /// The API server cannot be reached.
     Unreachable,
     /// Anything else.
@@ -67,13 +69,24 @@ pub(super) fn of(error: &Error, server: &str, asked: Asked<'_>) -> Refusal {
                 quote(status.message.trim().trim_end_matches('.'))
             ),
         ),
-        Error::Auth(_) => (RefusalKind::Credentials, no_credentials(&cause(error))),
-        Error::Service(source) if source.downcast_ref::<AuthError>().is_some() => {
-            (RefusalKind::Credentials, no_credentials(&cause(error)))
-        }
+        Error::Auth(auth) => (RefusalKind::Credentials, no_credentials(&without_secrets(auth))),
+        Error::Service(source) => match source.downcast_ref::<AuthError>() {
+            Some(auth) => (RefusalKind::Credentials, no_credentials(&without_secrets(auth))),
+            None => (RefusalKind::Unreachable, unreachable(&server, &cause(error))),
+        },
         _ => (RefusalKind::Unreachable, unreachable(&server, &cause(error))),
     };
     Refusal { sentence, kind }
+}
+
+/// What is behind missing credentials. The program that provides them may have secrets among its arguments and in its environment, and
+/// prints one.
+fn without_secrets(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => format!("the program that provides them failed: {}", out.status),
+        AuthError::AuthExecParse(_) => "the program that provides them printed something else".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The API server took too long.
@@ -114,7 +127,9 @@ fn forbidden(status: &Status, asked: Asked<'_>) -> String {
     let (verb, group, resource) = match named(&status.message) {
         Some((verb, resource, group)) => (verb, group, resource),
         // Kubernetes 1.35 and later check `create` after `get`, and give no reason.
-        None if resource == "pods/portforward" => ("create", group, resource),
+        None if resource == FORWARD && status.message.trim_end().ends_with("is forbidden:") => {
+            ("create", group, resource)
+        }
         None if status.message.contains(" cannot ") => (verb, group, resource),
         // Something other than the rights of the user, such as admission control.
         None => {
@@ -126,16 +141,20 @@ fn forbidden(status: &Status, asked: Asked<'_>) -> String {
     };
     let needed = verbs(group, resource).filter(|verbs| verbs.contains(&verb));
     let rule = yaml(&quote(group), &quote(resource), needed.unwrap_or(&[&quote(verb)]));
-    let why = if resource == "pods/portforward" {
+    let why = if resource == FORWARD {
         " A WebSocket is opened by a GET, so `get` is needed, and since Kubernetes 1.35 `create` as well; kubectl may get along with less."
     } else {
         ""
     };
+    // Users and groups are not in a namespace.
+    let (place, role) = if status.message.contains("at the cluster scope") {
+        (String::new(), "ClusterRole")
+    } else {
+        (format!(" in namespace `{namespace}`"), "Role")
+    };
+    let (verb, resource) = (quote(verb), quote(resource));
     format!(
-        "Not allowed to {} {} in namespace `{namespace}`: the verb `{}` is missing.{why} Have this rule added to a Role that you are bound to: {rule}",
-        quote(verb),
-        quote(resource),
-        quote(verb),
+        "Not allowed to {verb} {resource}{place}: the verb `{verb}` is missing.{why} Have this rule added to a {role} that you are bound to: {rule}"
     )
 }
 
@@ -154,7 +173,7 @@ pub(super) fn unprepared(config: &Config, error: &Error) -> String {
     let cause = cause(error);
     let Some(exec) = config.auth_info.exec.as_ref().filter(|_| matches!(error, Error::Auth(_))) else {
         return match error {
-            Error::Auth(_) => no_credentials(&cause),
+            Error::Auth(auth) => no_credentials(&without_secrets(auth)),
             _ => format!("The kubeconfig cannot be used ({}).", quote(&cause)),
         };
     };
@@ -177,6 +196,7 @@ pub(super) fn unprepared(config: &Config, error: &Error) -> String {
                 quote(said)
             )
         }
+        Error::Auth(auth) => no_credentials(&without_secrets(auth)),
         _ => no_credentials(&cause),
     }
 }
@@ -203,7 +223,12 @@ pub(super) fn unreadable(error: &KubeconfigError) -> String {
         KubeconfigError::CurrentContextNotSet => " Name one with --context.",
         _ => "",
     };
-    format!("The kubeconfig cannot be used ({}).{hint}", quote(&error.to_string()))
+    let cause = match error {
+        // The line in question may hold a token.
+        KubeconfigError::Parse(fault) => fault.without_snippet().to_string(),
+        other => other.to_string(),
+    };
+    format!("The kubeconfig cannot be used ({}).{hint}", quote(&cause))
 }
 
 /// What is behind an error.
@@ -256,7 +281,10 @@ mod tests {
             asked,
         );
         assert!(other.contains("`impersonate`") && other.contains("\"users\""), "{other}");
+        assert!(other.contains("a ClusterRole") && !other.contains("namespace"), "{other}");
         let admission = said("admission webhook \"x\" denied the request: no\u{1b}[2J", asked);
         assert!(admission.contains("denied the request") && !admission.contains('\u{1b}'), "{admission:?}");
+        let forward = said("admission webhook \"x\" denied the request: no debugging here", PORTFORWARD);
+        assert!(forward.contains("no debugging here") && !forward.contains("`create`"), "{forward}");
     }
 }

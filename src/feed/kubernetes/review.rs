@@ -55,7 +55,7 @@ impl Reach {
                 match refusal.kind {
                     RefusalKind::Credentials | RefusalKind::Unreachable => Err(refusal.sentence),
                     // Not everybody is given the version; who says so is there.
-                    RefusalKind::Forbidden | RefusalKind::Missing | RefusalKind::Other => {
+                    RefusalKind::Forbidden | RefusalKind::Missing | RefusalKind::NoCanary | RefusalKind::Other => {
                         Ok("The API server answers.".to_owned())
                     }
                 }
@@ -73,9 +73,9 @@ impl Reach {
         let namespace = self.target.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| cluster.client.default_namespace().to_owned());
         let mut missing = Vec::new();
-        for rule in needed(&self.target) {
+        for (rule, name) in needed(&self.target) {
             for verb in rule.verbs {
-                match timeout(limit, is_allowed(&cluster, &namespace, &rule, verb)).await {
+                match timeout(limit, is_allowed(&cluster, &namespace, (&rule, name), verb)).await {
                     Ok(Some(true)) => {}
                     Ok(Some(false)) => missing.push((rule, *verb)),
                     Ok(None) | Err(_) => return Ok(Allowed::Perhaps(UNSAID.to_owned())),
@@ -104,7 +104,12 @@ impl Reach {
 }
 
 /// Whether the user may do something; `None` where the API server does not say.
-async fn is_allowed(cluster: &Cluster, namespace: &str, rule: &Rule, verb: &str) -> Option<bool> {
+async fn is_allowed(
+    cluster: &Cluster,
+    namespace: &str,
+    (rule, name): (&Rule, Option<&str>),
+    verb: &str,
+) -> Option<bool> {
     let (resource, part) = rule.resource.split_once('/').map_or((rule.resource, None), |(of, part)| (of, Some(part)));
     let attributes = ResourceAttributes {
         namespace: Some(namespace.to_owned()),
@@ -112,6 +117,7 @@ async fn is_allowed(cluster: &Cluster, namespace: &str, rule: &Rule, verb: &str)
         resource: Some(resource.to_owned()),
         subresource: part.map(str::to_owned),
         verb: Some(verb.to_owned()),
+        name: name.map(str::to_owned),
         ..ResourceAttributes::default()
     };
     let spec =

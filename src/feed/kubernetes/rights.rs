@@ -37,17 +37,21 @@ pub fn yaml(group: &str, resource: &str, verbs: &[&str]) -> String {
     format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}", verbs.join(", "))
 }
 
-/// What has to be allowed for a target, and is asked of a cluster at each attempt. What only makes it better (to watch pods, to list
-/// ReplicaSets) is left out.
-pub(super) fn needed(target: &PodTarget) -> Vec<Rule> {
-    let pods: &[&str] = if matches!(target.object, Some((Kind::Pod, _))) { &["get"] } else { &["list"] };
-    let mut needed = vec![Rule { group: "", resource: "pods", verbs: pods }];
-    let of_kind = |kind: Kind| Rule { group: kind.group(), resource: kind.resource(), verbs: &["get"] };
-    needed.extend(target.object.as_ref().map(|(kind, _)| *kind).filter(|kind| *kind != Kind::Pod).map(of_kind));
-    if target.rollout.is_some() {
-        needed.extend(RULES.into_iter().filter(|rule| rule.resource == "rollouts"));
-    }
-    needed.extend(RULES.into_iter().filter(|rule| rule.resource == FORWARD));
+/// What has to be allowed for a target and is asked of a cluster at each attempt, and of what by name, where that is known: a rule may be for
+/// some names only. What merely makes it better (to watch pods, to list ReplicaSets) is left out.
+pub(super) fn needed(target: &PodTarget) -> Vec<(Rule, Option<&str>)> {
+    let object = target.object.as_ref().map(|(kind, name)| (*kind, name.as_str()));
+    let pod = object.filter(|(kind, _)| *kind == Kind::Pod).map(|(_, name)| name);
+    let pods: &[&str] = if pod.is_some() { &["get"] } else { &["list"] };
+    let mut needed = vec![(Rule { group: "", resource: "pods", verbs: pods }, pod)];
+    let of_kind = |(kind, name): (Kind, _)| {
+        (Rule { group: kind.group(), resource: kind.resource(), verbs: &["get"] }, Some(name))
+    };
+    needed.extend(object.filter(|(kind, _)| *kind != Kind::Pod).map(of_kind));
+    let listed = |resource: &str| RULES.into_iter().find(|rule| rule.resource == resource);
+    let rollout = target.rollout.as_deref().and_then(|name| Some((listed("rollouts")?, Some(name))));
+    needed.extend(rollout);
+    needed.extend(listed(FORWARD).map(|rule| (rule, pod)));
     needed
 }
 

@@ -137,11 +137,12 @@ impl Scope {
         let hash = |pointer: &str| rollout.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (current, stable) = (hash("/status/currentPodHash"), hash("/status/stableRS"));
         if current.is_empty() || current == stable {
-            return Err(other(format!(
+            let sentence = format!(
                 "Rollout `{name}` in namespace `{}` has no canary at present: all of its pods are of the stable version. tokio-canary attaches \
                  when there is one.",
                 self.namespace
-            )));
+            );
+            return Err(Refusal { sentence, kind: RefusalKind::NoCanary });
         }
         let selector = rollout.pointer("/spec/selector").cloned().unwrap_or_default();
         let selector = serde_json::from_value::<LabelSelector>(selector).map(|it| written(&it)).unwrap_or_default();

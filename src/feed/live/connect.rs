@@ -49,17 +49,33 @@ pub(super) type Channel = InterceptedService<transport::Channel, Headers>;
 pub(super) struct Headers(Arc<[(AsciiMetadataKey, AsciiMetadataValue)]>);
 
 impl Headers {
-    /// Reads their values.
+    /// Reads their values, to be sent to an address.
     ///
     /// # Errors
-    /// A sentence about one that is not there. Its value is not in it.
-    pub(super) async fn of(access: &Access) -> Result<Self, String> {
+    /// A sentence about one that is not there, or about an address where others could read them. No value is in it.
+    pub(super) async fn of(access: &Access, address: &Address) -> Result<Self, String> {
+        if !access.headers.is_empty() {
+            check_headers_to(address)?;
+        }
         let access = access.clone();
         // A file may be a pipe that nobody writes to.
         let read = tokio::task::spawn_blocking(move || access.metadata()).await;
         let headers = read.unwrap_or_else(|_| Err("The headers could not be read.".to_owned()))?;
         Ok(Self(headers.into()))
     }
+}
+
+/// Looks whether headers, which may be secrets, can be sent to an address.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_headers_to(address: &Address) -> Result<(), String> {
+    if address.is_in_the_clear() {
+        return Err(format!(
+            "Headers would go to {address} where anyone on the way can read them. Use https://, or a tunnel to this machine."
+        ));
+    }
+    Ok(())
 }
 
 impl Interceptor for Headers {
@@ -86,7 +102,7 @@ pub(super) async fn dial(
         (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, Some(since)) => reason::gone(address, since),
         _ => reason::not_connected(address, &error, limit),
     })?;
-    let headers = Headers::of(&options.access).await?;
+    let headers = Headers::of(&options.access, address).await?;
     match (socket, resolved) {
         (Socket::Tcp(stream), Resolved::Tls(_, host)) => {
             let stream = secure(stream, Peer { address, host, ca: options.access.ca.as_deref() }, limit).await?;

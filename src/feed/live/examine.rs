@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{StateRequest, TaskDetailsRequest};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
@@ -93,7 +94,9 @@ pub async fn examine(address: &Address, options: &Options) -> Vec<Passed> {
         Ok(Err((stage, sentence))) => way.note(stage, Outcome::Bad(sentence)),
         Err(panicked) => {
             tracing::warn!(%panicked, "examining the target failed");
-            way.note(Stage::Console, Outcome::Bad(reason::beyond_us(address)));
+            let is_console = way.has_passed(Stage::Console);
+            let stage = if is_console { Stage::Protocol } else { Stage::Console };
+            way.note(stage, Outcome::Bad(reason::beyond_us(address)));
         }
     }
     way.passed.into_inner().unwrap_or_default()
@@ -111,6 +114,10 @@ struct Way<'a> {
 impl Way<'_> {
     fn note(&self, stage: Stage, outcome: Outcome) {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner).push((stage, outcome));
+    }
+
+    fn has_passed(&self, stage: Stage) -> bool {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(passed, _)| *passed == stage)
     }
 
     fn good(&self, stage: Stage, fact: String) {
@@ -164,7 +171,7 @@ impl Way<'_> {
 
     async fn line(&self, socket: Socket, resolved: &Resolved) -> Result<Line, End> {
         let Options { access, connect_timeout, .. } = self.options;
-        let headers = Headers::of(access).await.map_err(at(Stage::Console))?;
+        let headers = Headers::of(access, self.address).await.map_err(at(Stage::Console))?;
         let line = match (socket, resolved) {
             (Socket::Tcp(stream), Resolved::Tls(_, host)) => {
                 let peer = Peer { address: self.address, host, ca: access.ca.as_deref() };
@@ -226,23 +233,45 @@ async fn served(channel: Channel, limit: Duration) -> Outcome {
     let mut client = InstrumentClient::new(channel);
     let details = timeout(limit, client.watch_task_details(TaskDetailsRequest { id: None })).await;
     let state = timeout(limit, client.watch_state(StateRequest {})).await;
-    let is_served = |status: &Status| status.code() != Code::Unimplemented;
-    let has_details = details.is_ok_and(|answer| answer.err().is_none_or(|status| is_served(&status)));
-    let has_state = state.is_ok_and(|answer| answer.err().is_none_or(|status| is_served(&status)));
-    match (has_details, has_state) {
-        (true, true) => Outcome::Good(
+    match (Served::of(details), Served::of(state)) {
+        (Served::Unknown, _) | (_, Served::Unknown) => Outcome::Doubtful(format!(
+            "WatchUpdates is served, and other calls were not answered within {}. The process is busy or stopped: look at its CPU.",
+            words::limit(limit)
+        )),
+        (Served::Yes, Served::Yes) => Outcome::Good(
             "WatchUpdates, WatchTaskDetails and WatchState are served: console-subscriber 0.5 or newer.".to_owned(),
         ),
-        (true, false) => Outcome::Good(
+        (Served::Yes, Served::No) => Outcome::Good(
             "WatchUpdates and WatchTaskDetails are served, WatchState is not: console-subscriber 0.2 to 0.4, which does not say whether a \
              client has paused it."
                 .to_owned(),
         ),
-        (false, _) => Outcome::Doubtful(
+        (Served::No, _) => Outcome::Doubtful(
             "WatchUpdates is served, WatchTaskDetails is not. A lagging feed cannot be drained and no poll times of single tasks are \
              shown: let the proxy in between pass every call of the service rs.tokio.console.instrument.Instrument."
                 .to_owned(),
         ),
+    }
+}
+
+/// Whether a call is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    Yes,
+    No,
+    /// It was not answered in time.
+    Unknown,
+}
+
+impl Served {
+    /// What an answer tells: a console refuses what it is asked here, in its own way.
+    fn of<T>(answer: Result<Result<T, Status>, Elapsed>) -> Self {
+        let refused = [Code::Unimplemented, Code::PermissionDenied, Code::Unauthenticated];
+        match answer {
+            Err(_) => Self::Unknown,
+            Ok(Err(status)) if refused.contains(&status.code()) => Self::No,
+            Ok(_) => Self::Yes,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ mod stranger;
 mod subscribe;
 mod tls;
 
+pub use self::connect::check_headers_to;
+
 use std::path::Path;
 use std::time::Duration;
 

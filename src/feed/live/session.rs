@@ -38,6 +38,9 @@ const SIGHTINGS: u32 = 3;
 /// The longest wait for a process that can be expected any moment: its pod runs, and the one before it was connected.
 const RETURNING: Duration = Duration::from_millis(800);
 
+/// How long after its end the next process of a pod can be expected any moment.
+const RETURNS: Duration = Duration::from_secs(60);
+
 /// How long changes of a pod may take to come to an end.
 const SETTLING: Duration = Duration::from_millis(100);
 
@@ -108,7 +111,8 @@ impl Session {
                 self.last_live = Some(SystemTime::now());
             }
             let failure = self.explained(failure).await;
-            let is_returning = self.reach.as_ref().is_some_and(Reach::is_returning);
+            let was_live_lately = self.last_live.is_some_and(|at| at.elapsed().is_ok_and(|ago| ago < RETURNS));
+            let is_returning = was_live_lately && self.reach.as_ref().is_some_and(Reach::is_returning);
             let wait = self.retry.next().min(if is_returning { RETURNING } else { Duration::MAX });
             let status = self.failed(failure, SystemTime::now() + wait);
             self.status(status).await;
@@ -201,7 +205,7 @@ impl Session {
         let Choice { place, is_new } = reach.find(limit).await?;
         self.status(Status::Chosen { place, is_new }).await;
         self.status(Status::Dialing).await;
-        let headers = Headers::of(&self.options.access).await?;
+        let headers = Headers::of(&self.options.access, &self.address).await?;
         let Some(reach) = &mut self.reach else { return Err(reason::beyond_us(&self.address).into()) };
         let line = line_over(reach.dial(limit).await?, &self.address, headers).await?;
         subscribe_over(line, &self.address, &self.options).await

@@ -59,6 +59,9 @@ pub(super) async fn secure(stream: TcpStream, peer: Peer<'_>, limit: Duration) -
     }
 }
 
+/// How many of the names in a certificate are listed.
+const LISTED: usize = 4;
+
 /// The version of TLS, in words.
 pub(super) fn version(stream: &TlsStream<TcpStream>) -> &'static str {
     match stream.get_ref().1.protocol_version() {
@@ -76,7 +79,7 @@ pub(super) fn config(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => of_file(path)?.into_iter().try_for_each(|certificate| {
-            let invalid = |error| format!("The file {} holds a certificate that is none ({error}).", path.display());
+            let invalid = |error| format!("The file {} holds an invalid certificate ({error}).", path.display());
             roots.add(certificate).map_err(invalid)
         })?,
         None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
@@ -182,7 +185,7 @@ fn untrusted(peer: &Peer<'_>, fault: &CertificateError) -> String {
             moment(*not_before)
         ),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = presented.iter().map(|name| quote(bare(name))).collect::<Vec<_>>();
+            let names = presented.iter().take(LISTED).map(|name| quote(bare(name))).collect::<Vec<_>>();
             let for_whom = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             format!(
                 "{certificate} is for {for_whom}, not for `{}`. Attach by a name that it is for, or have it issued for this one too.",
@@ -233,6 +236,7 @@ fn moment(time: UnixTime) -> String {
 pub(super) fn cause(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| (inner as &(dyn Error + 'static)).downcast_ref())
 }
+
 /// A name without the kind that rustls writes around it, as in `DnsName("canary.example")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));

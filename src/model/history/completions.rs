@@ -13,6 +13,9 @@ use crate::model::tokio::ResourceKind;
 /// Ends that are kept, per site.
 const ENDS: usize = 1_024;
 
+/// How long ends are kept at most: for as long as the seconds of a site are.
+const KEPT: Duration = Duration::from_secs(180);
+
 /// What a task waited for when it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastWait {
@@ -58,6 +61,10 @@ impl Completions {
     }
 
     pub(in crate::model) fn note(&mut self, ended: Completion) {
+        let from = ended.at.minus(KEPT);
+        while self.ring.front().is_some_and(|first| first.at < from) {
+            self.ring.pop_front();
+        }
         push_bounded(&mut self.ring, ended, ENDS);
     }
 }

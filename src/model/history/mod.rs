@@ -11,4 +11,4 @@ pub mod totals;
 pub mod waited;
 pub mod waits;
 
-pub(in crate::model) use self::ring::push_bounded;
+pub(crate) use self::ring::push_bounded;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 const FEW: usize = 4;
 
 /// Adds to a ring that holds at most this many, at the cost of its oldest. It never has room for more than it may hold.
-pub(in crate::model) fn push_bounded<T>(ring: &mut VecDeque<T>, value: T, most: usize) {
+pub(crate) fn push_bounded<T>(ring: &mut VecDeque<T>, value: T, most: usize) {
     let len = ring.len();
     if len == most {
         ring.pop_front();

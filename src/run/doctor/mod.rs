@@ -42,6 +42,9 @@ const FIRST: Duration = Duration::from_secs(10);
 /// # Errors
 /// What is seen cannot be written.
 pub(super) async fn run(args: &DoctorArgs, config: &Config, stop: &Stop) -> anyhow::Result<u8> {
+    if config.targets().is_empty() {
+        return Err(UsageError("Name the target to look at: those of `targets-from` come and go.".to_owned()).into());
+    }
     let mut lines = Lines::open(&args.output, charset()).map_err(UsageError)?;
     let mut codes = Vec::new();
     for target in config.targets() {

@@ -73,6 +73,13 @@ fn every_pod_is_a_target_of_its_own_as_it_comes_and_goes() {
 }
 
 #[test]
+fn a_pod_that_is_named_and_selected_is_refused() {
+    let outcome = Outcome::of(&mut tool(&["check", "pod/web-1", "-l", "track=canary"]));
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("names one pod, and labels or a Rollout select some"), "{outcome:?}");
+}
+
+#[test]
 fn all_pods_of_what_is_no_pod_is_refused() {
     let outcome = Outcome::of(&mut tool(&["check", "localhost:1", "--all-pods"]));
     assert_eq!(outcome.code, Some(2));

@@ -21,7 +21,7 @@ impl Way<'_> {
         self.note(Stage::Rights, rights);
         let choice = reach.find(limit).await.map_err(at(Stage::Pod))?;
         self.good(Stage::Pod, format!("Chosen: {}.", choice.place));
-        let headers = Headers::of(&self.options.access).await.map_err(at(Stage::Console))?;
+        let headers = Headers::of(&self.options.access, self.address).await.map_err(at(Stage::Console))?;
         let stream = reach.dial(limit).await.map_err(at(Stage::Port))?;
         let forwards =
             || self.good(Stage::Port, "The API server forwards connections to the port of the pod.".to_owned());
