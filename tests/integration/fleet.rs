@@ -270,3 +270,26 @@ fn a_finding_that_several_targets_share_is_said_in_full_once() {
         "only where there are several: {alone:?}"
     );
 }
+
+#[test]
+fn headers_are_not_sent_in_the_clear_to_what_is_found_either() {
+    let desk = Desk::new();
+    fs::write(desk.file("token"), "secret").unwrap();
+    // An address of documentation, where nothing can listen.
+    fs::write(desk.file("targets"), "192.0.2.1:6669\n").unwrap();
+    let (token, targets) = (format!("authorization=@{}", desk.file("token").display()), desk.file("targets"));
+    let outcome = Outcome::of(&mut tool(&[
+        "check",
+        "--targets-from",
+        targets.to_str().unwrap(),
+        "--header",
+        &token,
+        "--for",
+        "1s",
+        "--wait-for-target",
+        "2s",
+    ]));
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(said.contains("Headers would go to http://192.0.2.1:6669"), "{outcome:?}");
+}

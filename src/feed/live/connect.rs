@@ -98,11 +98,11 @@ pub(super) async fn dial(
     last_live: Option<SystemTime>,
 ) -> Result<Line, Failure> {
     let limit = options.connect_timeout;
+    let headers = Headers::of(&options.access, address).await?;
     let socket = connect(resolved, limit).await.map_err(|error| match (error.kind(), last_live) {
         (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, Some(since)) => reason::gone(address, since),
         _ => reason::not_connected(address, &error, limit),
     })?;
-    let headers = Headers::of(&options.access, address).await?;
     match (socket, resolved) {
         (Socket::Tcp(stream), Resolved::Tls(_, host)) => {
             let stream = secure(stream, Peer { address, host, ca: options.access.ca.as_deref() }, limit).await?;

@@ -67,3 +67,52 @@ fn a_plugin_gives_the_token_and_what_it_says_is_told() {
         reader.live().await;
     });
 }
+
+#[cfg(unix)]
+#[test]
+fn what_a_plugin_is_given_and_what_it_prints_is_in_no_error() {
+    use std::os::unix::fs::PermissionsExt;
+    run(async {
+        let (tls, service) = (Tls::new(false), service().await);
+        let authority = tls.authority.clone();
+        let user = "    exec:\n      apiVersion: client.authentication.k8s.io/v1\n      command: ./login\n      interactiveMode: Never\n      \
+                    args: [--password, hunter2]\n      env: [{name: PASSWORD, value: hunter2}]\n";
+        let scene = scene(tls, user, &authority).await;
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        let script = scene.folder.path().join("login");
+        let write = |text: &str| {
+            let unfinished = scene.folder.path().join("unfinished");
+            fs::write(&unfinished, format!("#!/bin/sh\n{text}\n")).expect("a file");
+            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).expect("permissions");
+            fs::rename(&unfinished, &script).expect("a name");
+        };
+        // A token that has expired by the time it is used: the plugin runs again with every request.
+        write(
+            "echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"hunter2\", \
+             \"expirationTimestamp\": \"2020-01-01T00:00:00Z\"}}'",
+        );
+        let mut reader = scene.open("k8s:///web-1");
+        reader.live().await;
+        write("echo hunter2; exit 3");
+        scene.cluster.break_forwards();
+        let reason = reader.lost().await;
+        assert!(reason.contains("credentials") && !reason.contains("hunter2"), "{reason}");
+        write("echo hunter2");
+        scene.cluster.break_forwards();
+        let reason = reader.lost().await;
+        assert!(!reason.contains("hunter2"), "{reason}");
+    });
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_not_quoted() {
+    run(async {
+        let scene = Scene::new().await;
+        let text = fs::read_to_string(scene.kubeconfig()).expect("a kubeconfig");
+        let twice = text.replace("    token: good\n", "    token: hunter2\n    token: hunter2\n");
+        assert_ne!(text, twice);
+        fs::write(scene.kubeconfig(), twice).expect("a kubeconfig");
+        let reason = lost_with(&mut scene.open("k8s:///web-1"), &["The kubeconfig cannot be used"]).await;
+        assert!(!reason.contains("hunter2"), "{reason}");
+    });
+}
