@@ -56,12 +56,25 @@ pub enum Reason {
     Incomplete(Side),
     /// The canary has nothing to do while stable is busy.
     CanaryIdle,
+    /// Stable has nothing to do while the canary is busy.
+    StableIdle,
     /// Neither side does anything.
     Idle,
+    /// A target of a side did not come up, or was gone before its time was over.
+    Lost(Side),
+    /// The canary restarted more often than stable.
+    Restarted {
+        /// Restarts of the target of the canary that has most of them,
+        canary: usize,
+        /// and the same of stable.
+        stable: usize,
+    },
     /// The canary has so many times the load, and what differs may come from that.
     Load(f64),
     /// Something is much higher on the canary, and its targets or those of stable differ too much from each other for their number.
     TooFewTargets,
+    /// A side has so many parts that some were left out.
+    TooManyParts(Side),
     /// A signal ended it.
     Interrupted,
 }

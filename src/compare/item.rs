@@ -155,12 +155,12 @@ impl fmt::Display for Thing {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Spawns { kind, who } => write!(f, "{who} is spawned as {kind}"),
-            Self::Makes(thing) => write!(f, "{thing} is made"),
-            Self::Waits { who, thing } => write!(f, "{who} waits for {thing}"),
-            Self::Nests { who, outer, inner } => write!(f, "{who} takes {inner} while it holds {outer}"),
+            Self::Spawns { kind, who } => write!(f, "spawn of {who} as {kind}"),
+            Self::Makes(thing) => write!(f, "creation of {thing}"),
+            Self::Waits { who, thing } => write!(f, "wait of {who} for {thing}"),
+            Self::Nests { who, outer, inner } => write!(f, "{inner} acquired by {who} while holding {outer}"),
             Self::Inverts { one, other, locks: (first, second) } => {
-                write!(f, "{one} and {other} take {first} and {second} in opposite orders")
+                write!(f, "{first} and {second} acquired in opposite orders by {one} and {other}")
             }
         }
     }
@@ -181,6 +181,29 @@ pub(super) fn file(location: &Location) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_part_is_a_noun_phrase_with_and_without_names() {
+        let who = |name: &str| Who { name: name.to_owned(), file: "src/main.rs".to_owned() };
+        let lock = |file: &str| Thing { kind: "Mutex".to_owned(), name: String::new(), file: file.to_owned() };
+        let (one, other) = (lock("src/a.rs"), lock("src/b.rs"));
+        for (item, expected) in [
+            (Item::Spawns { kind: "task".to_owned(), who: who("") }, "spawn of tasks of src/main.rs as task"),
+            (Item::Spawns { kind: "task".to_owned(), who: who("job") }, "spawn of job (src/main.rs) as task"),
+            (Item::Makes(lock("src/a.rs")), "creation of Mutex of src/a.rs"),
+            (Item::Waits { who: who(""), thing: one.clone() }, "wait of tasks of src/main.rs for Mutex of src/a.rs"),
+            (
+                Item::Nests { who: who(""), outer: one.clone(), inner: other.clone() },
+                "Mutex of src/b.rs acquired by tasks of src/main.rs while holding Mutex of src/a.rs",
+            ),
+            (
+                Item::inverts(who("job"), who(""), (other, one)),
+                "Mutex of src/a.rs and Mutex of src/b.rs acquired in opposite orders by tasks of src/main.rs and job (src/main.rs)",
+            ),
+        ] {
+            assert_eq!(item.to_string(), expected);
+        }
+    }
 
     #[test]
     fn neither_a_line_nor_a_version_makes_a_place_new() {

@@ -1,13 +1,15 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
-use super::comparison::{Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit};
+use super::comparability::{comparability, coverage, losses, short};
+use super::comparison::{Change, Comparison, Conclusion, Criteria, NewFinding, NewItem, Reason, Side, Unit};
 use super::item::Item;
-use super::load::{self, Load};
+use super::load::{self, Work};
 use super::metric::{Kind, Metric, What};
 use super::observer::{FindingKey, Observer};
 use super::series::BLOCK;
 use super::statistics::{
-    FIRST_LOOK, allowed, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
+    FIRST_LOOK, allowed, blocks_of, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
+    tests_of,
 };
 use super::structure::{Exercise, Structure};
 use crate::detect::severity::Grade;
@@ -26,12 +28,12 @@ const HELD_LONGER: f64 = 1.25;
 const RATIO_OF_PODS: f64 = 1.2;
 /// Between few targets, so much more cannot be called the same, even where it may be chance.
 const MUCH: f64 = 2.0;
+/// More blocks than this are not asked for.
+const MOST_NEEDED: usize = 64;
 /// What varies less than this over both sides is no candidate.
 const LEAST_SPREAD: f64 = 1.5;
 /// Under more load than this, what queues is not compared.
 const LIKE_LOAD: f64 = 1.25;
-/// Stable has to be watched for this share of the time of the canary, or nothing is new.
-const LIKE_TIME: f64 = 0.5;
 /// What would have been seen so often elsewhere and was not, is not there: by chance that happens once in 150 times.
 const EXPECTED: f64 = 5.0;
 
@@ -39,13 +41,14 @@ const EXPECTED: f64 = 5.0;
 struct Sides<'a> {
     canary: &'a [&'a Observer],
     stable: &'a [&'a Observer],
-    loads: (Load, Load),
+    works: (Work<'a>, Work<'a>),
 }
 
 /// Compares the targets of two sides. Pure: the same observations give the same result.
 pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -> Comparison {
-    let loads = (Load::of(canary), Load::of(stable));
-    let sides = Sides { canary, stable, loads };
+    let works = (Work::of(canary), Work::of(stable));
+    let loads = (works.0.load, works.1.load);
+    let sides = Sides { canary, stable, works };
     let unit = sides.unit();
     let mut comparison = Comparison {
         conclusion: Conclusion::NotEnoughData,
@@ -75,6 +78,7 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         let is_of_load = comparison.findings.iter().any(|it| it.is_of_load) || measured.is_hidden_by_load;
         comparison.reasons.extend(is_of_load.then_some(Reason::Load(comparison.load_ratio)));
     }
+    comparison.reasons.extend(losses(canary, stable));
     let is_worse = comparison.findings.iter().any(|it| !it.is_of_load)
         || comparison.structure.iter().any(|it| it.counts)
         || !comparison.changes.is_empty();
@@ -84,43 +88,6 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         () => Conclusion::NotEnoughData,
     };
     comparison
-}
-
-fn coverage(side: &[&Observer], load: Load) -> Coverage {
-    let watched = |it: &&&Observer| !it.watched().is_zero();
-    Coverage {
-        targets: side.iter().filter(watched).count(),
-        watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
-        blocks: side.iter().map(|it| it.series().blocks()).sum(),
-        spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
-        load,
-    }
-}
-
-/// Why the two sides cannot be compared at all.
-fn comparability(of: &Comparison) -> Vec<Reason> {
-    let sides = [(Side::Canary, &of.canary), (Side::Stable, &of.stable)];
-    let silent: Vec<Reason> =
-        sides.iter().filter(|(_, it)| it.targets == 0).map(|(side, _)| Reason::NoUpdates(*side)).collect();
-    if !silent.is_empty() {
-        return silent;
-    }
-    let needed = of.canary.watched.mul_f64(LIKE_TIME);
-    if of.stable.watched < needed {
-        return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
-    }
-    let without = |(side, it): &(Side, &Coverage)| match (it.blocks, it.spoilt) {
-        (0, 0) => Some(Reason::TooShort { side: *side, watched: it.watched, needed: BLOCK * 2 }),
-        (0, _) => Some(Reason::Incomplete(*side)),
-        _ => None,
-    };
-    let short: Vec<Reason> = sides.iter().filter_map(without).collect();
-    match () {
-        () if !short.is_empty() => short,
-        () if of.canary.load.is_idle_beside(of.stable.load) => vec![Reason::CanaryIdle],
-        () if of.canary.load.is_nothing() && of.stable.load.is_nothing() => vec![Reason::Idle],
-        () => Vec::new(),
-    }
 }
 
 /// Findings that count on the canary and of which nothing was ever seen on stable. What is only a trend may come from more load.
@@ -153,12 +120,14 @@ fn new_structure(sides: &Sides<'_>, of: &Comparison, criteria: Criteria) -> Vec<
     let new = canary.items().filter(|(item, exercise)| exercise.times > 0 && stable.get(item).is_none());
     let item = |(item, exercise): (&Item, &Exercise)| {
         let is_of_start = !exercise.is_lasting && !knows_start;
+        // What was left out on stable may be there.
+        let may_be_there = is_of_start || stable.is_full();
         let would_show = float(usize::try_from(exercise.times).unwrap_or(usize::MAX)) * share >= EXPECTED;
         let is_order = matches!(item, Item::Nests { .. } | Item::Inverts { .. }) && would_show;
         NewItem {
             item: item.clone(),
             exercise: *exercise,
-            counts: !is_of_start && (is_order || criteria.fails_on_new),
+            counts: !may_be_there && (is_order || criteria.fails_on_new),
             is_of_start,
         }
     };
@@ -183,6 +152,8 @@ struct Candidate {
     change: Change,
     /// The least chance that these samples could have had.
     least_chance: f64,
+    /// How many such tests the look has, as there is another one with each block.
+    tests: f64,
     /// Whether it is higher by enough, be it by chance.
     is_higher: bool,
 }
@@ -195,25 +166,25 @@ fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
     for kind in [Kind::Rate, Kind::Time] {
         let mut candidates = Vec::new();
         for metric in metrics.iter().filter(|it| it.what.kind() == kind) {
-            let load_ratio = load::ratio(metric, (sides.canary, sides.loads.0), (sides.stable, sides.loads.1));
-            let Some(candidate) = sides.candidate(metric, unit, load_ratio) else { continue };
-            measured.compared += 1;
+            let load_ratio = load::ratio(metric, &sides.works.0, &sides.works.1);
+            let Some(candidate) = sides.candidate(metric, (unit, look), load_ratio) else { continue };
             if metric.what.depends_on_load() && load_ratio > LIKE_LOAD {
                 measured.not_compared += 1;
                 measured.is_hidden_by_load |= candidate.is_higher;
             } else {
+                measured.compared += 1;
                 candidates.push(candidate);
             }
         }
         // What hardly varies over both sides together cannot differ between them, and is no further chance of an error: the choice does not
         // depend on which block is whose (Bourgon, Gentleman and Huber, "Independent filtering", PNAS 107, 2010).
         candidates.retain(|it| it.change.chance.is_finite());
-        let level = if look == 0 { 0.0 } else { allowed(look) / 2.0 };
-        let chances: Vec<f64> = candidates.iter().map(|it| it.change.chance).collect();
+        let level = allowed(look) / 2.0;
+        let chances: Vec<f64> = candidates.iter().map(|it| it.change.chance * it.tests).collect();
         let significant = holm(&chances, level);
         let is_beyond = |it: &Candidate| match unit {
             Unit::Pod => it.change.ratio >= MUCH,
-            Unit::Block => it.least_chance > level / float(candidates.len()),
+            Unit::Block => it.least_chance * it.tests > level / float(candidates.len()),
         };
         let is_weak = candidates.iter().any(|it| it.is_higher && is_beyond(it));
         if look == 0 || (is_weak && !significant.contains(&true)) {
@@ -234,44 +205,49 @@ fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
 
 impl Sides<'_> {
     fn unit(&self) -> Unit {
-        let is_unit = |it: &&&Observer| it.series().blocks() >= BLOCKS_OF_POD;
-        let enough = |side: &[&Observer]| side.iter().filter(is_unit).count() >= PODS;
+        let enough = |side: &[&Observer]| side.iter().filter(|it| it.series().blocks() >= FIRST_LOOK).count() >= PODS;
         if enough(self.canary) && enough(self.stable) { Unit::Pod } else { Unit::Block }
     }
 
     /// Which look this is.
     fn look(&self, unit: Unit) -> u32 {
         let blocks = |side: &[&Observer]| match unit {
-            // A target of many blocks is looked at as often as they double.
-            Unit::Pod => side.iter().map(|it| it.series().blocks()).max().unwrap_or_default().max(FIRST_LOOK),
+            // Of each target the same first blocks are compared until all of them have twice as many.
+            Unit::Pod => {
+                let blocks = side.iter().map(|it| it.series().blocks()).filter(|blocks| *blocks >= FIRST_LOOK);
+                blocks.min().unwrap_or_default()
+            }
             Unit::Block => side.iter().map(|it| it.series().blocks()).sum(),
         };
         looks(blocks(self.canary).min(blocks(self.stable)))
     }
 
-    /// How long both sides would have to be watched for so many numbers to be compared.
+    /// What the side with fewer blocks lacks for so many numbers to be compared: time, or blocks that count.
     fn too_short(&self, unit: Unit, candidates: usize) -> Option<Reason> {
         if unit == Unit::Pod {
             return Some(Reason::TooFewTargets);
         }
         let is_enough = |blocks: &usize| {
             let look = looks(*blocks);
-            look > 0 && least_chance(*blocks, *blocks) <= allowed(look) / 2.0 / float(candidates.max(1))
+            look > 0
+                && least_chance(*blocks, *blocks) <= allowed(look) / 2.0 / tests_of(look) / float(candidates.max(1))
         };
-        let needed = (FIRST_LOOK..64).find(is_enough).unwrap_or(64);
+        let blocks = |side: &[&Observer]| side.iter().map(|it| it.series().blocks()).sum::<usize>();
         let sides = [(Side::Canary, self.canary), (Side::Stable, self.stable)];
-        let (side, observers) =
-            sides.into_iter().min_by_key(|(_, side)| side.iter().map(|it| it.series().blocks()).sum::<usize>())?;
+        let (side, observers) = sides.into_iter().min_by_key(|(_, side)| blocks(side))?;
+        // Where there would be enough of them, a number of its own has too few: it takes more of all.
+        let more = (blocks(observers) + 1).max(FIRST_LOOK);
+        let needed = (more..MOST_NEEDED).find(is_enough).unwrap_or(MOST_NEEDED);
         let watched = observers.iter().map(|it| it.watched()).max().unwrap_or_default();
         let pods = u32::try_from(observers.len().max(1)).unwrap_or(u32::MAX);
         let needed = BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
-        (watched < needed).then_some(Reason::TooShort { side, watched, needed })
+        Some(short(side, watched, needed))
     }
 
     /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
-    fn candidate(&self, metric: &Metric, unit: Unit, load_ratio: f64) -> Option<Candidate> {
-        let unit = self.unit_of(metric, unit);
-        let (canary, stable) = (values(self.canary, metric, unit), values(self.stable, metric, unit));
+    fn candidate(&self, metric: &Metric, (unit, look): (Unit, u32), load_ratio: f64) -> Option<Candidate> {
+        let unit = self.unit_of(metric, unit, look);
+        let (canary, stable) = (values(self.canary, metric, unit, look), values(self.stable, metric, unit, look));
         let least = match unit {
             Unit::Pod => PODS,
             Unit::Block => FIRST_LOOK,
@@ -294,22 +270,22 @@ impl Sides<'_> {
         let (low, high) = (quantile(&pooled, 0.05), quantile(&pooled, 0.95));
         let varies = high >= floor && high >= low.max(floor / 10.0) * LEAST_SPREAD;
         let lowered: Vec<f64> = canary.iter().map(|it| it / by_load / least_ratio).collect();
-        let (chance, least_chance) = match unit {
+        let (chance, least_chance, tests) = match unit {
             Unit::Pod => {
                 let logarithms =
                     |values: &[f64]| values.iter().map(|it| it.max(floor / 10.0).ln()).collect::<Vec<f64>>();
-                (mean_higher(&logarithms(&lowered), &logarithms(&stable)), 0.0)
+                (mean_higher(&logarithms(&lowered), &logarithms(&stable)), 0.0, 1.0)
             }
-            Unit::Block => (rank_higher(&lowered, &stable), least_chance(canary.len(), stable.len())),
+            Unit::Block => (rank_higher(&lowered, &stable), least_chance(canary.len(), stable.len()), tests_of(look)),
         };
         let chance = if varies { chance } else { f64::NAN };
         let change = Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance };
-        Some(Candidate { change, least_chance, is_higher })
+        Some(Candidate { change, least_chance, tests, is_higher })
     }
 
     /// The unit for a metric: blocks where too few targets have it, as the time for which a lock is held that is hardly ever waited for.
-    fn unit_of(&self, metric: &Metric, unit: Unit) -> Unit {
-        let has_enough = |side: &[&Observer]| values(side, metric, Unit::Pod).len() >= PODS;
+    fn unit_of(&self, metric: &Metric, unit: Unit, look: u32) -> Unit {
+        let has_enough = |side: &[&Observer]| values(side, metric, Unit::Pod, look).len() >= PODS;
         if has_enough(self.canary) && has_enough(self.stable) { unit } else { Unit::Block }
     }
 
@@ -323,7 +299,7 @@ impl Sides<'_> {
         };
         let held = Metric { subject: metric.subject.clone(), what: What::Held };
         let held = |side: &[&Observer]| {
-            let values = values(side, &held, Unit::Block);
+            let values = values(side, &held, Unit::Block, 0);
             (!values.is_empty()).then(|| median(&values))
         };
         let is_held_longer =
@@ -354,14 +330,14 @@ impl Sides<'_> {
     }
 }
 
-/// The values of a side: of each target, or of each block of each.
-fn values(side: &[&Observer], metric: &Metric, unit: Unit) -> Vec<f64> {
-    let of = |observer: &&Observer| observer.series().values(metric);
+/// The values of a side: of each target, by the blocks that its look may use, or of each block of each.
+fn values(side: &[&Observer], metric: &Metric, unit: Unit, look: u32) -> Vec<f64> {
     match unit {
-        Unit::Block => side.iter().flat_map(of).collect(),
+        Unit::Block => side.iter().flat_map(|it| it.series().values(metric)).collect(),
         Unit::Pod => {
-            let pods = side.iter().map(of).filter(|values| values.len() >= BLOCKS_OF_POD);
-            pods.map(|values| median(&values)).collect()
+            let first = |it: &&Observer| it.series().first_values(metric, blocks_of(look));
+            let pods = side.iter().filter(|it| it.series().blocks() >= FIRST_LOOK).map(first);
+            pods.filter(|values| values.len() >= BLOCKS_OF_POD).map(|values| median(&values)).collect()
         }
     }
 }

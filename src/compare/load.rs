@@ -2,6 +2,7 @@
 
 use super::metric::{Metric, Subject, What};
 use super::observer::Observer;
+use super::series::Series;
 use super::statistics::median;
 
 /// A side that does less than this share of what the other does is idle.
@@ -23,23 +24,10 @@ pub struct Load {
 }
 
 impl Load {
-    /// The load of a side.
-    pub fn of(side: &[&Observer]) -> Self {
-        Self { started: total(side, What::Started, None), polls: total(side, What::Polls, None) }
-    }
-
-    /// The same without a spawn site, unless that does nearly everything.
-    fn without(self, side: &[&Observer], subject: &Subject) -> Self {
-        let rest = |what: What, all: f64| {
-            let rest = total(side, what, Some(subject));
-            if rest >= LEAST_REST * all { rest } else { all }
-        };
-        Self { started: rest(What::Started, self.started), polls: rest(What::Polls, self.polls) }
-    }
-
-    /// How many times the load of the other this is. What rises more counts, of tasks started and polls.
+    /// How many times the load of the other this is. What rises more counts, of tasks started and polls. What is next to nothing on both
+    /// sides does not count, and on one side as the least that does.
     pub fn over(self, other: Self) -> f64 {
-        let ratio = |one: f64, other: f64, least: f64| (other >= least).then(|| one / other);
+        let ratio = |one: f64, other: f64, least: f64| (one.max(other) >= least).then(|| one / other.max(least));
         let started = ratio(self.started, other.started, LEAST.0);
         let polls = ratio(self.polls, other.polls, LEAST.1);
         started.into_iter().chain(polls).reduce(f64::max).unwrap_or(1.0)
@@ -52,30 +40,100 @@ impl Load {
 
     /// Whether this is idle while the other is busy.
     pub fn is_idle_beside(self, other: Self) -> bool {
-        !other.is_nothing() && self.over(other) < IDLE
+        !other.is_nothing() && self.polls < IDLE * other.polls && self.started <= IDLE * other.started
+    }
+}
+
+/// What all spawn sites of a side do together, block by block, summed once for all that is asked of it.
+pub(super) struct Work<'a> {
+    /// Of each target, where there is a block.
+    targets: Vec<OfTarget<'a>>,
+    /// All of it.
+    pub(super) load: Load,
+}
+
+struct OfTarget<'a> {
+    series: &'a Series,
+    started: Vec<f64>,
+    polls: Vec<f64>,
+}
+
+impl<'a> Work<'a> {
+    /// What a side does.
+    pub(super) fn of(side: &[&'a Observer]) -> Self {
+        let with_blocks = side.iter().map(|it| it.series()).filter(|series| series.blocks() > 0);
+        let targets: Vec<OfTarget<'a>> = with_blocks.map(OfTarget::of).collect();
+        let load = Load {
+            started: median_of(&targets, |it| median(&it.started)),
+            polls: median_of(&targets, |it| median(&it.polls)),
+        };
+        Self { targets, load }
+    }
+
+    /// The load without a spawn site, unless that does nearly everything.
+    fn without(&self, subject: &Subject) -> Load {
+        let rest = |what: What, all: f64| {
+            let rest = median_of(&self.targets, |it| it.without(&Metric { subject: subject.clone(), what }));
+            if rest >= LEAST_REST * all { rest } else { all }
+        };
+        Load { started: rest(What::Started, self.load.started), polls: rest(What::Polls, self.load.polls) }
+    }
+}
+
+impl<'a> OfTarget<'a> {
+    fn of(series: &'a Series) -> Self {
+        let mut known = Self { series, started: vec![0.0; series.blocks()], polls: vec![0.0; series.blocks()] };
+        for metric in series.metrics() {
+            let sums = match metric.what {
+                What::Started => &mut known.started,
+                What::Polls => &mut known.polls,
+                _ => continue,
+            };
+            sums.iter_mut().zip(series.values(metric)).for_each(|(sum, value)| *sum += value);
+        }
+        known
+    }
+
+    /// What all but one spawn site do, as a median of blocks.
+    fn without(&self, metric: &Metric) -> f64 {
+        let mut rest = if metric.what == What::Started { self.started.clone() } else { self.polls.clone() };
+        rest.iter_mut().zip(self.series.values(metric)).for_each(|(sum, value)| *sum = (*sum - value).max(0.0));
+        median(&rest)
     }
 }
 
 /// How many times the load of stable the canary has, but for what the metric itself is about: that may be the very thing that went wrong.
-pub(super) fn ratio(metric: &Metric, canary: (&[&Observer], Load), stable: (&[&Observer], Load)) -> f64 {
+pub(super) fn ratio(metric: &Metric, canary: &Work<'_>, stable: &Work<'_>) -> f64 {
     match &metric.subject {
-        Subject::Site(_) => {
-            let of = |(side, load): (&[&Observer], Load)| load.without(side, &metric.subject);
-            of(canary).over(of(stable))
-        }
-        Subject::Target | Subject::Thing(_) => canary.1.over(stable.1),
+        Subject::Site(_) => canary.without(&metric.subject).over(stable.without(&metric.subject)),
+        Subject::Target | Subject::Thing(_) => canary.load.over(stable.load),
     }
 }
 
-/// A rate summed over all spawn sites but one: the median over blocks, and over targets.
-fn total(side: &[&Observer], what: What, without: Option<&Subject>) -> f64 {
-    let of = |observer: &&Observer| {
-        let series = observer.series();
-        let mut sums = vec![0.0; series.blocks()];
-        for metric in series.metrics().filter(|it| it.what == what && Some(&it.subject) != without) {
-            sums.iter_mut().zip(series.values(metric)).for_each(|(sum, value)| *sum += value);
+/// The median over the targets of a side.
+fn median_of<'a>(targets: &[OfTarget<'a>], of: impl Fn(&OfTarget<'a>) -> f64) -> f64 {
+    median(&targets.iter().map(of).collect::<Vec<f64>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Polls and tasks started of two sides, how many times the load that is, and whether the first is idle beside the second.
+    #[test]
+    fn a_side_that_does_nothing_is_idle_and_not_the_same() {
+        for ((polls, started), (other_polls, other_started), ratio, is_idle) in [
+            ((200.0, 20.0), (2.0, 0.0), 40.0, false),
+            ((2.0, 0.0), (200.0, 20.0), 0.01, true),
+            ((0.0, 0.0), (4.0, 0.0), 1.0, true),
+            ((0.0, 0.0), (0.5, 0.0), 1.0, false),
+            ((4.0, 0.4), (2.0, 0.2), 1.0, false),
+            ((2.0, 5.0), (200.0, 20.0), 0.25, false),
+            ((600.0, 60.0), (200.0, 20.0), 3.0, false),
+        ] {
+            let (one, other) = (Load { started, polls }, Load { started: other_started, polls: other_polls });
+            assert!((one.over(other) - ratio).abs() < 1e-9, "{one:?} over {other:?}: {}", one.over(other));
+            assert_eq!(one.is_idle_beside(other), is_idle, "{one:?} beside {other:?}");
         }
-        median(&sums)
-    };
-    median(&side.iter().filter(|it| it.series().blocks() > 0).map(of).collect::<Vec<f64>>())
+    }
 }

@@ -3,6 +3,7 @@
 //! Pure: an [`Observer`] takes in what the diagnosis of a target says after each update, and [`compare`] makes one [`Comparison`] of all
 //! observers. What is new comes first and needs no statistics; rates and times follow, each compared with how much stable differs from itself.
 
+mod comparability;
 mod comparison;
 mod item;
 mod judge;

@@ -9,7 +9,7 @@ use super::structure::Structure;
 use crate::detect::detector::Detector;
 use crate::detect::finding::Finding;
 use crate::detect::severity::{Family, Grade, Severity};
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Ended, Status};
 use crate::model::location::Location;
 use crate::model::time::Timestamp;
 
@@ -54,6 +54,8 @@ pub struct Observer {
     next_look: Timestamp,
     updates: u64,
     knows_start: bool,
+    restarts: usize,
+    is_cut: bool,
 }
 
 impl Observer {
@@ -92,6 +94,16 @@ impl Observer {
         self.knows_start
     }
 
+    /// How often the process was seen to restart while it was watched.
+    pub fn restarts(&self) -> usize {
+        self.restarts
+    }
+
+    /// Whether nothing came from it, or no more came before its time was over: it did not come up, died, or its recording is cut off.
+    pub fn is_lost(&self) -> bool {
+        self.is_cut || self.watched.is_zero()
+    }
+
     /// Takes in what the diagnosis of the target says after an event.
     pub fn observe(&mut self, diagnosis: &Diagnosis) {
         if diagnosis.updates() == self.updates || self.is_over() {
@@ -102,34 +114,45 @@ impl Observer {
         let (epoch, now) = (model.epoch(), model.now());
         match self.latest.replace((epoch, now)) {
             Some((before, at)) if before == epoch => self.watched += now.since(at),
-            _ => {
+            before => {
+                self.restarts += usize::from(before.is_some());
                 self.next_look = Timestamp::default();
                 self.knows_start = model.knows_all_since(model.birth());
             }
         }
         self.series.observe(diagnosis);
-        diagnosis.engine().findings().for_each(|finding| self.note(finding));
+        for finding in diagnosis.engine().findings() {
+            // What is suppressed does not count, and is known all the same: it is not new on the other side.
+            let is_shown = finding.is_shown() && diagnosis.suppressor().suppression(finding).is_none();
+            self.note(finding, is_shown);
+        }
         if now >= self.next_look {
             self.next_look = now.plus(LOOK);
             self.structure.observe(&diagnosis.evidence());
         }
     }
 
-    /// Takes in the end of the target: what has happened since the last look at its structure.
+    /// Takes in the end of the target: what has happened since the last look at its structure, and whether it was still there.
     pub fn finish(&mut self, diagnosis: &Diagnosis) {
+        let is_silent = || !matches!(diagnosis.status(), Status::Live) || diagnosis.model().quality().quiet.is_some();
+        self.is_cut = !self.is_over()
+            && match diagnosis.ended() {
+                Some(ended) => matches!(ended, Ended::Truncated { .. }),
+                None => is_silent(),
+            };
         if self.updates > 0 && (!self.is_over() || diagnosis.updates() == self.updates) {
             self.structure.observe(&diagnosis.evidence());
         }
     }
 
-    fn note(&mut self, finding: &Finding) {
+    fn note(&mut self, finding: &Finding, is_shown: bool) {
         if finding.detector.family == Family::Feed {
             return;
         }
         let subject = &finding.symptom.subject;
         let file = item::file(&Location::parse(&subject.location));
         let key = FindingKey { detector: finding.detector.id, name: subject.name.clone(), file };
-        let shown = finding.is_shown().then(|| finding.severity());
+        let shown = is_shown.then(|| finding.severity());
         let is_news = self.findings.get(&key).is_none_or(|known| shown > known.shown);
         if is_news {
             let sighted = Sighted {

@@ -83,12 +83,18 @@ impl Series {
 
     /// The values of a metric, oldest first: of a rate one for each block, of a time one for each block that had enough of it.
     pub fn values(&self, metric: &Metric) -> Vec<f64> {
+        self.first_values(metric, usize::MAX)
+    }
+
+    /// The same of the first so many blocks.
+    pub fn first_values(&self, metric: &Metric, blocks: usize) -> Vec<f64> {
         let Some(known) = self.values.get(metric) else { return Vec::new() };
         if metric.what.kind() == Kind::Time {
-            return known.iter().map(|(_, value)| *value).collect();
+            let end = self.blocks.get(blocks).copied().unwrap_or(usize::MAX);
+            return known.iter().filter(|(block, _)| *block < end).map(|(_, value)| *value).collect();
         }
         let known: BTreeMap<usize, f64> = known.iter().copied().collect();
-        self.blocks.iter().map(|block| known.get(block).copied().unwrap_or_default()).collect()
+        self.blocks.iter().take(blocks).map(|block| known.get(block).copied().unwrap_or_default()).collect()
     }
 
     /// Takes in an update. Costs little until a block ends, and then a look at every spawn site.
@@ -107,7 +113,8 @@ impl Series {
         }
         let began = open.from;
         let stood_still = model.clock().gaps().any(|gap| gap.to > began);
-        let too_long = now.since(began) > BLOCK * 3 / 2;
+        // A block ends with the first update after its time, which may be nearly an interval later.
+        let too_long = now.since(began) > BLOCK * 3 / 2 + model.clock().interval();
         if open.is_spoilt || stood_still || too_long {
             self.spoilt += 1;
         } else {

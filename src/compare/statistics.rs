@@ -25,8 +25,21 @@ pub(super) fn looks(blocks: usize) -> u32 {
     (0..usize::BITS).take_while(|look| doubled(*look) <= blocks).count().try_into().unwrap_or(u32::MAX)
 }
 
-/// The error that may be spent at a look, counted from one: a half, a quarter, an eighth of all.
+/// How many blocks the first comparison of a look has; it goes on until there are twice as many.
+pub(super) fn blocks_of(look: u32) -> usize {
+    look.checked_sub(1).map_or(0, |doublings| FIRST_LOOK.checked_shl(doublings).unwrap_or(usize::MAX))
+}
+
+/// How many tests of blocks a look has, one for each number of blocks that belongs to it: they share what may be spent at the look.
+pub(super) fn tests_of(look: u32) -> f64 {
+    float(blocks_of(look).max(1))
+}
+
+/// The error that may be spent at a look, counted from one: a half, a quarter, an eighth of all, and none before the first.
 pub(super) fn allowed(look: u32) -> f64 {
+    if look == 0 {
+        return 0.0;
+    }
     ALPHA * 0.5_f64.powi(look.min(1_000).try_into().unwrap_or(1_000))
 }
 
@@ -217,6 +230,24 @@ mod tests {
         assert_eq!([0, 4, 5, 9, 10, 19, 20].map(looks), [0, 0, 1, 1, 2, 2, 3]);
         let spent: f64 = (1..=60).map(allowed).sum();
         assert!(spent <= ALPHA, "{spent}");
+        let spent: f64 = (0..=1_000).map(looks).map(|look| allowed(look) / tests_of(look)).sum();
+        assert!(spent <= ALPHA, "{spent}");
+    }
+
+    /// One number of two equal sides, looked at after each block: in all that is an alarm less often than is allowed.
+    #[test]
+    fn looking_again_with_each_block_calls_no_more_equal_sides_different() {
+        let mut dice = fastrand::Rng::with_seed(11);
+        let mut is_alarm = || {
+            let both: Vec<(f64, f64)> = (0..40).map(|_| (dice.f64(), dice.f64())).collect();
+            let (canary, stable): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+            (FIRST_LOOK..=40).any(|blocks| {
+                let look = looks(blocks);
+                rank_higher(&canary[..blocks], &stable[..blocks]) * tests_of(look) <= allowed(look)
+            })
+        };
+        let alarms = (0..400).filter(|_| is_alarm()).count();
+        assert!(alarms <= 20, "{alarms} of 400");
     }
 
     #[test]

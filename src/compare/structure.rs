@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use super::item::{Item, Thing, Who};
 use crate::evidence::Evidence;
-use crate::evidence::lock_order::LockOrder;
 use crate::model::ResourceKey;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
 
-/// Parts that are kept; what is beyond that is counted.
+/// Parts that are kept. Where there are more, what is not listed may be there all the same.
 const MOST: usize = 8_192;
 
 /// What a process does only this soon after its start may be part of starting.
@@ -30,7 +29,7 @@ pub struct Exercise {
 #[derive(Debug, Clone, Default)]
 pub struct Structure {
     items: BTreeMap<Item, Exercise>,
-    left_out: u64,
+    is_full: bool,
     /// Resources that were made before have been looked at.
     looked_at: Timestamp,
     epoch: u32,
@@ -47,9 +46,9 @@ impl Structure {
         self.items.get(item)
     }
 
-    /// How many parts were left out, because there were too many.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
+    /// Whether parts were left out, because there are too many.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Adds what shows now. Costs what is new or in use, and a look at every resource.
@@ -58,7 +57,7 @@ impl Structure {
         if self.epoch != evidence.epoch() {
             (self.epoch, self.looked_at) = (evidence.epoch(), Timestamp::default());
         }
-        let is_started = now.since(evidence.birth()) > STARTING;
+        let is_started = is_after_start(evidence, now);
         self.observe_sites(evidence, is_started);
         let since = std::mem::replace(&mut self.looked_at, now);
         for (_, resource) in evidence.resources().filter(|(_, it)| it.first_seen >= since) {
@@ -74,10 +73,11 @@ impl Structure {
             let made_at = Some(&place.made_at).filter(|it| !it.is_unknown());
             let thing = Thing::new(place.kind.as_str(), "", made_at);
             let who = Who::new(&place.name, &place.spawned_at);
-            let is_waiting = !total.waited(now).is_zero();
-            self.note(Item::Waits { who, thing }, u64::from(is_waiting), is_started);
+            // A total never falls, so that it says nothing of when.
+            let is_lasting = (is_started && total.is_waiting()) || is_after_start(evidence, total.changed());
+            self.note(Item::Waits { who, thing }, 1, is_lasting);
         }
-        self.observe_orders(evidence, is_started);
+        self.observe_orders(evidence);
     }
 
     fn observe_sites(&mut self, evidence: &Evidence<'_>, is_started: bool) {
@@ -103,15 +103,15 @@ impl Structure {
     }
 
     /// The orders in which locks are taken, of those whose locks are still known.
-    fn observe_orders(&mut self, evidence: &Evidence<'_>, is_started: bool) {
-        let mut seen: BTreeMap<Item, u64> = BTreeMap::new();
+    fn observe_orders(&mut self, evidence: &Evidence<'_>) {
+        let mut seen: BTreeMap<Item, (u64, bool)> = BTreeMap::new();
+        let count = |times: usize| u64::try_from(times).unwrap_or(u64::MAX);
         for ((_, _, site), order) in evidence.lock_orders() {
-            let LockOrder { locks: (outer, inner), times, .. } = order;
-            let locks = thing(evidence, *outer).zip(thing(evidence, *inner));
+            let locks = thing(evidence, order.locks.0).zip(thing(evidence, order.locks.1));
             if let Some((site, (outer, inner))) = evidence.site(*site).zip(locks) {
-                let who = who(site);
-                *seen.entry(Item::Nests { who, outer, inner }).or_default() +=
-                    u64::try_from(*times).unwrap_or(u64::MAX);
+                let known = seen.entry(Item::Nests { who: who(site), outer, inner }).or_default();
+                known.0 += count(order.times);
+                known.1 |= is_after_start(evidence, order.last);
             }
         }
         for ((outer, inner, site), order) in evidence.lock_orders() {
@@ -120,18 +120,18 @@ impl Structure {
                 let (one, two) = (evidence.site(*site), evidence.site(*opposite));
                 let locks = thing(evidence, order.locks.0).zip(thing(evidence, order.locks.1));
                 if let Some(((one, two), locks)) = one.zip(two).zip(locks) {
-                    let item = Item::inverts(who(one), who(two), locks);
-                    let times = order.times.min(other.times);
-                    seen.insert(item, u64::try_from(times).unwrap_or(u64::MAX));
+                    let known = seen.entry(Item::inverts(who(one), who(two), locks)).or_default();
+                    known.0 = known.0.max(count(order.times.min(other.times)));
+                    known.1 |= is_after_start(evidence, order.last.min(other.last));
                 }
             }
         }
-        seen.into_iter().for_each(|(item, times)| self.note(item, times, is_started));
+        seen.into_iter().for_each(|(item, (times, is_lasting))| self.note(item, times, is_lasting));
     }
 
     fn note(&mut self, item: Item, times: u64, is_lasting: bool) {
         if self.items.len() >= MOST && !self.items.contains_key(&item) {
-            self.left_out += 1;
+            self.is_full = true;
             return;
         }
         let known = self.items.entry(item).or_default();
@@ -146,8 +146,13 @@ impl Structure {
             known.times = known.times.saturating_add(exercise.times);
             known.is_lasting |= exercise.is_lasting;
         }
-        self.left_out += other.left_out;
+        self.is_full |= other.is_full;
     }
+}
+
+/// Whether a time is later than what may be part of starting.
+fn is_after_start(evidence: &Evidence<'_>, at: Timestamp) -> bool {
+    at.since(evidence.birth()) > STARTING
 }
 
 /// What a resource is, if it is still known.

@@ -285,6 +285,15 @@ fn describe(reason: &Reason) -> (&'static str, String) {
             ("incomplete_feed", format!("the feed of {} lagged or lost events, or its process was paused", name(*side)))
         }
         Reason::CanaryIdle => ("canary_idle", "the canary is idle while stable is busy".to_owned()),
+        Reason::StableIdle => ("stable_idle", "stable is idle while the canary is busy".to_owned()),
+        Reason::Lost(side) => {
+            let what = "did not come up, or was gone before its time was over";
+            ("lost", format!("a target of {} {what}", name(*side)))
+        }
+        Reason::Restarted { canary, stable } => {
+            let (times, others) = (words::count(*canary, "time"), words::count(*stable, "time"));
+            ("restarted", format!("the canary restarted {times} while it was watched, stable {others}"))
+        }
         Reason::Idle => ("idle", "both sides are idle".to_owned()),
         Reason::Load(ratio) => {
             let ratio = words::decimal(*ratio);
@@ -293,6 +302,9 @@ fn describe(reason: &Reason) -> (&'static str, String) {
         Reason::TooFewTargets => {
             let why = "something is higher on the canary, but targets of one side differ so much that more of them are needed";
             ("too_few_targets", why.to_owned())
+        }
+        Reason::TooManyParts(side) => {
+            ("too_many_parts", format!("the structure of {} has too many parts to compare all of them", name(*side)))
         }
         Reason::Interrupted => ("interrupted", "the comparison was interrupted".to_owned()),
     }

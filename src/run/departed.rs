@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::diagnosis::Verdict;
-use crate::fleet::Member;
+use crate::fleet::{Member, TargetId};
 use crate::report::verdict::VerdictView;
 
 /// The targets that left.
@@ -32,8 +32,12 @@ impl Departed {
         (self.forgotten, self.has_findings)
     }
 
-    /// Takes one in, whose verdict this is, and returns what there is to say.
-    pub(super) fn take(&mut self, member: Member, verdict: impl Fn(&Member) -> VerdictView) -> String {
+    /// Takes one in, whose verdict this is, and returns what there is to say, and which one is not kept any more.
+    pub(super) fn take(
+        &mut self,
+        member: Member,
+        verdict: impl Fn(&Member) -> VerdictView,
+    ) -> (String, Option<TargetId>) {
         let view = verdict(&member).having_left();
         let sentence = format!(
             "{}: left. It had {}.{}",
@@ -42,12 +46,11 @@ impl Departed {
             view.worst_in_words()
         );
         self.members.push_back(member);
-        if self.members.len() > self.most
-            && let Some(oldest) = self.members.pop_front()
-        {
+        let oldest = (self.members.len() > self.most).then(|| self.members.pop_front()).flatten();
+        if let Some(oldest) = &oldest {
             self.forgotten += 1;
-            self.has_findings |= verdict(&oldest).verdict == Verdict::Findings;
+            self.has_findings |= verdict(oldest).verdict == Verdict::Findings;
         }
-        sentence
+        (sentence, oldest.map(|it| it.id()))
     }
 }

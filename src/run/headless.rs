@@ -173,7 +173,9 @@ impl Run {
             Step::Left(member) => {
                 self.stopwatches.remove(&member.id());
                 self.black_boxes.leave(member.id());
-                note(&self.departed.take(*member, |member| self.judge.verdict(member)));
+                let (sentence, forgotten) = self.departed.take(*member, |member| self.judge.verdict(member));
+                note(&sentence);
+                forgotten.into_iter().for_each(|target| self.judge.forget(target));
             }
         }
     }

@@ -34,6 +34,11 @@ impl Judge {
         self.locked.iter_mut().for_each(|locked| locked.take(step, fleet));
     }
 
+    /// Drops what is remembered of a target that left, and whose last verdict has been given.
+    pub(super) fn forget(&mut self, target: TargetId) {
+        self.locked.iter_mut().for_each(|locked| locked.forget(target));
+    }
+
     /// What each of these targets comes to; `doubts` are what the run knows against a target.
     pub(super) fn verdicts<'a>(
         &self,

@@ -41,16 +41,26 @@ impl Locked {
         Ok(Self { path: path.to_owned(), known, seen: BTreeMap::new() })
     }
 
-    /// Takes in what has happened.
+    /// Takes in what has happened. Who leaves is looked at once more: what it did last was not looked at yet.
     pub(super) fn take(&mut self, step: &Step, fleet: &Fleet) {
-        let (Step::Arrived { target, .. } | Step::Closed(target)) = step else { return };
-        let Some(member) = fleet.member(*target).filter(|it| it.diagnosis().updates() > 0) else { return };
+        let (member, is_last) = match step {
+            Step::Joined(_) => return,
+            Step::Arrived { target, .. } => (fleet.member(*target), false),
+            Step::Closed(target) => (fleet.member(*target), true),
+            Step::Left(member) => (Some(&**member), true),
+        };
+        let Some(member) = member.filter(|it| it.diagnosis().updates() > 0) else { return };
         let now = member.diagnosis().model().now();
-        let (structure, next) = self.seen.entry(*target).or_default();
-        if now >= *next || now.plus(LOOK) < *next || matches!(step, Step::Closed(_)) {
+        let (structure, next) = self.seen.entry(member.id()).or_default();
+        if now >= *next || now.plus(LOOK) < *next || is_last {
             *next = now.plus(LOOK);
             structure.observe(&member.diagnosis().evidence());
         }
+    }
+
+    /// Drops what was seen of a target whose last verdict has been given.
+    pub(super) fn forget(&mut self, target: TargetId) {
+        self.seen.remove(&target);
     }
 
     /// A clause about each part of a target that is not in the file.
@@ -85,4 +95,58 @@ pub(super) fn write(path: &Path, known: &BTreeSet<Item>, seen: &BTreeSet<Item>) 
         .with_context(|| format!("Cannot write the lockfile {}", path.display()))?;
     let added = all.len() - known.len();
     Ok(format!("Wrote {}: {}, {added} of them new.", path.display(), words::count(all.len(), "part")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use console_api::{Field, Id, Location, instrument, tasks};
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::{Arrived, Diagnosis, FeedEvent};
+    use crate::feed::Update;
+    use crate::model::DEFAULT_RETENTION;
+
+    /// What a process says of a task that it has spawned, so long after its start.
+    fn update(id: u64, file: &str, millis: u64) -> FeedEvent {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000) + Duration::from_millis(millis);
+        let location = Location { file: Some(file.to_owned()), ..Location::default() };
+        let kind = Field { name: Some("kind".into()), value: Some("task".into()), metadata_id: None };
+        let task =
+            tasks::Task { id: Some(Id { id }), fields: vec![kind], location: Some(location), ..tasks::Task::default() };
+        let stats = tasks::Stats { created_at: Some(now.into()), ..tasks::Stats::default() };
+        let part = tasks::TaskUpdate {
+            new_tasks: vec![task],
+            stats_update: [(id, stats)].into(),
+            ..tasks::TaskUpdate::default()
+        };
+        let message =
+            instrument::Update { now: Some(now.into()), task_update: Some(part), ..instrument::Update::default() };
+        FeedEvent::Update(Box::new(Update::from(message)))
+    }
+
+    #[test]
+    fn what_a_target_did_just_before_it_left_is_compared_and_then_dropped() {
+        let mut locked = Locked { path: "a.lock".into(), known: BTreeSet::new(), seen: BTreeMap::new() };
+        let mut fleet = Fleet::default();
+        let diagnosis = Diagnosis::new("pod".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let target = fleet.join(diagnosis);
+        locked.take(&Step::Joined(target), &fleet);
+        for (id, file, millis) in [(1, "src/a.rs", 0), (2, "src/b.rs", 500)] {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let step = fleet.apply(target, Arrived { at, event: update(id, file, millis) });
+            locked.take(&step, &fleet);
+        }
+        let member = fleet.leave(target).unwrap();
+        let new = |locked: &Locked, member: &Member| locked.new_in(member).join("; ");
+        assert!(!new(&locked, &member).contains("src/b.rs"), "it is not looked at with each update");
+        let step = Step::Left(Box::new(member));
+        locked.take(&step, &fleet);
+        let Step::Left(member) = step else { unreachable!() };
+        assert!(new(&locked, &member).contains("src/a.rs") && new(&locked, &member).contains("src/b.rs"));
+        locked.forget(target);
+        assert_eq!(new(&locked, &member), "");
+    }
 }

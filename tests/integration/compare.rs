@@ -40,6 +40,23 @@ fn a_finding_that_only_the_canary_has_is_a_regression_in_every_output() {
     assert_eq!((&line["differences"][0]["kind"], &line["differences"][0]["counts"]), (&"finding".into(), &true.into()));
 }
 
+#[test]
+fn a_finding_that_is_suppressed_is_no_regression() {
+    let desk = Desk::new();
+    let counted = |more: &[&str]| -> Vec<String> {
+        let run = compared(&desk, FAULTY, STABLE, &[&["--output", "ndjson"][..], more].concat());
+        let line: Value = run.stdout.trim().parse().unwrap();
+        let differences = line["differences"].as_array().unwrap().clone();
+        let findings = differences.iter().filter(|it| it["kind"] == "finding" && it["counts"] == true);
+        findings.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let found = counted(&[]);
+    assert!(!found.is_empty());
+    let suppressed = format!("[[suppress]]\ndetector = {found:?}\nstatement = \"known\"\n");
+    fs::write(desk.file("accepted.toml"), suppressed).unwrap();
+    assert_eq!(counted(&["--config", "accepted.toml"]), [""; 0], "{found:?} are suppressed");
+}
+
 /// Recordings of real services, each with its repaired twin.
 #[test]
 fn a_fault_is_a_regression_beside_its_repair_and_a_repair_is_none_beside_itself() {
@@ -90,7 +107,9 @@ fn what_a_lockfile_does_not_list_fails_and_what_was_not_exercised_does_not() {
     fs::write(desk.file("less.lock"), text.replace(&format!("{first}\n"), "")).unwrap();
     let new = desk.run(&["check", &stable, "--locked=less.lock"]);
     assert!(
-        new.code == Some(1) && new.stdout.contains("not in less.lock: ") && new.stdout.contains(" is spawned as "),
+        new.code == Some(1)
+            && new.stdout.contains("not in less.lock: ")
+            && new.stdout.contains("not in less.lock: spawn of "),
         "{new:?}"
     );
     // Written again, it has what both have: nothing is taken out.

@@ -53,6 +53,16 @@ impl WaitTotal {
         self.ended.saturating_add(duration(present))
     }
 
+    /// Whether somebody waits at present.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// When it last began or ended that somebody waits; zero if that was in a process before.
+    pub fn changed(&self) -> Timestamp {
+        self.changed
+    }
+
     fn begin(&mut self, since: Timestamp, now: Timestamp) {
         self.waiting += 1;
         self.since += u128::from(since.nanos());

@@ -4,10 +4,14 @@ mod pairs;
 mod service;
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use libtest_mimic::Trial;
-use tokio_canary::compare::{Comparison, Conclusion, Criteria, Observer, compare};
+use tokio_canary::compare::{Comparison, Conclusion, Criteria, Item, Observer, compare};
+use tokio_canary::detect::settings::Settings;
 use tokio_canary::detect::severity::Severity;
+use tokio_canary::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent};
+use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::report::comparison::ComparisonView;
 
 use self::pairs::{PAIRS, Pair};
@@ -31,7 +35,72 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         let [one, other] = [run(pair, 7, 1), run(pair, 7, 1)].map(|it| ComparisonView::of(&it));
         if one == other { Vec::new() } else { vec![format!("{one:#?} and {other:#?}")] }
     });
-    of_pairs.chain(of_pods).chain([same])
+    of_pairs.chain(of_pods).chain([same]).chain(of_observers())
+}
+
+/// Tests of what no pair of programs shows.
+fn of_observers() -> [Trial; 6] {
+    [
+        trial("compare::updates every 8 s are comparable", || {
+            let pair = PAIRS.iter().find(|pair| pair.name == "updates every 8 s").unwrap();
+            let observer = observed(&(pair.canary)(&mut Dice::of(5)));
+            let (blocks, spoilt) = (observer.series().blocks(), observer.series().spoilt());
+            if (blocks, spoilt) == (5, 0) { Vec::new() } else { vec![format!("{blocks} blocks, {spoilt} spoilt")] }
+        }),
+        trial("compare::a canary that never came up is not the same", || {
+            let mut silent = Observer::for_at_most(None);
+            silent.finish(&Diagnosis::new("dead".to_owned(), Settings::default(), DEFAULT_RETENTION));
+            let [canary, stable] = usual_observers(|_| ());
+            expect(&compare(&[&canary, &silent], &[&stable], CRITERIA), Conclusion::NotEnoughData, "the canary")
+        }),
+        trial("compare::a recording that is cut off is not the same", || {
+            let cut = |diagnosis: &mut Diagnosis| {
+                let event = FeedEvent::Ended(Ended::Truncated { reason: "It is cut off.".to_owned() });
+                diagnosis.apply(Arrived { at: SystemTime::UNIX_EPOCH, event });
+            };
+            let [canary, stable] = usual_observers(cut);
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::NotEnoughData, "the canary")
+        }),
+        trial("compare::a service that came up is the same", || {
+            let [canary, stable] = usual_observers(|_| ());
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Same, "")
+        }),
+        trial("compare::what was only seen at the start is not lasting", || {
+            let pair = PAIRS.iter().find(|pair| pair.name == "an order of locks at the start").unwrap();
+            let observer = observed(&(pair.canary)(&mut Dice::of(5)));
+            let of_start = |it: &Item| matches!(it, Item::Nests { who, .. } if who.name == "migration");
+            let lasting = |it: &Item| matches!(it, Item::Waits { who, .. } if who.name == "worker");
+            let is = |which: &dyn Fn(&Item) -> bool| {
+                observer.structure().items().find(|(item, _)| which(item)).map(|(_, it)| it.is_lasting)
+            };
+            let found = (is(&of_start), is(&lasting));
+            if found == (Some(false), Some(true)) { Vec::new() } else { vec![format!("lasting: {found:?}")] }
+        }),
+        trial("compare::numbers that depend on load are not among those compared", || {
+            let loaded = PAIRS.iter().find(|pair| pair.name == "more load").unwrap();
+            let (loaded, same) = (run(loaded, 7, 1), run(&PAIRS[0], 7, 1));
+            let is_right = loaded.not_compared > 0 && loaded.compared < same.compared;
+            if is_right { Vec::new() } else { vec![format!("{} of {}", loaded.compared, same.compared)] }
+        }),
+    ]
+}
+
+/// A canary with this end, and stable, both the usual service.
+fn usual_observers(end: impl Fn(&mut Diagnosis)) -> [Observer; 2] {
+    let observer = |seed: u64, end: &dyn Fn(&mut Diagnosis)| {
+        let mut observer = Observer::for_at_most(None);
+        let scenario = Scenario::parse(&(PAIRS[0].stable)(&mut Dice::of(seed)));
+        let mut diagnosis = play_before(&scenario, Told::Once, &mut |it| observer.observe(it)).diagnosis;
+        end(&mut diagnosis);
+        observer.finish(&diagnosis);
+        observer
+    };
+    [observer(1, &end), observer(2, &|_| ())]
+}
+
+fn expect(comparison: &Comparison, conclusion: Conclusion, says: &str) -> Vec<String> {
+    let sentence = ComparisonView::of(comparison).sentence;
+    if comparison.conclusion == conclusion && sentence.contains(says) { Vec::new() } else { vec![sentence] }
 }
 
 fn complaints(pair: &Pair) -> Vec<String> {
@@ -46,7 +115,7 @@ fn complaints_about_pods(pair: &Pair) -> Vec<String> {
 fn wrong(pair: &Pair, seed: u64, pods: u64) -> Option<String> {
     let comparison = run(pair, seed, pods);
     let is_right = (comparison.conclusion == Conclusion::Regression) == pair.is_worse
-        && (!pair.is_idle || comparison.conclusion == Conclusion::NotEnoughData);
+        && (!pair.is_unsure || comparison.conclusion == Conclusion::NotEnoughData);
     let view = ComparisonView::of(&comparison);
     (!is_right).then(|| {
         format!(

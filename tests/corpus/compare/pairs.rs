@@ -9,14 +9,18 @@ pub(crate) struct Pair {
     pub(crate) what: &'static str,
     /// Whether that is a regression.
     pub(crate) is_worse: bool,
-    /// Whether nothing can be said, because the canary does nothing.
-    pub(crate) is_idle: bool,
+    /// Whether neither can be said, as one side does nothing, or is not there all the time.
+    pub(crate) is_unsure: bool,
     pub(crate) canary: fn(&mut Dice) -> String,
     pub(crate) stable: fn(&mut Dice) -> String,
 }
 
 const fn equal(name: &'static str, what: &'static str, canary: fn(&mut Dice) -> String) -> Pair {
-    Pair { name, what, is_worse: false, is_idle: false, canary, stable: usual }
+    Pair { name, what, is_worse: false, is_unsure: false, canary, stable: usual }
+}
+
+const fn unsure(name: &'static str, what: &'static str, canary: fn(&mut Dice) -> String) -> Pair {
+    Pair { is_unsure: true, ..equal(name, what, canary) }
 }
 
 const fn worse(name: &'static str, what: &'static str, canary: fn(&mut Dice) -> String) -> Pair {
@@ -47,7 +51,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         name: "a fresh process",
         what: "stable runs for a minute already",
         is_worse: false,
-        is_idle: false,
+        is_unsure: false,
         canary: |dice| service(dice, |it| it.others = task("start", "src/start.rs:3:5", "{ wait = \"900ms\" }")),
         stable: |dice| {
             service(dice, |it| {
@@ -61,14 +65,39 @@ pub(crate) const PAIRS: &[Pair] = &[
         name: "a busy lock",
         what: "nothing but chance, at a lock that is always taken",
         is_worse: false,
-        is_idle: false,
+        is_unsure: false,
         canary: |dice| service(dice, |it| it.table = 30),
         stable: |dice| service(dice, |it| it.table = 30),
     },
+    unsure("an idle canary", "no requests, no workers", |_| idle("500ms")),
+    Pair { stable: |_| idle("500ms"), ..unsure("an idle stable", "stable has no requests and no workers", usual) },
     Pair {
-        is_idle: true,
-        ..equal("an idle canary", "no requests, no workers", |_| {
-            "about = \"Idle.\"\nrun = \"92s\"\n\n[[spawn]]\nname = \"timer\"\nplace = \"src/main.rs:30:5\"\nbody = [{ forever = [{ sleep = \"500ms\" }] }]\n".to_owned()
+        stable: |_| idle("250ms"),
+        ..unsure("a canary that is never polled", "stable has a timer and no more, the canary not even that", |_| {
+            idle("1h")
+        })
+    },
+    unsure("a canary that died", "it ends after 75 s, and does not come back", |dice| {
+        service(dice, |it| it.others = event("75s", "restart = \"1h\""))
+    }),
+    unsure("a canary that restarts", "it is started anew twice", |dice| {
+        service(dice, |it| it.others = event("30s", "restart = \"1s\"") + &event("60s", "restart = \"1s\""))
+    }),
+    unsure("a process that is paused", "3 s of every 10 s, so that hardly a block of the canary counts", |dice| {
+        service(dice, |it| it.others = (1..9).map(|nth| event(&format!("{nth}5s"), "stop = \"3s\"")).collect())
+    }),
+    Pair {
+        name: "an order of locks at the start",
+        what: "a job that both run once, before stable is watched",
+        is_worse: false,
+        is_unsure: false,
+        canary: |dice| migration(dice, 0),
+        stable: |dice| migration(dice, 60_000),
+    },
+    Pair {
+        stable: |dice| service(dice, |it| it.interval = 8_000),
+        ..equal("updates every 8 s", "nothing but chance, in blocks of two updates", |dice| {
+            service(dice, |it| it.interval = 8_000)
         })
     },
     worse("a lock held longer", "the table is held for 36 ms instead of 12 ms", |dice| {
@@ -93,7 +122,7 @@ pub(crate) const PAIRS: &[Pair] = &[
         name: "a new lock order",
         what: "a job takes two locks the other way round",
         is_worse: true,
-        is_idle: false,
+        is_unsure: false,
         canary: |dice| orders(dice, ("prices", "stock")),
         stable: |dice| orders(dice, ("stock", "prices")),
     },
@@ -145,6 +174,31 @@ fn task(name: &str, place: &str, body: &str) -> String {
 /// Tasks that are spawned from a time on, as often as a line says.
 fn spawned(at: &str, name: &str, place: &str, repeat: &str, body: &str) -> String {
     format!("\n[[spawn]]\nat = \"{at}\"\nname = \"{name}\"\nplace = \"{place}\"\n{repeat}body = [{body}]\n")
+}
+
+/// Nothing but a timer.
+fn idle(every: &str) -> String {
+    format!(
+        "about = \"Idle.\"\nrun = \"92s\"\n\n[[spawn]]\nname = \"timer\"\nplace = \"src/main.rs:30:5\"\n\
+         body = [{{ forever = [{{ sleep = \"{every}\" }}] }}]\n"
+    )
+}
+
+/// What happens to the process or the connection.
+fn event(at: &str, what: &str) -> String {
+    format!("\n[[event]]\nat = \"{at}\"\n{what}\n")
+}
+
+/// The usual service, which takes two locks, one inside the other, in its first 20 s only.
+fn migration(dice: &mut Dice, attach: u64) -> String {
+    service(dice, |it| {
+        it.attach = attach;
+        it.shared = "{ name = \"old\", kind = \"mutex\", place = \"src/migrate.rs:10:20\" },\n\
+                     { name = \"new\", kind = \"mutex\", place = \"src/migrate.rs:11:20\" },\n";
+        let body = "{ repeat = { times = 18, body = [{ lock = \"old\" }, { sleep = \"50ms\" }, { lock = \"new\" }, { sleep = \"850ms\" }, \
+                    { release = \"new\" }, { release = \"old\" }, { sleep = \"70ms\" }] } }";
+        it.others = task("migration", "src/migrate.rs:31:9", body);
+    })
 }
 
 /// The usual service with two jobs that take two locks, the second of them in this order. They never meet.

@@ -45,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) start: u64,
     /// When it is attached to.
     pub(crate) attach: u64,
+    /// Milliseconds between two updates.
+    pub(crate) interval: u64,
     /// Further statements of a request.
     pub(crate) then: &'static str,
     /// Further things that are shared.
@@ -65,6 +67,7 @@ impl Default for Service {
             moved: 0,
             start: 1_000,
             attach: 0,
+            interval: 1_000,
             then: "",
             shared: "",
             others: String::new(),
@@ -77,11 +80,12 @@ impl Service {
     pub(crate) fn scenario(&self, dice: &mut Dice) -> String {
         let line = |line: u64| line + self.moved;
         let mut text = format!(
-            "about = \"A service.\"\nrun = \"{}ms\"\nattach = \"{}ms\"\nshared = [\n\
+            "about = \"A service.\"\nrun = \"{}ms\"\nattach = \"{}ms\"\ninterval = \"{}ms\"\nshared = [\n\
              {{ name = \"cache\", kind = \"mutex\", place = \"src/cache.rs:{}:9\" }},\n\
              {{ name = \"table\", kind = \"mutex\", place = \"src/table.rs:{}:9\" }},\n{}]\n",
             RUN + self.attach,
             self.attach,
+            self.interval,
             line(10),
             line(20),
             self.shared

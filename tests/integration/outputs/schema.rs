@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio_canary::alert::event::{Digest, Event, EventKind};
 use tokio_canary::alert::sink::Sink;
 use tokio_canary::alert::{LineFormat, Lines};
+use tokio_canary::compare::{Criteria as CompareCriteria, Reason, Side, compare};
 use tokio_canary::config::word::Word;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::doubt::Doubt;
@@ -16,6 +17,7 @@ use tokio_canary::detect::subject::{Role, SubjectKind};
 use tokio_canary::diagnosis::{Verdict, Withheld};
 use tokio_canary::doctor::{Mark, Topic};
 use tokio_canary::report::Severity;
+use tokio_canary::report::comparison::ComparisonView;
 use tokio_canary::report::connection::ConnectionState;
 use tokio_canary::report::outcome::NotEvaluated;
 use tokio_canary::report::sanitize::Charset;
@@ -162,6 +164,25 @@ fn a_field_that_is_missing_renamed_or_not_documented_is_found() {
     }
 }
 
+/// Every reason why a comparison may be inconclusive, in the order of the schema.
+fn reasons() -> [Reason; 12] {
+    let (side, time) = (Side::Canary, Duration::from_secs(1));
+    [
+        Reason::NoUpdates(side),
+        Reason::TooShort { side, watched: time, needed: time },
+        Reason::Incomplete(side),
+        Reason::CanaryIdle,
+        Reason::StableIdle,
+        Reason::Idle,
+        Reason::Lost(side),
+        Reason::Restarted { canary: 1, stable: 0 },
+        Reason::Load(2.0),
+        Reason::TooFewTargets,
+        Reason::TooManyParts(side),
+        Reason::Interrupted,
+    ]
+}
+
 #[test]
 fn the_schema_knows_every_word() {
     let schema = schema(EVENTS);
@@ -171,6 +192,10 @@ fn the_schema_knows_every_word() {
     };
     let doubts = Doubt::ALL.map(|doubt| doubt.as_str().to_owned());
     assert_eq!(words("/$defs/summary/properties/inconclusive_because/items/enum"), doubts);
+    let mut comparison = compare(&[], &[], CompareCriteria { fail_on: Severity::Warning, fails_on_new: false });
+    comparison.reasons = reasons().into();
+    let reasons: Vec<_> = ComparisonView::of(&comparison).reasons.into_iter().map(|(word, _)| word).collect();
+    assert_eq!(words("/$defs/comparison/properties/inconclusive_because/items/enum"), reasons);
     let severities: Vec<_> = Severity::ALL.iter().map(|it| it.word().to_owned()).collect();
     assert_eq!(words("/$defs/severity/enum"), severities);
     let families: BTreeSet<String> = DETECTORS.iter().map(|it| it.family.as_str().to_owned()).collect();

@@ -1,0 +1,68 @@
+//! Whether two sides can be compared at all, and what keeps a comparison from saying that they are the same.
+
+use std::time::Duration;
+
+use super::comparison::{Comparison, Coverage, Reason, Side};
+use super::load::Load;
+use super::observer::Observer;
+use super::series::BLOCK;
+
+/// Stable has to be watched for this share of the time of the canary, or nothing is new.
+const LIKE_TIME: f64 = 0.5;
+
+/// What is known of a side.
+pub(super) fn coverage(side: &[&Observer], load: Load) -> Coverage {
+    let watched = |it: &&&Observer| !it.watched().is_zero();
+    Coverage {
+        targets: side.iter().filter(watched).count(),
+        watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
+        blocks: side.iter().map(|it| it.series().blocks()).sum(),
+        spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
+        load,
+    }
+}
+
+/// Why the two sides cannot be compared at all.
+pub(super) fn comparability(of: &Comparison) -> Vec<Reason> {
+    let sides = [(Side::Canary, &of.canary), (Side::Stable, &of.stable)];
+    let silent: Vec<Reason> =
+        sides.iter().filter(|(_, it)| it.targets == 0).map(|(side, _)| Reason::NoUpdates(*side)).collect();
+    if !silent.is_empty() {
+        return silent;
+    }
+    let needed = of.canary.watched.mul_f64(LIKE_TIME);
+    if of.stable.watched < needed {
+        return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
+    }
+    let without = |(side, it): &(Side, &Coverage)| match (it.blocks, it.spoilt) {
+        (0, 0) => Some(short(*side, it.watched, BLOCK * 2)),
+        (0, _) => Some(Reason::Incomplete(*side)),
+        _ => None,
+    };
+    let short: Vec<Reason> = sides.iter().filter_map(without).collect();
+    match () {
+        () if !short.is_empty() => short,
+        () if of.canary.load.is_idle_beside(of.stable.load) => vec![Reason::CanaryIdle],
+        () if of.stable.load.is_idle_beside(of.canary.load) => vec![Reason::StableIdle],
+        () if of.canary.load.is_nothing() && of.stable.load.is_nothing() => vec![Reason::Idle],
+        () => Vec::new(),
+    }
+}
+
+/// What a side lacks that has too few blocks: time, or what the feed withheld in its time.
+pub(super) fn short(side: Side, watched: Duration, needed: Duration) -> Reason {
+    if watched < needed { Reason::TooShort { side, watched, needed } } else { Reason::Incomplete(side) }
+}
+
+/// Why a comparison without a difference does not show that the canary works: not everything of a target was seen, or its process ended.
+pub(super) fn losses(canary: &[&Observer], stable: &[&Observer]) -> Vec<Reason> {
+    let is_partly_lost =
+        |side: &[&Observer]| side.iter().any(|it| !it.watched().is_zero()) && side.iter().any(|it| it.is_lost());
+    let sides = [(Side::Canary, canary), (Side::Stable, stable)];
+    let lost = sides.into_iter().filter(|(_, side)| is_partly_lost(side)).map(|(side, _)| Reason::Lost(side));
+    let is_full = |side: &[&Observer]| side.iter().any(|it| it.structure().is_full());
+    let full = sides.into_iter().filter(|(_, side)| is_full(side)).map(|(side, _)| Reason::TooManyParts(side));
+    let restarts = |side: &[&Observer]| side.iter().map(|it| it.restarts()).max().unwrap_or_default();
+    let (canary, stable) = (restarts(canary), restarts(stable));
+    lost.chain(full).chain((canary > stable).then_some(Reason::Restarted { canary, stable })).collect()
+}
