@@ -73,6 +73,8 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
     let TargetSummary { target, verdict, .. } = summary;
     let sentence = if is_verdict {
         verdict.sentence()
+    } else if verdict.updates == 0 {
+        "No update arrived: nothing is known of it.".to_owned()
     } else {
         format!("{}.{}", verdict.fired_in_words(), verdict.worst_in_words())
     };

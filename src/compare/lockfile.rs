@@ -14,7 +14,7 @@ pub const DEFAULT_FILE: &str = "tokio-canary.lock";
 
 const HEAD: &str = "\
 # Tasks, locks and channels of a service, and which tasks take which lock: by name and file, not by line.
-# `tokio-canary compare --stable TARGET --write FILE` adds what it sees; `tokio-canary check TARGET --locked=FILE` fails on what is not here.
+# `tokio-canary compare --stable TARGET --write=FILE` adds what it sees; `tokio-canary check TARGET --locked=FILE` fails on what is not here.
 ";
 
 /// Why a text is not a lockfile. A sentence for the user, without the name of the file.

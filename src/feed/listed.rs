@@ -69,7 +69,12 @@ struct List {
 impl List {
     /// What is different now. A file that cannot be read, or not all of it, changes nothing.
     fn compare(&mut self, path: &Path, text: io::Result<String>) -> Vec<Discovered> {
-        let read = text.map_err(|error| format!("{} cannot be read: {error}.", path.display()));
+        let read = text.map_err(|error| {
+            format!(
+                "{} cannot be read: {error}. It is read again every second, and the targets stay as they are.",
+                path.display()
+            )
+        });
         let wanted = match read.and_then(|text| targets(path, &text)) {
             Ok(wanted) => wanted,
             Err(reason) if self.fault.as_ref() == Some(&reason) => return Vec::new(),
@@ -144,7 +149,12 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_changes_nothing_and_is_said_once() {
         let mut list = List::default();
-        assert_eq!(compare(&mut list, "missing"), ["t.txt cannot be read: entity not found."]);
+        assert_eq!(
+            compare(&mut list, "missing"),
+            [
+                "t.txt cannot be read: entity not found. It is read again every second, and the targets stay as they are."
+            ]
+        );
         assert_eq!(compare(&mut list, "missing"), [""; 0]);
         assert_eq!(compare(&mut list, "a:1"), ["+a:1", "complete"]);
         let fault = compare(&mut list, "b:2\nnot a target");

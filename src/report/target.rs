@@ -192,6 +192,12 @@ impl Snapshot<'_> {
         self.diagnosis().findings().iter().map(|finding| finding.severity()).max()
     }
 
+    /// Whether there is no connection to it, or something else answers.
+    pub fn is_lost(&self) -> bool {
+        self.diagnosis().ended().is_none()
+            && matches!(self.diagnosis().status(), Status::Lost { .. } | Status::Stranger { .. })
+    }
+
     /// How many tasks are alive, and how many findings there are at present.
     pub fn activity(&self) -> (usize, usize) {
         let alive = self.evidence.sites().map(|(_, site)| site.live.len()).sum();

@@ -50,7 +50,12 @@ impl Lines {
     }
 
     /// Says what all of them came to.
-    pub(super) fn end(&mut self, checkup: &Checkup, code: u8, target: &str) -> Result<(), PrintError> {
+    pub(super) fn end(
+        &mut self,
+        checkup: &Checkup,
+        (code, is_interrupted): (u8, bool),
+        target: &str,
+    ) -> Result<(), PrintError> {
         let counts = |mark| checkup.count(mark);
         if self.format == Format::Ndjson {
             let result = match (counts(Mark::Failed), counts(Mark::Warning)) {
@@ -71,6 +76,7 @@ impl Lines {
         }
         let sentence = match (checkup.failed(), counts(Mark::Warning)) {
             (Some(step), _) => format!("It cannot be watched: see `{}` (exit code {code}).", step.topic.as_str()),
+            (None, _) if is_interrupted => format!("Interrupted before the end of the look (exit code {code})."),
             (None, 0) => "It can be watched.".to_owned(),
             (None, some) => format!("It can be watched, with {}.", words::count(some, "warning")),
         };

@@ -99,8 +99,9 @@ impl Look<'_> {
                 lines.steps(checkup.steps_from(0), &name)?;
             }
         }
-        let code = if checkup.failed().is_some() { INCONCLUSIVE } else { SUCCESS };
-        lines.end(&checkup, code, &name)?;
+        let is_interrupted = self.stop.is_asked();
+        let code = if checkup.failed().is_some() || is_interrupted { INCONCLUSIVE } else { SUCCESS };
+        lines.end(&checkup, (code, is_interrupted), &name)?;
         Ok(code)
     }
 

@@ -77,10 +77,16 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     spans.extend((first > 0).then(|| Span::styled(format!("{first}< "), theme.dim())));
     for (index, member) in fleet.members().enumerate().skip(first).take(shown) {
         let name = cut(&theme.text(member.diagnosis().target()), room.max(4), Cut::Start, theme.ellipsis());
-        let worst = Snapshot::new(fleet, member).worst();
-        let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
+        let snapshot = Snapshot::new(fleet, member);
+        let is_lost = snapshot.is_lost();
+        let base = match snapshot.worst() {
+            Some(severity) => theme.severity(severity),
+            None if is_lost => theme.bad(),
+            None => Style::new(),
+        };
+        let sign = if is_lost { '!' } else { ':' };
         let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
-        spans.push(Span::styled(format!(" {}:{name} ", index + 1), style));
+        spans.push(Span::styled(format!(" {}{sign}{name} ", index + 1), style));
     }
     let after = all.saturating_sub(first + shown);
     spans.extend((after > 0).then(|| Span::styled(format!(" >{after}"), theme.dim())));
