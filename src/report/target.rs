@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
 use crate::detect::describe;
 use crate::detect::severity::Severity;
-use crate::diagnosis::{Criteria, Diagnosis, Outlook, Withheld};
+use crate::diagnosis::{Criteria, Diagnosis, Outlook, Status, Withheld};
 use crate::fleet::TargetId;
 use crate::words;
 
