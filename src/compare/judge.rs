@@ -116,10 +116,13 @@ fn new_structure(sides: &Sides<'_>, of: &Comparison, criteria: Criteria) -> Vec<
     let time = |side: &[&Observer]| side.iter().map(|it| it.watched().as_secs_f64()).sum::<f64>();
     // How much of what the canary did stable did, too.
     let share = (time(sides.stable) / time(sides.canary).max(1.0) / of.load_ratio.max(1.0)).min(1.0);
-    let knows_start = sides.stable.iter().any(|it| it.knows_start());
+    let knows_start = |item: &Item| match item {
+        Item::Spawns { .. } | Item::Makes(_) => sides.stable.iter().any(|it| it.knows_start()),
+        Item::Waits { .. } | Item::Nests { .. } | Item::Inverts { .. } => sides.stable.iter().any(|it| it.saw_start()),
+    };
     let new = canary.items().filter(|(item, exercise)| exercise.times > 0 && stable.get(item).is_none());
     let item = |(item, exercise): (&Item, &Exercise)| {
-        let is_of_start = !exercise.is_lasting && !knows_start;
+        let is_of_start = !exercise.is_lasting && !knows_start(item);
         // What was left out on stable may be there.
         let may_be_there = is_of_start || stable.is_full();
         let would_show = float(usize::try_from(exercise.times).unwrap_or(usize::MAX)) * share >= EXPECTED;

@@ -16,6 +16,9 @@ use crate::model::time::Timestamp;
 /// How often the structure is looked at: less often than what ends is forgotten.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Who is attached to a process this soon has seen its start.
+const SOON: Duration = Duration::from_secs(2);
+
 /// What makes findings of two versions of a program the same: lines move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingKey {
@@ -54,6 +57,7 @@ pub struct Observer {
     next_look: Timestamp,
     updates: u64,
     knows_start: bool,
+    saw_start: bool,
     restarts: usize,
     is_cut: bool,
 }
@@ -94,6 +98,11 @@ impl Observer {
         self.knows_start
     }
 
+    /// Whether it was watched from its start: a target remembers what tasks and resources it had, and not who waited for what.
+    pub fn saw_start(&self) -> bool {
+        self.saw_start
+    }
+
     /// How often the process was seen to restart while it was watched.
     pub fn restarts(&self) -> usize {
         self.restarts
@@ -118,6 +127,7 @@ impl Observer {
                 self.restarts += usize::from(before.is_some());
                 self.next_look = Timestamp::default();
                 self.knows_start = model.knows_all_since(model.birth());
+                self.saw_start = model.clock().began().since(model.birth()) <= SOON;
             }
         }
         self.series.observe(diagnosis);

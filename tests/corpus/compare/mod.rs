@@ -42,7 +42,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
 fn of_observers() -> [Trial; 6] {
     [
         trial("compare::updates every 8 s are comparable", || {
-            let pair = PAIRS.iter().find(|pair| pair.name == "updates every 8 s").unwrap();
+            let pair = pair("updates every 8 s");
             let observer = observed(&(pair.canary)(&mut Dice::of(5)));
             let (blocks, spoilt) = (observer.series().blocks(), observer.series().spoilt());
             if (blocks, spoilt) == (5, 0) { Vec::new() } else { vec![format!("{blocks} blocks, {spoilt} spoilt")] }
@@ -66,7 +66,7 @@ fn of_observers() -> [Trial; 6] {
             expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Same, "")
         }),
         trial("compare::what was only seen at the start is not lasting", || {
-            let pair = PAIRS.iter().find(|pair| pair.name == "an order of locks at the start").unwrap();
+            let pair = pair("an order of locks at the start");
             let observer = observed(&(pair.canary)(&mut Dice::of(5)));
             let of_start = |it: &Item| matches!(it, Item::Nests { who, .. } if who.name == "migration");
             let lasting = |it: &Item| matches!(it, Item::Waits { who, .. } if who.name == "worker");
@@ -77,12 +77,16 @@ fn of_observers() -> [Trial; 6] {
             if found == (Some(false), Some(true)) { Vec::new() } else { vec![format!("lasting: {found:?}")] }
         }),
         trial("compare::numbers that depend on load are not among those compared", || {
-            let loaded = PAIRS.iter().find(|pair| pair.name == "more load").unwrap();
+            let loaded = pair("more load");
             let (loaded, same) = (run(loaded, 7, 1), run(&PAIRS[0], 7, 1));
             let is_right = loaded.not_compared > 0 && loaded.compared < same.compared;
             if is_right { Vec::new() } else { vec![format!("{} of {}", loaded.compared, same.compared)] }
         }),
     ]
+}
+
+fn pair(name: &str) -> &'static Pair {
+    PAIRS.iter().find(|pair| pair.name == name).unwrap_or_else(|| panic!("there is no pair {name}"))
 }
 
 /// A canary with this end, and stable, both the usual service.
