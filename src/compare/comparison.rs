@@ -110,8 +110,19 @@ pub struct NewFinding {
     pub key: FindingKey,
     /// The finding.
     pub sighted: Sighted,
-    /// Whether the load explains it as well.
-    pub is_of_load: bool,
+    /// How it is taken.
+    pub standing: Standing,
+}
+
+/// How a finding on the canary is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It is a regression.
+    Counts,
+    /// More load explains it as well.
+    OfLoad,
+    /// Too little was seen of the two sides to say that stable does not have it.
+    Open,
 }
 
 /// A part of the structure that only the canary has.

@@ -1,7 +1,7 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
 use super::comparability::{comparability, coverage, losses, short};
-use super::comparison::{Change, Comparison, Conclusion, Criteria, NewFinding, NewItem, Reason, Side, Unit};
+use super::comparison::{Change, Comparison, Conclusion, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit};
 use super::item::Item;
 use super::load::{self, Work};
 use super::metric::{Kind, Metric, What};
@@ -66,20 +66,20 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
     };
     comparison.reasons = comparability(&comparison);
     // Nothing is new or higher beside what was not watched. A canary may be idle because of what is wrong with it.
-    if comparison.reasons.is_empty() || comparison.reasons == [Reason::CanaryIdle] {
-        comparison.findings = new_findings(&sides, criteria, comparison.load_ratio);
-    }
+    let is_comparable = comparison.reasons.is_empty() || comparison.reasons == [Reason::CanaryIdle];
+    comparison.findings = new_findings(&sides, criteria, is_comparable.then_some(comparison.load_ratio));
     if comparison.reasons.is_empty() {
         comparison.structure = new_structure(&sides, &comparison, criteria);
         let measured = measure(&sides, unit, comparison.look);
         (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
         comparison.not_compared = measured.not_compared;
         comparison.reasons.extend(measured.too_short);
-        let is_of_load = comparison.findings.iter().any(|it| it.is_of_load) || measured.is_hidden_by_load;
+        let is_of_load =
+            comparison.findings.iter().any(|it| it.standing == Standing::OfLoad) || measured.is_hidden_by_load;
         comparison.reasons.extend(is_of_load.then_some(Reason::Load(comparison.load_ratio)));
     }
     comparison.reasons.extend(losses(canary, stable));
-    let is_worse = comparison.findings.iter().any(|it| !it.is_of_load)
+    let is_worse = comparison.findings.iter().any(|it| it.standing == Standing::Counts)
         || comparison.structure.iter().any(|it| it.counts)
         || !comparison.changes.is_empty();
     comparison.conclusion = match () {
@@ -90,18 +90,23 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
     comparison
 }
 
-/// Findings that count on the canary and of which nothing was ever seen on stable. What is only a trend may come from more load.
-fn new_findings(sides: &Sides<'_>, criteria: Criteria, load_ratio: f64) -> Vec<NewFinding> {
+/// Findings that count on the canary and of which nothing was ever seen on stable. What is only a trend may come from more load. Where the
+/// sides cannot be compared (no ratio), they are named all the same: what is proven needs no other side.
+fn new_findings(sides: &Sides<'_>, criteria: Criteria, load_ratio: Option<f64>) -> Vec<NewFinding> {
     let is_known = |key: &FindingKey| sides.stable.iter().any(|it| it.findings().contains_key(key));
     let mut new: Vec<NewFinding> = Vec::new();
     for (key, sighted) in sides.canary.iter().flat_map(|it| it.findings()) {
         let counts = sighted.shown.is_some_and(|severity| severity >= criteria.fail_on);
         if counts && !is_known(key) && !new.iter().any(|it| it.key == *key) {
-            let is_of_load = sighted.grade != Grade::Proof && load_ratio > LIKE_LOAD;
-            new.push(NewFinding { key: key.clone(), sighted: sighted.clone(), is_of_load });
+            let standing = match load_ratio {
+                None => Standing::Open,
+                Some(ratio) if sighted.grade != Grade::Proof && ratio > LIKE_LOAD => Standing::OfLoad,
+                Some(_) => Standing::Counts,
+            };
+            new.push(NewFinding { key: key.clone(), sighted: sighted.clone(), standing });
         }
     }
-    new.sort_by_key(|it| (it.is_of_load, std::cmp::Reverse(it.sighted.shown), it.key.clone()));
+    new.sort_by_key(|it| (it.standing, std::cmp::Reverse(it.sighted.shown), it.key.clone()));
     new
 }
 

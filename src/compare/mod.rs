@@ -16,7 +16,7 @@ mod statistics;
 mod structure;
 
 pub use self::comparison::{
-    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Unit,
+    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit,
 };
 pub use self::item::{Item, Thing, Who};
 pub use self::judge::compare;

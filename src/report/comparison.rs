@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::compare::{
-    Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Subject, Unit,
+    Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Standing, Subject, Unit,
 };
 use crate::words;
 
@@ -144,7 +144,9 @@ impl ComparisonView {
             }
             Conclusion::NotEnoughData => {
                 let why: Vec<&str> = self.reasons.iter().map(|(_, sentence)| sentence.as_str()).collect();
-                format!("NOT ENOUGH DATA (exit 3): {}.{new}", why.join("; "))
+                let seen = self.differences.iter().find(|it| it.kind == "finding").map(|it| it.summary.as_str());
+                let seen = seen.map_or_else(String::new, |seen| format!(" Seen so far: {seen}."));
+                format!("NOT ENOUGH DATA (exit 3): {}.{seen}{new}", why.join("; "))
             }
         }
     }
@@ -186,13 +188,17 @@ impl DifferenceView {
             (name, place) => format!(" of {name} ({place})"),
         };
         let severity = it.sighted.shown.map_or("", |severity| severity.as_str());
-        let load = if it.is_of_load { ", which more load may explain" } else { "" };
+        let (who, rest) = match it.standing {
+            Standing::Counts => ("only the canary", ""),
+            Standing::OfLoad => ("only the canary", ", which more load may explain"),
+            Standing::Open => ("the canary", ", and whether stable has it is not known"),
+        };
         Self {
             kind: "finding",
-            counts: !it.is_of_load,
+            counts: it.standing == Standing::Counts,
             name: it.key.detector,
             subject: place.trim_start_matches(" at ").trim_start_matches(" of ").to_owned(),
-            summary: format!("only the canary has the {severity} {}{place}{load}", it.key.detector),
+            summary: format!("{who} has the {severity} {}{place}{rest}", it.key.detector),
             details: it.sighted.summary.clone(),
             numbers: None,
         }

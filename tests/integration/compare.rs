@@ -41,6 +41,15 @@ fn a_finding_that_only_the_canary_has_is_a_regression_in_every_output() {
 }
 
 #[test]
+fn what_was_found_on_the_canary_is_said_also_where_the_sides_cannot_be_compared() {
+    let desk = Desk::new();
+    let run = compared(&desk, "sick-blocked-worker-late", "healthy-futures-unordered", &[]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    let seen = "Seen so far: the canary has the critical blocked-worker";
+    assert!(run.stdout.starts_with("NOT ENOUGH DATA (exit 3): ") && run.stdout.contains(seen), "{run:?}");
+}
+
+#[test]
 fn a_finding_that_is_suppressed_is_no_regression() {
     let desk = Desk::new();
     let counted = |more: &[&str]| -> Vec<String> {
