@@ -84,13 +84,20 @@ impl Memory {
                 self.schedule.forget(key);
                 continue;
             };
-            let snapshot = Evidence::new(model, self).waiter_snapshot(key);
+            let evidence = Evidence::new(model, self);
+            let snapshot = evidence.waiter_snapshot(key);
+            let rest = evidence.holder_rest(key).filter(|_| snapshot.holder_waits == Some(false));
+            let untold = self.waiters.get(&key).and_then(WaiterHistory::untold);
+            let is_told = untold.is_some_and(|(rest, at)| evidence.was_waiting(rest, at));
             self.schedule.looked_at(key, now, snapshot.waiting > 0);
             let history = self.waiters.entry(key).or_default();
+            if is_told {
+                history.told();
+            }
             if lossy {
                 history.clear();
             } else if !lagging {
-                history.note(snapshot, lock.grants.last().map(|grant| grant.at));
+                history.note((snapshot, rest), lock.grants.last().map(|grant| grant.at));
             }
         }
     }

@@ -44,11 +44,21 @@ pub struct WaiterSnapshot {
     pub blocked_behind: Option<SiteKey>,
 }
 
+/// The last poll of a holder, after which it rested although nothing was seen that it waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    task: TaskKey,
+    from: Timestamp,
+    to: Timestamp,
+}
+
 /// How the waiters of one lock developed.
 #[derive(Debug, Clone, Default)]
 pub struct WaiterHistory {
     snapshots: VecDeque<WaiterSnapshot>,
     replenished_externally: bool,
+    /// Of the holder in the last snapshot. A busy target tells what a task made in its last poll an update later than the poll itself.
+    rest: Option<Rest>,
 }
 
 impl WaiterHistory {
@@ -67,8 +77,19 @@ impl WaiterHistory {
         self.replenished_externally
     }
 
-    /// Adds a snapshot; `last_grant` is when a task last acquired the lock.
-    pub(super) fn note(&mut self, snapshot: WaiterSnapshot, last_grant: Option<Timestamp>) {
+    /// The holder in the last snapshot, if nothing was seen that it waited for then, and the time of that snapshot.
+    pub(super) fn untold(&self) -> Option<(Rest, Timestamp)> {
+        Some((self.rest?, self.snapshots.back()?.at))
+    }
+
+    /// The target has told meanwhile what that holder waited for.
+    pub(super) fn told(&mut self) {
+        self.snapshots.back_mut().into_iter().for_each(|last| last.holder_waits = Some(true));
+    }
+
+    /// Adds a snapshot, and after which poll its holder rests; `last_grant` is when a task last acquired the lock.
+    pub(super) fn note(&mut self, (snapshot, rest): (WaiterSnapshot, Option<Rest>), last_grant: Option<Timestamp>) {
+        self.rest = rest;
         let sealed = self.snapshots.back().filter(|last| last.sealed && last.waiting > 0).map(|last| last.at);
         self.replenished_externally |= sealed.is_some_and(|at| last_grant > Some(at));
         push_bounded(&mut self.snapshots, snapshot, SNAPSHOTS);
@@ -77,6 +98,7 @@ impl WaiterHistory {
     /// Events were lost: what was counted before cannot be compared with what comes.
     pub(super) fn clear(&mut self) {
         self.snapshots.clear();
+        self.rest = None;
     }
 }
 
@@ -159,6 +181,22 @@ impl Evidence<'_> {
         let holder = self.holders(lock).first()?;
         self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
         Some(!self.task_wait(holder.task).is_unseen())
+    }
+
+    /// The poll after which who holds a lock rests.
+    pub(super) fn holder_rest(&self, lock: ResourceKey) -> Option<Rest> {
+        let holder = self.holders(lock).first()?;
+        let poll = &self.task(holder.task)?.stats.poll;
+        Some(Rest { task: holder.task, from: poll.started?, to: poll.ended? })
+    }
+
+    /// Whether a task is known by now to have waited at a time: for a timer or an op that it made in its last poll before.
+    pub(super) fn was_waiting(&self, rest: Rest, at: Timestamp) -> bool {
+        let lasted = |dropped: Option<Timestamp>| dropped.is_none_or(|dropped| dropped > at);
+        let made = |created: Timestamp| created >= rest.from && created <= rest.to;
+        let mut ops = self.task(rest.task).into_iter().flat_map(|task| &task.ops).filter_map(|op| self.op(*op));
+        self.timers_made(rest.from, rest.to).any(|(_, timer)| lasted(timer.dropped))
+            || ops.any(|op| made(op.stats.created) && lasted(op.stats.dropped))
     }
 
     /// The spawn site of whoever most probably has what the head of the queue lacks.
