@@ -23,6 +23,7 @@ pub mod paths;
 pub mod report;
 pub mod run;
 pub mod secret;
+pub mod setup;
 pub mod spelling;
 pub mod tui;
 pub mod wire;

@@ -90,7 +90,7 @@ pub struct Summary {
 pub struct Others {
     /// How many were found and never watched, because others took all the room.
     pub unwatched: usize,
-    /// How many left so long ago that they are not listed.
+    /// Number of targets that left too long ago to be listed.
     pub left: usize,
     /// Whether one of those had findings that count.
     pub had_findings: bool,
@@ -208,7 +208,7 @@ impl Summary {
         if self.is_verdict { format!("{} (exit {}): {said}", verdict.headline(), verdict.exit_code()) } else { said }
     }
 
-    /// Whether there is more to say than what one target came to.
+    /// Whether the run has more than one result.
     pub fn is_of_several(&self) -> bool {
         self.targets.len() != 1 || self.others != Others::default()
     }

@@ -33,7 +33,7 @@ fn finding_line(event: &Event, finding: &FindingView) -> Option<String> {
             let recording = finding.recording.as_ref().map(|path| format!(" Recording: {}", path.display()));
             let recording = recording.unwrap_or_default();
             if let Some(spread) = finding.spread().filter(|_| finding.is_shared()) {
-                // What to do was said when the first of them had it.
+                // The event of the first target has the advice.
                 return Some(format!("{head}: {} The same finding is {spread} now.{recording}", finding.headline));
             }
             let look_alikes: Vec<String> = finding.look_alikes.iter().map(|it| format!(" {it}")).collect();
@@ -90,7 +90,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
     format!("{target} {sentence} Based on {}.{left}{late}{skipped}", words::count(verdict.updates, "update"))
 }
 
-/// The last lines about a run of several targets: the findings that some of them share, and what it came to.
+/// The last lines about a run of several targets: shared findings, and the result.
 pub(super) fn last_lines(summary: &Summary) -> Vec<String> {
     let (shared, of) = (shared(summary), summary.targets.len());
     let mut lines: Vec<String> =

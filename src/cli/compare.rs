@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Files, Judging, Logging, one_of, positive_duration};
+use super::args::{Judging, one_of, positive_duration};
 use super::complete::Completed;
-use super::feeding::Feeding;
 use super::help::help;
+use super::reading::Reading;
 use crate::compare::lockfile;
 use crate::config::options::FAIL_ON;
 use crate::config::output::{Format, Output};
@@ -48,15 +48,9 @@ pub struct Compare {
     /// Settings of detectors, and tasks that must exist.
     #[command(flatten)]
     pub judging: Judging,
-    /// Where settings come from.
+    /// Options of reading.
     #[command(flatten)]
-    pub files: Files,
-    /// How running services are read.
-    #[command(flatten)]
-    pub feeding: Feeding,
-    /// The tool's own log.
-    #[command(flatten)]
-    pub logging: Logging,
+    pub reading: Reading,
 }
 
 impl Compare {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Files, Logging, positive_duration, targets_help};
+use super::args::{positive_duration, targets_help};
 use super::complete::{Completed, line_formats};
-use super::feeding::Feeding;
+use super::reading::Reading;
 use crate::config::output::Output;
 use crate::feed::endpoint::Target;
 
@@ -23,15 +23,9 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FORMAT[=PATH]", default_value = "text", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(lines, line_formats))]
     pub output: Output,
-    /// Where options come from.
+    /// Options of reading.
     #[command(flatten)]
-    pub files: Files,
-    /// How the service is read.
-    #[command(flatten)]
-    pub feeding: Feeding,
-    /// The tool's own log.
-    #[command(flatten)]
-    pub logging: Logging,
+    pub reading: Reading,
 }
 
 /// An output of lines.

@@ -3,6 +3,7 @@
 use super::args::{Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Playback};
 use super::doctor::DoctorArgs;
 use super::feeding::Feeding;
+use super::reading::Reading;
 use super::{Cli, Command, Compare, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
 use crate::config::headers::Headers;
@@ -28,22 +29,13 @@ impl<'a> Groups<'a> {
             None => Self::all(&cli.attaching.configuration),
             Some(Command::Watch(watch)) => Self::all(&watch.attaching.configuration),
             Some(Command::Check(check)) => Self::all(&check.attaching.configuration),
-            Some(Command::Record(Record { files, feeding, logging, .. })) => {
-                Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
-            }
-            Some(Command::Doctor(DoctorArgs { files, feeding, logging, .. })) => {
-                Self { files: Some(files), feeding: Some(feeding), logging: Some(logging), ..Self::default() }
+            Some(Command::Record(Record { reading, .. }) | Command::Doctor(DoctorArgs { reading, .. })) => {
+                Self::reading(reading, None)
             }
             Some(
-                Command::Compare(Compare { judging, files, feeding, logging, .. })
-                | Command::Witness(WitnessArgs { judging, files, feeding, logging, .. }),
-            ) => Self {
-                judging: Some(judging),
-                files: Some(files),
-                feeding: Some(feeding),
-                logging: Some(logging),
-                keeping: None,
-            },
+                Command::Compare(Compare { judging, reading, .. })
+                | Command::Witness(WitnessArgs { judging, reading, .. }),
+            ) => Self::reading(reading, Some(judging)),
             Some(Command::Verify { judging, .. }) => Self { judging: Some(judging), ..Self::default() },
             Some(Command::Explain { judging, files, .. }) => {
                 Self { judging: Some(judging), files: Some(files), ..Self::default() }
@@ -54,6 +46,10 @@ impl<'a> Groups<'a> {
             Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
             Some(Command::Completions { .. } | Command::Skill | Command::Man { .. }) => Self::default(),
         }
+    }
+
+    fn reading(Reading { files, feeding, logging }: &'a Reading, judging: Option<&'a Judging>) -> Self {
+        Self { judging, files: Some(files), feeding: Some(feeding), keeping: None, logging: Some(logging) }
     }
 
     fn all(all: &'a Configuration) -> Self {

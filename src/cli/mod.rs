@@ -9,6 +9,7 @@ mod flags;
 mod help;
 pub mod manual;
 mod pods;
+mod reading;
 pub mod skill;
 mod unechoed;
 
@@ -22,6 +23,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::args::{output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
 use self::help::help;
+use self::reading::Reading;
 use crate::compare::lockfile;
 use crate::config::options::{HEARTBEAT, Period};
 use crate::config::output::Output;
@@ -254,15 +256,9 @@ pub struct Record {
     /// Time to record; without it, until stopped.
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
-    /// Where options come from.
+    /// Options of reading.
     #[command(flatten)]
-    pub files: Files,
-    /// How the service is read.
-    #[command(flatten)]
-    pub feeding: Feeding,
-    /// The tool's own log.
-    #[command(flatten)]
-    pub logging: Logging,
+    pub reading: Reading,
 }
 
 /// `witness`.
@@ -292,15 +288,9 @@ pub struct WitnessArgs {
     /// Settings of detectors, and tasks that must exist.
     #[command(flatten)]
     pub judging: Judging,
-    /// Where settings come from.
+    /// Options of reading.
     #[command(flatten)]
-    pub files: Files,
-    /// How a running service is read.
-    #[command(flatten)]
-    pub feeding: Feeding,
-    /// The tool's own log.
-    #[command(flatten)]
-    pub logging: Logging,
+    pub reading: Reading,
 }
 
 impl WitnessArgs {

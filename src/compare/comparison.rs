@@ -73,7 +73,7 @@ pub enum Reason {
     Load(f64),
     /// Something is much higher on the canary, and its targets or those of stable differ too much from each other for their number.
     TooFewTargets,
-    /// A side has so many parts that some were left out.
+    /// The structure of a side exceeds the limit, and parts are missing.
     TooManyParts(Side),
     /// A signal ended it.
     Interrupted,

@@ -230,7 +230,7 @@ impl Sides<'_> {
         looks(blocks(self.canary).min(blocks(self.stable)))
     }
 
-    /// What the side with fewer blocks lacks for so many numbers to be compared: time, or blocks that count.
+    /// What the side with fewer blocks lacks for comparing this many numbers: time, or valid blocks.
     fn too_short(&self, unit: Unit, candidates: usize) -> Option<Reason> {
         if unit == Unit::Pod {
             return Some(Reason::TooFewTargets);

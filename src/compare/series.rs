@@ -86,7 +86,7 @@ impl Series {
         self.first_values(metric, usize::MAX)
     }
 
-    /// The same of the first so many blocks.
+    /// The same of the first `count` blocks.
     pub fn first_values(&self, metric: &Metric, blocks: usize) -> Vec<f64> {
         let Some(known) = self.values.get(metric) else { return Vec::new() };
         if metric.what.kind() == Kind::Time {

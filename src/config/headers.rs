@@ -11,7 +11,7 @@ impl Headers {
     fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let headers: Vec<Header> =
             texts.map(str::trim).filter(|text| !text.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
-        if headers.is_empty() { Err("there is no header".to_owned()) } else { Ok(Self(headers)) }
+        if headers.is_empty() { Err("the list of headers is empty".to_owned()) } else { Ok(Self(headers)) }
     }
 
     fn texts(&self) -> Vec<String> {

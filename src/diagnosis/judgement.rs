@@ -23,6 +23,11 @@ impl Diagnosis {
         counted.map(|(fingerprint, (detector, severity))| (fingerprint.as_str(), *detector, *severity))
     }
 
+    /// The worst severity with which a finding has fired.
+    pub fn worst_of(&self, fingerprint: &str) -> Option<Severity> {
+        self.fired.get(fingerprint).map(|(_, severity)| *severity)
+    }
+
     /// The worst that fired so far, feed findings and what was expected left out.
     pub fn worst(&self) -> Option<Severity> {
         let judged = self.unexpected().filter(|(_, detector, _)| detector.family != Family::Feed);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::seen::{Moment, Seen};
 use super::step::{Mark, Step, Topic};
 use crate::report::feed::FeedView;
+use crate::setup::{SHOW_RESOURCES, SHOW_TASKS};
 use crate::words;
 
 /// The largest message that tokio-console takes: the limit of tonic, which it leaves as it is.
@@ -23,11 +24,6 @@ const APART: Duration = Duration::from_secs(10);
 /// Time from which on the two clocks are compared by how far they advance.
 const COMPARABLE: Duration = Duration::from_secs(2);
 
-/// What turns Tokio's instrumentation on.
-const INSTRUMENT: &str = "Build the service with RUSTFLAGS=\"--cfg tokio_unstable\" and Tokio's feature `tracing`, call \
-                          console_subscriber::init() before the runtime starts, let every filter pass tokio=trace and runtime=trace, and \
-                          remove release_max_level_* features of tracing.";
-
 /// What watching costs the process of the target, as far as this machine can tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cost {
@@ -39,7 +35,7 @@ pub struct Cost {
     pub during: f64,
 }
 
-/// What a feed comes to that was watched for a while. Live, it may have been paused, and it costs the target something.
+/// The steps that judge a feed after it was watched for a while. Of a live one, pauses and its cost to the target count too.
 pub fn feed(view: &FeedView, seen: &Seen, live: Option<Option<&Cost>>) -> Vec<Step> {
     let mut steps = Vec::new();
     steps.extend(live.map(|_| pause(view)));
@@ -184,7 +180,7 @@ fn words_share(bytes: usize) -> f64 {
 
 fn tasks(view: &FeedView) -> Step {
     match view.tasks {
-        0 => Step::failed(Topic::Tasks, "The feed is there, but shows no tasks.", INSTRUMENT),
+        0 => Step::failed(Topic::Tasks, "The feed is there, but shows no tasks.", SHOW_TASKS),
         tasks => {
             Step::good(Topic::Tasks, format!("{} seen: Tokio's instrumentation is on.", words::count(tasks, "task")))
         }
@@ -196,8 +192,7 @@ fn resources(view: &FeedView) -> Step {
         0 => Step::warning(
             Topic::Resources,
             "No lock, channel or timer was seen, so waits for them cannot be.",
-            "If the service uses Tokio's, a filter drops their spans or the subscriber is installed late: let filters pass runtime=trace, \
-             and call console_subscriber::init() before the runtime starts.",
+            SHOW_RESOURCES,
         ),
         some => {
             Step::good(Topic::Resources, format!("{} seen (locks, channels, timers).", words::count(some, "resource")))

@@ -1,7 +1,7 @@
 //! Whether a target can be watched, step by step, and how to mend what is in the way.
 //!
-//! The steps of a kind of target are a list ([`plan`]). Whoever looks at the target notes what steps come to; those that nobody could try are said
-//! as such.
+//! The steps of a kind of target are a list ([`plan`]). Whoever looks at the target notes what steps come to; the report names
+//! the steps that nobody could try.
 
 mod feed;
 mod recording;
@@ -33,7 +33,7 @@ const FEED: [Topic; 9] = [
 pub fn plan(target: &Target) -> Vec<Topic> {
     match target {
         Target::Live(address) => {
-            let way = stages(address).iter().map(|stage| Topic::from(*stage));
+            let way = stages(address).iter().copied().map(Topic::Way);
             way.chain([Topic::Pause]).chain(FEED).chain([Topic::Cost]).collect()
         }
         Target::Recording(_) => {
@@ -60,7 +60,7 @@ impl Checkup {
     /// Takes in what came of the way to a console.
     pub fn went(&mut self, way: Vec<Passed>) {
         self.note(way.into_iter().map(|(stage, outcome)| {
-            let topic = stage.into();
+            let topic = Topic::Way(stage);
             match outcome {
                 Outcome::Good(fact) => Step::good(topic, fact),
                 Outcome::Doubtful(sentences) => Step::split(topic, Mark::Warning, &sentences),
@@ -91,7 +91,7 @@ impl Checkup {
         self.steps.iter().filter(|step| step.mark == mark).count()
     }
 
-    /// What has come to an end so far, from the step of this number on.
+    /// The completed steps from this index on.
     pub fn steps_from(&self, first: usize) -> &[Step] {
         self.steps.get(first..).unwrap_or_default()
     }
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn each_kind_of_target_has_its_steps_and_none_of_them_twice() {
         for (text, has, has_not) in [
-            ("localhost:1", Topic::Address, Topic::Tls),
-            ("https://localhost", Topic::Tls, Topic::File),
-            ("unix:/run/app.sock", Topic::Port, Topic::Address),
+            ("localhost:1", Topic::Way(Stage::Address), Topic::Way(Stage::Tls)),
+            ("https://localhost", Topic::Way(Stage::Tls), Topic::File),
+            ("unix:/run/app.sock", Topic::Way(Stage::Port), Topic::Way(Stage::Address)),
             #[cfg(feature = "k8s")]
-            ("k8s://shop/deploy/web", Topic::Rights, Topic::Address),
+            ("k8s://shop/deploy/web", Topic::Way(Stage::Rights), Topic::Way(Stage::Address)),
             ("a.mcap", Topic::Completeness, Topic::Cost),
         ] {
             let mut plan = plan(&target(text));

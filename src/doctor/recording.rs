@@ -18,7 +18,7 @@ pub struct File {
     pub version: String,
 }
 
-/// What the file of a recording and playing it come to. A file that cannot be opened is an error, which says what is wrong with it.
+/// The steps that judge the file of a recording. The error says why a file cannot be opened.
 pub fn recording(file: &Result<File, String>, seen: &Seen) -> Vec<Step> {
     let file = match file {
         Ok(file) => file,

@@ -1,4 +1,4 @@
-//! What comes over a feed while a target is looked at, apart from what a diagnosis keeps of it.
+//! Facts about a feed that `doctor` needs and a diagnosis does not keep.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ pub struct Seen {
     pub span: Option<(SystemTime, SystemTime)>,
     /// When updates were made and when they arrived: of the first and of the last.
     pub updates: Option<(Moment, Moment)>,
-    /// Why there is no connection any more, or never was one.
+    /// Why the target is not connected, or never was.
     pub lost: Option<String>,
     /// Whether nothing comes although it should.
     pub quiet: Option<Duration>,

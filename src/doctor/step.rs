@@ -1,28 +1,12 @@
-//! A step of looking at a target: what it is about, what it came to, and what to do.
+//! A step of `doctor`: its topic, its result and the remedy.
 
 use crate::feed::live::examine::Stage;
 
 /// What a step is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// There is a kubeconfig that makes sense.
-    Kubeconfig,
-    /// The API server of the cluster answers.
-    Cluster,
-    /// What the user may do there.
-    Rights,
-    /// There is a pod, and it runs.
-    Pod,
-    /// The host has an address.
-    Address,
-    /// Something accepts connections there.
-    Port,
-    /// It proves by TLS who it is.
-    Tls,
-    /// It is a console.
-    Console,
-    /// The calls that it serves.
-    Protocol,
+    /// A stage of the way to a console.
+    Way(Stage),
     /// The file of a recording.
     File,
     /// Who recorded it, and what.
@@ -56,17 +40,8 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Every one of them.
-    pub const ALL: [Self; 24] = [
-        Self::Kubeconfig,
-        Self::Cluster,
-        Self::Rights,
-        Self::Pod,
-        Self::Address,
-        Self::Port,
-        Self::Tls,
-        Self::Console,
-        Self::Protocol,
+    /// Those that are no stage of the way.
+    const OTHERS: [Self; 15] = [
         Self::File,
         Self::Recorder,
         Self::Completeness,
@@ -84,18 +59,15 @@ impl Topic {
         Self::Cost,
     ];
 
+    /// Every one of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Stage::ALL.into_iter().map(Self::Way).chain(Self::OTHERS)
+    }
+
     /// The word for it in output.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Kubeconfig => "kubeconfig",
-            Self::Cluster => "cluster",
-            Self::Rights => "rights",
-            Self::Pod => "pod",
-            Self::Address => "address",
-            Self::Port => "port",
-            Self::Tls => "tls",
-            Self::Console => "console",
-            Self::Protocol => "protocol",
+            Self::Way(stage) => stage.as_str(),
             Self::File => "file",
             Self::Recorder => "recorder",
             Self::Completeness => "completeness",
@@ -111,22 +83,6 @@ impl Topic {
             Self::Lag => "lag",
             Self::Losses => "losses",
             Self::Cost => "cost",
-        }
-    }
-}
-
-impl From<Stage> for Topic {
-    fn from(stage: Stage) -> Self {
-        match stage {
-            Stage::Kubeconfig => Self::Kubeconfig,
-            Stage::Cluster => Self::Cluster,
-            Stage::Rights => Self::Rights,
-            Stage::Pod => Self::Pod,
-            Stage::Address => Self::Address,
-            Stage::Port => Self::Port,
-            Stage::Tls => Self::Tls,
-            Stage::Console => Self::Console,
-            Stage::Protocol => Self::Protocol,
         }
     }
 }
@@ -216,7 +172,7 @@ mod tests {
     #[test]
     fn the_fact_ends_where_the_next_sentence_begins() {
         let of = |text| {
-            let step = Step::split(Topic::Port, Mark::Failed, text);
+            let step = Step::split(Topic::Way(Stage::Port), Mark::Failed, text);
             (step.fact, step.remedy)
         };
         assert_eq!(of("Nothing."), ("Nothing.".to_owned(), None));
@@ -230,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_word_stands_for_one_topic() {
-        let words: std::collections::BTreeSet<&str> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
-        assert_eq!(words.len(), Topic::ALL.len());
+        let words: std::collections::BTreeSet<&str> = Topic::all().map(Topic::as_str).collect();
+        assert_eq!(words.len(), Topic::all().count());
     }
 }

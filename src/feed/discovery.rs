@@ -71,7 +71,7 @@ pub enum Discovered {
         /// A sentence for the user: what went wrong, and what to do about it.
         reason: String,
     },
-    /// Everything that was there at the beginning has been said. It is said once.
+    /// The initial list is complete. Sent once.
     Complete,
 }
 

@@ -16,7 +16,7 @@ const HTTPS_PORT: u16 = 443;
 /// The target when none is named, as text.
 pub const DEFAULT_TARGET: &str = "http://127.0.0.1:6669";
 
-/// What is said of a pod where the client of Kubernetes is left out.
+/// The error for a pod in a build without the client of Kubernetes.
 pub const WITHOUT_KUBERNETES: &str = "this build has no support for Kubernetes (feature `k8s`); run `kubectl port-forward POD 6669` and \
                                       attach to http://127.0.0.1:6669";
 

@@ -161,6 +161,6 @@ mod tests {
         assert!(fault.len() == 1 && fault[0].starts_with("t.txt:2: `not a target` is not a target: "), "{fault:?}");
         assert!(compare(&mut list, "b:2\nincident.mcap")[0].contains("a recording does not come and go"));
         assert_eq!(compare(&mut list, "b:2"), ["-a:1", "+b:2"]);
-        assert_eq!(compare(&mut list, "missing").len(), 1, "it is said again after it was mended");
+        assert_eq!(compare(&mut list, "missing").len(), 1, "it is reported again after it was mended");
     }
 }

@@ -26,8 +26,8 @@ pub struct ComparisonView {
     pub canary: SideView,
     /// Stable.
     pub stable: SideView,
-    /// How many times the load of stable the canary has.
-    pub load_ratio: f64,
+    /// How many times the load of stable the canary has; `None` if a side was not measured.
+    pub load_ratio: Option<f64>,
     /// What differs: what counts first.
     pub differences: Vec<DifferenceView>,
     /// How many numbers were compared.
@@ -45,10 +45,10 @@ pub struct SideView {
     pub watched: Duration,
     /// Blocks of ten seconds that count.
     pub blocks: usize,
-    /// Tasks started a second.
-    pub started: f64,
-    /// Polls a second.
-    pub polls: f64,
+    /// Tasks started a second; `None` if no block counts.
+    pub started: Option<f64>,
+    /// Polls a second, likewise.
+    pub polls: Option<f64>,
 }
 
 /// Something that is new or higher on the canary.
@@ -112,7 +112,10 @@ impl ComparisonView {
             },
             canary: SideView::of(&comparison.canary),
             stable: SideView::of(&comparison.stable),
-            load_ratio: comparison.load_ratio,
+            load_ratio: [&comparison.canary, &comparison.stable]
+                .iter()
+                .all(|it| it.blocks > 0)
+                .then_some(comparison.load_ratio),
             differences,
             compared: comparison.compared,
             not_compared: comparison.not_compared,
@@ -154,15 +157,15 @@ impl ComparisonView {
     /// What each side did, in a sentence.
     pub fn load(&self) -> String {
         let side = |side: &SideView| {
-            format!(
-                "{} for {}, {} polls/s, {} tasks started/s",
-                words::count(side.targets, "target"),
-                words::duration(side.watched),
-                words::decimal(side.polls),
-                words::decimal(side.started)
-            )
+            let load = side.polls.zip(side.started).map_or_else(
+                || "load not measured".to_owned(),
+                |(polls, started)| {
+                    format!("{} polls/s, {} tasks started/s", words::decimal(polls), words::decimal(started))
+                },
+            );
+            format!("{} for {}, {load}", words::count(side.targets, "target"), words::duration(side.watched))
         };
-        let ratio = words::decimal(self.load_ratio);
+        let ratio = self.load_ratio.map_or_else(|| "unknown".to_owned(), words::decimal);
         format!("Canary: {}. Stable: {}. Load ratio: {ratio}.", side(&self.canary), side(&self.stable))
     }
 }
@@ -173,8 +176,8 @@ impl SideView {
             targets: coverage.targets,
             watched: coverage.watched,
             blocks: coverage.blocks,
-            started: coverage.load.started,
-            polls: coverage.load.polls,
+            started: (coverage.blocks > 0).then_some(coverage.load.started),
+            polls: (coverage.blocks > 0).then_some(coverage.load.polls),
         }
     }
 }

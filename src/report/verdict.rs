@@ -211,7 +211,10 @@ fn worst(diagnosis: &Diagnosis) -> Option<Worst> {
     let counts =
         |it: &&Finding| diagnosis.counts(&it.fingerprint) && !diagnosis.expectations().is_expected(&it.fingerprint);
     let fired = diagnosis.findings().into_iter().chain(diagnosis.resolved()).filter(counts);
-    let worst: &Finding = fired.min_by_key(|finding| (finding.rank(), Reverse(finding.last_seen)))?;
+    // One that was critical and is information by now fired as critical.
+    let at_worst = |finding: &Finding| diagnosis.worst_of(&finding.fingerprint);
+    let worst: &Finding =
+        fired.min_by_key(|finding| (Reverse(at_worst(finding)), finding.rank(), Reverse(finding.last_seen)))?;
     let (name, location) = lead(&worst.symptom);
     Some(Worst { detector: worst.detector.id, place: named_place(&name, &location) })
 }

@@ -17,7 +17,7 @@ pub(super) struct Departed {
 }
 
 impl Departed {
-    /// Keeps so many of them; of the others only what they came to.
+    /// Keeps this many of them, and only the verdicts of the others.
     pub(super) fn keeping(most: usize) -> Self {
         Self { most, ..Self::default() }
     }

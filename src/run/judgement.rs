@@ -39,7 +39,7 @@ impl Judge {
         self.locked.iter_mut().for_each(|locked| locked.forget(target));
     }
 
-    /// What each of these targets comes to; `doubts` are what the run knows against a target.
+    /// The verdict on each of these targets; `doubts` are what the run itself knows against a target.
     pub(super) fn verdicts<'a>(
         &self,
         members: impl Iterator<Item = &'a Member> + Clone,
@@ -51,7 +51,7 @@ impl Judge {
         members.map(verdict).collect()
     }
 
-    /// What a target comes to by itself.
+    /// The verdict on one target by itself.
     pub(super) fn verdict(&self, member: &Member) -> VerdictView {
         let new = self.locked.iter().flat_map(|locked| locked.new_in(member));
         VerdictView::of(member.diagnosis(), self.criteria).failing(new)

@@ -50,7 +50,7 @@ impl Opener {
         Ok(Self { judging, options: options(config), speed, pods, named: 0 })
     }
 
-    /// The same after so many targets that were named.
+    /// The same, with this many targets named on the command line.
     pub(super) fn after(self, named: usize) -> Self {
         Self { named, ..self }
     }
@@ -60,7 +60,7 @@ impl Opener {
         self.options.clusters.clone()
     }
 
-    /// What a target that was found is called, so many after the first one.
+    /// The name of the found target with this index.
     pub(super) fn name(&self, name: &str, index: usize) -> String {
         self.judging.name(name.to_owned(), (self.named + index, usize::MAX))
     }
@@ -152,7 +152,7 @@ impl Judging {
         self.redactor.is_some()
     }
 
-    /// What a target is called, one of so many.
+    /// The name of a target with this index, out of this number.
     pub(super) fn name(&self, target: String, (index, of): (usize, usize)) -> String {
         if self.redactor.is_some() { redact::target(index, of) } else { target }
     }

@@ -27,7 +27,7 @@ pub(super) struct Roster {
     most: usize,
     /// Those that have a place, by their keys; without an id where they cannot be opened.
     placed: BTreeMap<String, Option<TargetId>>,
-    /// Those that there is no room for, in the order in which they came.
+    /// Those beyond the limit, in the order in which they came.
     waiting: VecDeque<Found>,
     /// How many came when not even that had room.
     uncounted: usize,
@@ -130,9 +130,8 @@ impl Roster {
         }
         let first = (!std::mem::replace(&mut self.has_said_full, true)).then(|| {
             format!(
-                "{} {} watched, which is the most (--max-targets {}): {} and any other has to wait until one of them goes.",
+                "Watching {}, the limit (--max-targets {}); {} and later ones wait until one leaves.",
                 words::count(self.most, "target"),
-                words::agree(self.most, "is", "are"),
                 self.most,
                 self.opener.name(&found.name, self.opened)
             )

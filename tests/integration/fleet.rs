@@ -175,7 +175,7 @@ fn more_targets_than_there_may_be_are_said_and_nothing_is_said_for_them() {
         let bounds = ["--for", "1s", "--min-activity", "0", "--max-targets", "1"];
         let mut check = Following::start("check", &[&one, &other], &bounds);
         tokio::task::spawn_blocking(move || {
-            check.hears("1 target is watched, which is the most (--max-targets 1)");
+            check.hears("Watching 1 target, the limit (--max-targets 1)");
             let ended = check.end();
             assert_eq!(ended.code, Some(3), "{ended:?}");
             let verdict = "all targets: INCONCLUSIVE (exit 3): 1 target, 1 healthy, 1 more not watched; ";

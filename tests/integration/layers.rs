@@ -54,7 +54,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "feed",
-        modules: Modules::Only(&["panics", "paths", "secret", "wire", "words"]),
+        modules: Modules::Only(&["panics", "paths", "secret", "setup", "wire", "words"]),
         crates: Crates::AllBut(&["clap", "crossterm", "ratatui"]),
     },
     Layer {
@@ -63,12 +63,13 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&["foldhash", "hdrhistogram", "rustc_hash", "slotmap", "thin_vec"]),
     },
     Layer { name: "secret", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
+    Layer { name: "setup", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "spelling", modules: Modules::Only(&[]), crates: Crates::Only(&["strsim"]) },
     Layer { name: "evidence", modules: Modules::Only(&["model"]), crates: Crates::Only(&["rustc_hash", "slotmap"]) },
     Layer {
         name: "detect",
-        modules: Modules::Only(&["evidence", "model", "spelling", "words"]),
+        modules: Modules::Only(&["evidence", "model", "setup", "spelling", "words"]),
         crates: Crates::Only(&["humantime", "rustc_hash", "slotmap", "thiserror", "wildmatch"]),
     },
     Layer {
@@ -94,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "doctor",
-        modules: Modules::Only(&["feed", "report", "words"]),
+        modules: Modules::Only(&["feed", "report", "setup", "words"]),
         crates: Crates::Only(&["humantime"]),
     },
     Layer {

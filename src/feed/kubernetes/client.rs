@@ -222,7 +222,7 @@ where
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
-/// Turns that come so many a second, of which some may be saved up.
+/// A token bucket: limits requests to a rate, with bursts.
 struct Pace {
     rate: Rate,
     /// Turns that are left, and as of when.

@@ -74,7 +74,7 @@ impl Search {
             let began = Instant::now();
             match self.follow().await {
                 Ok(Err(reason)) => {
-                    // The same reason, time and again, is said once.
+                    // A repeated reason is reported once.
                     if self.fault.as_ref() != Some(&reason) {
                         self.fault = Some(reason.clone());
                         if self.say(Discovered::Lost { reason }).await.is_err() {
@@ -132,7 +132,7 @@ impl Search {
     async fn list(&self, cluster: &Cluster) -> Result<(Scope, Vec<Pod>, String), Refusal> {
         let scope = Scope::of(cluster, &self.target).await;
         let scope = match scope {
-            // Nothing is tried out at present: that is no pod, and no fault.
+            // A Rollout without a canary has no pods; that is not a fault.
             Err(refusal) if refusal.kind == RefusalKind::NoCanary => {
                 return Ok((Scope::default(), Vec::new(), String::new()));
             }

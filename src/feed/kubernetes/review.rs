@@ -14,7 +14,7 @@ use super::rights::{FORWARD, Rule, needed, yaml};
 use super::{Reach, quote};
 use crate::words;
 
-/// What is said where the API server does not answer.
+/// The sentence for an API server that does not answer the question.
 const UNSAID: &str =
     "The API server does not say what is allowed. The next steps show it: what is refused is named there.";
 

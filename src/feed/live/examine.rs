@@ -1,4 +1,4 @@
-//! The way to a console, gone once and slowly: what each stage of it comes to, as sentences for the user.
+//! One attempt to reach a console, with the result of each stage as sentences for the user.
 
 mod pod;
 
@@ -50,7 +50,37 @@ pub enum Stage {
     Protocol,
 }
 
-/// What a stage came to.
+impl Stage {
+    /// Every one of them.
+    pub const ALL: [Self; 9] = [
+        Self::Kubeconfig,
+        Self::Cluster,
+        Self::Rights,
+        Self::Pod,
+        Self::Address,
+        Self::Port,
+        Self::Tls,
+        Self::Console,
+        Self::Protocol,
+    ];
+
+    /// The word for it in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubeconfig => "kubeconfig",
+            Self::Cluster => "cluster",
+            Self::Rights => "rights",
+            Self::Pod => "pod",
+            Self::Address => "address",
+            Self::Port => "port",
+            Self::Tls => "tls",
+            Self::Console => "console",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// The result of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// As it should be: the fact.
@@ -61,7 +91,7 @@ pub enum Outcome {
     Bad(String),
 }
 
-/// A stage of the way, and what it came to.
+/// A stage and its result.
 pub type Passed = (Stage, Outcome);
 
 /// The stages of the way to a console at an address of this kind.

@@ -8,14 +8,11 @@ use tonic::{Code, Status};
 
 use crate::feed::endpoint::Address;
 pub(super) use crate::feed::quote::quote;
+use crate::setup::SERVE;
 use crate::words;
 
 /// How the user raises the limit on the size of a message.
 const RAISE_LIMIT: &str = "--decode-limit";
-
-const INSTRUMENT: &str = "To instrument a service, add console-subscriber to its Cargo.toml, call `console_subscriber::init()` first in \
-                          its main, turn on tokio's feature `tracing`, and build it with RUSTFLAGS=\"--cfg tokio_unstable\". It then \
-                          listens on 127.0.0.1:6669, or where TOKIO_CONSOLE_BIND says";
 
 /// What to do about a guard.
 pub(super) const SHOW_CREDENTIALS: &str = "Pass what it asks for with --header NAME=@FILE, such as --header authorization=@token.txt; the file holds the whole value.";
@@ -30,10 +27,10 @@ pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duratio
     let at = shown(address);
     match (error.kind(), address) {
         (io::ErrorKind::ConnectionRefused, _) => {
-            format!("Nothing is listening at {at} (connection refused). Is the service running? {INSTRUMENT}.")
+            format!("Nothing is listening at {at} (connection refused). Is the service running? {SERVE}.")
         }
         (io::ErrorKind::NotFound, Address::Unix(_)) => {
-            format!("There is no socket at {at}. Is the service running? {INSTRUMENT}.")
+            format!("There is no socket at {at}. Is the service running? {SERVE}.")
         }
         (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
             format!(

@@ -41,7 +41,7 @@ const RETURNING: Duration = Duration::from_millis(800);
 /// How long after its end the next process of a pod can be expected any moment.
 const RETURNS: Duration = Duration::from_secs(60);
 
-/// How long changes of a pod may take to come to an end.
+/// Time for related changes of a pod to arrive.
 const SETTLING: Duration = Duration::from_millis(100);
 
 /// What outlives a single connection.

@@ -47,7 +47,7 @@ pub(super) async fn resolve(address: &Address, limit: Duration) -> Result<Resolv
     }
 }
 
-/// A connection before anything is said over it.
+/// A connection over which nothing has been sent.
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),

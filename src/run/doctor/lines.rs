@@ -41,15 +41,17 @@ impl Lines {
         self.put(&self.charset.line(target))
     }
 
-    /// Says what steps came to.
+    /// Writes the results of steps.
     pub(super) fn steps(&mut self, steps: &[Step], target: &str) -> Result<(), PrintError> {
-        steps.iter().try_for_each(|step| match self.format {
-            Format::Ndjson => self.object(object(step), target),
-            _ => text(step, self.charset).iter().try_for_each(|line| self.put(line)),
-        })
+        if self.format == Format::Ndjson {
+            return steps.iter().try_for_each(|step| self.object(object(step), target));
+        }
+        let (untried, tried): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.mark == Mark::Untried);
+        let lines = tried.into_iter().flat_map(|step| text(step, self.charset)).chain(not_tried(&untried));
+        lines.collect::<Vec<_>>().iter().try_for_each(|line| self.put(line))
     }
 
-    /// Says what all of them came to.
+    /// Writes the result of all steps.
     pub(super) fn end(
         &mut self,
         checkup: &Checkup,
@@ -87,7 +89,7 @@ impl Lines {
         self.put(&stamped(object, target, SystemTime::now()))
     }
 
-    /// Writes a line at once: whoever waits sees how far it is.
+    /// Writes a line at once, to show progress.
     fn put(&mut self, line: &str) -> Result<(), PrintError> {
         let line = format!("{line}\n");
         let mut stdout = io::stdout().lock();
@@ -106,6 +108,17 @@ fn object(step: &Step) -> Value {
     })
 }
 
+/// Width of the words of topics.
+fn width() -> usize {
+    Topic::all().map(|topic| topic.as_str().len()).max().unwrap_or_default()
+}
+
+/// The steps that could not be tried, in a line.
+fn not_tried(steps: &[&Step]) -> Option<String> {
+    let topics = steps.iter().map(|step| step.topic.as_str()).collect::<Vec<_>>().join(", ");
+    (!steps.is_empty()).then(|| format!("  - {:width$}  {topics}", "not tried", width = width()))
+}
+
 /// A step in a line, and in another one what to do.
 fn text(step: &Step, charset: Charset) -> Vec<String> {
     let sign = match (step.mark, charset) {
@@ -116,7 +129,7 @@ fn text(step: &Step, charset: Charset) -> Vec<String> {
         (Mark::Failed, Charset::Ascii) => "x",
         (Mark::Untried, _) => "-",
     };
-    let width = Topic::ALL.iter().map(|topic| topic.as_str().len()).max().unwrap_or_default();
+    let width = width();
     let mut lines = vec![format!("  {sign} {:width$}  {}", step.topic.as_str(), charset.line(&step.fact))];
     lines.extend(step.remedy.as_ref().map(|remedy| format!("    {:width$}  {}", "", charset.line(remedy))));
     lines
@@ -125,10 +138,11 @@ fn text(step: &Step, charset: Charset) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::live::examine::Stage;
 
     #[test]
     fn a_step_is_a_line_in_every_terminal_and_hides_nothing() {
-        let step = Step::failed(Topic::Port, "No \u{1b}[2Jone\nlistens.", "Start it.");
+        let step = Step::failed(Topic::Way(Stage::Port), "No \u{1b}[2Jone\nlistens.", "Start it.");
         assert_eq!(
             text(&step, Charset::Unicode),
             ["  ✗ port          No \\u{1b}[2Jone\\nlistens.", "                  Start it."]

@@ -57,7 +57,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
 /// The least that a tab takes, and what each has besides its name.
 const TAB: usize = 10;
 const FRAME: usize = 6;
-/// What it says of tabs that there is no room for, on both sides.
+/// Width of the counts of hidden tabs, on both sides.
 const SIDES: usize = 12;
 
 /// The targets, where there are several; those next to the one on the screen, where there are many.

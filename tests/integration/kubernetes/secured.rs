@@ -16,6 +16,16 @@ async fn scene(tls: Tls, user: &str, authority: &str) -> Scene {
     Scene { cluster, folder }
 }
 
+/// Replaces the program that the kubeconfig takes its credentials from, by one that is never read by halves.
+#[cfg(unix)]
+fn plugin(scene: &Scene, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let unfinished = scene.folder.path().join("unfinished");
+    fs::write(&unfinished, format!("#!/bin/sh\n{text}\n")).expect("a file");
+    fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).expect("permissions");
+    fs::rename(&unfinished, scene.folder.path().join("login")).expect("a name");
+}
+
 #[test]
 fn a_client_certificate_and_the_authority_of_the_kubeconfig_are_used() {
     run(async {
@@ -41,7 +51,6 @@ fn a_server_of_another_authority_is_not_trusted() {
 #[cfg(unix)]
 #[test]
 fn a_plugin_gives_the_token_and_what_it_says_is_told() {
-    use std::os::unix::fs::PermissionsExt;
     run(async {
         let (tls, service) = (Tls::new(false), service().await);
         let authority = tls.authority.clone();
@@ -52,13 +61,7 @@ fn a_plugin_gives_the_token_and_what_it_says_is_told() {
         scene.cluster.switch(|it| it.token = Some("issued".to_owned()));
         let mut reader = scene.open("k8s:///web-1");
         lost_with(&mut reader, &["login`, which cannot be run", "Install it from example.org."]).await;
-        let script = scene.folder.path().join("login");
-        let write = |text: &str| {
-            let unfinished = scene.folder.path().join("unfinished");
-            fs::write(&unfinished, format!("#!/bin/sh\n{text}\n")).expect("a file");
-            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).expect("permissions");
-            fs::rename(&unfinished, &script).expect("a name");
-        };
+        let write = |text: &str| plugin(&scene, text);
         write("echo 'session has ended' >&2; exit 3");
         lost_with(&mut reader, &["failed", "session has ended", "Log in with it first"]).await;
         write(
@@ -71,7 +74,6 @@ fn a_plugin_gives_the_token_and_what_it_says_is_told() {
 #[cfg(unix)]
 #[test]
 fn what_a_plugin_is_given_and_what_it_prints_is_in_no_error() {
-    use std::os::unix::fs::PermissionsExt;
     run(async {
         let (tls, service) = (Tls::new(false), service().await);
         let authority = tls.authority.clone();
@@ -79,13 +81,7 @@ fn what_a_plugin_is_given_and_what_it_prints_is_in_no_error() {
                     args: [--password, hunter2]\n      env: [{name: PASSWORD, value: hunter2}]\n";
         let scene = scene(tls, user, &authority).await;
         scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
-        let script = scene.folder.path().join("login");
-        let write = |text: &str| {
-            let unfinished = scene.folder.path().join("unfinished");
-            fs::write(&unfinished, format!("#!/bin/sh\n{text}\n")).expect("a file");
-            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).expect("permissions");
-            fs::rename(&unfinished, &script).expect("a name");
-        };
+        let write = |text: &str| plugin(&scene, text);
         // A token that has expired by the time it is used: the plugin runs again with every request.
         write(
             "echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"hunter2\", \

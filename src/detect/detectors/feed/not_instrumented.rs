@@ -9,6 +9,7 @@ use crate::detect::settings::Scoped;
 use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::setup::{SHOW_RESOURCES, SHOW_TASKS};
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "not-instrumented",
@@ -38,15 +39,13 @@ fn scan(evidence: &Evidence<'_>, _: Scoped<'_>, found: &mut Vec<Symptom>) {
         (
             Severity::Warning,
             "The target serves a console feed but shows no tasks: Tokio's instrumentation does not reach it.",
-            "Build the service with --cfg tokio_unstable and Tokio's feature `tracing`, call console_subscriber::init() before the runtime \
-             starts, let every filter pass tokio=trace and runtime=trace, and remove release_max_level_* features of tracing.",
+            SHOW_TASKS,
         )
     } else if resources == 0 {
         (
             Severity::Info,
             "The target shows tasks but no lock, channel or timer: waits for them cannot be seen.",
-            "If the service uses Tokio's locks or bounded channels, a filter drops their spans or the subscriber is installed late: let filters \
-             pass runtime=trace, and call console_subscriber::init() before the runtime starts.",
+            SHOW_RESOURCES,
         )
     } else {
         return;
