@@ -39,26 +39,6 @@ spawn = [{ name = "worker", place = "axum-0.8.9/src/serve/mod.rs:389:9", at = "1
             "a lock",
         ),
         case(
-            "the same where a busy target tells what was made an update late",
-            r#"
-run = "20s"
-drain = 60
-shared = [{ name = "receiver", kind = "mutex", place = "src/l.rs:1:1" }]
-spawn = [{ name = "worker", place = "src/a.rs:1:1", at = "1s", count = 6, body = [{ forever = [{ lock = "receiver" }, { wait = "400ms" }, { release = "receiver" }, { wait = "5ms" }] }] }]
-"#,
-            "idle workers",
-        ),
-        case(
-            "who holds it sleeps, and that is told an update late",
-            r#"
-run = "20s"
-drain = 60
-shared = [{ name = "sessions", kind = "mutex", place = "src/l.rs:1:1" }]
-spawn = [{ name = "customer", place = "src/a.rs:1:1", at = "1s", count = 6, body = [{ forever = [{ lock = "sessions" }, { sleep = "400ms" }, { release = "sessions" }, { wait = "5ms" }] }] }]
-"#,
-            "a lock",
-        ),
-        case(
             "requests that keep coming share it",
             r#"
 run = "12s"
