@@ -15,7 +15,7 @@ pub struct Discovery {
 }
 
 /// Events that may wait to be taken.
-const WAITING: usize = 64;
+pub(super) const WAITING: usize = 64;
 
 /// Several as one, which is complete once each of them is; nothing for none.
 ///

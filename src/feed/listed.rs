@@ -10,15 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::discovery::{Discovered, Discovery};
+use super::discovery::{Discovered, Discovery, WAITING};
 use super::endpoint::Target;
 
 /// How often the file is read.
 const LOOK: Duration = Duration::from_secs(1);
 /// The largest file, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-/// Events that may wait to be taken.
-const WAITING: usize = 64;
 /// What begins a line that is not a target.
 const COMMENT: char = '#';
 

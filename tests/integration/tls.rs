@@ -105,6 +105,10 @@ fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
             assert!(says.iter().all(|part| reason.contains(part)), "{says:?}: {reason}");
             assert!(reason.contains(&format!("https://{host}:")), "{reason}");
         }
+        // In TLS 1.3 this is heard after the handshake.
+        let service = FakeService::start_behind_tls(authority.demanding_server(), Script::default()).await;
+        let reason = refusal(service.address.clone(), trusting(Some(authority.file()))).await;
+        assert!(reason.contains("it demands a certificate of the client"), "{reason}");
         // An authority that only this test knows is none of the system.
         let service = FakeService::start_behind_tls(authority.good_server(), Script::default()).await;
         let reason = refusal(service.address.clone(), trusting(None)).await;

@@ -14,7 +14,7 @@ use super::client::{Cluster, Clusters};
 use super::refusal::{self, Refusal, RefusalKind};
 use super::scope::Scope;
 use super::{WATCHING, list, pod};
-use crate::feed::discovery::{Discovered, Discovery};
+use crate::feed::discovery::{Discovered, Discovery, WAITING};
 use crate::feed::endpoint::{Address, Target};
 use crate::feed::pod_target::{Kind, PodTarget};
 use crate::words;
@@ -31,9 +31,6 @@ const WATCHED: Duration = Duration::from_secs(WATCHING as u64 + 10);
 
 /// How long it may last where something else decides which pods are meant.
 const MEANING: Duration = Duration::from_secs(15);
-
-/// How many things that were found wait to be taken.
-const WAITING: usize = 64;
 
 /// Follows the pods that a target means, as they come and go.
 ///

@@ -5,7 +5,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::tls_error::cause;
 
 /// How much of it is kept.
 const KEPT: usize = 64;
@@ -15,6 +18,8 @@ const KEPT: usize = 64;
 pub(super) struct Greeting {
     pub(super) first: Vec<u8>,
     pub(super) closed: bool,
+    /// The alert of TLS with which it was closed. In TLS 1.3 a server rejects the client after the client's part of the handshake.
+    pub(super) alert: Option<AlertDescription>,
 }
 
 impl Greeting {
@@ -43,6 +48,12 @@ impl Heard {
             None => greeting.closed = true,
         }
     }
+
+    fn fail(&self, error: &io::Error) {
+        if let Some(rustls::Error::AlertReceived(alert)) = cause(error) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).alert = Some(*alert);
+        }
+    }
 }
 
 /// A connection whose greeting is kept.
@@ -64,6 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Listened<S> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(context, buf);
         if let (Poll::Ready(outcome), Some(heard)) = (&poll, &self.heard) {
+            outcome.as_ref().err().into_iter().for_each(|error| heard.fail(error));
             // A connection that is reset is closed.
             heard.note(buf.filled().get(before..).filter(|read| outcome.is_ok() && !read.is_empty()));
             if heard.greeting().first.len() == KEPT {
@@ -112,12 +124,12 @@ mod tests {
         let (mut listened, heard) = Listened::new(near);
         far.write_all(b"SSH-2.0-").await.unwrap();
         assert_eq!(listened.read_u8().await.unwrap(), b'S');
-        assert_eq!(heard.greeting(), Greeting { first: b"S".to_vec(), closed: false });
+        assert_eq!(heard.greeting(), Greeting { first: b"S".to_vec(), ..Greeting::default() });
         drop(far);
         let mut rest = Vec::new();
         listened.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"SH-2.0-");
-        assert_eq!(heard.greeting(), Greeting { first: b"SSH-2.0-".to_vec(), closed: true });
+        assert_eq!(heard.greeting(), Greeting { first: b"SSH-2.0-".to_vec(), closed: true, ..Greeting::default() });
 
         let (near, mut far) = duplex(1024);
         let (mut listened, heard) = Listened::new(near);

@@ -17,6 +17,7 @@ mod socket;
 mod stranger;
 mod subscribe;
 mod tls;
+mod tls_error;
 
 pub use self::connect::check_headers_to;
 

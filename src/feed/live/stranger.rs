@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn greeting(first: &[u8], closed: bool) -> Greeting {
-        Greeting { first: first.to_vec(), closed }
+        Greeting { first: first.to_vec(), closed, alert: None }
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::feed::endpoint::Address;
 
 use super::codec::{Answer, watch_updates};
 use super::connect::{Channel, Line, dial};
+use super::reason::shown;
 use super::socket::Resolved;
 use super::stranger::{Failure, Stranger};
-use super::{Options, reason};
+use super::{Options, reason, tls};
 
 /// Dials and calls `WatchUpdates`. A service that was connected before, until `last_live`, is known to be instrumented.
 ///
@@ -47,6 +48,9 @@ pub(super) async fn subscribe_over(
         Err(_) => None,
     };
     let greeting = line.heard.greeting();
+    if let Some(alert) = greeting.alert {
+        return Err(tls::refused(&shown(address), alert).into());
+    }
     let stranger = match (Stranger::of(&greeting), &status) {
         (None, Some(status)) if status.code() == Code::Unimplemented => Some(Stranger::Grpc),
         (None, Some(status)) if greeting.first.is_empty() && status.source().is_some() => Some(Stranger::Closes),

@@ -1,6 +1,5 @@
 //! TLS to a target, and what is wrong with it as sentences for the user.
 
-use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use crate::words;
 use super::probe::{Plain, speaks_without_tls};
 use super::reason::{quote, shown};
 use super::socket::within;
+use super::tls_error::cause;
 
 /// The protocol over TLS: HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -208,7 +208,7 @@ fn untrusted(peer: &Peer<'_>, fault: &CertificateError) -> String {
     }
 }
 
-fn refused(at: &str, alert: AlertDescription) -> String {
+pub(super) fn refused(at: &str, alert: AlertDescription) -> String {
     let (why, remedy) = match alert {
         AlertDescription::NoApplicationProtocol => (
             "it does not offer HTTP/2 (ALPN h2)",
@@ -230,11 +230,6 @@ fn refused(at: &str, alert: AlertDescription) -> String {
 fn moment(time: UnixTime) -> String {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
     at.map_or_else(|| "an impossible time".to_owned(), |at| humantime::format_rfc3339_seconds(at).to_string())
-}
-
-/// What TLS says about a failure.
-pub(super) fn cause(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref().and_then(|inner| (inner as &(dyn Error + 'static)).downcast_ref())
 }
 
 /// A name without the kind that rustls writes around it, as in `DnsName("canary.example")`.
