@@ -99,6 +99,7 @@ impl Cli {
                 flags.targets.clone_from(&self.targets);
                 self.finding.apply(&mut flags);
                 flags.outputs.clone_from(&self.outputs);
+                self.looks.apply(&mut flags);
                 flags.receivers = self.receivers.all();
             }
             Some(Command::Watch(watch)) => {

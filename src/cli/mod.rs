@@ -33,8 +33,8 @@ use crate::feed::endpoint::{ParseTargetError, Target};
 use crate::spelling;
 
 pub use self::args::{
-    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Outputs,
-    Playback, RateArgs, Receivers, Serving, Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Looks,
+    Outputs, Playback, RateArgs, Receivers, Serving, Targets,
 };
 pub use self::compare::Compare;
 pub use self::doctor::DoctorArgs;
@@ -64,6 +64,9 @@ pub struct Cli {
     #[arg(long = "output", value_name = "FORMAT=PATH", hide_possible_values = true)]
     #[arg(value_parser = Completed::new(output_to_file, formats))]
     pub outputs: Vec<Output>,
+    /// How it looks.
+    #[command(flatten)]
+    pub looks: Looks,
     /// Who gets alerts beside the terminal.
     #[command(flatten)]
     pub receivers: Receivers,

@@ -6,6 +6,7 @@
 //! `./tokio-canary.toml` comes with a checkout, perhaps a stranger's, so it may only set thresholds and suppressions.
 
 mod accepted;
+mod appearance;
 pub mod baseline;
 mod check;
 mod document;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+pub use super::appearance::{Appearance, THEME};
 use super::headers::Headers;
 use super::listen::Listen;
 pub use super::period::Period;
@@ -103,7 +104,7 @@ pub static REDACT: Setting<bool> = Setting::new(
 pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
     "path-prefix",
     None,
-    "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit and brief only)",
+    "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit, brief, and the editor of the terminal only)",
 );
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
@@ -177,6 +178,7 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &HEADER,
     &REDACT,
     &PATH_PREFIX,
+    &THEME,
     &HEARTBEAT,
     &LISTEN,
     &BLACK_BOX,

@@ -11,6 +11,7 @@ use super::fingerprint;
 use super::settings::Settings;
 use super::severity::State;
 use super::symptom::Symptom;
+use super::trace::Trace;
 use crate::evidence::Evidence;
 use crate::model::Model;
 use crate::model::time::Timestamp;
@@ -146,6 +147,7 @@ impl Engine {
             }
             Some(known) if begins || known.state == State::Firing => {
                 known.since = known.since.min(since);
+                known.trace.note(&symptom, now);
                 known.symptom = symptom;
                 known.last_seen = now;
                 known.count += 1;
@@ -156,6 +158,7 @@ impl Engine {
                     fingerprint: fingerprint.clone(),
                     detector,
                     state: State::Pending,
+                    trace: Trace::begin(&symptom, now),
                     symptom,
                     since,
                     first_seen: now,

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::detector::Detector;
 use super::severity::{Family, Grade, Severity, State};
 use super::symptom::Symptom;
+use super::trace::Trace;
 use crate::evidence::look_alike::LookAlike;
 use crate::model::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct Finding {
     pub state: State,
     /// The newest sighting.
     pub symptom: Symptom,
+    /// How the number behind it developed.
+    pub trace: Trace,
     /// Since when the problem has lasted, by the target's clock: often longer than it has been seen.
     pub since: Timestamp,
     /// When it was first seen.
@@ -83,6 +86,7 @@ impl Finding {
             detector,
             state,
             symptom: Symptom::about(Subject { kind, name, location, ids: Vec::new(), count: 1 }),
+            trace: Trace::default(),
             since: Timestamp::default(),
             first_seen: Timestamp::default(),
             last_seen: Timestamp::default(),

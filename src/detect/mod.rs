@@ -16,3 +16,4 @@ pub mod severity;
 pub mod subject;
 pub mod suppression;
 pub mod symptom;
+pub mod trace;

@@ -44,6 +44,7 @@ pub struct Diagnosis {
     wire_bytes: u64,
     pumping: f64,
     arrived: Option<SystemTime>,
+    updated: Option<SystemTime>,
     suppressor: Suppressor,
     /// Everything that fired and counts, also if it was resolved since: detector, and the worst severity, by fingerprint.
     fired: BTreeMap<String, (&'static Detector, Severity)>,
@@ -71,6 +72,7 @@ impl Diagnosis {
             wire_bytes: 0,
             pumping: 0.0,
             arrived: None,
+            updated: None,
             suppressor: Suppressor::default(),
             fired: BTreeMap::new(),
             expectations: Expectations::default(),
@@ -153,6 +155,11 @@ impl Diagnosis {
         self.arrived
     }
 
+    /// When the last update arrived, by our clock.
+    pub fn updated(&self) -> Option<SystemTime> {
+        self.updated
+    }
+
     /// Findings to be shown: confirmed, not explained by others, not suppressed; in the order in which they are read.
     pub fn findings(&self) -> Vec<&Finding> {
         let mut shown: Vec<&Finding> =
@@ -221,6 +228,7 @@ impl Diagnosis {
             }
             FeedEvent::Update(update) => {
                 self.updates += 1;
+                self.updated = Some(at);
                 self.pumping = update.pumping;
                 self.wire_bytes += u64::try_from(update.wire_bytes()).unwrap_or(u64::MAX);
                 self.model.arrive(at);

@@ -9,8 +9,6 @@ use super::wrap::wrap;
 
 /// Longer lines are hard to read.
 const WIDEST: usize = 100;
-/// The width of a page that is not shown in a terminal.
-const PLAIN: usize = 80;
 /// How far the text below a heading is indented.
 const BODY: usize = 2;
 /// How far code is indented from the text around it.
@@ -28,8 +26,16 @@ pub enum Look {
         /// Whether colours are wanted.
         colours: bool,
     },
-    /// As text alone.
-    Plain,
+    /// As text alone, in lines of this many columns.
+    Text {
+        /// Columns.
+        columns: usize,
+    },
+}
+
+impl Look {
+    /// As text alone, for a file or a pipe.
+    pub const PLAIN: Self = Self::Text { columns: 80 };
 }
 
 /// A Markdown page as text without Markdown in it.
@@ -96,7 +102,7 @@ impl Page {
     fn new(look: Look) -> Self {
         let width = match look {
             Look::Terminal { columns, .. } => columns.min(WIDEST),
-            Look::Plain => PLAIN,
+            Look::Text { columns } => columns.min(WIDEST),
         };
         Self {
             text: String::new(),
@@ -260,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_page_for_a_pipe_is_plain_text() {
-        let plain = page(PAGE, Look::Plain);
+        let plain = page(PAGE, Look::PLAIN);
         let expected = "a: b\n\n  Some words that are broken `here`, 1 s and there (docs/b.md).\n\nA PART\n  • an item that is broken\n  • another\n\n      \
                         let x =\n          1;\n\n      let y = \"a line that is longer than a narrow terminal\";\n\n  1. first\n  2. second, \
                         elsewhere (https://example.org)\n\n  key  value\n  a    a value of many words\n";

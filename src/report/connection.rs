@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::detect::describe::whole_seconds;
 use crate::diagnosis::{Diagnosis, Ended, Status};
 use crate::words;
 
@@ -78,13 +79,16 @@ pub struct ConnectionView {
     pub sentence: String,
     /// What was chosen to connect to, where several things stand behind the address: a pod.
     pub place: Option<String>,
+    /// Where it was lost: since when, and after how long, as a sentence.
+    pub last: Option<String>,
 }
 
 impl ConnectionView {
     /// The connection of a diagnosis, as of a time by our clock.
     pub fn of(diagnosis: &Diagnosis, now: SystemTime) -> Self {
         let view = Self::without_place(diagnosis, now);
-        Self { place: diagnosis.place().map(str::to_owned), ..view }
+        let last = last_seen(diagnosis, now).filter(|_| view.state.as_str() == ConnectionState::Lost.as_str());
+        Self { place: diagnosis.place().map(str::to_owned), last, ..view }
     }
 
     fn without_place(diagnosis: &Diagnosis, now: SystemTime) -> Self {
@@ -147,8 +151,15 @@ impl ConnectionView {
     }
 
     fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { state, label: label.into(), sentence: sentence.into(), place: None }
+        Self { state, label: label.into(), sentence: sentence.into(), place: None, last: None }
     }
+}
+
+/// When the last update came of a target that was watched for a while.
+fn last_seen(diagnosis: &Diagnosis, now: SystemTime) -> Option<String> {
+    let ago = words::age(whole_seconds(now.duration_since(diagnosis.updated()?).unwrap_or_default()));
+    let watched = words::age(whole_seconds(diagnosis.engine().observed()));
+    Some(format!("Its last update came {ago} ago, after {watched}; below is what was known then."))
 }
 
 /// What was chosen to connect to, as the end of a sentence.

@@ -89,6 +89,15 @@ pub struct FactRow {
     pub fired: Option<bool>,
 }
 
+/// How the number behind a finding developed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceView {
+    /// What was measured, as it was last seen.
+    pub fact: FactRow,
+    /// Seconds since the first sample, and the value then; oldest first.
+    pub samples: Vec<(f64, f64)>,
+}
+
 /// Something else that has a part in a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelatedRow {
@@ -170,6 +179,14 @@ impl Snapshot<'_> {
         tasks.take(MOST).chain(resources.take(MOST)).collect()
     }
 
+    /// How the number behind a finding developed; nothing while it was seen once.
+    pub fn trace(&self, key: &FindingKey) -> Option<TraceView> {
+        let trace = &self.find(key)?.trace;
+        let (first, _) = trace.samples().first().filter(|_| trace.samples().len() > 1)?;
+        let samples = trace.samples().iter().map(|(at, value)| (at.since(*first).as_secs_f64(), *value));
+        Some(TraceView { fact: trace.fact()?.into(), samples: samples.collect() })
+    }
+
     pub(super) fn view(&self, finding: &Finding, now: Timestamp) -> FindingView {
         let symptom = &finding.symptom;
         let explains = finding.explains.iter();
@@ -217,7 +234,8 @@ fn age(finding: &Finding, now: Timestamp) -> Duration {
 }
 
 fn standing(finding: &Finding, now: Timestamp) -> String {
-    let kind = format!("{} · {}", finding.severity().as_str(), finding.grade().as_str());
+    let stays = if finding.detector.recovers { "" } else { " · cannot recover by itself" };
+    let kind = format!("{} · {}{stays}", finding.severity().as_str(), finding.grade().as_str());
     let age = words::age(age(finding, now));
     match finding.state {
         State::Resolved => {

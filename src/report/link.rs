@@ -1,6 +1,8 @@
 //! What has a page of its own, and texts that lead there.
 
 use super::findings::FindingKey;
+use super::snapshot::Snapshot;
+use crate::detect::describe;
 use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 /// Something that has a page of its own.
@@ -14,6 +16,28 @@ pub enum Link {
     Site(SiteKey),
     /// A resource.
     Resource(ResourceKey),
+}
+
+impl Snapshot<'_> {
+    /// Whether anything is known still of something that has a page.
+    pub fn knows(&self, link: &Link) -> bool {
+        match link {
+            Link::Finding(key) => self.find(key).is_some(),
+            Link::Task(key) => self.evidence.task(*key).is_some(),
+            Link::Site(key) => self.evidence.site(*key).is_some(),
+            Link::Resource(key) => self.evidence.resource(*key).is_some(),
+        }
+    }
+
+    /// The place in the target's source of something that has a page; empty if that is not known.
+    pub fn place_of(&self, link: &Link) -> String {
+        match link {
+            Link::Finding(key) => self.finding_row(key).map(|row| row.location).unwrap_or_default(),
+            Link::Task(key) => self.evidence.task(*key).map_or("", |task| self.spawn_location(task)).to_owned(),
+            Link::Site(key) => self.evidence.site(*key).map(|site| site.id.location.to_string()).unwrap_or_default(),
+            Link::Resource(key) => describe::resource_location(&self.evidence, *key),
+        }
+    }
 }
 
 /// A text about something that has a page of its own.

@@ -6,10 +6,14 @@
 pub mod attachment;
 pub mod comparison;
 pub mod connection;
+pub mod diagram;
 pub mod feed;
 pub mod finding;
 pub mod findings;
 pub mod link;
+pub mod long_waits;
+pub mod markdown;
+pub mod meanwhile;
 pub mod order;
 pub mod outcome;
 mod place;

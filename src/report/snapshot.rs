@@ -1,5 +1,6 @@
 //! One target at one moment, to be asked for rows and views.
 
+use crate::detect::settings::Settings;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
 use crate::fleet::{Fleet, Member};
@@ -27,6 +28,11 @@ impl<'a> Snapshot<'a> {
     /// The process of the target that its keys belong to: rises by one when it was seen to restart.
     pub fn epoch(&self) -> u32 {
         self.evidence.epoch()
+    }
+
+    /// The settings that its findings were found with.
+    pub fn settings(&self) -> &'a Settings {
+        self.diagnosis().engine().settings()
     }
 
     pub(super) fn diagnosis(&self) -> &'a Diagnosis {

@@ -37,7 +37,7 @@ pub(super) fn run(id: &str, flags: Flags) -> anyhow::Result<u8> {
                 Ok(SUCCESS)
             }
         }
-        None => Ok(print(&explain::page(&markdown, Look::Plain))?),
+        None => Ok(print(&explain::page(&markdown, Look::PLAIN))?),
     }
 }
 

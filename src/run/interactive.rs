@@ -12,7 +12,9 @@ use super::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
 use crate::diagnosis::Criteria;
+use crate::report::repository::Repository;
 use crate::report::verdict::VerdictView;
+use crate::tui::theme::Theme;
 use crate::tui::{Asked, Ui};
 
 /// The targets of a view.
@@ -31,13 +33,13 @@ pub(super) async fn interactive(
     targets: Found,
     mut outputs: Outputs,
     mut desk: WitnessDesk,
-    criteria: Criteria,
+    (criteria, look): (Criteria, (Repository, Theme)),
     notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let Found { mut watch, mut roster } = targets;
     let mut black_boxes = BlackBoxes::default();
-    let mut ui = Ui::open(criteria)?;
+    let mut ui = Ui::open(criteria, look.0, look.1)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
     loop {
@@ -48,6 +50,7 @@ pub(super) async fn interactive(
                 match ui.attend(attention, watch.fleet()).await? {
                     Asked::Nothing => {}
                     Asked::Leave => break,
+                    Asked::Save { text, file } => ui.say(save(&text, &file)),
                     Asked::Witness { target, fingerprint } => ui.say(desk.begin(target, &fingerprint)),
                 }
             }
@@ -78,4 +81,12 @@ pub(super) async fn interactive(
         note(&sentence);
     }
     Ok(code)
+}
+
+/// Keeps a text in a file here, beside the clipboard, which not every terminal gives away. Returns what came of it.
+fn save(text: &str, file: &str) -> String {
+    match std::fs::write(file, text) {
+        Ok(()) => format!("Copied to the clipboard, if the terminal allows it, and to {file}."),
+        Err(error) => format!("Copied to the clipboard, if the terminal allows it. Cannot write {file}: {error}."),
+    }
 }

@@ -58,10 +58,11 @@ use crate::alert::http::{Desk, Server};
 use crate::alert::push::Notify;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record, skill};
-use crate::config::options::{LISTEN, PATH_PREFIX, REDACT};
+use crate::config::options::{Appearance, LISTEN, PATH_PREFIX, REDACT, THEME};
 use crate::config::{Config, Faults, Flags, Sources};
 use crate::feed::recording::Speed;
 use crate::report::repository::Repository;
+use crate::tui::theme::{Background, Theme};
 use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
@@ -271,8 +272,19 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
     let targets = Found { watch, roster };
-    let code = interactive(targets, outputs, desk, terms::criteria(config), &mut notices, stop).await?;
+    let look = (repository(config), theme(config));
+    let code = interactive(targets, outputs, desk, (terms::criteria(config), look), &mut notices, stop).await?;
     Ok(close(recording, code, stop).await)
+}
+
+/// How the terminal looks: as its environment says, unless the user says otherwise.
+fn theme(config: &Config) -> Theme {
+    let theme = Theme::from_env();
+    match config.get(&THEME) {
+        Appearance::Auto => theme,
+        Appearance::Dark => theme.on(Background::Dark),
+        Appearance::Light => theme.on(Background::Light),
+    }
 }
 
 /// Where the places of targets are.

@@ -15,6 +15,8 @@ pub enum Action {
     Redraw,
     /// Show or hide the help.
     Help,
+    /// Show the overview.
+    Overview,
     /// Show the findings.
     Findings,
     /// Show the tasks.
@@ -53,6 +55,12 @@ pub enum Action {
     Freeze,
     /// Write a witness of the finding that is looked at.
     Witness,
+    /// Explain the detector of the finding that is looked at.
+    Explain,
+    /// Copy the finding that is looked at as Markdown.
+    Copy,
+    /// Open the place of what is looked at in an editor.
+    Edit,
     /// Begin to type a filter.
     Filter,
     /// Add to the filter.
@@ -128,6 +136,7 @@ pub const KEYMAP: &[Binding] = &[
         .hinted("open"),
     binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Back, VIEWS, "go back; in a list, clear the filter")
         .hinted("back"),
+    binding("o 0", &[char('o'), char('0')], Action::Overview, VIEWS, "show the overview").hinted("overview"),
     binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "show findings").hinted("findings"),
     binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks").hinted("tasks"),
     binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "show resources").hinted("resources"),
@@ -136,6 +145,10 @@ pub const KEYMAP: &[Binding] = &[
         .hinted("freeze"),
     binding("W", &[char('W')], Action::Witness, VIEWS, "write a small recording that shows this finding anywhere")
         .hinted("witness"),
+    binding("x", &[char('x')], Action::Explain, VIEWS, "explain this finding: what it means, and when it is wrong")
+        .hinted("explain"),
+    binding("y", &[char('y')], Action::Copy, VIEWS, "copy this finding as Markdown to the clipboard and to a file"),
+    binding("e", &[char('e')], Action::Edit, VIEWS, "open the place of this in $VISUAL or $EDITOR"),
     binding("?", &[char('?')], Action::Help, VIEWS, "show this help").hinted("help"),
     binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, READING, "quit; also Ctrl-C and Ctrl-D")
         .hinted("quit"),

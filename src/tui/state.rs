@@ -13,6 +13,7 @@ use super::theme::Theme;
 use super::widgets::page::Reader;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
+use crate::report::repository::Repository;
 use crate::report::{FindingKey, Link, Snapshot, TaskKey};
 
 /// Everything that decides what is drawn, except the fleet and the time.
@@ -22,8 +23,10 @@ pub struct UiState {
     pub panes: BTreeMap<TargetId, Pane>,
     /// Which of them is on the screen.
     pub active: Option<TargetId>,
-    /// Whether the help lies over it.
-    pub help: Option<Reader<()>>,
+    /// The overview, which is one for all targets.
+    pub overview: Reader<Goto>,
+    /// What is explained over it.
+    pub over: Option<Over>,
     /// Whether the filter of the list is being typed.
     pub prompt: bool,
     /// The first half of a command of two keys.
@@ -34,6 +37,8 @@ pub struct UiState {
     pub theme: Theme,
     /// What a target is measured by.
     pub criteria: Criteria,
+    /// Where the places of targets are in the user's repository.
+    pub repository: Repository,
 }
 
 impl Default for UiState {
@@ -45,8 +50,18 @@ impl Default for UiState {
 impl UiState {
     /// A screen without targets.
     pub fn new(theme: Theme) -> Self {
-        let (panes, criteria) = (BTreeMap::new(), Criteria::default());
-        Self { panes, active: None, help: None, prompt: false, prefix: None, message: None, theme, criteria }
+        Self {
+            panes: BTreeMap::new(),
+            active: None,
+            overview: Reader::default(),
+            over: None,
+            prompt: false,
+            prefix: None,
+            message: None,
+            theme,
+            criteria: Criteria::default(),
+            repository: Repository::default(),
+        }
     }
 
     /// Brings everything up to date that keys act on: the targets, and the list on the screen.
@@ -70,11 +85,11 @@ impl UiState {
 
     /// Where keys go.
     pub fn context(&self) -> Context {
-        if self.help.is_some() {
+        if self.over.is_some() {
             Context::Help
         } else if self.prompt {
             Context::Prompt
-        } else if self.pane().is_some_and(|pane| !pane.visits.is_empty()) {
+        } else if self.pane().is_some_and(|pane| !pane.visits.is_empty() || pane.root == Root::Overview) {
             Context::Page
         } else {
             Context::List
@@ -108,11 +123,38 @@ impl UiState {
 
     /// The finding that is being looked at: on the page on top, or selected in the list.
     pub fn chosen_finding(&self) -> Option<(TargetId, FindingKey)> {
+        match self.chosen()? {
+            (target, Link::Finding(key)) => Some((target, key)),
+            (_, Link::Task(_) | Link::Site(_) | Link::Resource(_)) => None,
+        }
+    }
+
+    /// What is being looked at: on the page on top, or selected in a list or the overview.
+    pub fn chosen(&self) -> Option<(TargetId, Link)> {
         let pane = self.pane()?;
-        let link = pane.visits.last().map(|visit| visit.link.clone()).or_else(|| pane.selected());
-        match link? {
-            Link::Finding(key) => Some((self.active?, key)),
-            Link::Task(_) | Link::Site(_) | Link::Resource(_) => None,
+        let of_pane = || pane.visits.last().map(|visit| visit.link.clone()).or_else(|| pane.selected());
+        let (target, link) = match self.overview_target() {
+            Some(Goto { target, link }) => (*target, link.clone()),
+            None => (self.active?, of_pane()),
+        };
+        Some((target, link?))
+    }
+
+    /// Where the selected line of the overview leads, while that is on top.
+    pub fn overview_target(&self) -> Option<&Goto> {
+        let pane = self.pane().filter(|pane| pane.visits.is_empty() && pane.root == Root::Overview);
+        pane.and_then(|_| self.overview.target())
+    }
+
+    /// Shows what a line of the overview leads to: a page about a target, or the findings of one.
+    pub fn go(&mut self, goto: Goto) {
+        let Goto { target, link } = goto;
+        self.active = Some(target);
+        if let Some(pane) = self.pane_mut() {
+            match link {
+                Some(link) => pane.open(link),
+                None => pane.root = Root::Findings,
+            }
         }
     }
 
@@ -144,11 +186,46 @@ impl Context {
     pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
 }
 
-/// One of the three lists.
+/// A page that lies over the screen until it is closed.
+#[derive(Debug)]
+pub struct Over {
+    /// What it is about.
+    pub what: OverWhat,
+    /// How far it was read.
+    pub reader: Reader<()>,
+}
+
+/// What a page that lies over the screen is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverWhat {
+    /// The keys.
+    Help,
+    /// A detector, by id.
+    Detector(&'static str),
+}
+
+impl From<OverWhat> for Over {
+    fn from(what: OverWhat) -> Self {
+        Self { what, reader: Reader::default() }
+    }
+}
+
+/// Where a line of the overview leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goto {
+    /// The target.
+    pub target: TargetId,
+    /// What of it; nothing for the target as a whole.
+    pub link: Option<Link>,
+}
+
+/// What lies at the bottom: the overview, or one of the three lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Root {
-    /// Findings, where everybody starts.
+    /// The most important of everything, where everybody starts.
     #[default]
+    Overview,
+    /// Findings.
     Findings,
     /// Tasks.
     Tasks,
@@ -210,6 +287,7 @@ impl Pane {
     /// What is selected in the list at the bottom.
     pub fn selected(&self) -> Option<Link> {
         match self.root {
+            Root::Overview => None,
             Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
             Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
             Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
@@ -219,7 +297,7 @@ impl Pane {
     /// The filter of the list at the bottom.
     pub fn filter(&self) -> &Filter {
         match self.root {
-            Root::Findings => &self.findings.filter,
+            Root::Overview | Root::Findings => &self.findings.filter,
             Root::Tasks => &self.tasks.filter,
             Root::Resources => &self.resources.filter,
         }
@@ -228,7 +306,7 @@ impl Pane {
     /// The same, to be changed.
     pub fn filter_mut(&mut self) -> &mut Filter {
         match self.root {
-            Root::Findings => &mut self.findings.filter,
+            Root::Overview | Root::Findings => &mut self.findings.filter,
             Root::Tasks => &mut self.tasks.filter,
             Root::Resources => &mut self.resources.filter,
         }
@@ -244,6 +322,7 @@ impl Pane {
             self.resources.list = List::default();
         }
         match self.root {
+            Root::Overview => {}
             Root::Findings => self.findings.refresh(shown),
             Root::Tasks => self.tasks.refresh(shown),
             Root::Resources => self.resources.refresh(shown),

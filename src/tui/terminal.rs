@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -140,6 +141,13 @@ impl Screen {
         // `Terminal::clear` would ask the terminal where its cursor is, and take the answer from the keys.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
+    }
+
+    /// Puts a text into the clipboard of the terminal, if that allows it (OSC 52).
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        let backend = self.terminal.backend_mut();
+        queue!(backend, CopyToClipboard::to_clipboard_from(text))?;
+        io::Write::flush(backend)
     }
 
     /// How wide the terminal is.

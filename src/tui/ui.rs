@@ -1,15 +1,17 @@
 //! The terminal as a consumer: it takes steps in, says when it needs attention, and does what that asks for.
 
 use std::io;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use crossterm::event::{Event, KeyEvent};
 use rustix::process::{Signal, kill_current_process_group};
-use tokio::sync::mpsc;
+use tokio::process::Child;
 use tokio::time::{sleep, sleep_until};
 
-use super::keyboard;
+use super::editor;
+use super::keyboard::Keyboard;
 use super::signals::Signals;
 use super::state::UiState;
 use super::terminal::Screen;
@@ -19,6 +21,7 @@ use super::views;
 use crate::diagnosis::Criteria;
 use crate::fleet::{Fleet, Step, TargetId};
 use crate::report::TaskKey;
+use crate::report::repository::Repository;
 
 /// The least time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
@@ -40,6 +43,8 @@ pub enum Attention {
     Other,
     /// The keyboard is gone.
     NoKeyboard(Option<io::Error>),
+    /// The user has left the editor.
+    Edited(io::Result<ExitStatus>),
     /// It is time for a frame.
     Frame,
     /// The terminal has taken the frame before.
@@ -55,6 +60,13 @@ pub enum Asked {
     Nothing,
     /// To leave.
     Leave,
+    /// A text in a file of its own.
+    Save {
+        /// The text.
+        text: String,
+        /// The name of the file.
+        file: String,
+    },
     /// A witness of a finding of a target.
     Witness {
         /// The target.
@@ -68,7 +80,8 @@ pub enum Asked {
 pub struct Ui {
     screen: Screen,
     state: UiState,
-    keys: mpsc::Receiver<io::Result<Event>>,
+    keys: Keyboard,
+    editor: Option<Child>,
     signals: Signals,
     dirty: bool,
     is_ticking: bool,
@@ -78,18 +91,19 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Takes the terminal, to show targets measured by these criteria.
+    /// Takes the terminal, to show targets measured by these criteria; their places are in this repository.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(criteria: Criteria) -> anyhow::Result<Self> {
+    pub fn open(criteria: Criteria, repository: Repository, theme: Theme) -> anyhow::Result<Self> {
         let signals = Signals::new()?;
         let screen = Screen::open().context("The terminal cannot be used.")?;
         let now = Instant::now();
         Ok(Self {
             screen,
-            state: UiState { criteria, ..UiState::new(Theme::from_env()) },
-            keys: keyboard::listen()?,
+            state: UiState { criteria, repository, ..UiState::new(theme) },
+            keys: Keyboard::listen()?,
+            editor: None,
             signals,
             dirty: true,
             is_ticking: false,
@@ -117,18 +131,19 @@ impl Ui {
 
     /// Waits until something needs attention. Nothing is lost if it is dropped before.
     pub async fn attention(&mut self) -> Attention {
-        let free = self.screen.is_free();
+        let (free, is_editing) = (self.screen.is_free(), self.editor.is_some());
         tokio::select! {
             biased;
             () = self.signals.continued() => Attention::Continue,
             () = self.screen.panicked() => Attention::Panicked,
-            event = self.keys.recv() => match event {
+            status = editor::closed(&mut self.editor) => Attention::Edited(status),
+            event = self.keys.next() => match event {
                 Some(Ok(Event::Key(key))) => Attention::Key(key),
                 Some(Ok(_)) => Attention::Other,
                 Some(Err(error)) => Attention::NoKeyboard(Some(error)),
                 None => Attention::NoKeyboard(None),
             },
-            () = sleep_until(self.next_frame.into()), if self.dirty && free => Attention::Frame,
+            () = sleep_until(self.next_frame.into()), if self.dirty && free && !is_editing => Attention::Frame,
             () = self.screen.freed(), if self.dirty && !free => Attention::Free,
             () = sleep_until(self.next_tick.into()), if self.is_ticking => Attention::Tick,
         }
@@ -153,6 +168,7 @@ impl Ui {
             Attention::NoKeyboard(Some(error)) => return Err(error).context("The keyboard cannot be read."),
             Attention::NoKeyboard(None) => bail!("The terminal sends no more keys."),
             Attention::Frame => self.draw(fleet)?,
+            Attention::Edited(status) => self.edited(status)?,
             Attention::Free => {}
             Attention::Tick => {
                 self.next_tick = Instant::now() + TICK;
@@ -171,6 +187,34 @@ impl Ui {
         drawn.context("The terminal takes no output any more.")
     }
 
+    /// Leaves the terminal to the user's editor. The targets are watched all the same.
+    fn edit(&mut self, path: &str, line: u32) -> anyhow::Result<()> {
+        self.keys.leave();
+        self.screen.leave();
+        match editor::open(path, line) {
+            Ok(editor) => {
+                self.editor = Some(editor);
+                Ok(())
+            }
+            Err(sentence) => {
+                self.keys.resume();
+                self.say(sentence);
+                self.enter()
+            }
+        }
+    }
+
+    fn edited(&mut self, status: io::Result<ExitStatus>) -> anyhow::Result<()> {
+        self.editor = None;
+        self.keys.resume();
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => self.say(format!("The editor failed: {status}.")),
+            Err(error) => self.say(format!("The editor cannot be waited for: {error}.")),
+        }
+        self.enter()
+    }
+
     fn enter(&mut self) -> anyhow::Result<()> {
         self.dirty = true;
         self.screen.enter().context("The terminal cannot be taken again.")
@@ -182,6 +226,11 @@ impl Ui {
         match self.state.press(key, around) {
             Some(Effect::Quit) => return Ok(Asked::Leave),
             Some(Effect::Witness { target, fingerprint }) => return Ok(Asked::Witness { target, fingerprint }),
+            Some(Effect::Copy { text, file }) => {
+                self.screen.copy(&text).context("The terminal takes no output any more.")?;
+                return Ok(Asked::Save { text, file });
+            }
+            Some(Effect::Edit { path, line }) => self.edit(&path, line)?,
             Some(Effect::Redraw) => self.screen.forget()?,
             Some(Effect::Suspend) => {
                 self.screen.leave();

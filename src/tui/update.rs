@@ -5,11 +5,12 @@ use std::time::SystemTime;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::keymap::{self, Action};
-use super::state::{Pane, Root, UiState};
+use super::state::{OverWhat, Pane, Root, UiState};
 use super::tables::{Listing, Table};
 use super::widgets::page::Reader;
 use super::widgets::table::fit;
 use crate::fleet::{Fleet, TargetId};
+use crate::report::{Snapshot, markdown};
 
 /// What the state cannot do for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,20 @@ pub enum Effect {
     Suspend,
     /// Redraw the screen.
     Redraw,
+    /// Copy a finding.
+    Copy {
+        /// As Markdown.
+        text: String,
+        /// The file that keeps it.
+        file: String,
+    },
+    /// Open a file of the repository at a line.
+    Edit {
+        /// Its path from the root of the repository.
+        path: String,
+        /// The line, from 1.
+        line: u32,
+    },
     /// Write a witness of a finding.
     Witness {
         /// The target.
@@ -64,13 +79,17 @@ impl UiState {
             Action::Quit => return Some(Effect::Quit),
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
-            Action::Help => self.help = if self.help.is_some() { None } else { Some(Reader::default()) },
+            Action::Help => self.over = if self.over.is_some() { None } else { Some(OverWhat::Help.into()) },
+            Action::Explain => self.explain(around.fleet),
+            Action::Copy => return self.copy(around.fleet),
+            Action::Edit => return self.edit(around.fleet),
             Action::NextTarget => self.switch(true),
             Action::PreviousTarget => self.switch(false),
+            Action::Overview => self.in_pane(|pane| pane.go_to(Root::Overview)),
             Action::Findings => self.in_pane(|pane| pane.go_to(Root::Findings)),
             Action::Tasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
             Action::Resources => self.in_pane(|pane| pane.go_to(Root::Resources)),
-            Action::Open => self.in_pane(Pane::follow),
+            Action::Open => self.follow(),
             Action::Back => self.in_pane(Pane::go_back),
             Action::Down => self.travel(Travel::Rows(1)),
             Action::Up => self.travel(Travel::Rows(-1)),
@@ -105,12 +124,58 @@ impl UiState {
         }
     }
 
+    /// Opens what is selected.
+    fn follow(&mut self) {
+        match self.overview_target().cloned() {
+            Some(goto) => self.go(goto),
+            None => self.in_pane(Pane::follow),
+        }
+    }
+
     fn ask_for_witness(&mut self) -> Option<Effect> {
         if let Some((target, key)) = self.chosen_finding() {
             return Some(Effect::Witness { target, fingerprint: key.fingerprint().to_owned() });
         }
         self.message = Some("Select or open a finding, then press W.".to_owned());
         None
+    }
+
+    fn explain(&mut self, fleet: &Fleet) {
+        let chosen = self.chosen_finding();
+        let row = chosen.and_then(|(target, key)| Snapshot::new(fleet, fleet.member(target)?).finding_row(&key));
+        match row {
+            Some(row) => self.over = Some(OverWhat::Detector(row.detector).into()),
+            None => self.message = Some("Select or open a finding, then press x.".to_owned()),
+        }
+    }
+
+    fn copy(&mut self, fleet: &Fleet) -> Option<Effect> {
+        let copied = self.chosen_finding().and_then(|(target, key)| {
+            let member = fleet.member(target)?;
+            let view = Snapshot::new(fleet, member).finding(&key)?;
+            let text = markdown::finding(&view, member.diagnosis().target());
+            let file = format!("tokio-canary-{}-{}.md", view.row.detector, view.fingerprint);
+            Some(Effect::Copy { text, file })
+        });
+        if copied.is_none() {
+            self.message = Some("Select or open a finding, then press y.".to_owned());
+        }
+        copied
+    }
+
+    fn edit(&mut self, fleet: &Fleet) -> Option<Effect> {
+        let Some((target, link)) = self.chosen() else {
+            self.message = Some("Select something that has a place, then press e.".to_owned());
+            return None;
+        };
+        let place = fleet.member(target).map(|member| Snapshot::new(fleet, member).place_of(&link));
+        match self.repository.place(&place.unwrap_or_default()) {
+            Ok(place) => Some(Effect::Edit { path: place.path, line: place.line }),
+            Err(elsewhere) => {
+                self.message = Some(elsewhere.sentence().to_owned());
+                None
+            }
+        }
     }
 
     fn freeze(&mut self, around: Surroundings<'_>) {
@@ -122,12 +187,16 @@ impl UiState {
 
     /// Moves in whatever lies on top.
     fn travel(&mut self, travel: Travel) {
-        if let Some(help) = &mut self.help {
-            return travel.read(help);
+        if let Some(over) = &mut self.over {
+            return travel.read(&mut over.reader);
+        }
+        if self.pane().is_some_and(|pane| pane.visits.is_empty() && pane.root == Root::Overview) {
+            return travel.read(&mut self.overview);
         }
         let Some(pane) = self.pane_mut() else { return };
         match (pane.visits.last_mut(), pane.root) {
             (Some(visit), _) => travel.read(&mut visit.reader),
+            (None, Root::Overview) => {}
             (None, Root::Findings) => travel.select(&mut pane.findings),
             (None, Root::Tasks) => travel.select(&mut pane.tasks),
             (None, Root::Resources) => travel.select(&mut pane.resources),
@@ -153,15 +222,20 @@ impl Pane {
         }
     }
 
-    /// Closes the page on top; in a list, clears the filter.
+    /// Closes the page on top; in a list, clears the filter, or goes to the overview.
     fn go_back(&mut self) {
-        if self.visits.pop().is_none() {
-            self.filter_mut().text.clear();
+        if self.visits.pop().is_some() {
+            return;
         }
+        if self.filter().is_empty() {
+            self.root = Root::Overview;
+        }
+        self.filter_mut().text.clear();
     }
 
     fn sort(&mut self, width: u16, step: isize) {
         match self.root {
+            Root::Overview => {}
             Root::Findings => sort(&mut self.findings, width, step),
             Root::Tasks => sort(&mut self.tasks, width, step),
             Root::Resources => sort(&mut self.resources, width, step),
@@ -170,6 +244,7 @@ impl Pane {
 
     fn invert(&mut self) {
         match self.root {
+            Root::Overview => {}
             Root::Findings => invert(&mut self.findings),
             Root::Tasks => invert(&mut self.tasks),
             Root::Resources => invert(&mut self.resources),

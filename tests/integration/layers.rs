@@ -105,7 +105,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "tui",
-        modules: Modules::Only(&["config", "detect::detectors", "diagnosis", "fleet", "panics", "report", "words"]),
+        modules: Modules::Only(&[
+            "config",
+            "detect::detectors",
+            "diagnosis",
+            "explain",
+            "fleet",
+            "panics",
+            "report",
+            "words",
+        ]),
         crates: Crates::AllBut(&["clap", "console_api", "prost", "prost_types", "tonic"]),
     },
     Layer {

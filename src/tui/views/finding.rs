@@ -2,8 +2,10 @@
 
 use ratatui::style::Style;
 
+use super::diagram;
 use crate::report::finding::{FactRow, FindingView};
 use crate::report::{FindingKey, Link, Snapshot, State};
+use crate::tui::widgets::chart::{Curve, chart};
 use crate::tui::widgets::page::Draft;
 use crate::words;
 
@@ -29,7 +31,11 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &Finding
     draft.heading("What to do");
     draft.text(&finding.advice, Style::new());
     draft.text(&format!("More: tokio-canary explain {}", finding.row.detector), theme.dim());
+    if let Some(it) = shown.diagram(&finding.row.key) {
+        diagram::write(draft, &it);
+    }
     evidence(draft, &finding.facts);
+    development(draft, shown, &finding);
     if !finding.ruled_out.is_empty() {
         draft.heading("Ruled out");
         finding.ruled_out.iter().for_each(|it| draft.item("-", it, None));
@@ -60,6 +66,20 @@ fn evidence(draft: &mut Draft<Link>, facts: &[FactRow]) {
         vec![mark.to_owned(), fact.metric.to_owned(), fact.value_in_words(), threshold, window]
     };
     draft.grid(&["", "measured", "value", "threshold", "over"], &facts.iter().map(row).collect::<Vec<_>>());
+}
+
+/// How the number behind it developed, as a chart.
+fn development(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingView) {
+    let Some(trace) = shown.trace(&finding.row.key) else { return };
+    let fact = &trace.fact;
+    let curve = Curve { samples: &trace.samples, threshold: fact.threshold, unit: fact.unit };
+    let lines = chart(&draft.theme(), draft.width(), &curve);
+    if lines.is_empty() {
+        return;
+    }
+    let limit = fact.threshold_in_words().map_or_else(String::new, |limit| format!(", threshold {limit}"));
+    draft.heading(&format!("Over time: {}{limit}", fact.metric));
+    draft.drawing(lines);
 }
 
 /// The subject, the targets, those with a part in it, and the tasks and resources themselves, which can be opened.

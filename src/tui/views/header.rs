@@ -10,6 +10,7 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use crate::fleet::Fleet;
+use crate::report::meanwhile::Meanwhile;
 use crate::report::target::TargetView;
 use crate::report::{Severity, Snapshot};
 use crate::tui::state::{Pane, Root, UiState};
@@ -23,6 +24,8 @@ pub(super) struct Targets<'a> {
     pub(super) live: &'a TargetView,
     /// As it is shown, which may be frozen.
     pub(super) shown: &'a TargetView,
+    /// What has happened to it since it was frozen.
+    pub(super) meanwhile: Meanwhile,
     /// The time, by our clock.
     pub(super) now: SystemTime,
 }
@@ -55,8 +58,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
 }
 
 /// The least that a tab takes, and what each has besides its name.
-const TAB: usize = 10;
-const FRAME: usize = 6;
+const TAB: usize = 14;
+const FRAME: usize = 10;
 /// Width of the counts of hidden tabs, on both sides.
 const SIDES: usize = 12;
 
@@ -78,19 +81,27 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     for (index, member) in fleet.members().enumerate().skip(first).take(shown) {
         let name = cut(&theme.text(member.diagnosis().target()), room.max(4), Cut::Start, theme.ellipsis());
         let snapshot = Snapshot::new(fleet, member);
-        let is_lost = snapshot.is_lost();
-        let base = match snapshot.worst() {
-            Some(severity) => theme.severity(severity),
-            None if is_lost => theme.bad(),
-            None => Style::new(),
-        };
-        let sign = if is_lost { '!' } else { ':' };
+        let (word, base) = state_of(&snapshot, theme);
         let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
-        spans.push(Span::styled(format!(" {}{sign}{name} ", index + 1), style));
+        spans.push(Span::styled(format!(" {}:{name} {word} ", index + 1), style));
     }
     let after = all.saturating_sub(first + shown);
     spans.extend((after > 0).then(|| Span::styled(format!(" >{after}"), theme.dim())));
     Line::from(spans)
+}
+
+/// Where a target stands, in a word: whether it is lost, or the worst that was found.
+fn state_of(target: &Snapshot<'_>, theme: &Theme) -> (&'static str, Style) {
+    let worst = target.worst().map_or(Style::new(), |severity| theme.severity(severity));
+    let word = match target.worst() {
+        _ if target.is_lost() => return ("LOST", worst.patch(theme.bad())),
+        Some(Severity::Critical) => "CRIT",
+        Some(Severity::Warning) => "WARN",
+        Some(Severity::Info) => "info",
+        None if target.revision() == 0 => "wait",
+        None => "-",
+    };
+    (word, worst)
 }
 
 fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usize) -> Line<'static> {
@@ -99,7 +110,9 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
     let mut parts = vec![Part::new(live.connection.label.as_str(), live.connection.label.as_str(), style, 0)];
     if let Some(frozen) = &pane.frozen {
         let age = target.now.duration_since(frozen.at).unwrap_or_default().as_secs();
-        parts.push(Part::new(format!("FROZEN for {age} s"), format!("FROZEN {age}s"), theme.selected(), 0));
+        let meanwhile = target.meanwhile.in_words().map(|it| format!(", meanwhile {it}")).unwrap_or_default();
+        let (long, short) = (format!("FROZEN for {age} s{meanwhile}"), format!("FROZEN {age}s"));
+        parts.push(Part::new(long, short, theme.selected(), 0));
     }
     let (tasks, updates) = (live.tasks_alive, live.updates);
     // Of tasks that are reported late most have ended when they are.
@@ -138,15 +151,16 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
 /// The lists that there are, and how much is in them.
 fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> Line<'static> {
     let lists = [
-        (Root::Findings, "f", "findings", shown.findings, shown.worst),
-        (Root::Tasks, "t", "tasks", shown.tasks, None),
-        (Root::Resources, "r", "resources", shown.resources, None),
+        (Root::Overview, "o", "overview", None, None),
+        (Root::Findings, "f", "findings", Some(shown.findings), shown.worst),
+        (Root::Tasks, "t", "tasks", Some(shown.tasks), None),
+        (Root::Resources, "r", "resources", Some(shown.resources), None),
     ];
-    let part = |(root, key, name, number, worst): (Root, &str, &str, usize, Option<Severity>)| {
+    let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if root == pane.root { base.patch(theme.selected()) } else { base };
-        let number = words::number(number);
-        Part::new(format!(" {key} {name} {number} "), format!(" {key} {number} "), style, 0)
+        let number = number.map(|number| format!("{} ", words::number(number))).unwrap_or_default();
+        Part::new(format!(" {key} {name} {number}"), format!(" {key} {number}"), style, 0)
     };
     fit(lists.into_iter().map(part).collect(), width, " ")
 }

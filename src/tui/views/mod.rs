@@ -1,11 +1,14 @@
 //! The screen: header, one view, footer. Views only draw; what they say comes from the report.
 
+mod diagram;
 mod finding;
 mod footer;
 mod header;
 mod help;
 mod list;
 mod notice;
+mod over;
+mod overview;
 mod resource;
 mod site;
 mod task;
@@ -60,47 +63,58 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
     let live = Snapshot::new(fleet, member);
     let frozen = state.pane().and_then(|pane| pane.frozen.as_ref()).map(|frozen| Arc::clone(&frozen.member));
     let shown = Snapshot::new(fleet, frozen.as_deref().unwrap_or(member));
+    let meanwhile = frozen.as_deref().map(|frozen| live.meanwhile(frozen)).unwrap_or_default();
     let (live, target) = (live.target(state.criteria, now), shown.target(state.criteria, now));
     let theme = state.theme;
-    header::draw(frame, header, state, fleet, &header::Targets { live: &live, shown: &target, now });
+    header::draw(frame, header, state, fleet, &header::Targets { live: &live, shown: &target, meanwhile, now });
     footer::draw(frame, footer, state);
-    if let Some(help) = &mut state.help {
-        help.show(help::page(theme, body.width), usize::from(body.height));
-        return draw_reader(frame, body, &theme, help);
+    if let Some(over) = &mut state.over {
+        return over::draw(frame, body, over, theme, Some(&shown));
     }
+    let active = member.id();
     if let Some(pane) = state.pane_mut() {
         let look = Look { shown: &shown, target: &target, connection: &live.connection, theme: &theme };
-        draw_pane(frame, body, pane, &look);
+        let is_overview = pane.root == Root::Overview && pane.visits.is_empty();
+        let body = if is_overview && target.updates == 0 { body } else { draw_banner(frame, body, &look) };
+        if !is_overview {
+            return draw_pane(frame, body, pane, &look);
+        }
+        overview::draw(frame, body, state, &overview::Overview { fleet, active, look: &look, now });
     }
 }
 
 /// What is said while there is no target, or the help that lies over it.
 fn nobody(frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
     let theme = state.theme;
-    if let Some(help) = &mut state.help {
-        help.show(help::page(theme, area.width), usize::from(area.height));
-        return draw_reader(frame, area, &theme, help);
+    if let Some(over) = &mut state.over {
+        return over::draw(frame, area, over, theme, None);
     }
     let mut draft: Draft<()> = Draft::new(theme, usize::from(area.width));
     draft.text("No target yet. Any that is found is shown here at once.", theme.strong());
     frame.render_widget(Paragraph::new(draft.finish().lines), area);
 }
 
+/// Draws what is said over every view of a connection that is not as it should be, and returns what room is left.
+fn draw_banner(frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) -> Rect {
+    let banner = notice::banner(look.connection, look.theme, area.width);
+    let height = u16::try_from(banner.len()).unwrap_or(u16::MAX).min(area.height / 2);
+    let [above, below] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
+    frame.render_widget(Paragraph::new(Text::from(banner)), above);
+    below
+}
+
 fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>) {
-    let mut area = area;
-    let never = look.target.updates == 0;
-    if !never || pane.root != Root::Findings {
-        let banner = notice::banner(look.connection, look.theme, area.width);
-        let height = u16::try_from(banner.len()).unwrap_or(u16::MAX).min(area.height / 2);
-        let [above, below] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
-        frame.render_widget(Paragraph::new(Text::from(banner)), above);
-        area = below;
-    }
     if let Some(visit) = pane.visits.last_mut() {
-        visit.reader.show(page(look, &visit.link, area.width), usize::from(area.height));
+        let height = usize::from(area.height);
+        if look.shown.knows(&visit.link) || visit.reader.is_empty() {
+            visit.reader.show(page(look, &visit.link, area.width), height);
+        } else {
+            visit.reader.end(Line::styled(notice::GONE, look.theme.bad()), height);
+        }
         return draw_reader(frame, area, look.theme, &visit.reader);
     }
     match pane.root {
+        Root::Overview => {}
         Root::Findings => list::findings(frame, area, &mut pane.findings, look),
         Root::Tasks => list::draw(frame, area, &mut pane.tasks, &list::Rows::of("task"), look),
         Root::Resources => list::draw(frame, area, &mut pane.resources, &list::Rows::of("resource"), look),

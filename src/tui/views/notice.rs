@@ -4,12 +4,14 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::diagnosis::Verdict;
-use crate::report::Link;
 use crate::report::connection::{ConnectionState, ConnectionView, DOCTOR};
 use crate::report::target::TargetView;
 use crate::tui::theme::Theme;
 use crate::tui::widgets::page::Draft;
 use crate::words;
+
+/// Over the last that was known of something that was forgotten.
+pub(super) const GONE: &str = "It has ended and is not listed any more; this is the last that was known.";
 
 /// Lines over every view about a connection that is not as it should be; none if all is well.
 pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> Vec<Line<'static>> {
@@ -17,6 +19,9 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
     match connection.state {
         ConnectionState::Lost | ConnectionState::Stranger => {
             draft.text(&format!("Not connected. {}", connection.sentence), theme.bad());
+            if let Some(last) = &connection.last {
+                draft.text(last, theme.strong());
+            }
         }
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
         ConnectionState::Resolving
@@ -30,7 +35,7 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
 }
 
 /// The view of findings while there are none.
-pub(super) fn no_findings(draft: &mut Draft<Link>, target: &TargetView) {
+pub(super) fn no_findings<L>(draft: &mut Draft<L>, target: &TargetView) {
     let theme = draft.theme();
     if target.updates == 0 {
         return waiting(draft, &target.connection);
@@ -65,7 +70,7 @@ pub(super) fn no_findings(draft: &mut Draft<Link>, target: &TargetView) {
 }
 
 /// The first screen, before anything is known.
-fn waiting(draft: &mut Draft<Link>, connection: &ConnectionView) {
+fn waiting<L>(draft: &mut Draft<L>, connection: &ConnectionView) {
     let theme = draft.theme();
     match connection.state {
         ConnectionState::Ended => draft.text("The recording contains no updates.", theme.bad()),

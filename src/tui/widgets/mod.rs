@@ -1,5 +1,6 @@
 //! What several views are made of.
 
+pub mod chart;
 pub mod page;
 pub mod sparkline;
 pub mod table;

@@ -4,6 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::table::Cell;
 use super::text::{Cut, cut, wrap};
 use crate::tui::theme::Theme;
 
@@ -31,6 +32,11 @@ impl<L> Draft<L> {
     /// How it looks.
     pub fn theme(&self) -> Theme {
         self.theme
+    }
+
+    /// How wide it is.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// The heading of what follows, set apart from what is before it.
@@ -104,10 +110,108 @@ impl<L> Draft<L> {
         }
     }
 
+    /// One line of a drawing: a rail, then a text that may lead somewhere. What does not fit goes on below, beside the rail.
+    pub fn drawn(&mut self, rail: Span<'static>, text: &str, style: Style, target: Option<L>) {
+        let from = self.lines.len();
+        let room = self.width.saturating_sub(rail.width()).max(1);
+        for (index, line) in wrap(&self.theme.text(text), room).into_iter().enumerate() {
+            let rail = if index == 0 { rail.clone() } else { self.theme.diagram().beside(&rail) };
+            self.lines.push(Line::from(vec![rail, Span::styled(line, style)]));
+        }
+        self.links.extend(target.map(|target| (from..self.lines.len(), target)));
+    }
+
+    /// Lines that are drawn already, such as those of a chart.
+    pub fn drawing(&mut self, lines: Vec<Line<'static>>) {
+        self.lines.extend(lines);
+    }
+
+    /// Rows under headings, each of which may lead somewhere. Columns are as wide as they need to be; flexible ones give way.
+    pub fn rows(&mut self, columns: &[Column], rows: &[(Vec<Cell>, Option<L>)])
+    where
+        L: Clone,
+    {
+        let theme = self.theme;
+        let texts: Vec<Vec<String>> =
+            rows.iter().map(|(cells, _)| cells.iter().map(|cell| theme.text(&cell.text)).collect()).collect();
+        let widths = widths(columns, &texts, self.width);
+        let cell = |text: &str, column: &Column, width: usize, style: Style| {
+            let text = cut(text, width, column.cut, theme.ellipsis());
+            let pad = " ".repeat(width.saturating_sub(text.width()));
+            let text = if column.right { format!("{pad}{text}") } else { format!("{text}{pad}") };
+            Span::styled(text, style)
+        };
+        let line = |cells: Vec<Span<'static>>| {
+            let mut spans = Vec::new();
+            for span in cells.into_iter().filter(|span| span.width() > 0) {
+                if !spans.is_empty() {
+                    spans.push(Span::raw("  "));
+                }
+                spans.push(span);
+            }
+            Line::from(spans)
+        };
+        let headings = columns.iter().zip(&widths).map(|(it, width)| cell(it.heading, it, *width, theme.dim()));
+        self.lines.push(line(headings.collect()));
+        for ((cells, target), texts) in rows.iter().zip(&texts) {
+            let spans = columns.iter().zip(&widths).zip(texts.iter().zip(cells));
+            let spans = spans.map(|((column, width), (text, it))| cell(text, column, *width, it.style));
+            self.links.extend(target.clone().map(|target| (self.lines.len()..self.lines.len() + 1, target)));
+            self.lines.push(line(spans.collect()));
+        }
+    }
+
     /// The finished page.
     pub fn finish(self) -> Page<L> {
         Page { lines: self.lines, links: self.links }
     }
+}
+
+/// A column of rows on a page.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    heading: &'static str,
+    right: bool,
+    flexible: bool,
+    cut: Cut,
+}
+
+impl Column {
+    /// Text as wide as it is.
+    pub const fn text(heading: &'static str) -> Self {
+        Self { heading, right: false, flexible: false, cut: Cut::End }
+    }
+
+    /// A number, written on the right.
+    pub const fn number(heading: &'static str) -> Self {
+        Self { right: true, ..Self::text(heading) }
+    }
+
+    /// Text that gives way where there is no room.
+    pub const fn flexible(heading: &'static str, cut: Cut) -> Self {
+        Self { heading, right: false, flexible: true, cut }
+    }
+}
+
+/// The width of each column: what its texts need; where that is too much, flexible ones share what is left.
+fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let need = |index: usize, column: &Column| {
+        let texts = rows.iter().filter_map(|row| row.get(index)).map(|text| text.width());
+        texts.max().unwrap_or(0).max(column.heading.width())
+    };
+    let mut widths: Vec<usize> = columns.iter().enumerate().map(|(index, column)| need(index, column)).collect();
+    let gaps = 2 * columns.len().saturating_sub(1);
+    let fixed: usize = widths.iter().zip(columns).filter(|(_, it)| !it.flexible).map(|(width, _)| *width).sum();
+    let mut room = width.saturating_sub(gaps + fixed);
+    // Those that need least are served first.
+    let mut flexible: Vec<usize> = (0..columns.len()).filter(|index| columns[*index].flexible).collect();
+    flexible.sort_by_key(|index| widths[*index]);
+    for (served, index) in flexible.iter().enumerate() {
+        let share = room / (flexible.len() - served);
+        widths[*index] = widths[*index].min(share);
+        room -= widths[*index];
+    }
+    widths
 }
 
 /// A page to be shown.
@@ -131,11 +235,12 @@ pub struct Reader<L> {
     offset: usize,
     height: usize,
     selected: Option<usize>,
+    has_ended: bool,
 }
 
 impl<L> Default for Reader<L> {
     fn default() -> Self {
-        Self { page: Page::default(), offset: 0, height: 1, selected: None }
+        Self { page: Page::default(), offset: 0, height: 1, selected: None, has_ended: false }
     }
 }
 
@@ -144,9 +249,8 @@ impl<L: Clone + PartialEq> Reader<L> {
     pub fn show(&mut self, page: Page<L>, height: usize) {
         let target = self.target().cloned();
         self.page = page;
-        // The last line says that there is more.
-        let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
-        self.height = room.max(1);
+        self.has_ended = false;
+        self.fit(height);
         let leads_there = |index: &usize| Some(&self.page.links[*index].1) == target.as_ref();
         let nearest = |index: &usize| index.abs_diff(self.selected.unwrap_or(0));
         self.selected = match self.page.links.len() {
@@ -156,6 +260,23 @@ impl<L: Clone + PartialEq> Reader<L> {
             }
         };
         self.settle();
+    }
+
+    /// Whether nothing was shown yet.
+    pub fn is_empty(&self) -> bool {
+        self.page.lines.is_empty()
+    }
+
+    /// Keeps the page that was shown, under a heading that says why it does not change any more.
+    pub fn end(&mut self, heading: Line<'static>, height: usize) {
+        if !self.has_ended {
+            self.has_ended = true;
+            self.page.lines.insert(0, heading);
+            // What it led to may mean something else by now.
+            self.page.links.clear();
+            self.selected = None;
+        }
+        self.fit(height);
     }
 
     /// Where the selected link leads.
@@ -168,6 +289,13 @@ impl<L: Clone + PartialEq> Reader<L> {
         let selected = self.selected.and_then(|index| self.page.links.get(index)).map(|(lines, _)| lines.clone());
         let lines = self.page.lines.iter().enumerate().skip(self.offset).take(self.height);
         lines.map(move |(index, line)| (line, selected.as_ref().is_some_and(|lines| lines.contains(&index))))
+    }
+
+    /// The same without a selection, for a page that is not read at present.
+    #[must_use]
+    pub fn unselected(mut self) -> Self {
+        self.selected = None;
+        self
     }
 
     /// How many lines there are before and after those on the screen.
@@ -211,6 +339,13 @@ impl<L: Clone + PartialEq> Reader<L> {
 
     fn scroll(&mut self, rows: isize) {
         self.offset = self.offset.saturating_add_signed(rows);
+        self.settle();
+    }
+
+    /// Takes as many lines as there is room for; the last one says that there is more.
+    fn fit(&mut self, height: usize) {
+        let room = if self.page.lines.len() > height { height.saturating_sub(1) } else { height };
+        self.height = room.max(1);
         self.settle();
     }
 

@@ -14,6 +14,7 @@ use tokio_canary::diagnosis::{Criteria, Diagnosis};
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
+use tokio_canary::report::repository::Repository;
 use tokio_canary::tui::state::{Pane, UiState};
 use tokio_canary::tui::theme::Theme;
 use tokio_canary::tui::update::{Effect, Surroundings};
@@ -197,9 +198,102 @@ fn health_is_said_in_a_sentence() {
 }
 
 #[test]
+fn the_overview_fits_every_screen() {
+    for (width, height) in [(160, 45), (120, 40), (80, 24), (40, 10)] {
+        assert_snapshot!(format!("overview_{width}x{height}"), sick(width, height).screen());
+    }
+}
+
+#[test]
+fn the_overview_leads_to_what_it_lists() {
+    let mut session = sick(80, 24);
+    session.keys("enter");
+    assert!(session.screen().contains("Deadlock: 2 tasks"), "{}", session.screen());
+    session.keys("esc down down enter");
+    assert!(session.screen().contains("Mutex"), "{}", session.screen());
+    session.keys("esc f esc");
+    assert!(session.screen().contains("Longest waits"), "leaving a list leads to it: {}", session.screen());
+}
+
+#[test]
+fn the_overview_of_several_targets_lists_them_and_their_findings_worst_first() {
+    let mut session = sick(120, 40);
+    session.fleet.join(diagnosis("unix:/run/other.sock"));
+    session.keys("o");
+    assert_snapshot!("overview_of_targets", session.screen());
+    session.keys("tab");
+    session.keys("o");
+    let screen = session.screen();
+    assert!(screen.contains("deadlock"), "it lists the findings of all targets: {screen}");
+}
+
+#[test]
+fn a_finding_that_lasts_has_a_chart_and_a_diagram() {
+    for (width, height) in [(120, 60), (160, 45)] {
+        let mut session = sick(width, height);
+        session.tick(20);
+        session.keys("f enter");
+        assert_snapshot!(format!("finding_drawn_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn a_finding_is_explained_in_place() {
+    let mut session = sick(80, 24);
+    session.keys("x");
+    let screen = session.screen();
+    assert!(screen.contains("hold-alone") || screen.contains("DEADLOCK") || screen.contains("deadlock"), "{screen}");
+    session.keys("esc");
+    assert!(session.screen().contains("Longest waits"));
+    session.keys("t x");
+    assert!(session.screen().contains("Select or open a finding, then press x."));
+}
+
+#[test]
+fn a_finding_is_copied_as_markdown() {
+    let mut session = sick(80, 24);
+    let Some(Effect::Copy { text, file }) = session.keys("y") else { panic!("nothing was copied") };
+    assert!(text.starts_with("**critical** `deadlock` at `transfer (src/bank.rs:41:9)`"), "{text}");
+    assert!(text.contains("| time without progress | **9.0 s** | 3 s | now |"), "{text}");
+    assert!(file.starts_with("tokio-canary-deadlock-") && file.ends_with(".md"), "{file}");
+}
+
+#[test]
+fn the_place_of_what_is_looked_at_is_opened() {
+    let mut session = sick(80, 24);
+    let edited = |effect| match effect {
+        Some(Effect::Edit { path, line }) => format!("{path}:{line}"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(edited(session.keys("e")), "src/bank.rs:41");
+    assert_eq!(edited(session.keys("f down enter e")), "src/images.rs:12");
+    session.state.repository = Repository::new(&[("src".to_owned(), "bank/src".to_owned())], false);
+    assert_eq!(edited(session.keys("e")), "bank/src/images.rs:12");
+    assert_eq!(session.keys("t G e"), None);
+    assert!(session.screen().contains("Its place is in a library"), "{}", session.screen());
+}
+
+#[test]
+fn the_page_of_what_was_forgotten_stays_under_a_heading() {
+    let mut session = sick(80, 45);
+    session.keys("t enter");
+    session.draw();
+    session.service.end(7);
+    session.service.end(9);
+    session.tick(90);
+    let screen = session.screen();
+    assert!(
+        screen.contains("It has ended and is not listed any more") && screen.contains("Task 7: transfer"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn findings_fit_every_screen() {
     for (width, height) in [(160, 45), (80, 24), (40, 10)] {
-        assert_snapshot!(format!("findings_{width}x{height}"), sick(width, height).screen());
+        let mut session = sick(width, height);
+        session.keys("f");
+        assert_snapshot!(format!("findings_{width}x{height}"), session.screen());
     }
 }
 
@@ -207,7 +301,7 @@ fn findings_fit_every_screen() {
 fn a_finding_has_a_page() {
     for (width, height) in [(80, 24), (40, 10)] {
         let mut session = sick(width, height);
-        session.keys("down enter");
+        session.keys("f down enter");
         assert_snapshot!(format!("finding_{width}x{height}"), session.screen());
     }
 }
@@ -280,6 +374,8 @@ fn a_witness_is_asked_for_of_the_finding_that_is_looked_at() {
         Some(Effect::Witness { fingerprint, .. }) => fingerprint.split(':').next().unwrap_or_default().to_owned(),
         other => panic!("{other:?}"),
     };
+    assert_eq!(asked(session.keys("W")), "deadlock", "the overview has it on top");
+    session.keys("f");
     assert_eq!(asked(session.keys("W")), "deadlock");
     assert_eq!(asked(session.keys("down W")), "blocked-worker");
     assert_eq!(asked(session.keys("enter W")), "blocked-worker");
@@ -357,6 +453,7 @@ fn a_resolved_finding_stays_listed_below() {
     let mut session = sick(80, 24);
     session.service.poll(11, Some(Duration::from_micros(10)));
     session.tick(15);
+    session.keys("f");
     let screen = session.screen();
     assert_snapshot!("resolved", screen);
     assert!(screen.contains("2 findings, 1 of them resolved"), "{screen}");
@@ -480,7 +577,7 @@ fn a_finding_on_two_targets_says_so() {
     let mut session = sick(120, 45);
     let first = session.target;
     session.target = session.fleet.join(diagnosis("unix:/run/other.sock"));
-    session.keys("enter");
+    session.keys("f enter");
     assert!(session.screen().contains("on 1 of 2 targets: http://127.0.0.1:6669"), "{}", session.screen());
     session.service = Service::starting_at(60_000);
     fall_ill(&mut session);
@@ -514,7 +611,7 @@ fn without_unicode_the_screen_is_ascii() {
     session.service.spawn(50, "größe", "src/ü.rs", 1);
     session.tick(1);
     let mut all = String::new();
-    for keys in ["f", "enter", "t", "enter", "r", "enter", "?"] {
+    for keys in ["o", "f", "enter", "x", "esc", "t", "enter", "r", "enter", "?"] {
         session.keys(keys);
         session.draw();
         let screen = session.terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect::<String>();
@@ -530,9 +627,30 @@ fn no_screen_is_too_small() {
         let mut session = sick(width, height);
         let status = session.service.status(lost(20));
         session.apply(status);
-        for keys in
-            ["f", "enter", "G", "esc", "t", "enter", "gg", "esc", "r", "enter", "?", "G", "?", "esc", "/ x enter"]
-        {
+        for keys in [
+            "o",
+            "G",
+            "enter",
+            "esc",
+            "x",
+            "G",
+            "esc",
+            "f",
+            "enter",
+            "G",
+            "esc",
+            "t",
+            "enter",
+            "gg",
+            "esc",
+            "r",
+            "enter",
+            "?",
+            "G",
+            "?",
+            "esc",
+            "/ x enter",
+        ] {
             session.keys(keys);
             session.draw();
         }

@@ -1,0 +1,40 @@
+//! Who keeps whom waiting, drawn from the holder down.
+
+use ratatui::text::Span;
+
+use crate::report::Link;
+use crate::report::diagram::{DiagramNode, DiagramView};
+use crate::tui::widgets::page::Draft;
+use crate::words;
+
+pub(super) fn write(draft: &mut Draft<Link>, diagram: &DiagramView) {
+    let theme = draft.theme();
+    draft.heading(if diagram.is_cycle { "Wait cycle" } else { "Wait chain" });
+    let art = theme.diagram();
+    let last = diagram.spine.len().saturating_sub(1);
+    for (index, DiagramNode { node, tie }) in diagram.spine.iter().enumerate() {
+        let rail = match (diagram.is_cycle, index) {
+            (false, _) => "",
+            (true, 0) => art.begin,
+            (true, _) => art.rail,
+        };
+        draft.drawn(Span::styled(rail, theme.bad()), &node.text, theme.strong(), Some(node.link.clone()));
+        if index < last {
+            let rail = if diagram.is_cycle { art.rail } else { "" };
+            draft.drawn(Span::styled(rail, theme.bad()), &format!("  {} {tie}", art.down), theme.dim(), None);
+        } else if diagram.is_cycle {
+            draft.drawn(Span::styled(art.end, theme.bad()), &format!("{tie} the first task"), theme.dim(), None);
+        }
+    }
+    for (other, age) in &diagram.others {
+        let text = format!("{}, waiting for {}", other.text, words::duration(*age));
+        draft.drawn(Span::styled(art.branch, theme.dim()), &text, theme.plain(), Some(other.link.clone()));
+    }
+    if diagram.more > 0 {
+        let text = format!("and {}", words::count(diagram.more, "other task"));
+        draft.drawn(Span::styled(art.branch, theme.dim()), &text, theme.dim(), None);
+    }
+    if let Some(note) = &diagram.note {
+        draft.text(note, theme.plain());
+    }
+}

@@ -1,0 +1,268 @@
+//! What people see first: the verdict, the findings, the longest waits and the vital signs, of every target; beside it what is selected.
+
+use std::time::SystemTime;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::Paragraph;
+
+use super::{Look, draw_reader, notice, page};
+use crate::diagnosis::Verdict;
+use crate::fleet::{Fleet, TargetId};
+use crate::report::findings::{FindingColumn, FindingRow};
+use crate::report::order::Order;
+use crate::report::target::TargetView;
+use crate::report::{FindingKey, Link, Snapshot, State};
+use crate::tui::state::{Goto, UiState};
+use crate::tui::widgets::page::{Column, Draft, Reader};
+use crate::tui::widgets::table::Cell;
+use crate::tui::widgets::text::Cut;
+use crate::words;
+
+/// What is selected is shown beside the list from this width on.
+const WIDE: u16 = 120;
+/// The list's part of a wide screen, in per cent.
+const LIST_SHARE: u16 = 52;
+/// Most findings and most targets that are listed; the other views list all.
+const MOST_ROWS: usize = 12;
+/// Most places where tasks wait that are listed.
+const MOST_WAITS: usize = 6;
+
+/// What the overview is about.
+pub(super) struct Overview<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) active: TargetId,
+    pub(super) look: &'a Look<'a>,
+    pub(super) now: SystemTime,
+}
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &mut UiState, overview: &Overview<'_>) {
+    let theme = *overview.look.theme;
+    if area.width < WIDE {
+        state.overview.show(overview.write(state, area.width).finish(), usize::from(area.height));
+        return draw_reader(frame, area, &theme, &state.overview);
+    }
+    let layout = Layout::horizontal([Constraint::Percentage(LIST_SHARE), Constraint::Length(3), Constraint::Min(0)]);
+    let [list, rule, detail] = layout.areas(area);
+    state.overview.show(overview.write(state, list.width).finish(), usize::from(list.height));
+    draw_reader(frame, list, &theme, &state.overview);
+    let bar = vec![Line::styled(format!(" {}", theme.vertical_rule()), theme.dim()); usize::from(rule.height)];
+    frame.render_widget(Paragraph::new(Text::from(bar)), rule);
+    overview.draw_detail(frame, detail, state);
+}
+
+impl Overview<'_> {
+    /// Draws the page of what is selected.
+    fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, state: &UiState) {
+        let Some(Goto { target, link: Some(link) }) = state.overview.target() else { return };
+        let mut reader: Reader<Link> = Reader::default();
+        let height = usize::from(area.height);
+        if *target == self.active {
+            reader.show(page(self.look, link, area.width), height);
+        } else if let Some(member) = self.fleet.member(*target) {
+            let shown = Snapshot::new(self.fleet, member);
+            let view = shown.target(state.criteria, self.now);
+            let look = Look { shown: &shown, target: &view, connection: &view.connection, ..*self.look };
+            reader.show(page(&look, link, area.width), height);
+        }
+        draw_reader(frame, area, self.look.theme, &reader.unselected());
+    }
+
+    fn write(&self, state: &UiState, width: u16) -> Draft<Goto> {
+        let theme = *self.look.theme;
+        let mut draft = Draft::new(theme, usize::from(width));
+        let several = self.fleet.members().count() > 1;
+        if several {
+            self.targets(&mut draft, state);
+        }
+        if self.look.target.updates == 0 && !several {
+            notice::no_findings(&mut draft, self.look.target);
+            return draft;
+        }
+        let rows = if several { self.all_findings() } else { self.own_findings() };
+        if !several {
+            verdict(&mut draft, self.look.target, rows.is_empty());
+        }
+        findings(&mut draft, &rows, several);
+        self.waits(&mut draft);
+        self.vitals(&mut draft);
+        draft
+    }
+
+    fn snapshot_of(&self, target: TargetId) -> Option<Snapshot<'_>> {
+        self.fleet.member(target).map(|member| Snapshot::new(self.fleet, member))
+    }
+
+    /// Every target with its state in words, worst first.
+    fn targets(&self, draft: &mut Draft<Goto>, state: &UiState) {
+        let theme = draft.theme();
+        let views =
+            self.fleet.members().map(|member| Snapshot::new(self.fleet, member).target(state.criteria, self.now));
+        let mut views: Vec<TargetView> = views.collect();
+        views.sort_by_key(|view| (std::cmp::Reverse(view.worst), view.connection.state.is_good(), view.id));
+        draft.heading("Targets");
+        let more = views.len().saturating_sub(MOST_ROWS);
+        let rows = views.iter().take(MOST_ROWS).map(|view| {
+            let style = if view.connection.state.is_good() { theme.good() } else { theme.bad() };
+            let worst = view.worst.map_or(theme.plain(), |severity| theme.severity(severity));
+            let found = if view.updates == 0 { "-".to_owned() } else { words::count(view.findings, "finding") };
+            let cells = vec![
+                Cell::from(view.name.clone()),
+                Cell::styled(view.connection.label.clone(), style),
+                Cell::styled(found, worst),
+                Cell::from(words::count(view.tasks_alive, "task")),
+            ];
+            (cells, Some(Goto { target: view.id, link: None }))
+        });
+        let columns = [
+            Column::flexible("target", Cut::Start),
+            Column::text("state"),
+            Column::text("found"),
+            Column::text("live"),
+        ];
+        draft.rows(&columns, &rows.collect::<Vec<_>>());
+        if more > 0 {
+            draft.text(&format!("and {}: Tab shows each", words::count(more, "other target")), theme.dim());
+        }
+    }
+
+    fn own_findings(&self) -> Vec<(TargetId, String, FindingRow)> {
+        let rows = self.look.shown.findings(ORDER, None).into_iter();
+        rows.filter_map(|key| Some((self.active, String::new(), self.look.shown.finding_row(&key)?))).collect()
+    }
+
+    /// The findings of all targets, worst first.
+    fn all_findings(&self) -> Vec<(TargetId, String, FindingRow)> {
+        let mut rows = Vec::new();
+        for member in self.fleet.members() {
+            let Some(shown) = self.snapshot_of(member.id()) else { continue };
+            let keys: Vec<FindingKey> = shown.findings(ORDER, None);
+            let own = keys.iter().filter_map(|key| shown.finding_row(key));
+            rows.extend(own.map(|row| (member.id(), member.diagnosis().target().to_owned(), row)));
+        }
+        rows.sort_by_key(|(target, _, row)| (row.state, std::cmp::Reverse((row.severity, row.grade)), *target));
+        rows
+    }
+
+    fn waits(&self, draft: &mut Draft<Goto>) {
+        let theme = draft.theme();
+        let waits = self.look.shown.long_waits(MOST_WAITS);
+        draft.heading("Longest waits");
+        if waits.rows.is_empty() {
+            return draft.text("No task waits for a lock, a permit or room in a channel.", theme.dim());
+        }
+        let rows = waits.rows.iter().map(|row| {
+            let cells = vec![
+                Cell::from(words::duration(row.age)),
+                Cell::from(words::number(row.waiters)),
+                Cell::from(format!("{} {}", row.what, row.place)),
+                Cell::from(row.holder.clone().unwrap_or_else(|| "-".to_owned())),
+            ];
+            (cells, Some(Goto { target: self.active, link: Some(Link::Resource(row.resource)) }))
+        });
+        let columns = [
+            Column::number("longest"),
+            Column::number("tasks"),
+            Column::flexible("wait for", Cut::Start),
+            Column::flexible("held by", Cut::Start),
+        ];
+        draft.rows(&columns, &rows.collect::<Vec<_>>());
+        if waits.more > 0 {
+            draft.text(&format!("and {} where tasks wait", words::count(waits.more, "other place")), theme.dim());
+        }
+    }
+
+    /// How the target does as a whole.
+    fn vitals(&self, draft: &mut Draft<Goto>) {
+        let vitals = self.look.shown.vitals();
+        draft.heading("Vital signs");
+        let dash = || "-".to_owned();
+        let polls = vitals.pulse.map_or_else(dash, |pulse| format!("{}/s", words::decimal(pulse.polls_per_second)));
+        let busy = vitals.pulse.map_or_else(dash, |pulse| match pulse.busy_share {
+            Some(share) => format!("{} of the workers' time", words::percent(share)),
+            None => format!("{} cores", words::decimal(pulse.busy_cores)),
+        });
+        let delays = vitals.delays.map_or_else(dash, |delays| {
+            let [median, p90, p99] = [delays.median, delays.p90, delays.p99].map(words::duration);
+            format!("p50 {median}, p90 {p90}, p99 {p99}")
+        });
+        let lost = match vitals.lost.total() {
+            0 => "no events lost".to_owned(),
+            lost => format!("{} lost", words::count(lost, "event")),
+        };
+        let lag = vitals.lag.map_or_else(|| "unknown".to_owned(), words::duration);
+        for (name, value) in [
+            ("live tasks", words::number(vitals.tasks_alive)),
+            ("polls", polls),
+            ("busy", busy),
+            ("scheduling", delays),
+            ("waiting tasks", words::number(vitals.waiting)),
+            ("feed", format!("lag {lag}, {lost}")),
+        ] {
+            draft.field(name, &value);
+        }
+    }
+}
+
+/// The order in which findings are read.
+const ORDER: Order<FindingColumn> = Order { by: FindingColumn::Severity, descending: true };
+
+/// What a target comes to so far, and what could not be judged.
+fn verdict(draft: &mut Draft<Goto>, target: &TargetView, is_clean: bool) {
+    let theme = draft.theme();
+    if is_clean {
+        return notice::no_findings(draft, target);
+    }
+    let style = target.worst.map_or(theme.strong(), |severity| theme.severity(severity));
+    let so_far = format!("{} so far in {}.", target.verdict.fired_in_words(), words::age(target.watched));
+    draft.text(&words::sentences(&so_far), style);
+    if target.verdict.verdict != Verdict::Healthy && !target.verdict.reasons.is_empty() {
+        draft.text(&format!("Not fully judged: {}.", target.verdict.reasons_in_words()), theme.bad());
+    }
+    let quality = &target.quality;
+    let partial = || format!("The feed is incomplete: {}.", quality.missing);
+    let missing = (!quality.missing.is_empty()).then(partial);
+    for sentence in quality.lag_sentence().into_iter().chain(missing).chain(target.attachment.sentence()) {
+        draft.text(&sentence, theme.dim());
+    }
+}
+
+fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], several: bool) {
+    let theme = draft.theme();
+    if rows.is_empty() {
+        if several {
+            draft.heading("Findings");
+            draft.text("None on any target yet.", theme.dim());
+        }
+        return;
+    }
+    draft.heading("Findings");
+    let cells = |(target, name, row): &(TargetId, String, FindingRow)| {
+        let is_over = row.state == State::Resolved;
+        let style = if is_over { theme.dim() } else { theme.severity(row.severity) };
+        let severity = if is_over { row.state.as_str() } else { row.severity.as_str() };
+        let mut cells = vec![
+            Cell::styled(severity, style),
+            Cell::from(row.grade.as_str().to_owned()),
+            Cell::from(row.detector.to_owned()),
+        ];
+        if several {
+            cells.push(Cell::from(name.clone()));
+        }
+        cells.push(Cell::from(row.place()));
+        cells.push(Cell::from(words::duration(row.since)));
+        (cells, Some(Goto { target: *target, link: Some(Link::Finding(row.key.clone())) }))
+    };
+    let mut columns = vec![Column::text("severity"), Column::text("grade"), Column::text("finding")];
+    if several {
+        columns.push(Column::flexible("target", Cut::Start));
+    }
+    columns.extend([Column::flexible("where", Cut::Start), Column::number("age")]);
+    let shown = rows.iter().take(MOST_ROWS).map(cells).collect::<Vec<_>>();
+    draft.rows(&columns, &shown);
+    let more = rows.len().saturating_sub(MOST_ROWS);
+    if more > 0 {
+        draft.text(&format!("and {}: press f", words::count(more, "other finding")), theme.dim());
+    }
+}
