@@ -14,6 +14,13 @@ pub struct Lost {
     pub ops: u64,
 }
 
+impl Lost {
+    /// Events of all kinds.
+    pub fn all(&self) -> u64 {
+        self.tasks + self.resources + self.ops
+    }
+}
+
 /// Sums that never fall: they outlive what was counted, and go on when another process answers.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
