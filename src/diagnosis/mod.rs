@@ -3,12 +3,15 @@
 mod activity;
 mod criteria;
 mod judgement;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use self::activity::{Coverage, JudgedLoad};
 pub use self::criteria::{Criteria, Verdict};
+pub use self::vitals::VitalSample;
+use self::vitals::VitalsLog;
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
 use crate::detect::engine::Engine;
@@ -51,6 +54,7 @@ pub struct Diagnosis {
     expectations: Expectations,
     coverage: Coverage,
     load: JudgedLoad,
+    vitals: VitalsLog,
     watch_time: WatchTime,
     /// Whether anything that ever came made no sense, in whatever process, and whether its clock has jumped.
     was_malformed: bool,
@@ -78,6 +82,7 @@ impl Diagnosis {
             expectations: Expectations::default(),
             coverage: Coverage::default(),
             load: JudgedLoad::default(),
+            vitals: VitalsLog::default(),
             watch_time: WatchTime::default(),
             was_malformed: false,
             was_reset: false,
@@ -118,6 +123,11 @@ impl Diagnosis {
     /// What that means.
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence::new(&self.model, &self.memory)
+    }
+
+    /// Its vital signs over time, oldest first.
+    pub fn vital_samples(&self) -> impl DoubleEndedIterator<Item = &VitalSample> {
+        self.vitals.samples()
     }
 
     /// What is wrong with it.
@@ -211,7 +221,10 @@ impl Diagnosis {
         match arrived.event {
             FeedEvent::Status(status) => {
                 match status {
-                    Status::Live => self.model.reconnect(),
+                    Status::Live => {
+                        self.model.reconnect();
+                        self.vitals.interrupt();
+                    }
                     Status::Lost { .. } | Status::Stranger { .. } => self.watch_time.lose(at),
                     Status::Chosen { ref place, is_new } => {
                         self.place = Some(place.clone());
@@ -235,11 +248,13 @@ impl Diagnosis {
                 let changes = self.model.apply(&update.message, update.lag);
                 self.memory.observe(&self.model, &changes);
                 self.watch_time.note(at, self.model.now());
+                self.vitals.note(at, &Evidence::new(&self.model, &self.memory));
             }
             FeedEvent::Details(details) => self.model.apply_details(&details),
             FeedEvent::Paused(paused) => {
                 self.model.pause(paused);
                 self.watch_time.interrupt();
+                self.vitals.interrupt();
                 // Nothing follows a pause that could make the engine look again.
                 not_before = self.engine.next_look();
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::numbers::number;
 use super::view::Evidence;
+use crate::model::time::Timestamp;
 
 /// The time over which all of it is taken: short enough to show a change at once, long enough for slow publish intervals.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -37,6 +38,12 @@ impl DelayQuantiles {
         let at = |percent: usize| delays.get((delays.len() * percent).div_ceil(100).max(1) - 1).copied();
         Some(Self { median: at(50)?, p90: at(90)?, p99: at(99)? })
     }
+
+    /// The longer of both, each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { median: self.median.max(other.median), p90: self.p90.max(other.p90), p99: self.p99.max(other.p99) }
+    }
 }
 
 impl Evidence<'_> {
@@ -52,8 +59,13 @@ impl Evidence<'_> {
 
     /// How long woken tasks waited for a worker lately; nothing if none was woken.
     pub fn delay_quantiles(&self) -> Option<DelayQuantiles> {
+        self.delay_quantiles_since(self.now().minus(WINDOW))
+    }
+
+    /// The quantiles of what was reported at `from` or later.
+    pub fn delay_quantiles_since(&self, from: Timestamp) -> Option<DelayQuantiles> {
         let is_ours = |site| self.site(site).is_none_or(|site| !site.is_of_console);
-        let lately = self.delays().since(self.now().minus(WINDOW));
+        let lately = self.delays().since(from);
         DelayQuantiles::of(lately.filter(|delay| is_ours(delay.site)).map(|delay| delay.mean).collect())
     }
 }

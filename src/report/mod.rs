@@ -27,6 +27,7 @@ pub mod target;
 pub mod task;
 pub mod tasks;
 pub mod verdict;
+pub mod vital_signs;
 pub mod vitals;
 pub mod waits;
 

@@ -23,14 +23,20 @@ pub struct Activity {
 }
 
 impl Activity {
-    fn add(&mut self, more: Self) {
-        self.polls += more.polls;
-        self.busy += more.busy;
-        self.wakes += more.wakes;
-        self.scheduled += more.scheduled;
+    /// What was done in both times.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        Self {
+            polls: self.polls + more.polls,
+            busy: self.busy + more.busy,
+            wakes: self.wakes + more.wakes,
+            scheduled: self.scheduled + more.scheduled,
+        }
     }
 
-    fn without(&self, earlier: &Self) -> Self {
+    /// What was done since an earlier sum.
+    #[must_use]
+    pub fn without(&self, earlier: &Self) -> Self {
         Self {
             polls: self.polls.saturating_sub(earlier.polls),
             busy: self.busy.saturating_sub(earlier.busy),
@@ -64,7 +70,7 @@ impl ActivityLog {
 
     /// Counts what a task has done.
     pub(in crate::model) fn note(&mut self, more: Activity) {
-        self.total.add(more);
+        self.total = self.total.plus(&more);
     }
 
     /// Says that an update has been read.

@@ -16,7 +16,7 @@ pub struct Lost {
 
 impl Lost {
     /// Events of all kinds.
-    pub fn total(&self) -> u64 {
+    pub fn all(&self) -> u64 {
         self.tasks + self.resources + self.ops
     }
 }

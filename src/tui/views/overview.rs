@@ -1,6 +1,6 @@
 //! What people see first: the verdict, the findings, the longest waits and the vital signs, of every target; beside it what is selected.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -16,6 +16,7 @@ use crate::report::target::TargetView;
 use crate::report::{FindingKey, Link, Snapshot, State};
 use crate::tui::state::{Goto, UiState};
 use crate::tui::widgets::page::{Column, Draft, Reader};
+use crate::tui::widgets::sparkline::sparkline_of;
 use crate::tui::widgets::table::Cell;
 use crate::tui::widgets::text::Cut;
 use crate::words;
@@ -28,6 +29,12 @@ const LIST_SHARE: u16 = 52;
 const MOST_ROWS: usize = 12;
 /// Most places where tasks wait that are listed.
 const MOST_WAITS: usize = 6;
+
+/// How far back the curves of vital signs reach.
+const VITALS_WINDOW: Duration = Duration::from_secs(120);
+/// What stands before such a curve, and the most columns that it has.
+const VITALS_MARGIN: usize = 28;
+const MOST_COLUMNS: usize = 60;
 
 /// What the overview is about.
 pub(super) struct Overview<'a> {
@@ -173,34 +180,16 @@ impl Overview<'_> {
         }
     }
 
-    /// How the target does as a whole.
+    /// How the target does as a whole, now and lately.
     fn vitals(&self, draft: &mut Draft<Goto>) {
-        let vitals = self.look.shown.vitals();
-        draft.heading("Vital signs");
-        let dash = || "-".to_owned();
-        let polls = vitals.pulse.map_or_else(dash, |pulse| format!("{}/s", words::decimal(pulse.polls_per_second)));
-        let busy = vitals.pulse.map_or_else(dash, |pulse| match pulse.busy_share {
-            Some(share) => format!("{} of the workers' time", words::percent(share)),
-            None => format!("{} cores", words::decimal(pulse.busy_cores)),
-        });
-        let delays = vitals.delays.map_or_else(dash, |delays| {
-            let [median, p90, p99] = [delays.median, delays.p90, delays.p99].map(words::duration);
-            format!("p50 {median}, p90 {p90}, p99 {p99}")
-        });
-        let lost = match vitals.lost.total() {
-            0 => "no events lost".to_owned(),
-            lost => format!("{} lost", words::count(lost, "event")),
-        };
-        let lag = vitals.lag.map_or_else(|| "unknown".to_owned(), words::duration);
-        for (name, value) in [
-            ("live tasks", words::number(vitals.tasks_alive)),
-            ("polls", polls),
-            ("busy", busy),
-            ("scheduling", delays),
-            ("waiting tasks", words::number(vitals.waiting)),
-            ("feed", format!("lag {lag}, {lost}")),
-        ] {
-            draft.field(name, &value);
+        let theme = draft.theme();
+        let room = draft.width().saturating_sub(VITALS_MARGIN).min(MOST_COLUMNS);
+        let Some(signs) = self.look.shown.vital_signs(Some(VITALS_WINDOW), room.max(1)) else { return };
+        draft.heading(&format!("Vital signs, last {}", words::limit(VITALS_WINDOW)));
+        for row in &signs.rows {
+            let latest = row.latest.map_or_else(|| "-".to_owned(), |value| row.sign.in_words(value));
+            let curve = sparkline_of(&theme, &row.values);
+            draft.field(row.sign.name(), &if room > 0 { format!("{latest:<9} {curve}") } else { latest });
         }
     }
 }
