@@ -20,7 +20,9 @@ impl Trace {
     /// The trace of a finding that begins with this symptom.
     pub(super) fn begin(symptom: &Symptom, now: Timestamp) -> Self {
         let facts = &symptom.facts;
-        let telling = facts.iter().find(|fact| fact.fired() == Some(true)).or_else(|| facts.first());
+        let with_limit = || facts.iter().find(|fact| fact.threshold.is_some());
+        let telling =
+            facts.iter().find(|fact| fact.fired() == Some(true)).or_else(with_limit).or_else(|| facts.first());
         let samples = telling.map(|fact| (now, fact.observed)).into_iter().collect();
         Self { newest: telling.cloned(), samples, skip: 0, skipped: 0 }
     }

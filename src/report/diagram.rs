@@ -11,7 +11,6 @@ use crate::detect::severity::State;
 use crate::evidence::channel_cycle::ChannelCycle;
 use crate::evidence::wait_chain::Step;
 use crate::model::entity::task::TaskState;
-use crate::model::time::Timestamp;
 use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
@@ -38,8 +37,29 @@ pub struct DiagramView {
 pub struct DiagramNode {
     /// What it is, with its page.
     pub node: Linked,
-    /// What it does to the next one: `holds, for 9.1 s`, `blocks, for 9.0 s`; empty if nothing follows.
-    pub tie: String,
+    /// What it does to the next one.
+    pub tie: Tie,
+}
+
+/// What a task does to a resource, or a resource to a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tie {
+    /// `holds` or `blocks`; empty if nothing follows.
+    pub verb: String,
+    /// For how long, if that is known.
+    pub time: Option<Duration>,
+}
+
+impl Tie {
+    fn new(verb: impl Into<String>, time: Option<Duration>) -> Self {
+        Self { verb: verb.into(), time }
+    }
+
+    /// The same in words, with the object of the verb if it needs one: `blocks the first task, for 9.0 s`.
+    pub fn in_words(&self, object: &str) -> String {
+        let time = self.time.map(|time| format!(", for {}", words::duration(time))).unwrap_or_default();
+        format!("{}{object}{time}", self.verb)
+    }
 }
 
 impl Snapshot<'_> {
@@ -56,12 +76,12 @@ impl Snapshot<'_> {
         let ChannelCycle { lock, channel, holder, receivers, .. } =
             cycles.into_iter().find(|cycle| touches(&cycle.lock) && touches(&cycle.channel))?;
         let receiver = *receivers.first()?;
-        let held = self.evidence.holders(lock).first().map(|it| self.for_time(it.since)).unwrap_or_default();
+        let held = self.evidence.holders(lock).first().map(|it| self.evidence.running_since(it.since));
         let spine = vec![
-            self.task_node(receiver, "may be the receiver of".to_owned())?,
-            self.resource_node(channel, format!("is full, blocks{}", self.waiting(channel, holder))),
-            self.task_node(holder, format!("holds{held}"))?,
-            self.resource_node(lock, format!("blocks{}", self.waiting(lock, receiver))),
+            self.task_node(receiver, Tie::new("may be the receiver of", None))?,
+            self.resource_node(channel, Tie::new("is full and blocks", self.waiting(channel, holder))),
+            self.task_node(holder, Tie::new("holds", held))?,
+            self.resource_node(lock, Tie::new("blocks", self.waiting(lock, receiver))),
         ];
         let (others, more) = self.others(lock, &spine);
         Some(DiagramView { spine, is_cycle: true, others, more, note: None })
@@ -121,35 +141,30 @@ impl Snapshot<'_> {
         })
     }
 
-    fn task_node(&self, key: TaskKey, tie: String) -> Option<DiagramNode> {
+    fn task_node(&self, key: TaskKey, tie: Tie) -> Option<DiagramNode> {
         let text = describe::task(&self.evidence, self.evidence.task(key)?);
         Some(DiagramNode { node: Linked { text, link: Link::Task(key) }, tie })
     }
 
-    fn resource_node(&self, key: ResourceKey, tie: String) -> DiagramNode {
+    fn resource_node(&self, key: ResourceKey, tie: Tie) -> DiagramNode {
         let text = describe::resource(&self.evidence, key);
         DiagramNode { node: Linked { text, link: Link::Resource(key) }, tie }
     }
 
-    fn holds(&self, step: &Step) -> String {
-        let held = step.holders.first().map(|holder| self.for_time(holder.since)).unwrap_or_default();
-        let sure = if step.holders.are_sure() { "" } else { " possibly" };
-        format!("holds{sure}{held}")
+    fn holds(&self, step: &Step) -> Tie {
+        let held = step.holders.first().map(|holder| self.evidence.running_since(holder.since));
+        Tie::new(if step.holders.are_sure() { "holds" } else { "possibly holds" }, held)
     }
 
-    fn blocks(&self, step: &Step) -> String {
-        format!("blocks{}", self.waiting(step.resource, step.task))
+    fn blocks(&self, step: &Step) -> Tie {
+        Tie::new("blocks", self.waiting(step.resource, step.task))
     }
 
-    /// How long a task has waited for a resource, to be put behind a verb; empty if it does not.
-    fn waiting(&self, resource: ResourceKey, task: TaskKey) -> String {
+    /// How long a task has waited for a resource, if it does.
+    fn waiting(&self, resource: ResourceKey, task: TaskKey) -> Option<Duration> {
         let wait = self.evidence.task_wait(task);
         let awaited = wait.awaited.iter().find(|it| it.resource == resource);
-        awaited.map(|it| self.for_time(it.since)).unwrap_or_default()
-    }
-
-    fn for_time(&self, since: Timestamp) -> String {
-        format!(", for {}", words::duration(self.evidence.running_since(since)))
+        awaited.map(|it| self.evidence.running_since(it.since))
     }
 
     fn longest_waiter(&self, resource: ResourceKey) -> Option<TaskKey> {

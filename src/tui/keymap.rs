@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::Prefix));
         state.prefix = Some('g');
         assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::First));
-        assert_eq!(resolve(plain(KeyCode::Char('x')), &state), None);
+        assert_eq!(resolve(plain(KeyCode::Char('#')), &state), None);
         assert_eq!(resolve(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), &state), Some(Action::Quit));
         state.prompt = true;
         assert_eq!(resolve(plain(KeyCode::Char('q')), &state), Some(Action::Type('q')));

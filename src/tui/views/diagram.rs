@@ -21,9 +21,14 @@ pub(super) fn write(draft: &mut Draft<Link>, diagram: &DiagramView) {
         draft.drawn(Span::styled(rail, theme.bad()), &node.text, theme.strong(), Some(node.link.clone()));
         if index < last {
             let rail = if diagram.is_cycle { art.rail } else { "" };
-            draft.drawn(Span::styled(rail, theme.bad()), &format!("  {} {tie}", art.down), theme.dim(), None);
+            draft.drawn(
+                Span::styled(rail, theme.bad()),
+                &format!("  {} {}", art.down, tie.in_words("")),
+                theme.dim(),
+                None,
+            );
         } else if diagram.is_cycle {
-            draft.drawn(Span::styled(art.end, theme.bad()), &format!("{tie} the first task"), theme.dim(), None);
+            draft.drawn(Span::styled(art.end, theme.bad()), &tie.in_words(" the first task"), theme.dim(), None);
         }
     }
     for (other, age) in &diagram.others {

@@ -59,6 +59,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
 
 /// The least that a tab takes, and what each has besides its name.
 const TAB: usize = 14;
+/// What a tab takes where there are many, so that names can be told apart.
+const WISHED: usize = 20;
 const FRAME: usize = 10;
 /// Width of the counts of hidden tabs, on both sides.
 const SIDES: usize = 12;
@@ -72,7 +74,7 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
         (all, (width / all).saturating_sub(FRAME))
     } else {
         let room = width.saturating_sub(SIDES);
-        let shown = (room / (TAB + FRAME)).max(1);
+        let shown = (room / WISHED).max(1);
         (shown, (room / shown).saturating_sub(FRAME))
     };
     let first = active.saturating_sub(shown / 2).min(all.saturating_sub(shown));

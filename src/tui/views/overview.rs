@@ -231,22 +231,25 @@ fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], se
         let is_over = row.state == State::Resolved;
         let style = if is_over { theme.dim() } else { theme.severity(row.severity) };
         let severity = if is_over { row.state.as_str() } else { row.severity.as_str() };
-        let mut cells = vec![
-            Cell::styled(severity, style),
-            Cell::from(row.grade.as_str().to_owned()),
-            Cell::from(row.detector.to_owned()),
-        ];
+        let mut cells = vec![Cell::styled(severity, style)];
+        if !several {
+            cells.push(Cell::from(row.grade.as_str().to_owned()));
+        }
+        cells.push(Cell::from(row.detector.to_owned()));
         if several {
             cells.push(Cell::from(name.clone()));
         }
-        cells.push(Cell::from(row.place()));
+        cells.push(Cell::from(format!("{} {}", row.name, row.location).trim().to_owned()));
         cells.push(Cell::from(words::duration(row.since)));
         (cells, Some(Goto { target: *target, link: Some(Link::Finding(row.key.clone())) }))
     };
-    let mut columns = vec![Column::text("severity"), Column::text("grade"), Column::text("finding")];
-    if several {
-        columns.push(Column::flexible("target", Cut::Start));
-    }
+    let (severity, finding) = (Column::text("severity"), Column::text("finding"));
+    // The page says the grade as well; beside the name of a target there is no room for it.
+    let mut columns = if several {
+        vec![severity, finding, Column::flexible("target", Cut::Start)]
+    } else {
+        vec![severity, Column::text("grade"), finding]
+    };
     columns.extend([Column::flexible("where", Cut::Start), Column::number("age")]);
     let shown = rows.iter().take(MOST_ROWS).map(cells).collect::<Vec<_>>();
     draft.rows(&columns, &shown);

@@ -86,7 +86,7 @@ mod tests {
         let lines = drawn(Theme::new(true, true), 40, &[(0.0, 1.0), (30.0, 20.0), (60.0, 40.0)], Some(10.0));
         let all = lines.join("\n");
         assert_eq!(lines.len(), usize::from(HEIGHT));
-        assert!(all.contains("40 entries") && all.contains("1m 00s ago") && all.contains("now"), "{all}");
+        assert!(all.contains("40 entries") && all.contains("1 min ago") && all.contains("now"), "{all}");
     }
 
     #[test]

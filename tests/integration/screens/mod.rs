@@ -539,7 +539,7 @@ fn several_targets_have_a_tab_each() {
     let mut session = sick(80, 24);
     let other = session.fleet.join(diagnosis("unix:/run/other.sock"));
     assert_snapshot!("targets", session.screen());
-    session.keys("tab");
+    session.keys("tab f");
     assert!(session.screen().contains("Looking up the address."), "{}", session.screen());
     session.keys("tab");
     assert!(session.screen().contains("deadlock"));
@@ -556,11 +556,11 @@ fn of_many_targets_those_next_to_the_one_on_the_screen_have_tabs() {
     }
     let screen = session.screen();
     let tabs = screen.lines().next().expect("a line");
-    assert!(tabs.contains(" 1:") && tabs.contains(" 4:") && tabs.contains(">46"), "{screen}");
+    assert!(tabs.contains(" 1:") && tabs.contains(" 3:") && tabs.contains(">47"), "{screen}");
     session.keys(&"tab ".repeat(10));
     let screen = session.screen();
     let tabs = screen.lines().next().expect("a line");
-    assert!(tabs.contains("8< ") && tabs.contains(" 11:") && tabs.contains(">38"), "{screen}");
+    assert!(tabs.contains("9< ") && tabs.contains(" 11:") && tabs.contains(">38"), "{screen}");
 }
 
 #[test]
@@ -679,7 +679,7 @@ fn quitting_and_suspending_are_left_to_the_loop() {
     assert_eq!(session.keys("q"), Some(Effect::Quit));
     let key = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
     assert_eq!(session.press(key), Some(Effect::Suspend));
-    session.keys("/");
+    session.keys("f /");
     assert_eq!(session.keys("q"), None, "a letter of the filter");
 }
 
