@@ -24,7 +24,7 @@ pub struct LongWaitRow {
     /// The age of the longest of these waits.
     pub age: Duration,
     /// Whose wait that is.
-    pub waiter: Option<TaskKey>,
+    pub waiter: TaskKey,
     /// Name and place of whoever holds it, as far as can be inferred.
     pub holder: Option<String>,
 }
@@ -43,7 +43,7 @@ struct Waits {
     count: usize,
     since: Timestamp,
     resource: ResourceKey,
-    waiter: Option<TaskKey>,
+    waiter: TaskKey,
 }
 
 impl Snapshot<'_> {
@@ -53,12 +53,14 @@ impl Snapshot<'_> {
         let mut places: BTreeMap<(&str, &str), Waits> = BTreeMap::new();
         for (resource, it) in evidence.contested().filter(|(_, it)| !it.kind.is_timer()) {
             for (_, op) in evidence.waiters(resource) {
+                // What no task is known to wait in belongs to the runtime, or to a thread.
+                let Some(waiter) = op.task else { continue };
                 let since = evidence.waiting_since(op);
-                let first = Waits { count: 0, since, resource, waiter: op.task };
+                let first = Waits { count: 0, since, resource, waiter };
                 let waits = places.entry((it.kind.as_str(), it.location.as_str())).or_insert(first);
                 waits.count += 1;
                 if since < waits.since {
-                    *waits = Waits { count: waits.count, since, resource, waiter: op.task };
+                    *waits = Waits { count: waits.count, since, resource, waiter };
                 }
             }
         }

@@ -163,7 +163,8 @@ impl Overview<'_> {
             let cells = vec![
                 Cell::from(words::duration(row.age)),
                 Cell::from(words::number(row.waiters)),
-                Cell::from(format!("{} {}", row.what, row.place)),
+                Cell::from(row.what.clone()),
+                Cell::from(row.place.clone()),
                 Cell::from(row.holder.clone().unwrap_or_else(|| "-".to_owned())),
             ];
             (cells, Some(Goto { target: self.active, link: Some(Link::Resource(row.resource)) }))
@@ -171,7 +172,8 @@ impl Overview<'_> {
         let columns = [
             Column::number("longest"),
             Column::number("tasks"),
-            Column::flexible("wait for", Cut::Start),
+            Column::text("wait for"),
+            Column::flexible("created at", Cut::Start),
             Column::flexible("held by", Cut::Start),
         ];
         draft.rows(&columns, &rows.collect::<Vec<_>>());

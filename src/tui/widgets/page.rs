@@ -235,19 +235,21 @@ pub struct Reader<L> {
     offset: usize,
     height: usize,
     selected: Option<usize>,
+    /// Whether the user has moved; until then the first link is selected whatever it is.
+    chosen: bool,
     has_ended: bool,
 }
 
 impl<L> Default for Reader<L> {
     fn default() -> Self {
-        Self { page: Page::default(), offset: 0, height: 1, selected: None, has_ended: false }
+        Self { page: Page::default(), offset: 0, height: 1, selected: None, chosen: false, has_ended: false }
     }
 }
 
 impl<L: Clone + PartialEq> Reader<L> {
     /// Shows a new state of the page. The selection follows its link.
     pub fn show(&mut self, page: Page<L>, height: usize) {
-        let target = self.target().cloned();
+        let target = self.target().filter(|_| self.chosen).cloned();
         self.page = page;
         self.has_ended = false;
         self.fit(height);
@@ -255,6 +257,7 @@ impl<L: Clone + PartialEq> Reader<L> {
         let nearest = |index: &usize| index.abs_diff(self.selected.unwrap_or(0));
         self.selected = match self.page.links.len() {
             0 => None,
+            _ if !self.chosen => Some(0),
             count => {
                 (0..count).filter(leads_there).min_by_key(nearest).or(Some(self.selected.unwrap_or(0).min(count - 1)))
             }
@@ -305,6 +308,7 @@ impl<L: Clone + PartialEq> Reader<L> {
 
     /// Goes to the next link, or the one before; if that is not on the screen, moves the page by a line first.
     pub fn step(&mut self, rows: isize) {
+        self.chosen = true;
         let next = self.selected.map(|index| index.saturating_add_signed(rows.signum()));
         let next = next.filter(|index| *index < self.page.links.len() && Some(*index) != self.selected);
         match next {
@@ -320,6 +324,7 @@ impl<L: Clone + PartialEq> Reader<L> {
 
     /// Moves by a number of screens.
     pub fn page(&mut self, pages: isize) {
+        self.chosen = true;
         let height = isize::try_from(self.height).unwrap_or(isize::MAX);
         self.scroll(pages.saturating_mul(height));
         self.select_visible();
@@ -327,12 +332,14 @@ impl<L: Clone + PartialEq> Reader<L> {
 
     /// Goes to the beginning.
     pub fn first(&mut self) {
+        self.chosen = true;
         self.scroll(isize::MIN);
         self.selected = (!self.page.links.is_empty()).then_some(0);
     }
 
     /// Goes to the end.
     pub fn last(&mut self) {
+        self.chosen = true;
         self.scroll(isize::MAX);
         self.selected = self.page.links.len().checked_sub(1);
     }
