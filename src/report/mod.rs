@@ -10,6 +10,7 @@ pub mod feed;
 pub mod finding;
 pub mod findings;
 pub mod link;
+pub mod lock;
 pub mod order;
 pub mod outcome;
 mod place;
