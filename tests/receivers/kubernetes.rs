@@ -75,7 +75,7 @@ async fn answer(stream: TcpStream) -> std::io::Result<()> {
 
 fn asked_by_python(kubeconfig: &str) -> Result<Value, String> {
     let python = env::var_os("RECEIVERS_PYTHON").unwrap_or_else(|| "python3".into());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/kubernetes.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receivers/peer.py");
     let (port, refused) = (PORTS.0.to_string(), PORTS.1.to_string());
     let output = Command::new(&python).args([script, kubeconfig, "web-1", &port, &refused]).output();
     let output = output.map_err(|error| format!("{} cannot be run: {error}", python.display()))?;
