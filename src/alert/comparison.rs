@@ -48,6 +48,8 @@ fn difference(it: &DifferenceView) -> Value {
         "counts": it.counts,
         "name": it.name,
         "subject": it.subject,
+        "fingerprint": it.fingerprint,
+        "location": it.location,
         "summary": it.summary,
         "details": it.details,
         "canary": it.numbers.as_ref().map(|it| it.canary),

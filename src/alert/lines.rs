@@ -48,7 +48,7 @@ impl<W: Write + Send> Sink for Lines<W> {
         let is_several = summary.is_of_several();
         match self.format {
             LineFormat::Text => {
-                let targets = summary.targets.iter().map(|it| text::summary_line(it, summary.is_verdict));
+                let targets = summary.targets.iter().flat_map(|it| text::summary_lines(it, summary.is_verdict));
                 let all = if is_several { text::last_lines(summary) } else { Vec::new() };
                 targets.chain(all).try_for_each(|line| self.write(&logged(&self.charset.line(&line))))
             }

@@ -24,4 +24,4 @@ pub use self::documents::DocumentFormat;
 pub use self::limit::Limits;
 pub use self::lines::{LineFormat, Lines};
 pub use self::ndjson::{SCHEMA, stamped};
-pub use self::outputs::{Failure, Outputs};
+pub use self::outputs::{Failure, JOB_SUMMARY, Outputs};

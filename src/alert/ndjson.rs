@@ -73,6 +73,9 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         "suppressed": verdict.suppressed,
         "expected": verdict.expected,
         "unmet": verdict.unmet,
+        "lockfile": verdict.lock.as_ref().map(|it| {
+            json!({"file": it.file, "parts": it.parts, "seen": it.seen, "new": it.new.len()})
+        }),
         "updates": verdict.updates,
         "inconclusive_because": verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
         "not_evaluated": summary.too_short_for(),

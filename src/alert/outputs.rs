@@ -24,7 +24,7 @@ use crate::report::sanitize::Charset;
 use crate::words;
 
 /// The variable by which a GitHub workflow names the file for the summary of a job.
-const JOB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+pub const JOB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// The outputs of a run.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use super::classes::shared;
 use super::event::{Digest, Event, EventKind, Summary, TargetSummary};
 use crate::report::State;
 use crate::report::finding::FindingView;
+use crate::report::outcome::too_short_in_words;
 use crate::words;
 
 /// Shared findings that are listed; the others are counted.
@@ -68,8 +69,14 @@ fn digest_line(event: &Event, digest: &Digest) -> String {
     )
 }
 
-/// The last line about a target.
-pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
+/// The last lines about a target: what it came to, and what is not in the lockfile.
+pub(super) fn summary_lines(summary: &TargetSummary, is_verdict: bool) -> Vec<String> {
+    let new = summary.verdict.lock.iter().flat_map(|lock| lock.lines());
+    let new = new.map(|line| format!("{} {line}.", summary.target));
+    [summary_line(summary, is_verdict)].into_iter().chain(new).collect()
+}
+
+fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
     let TargetSummary { target, verdict, .. } = summary;
     let sentence = if is_verdict {
         verdict.sentence()
@@ -83,10 +90,7 @@ pub(super) fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String 
         return format!("{target} {sentence}{left}");
     }
     let late = verdict.attachment.sentence().map_or_else(String::new, |sentence| format!(" {sentence}"));
-    let skipped = match summary.too_short_for() {
-        skipped if skipped.is_empty() => String::new(),
-        skipped => format!(" Too short to evaluate {}.", skipped.join(", ")),
-    };
+    let skipped = too_short_in_words(&summary.detectors).map_or_else(String::new, |sentence| format!(" {sentence}"));
     format!("{target} {sentence} Based on {}.{left}{late}{skipped}", words::count(verdict.updates, "update"))
 }
 

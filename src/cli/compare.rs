@@ -1,19 +1,15 @@
 //! The arguments of `compare`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Judging, one_of, positive_duration};
-use super::complete::Completed;
+use super::args::{Judging, Outputs, one_of, positive_duration};
 use super::help::help;
 use super::reading::Reading;
 use crate::compare::lockfile;
 use crate::config::options::FAIL_ON;
-use crate::config::output::{Format, Output};
-use crate::config::word::Word;
 use crate::detect::severity::Severity;
 use crate::feed::endpoint::Target;
 
@@ -32,10 +28,12 @@ pub struct Compare {
     /// Time to watch each target, and the longest wait for its first update [default: 2m; a recording is read to its end].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
-    /// Where the result goes, as FORMAT or FORMAT=PATH: text, ndjson; repeatable [default: text].
-    #[arg(long = "output", value_name = "FORMAT[=PATH]", hide_possible_values = true)]
-    #[arg(value_parser = Completed::new(output, formats))]
-    pub outputs: Vec<Output>,
+    /// Every pod that a target of Kubernetes means when the comparison begins, each as a target of its own, instead of one of them.
+    #[arg(long, help_heading = "Kubernetes")]
+    pub all_pods: bool,
+    /// Where the result goes.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// The severity that counts.
     #[arg(long, value_name = "SEVERITY", value_parser = one_of::<Severity>(), help = help(&FAIL_ON))]
     pub fail_on: Option<Severity>,
@@ -43,7 +41,7 @@ pub struct Compare {
     #[arg(long)]
     pub fail_on_new: bool,
     /// Lockfile to write: adds the structure of all targets to what is in it [default: tokio-canary.lock].
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = lockfile::DEFAULT_FILE)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = lockfile::DEFAULT_FILE)]
     pub write: Option<PathBuf>,
     /// Settings of detectors, and tasks that must exist.
     #[command(flatten)]
@@ -63,16 +61,4 @@ impl Compare {
     pub fn limit(&self) -> Duration {
         self.duration.unwrap_or(DEFAULT_FOR)
     }
-}
-
-fn formats() -> Vec<String> {
-    [Format::Text, Format::Ndjson].map(|format| format.word().to_owned()).to_vec()
-}
-
-fn output(text: &str) -> Result<Output, String> {
-    let output = Output::from_str(text)?;
-    if output.format.is_document() {
-        return Err("a comparison is written as text or ndjson".to_owned());
-    }
-    Ok(output)
 }

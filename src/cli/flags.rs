@@ -124,6 +124,7 @@ impl Cli {
             }
             Some(Command::Compare(compare)) => {
                 flags.targets = compare.targets();
+                compare.outputs.apply(&mut flags);
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
             Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),

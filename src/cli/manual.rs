@@ -143,6 +143,10 @@ const ENTRIES: &[Entry] = &[
             ("tokio-canary compare --canary 10.0.0.7:6669 --stable 10.0.0.8:6669 --for 2m", "Compare two services."),
             ("tokio-canary compare --canary new.mcap --stable old.mcap", "Compare two recordings."),
             (
+                "tokio-canary compare --canary deploy/new --stable deploy/old --all-pods -n shop --output sarif=canary.sarif",
+                "Compare all pods of two Deployments, for code scanning.",
+            ),
+            (
                 "tokio-canary compare --stable localhost:6669 --for 1m --write=tokio-canary.lock",
                 "Write down the structure of a service; check --locked fails on what is new.",
             ),

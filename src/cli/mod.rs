@@ -11,6 +11,7 @@ pub mod manual;
 mod pods;
 mod reading;
 pub mod skill;
+mod slips;
 mod unechoed;
 
 use std::ffi::OsString;
@@ -29,8 +30,7 @@ use crate::config::options::{HEARTBEAT, Period};
 use crate::config::output::Output;
 use crate::detect::selector::Selector;
 use crate::detect::settings::Type;
-use crate::feed::endpoint::{ParseTargetError, Target};
-use crate::spelling;
+use crate::feed::endpoint::Target;
 
 pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Looks,
@@ -55,7 +55,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// What to attach to.
-    #[arg(value_name = "TARGET", help = targets_help(), value_parser = target_or_command)]
+    #[arg(value_name = "TARGET", help = targets_help(), value_parser = slips::target_or_command)]
     pub targets: Vec<Target>,
     /// What is found while the run lasts.
     #[command(flatten)]
@@ -84,8 +84,13 @@ impl Cli {
     /// # Errors
     /// Help that was asked for, or what is wrong.
     pub fn of_process() -> Result<Self, clap::Error> {
-        let words: Vec<OsString> = std::env::args_os().collect();
-        Self::from_arg_matches(&Self::called(words.first()).try_get_matches_from(words)?)
+        Self::of(&std::env::args_os().collect::<Vec<_>>())
+    }
+
+    /// Reads a command line.
+    fn of(words: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = slips::matches(words, |words| Self::called(words.first()))?;
+        Self::from_arg_matches(&matches)
     }
 
     /// The definition, with the name that the user knows it by.
@@ -303,18 +308,6 @@ impl WitnessArgs {
     }
 }
 
-/// A target where a command could stand too.
-fn target_or_command(text: &str) -> Result<Target, String> {
-    text.parse().map_err(|error: ParseTargetError| {
-        let cli = Cli::command();
-        let commands = cli.get_subcommands().map(|command| command.get_name());
-        match spelling::nearest(text, commands) {
-            Some(command) => format!("it is neither a command nor a target; did you mean the command `{command}`?"),
-            None => error.to_string(),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,16 +386,6 @@ mod tests {
             assert!(Cli::try_parse_from(&right).is_ok(), "{command}");
             assert!(Cli::try_parse_from([right, words(wrong)].concat()).is_err(), "{command} {wrong}");
         }
-    }
-
-    #[test]
-    fn a_misspelt_command_is_not_taken_for_a_target() {
-        for (wrong, right) in [("explian", "`explain`"), ("chekc", "`check`"), ("recrod", "`record`")] {
-            let error = Cli::try_parse_from(["tokio-canary", wrong]).expect_err(wrong).to_string();
-            assert!(error.contains(&format!("did you mean the command {right}?")), "{error}");
-        }
-        let error = Cli::try_parse_from(["tokio-canary", "localhost"]).expect_err("no port").to_string();
-        assert!(error.contains("localhost:6669"), "{error}");
     }
 
     #[test]

@@ -6,9 +6,13 @@ use super::comparison::{Comparison, Coverage, Reason, Side};
 use super::load::Load;
 use super::observer::Observer;
 use super::series::BLOCK;
+use super::statistics::{FIRST_LOOK, allowed, float, least_chance, looks, tests_of};
 
 /// Stable has to be watched for this share of the time of the canary, or nothing is new.
 const LIKE_TIME: f64 = 0.5;
+
+/// More blocks than this are not asked for.
+const MOST_NEEDED: usize = 64;
 
 /// What is known of a side.
 pub(super) fn coverage(side: &[&Observer], load: Load) -> Coverage {
@@ -18,6 +22,7 @@ pub(super) fn coverage(side: &[&Observer], load: Load) -> Coverage {
         watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
         blocks: side.iter().map(|it| it.series().blocks()).sum(),
         spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
+        stranger: side.iter().find_map(|it| it.stranger()).map(str::to_owned),
         load,
     }
 }
@@ -25,17 +30,30 @@ pub(super) fn coverage(side: &[&Observer], load: Load) -> Coverage {
 /// Why the two sides cannot be compared at all.
 pub(super) fn comparability(of: &Comparison) -> Vec<Reason> {
     let sides = [(Side::Canary, &of.canary), (Side::Stable, &of.stable)];
-    let silent: Vec<Reason> =
-        sides.iter().filter(|(_, it)| it.targets == 0).map(|(side, _)| Reason::NoUpdates(*side)).collect();
+    let mut silent: Vec<Reason> = sides
+        .iter()
+        .filter(|(_, it)| it.targets == 0)
+        .map(|(side, it)| Reason::NoUpdates { side: *side, answers: it.stranger.clone() })
+        .collect();
+    let is_explained = |it: &Reason| matches!(it, Reason::NoUpdates { answers: Some(_), .. });
+    if silent.iter().any(is_explained) {
+        // The watch ended there, perhaps before the other side could say anything.
+        silent.retain(is_explained);
+    }
     if !silent.is_empty() {
         return silent;
     }
-    let needed = of.canary.watched.mul_f64(LIKE_TIME);
-    if of.stable.watched < needed {
-        return vec![Reason::TooShort { side: Side::Stable, watched: of.stable.watched, needed }];
+    let (watched, like) = (of.stable.watched, of.canary.watched.mul_f64(LIKE_TIME));
+    if watched < like {
+        let needed = like.max(time_of(FIRST_LOOK, of.stable.targets));
+        return vec![Reason::TooShort { side: Side::Stable, watched, needed }];
     }
     let without = |(side, it): &(Side, &Coverage)| match (it.blocks, it.spoilt) {
-        (0, 0) => Some(short(*side, it.watched, BLOCK * 2)),
+        (0, 0) if it.watched < BLOCK * 2 => {
+            // The first block alone gives no verdict.
+            let needed = time_of(FIRST_LOOK, it.targets);
+            Some(Reason::TooShort { side: *side, watched: it.watched, needed })
+        }
         (0, _) => Some(Reason::Incomplete(*side)),
         _ => None,
     };
@@ -47,6 +65,20 @@ pub(super) fn comparability(of: &Comparison) -> Vec<Reason> {
         () if of.canary.load.is_nothing() && of.stable.load.is_nothing() => vec![Reason::Idle],
         () => Vec::new(),
     }
+}
+
+/// The blocks that a side needs for comparing this many numbers, with more than these.
+pub(super) fn least_blocks(more_than: usize, candidates: usize) -> usize {
+    let is_enough = |blocks: &usize| {
+        let look = looks(*blocks);
+        look > 0 && least_chance(*blocks, *blocks) <= allowed(look) / 2.0 / tests_of(look) / float(candidates.max(1))
+    };
+    ((more_than + 1).max(FIRST_LOOK)..MOST_NEEDED).find(is_enough).unwrap_or(MOST_NEEDED)
+}
+
+/// How long this many targets have to be watched for so many blocks together: the first block of each begins late.
+pub(super) fn time_of(blocks: usize, targets: usize) -> Duration {
+    BLOCK * u32::try_from(blocks.div_ceil(targets.max(1)) + 1).unwrap_or(u32::MAX)
 }
 
 /// What a side lacks that has too few blocks: time, or what the feed withheld in its time.

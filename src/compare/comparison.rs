@@ -8,6 +8,7 @@ use super::metric::Metric;
 use super::observer::{FindingKey, Sighted};
 use super::structure::Exercise;
 use crate::detect::severity::Severity;
+use crate::model::location::Location;
 
 /// What counts.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,12 @@ pub enum Conclusion {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
     /// No update came from a side.
-    NoUpdates(Side),
+    NoUpdates {
+        /// Which.
+        side: Side,
+        /// What answers there instead, if that is known.
+        answers: Option<String>,
+    },
     /// A side was watched for too short a time.
     TooShort {
         /// Which.
@@ -99,6 +105,8 @@ pub struct Coverage {
     pub blocks: usize,
     /// Blocks that do not, because something of them is missing.
     pub spoilt: usize,
+    /// What answers at one of its targets instead of a console.
+    pub stranger: Option<String>,
     /// What each does in a second.
     pub load: Load,
 }
@@ -153,6 +161,8 @@ pub struct Change {
     pub least_ratio: f64,
     /// The chance of such a difference between equal sides.
     pub chance: f64,
+    /// Where what it is about is spawned or made on the canary, if that is known.
+    pub place: Option<Location>,
 }
 
 /// Canary against stable.

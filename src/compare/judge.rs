@@ -1,18 +1,18 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
-use super::comparability::{comparability, coverage, losses, short};
+use super::comparability::{comparability, coverage, least_blocks, losses, short, time_of};
 use super::comparison::{Change, Comparison, Conclusion, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit};
 use super::item::Item;
 use super::load::{self, Work};
-use super::metric::{Kind, Metric, What};
+use super::metric::{Kind, Metric, Subject, What};
 use super::observer::{FindingKey, Observer};
-use super::series::BLOCK;
 use super::statistics::{
     FIRST_LOOK, allowed, blocks_of, float, holm, least_chance, looks, mean_higher, median, quantile, rank_higher,
     tests_of,
 };
 use super::structure::{Exercise, Structure};
 use crate::detect::severity::Grade;
+use crate::model::location::Location;
 
 /// With so many targets a side, each of them is one unit.
 const PODS: usize = 3;
@@ -28,8 +28,6 @@ const HELD_LONGER: f64 = 1.25;
 const RATIO_OF_PODS: f64 = 1.2;
 /// Between few targets, so much more cannot be called the same, even where it may be chance.
 const MUCH: f64 = 2.0;
-/// More blocks than this are not asked for.
-const MOST_NEEDED: usize = 64;
 /// What varies less than this over both sides is no candidate.
 const LEAST_SPREAD: f64 = 1.5;
 /// Under more load than this, what queues is not compared.
@@ -72,6 +70,7 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         comparison.structure = new_structure(&sides, &comparison, criteria);
         let measured = measure(&sides, unit, comparison.look);
         (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
+        comparison.changes.iter_mut().for_each(|it| it.place = place(canary, &it.metric.subject));
         comparison.not_compared = measured.not_compared;
         comparison.reasons.extend(measured.too_short);
         let is_of_load =
@@ -134,7 +133,7 @@ fn new_structure(sides: &Sides<'_>, of: &Comparison, criteria: Criteria) -> Vec<
         let is_order = matches!(item, Item::Nests { .. } | Item::Inverts { .. }) && would_show;
         NewItem {
             item: item.clone(),
-            exercise: *exercise,
+            exercise: exercise.clone(),
             counts: !may_be_there && (is_order || criteria.fails_on_new),
             is_of_start,
         }
@@ -142,6 +141,17 @@ fn new_structure(sides: &Sides<'_>, of: &Comparison, criteria: Criteria) -> Vec<
     let mut items: Vec<NewItem> = new.map(item).collect();
     items.sort_by_key(|it| (!it.counts, std::cmp::Reverse(it.item.clone())));
     items
+}
+
+/// Where a subject is spawned or made on the canary.
+fn place(canary: &[&Observer], subject: &Subject) -> Option<Location> {
+    let is_it = |item: &Item| match (item, subject) {
+        (Item::Spawns { who, .. }, Subject::Site(site)) => who == site,
+        (Item::Makes(thing), Subject::Thing(it)) => thing == it,
+        _ => false,
+    };
+    let mut items = canary.iter().flat_map(|it| it.structure().items());
+    items.find_map(|(item, exercise)| exercise.place.clone().filter(|_| is_it(item)))
 }
 
 /// What came of the numbers.
@@ -235,21 +245,13 @@ impl Sides<'_> {
         if unit == Unit::Pod {
             return Some(Reason::TooFewTargets);
         }
-        let is_enough = |blocks: &usize| {
-            let look = looks(*blocks);
-            look > 0
-                && least_chance(*blocks, *blocks) <= allowed(look) / 2.0 / tests_of(look) / float(candidates.max(1))
-        };
         let blocks = |side: &[&Observer]| side.iter().map(|it| it.series().blocks()).sum::<usize>();
         let sides = [(Side::Canary, self.canary), (Side::Stable, self.stable)];
         let (side, observers) = sides.into_iter().min_by_key(|(_, side)| blocks(side))?;
         // Where there would be enough of them, a number of its own has too few: it takes more of all.
-        let more = (blocks(observers) + 1).max(FIRST_LOOK);
-        let needed = (more..MOST_NEEDED).find(is_enough).unwrap_or(MOST_NEEDED);
+        let needed = least_blocks(blocks(observers), candidates);
         let watched = observers.iter().map(|it| it.watched()).max().unwrap_or_default();
-        let pods = u32::try_from(observers.len().max(1)).unwrap_or(u32::MAX);
-        let needed = BLOCK * u32::try_from(needed + 1).unwrap_or(u32::MAX) / pods;
-        Some(short(side, watched, needed))
+        Some(short(side, watched, time_of(needed, observers.len())))
     }
 
     /// A metric that both sides have, compared; the chance is no number where it varies too little to differ.
@@ -287,7 +289,8 @@ impl Sides<'_> {
             Unit::Block => (rank_higher(&lowered, &stable), least_chance(canary.len(), stable.len()), tests_of(look)),
         };
         let chance = if varies { chance } else { f64::NAN };
-        let change = Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance };
+        let change =
+            Change { metric: metric.clone(), canary: typical, stable: usual, ratio, least_ratio, chance, place: None };
         Some(Candidate { change, least_chance, tests, is_higher })
     }
 

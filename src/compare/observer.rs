@@ -60,6 +60,7 @@ pub struct Observer {
     saw_start: bool,
     restarts: usize,
     is_cut: bool,
+    stranger: Option<String>,
 }
 
 impl Observer {
@@ -113,8 +114,16 @@ impl Observer {
         self.is_cut || self.watched.is_zero()
     }
 
+    /// What answers there instead of a console, as a sentence: no update can be expected any more.
+    pub fn stranger(&self) -> Option<&str> {
+        self.stranger.as_deref()
+    }
+
     /// Takes in what the diagnosis of the target says after an event.
     pub fn observe(&mut self, diagnosis: &Diagnosis) {
+        if let Status::Stranger { reason, .. } = diagnosis.status() {
+            self.stranger = Some(reason.clone());
+        }
         if diagnosis.updates() == self.updates || self.is_over() {
             return;
         }

@@ -8,6 +8,7 @@ use crate::evidence::Evidence;
 use crate::model::ResourceKey;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
+use crate::model::location::Location;
 use crate::model::time::Timestamp;
 
 /// Parts that are kept. Where there are more, what is not listed may be there all the same.
@@ -17,12 +18,14 @@ const MOST: usize = 8_192;
 const STARTING: Duration = Duration::from_secs(30);
 
 /// How a part of the structure was used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exercise {
     /// How often, at least; zero for what is only there.
     pub times: u64,
     /// Whether also when the process had been started for a while.
     pub is_lasting: bool,
+    /// A place of it with its line, which moves from one version to the next.
+    pub place: Option<Location>,
 }
 
 /// The structure of a target, over all its processes.
@@ -75,41 +78,42 @@ impl Structure {
             let who = Who::new(&place.name, &place.spawned_at);
             // A total never falls, so that it says nothing of when.
             let is_lasting = (is_started && total.is_waiting()) || is_after_start(evidence, total.changed());
-            self.note(Item::Waits { who, thing }, 1, is_lasting);
+            self.note(Item::Waits { who, thing }, 1, is_lasting, &place.spawned_at);
         }
         self.observe_orders(evidence);
     }
 
     fn observe_sites(&mut self, evidence: &Evidence<'_>, is_started: bool) {
-        let mut born: BTreeMap<Item, (u64, bool)> = BTreeMap::new();
+        let mut born: BTreeMap<Item, (u64, bool, &Location)> = BTreeMap::new();
         for (_, site) in evidence.sites() {
             if let Some(item) = Item::of_site(site) {
-                let known = born.entry(item).or_default();
+                let known = born.entry(item).or_insert((0, false, &site.id.location));
                 known.0 += site.born;
                 known.1 |= !site.live.is_empty();
             }
         }
-        for (item, (times, is_alive)) in born {
+        for (item, (times, is_alive, place)) in born {
             let before = self.get(&item).map_or(0, |known| known.times);
-            self.note(item, times, is_started && (is_alive || times > before));
+            self.note(item, times, is_started && (is_alive || times > before), place);
         }
     }
 
     fn observe_resource(&mut self, evidence: &Evidence<'_>, resource: &Resource, is_started: bool) {
         if let Some(thing) = Thing::of(evidence, resource).filter(Thing::is_placed) {
             let times = resource.grants.total().max(u64::from(!resource.ops.is_empty()));
-            self.note(Item::Makes(thing), times, is_started && resource.dropped.is_none());
+            self.note(Item::Makes(thing), times, is_started && resource.dropped.is_none(), &resource.location);
         }
     }
 
     /// The orders in which locks are taken, of those whose locks are still known.
     fn observe_orders(&mut self, evidence: &Evidence<'_>) {
-        let mut seen: BTreeMap<Item, (u64, bool)> = BTreeMap::new();
+        let mut seen: BTreeMap<Item, (u64, bool, &Location)> = BTreeMap::new();
         let count = |times: usize| u64::try_from(times).unwrap_or(u64::MAX);
         for ((_, _, site), order) in evidence.lock_orders() {
             let locks = thing(evidence, order.locks.0).zip(thing(evidence, order.locks.1));
             if let Some((site, (outer, inner))) = evidence.site(*site).zip(locks) {
-                let known = seen.entry(Item::Nests { who: who(site), outer, inner }).or_default();
+                let known = seen.entry(Item::Nests { who: who(site), outer, inner });
+                let known = known.or_insert((0, false, &site.id.location));
                 known.0 += count(order.times);
                 known.1 |= is_after_start(evidence, order.last);
             }
@@ -120,16 +124,17 @@ impl Structure {
                 let (one, two) = (evidence.site(*site), evidence.site(*opposite));
                 let locks = thing(evidence, order.locks.0).zip(thing(evidence, order.locks.1));
                 if let Some(((one, two), locks)) = one.zip(two).zip(locks) {
-                    let known = seen.entry(Item::inverts(who(one), who(two), locks)).or_default();
+                    let known = seen.entry(Item::inverts(who(one), who(two), locks));
+                    let known = known.or_insert((0, false, &one.id.location));
                     known.0 = known.0.max(count(order.times.min(other.times)));
                     known.1 |= is_after_start(evidence, order.last.min(other.last));
                 }
             }
         }
-        seen.into_iter().for_each(|(item, (times, is_lasting))| self.note(item, times, is_lasting));
+        seen.into_iter().for_each(|(item, (times, is_lasting, place))| self.note(item, times, is_lasting, place));
     }
 
-    fn note(&mut self, item: Item, times: u64, is_lasting: bool) {
+    fn note(&mut self, item: Item, times: u64, is_lasting: bool, place: &Location) {
         if self.items.len() >= MOST && !self.items.contains_key(&item) {
             self.is_full = true;
             return;
@@ -137,6 +142,9 @@ impl Structure {
         let known = self.items.entry(item).or_default();
         known.times = known.times.max(times);
         known.is_lasting |= is_lasting;
+        if known.place.is_none() && !place.is_unknown() {
+            known.place = Some(place.clone());
+        }
     }
 
     /// Adds the parts of another target; what both exercised adds up.
@@ -145,6 +153,7 @@ impl Structure {
             let known = self.items.entry(item.clone()).or_default();
             known.times = known.times.saturating_add(exercise.times);
             known.is_lasting |= exercise.is_lasting;
+            known.place = known.place.take().or_else(|| exercise.place.clone());
         }
         self.is_full |= other.is_full;
     }

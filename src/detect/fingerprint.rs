@@ -8,7 +8,12 @@ pub(super) fn of(detector: &Detector, symptom: &Symptom) -> String {
     let mut class = symptom.class.clone();
     class.sort();
     class.dedup();
-    format!("{}:{:016x}", detector.id, fnv1a(&class))
+    named(detector.id, &class)
+}
+
+/// A name of what these texts identify, in this order, among what has this prefix.
+pub fn named(prefix: &str, parts: &[String]) -> String {
+    format!("{prefix}:{:016x}", fnv1a(parts))
 }
 
 /// FNV-1a over length-separated strings: unlike the standard library's hasher, it is the same in every version.

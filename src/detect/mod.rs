@@ -9,7 +9,7 @@ pub mod doubt;
 pub mod engine;
 pub mod expectation;
 pub mod finding;
-mod fingerprint;
+pub mod fingerprint;
 pub mod selector;
 pub mod settings;
 pub mod severity;

@@ -20,6 +20,9 @@ pub const DEFAULT_TARGET: &str = "http://127.0.0.1:6669";
 pub const WITHOUT_KUBERNETES: &str = "this build has no support for Kubernetes (feature `k8s`); run `kubectl port-forward POD 6669` and \
                                       attach to http://127.0.0.1:6669";
 
+/// Whether this build reaches pods. What reaches them, and what stands in for it, hold at compile time that it says so.
+pub(super) const REACHES_PODS: bool = cfg!(feature = "k8s");
+
 /// How a recording's name ends.
 pub const RECORDING_EXTENSION: &str = "mcap";
 
@@ -128,11 +131,16 @@ impl FromStr for Target {
 
     /// Looks at the file system only to tell an existing file (a recording) from everything else.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|problem| ParseTargetError { given: text.escape_debug().to_string(), problem })
+        parse(text, REACHES_PODS)
+            .map_err(|problem| ParseTargetError { given: text.escape_debug().to_string(), problem })
     }
 }
 
-fn parse(text: &str) -> Result<Target, String> {
+fn parse(text: &str, reaches_pods: bool) -> Result<Target, String> {
+    let pod = |target: Result<PodTarget, String>| match target {
+        _ if !reaches_pods => Err(WITHOUT_KUBERNETES.to_owned()),
+        target => target.map(|target| Target::Live(Address::Pod(Box::new(target)))),
+    };
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -157,13 +165,6 @@ fn parse(text: &str) -> Result<Target, String> {
         return Err("there is no such file".to_owned());
     }
     authority(text, None).map(|(host, port)| Target::Live(Address::Tcp { host, port }))
-}
-
-fn pod(target: Result<PodTarget, String>) -> Result<Target, String> {
-    if cfg!(not(feature = "k8s")) {
-        return Err(WITHOUT_KUBERNETES.to_owned());
-    }
-    Ok(Target::Live(Address::Pod(Box::new(target?))))
 }
 
 /// The scheme in lower case and what follows its `://`; `unix:` needs no slashes. Any other `a:b` is a host with its port.
@@ -323,7 +324,15 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "k8s")]
+    #[test]
+    fn a_build_without_kubernetes_says_what_to_do_instead() {
+        for text in ["k8s://default/deploy/web", "deploy/web", "k8s://default/cronjob/web"] {
+            assert_eq!(parse(text, false), Err(WITHOUT_KUBERNETES.to_owned()), "{text}");
+        }
+        assert!(WITHOUT_KUBERNETES.contains("feature `k8s`") && WITHOUT_KUBERNETES.contains("kubectl port-forward"));
+        assert!(parse("localhost:6669", false).is_ok());
+    }
+
     #[test]
     fn pods_are_named_by_url_and_as_kubectl_does() {
         for (text, shown) in [
@@ -332,7 +341,7 @@ mod tests {
             ("deploy/web", "k8s:///deploy/web"),
             ("pods/web-1:6669", "k8s:///web-1:6669"),
         ] {
-            let target: Target = text.parse().unwrap();
+            let target = parse(text, true).unwrap();
             assert!(matches!(target, Target::Live(Address::Pod(_))), "{text}");
             assert_eq!(target.to_string(), shown);
         }
@@ -362,12 +371,7 @@ mod tests {
             ("localhost", "as in localhost:6669"),
             ("", "it is empty"),
             ("https://localhost/console", "nothing may follow the port"),
-            #[cfg(feature = "k8s")]
             ("k8s://default/cronjob/web", "`cronjob` has no pods"),
-            #[cfg(not(feature = "k8s"))]
-            ("k8s://default/deploy/web", "kubectl port-forward"),
-            #[cfg(not(feature = "k8s"))]
-            ("deploy/web", "no support for Kubernetes"),
             ("vsock://2:6669", "the scheme `vsock` is unknown"),
             ("localhost:0", "`0` is not a port"),
             ("localhost:+80", "`+80` is not a port"),

@@ -6,8 +6,10 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
 use super::discovery::Discovery;
-use super::endpoint::WITHOUT_KUBERNETES;
+use super::endpoint::{REACHES_PODS, WITHOUT_KUBERNETES};
 use super::pod_target::PodTarget;
+
+const _: () = assert!(!REACHES_PODS, "pods are not refused in a build that does not reach them");
 
 /// How often API servers are asked things.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::compare::{
     Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Standing, Subject, Unit,
 };
+use crate::detect::fingerprint;
 use crate::words;
 
 /// What a comparison comes to.
@@ -62,6 +63,10 @@ pub struct DifferenceView {
     pub name: &'static str,
     /// What it is about.
     pub subject: String,
+    /// A short name for it that is the same in every comparison: lines and numbers are not in it.
+    pub fingerprint: String,
+    /// A place of it on the canary, with its line; empty if none is known.
+    pub location: String,
     /// The difference in a clause.
     pub summary: String,
     /// More about it: what a finding says.
@@ -122,6 +127,28 @@ impl ComparisonView {
         };
         view.sentence = view.say(comparison.conclusion);
         view
+    }
+
+    /// The verdict with numbers alone, without a full stop: nothing in it comes from a target.
+    pub fn headline(&self) -> String {
+        let count = |counts: bool| self.differences.iter().filter(|it| it.counts == counts).count();
+        let (word, counting, new) = (self.word(), count(true), count(false));
+        let differences = match counting {
+            0 => "no difference counts".to_owned(),
+            1 => "1 difference counts".to_owned(),
+            some => format!("{} differences count", words::number(some)),
+        };
+        let new = if new == 0 { String::new() } else { format!(", {} not counted", words::number(new)) };
+        format!("{word} (exit {}): {differences}{new}", self.exit_code)
+    }
+
+    /// The verdict in capitals.
+    fn word(&self) -> &'static str {
+        match self.exit_code {
+            0 => "SAME",
+            1 => "REGRESSION",
+            _ => "NOT ENOUGH DATA",
+        }
     }
 
     /// The verdict in a sentence or two.
@@ -201,6 +228,8 @@ impl DifferenceView {
             counts: it.standing == Standing::Counts,
             name: it.key.detector,
             subject: place.trim_start_matches(" at ").trim_start_matches(" of ").to_owned(),
+            fingerprint: fingerprint("finding", &[it.key.detector, &it.key.name, &it.key.file]),
+            location: it.sighted.location.clone(),
             summary: format!("{who} has the {severity} {}{place}{rest}", it.key.detector),
             details: it.sighted.summary.clone(),
             numbers: None,
@@ -215,6 +244,8 @@ impl DifferenceView {
             counts: it.counts,
             name: it.item.word(),
             subject: it.item.to_string(),
+            fingerprint: fingerprint("structure", &[&it.item.to_string()]),
+            location: it.exercise.place.as_ref().map_or_else(String::new, |place| place.as_str().to_owned()),
             summary: format!("only on the canary, {} (seen {times}){start}", it.item),
             details: String::new(),
             numbers: None,
@@ -231,14 +262,17 @@ impl DifferenceView {
             subject => format!(" of {subject}"),
         };
         let load = if what.kind() == Kind::Rate { " for the same load" } else { "" };
+        let kind = match what.kind() {
+            Kind::Rate => "rate",
+            Kind::Time => "time",
+        };
         Self {
-            kind: match what.kind() {
-                Kind::Rate => "rate",
-                Kind::Time => "time",
-            },
+            kind,
             counts: true,
             name: what.as_str(),
             subject: it.metric.subject.to_string(),
+            fingerprint: fingerprint(kind, &[what.as_str(), &it.metric.subject.to_string()]),
+            location: it.place.as_ref().map_or_else(String::new, |place| place.as_str().to_owned()),
             summary: format!(
                 "{}{of}: {} on the canary, {} on stable{ratio}{load}",
                 what.describe(),
@@ -256,6 +290,12 @@ impl DifferenceView {
             }),
         }
     }
+}
+
+/// The name of a difference of a kind, apart from those of findings.
+fn fingerprint(kind: &str, parts: &[&str]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+    fingerprint::named(&format!("compare-{kind}"), &parts)
 }
 
 fn method(comparison: &Comparison) -> String {
@@ -279,13 +319,24 @@ fn method(comparison: &Comparison) -> String {
     format!("{unit}. {} compared.{load}", words::count(comparison.compared, "number"))
 }
 
+/// A sentence as part of another.
+fn clause(sentence: &str) -> String {
+    let (first, rest) = sentence.split_at(sentence.chars().next().map_or(0, char::len_utf8));
+    first.to_lowercase() + rest
+}
+
 fn describe(reason: &Reason) -> (&'static str, String) {
     let name = |side: Side| match side {
         Side::Canary => "the canary",
         Side::Stable => "stable",
     };
     match reason {
-        Reason::NoUpdates(side) => ("no_updates", format!("no update came from {}", name(*side))),
+        Reason::NoUpdates { side, answers } => {
+            // The first sentence is the fact; how to find the console is for who watches it.
+            let fact = answers.as_deref().map(|it| it.split(". ").next().unwrap_or(it).trim_end_matches('.'));
+            let fact = fact.map_or_else(String::new, |fact| format!(": {}", clause(fact)));
+            ("no_updates", format!("no update came from {}{fact}", name(*side)))
+        }
         Reason::TooShort { side, watched, needed } => {
             let (watched, needed) = (words::duration(*watched), words::limit(*needed));
             ("too_short", format!("{} was watched for {watched}, and it takes about {needed}", name(*side)))

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod finding;
 pub mod findings;
 pub mod link;
+pub mod lock;
 pub mod long_waits;
 pub mod markdown;
 pub mod meanwhile;

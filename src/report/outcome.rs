@@ -13,6 +13,9 @@ use crate::detect::severity::{Family, Severity, State};
 use crate::diagnosis::Diagnosis;
 use crate::words;
 
+/// Detectors without enough time that are named; where there are more, those that need the least time more.
+const NAMED: usize = 3;
+
 /// A finding that fired and is not suppressed, also if it was resolved since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FiredView {
@@ -167,6 +170,19 @@ impl DetectorRow {
         DETECTORS.iter().map(row).collect()
     }
 
+    /// Whether the run was too short for it.
+    fn lacks_time(&self) -> bool {
+        matches!(self.not_evaluated, Some(NotEvaluated::WarmingUp { .. } | NotEvaluated::TooFewUpdates))
+    }
+
+    /// How much longer it has to watch, as far as that is known.
+    fn left(&self) -> Option<Duration> {
+        match self.not_evaluated? {
+            NotEvaluated::WarmingUp { left } => Some(left),
+            NotEvaluated::Disabled | NotEvaluated::TooFewUpdates | NotEvaluated::Incomplete => None,
+        }
+    }
+
     /// Whether one of its findings makes a verdict by which findings of this severity count, be it forgotten meanwhile.
     pub fn counts(&self, fail_on: Severity) -> bool {
         counts(self.is_of_feed, self.worst, fail_on)
@@ -180,6 +196,23 @@ fn last_known<'a>(diagnosis: &'a Diagnosis, fingerprint: &str) -> Option<&'a Fin
     present.or_else(|| engine.resolved().filter(|it| it.fingerprint == fingerprint).last())
 }
 
+/// Which detectors a run was too short for, as a sentence: all of a few, and of many the number and the nearest.
+pub fn too_short_in_words(rows: &[DetectorRow]) -> Option<String> {
+    let short: Vec<&DetectorRow> = rows.iter().filter(|row| row.lacks_time()).collect();
+    if short.len() <= NAMED {
+        let ids: Vec<&str> = short.iter().map(|row| row.id).collect();
+        return (!ids.is_empty()).then(|| format!("Too short to evaluate {}.", ids.join(", ")));
+    }
+    let mut nearest: Vec<(Duration, &str)> = short.iter().filter_map(|row| Some((row.left()?, row.id))).collect();
+    nearest.sort_unstable();
+    let nearest = nearest.iter().take(NAMED).map(|(left, id)| format!("{id} in {}", words::age(whole_seconds(*left))));
+    let next = match nearest.collect::<Vec<_>>().join(", ") {
+        next if next.is_empty() => next,
+        next => format!(" (next: {next})"),
+    };
+    Some(format!("Too short to evaluate {} of {} detectors{next}.", short.len(), rows.len()))
+}
+
 fn not_evaluated(diagnosis: &Diagnosis, detector: &Detector, left: Option<Duration>) -> Option<NotEvaluated> {
     let (engine, model) = (diagnosis.engine(), diagnosis.model());
     let is_off = !detector.is_enabled(engine.settings());
@@ -190,5 +223,36 @@ fn not_evaluated(diagnosis: &Diagnosis, detector: &Detector, left: Option<Durati
         _ if detector.needs == Needs::Everything && engine.lacks_data(model) => Some(NotEvaluated::Incomplete),
         Some(left) => Some(NotEvaluated::WarmingUp { left }),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &'static str, not_evaluated: Option<NotEvaluated>) -> DetectorRow {
+        let (title, family) = ("", "stuck");
+        DetectorRow { id, title, family, is_of_feed: false, not_evaluated, fired: 0, worst: None, suppressed: 0 }
+    }
+
+    fn warming_up(id: &'static str, seconds: u64) -> DetectorRow {
+        row(id, Some(NotEvaluated::WarmingUp { left: Duration::from_secs(seconds) }))
+    }
+
+    #[test]
+    fn few_detectors_are_named_and_of_many_the_nearest() {
+        let said = |rows: &[DetectorRow]| too_short_in_words(rows).unwrap_or_default();
+        let few = [warming_up("a", 9), row("off", Some(NotEvaluated::Disabled)), row("done", None), warming_up("b", 3)];
+        assert_eq!(
+            (said(&few[..3]).as_str(), said(&few).as_str()),
+            ("Too short to evaluate a.", "Too short to evaluate a, b.")
+        );
+        assert_eq!(too_short_in_words(&few[1..3]), None);
+        let many: Vec<DetectorRow> =
+            ["a", "b", "c", "d"].into_iter().zip([90, 30, 5, 10]).map(|(id, left)| warming_up(id, left)).collect();
+        let many = [&few[1..3], &many[..]].concat();
+        assert_eq!(said(&many), "Too short to evaluate 4 of 6 detectors (next: c in 5 s, d in 10 s, b in 30 s).");
+        let none = ["a", "b", "c", "d"].map(|id| row(id, Some(NotEvaluated::TooFewUpdates)));
+        assert_eq!(said(&none), "Too short to evaluate 4 of 4 detectors.");
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::attachment::AttachmentView;
+use super::lock::LockView;
 use super::place::{lead, named_place};
 use crate::detect::doubt::Doubt;
 use crate::detect::finding::Finding;
@@ -26,6 +27,8 @@ pub struct VerdictView {
     pub expected: usize,
     /// A clause about each expectation that is not kept: of what should fire and did not, or fired and should not.
     pub unmet: Vec<String>,
+    /// What was seen of the lockfile, where there is one; what is not in it is unmet, too.
+    pub lock: Option<LockView>,
     /// The worst of those that fired, where it is known still.
     pub worst: Option<Worst>,
     /// Why it could not be judged; empty if it could.
@@ -70,6 +73,7 @@ impl VerdictView {
             suppressed: diagnosis.suppressed_so_far(),
             expected: diagnosis.expected(),
             unmet: Vec::new(),
+            lock: None,
             worst: worst(diagnosis),
             reasons: diagnosis.inconclusive_reasons(criteria),
             updates: diagnosis.updates(),
@@ -98,6 +102,13 @@ impl VerdictView {
         self
     }
 
+    /// The same measured by a lockfile: a target that would pass does not if it shows what is not in it.
+    #[must_use]
+    pub fn locked(self, lock: LockView) -> Self {
+        let new: Vec<String> = lock.clauses().collect();
+        Self { lock: Some(lock), ..self.failing(new) }
+    }
+
     /// The same of a target that left: that its connection ended says nothing against it.
     #[must_use]
     pub fn having_left(mut self) -> Self {
@@ -116,17 +127,18 @@ impl VerdictView {
     /// What speaks for the verdict, as a sentence or more.
     pub fn reason(&self) -> String {
         let (fired, worst) = (self.fired_in_words(), self.worst_in_words());
+        let lock = self.lock.as_ref().map_or_else(String::new, |lock| format!(" {}", lock.sentence()));
         match self.verdict {
-            Verdict::Healthy => format!("{fired}.{worst}"),
+            Verdict::Healthy => format!("{fired}.{lock}{worst}"),
             Verdict::Findings => {
                 let doubts = match self.reasons_in_words() {
                     doubts if doubts.is_empty() => String::new(),
                     doubts => format!(" Not fully judged: {doubts}."),
                 };
-                let unmet = self.unmet_sentences().map(|sentence| format!(" {sentence}")).collect::<Vec<_>>().concat();
-                format!("{fired}.{unmet}{worst}{doubts}")
+                let unmet = sentences(&self.unmet_beside_lock()).map(|sentence| format!(" {sentence}"));
+                format!("{fired}.{lock}{}{worst}{doubts}", unmet.collect::<String>())
             }
-            Verdict::Inconclusive => format!("{}; {fired}.{worst}", self.reasons_in_words()),
+            Verdict::Inconclusive => format!("{}; {fired}.{lock}{worst}", self.reasons_in_words()),
         }
     }
 
@@ -137,14 +149,18 @@ impl VerdictView {
 
     /// The expectations that are not kept, as far as they are listed, and how many more there are.
     pub fn unmet_listed(&self) -> (&[String], usize) {
-        let listed = &self.unmet[..self.unmet.len().min(MOST_UNMET)];
-        (listed, self.unmet.len() - listed.len())
+        listed(&self.unmet)
     }
 
     /// The same as sentences.
     pub fn unmet_sentences(&self) -> impl Iterator<Item = String> {
-        let (listed, more) = self.unmet_listed();
-        listed.iter().map(|clause| format!("{clause}.")).chain((more > 0).then(|| format!("And {more} more.")))
+        sentences(&self.unmet)
+    }
+
+    /// Those that are not about the lockfile, whose sentence counts them.
+    fn unmet_beside_lock(&self) -> Vec<String> {
+        let of_lock: Vec<String> = self.lock.iter().flat_map(LockView::clauses).collect();
+        self.unmet.iter().filter(|clause| !of_lock.contains(clause)).cloned().collect()
     }
 
     /// The counts in words: `1 critical, 2 warnings, 1 suppressed`.
@@ -160,6 +176,19 @@ impl VerdictView {
             None => String::new(),
         }
     }
+}
+
+/// The clauses that are listed, and how many more there are.
+fn listed(unmet: &[String]) -> (&[String], usize) {
+    let listed = &unmet[..unmet.len().min(MOST_UNMET)];
+    (listed, unmet.len() - listed.len())
+}
+
+/// The same as sentences.
+fn sentences(unmet: &[String]) -> impl Iterator<Item = String> + use<> {
+    let (listed, more) = listed(unmet);
+    let sentences: Vec<String> = listed.iter().map(|clause| format!("{clause}.")).collect();
+    sentences.into_iter().chain((more > 0).then(|| format!("And {more} more.")))
 }
 
 /// The verdict over several targets, each with whether it left: what one of them found counts, and what one of them cannot say is not
@@ -237,6 +266,7 @@ mod tests {
             suppressed: 0,
             expected: 0,
             unmet: Vec::new(),
+            lock: None,
             worst,
             reasons,
             updates: 3,
@@ -281,6 +311,25 @@ mod tests {
              code 101."
         );
         assert_eq!(healthy().doubting([]).failing([]), healthy());
+    }
+
+    #[test]
+    fn a_lockfile_is_counted_in_the_sentence_and_not_listed() {
+        let lock = |new: &[&str]| LockView {
+            file: "a.lock".to_owned(),
+            parts: 14,
+            seen: 14,
+            new: new.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let healthy = || view(Verdict::Healthy, Tally::default(), vec![]);
+        let passed = healthy().locked(lock(&[]));
+        assert_eq!(passed.sentence(), "PASS (exit 0): no findings. Lockfile a.lock: 14 of 14 parts seen, 0 new.");
+        let failed = healthy().failing(["deadlock did not fire".to_owned()]).locked(lock(&["a", "b"]));
+        assert_eq!(
+            failed.sentence(),
+            "FAIL (exit 1): no findings. Lockfile a.lock: 14 of 14 parts seen, 2 new. deadlock did not fire."
+        );
+        assert_eq!(failed.unmet, ["deadlock did not fire", "not in a.lock: a", "not in a.lock: b"]);
     }
 
     #[test]

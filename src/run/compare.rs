@@ -1,30 +1,26 @@
 //! `compare`: watches a canary and what is known to work, and says whether the canary does worse.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write, stdout};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-
+use super::comparison_outputs::ComparisonOutputs;
 use super::exit::{INCONCLUSIVE, SUCCESS, UsageError, worst_of};
 use super::locked;
 use super::notes::{note, note_connection, note_lag};
-use super::print::print;
+use super::repository;
+use super::sides::Sides;
 use super::signals::Stop;
 use super::stopwatch::{Clock, Stopwatch};
 use super::targets::{self, Opened};
-use crate::alert::comparison_line;
-use crate::cli::{Compare, Playback};
+use crate::cli::Compare;
 use crate::compare::{Criteria, Item, Observer, compare};
 use crate::config::Config;
-use crate::config::options::{FAIL_ON, REDACT};
-use crate::config::output::{Format, Output};
+use crate::config::options::FAIL_ON;
 use crate::detect::severity::Severity;
-use crate::feed::recording::Speed;
-use crate::fleet::{Fleet, Step, TargetId};
+use crate::fleet::{Step, TargetId};
 use crate::report::comparison::ComparisonView;
-use crate::report::sanitize::{Charset, logged};
+use crate::words;
 
 /// How much longer than asked for a running service is watched, so that its last block is complete.
 const SLACK: Duration = Duration::from_secs(3);
@@ -34,27 +30,21 @@ const SLACK: Duration = Duration::from_secs(3);
 /// # Errors
 /// A target, an output or the lockfile cannot be used.
 pub(super) async fn run(args: &Compare, config: &Config, stop: &Stop) -> anyhow::Result<u8> {
-    if config.get(&REDACT) {
-        let why = "Stand-ins differ between targets, so names have to be compared. Turn `redact` off for `compare`.";
-        return Err(UsageError(why.to_owned()).into());
-    }
+    let outputs = ComparisonOutputs::open(&args.outputs.outputs, repository(config)).map_err(UsageError)?;
     let known = args.write.as_deref().map(|path| locked::read(path).map(Option::unwrap_or_default)).transpose()?;
-    let opened = targets::open(config, &Playback::default(), Speed::Max).map_err(UsageError::from)?;
     stop.ends_with(INCONCLUSIVE);
-    let mut watched = Watched::new(opened, args);
+    let Some(sides) = Sides::of(args, config, stop).await? else { return Ok(INCONCLUSIVE) };
+    let opened = targets::open_these(config, &sides.targets).map_err(UsageError::from)?;
+    let mut watched = Watched::new(opened, sides.canaries, args);
     let interrupted = watched.watch(stop).await;
     let mut codes = Vec::new();
     if let (Some(path), Some(known)) = (&args.write, &known) {
-        codes.push(watched.write(path, known)?);
+        codes.push(watched.write(path, known, interrupted)?);
     }
     if !args.canary.is_empty() {
         let fail_on = config.get(&FAIL_ON).unwrap_or(Severity::Warning);
-        let view =
-            watched.compare(args.canary.len(), Criteria { fail_on, fails_on_new: args.fail_on_new }, interrupted);
-        let default = [Output::default()];
-        let outputs = if args.outputs.is_empty() { &default[..] } else { &args.outputs };
-        let fleet = watched.opened.watch.fleet();
-        outputs.iter().try_for_each(|output| put(output, &view, fleet))?;
+        let view = watched.compare(Criteria { fail_on, fails_on_new: args.fail_on_new }, interrupted);
+        outputs.put(&view, watched.opened.watch.fleet())?;
         codes.push(view.exit_code);
     } else if interrupted {
         codes.push(INCONCLUSIVE);
@@ -67,11 +57,13 @@ struct Watched {
     opened: Opened,
     /// In the order of the targets.
     observers: BTreeMap<TargetId, (Observer, Stopwatch)>,
+    /// How many of them are the canary.
+    canaries: usize,
     limit: Duration,
 }
 
 impl Watched {
-    fn new(opened: Opened, args: &Compare) -> Self {
+    fn new(opened: Opened, canaries: usize, args: &Compare) -> Self {
         let observer = |target: TargetId| {
             let is_recorded = opened.replayed.contains(&target);
             let (clock, limit) =
@@ -79,7 +71,7 @@ impl Watched {
             (target, (Observer::for_at_most(limit), Stopwatch::start(clock)))
         };
         let observers = opened.watch.fleet().members().map(|member| observer(member.id())).collect();
-        Self { opened, observers, limit: args.limit() }
+        Self { opened, observers, canaries, limit: args.limit() }
     }
 
     /// Watches until all have been watched for long enough, or a signal comes; returns whether one did.
@@ -120,9 +112,19 @@ impl Watched {
         } else {
             observer.finish(diagnosis);
         }
-        if observer.is_over() {
+        if observer.is_over() || observer.stranger().is_some() {
             self.opened.watch.close(*target);
         }
+        if self.is_hopeless() {
+            self.observers.keys().for_each(|target| self.opened.watch.close(*target));
+        }
+    }
+
+    /// Whether nothing of a side will ever be known: at each of its targets something else answers.
+    fn is_hopeless(&self) -> bool {
+        let strange: Vec<bool> = self.observers.values().map(|(observer, _)| observer.stranger().is_some()).collect();
+        let (canary, stable) = strange.split_at(self.canaries.min(strange.len()));
+        [canary, stable].iter().any(|side| !side.is_empty() && side.iter().all(|it| *it))
     }
 
     /// Ends the feeds of services that have had their time, or never answer.
@@ -138,60 +140,35 @@ impl Watched {
     fn say_progress(&self) {
         let least = self.observers.values().map(|(observer, _)| observer.watched()).min().unwrap_or_default();
         if !self.opened.watch.fleet().members().all(|it| self.opened.replayed.contains(&it.id())) {
-            note(&format!("Watched for {} of {}.", crate::words::duration(least), crate::words::limit(self.limit)));
+            note(&format!("Watched for {} of {}.", words::duration(least), words::limit(self.limit)));
         }
     }
 
     /// The comparison in words; the first targets are the canary.
-    fn compare(&self, canaries: usize, criteria: Criteria, interrupted: bool) -> ComparisonView {
+    fn compare(&self, criteria: Criteria, interrupted: bool) -> ComparisonView {
         let observers: Vec<&Observer> = self.observers.values().map(|(observer, _)| observer).collect();
-        let (canary, stable) = observers.split_at(canaries.min(observers.len()));
+        let (canary, stable) = observers.split_at(self.canaries.min(observers.len()));
         let comparison = compare(canary, stable, criteria);
         ComparisonView::of(&if interrupted { comparison.interrupted() } else { comparison })
     }
 
     /// Writes the lockfile, and returns the exit code of that.
-    fn write(&self, path: &std::path::Path, known: &BTreeSet<Item>) -> anyhow::Result<u8> {
+    fn write(&self, path: &Path, known: &BTreeSet<Item>, interrupted: bool) -> anyhow::Result<u8> {
         let structures = self.observers.values().map(|(observer, _)| observer.structure());
         let seen: BTreeSet<Item> = structures.flat_map(|it| it.items().map(|(item, _)| item.clone())).collect();
         if seen.is_empty() {
-            note(&format!("{} is left as it is: no target showed any structure.", path.display()));
+            let cut = if interrupted { "Interrupted: " } else { "" };
+            note(&format!("{cut}{} is left as it is: no target showed any structure.", path.display()));
             return Ok(INCONCLUSIVE);
         }
-        note(&locked::write(path, known, &seen)?);
+        let written = locked::write(path, known, &seen)?;
+        if interrupted {
+            let watched = self.observers.values().map(|(observer, _)| observer.watched()).max().unwrap_or_default();
+            let watched = words::duration(watched);
+            note(&format!("Interrupted after {watched}; parts that had not shown by then are missing. {written}"));
+        } else {
+            note(&written);
+        }
         Ok(SUCCESS)
     }
-}
-
-/// Writes a comparison to one output.
-fn put(output: &Output, view: &ComparisonView, fleet: &Fleet) -> anyhow::Result<()> {
-    let text = match output.format {
-        Format::Ndjson => comparison_line(view, fleet) + "\n",
-        _ => text(view, output.path.is_none()),
-    };
-    match &output.path {
-        None => print(&text).map(drop).map_err(Into::into),
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-            written.with_context(|| format!("Cannot write to {}", path.display()))
-        }
-    }
-}
-
-/// The verdict first, then what both sides did, then each difference.
-fn text(view: &ComparisonView, is_standard: bool) -> String {
-    let charset = if is_standard && stdout().is_terminal() {
-        Charset::of_terminal(|name| std::env::var(name).ok())
-    } else {
-        Charset::Unicode
-    };
-    let difference = |it: &crate::report::comparison::DifferenceView| {
-        let mark = if it.counts { "regression" } else { "new here" };
-        let details = if it.details.is_empty() { String::new() } else { format!(" {}", it.details) };
-        format!("  {mark}: {}.{details}", it.summary)
-    };
-    let lines = [view.sentence.clone(), view.load()].into_iter().chain([view.method.clone()]);
-    let lines = lines.chain(view.differences.iter().map(difference));
-    lines.map(|line| logged(&charset.line(&line)).to_string() + "\n").collect()
 }

@@ -53,8 +53,11 @@ impl Judge {
 
     /// The verdict on one target by itself.
     pub(super) fn verdict(&self, member: &Member) -> VerdictView {
-        let new = self.locked.iter().flat_map(|locked| locked.new_in(member));
-        VerdictView::of(member.diagnosis(), self.criteria).failing(new)
+        let verdict = VerdictView::of(member.diagnosis(), self.criteria);
+        match &self.locked {
+            Some(locked) => verdict.locked(locked.view(member)),
+            None => verdict,
+        }
     }
 
     /// A clause about each finding that has to fire and has not, on any target.

@@ -13,6 +13,7 @@ use crate::compare::{Item, Structure, lockfile};
 use crate::files;
 use crate::fleet::{Fleet, Member, Step, TargetId};
 use crate::model::time::Timestamp;
+use crate::report::lock::LockView;
 use crate::words;
 
 /// How often the structure of a target is looked at: less often than what ends is forgotten.
@@ -63,11 +64,16 @@ impl Locked {
         self.seen.remove(&target);
     }
 
-    /// A clause about each part of a target that is not in the file.
-    pub(super) fn new_in(&self, member: &Member) -> Vec<String> {
+    /// A target measured by the file.
+    pub(super) fn view(&self, member: &Member) -> LockView {
         let seen = self.seen.get(&member.id()).into_iter().flat_map(|(structure, _)| structure.items());
-        let new = seen.map(|(item, _)| item).filter(|item| !self.known.contains(item));
-        new.map(|item| format!("not in {}: {item}", self.path.display())).collect()
+        let (known, new): (Vec<_>, Vec<_>) = seen.map(|(item, _)| item).partition(|item| self.known.contains(item));
+        LockView {
+            file: self.path.display().to_string(),
+            parts: self.known.len(),
+            seen: known.len(),
+            new: new.into_iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -140,7 +146,7 @@ mod tests {
             locked.take(&step, &fleet);
         }
         let member = fleet.leave(target).unwrap();
-        let new = |locked: &Locked, member: &Member| locked.new_in(member).join("; ");
+        let new = |locked: &Locked, member: &Member| locked.view(member).new.join("; ");
         assert!(!new(&locked, &member).contains("src/b.rs"), "it is not looked at with each update");
         let step = Step::Left(Box::new(member));
         locked.take(&step, &fleet);

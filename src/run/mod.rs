@@ -5,6 +5,7 @@
 mod baseline;
 mod black_boxes;
 mod compare;
+mod comparison_outputs;
 mod configuration;
 mod departed;
 mod doctor;
@@ -22,6 +23,7 @@ mod print;
 mod program;
 mod record;
 mod roster;
+mod sides;
 mod signals;
 mod started;
 mod stopwatch;

@@ -103,7 +103,24 @@ pub(super) fn open_with(
     usual_speed: Speed,
     black_boxes: BlackBoxes,
 ) -> anyhow::Result<Opened> {
-    let targets = config.targets();
+    open_all(config, config.targets(), playback, usual_speed, black_boxes)
+}
+
+/// Opens these targets instead of those of the configuration, recordings as fast as they can be read.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_these(config: &Config, targets: &[Target]) -> anyhow::Result<Opened> {
+    open_all(config, targets, &Playback::default(), Speed::Max, BlackBoxes::default())
+}
+
+fn open_all(
+    config: &Config,
+    targets: &[Target],
+    playback: &Playback,
+    usual_speed: Speed,
+    black_boxes: BlackBoxes,
+) -> anyhow::Result<Opened> {
     if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }

@@ -1,11 +1,21 @@
 //! `compare` and the concurrency lockfile, through the real binary.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use console_api::field::{Name, Value as FieldValue};
+use console_api::instrument::Update;
+use console_api::{Field, Location};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 use crate::outputs::{faults, schema};
-use crate::tool::{Desk, Outcome, corpus};
+use crate::support::fake_service::{FakeService, Script};
+use crate::support::hostile::{Hostile, Kind};
+use crate::support::updates::births;
+use crate::support::{LIMIT, eventually, run};
+use crate::tool::{Desk, Notes, Outcome, corpus, tool};
 
 const STABLE: &str = "field/redis_blpop_shared-healthy";
 const FAULTY: &str = "field/sqlx_stream_nested-faulty";
@@ -88,13 +98,75 @@ fn what_cannot_be_compared_is_said() {
     assert!(dead.stdout.starts_with("NOT ENOUGH DATA (exit 3): no update came from the canary."), "{dead:?}");
     let short = compared(&desk, STABLE, STABLE, &["--for", "15s"]);
     assert!(short.code == Some(3) && short.stdout.contains("was watched for 15"), "{short:?}");
-    for (more, says) in [(&["--output", "junit"][..], "text or ndjson"), (&["--redact"], "unexpected argument")] {
-        let wrong = compared(&desk, STABLE, STABLE, more);
-        assert!(wrong.code == Some(2) && wrong.stderr.contains(says), "{wrong:?}");
+    let wrong = compared(&desk, STABLE, STABLE, &["--output", "xml"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("`xml` is not a format"), "{wrong:?}");
+}
+
+#[test]
+fn the_time_that_a_comparison_takes_is_the_time_of_its_first_verdict() {
+    let desk = Desk::new();
+    let short = compared(&desk, STABLE, STABLE, &["--for", "5s"]);
+    let expected = "the canary was watched for 5.";
+    assert!(short.code == Some(3) && short.stdout.contains(expected), "{short:?}");
+    assert!(short.stdout.contains("and it takes about 1 min;"), "five blocks, and the first begins late: {short:?}");
+    assert_eq!(compared(&desk, STABLE, STABLE, &["--for", "65s"]).code, Some(0), "and then there is one");
+}
+
+#[test]
+fn a_side_at_which_something_else_answers_ends_the_comparison_at_once() {
+    run(async {
+        let (web, service) = (Hostile::start(Kind::Http1Closing).await, FakeService::start(Script::default()).await);
+        let (canary, stable) = (web.address.to_string(), service.socket_addr().to_string());
+        let begun = Instant::now();
+        let mut command = tool(&["compare", "--canary", &canary, "--stable", &stable, "--for", "10m"]);
+        let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.unwrap();
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        let said = "NOT ENOUGH DATA (exit 3): no update came from the canary: a web server (HTTP/1) answers at";
+        assert!(outcome.stdout.starts_with(said), "{outcome:?}");
+        assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_lockfile_of_a_run_that_was_interrupted_says_so() {
+    run(async {
+        let (desk, service) = (Desk::new(), FakeService::start(Script::default()).await);
+        let file = desk.file("a.lock").to_str().unwrap().to_owned();
+        let target = service.socket_addr().to_string();
+        let mut child = tool(&["compare", "--stable", &target, "--write", &file]).spawn().unwrap();
+        let mut notes = Notes::of(&mut child);
+        eventually("a watcher", || service.watchers() == 1).await;
+        for now in 1..5 {
+            service.publish(&spawned(now * 1_000));
+        }
+        spawn_blocking(move || {
+            notes.hear("Connected");
+            // The updates are on their way: whether one is in is not said.
+            std::thread::sleep(Duration::from_millis(500));
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            let (said, status) = (notes.all(), child.wait().unwrap());
+            assert_eq!(status.code(), Some(3), "{said}");
+            assert!(said.contains("Interrupted after ") && said.contains("a.lock: 1 part, 1 of them new."), "{said}");
+        })
+        .await
+        .unwrap();
+        assert!(desk.text("a.lock").contains("spawns \"task\""));
+    });
+}
+
+/// An update with a task that was spawned at a place.
+fn spawned(millis: u64) -> Update {
+    let mut update = births(millis, 1, 10);
+    for task in update.task_update.iter_mut().flat_map(|part| &mut part.new_tasks) {
+        let location = Location { file: Some("src/main.rs".to_owned()), ..Location::default() };
+        let kind = Field {
+            name: Some(Name::StrName("kind".to_owned())),
+            value: Some(FieldValue::StrVal("task".to_owned())),
+            metadata_id: None,
+        };
+        (task.location, task.fields) = (Some(location), vec![kind]);
     }
-    fs::write(desk.file("tokio-canary.toml"), "redact = true\n").unwrap();
-    let redacted = desk.run(&["compare", "--config", "tokio-canary.toml", "--canary", &stable, "--stable", &stable]);
-    assert!(redacted.code == Some(2) && redacted.stderr.contains("Turn `redact` off"), "{redacted:?}");
+    update
 }
 
 #[test]
@@ -111,6 +183,9 @@ fn what_a_lockfile_does_not_list_fails_and_what_was_not_exercised_does_not() {
 
     let same = desk.run(&["check", &stable, "--locked"]);
     assert_eq!(same.code, Some(0), "{same:?}");
+    let parts = lines.len() - 1;
+    let seen = format!("Lockfile tokio-canary.lock: {parts} of {parts} parts seen, 0 new.");
+    assert!(same.stdout.contains(&seen), "{same:?}");
     // The same structure, less a line: what is new is named.
     let first = lines.iter().find(|line| line.starts_with("spawns ")).unwrap();
     fs::write(desk.file("less.lock"), text.replace(&format!("{first}\n"), "")).unwrap();
@@ -121,6 +196,9 @@ fn what_a_lockfile_does_not_list_fails_and_what_was_not_exercised_does_not() {
             && new.stdout.contains("not in less.lock: spawn of "),
         "{new:?}"
     );
+    let said: Vec<&str> = new.stdout.lines().collect();
+    assert!(said[0].contains("Lockfile less.lock: ") && !said[0].contains("not in less.lock"), "{new:?}");
+    assert!(said[1].contains(" not in less.lock: "), "a line for each: {new:?}");
     // Written again, it has what both have: nothing is taken out.
     let more = desk.run(&["compare", "--stable", &faulty, "--write=tokio-canary.lock"]);
     assert_eq!(more.code, Some(0), "{more:?}");

@@ -1,11 +1,17 @@
-//! Real receivers of what the tool says: each test starts one, and asks it what it got.
+//! Real receivers of what the tool says: each test starts one, and asks it what it got. And a client of Kubernetes that is not ours.
 //!
-//! They need Debian's packages `prometheus` and `prometheus-alertmanager`: `.ci/receivers` installs them and runs this. Without
-//! them the tests fail. The program that is watched is this one, started again.
+//! They need Debian's packages `prometheus` and `prometheus-alertmanager`, and the package `kubernetes` of PyPI: `.ci/receivers` installs
+//! them and runs this. Without them the tests fail. The program that is watched is this one, started again.
 
 mod alertmanager;
+#[cfg(feature = "k8s")]
+#[expect(dead_code, clippy::expect_used, reason = "shared with tests that need more of it, and fail by it")]
+#[path = "../integration/support/cluster/mod.rs"]
+mod cluster;
 #[path = "../harness/mod.rs"]
 mod harness;
+#[cfg(feature = "k8s")]
+mod kubernetes;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 #[path = "../patients/process.rs"]
 mod process;
@@ -36,7 +42,10 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == program::FLAG) {
         return program::program(arguments);
     }
-    let trials: Vec<Trial> = alertmanager::trials().into_iter().chain(prometheus::trials()).collect();
+    let trials = alertmanager::trials().into_iter().chain(prometheus::trials());
+    #[cfg(feature = "k8s")]
+    let trials = trials.chain(kubernetes::trials());
+    let trials: Vec<Trial> = trials.collect();
     Examination::parse().flags.run(trials, None).exit_code()
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Source of the form and of the escapes: `actions/toolkit`, `packages/core/src/command.ts`.
 
-use crate::alert::classes::{Class, Level, classes};
+use super::remark::{Remark, of_comparison, of_run};
+use crate::alert::classes::Level;
 use crate::alert::event::{Summary, TargetSummary};
 use crate::diagnosis::Verdict;
+use crate::report::comparison::ComparisonView;
 use crate::report::repository::Repository;
 use crate::report::sanitize::{shortened, workflow_message, workflow_property};
 use crate::words;
@@ -27,25 +29,40 @@ fn command(level: Level) -> &'static str {
 
 /// The commands about a run: the verdict, then the findings.
 pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
-    let (classes, forgotten) = classes(summary);
+    let (remarks, forgotten) = of_run(summary, repository);
     let of_verdict = match summary.verdict() {
         _ if !summary.is_verdict => Level::Note,
         Verdict::Healthy => Level::Note,
         Verdict::Findings | Verdict::Inconclusive => Level::Error,
     };
-    let mut left = forgotten;
-    let mut lines = Vec::new();
+    written((of_verdict, said(summary)), &remarks, (forgotten, "finding"))
+}
+
+/// The commands about a comparison: the verdict, then the differences.
+pub(super) fn render_comparison(view: &ComparisonView, repository: &Repository) -> String {
+    let of_verdict = if view.exit_code == 0 { Level::Note } else { Level::Error };
+    let said = [view.sentence.clone(), view.load(), view.method.clone()].into();
+    written((of_verdict, said), &of_comparison(view, repository), (0, "difference"))
+}
+
+/// The command of the verdict, then those of the remarks, as far as they are shown.
+fn written((level, mut said): (Level, Vec<String>), remarks: &[Remark], (left, noun): (usize, &str)) -> String {
+    let (of_verdict, mut left, mut lines) = (level, left, Vec::new());
     for level in [Level::Error, Level::Warning, Level::Note] {
-        let all: Vec<_> = classes.iter().filter(|class| class.level() == level).collect();
+        let all: Vec<_> = remarks.iter().filter(|remark| remark.level == level).collect();
         let most = if level == of_verdict { SHOWN - 1 } else { SHOWN };
         left += all.len().saturating_sub(most);
-        lines.extend(all.into_iter().take(most).map(|class| annotation(level, class, summary, repository)));
+        lines.extend(all.into_iter().take(most).map(annotation));
     }
-    lines.insert(0, verdict(of_verdict, summary, left));
+    said.extend(
+        (left > 0).then(|| format!("{} not shown as annotations.", words::count(left, &format!("more {noun}")))),
+    );
+    lines.insert(0, line(of_verdict, &[("title", "tokio-canary".to_owned())], &said.join(" ")));
     lines.concat()
 }
 
-fn verdict(level: Level, summary: &Summary, left: usize) -> String {
+/// What a run came to, in sentences.
+fn said(summary: &Summary) -> Vec<String> {
     let mut said = vec![format!("{}.", summary.headline())];
     let reasons = |target: &TargetSummary| {
         let reasons = target.verdict.reasons_in_words();
@@ -57,23 +74,18 @@ fn verdict(level: Level, summary: &Summary, left: usize) -> String {
         (!unmet.is_empty()).then(|| format!("{}: {}", target.target, unmet.join(" ")))
     };
     said.extend(summary.targets.iter().filter_map(unmet));
-    said.extend((left > 0).then(|| format!("{} not shown as annotations.", words::count(left, "more finding"))));
-    line(level, &[("title", "tokio-canary".to_owned())], &said.join(" "))
+    said
 }
 
-fn annotation(level: Level, class: &Class<'_>, summary: &Summary, repository: &Repository) -> String {
-    let row = &class.finding.row;
-    let place = class.place(repository);
-    let elsewhere = place.as_ref().err().copied();
+fn annotation(remark: &Remark) -> String {
     let mut properties = Vec::new();
-    if let Ok(place) = place {
+    if let Ok(place) = &remark.place {
         properties.push(("file", shortened(&place.path, PATH).into_owned()));
         properties.push(("line", place.line.to_string()));
         properties.extend(place.column.map(|column| ("col", column.to_string())));
     }
-    properties.push(("title", format!("{} ({} {})", row.detector, row.grade.as_str(), class.worst.as_str())));
-    let said = [Some(class.paragraph(elsewhere)), class.on_targets(summary.targets.len())];
-    line(level, &properties, &said.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    properties.push(("title", remark.title.clone()));
+    line(remark.level, &properties, &remark.message)
 }
 
 /// One command. Nothing in it is a second one: a line begins only here.

@@ -6,9 +6,13 @@ use std::io;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::remark::{DIFFERENCES, Remark, of_comparison};
+use crate::alert::classes::Level;
 use crate::alert::event::{Summary, TargetSummary};
 use crate::diagnosis::Verdict;
 use crate::report::Severity;
+use crate::report::comparison::ComparisonView;
+use crate::report::lock::LockView;
 use crate::report::outcome::{DetectorRow, FiredView};
 use crate::report::repository::Repository;
 use crate::report::sanitize::{shortened, xml};
@@ -25,10 +29,73 @@ const TEXT: usize = 2_000;
 /// # Errors
 /// The writer refuses something in it.
 pub(super) fn render(summary: &Summary, repository: &Repository) -> io::Result<String> {
-    let mut report = Report::new("tokio-canary");
-    for target in &summary.targets {
-        report.add_test_suite(suite(target, summary, repository));
+    written(summary.targets.iter().map(|target| suite(target, summary, repository)))
+}
+
+/// The document about a comparison: a case for each kind of difference, and one for the verdict.
+///
+/// # Errors
+/// As [`render`].
+pub(super) fn render_comparison(view: &ComparisonView, repository: &Repository) -> io::Result<String> {
+    let mut suite = TestSuite::new("canary against stable");
+    for (name, value) in [("verdict", view.verdict), ("unit", view.unit)] {
+        suite.add_property(Property::new(name, value));
     }
+    let said = [view.sentence.clone(), view.load(), view.method.clone()].join(" ");
+    let (mut status, kind) = match view.exit_code {
+        0 => (TestCaseStatus::success(), ""),
+        1 => (TestCaseStatus::non_success(NonSuccessKind::Failure), view.verdict),
+        _ => (TestCaseStatus::non_success(NonSuccessKind::Error), view.verdict),
+    };
+    if !kind.is_empty() {
+        status.set_type(kind).set_message(text(&view.sentence));
+    }
+    let mut verdict = TestCase::new("verdict", status);
+    verdict.set_classname("tokio-canary.compare").set_system_out(text(&said));
+    suite.add_test_case(verdict);
+    let remarks = of_comparison(view, repository);
+    for (rule, ..) in DIFFERENCES {
+        // What could not be compared reads as passed nowhere, also where something else was found.
+        let (mine, is_judged) = (remarks.iter().filter(|it| it.rule == rule), view.reasons.is_empty());
+        suite.add_test_case(case_of_comparison(rule, &mine.collect::<Vec<_>>(), is_judged));
+    }
+    written([suite].into_iter())
+}
+
+/// The case of a kind of difference: failed where one counts, skipped where nothing can be said.
+fn case_of_comparison(rule: &str, remarks: &[&Remark], is_judged: bool) -> TestCase {
+    let line = |remark: &&Remark| {
+        let place = remark.place.as_ref().map_or_else(|_| String::new(), |it| format!(" ({}:{})", it.path, it.line));
+        text(&format!("{}{place}: {}", remark.title, remark.message))
+    };
+    let lines: Vec<String> = remarks.iter().take(FINDINGS).map(line).collect();
+    let more = remarks.len().saturating_sub(FINDINGS);
+    let more = (more > 0).then(|| format!("And {}.", words::count(more, "more difference")));
+    let said = lines.into_iter().chain(more).collect::<Vec<_>>().join("\n");
+    let worst = remarks.iter().find(|remark| remark.level == Level::Error);
+    let mut status = match worst {
+        Some(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        None if is_judged => TestCaseStatus::success(),
+        None => TestCaseStatus::skipped(),
+    };
+    if let Some(worst) = worst {
+        status.set_type(rule).set_message(text(&worst.message)).set_description(said.clone());
+    } else if !is_judged {
+        status.set_type("not_enough_data").set_message("there is not enough data");
+    }
+    let mut case = TestCase::new(rule, status);
+    case.set_classname("tokio-canary.compare");
+    if worst.is_none() && !said.is_empty() {
+        case.set_system_out(said);
+    }
+    case
+}
+
+fn written(suites: impl Iterator<Item = TestSuite>) -> io::Result<String> {
+    let mut report = Report::new("tokio-canary");
+    suites.for_each(|suite| {
+        report.add_test_suite(suite);
+    });
     report.to_string().map_err(io::Error::other)
 }
 
@@ -53,7 +120,9 @@ fn suite(target: &TargetSummary, summary: &Summary, repository: &Repository) -> 
 
 /// The case of the verdict: skipped where nobody has asked for one.
 fn verdict_case(verdict: &VerdictView, is_verdict: bool) -> TestCase {
-    let said = if is_verdict { verdict.sentence() } else { format!("{}.", verdict.fired_in_words()) };
+    let new =
+        verdict.lock.iter().flat_map(LockView::lines).map(|line| format!(" {line}.")).collect::<Vec<_>>().concat();
+    let said = if is_verdict { verdict.sentence() + &new } else { format!("{}.", verdict.fired_in_words()) };
     let (mut status, kind) = match verdict.verdict {
         _ if !is_verdict => (TestCaseStatus::skipped(), "no_verdict"),
         Verdict::Healthy => (TestCaseStatus::success(), ""),

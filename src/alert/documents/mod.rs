@@ -3,6 +3,7 @@
 mod brief;
 mod github;
 mod junit;
+mod remark;
 mod sarif;
 
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use super::event::{Event, Summary};
 use super::sink::Sink;
 use super::stream::Stream;
 use crate::files;
+use crate::report::comparison::ComparisonView;
 use crate::report::repository::Repository;
 
 /// What a document is for.
@@ -41,6 +43,19 @@ impl DocumentFormat {
             Self::Junit => junit::render(summary, repository),
             Self::Github => Ok(github::render(summary, repository)),
             Self::Sarif => Ok(sarif::render(summary, repository)),
+        }
+    }
+
+    /// The document about a comparison.
+    ///
+    /// # Errors
+    /// As [`DocumentFormat::render`].
+    pub fn render_comparison(self, view: &ComparisonView, repository: &Repository) -> io::Result<String> {
+        match self {
+            Self::Brief => Ok(brief::render_comparison(view, repository)),
+            Self::Junit => junit::render_comparison(view, repository),
+            Self::Github => Ok(github::render_comparison(view, repository)),
+            Self::Sarif => Ok(sarif::render_comparison(view, repository)),
         }
     }
 }

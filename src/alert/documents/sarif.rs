@@ -6,12 +6,14 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::alert::classes::{Class, Level, classes};
+use super::remark::{DIFFERENCES, Remark, of_comparison, of_run};
+use crate::alert::classes::Level;
 use crate::alert::event::{Summary, TargetSummary};
 use crate::detect::detectors::DETECTORS;
 use crate::diagnosis::Verdict;
 use crate::report::Grade;
-use crate::report::repository::{Elsewhere, Repository, RepositoryPlace};
+use crate::report::comparison::ComparisonView;
+use crate::report::repository::{Repository, RepositoryPlace};
 use crate::report::sanitize::{sarif_message, shortened};
 use crate::words;
 
@@ -22,27 +24,71 @@ const RESULTS: usize = 5_000;
 /// Characters of a message.
 const MESSAGE: usize = 2_000;
 
+/// What is in a document.
+struct Content {
+    rules: Vec<Rule>,
+    remarks: Vec<Remark>,
+    /// How many more there were, and what they are.
+    left: (usize, &'static str),
+    /// What keeps it from being complete, or was asked for and is not so.
+    errors: Vec<String>,
+    is_judged: bool,
+    /// The exit code, where the run was asked for a verdict.
+    exit_code: Option<u8>,
+}
+
+/// A rule: its id and its object.
+type Rule = (&'static str, Value);
+
 /// The document about a run.
 pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
-    let (classes, forgotten) = classes(summary);
+    let (remarks, forgotten) = of_run(summary, repository);
+    let errors = summary.targets.iter().filter_map(doubts).chain(summary.targets.iter().flat_map(unmet));
+    let errors = errors.collect();
+    written(Content {
+        rules: rules(),
+        remarks,
+        left: (forgotten, "more finding"),
+        errors,
+        is_judged: summary.verdict() != Verdict::Inconclusive,
+        exit_code: summary.is_verdict.then(|| summary.verdict().exit_code()),
+    })
+}
+
+/// The document about a comparison.
+pub(super) fn render_comparison(view: &ComparisonView, repository: &Repository) -> String {
+    let reasons: Vec<&str> = view.reasons.iter().map(|(_, sentence)| sentence.as_str()).collect();
+    let errors = (!reasons.is_empty()).then(|| format!("Not fully compared: {}.", reasons.join("; ")));
+    written(Content {
+        rules: DIFFERENCES.iter().map(|(id, _, title)| (*id, rule_of_comparison(id, title))).collect(),
+        remarks: of_comparison(view, repository),
+        left: (0, "more difference"),
+        errors: errors.into_iter().collect(),
+        is_judged: view.exit_code != 3,
+        exit_code: Some(view.exit_code),
+    })
+}
+
+fn written(content: Content) -> String {
+    let Content { rules, remarks, left: (mut left, noun), errors, is_judged, exit_code } = content;
+    let ids: Vec<&str> = rules.iter().map(|(id, _)| *id).collect();
     let (mut results, mut notifications) = (Vec::new(), Vec::new());
-    for class in classes.iter().take(RESULTS) {
-        match class.place(repository) {
-            Ok(place) => results.push(result(class, &place, summary)),
-            Err(elsewhere) => notifications.push(without_place(class, elsewhere, summary)),
+    for remark in remarks.iter().take(RESULTS) {
+        match &remark.place {
+            Ok(place) => results.push(result(remark, place, &ids)),
+            Err(_) => notifications.push(notification(remark.level, &remark.message, Some((remark, &ids)))),
         }
     }
-    notifications.extend(summary.targets.iter().filter_map(doubts));
-    notifications.extend(summary.targets.iter().flat_map(unmet));
-    let left = forgotten + classes.len().saturating_sub(RESULTS);
-    let not_listed = || format!("{} not listed.", words::count(left, "more finding"));
+    notifications.extend(errors.iter().map(|said| notification(Level::Error, said, None)));
+    left += remarks.len().saturating_sub(RESULTS);
+    let not_listed = || format!("{} not listed.", words::count(left, noun));
     notifications.extend((left > 0).then(|| notification(Level::Note, &not_listed(), None)));
     let mut invocation = json!({
-        "executionSuccessful": summary.verdict() != Verdict::Inconclusive,
+        "executionSuccessful": is_judged,
         "toolExecutionNotifications": notifications,
     });
-    if let (true, Some(fields)) = (summary.is_verdict, invocation.as_object_mut()) {
-        fields.insert("exitCode".to_owned(), summary.verdict().exit_code().into());
+    if let (Some(code), Some(fields)) = (exit_code, invocation.as_object_mut()) {
+        fields.insert("exitCode".to_owned(), code.into());
     }
     let document = json!({
         "$schema": SCHEMA,
@@ -51,7 +97,7 @@ pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
             "tool": {"driver": {
                 "name": "tokio-canary",
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules(),
+                "rules": rules.into_iter().map(|(_, rule)| rule).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "invocations": [invocation],
@@ -62,12 +108,12 @@ pub(super) fn render(summary: &Summary, repository: &Repository) -> String {
 }
 
 /// A rule for each detector, in the order of the registry, so that an index finds it.
-fn rules() -> Vec<Value> {
+fn rules() -> Vec<Rule> {
     let rules = DETECTORS.iter().map(|detector| {
         let (id, title) = (detector.id, words::sentences(detector.title));
         let help =
             |command: String| format!("{title}. {command} says what it means, what to do, and when it is wrong.");
-        json!({
+        let rule = json!({
             "id": id,
             "name": id,
             "shortDescription": {"text": title},
@@ -82,9 +128,22 @@ fn rules() -> Vec<Value> {
                 "precision": precision(detector.grade),
                 "problem.severity": "warning",
             },
-        })
+        });
+        (id, rule)
     });
     rules.collect()
+}
+
+fn rule_of_comparison(id: &str, title: &str) -> Value {
+    json!({
+        "id": id,
+        "name": id,
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": format!("{title}.")},
+        "defaultConfiguration": {"level": "note"},
+        "help": {"text": format!("{title}. `tokio-canary man compare` says what is compared and what counts.")},
+        "properties": {"tags": ["tokio", "compare"], "precision": "high", "problem.severity": "warning"},
+    })
 }
 
 fn precision(grade: Grade) -> &'static str {
@@ -95,25 +154,24 @@ fn precision(grade: Grade) -> &'static str {
     }
 }
 
-fn result(class: &Class<'_>, place: &RepositoryPlace, summary: &Summary) -> Value {
+fn result(remark: &Remark, place: &RepositoryPlace, ids: &[&str]) -> Value {
     let mut region = json!({"startLine": place.line});
     if let (Some(column), Some(fields)) = (place.column, region.as_object_mut()) {
         fields.insert("startColumn".to_owned(), column.into());
     }
-    let detector = class.finding.row.detector;
     json!({
-        "ruleId": detector,
-        "ruleIndex": DETECTORS.iter().position(|it| it.id == detector),
-        "level": level(class.level()),
-        "message": {"text": message(class, None, summary)},
+        "ruleId": remark.rule,
+        "ruleIndex": ids.iter().position(|id| *id == remark.rule),
+        "level": level(remark.level),
+        "message": {"text": message(&remark.message)},
         "locations": [{"physicalLocation": {
             "artifactLocation": {"uri": uri(&place.path), "uriBaseId": "%SRCROOT%"},
             "region": region,
         }}],
         // The first is the name that code scanning reads.
         "partialFingerprints": {
-            "primaryLocationLineHash": class.finding.fingerprint,
-            "tokioCanaryFingerprint/v1": class.finding.fingerprint,
+            "primaryLocationLineHash": remark.fingerprint,
+            "tokioCanaryFingerprint/v1": remark.fingerprint,
         },
     })
 }
@@ -126,34 +184,27 @@ fn level(level: Level) -> &'static str {
     }
 }
 
-fn message(class: &Class<'_>, elsewhere: Option<Elsewhere>, summary: &Summary) -> String {
-    let said = [Some(class.paragraph(elsewhere)), class.on_targets(summary.targets.len())];
-    sarif_message(&shortened(&said.into_iter().flatten().collect::<Vec<_>>().join(" "), MESSAGE))
-}
-
-/// A finding that has no place in the repository.
-fn without_place(class: &Class<'_>, elsewhere: Elsewhere, summary: &Summary) -> Value {
-    notification(class.level(), &message(class, Some(elsewhere), summary), Some(class.finding.row.detector))
+fn message(text: &str) -> String {
+    sarif_message(&shortened(text, MESSAGE))
 }
 
 /// Why a target could not be judged.
-fn doubts(target: &TargetSummary) -> Option<Value> {
+fn doubts(target: &TargetSummary) -> Option<String> {
     let reasons = target.verdict.reasons_in_words();
-    let said = format!("{} could not be judged: {reasons}.", target.target);
-    (!reasons.is_empty()).then(|| notification(Level::Error, &sarif_message(&shortened(&said, MESSAGE)), None))
+    (!reasons.is_empty()).then(|| format!("{} could not be judged: {reasons}.", target.target))
 }
 
 /// The expectations that a target has not kept.
-fn unmet(target: &TargetSummary) -> impl Iterator<Item = Value> {
-    let said = target.verdict.unmet_sentences().map(|sentence| format!("{}: {sentence}", target.target));
-    said.map(|said| notification(Level::Error, &sarif_message(&shortened(&said, MESSAGE)), None))
+fn unmet(target: &TargetSummary) -> impl Iterator<Item = String> {
+    target.verdict.unmet_sentences().map(|sentence| format!("{}: {sentence}", target.target))
 }
 
-fn notification(weight: Level, message: &str, detector: Option<&str>) -> Value {
-    let mut notification = json!({"level": level(weight), "message": {"text": message}});
-    if let (Some(id), Some(fields)) = (detector, notification.as_object_mut()) {
-        let index = DETECTORS.iter().position(|it| it.id == id);
-        fields.insert("associatedRule".to_owned(), json!({"id": id, "index": index}));
+/// Something without a place in the repository, and the rule of a remark among all.
+fn notification(weight: Level, text: &str, of: Option<(&Remark, &[&str])>) -> Value {
+    let mut notification = json!({"level": level(weight), "message": {"text": message(text)}});
+    if let (Some((remark, ids)), Some(fields)) = (of, notification.as_object_mut()) {
+        let index = ids.iter().position(|id| *id == remark.rule);
+        fields.insert("associatedRule".to_owned(), json!({"id": remark.rule, "index": index}));
     }
     notification
 }

@@ -9,15 +9,17 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tower::{BoxError, ServiceBuilder};
 
+use super::bounded::Bounding;
+use super::pace::{Pace, Rate};
 use super::refusal;
 use crate::feed::pod_target::Access;
 use crate::words;
@@ -30,22 +32,6 @@ const BUILDING: Duration = Duration::from_secs(30);
 
 /// How often an API server that is silent is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// How often API servers are asked things.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// Requests a second, over time.
-    pub qps: f64,
-    /// Requests at once.
-    pub burst: u32,
-}
-
-impl Default for Rate {
-    /// What kubectl allows itself.
-    fn default() -> Self {
-        Self { qps: 50.0, burst: 300 }
-    }
-}
 
 /// The clusters of a run: targets of one cluster share its client.
 #[derive(Clone)]
@@ -139,7 +125,7 @@ async fn build(access: &Access, rate: Rate) -> Result<Cluster, String> {
     }
     config.connect_timeout = Some(CONNECTING);
     let server = config.cluster_url.to_string();
-    let client = client(&config, Arc::new(Pace::new(rate))).map_err(|error| refusal::unprepared(&config, &error))?;
+    let client = client(&config, &Arc::new(Pace::new(rate))).map_err(|error| refusal::unprepared(&config, &error))?;
     Ok(Cluster { client, built: Arc::default(), context, server })
 }
 
@@ -174,7 +160,7 @@ async fn config(access: &Access) -> Result<(Config, Option<String>), String> {
 }
 
 /// The client that kube makes, but without waiting for more bytes before few are sent: a small call took 40 ms.
-fn client(config: &Config, pace: Arc<Pace>) -> kube::Result<Client> {
+fn client(config: &Config, pace: &Arc<Pace>) -> kube::Result<Client> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -182,20 +168,24 @@ fn client(config: &Config, pace: Arc<Pace>) -> kube::Result<Client> {
     http.set_connect_timeout(Some(CONNECTING));
     match &config.proxy_url {
         None => client_over(config, http, pace),
-        Some(proxy) if proxy.authority().is_some_and(|it| it.as_str().contains('@')) => {
-            Client::try_from(config.clone())
-        }
+        Some(proxy) if proxy.authority().is_some_and(|it| it.as_str().contains('@')) => client_of_kube(config),
         Some(proxy) if proxy.scheme_str() == Some("socks5") => {
             client_over(config, SocksV5::new(proxy.clone(), http), pace)
         }
         Some(proxy) if proxy.scheme_str() == Some("http") => {
             client_over(config, Tunnel::new(proxy.clone(), http), pace)
         }
-        Some(_) => Client::try_from(config.clone()),
+        Some(_) => client_of_kube(config),
     }
 }
 
-fn client_over<C>(config: &Config, connector: C, pace: Arc<Pace>) -> kube::Result<Client>
+/// The client that kube makes, which knows more kinds of proxies. Its requests cannot wait for turns: it cannot be cloned.
+fn client_of_kube(config: &Config) -> kube::Result<Client> {
+    let client = ClientBuilder::try_from(config.clone())?;
+    Ok(client.with_layer(&Bounding).build())
+}
+
+fn client_over<C>(config: &Config, connector: C, pace: &Arc<Pace>) -> kube::Result<Client>
 where
     C: tower::Service<http::Uri> + Clone + Send + Sync + 'static,
     C::Response:
@@ -205,71 +195,13 @@ where
 {
     let https = config.rustls_https_connector_with_connector(connector)?;
     let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
-    let paced = tower::filter::AsyncFilterLayer::new(move |request: http::Request<Body>| {
-        let pace = Arc::clone(&pace);
-        async move {
-            pace.turn().await;
-            Ok::<_, BoxError>(request)
-        }
-    });
     let service = ServiceBuilder::new()
-        .layer(paced)
+        .layer(Bounding)
+        .layer(pace.layer())
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(hyper);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
-}
-
-/// A token bucket: limits requests to a rate, with bursts.
-struct Pace {
-    rate: Rate,
-    /// Turns that are left, and as of when.
-    left: std::sync::Mutex<(f64, Instant)>,
-}
-
-impl Pace {
-    fn new(rate: Rate) -> Self {
-        Self { rate, left: std::sync::Mutex::new((f64::from(rate.burst.max(1)), Instant::now())) }
-    }
-
-    /// Waits for a turn.
-    async fn turn(&self) {
-        while let Some(wait) = self.take() {
-            sleep(wait).await;
-        }
-    }
-
-    /// Takes a turn, or says how long until there is one.
-    fn take(&self) -> Option<Duration> {
-        let mut state = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, as_of) = *state;
-        let now = Instant::now();
-        let earned = now.duration_since(as_of).as_secs_f64() * self.rate.qps;
-        let left = (left + earned).min(f64::from(self.rate.burst.max(1)));
-        let is_there = left >= 1.0;
-        *state = (if is_there { left - 1.0 } else { left }, now);
-        (!is_there).then(|| Duration::from_secs_f64(((1.0 - left) / self.rate.qps.max(0.01)).min(60.0)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_come_in_bursts_and_then_at_their_rate() {
-        let pace = Pace::new(Rate { qps: 10.0, burst: 5 });
-        let began = Instant::now();
-        for _ in 0..5 {
-            pace.turn().await;
-        }
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        for _ in 0..20 {
-            pace.turn().await;
-        }
-        let took = began.elapsed().as_secs_f64();
-        assert!((1.9..2.2).contains(&took), "{took}");
-    }
 }

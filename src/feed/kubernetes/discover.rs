@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{Cluster, Clusters};
+use super::pace::within;
 use super::refusal::{self, Refusal, RefusalKind};
 use super::scope::Scope;
 use super::{WATCHING, list, pod};
@@ -95,7 +96,7 @@ impl Search {
             Ok(cluster) => cluster,
             Err(sentence) => return Ok(Err(sentence)),
         };
-        let Ok(listed) = timeout(ANSWER, self.list(&cluster)).await else {
+        let Some(listed) = within(ANSWER, self.list(&cluster)).await else {
             return Ok(Err(refusal::no_answer(&cluster.server, &words::limit(ANSWER))));
         };
         let (scope, pods, version) = match listed {

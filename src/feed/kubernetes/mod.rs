@@ -1,8 +1,10 @@
 //! Pods of Kubernetes: which one is meant, how it is reached, and what became of it. The only module that speaks to a cluster.
 
+mod bounded;
 mod client;
 mod discover;
 mod forward;
+mod pace;
 mod pod;
 mod refusal;
 mod review;
@@ -15,10 +17,10 @@ use futures_util::stream::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use tokio::io::DuplexStream;
-use tokio::time::timeout;
 
 use self::client::Cluster;
 use self::forward::Forward;
+use self::pace::within;
 use self::pod::{Identity, name_of};
 use self::refusal::{Asked, Refusal, RefusalKind};
 use self::scope::Scope;
@@ -26,8 +28,11 @@ use crate::feed::pod_target::PodTarget;
 use crate::feed::quote::quote;
 use crate::words;
 
-pub use self::client::{Clusters, Rate};
+const _: () = assert!(crate::feed::endpoint::REACHES_PODS, "pods are refused in a build that reaches them");
+
+pub use self::client::Clusters;
 pub use self::discover::discover;
+pub use self::pace::Rate;
 pub(in crate::feed) use self::review::Allowed;
 
 /// How long to wait for what the server says of a port when a connection through it has failed.
@@ -85,8 +90,8 @@ impl Reach {
     pub(in crate::feed) async fn find(&mut self, limit: Duration) -> Result<Choice, String> {
         (self.found, self.forward, self.watched) = (None, None, None);
         let cluster = self.clusters.cluster(&self.target.access).await?;
-        let found = timeout(limit, self.choose(&cluster)).await;
-        let found = found.map_err(|_| refusal::no_answer(&cluster.server, &words::limit(limit)))?;
+        let found = within(limit, self.choose(&cluster)).await;
+        let found = found.ok_or_else(|| refusal::no_answer(&cluster.server, &words::limit(limit)))?;
         let found = match found {
             Ok(found) => found,
             Err(refusal) => return Err(self.refused(refusal, &cluster).await),
@@ -175,16 +180,16 @@ impl Reach {
             name: &name,
         };
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &found.scope.namespace);
-        match timeout(limit, Forward::open(&pods, &name, found.port)).await {
-            Ok(Ok((stream, forward))) => {
+        match within(limit, Forward::open(&pods, &name, found.port)).await {
+            Some(Ok((stream, forward))) => {
                 self.forward = Some(forward);
                 Ok(stream)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 let refusal = refusal::of(&error, &cluster.server, asked);
                 Err(self.refused(refusal, &cluster).await)
             }
-            Err(_) => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
+            None => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
         }
     }
 
@@ -204,13 +209,13 @@ impl Reach {
             Ok(cluster) => cluster,
             Err(sentence) => return Some(sentence),
         };
-        let became = match timeout(LOOK, look(&cluster, &found)).await {
-            Ok(Ok(pod)) => found.became(pod.as_ref()),
+        let became = match within(LOOK, look(&cluster, &found)).await {
+            Some(Ok(pod)) => found.became(pod.as_ref()),
             // It was reached a moment ago: so it is the API server that is gone, and not the service.
-            Ok(Err(refusal)) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
+            Some(Err(refusal)) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
                 return Some(self.refused(refusal, &cluster).await);
             }
-            Ok(Err(_)) | Err(_) => None,
+            Some(Err(_)) | None => None,
         };
         became.or_else(|| said.map(|said| found.refused(&said)))
     }

@@ -6,9 +6,9 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
 use kube::api::{Api, PostParams};
-use tokio::time::timeout;
 
 use super::client::Cluster;
+use super::pace::within;
 use super::refusal::{self, Asked, RefusalKind};
 use super::rights::{FORWARD, Rule, needed, yaml};
 use super::{Reach, quote};
@@ -48,9 +48,9 @@ impl Reach {
     pub(in crate::feed) async fn greet(&self, limit: Duration) -> Result<String, String> {
         let cluster = self.clusters.cluster(&self.target.access).await?;
         let asked = Asked { verb: "get", group: "", resource: "version", namespace: "", name: "" };
-        match timeout(limit, cluster.client.apiserver_version()).await {
-            Ok(Ok(version)) => Ok(format!("The API server answers: Kubernetes {}.", quote(&version.git_version))),
-            Ok(Err(error)) => {
+        match within(limit, cluster.client.apiserver_version()).await {
+            Some(Ok(version)) => Ok(format!("The API server answers: Kubernetes {}.", quote(&version.git_version))),
+            Some(Err(error)) => {
                 let refusal = refusal::of(&error, &cluster.server, asked);
                 match refusal.kind {
                     RefusalKind::Credentials | RefusalKind::Unreachable => Err(refusal.sentence),
@@ -60,7 +60,7 @@ impl Reach {
                     }
                 }
             }
-            Err(_) => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
+            None => Err(refusal::no_answer(&cluster.server, &words::limit(limit))),
         }
     }
 
@@ -75,10 +75,10 @@ impl Reach {
         let mut missing = Vec::new();
         for (rule, name) in needed(&self.target) {
             for verb in rule.verbs {
-                match timeout(limit, is_allowed(&cluster, &namespace, (&rule, name), verb)).await {
-                    Ok(Some(true)) => {}
-                    Ok(Some(false)) => missing.push((rule, *verb)),
-                    Ok(None) | Err(_) => return Ok(Allowed::Perhaps(UNSAID.to_owned())),
+                match within(limit, is_allowed(&cluster, &namespace, (&rule, name), verb)).await {
+                    Some(Some(true)) => {}
+                    Some(Some(false)) => missing.push((rule, *verb)),
+                    Some(None) | None => return Ok(Allowed::Perhaps(UNSAID.to_owned())),
                 }
             }
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use crate::feed::kubernetes::Reach;
+
 use super::socket::{Resolved, dial_any, within};
 use super::stranger::Stranger;
 
@@ -52,6 +54,22 @@ pub(super) async fn what_closes(resolved: &Resolved) -> Stranger {
     } else {
         Stranger::Closes
     }
+}
+
+/// The same of a port of a pod.
+pub(super) async fn what_closes_in(reach: &mut Reach, limit: Duration) -> Stranger {
+    if ask_pod(reach, limit, QUESTION).await.is_ok_and(|answer| answer.starts_with(b"HTTP/")) {
+        Stranger::Http1
+    } else if ask_pod(reach, limit, CLIENT_HELLO).await.is_ok_and(|answer| matches!(answer, [0x15 | 0x16, 3, ..])) {
+        Stranger::Tls
+    } else {
+        Stranger::Closes
+    }
+}
+
+async fn ask_pod(reach: &mut Reach, limit: Duration, question: &[u8]) -> io::Result<[u8; 5]> {
+    let stream = reach.dial(limit).await.map_err(io::Error::other)?;
+    within(ANSWER, answer(stream, question)).await
 }
 
 /// The first bytes of an answer.

@@ -24,7 +24,7 @@ use super::connect::{Channel, Headers, LOST_AFTER, line_over};
 use super::details::Details;
 use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
-use super::probe::what_closes;
+use super::probe::{what_closes, what_closes_in};
 use super::pump::{Observation, Pump};
 use super::retry::Retry;
 use super::socket::resolve;
@@ -138,7 +138,13 @@ impl Session {
         let Some(reach) = &mut self.reach else { return failure };
         match failure {
             Failure::Stranger(stranger) if stranger.is_certain() => Failure::Stranger(stranger),
-            failure => reach.explain().await.map_or(failure, Failure::Lost),
+            failure => match (reach.explain().await, &failure) {
+                (Some(sentence), _) => Failure::Lost(sentence),
+                (None, Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
+                    Failure::Stranger(what_closes_in(reach, self.options.connect_timeout).await)
+                }
+                (None, _) => failure,
+            },
         }
     }
 

@@ -21,7 +21,8 @@ impl Listing for Findings {
         Column::text(FindingColumn::Severity, "severity", Width::Fixed(9), 0).largest_first(),
         Column::text(FindingColumn::Detector, "finding", Width::Fixed(16), 0),
         Column::text(FindingColumn::What, "what", Width::Flexible { least: 24, share: 2 }, 3),
-        Column::text(FindingColumn::Place, "where", Width::Flexible { least: 24, share: 2 }, 2).keeping_the_end(),
+        // Findings of one detector differ by their places.
+        Column::text(FindingColumn::Place, "where", Width::Flexible { least: 24, share: 2 }, 0).keeping_the_end(),
         Column::number(FindingColumn::Since, "since", 7, 0),
         Column::number(FindingColumn::Count, "count", 7, 1),
     ];

@@ -66,7 +66,7 @@ pub enum Width {
     Fixed(u16),
     /// At least this many cells, and a share of those that are left.
     Flexible {
-        /// The fewest cells that are of use.
+        /// The cells that others are dropped for; a column that is never dropped has fewer where nothing else is left to drop.
         least: u16,
         /// Its part of what is left, in relation to the others.
         share: u16,
@@ -124,6 +124,14 @@ pub fn fit<C: Copy>(columns: &[Column<C>], width: u16) -> Vec<(Column<C>, u16)> 
             break;
         };
         kept.remove(worst);
+    }
+    let mut missing = needed(&kept).saturating_sub(width);
+    for column in kept.iter_mut().rev() {
+        if let Width::Flexible { least, share } = column.width {
+            let given_up = missing.min(least);
+            column.width = Width::Flexible { least: least - given_up, share };
+            missing -= given_up;
+        }
     }
     let mut spare = width.saturating_sub(needed(&kept));
     let mut shares: u16 = kept.iter().map(|column| column.width.share()).sum();
@@ -203,5 +211,9 @@ mod tests {
         assert_eq!(fitted(21), [(0, 5), (1, 5), (3, 9)]);
         assert_eq!(fitted(10), [(0, 5), (1, 4)]);
         assert_eq!(fitted(1), [(0, 5)]);
+        let lasting = [columns[0], column(1, Width::Flexible { least: 9, share: 1 }, 0), columns[2]];
+        let fitted = |width| fit(&lasting, width).iter().map(|(it, width)| (it.id, *width)).collect::<Vec<_>>();
+        assert_eq!((fitted(22), fitted(15)), (vec![(0, 5), (1, 9), (2, 6)], vec![(0, 5), (1, 9)]));
+        assert_eq!((fitted(11), fitted(3)), (vec![(0, 5), (1, 5)], vec![(0, 5), (1, 0)]));
     }
 }

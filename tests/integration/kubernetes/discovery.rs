@@ -5,7 +5,7 @@ use tokio_canary::feed::discovery::{Discovered, Discovery};
 use tokio_canary::feed::kubernetes::{Clusters, discover};
 
 use super::{Scene, pod_of, service, target};
-use crate::support::{LIMIT, run};
+use crate::support::{LIMIT, eventually, run};
 
 async fn next(discovery: &mut Discovery) -> String {
     let event = timeout(LIMIT, discovery.events.recv()).await.expect("nothing was found").expect("the search goes on");
@@ -68,5 +68,22 @@ fn a_search_that_is_refused_says_so_and_goes_on() {
                 break;
             }
         }
+    });
+}
+
+#[test]
+fn an_api_server_that_never_ends_a_line_is_broken_off() {
+    run(async {
+        let scene = Scene::new().await;
+        scene.cluster.switch(|it| it.line_is_endless = true);
+        let pods = target("k8s:///?selector=app=web", &scene.kubeconfig());
+        let mut discovery = discover(pods, Clusters::default());
+        assert_eq!(next(&mut discovery).await, "complete");
+        let watches = || scene.cluster.requests().iter().filter(|it| it.contains("watch=")).count();
+        eventually("the first watch is given up and another begun", || watches() >= 2).await;
+        scene.cluster.switch(|it| it.line_is_endless = false);
+        let service = service().await;
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        assert_eq!(next(&mut discovery).await, "u1 k8s://shop/web-1", "and the search goes on");
     });
 }

@@ -4,9 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
+use tokio_canary::feed::endpoint::Address;
+use tokio_canary::feed::kubernetes::{Clusters, Rate};
+use tokio_canary::feed::live::{Options, open};
+use tokio_canary::feed::{FeedEvent, Status};
 
-use super::{Scene, chosen, lost_with, pod_of, service};
+use super::{Scene, chosen, lost_with, pod_of, service, target};
 use crate::support::cluster::PodSketch;
+use crate::support::hostile::{Hostile, Kind};
+use crate::support::reader::Reader;
 use crate::support::updates::{idle, now_of};
 use crate::support::{eventually, run};
 
@@ -230,5 +236,48 @@ fn a_small_call_is_not_held_back_on_its_way() {
         }
         took.sort();
         assert!(took[20] < Duration::from_millis(10), "{took:?}");
+    });
+}
+
+#[test]
+fn a_port_of_the_service_itself_is_named_as_what_it_is() {
+    run(async {
+        for (kind, what) in [
+            (Kind::Http1, "A web server (HTTP/1)"),
+            (Kind::Http1Closing, "A web server (HTTP/1)"),
+            (Kind::TlsClosing, "A TLS server"),
+        ] {
+            let (scene, server) = (Scene::new().await, Hostile::start(kind).await);
+            let at = server.address.to_string().trim_start_matches("http://").parse().expect("an address");
+            scene.cluster.set_pod(&PodSketch::running("web-1", "u1").serving(at));
+            let mut reader = scene.open("k8s:///web-1");
+            let reason = reader.find(|event| match event {
+                FeedEvent::Status(Status::Stranger { reason, .. }) => Some(reason),
+                _ => None,
+            });
+            let reason = reason.await;
+            let no_console = "not a console-subscriber endpoint";
+            assert!(reason.starts_with(what) && reason.contains(no_console), "{kind:?}: {reason}");
+            assert!(reason.contains("Name the port of console-subscriber, as in deploy/NAME:6669"), "{reason}");
+        }
+    });
+}
+
+#[test]
+fn the_waits_of_a_low_rate_are_no_part_of_a_time_limit() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        let address = Address::Pod(Box::new(target("k8s:///web-1", &scene.kubeconfig())));
+        // The second request waits for twice the time that connecting may take.
+        let clusters = Clusters::new(Rate { qps: 0.5, burst: 1 });
+        let options = Options { pump: false, clusters, connect_timeout: Duration::from_secs(1), ..Options::default() };
+        let mut reader = Reader { feed: open(address, options) };
+        let outcome = reader.find(|event| match event {
+            FeedEvent::Status(Status::Live) => Some(Ok(())),
+            FeedEvent::Status(Status::Lost { reason, .. }) => Some(Err(reason)),
+            _ => None,
+        });
+        assert_eq!(outcome.await, Ok(()), "the first attempt connects");
     });
 }

@@ -49,7 +49,7 @@ fn every_pod_is_a_target_of_its_own_as_it_comes_and_goes() {
         scene.cluster.set_pod(&pod_of("web-1", "u1", &first));
         let mut command = with_kubeconfig(
             &scene,
-            &["check", "-l", "app=web", "--all-pods", "--for", "30s", "--output", "ndjson", "--min-updates", "1"],
+            &["check", "-l", "app=web", "--all-pods", "--for", "12s", "--output", "ndjson", "--min-updates", "1"],
         );
         let outcome = spawn_blocking(move || Outcome::of(&mut command));
         eventually("a watcher of the first pod", || first.watchers() == 1).await;
@@ -119,4 +119,48 @@ fn the_tool_is_a_plugin_of_kubectl_under_another_name() {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tokio-canary"), &plugin).expect("a link");
     let outcome = Outcome::of(Command::new(&plugin).args(["check", "--help"]));
     assert!(outcome.stdout.contains("Usage: kubectl tokio-canary check"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_comparison_takes_every_pod_of_a_side_as_a_target() {
+    run(async {
+        let (scene, services) = (Scene::new().await, [service().await, service().await, service().await]);
+        for (name, track, service) in
+            [("new-1", "canary", &services[0]), ("new-2", "canary", &services[1]), ("old-1", "stable", &services[2])]
+        {
+            scene.cluster.set_pod(&pod_of(name, name, service).label("track", track));
+        }
+        let (canary, stable) = ("k8s://shop/?selector=track=canary", "k8s://shop/?selector=track=stable");
+        let mut command = with_kubeconfig(
+            &scene,
+            &["compare", "--canary", canary, "--stable", stable, "--all-pods", "--for", "3s", "--output", "ndjson"],
+        );
+        let outcome = spawn_blocking(move || Outcome::of(&mut command));
+        let mut now = 1;
+        while !outcome.is_finished() {
+            services.iter().for_each(|service| service.publish(&births(now * 1_000, 3, 10)));
+            now += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let outcome = outcome.await.expect("it ran");
+        let line: Value = outcome.stdout.trim().parse().unwrap_or_else(|_| panic!("{outcome:?}"));
+        let targets = ["canary", "stable"].map(|side| line[side]["targets"].as_u64());
+        assert_eq!(targets, [Some(2), Some(1)], "{outcome:?}");
+        assert!(outcome.stderr.contains("k8s://shop/?selector=track=canary means 2 pods."), "{outcome:?}");
+    });
+}
+
+#[test]
+fn every_pod_of_nothing_cannot_be_compared() {
+    run(async {
+        let scene = Scene::new().await;
+        let wanted = "k8s://shop/?selector=app=none";
+        let arguments = ["compare", "--canary", wanted, "--stable", wanted, "--all-pods", "--for", "9s"];
+        let mut command = with_kubeconfig(&scene, &arguments);
+        let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.stderr.contains("means no pod that runs"), "{outcome:?}");
+        let no_pod = Outcome::of(&mut tool(&["compare", "--canary", "a:1", "--stable", "b:1", "--all-pods"]));
+        assert!(no_pod.code == Some(2) && no_pod.stderr.contains("--all-pods is for pods"), "{no_pod:?}");
+    });
 }

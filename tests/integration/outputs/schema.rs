@@ -168,7 +168,7 @@ fn a_field_that_is_missing_renamed_or_not_documented_is_found() {
 fn reasons() -> [Reason; 12] {
     let (side, time) = (Side::Canary, Duration::from_secs(1));
     [
-        Reason::NoUpdates(side),
+        Reason::NoUpdates { side, answers: None },
         Reason::TooShort { side, watched: time, needed: time },
         Reason::Incomplete(side),
         Reason::CanaryIdle,

@@ -2,7 +2,8 @@
 
 use crate::feed::kubernetes::{Allowed, Reach};
 use crate::feed::live::connect::{Channel, Headers, line_over};
-use crate::feed::live::stranger::Failure;
+use crate::feed::live::probe::what_closes_in;
+use crate::feed::live::stranger::{Failure, Stranger};
 use crate::feed::live::subscribe::subscribe_over;
 use crate::feed::pod_target::PodTarget;
 
@@ -45,6 +46,10 @@ impl Way<'_> {
                     return Err((Stage::Port, sentence));
                 }
                 forwards();
+                let failure = match failure {
+                    Failure::Stranger(Stranger::Closes) => Failure::Stranger(what_closes_in(&mut reach, limit).await),
+                    failure => failure,
+                };
                 Err((Stage::Console, self.sentence(failure)))
             }
         }

@@ -48,6 +48,8 @@ pub(crate) struct Switches {
     pub(crate) forbidden: BTreeSet<&'static str>,
     /// Whether the kubelet is down.
     pub(crate) kubelet_is_down: bool,
+    /// Whether a watch sends one line that has no end.
+    pub(crate) line_is_endless: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
