@@ -152,6 +152,12 @@ pub fn sarif_message(text: &str) -> String {
     plain(text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
+/// A frame of a folded stack: nothing in it ends the frame or the line, and none is empty.
+pub fn frame(text: &str) -> String {
+    let text = plain(text.trim()).replace(';', "\\u{3b}");
+    if text.is_empty() { "unknown".to_owned() } else { text }
+}
+
 /// A text with no more characters than this; one that is longer ends in `…`.
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {

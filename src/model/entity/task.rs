@@ -160,6 +160,8 @@ pub struct Task {
     pub ops: ThinVec<OpKey>,
     /// Which sets of the model it is in, so that most changes need not look into them.
     pub(in crate::model) listed: [bool; 5],
+    /// Whether what it does is counted among what its site has spent; until its first counters come, only that it lives.
+    pub(in crate::model) counted: bool,
     own_id: Option<NonZeroU64>,
     particulars: Option<Box<Particulars>>,
     first_seen_running: Option<Box<PollStart>>,
@@ -180,6 +182,7 @@ impl Task {
             cancelled: false,
             ops: ThinVec::new(),
             listed: [false; 5],
+            counted: false,
             own_id: None,
             particulars: None,
             first_seen_running: None,

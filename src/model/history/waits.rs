@@ -94,6 +94,14 @@ impl Grants {
         self.0.iter().flat_map(|log| log.ring.iter().rev())
     }
 
+    /// The grants that are kept from before a time, newest first.
+    pub fn before(&self, at: Timestamp) -> impl Iterator<Item = &Grant> {
+        self.0.iter().flat_map(move |log| {
+            let older = log.ring.partition_point(|grant| grant.at < at);
+            log.ring.range(..older).rev()
+        })
+    }
+
     /// The newest grant.
     pub fn last(&self) -> Option<&Grant> {
         self.0.as_ref()?.ring.back()
@@ -251,6 +259,13 @@ impl WaitLog {
         window.waits = log.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
         window.waits.sort_unstable();
         window
+    }
+
+    /// How many acquired it in one way at `from` or later.
+    pub fn granted(&self, kind: AcquireKind, from: Timestamp) -> u64 {
+        let log = self.kinds.iter().filter(|log| log.kind == kind);
+        let seconds = log.flat_map(|log| log.seconds.iter().rev().take_while(|second| second.at >= from));
+        seconds.map(|second| second.granted).sum()
     }
 
     pub(in crate::model) fn note(&mut self, kind: AcquireKind, at: Timestamp, wait: Duration, granted: bool) {
