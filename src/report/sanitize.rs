@@ -220,6 +220,8 @@ mod tests {
         assert_eq!(workflow_message("50%\r\n::error::x"), "50%25\\r\\n::error::x");
         assert_eq!(workflow_property("a,b:c%"), "a%2Cb%3Ac%25");
         assert_eq!(sarif_message("[a](b)\\"), "\\[a\\](b)\\\\");
+        assert_eq!(frame(" a;b\n7;"), "a\\u{3b}b\\n7\\u{3b}");
+        assert_eq!(frame("\n"), "unknown");
         assert_eq!(["abcd", "abcde"].map(|it| shortened(it, 4).into_owned()), ["abcd", "abc…"]);
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Tracer<'a> {
     recent: &'a RecentWaits,
     /// How many permits semaphores have, as far as that was asked.
     permits: FxHashMap<ResourceKey, Option<usize>>,
+    /// Whether locks are used by idle workers, as far as that was asked.
+    idle: FxHashMap<ResourceKey, bool>,
     steps: usize,
     /// Whose waits are being followed.
     path: Vec<TaskKey>,
@@ -61,7 +63,21 @@ pub(super) struct Tracer<'a> {
 
 impl<'a> Tracer<'a> {
     pub(super) fn new(evidence: &'a Evidence<'a>, recent: &'a RecentWaits) -> Self {
-        Self { evidence, recent, permits: FxHashMap::default(), steps: 0, path: Vec::new(), found: Vec::new() }
+        Self {
+            evidence,
+            recent,
+            permits: FxHashMap::default(),
+            idle: FxHashMap::default(),
+            steps: 0,
+            path: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Whether those who use a lock are workers that take turns at one receiver: they wait for work, whichever of them has the lock.
+    pub(super) fn is_for_work(&mut self, lock: ResourceKey) -> bool {
+        let evidence = self.evidence;
+        *self.idle.entry(lock).or_insert_with(|| evidence.is_idle_pool(lock))
     }
 
     /// Whom a wait for a lock is laid to.

@@ -129,6 +129,9 @@ fn lay(
     if wait.cause != Cause::Lock {
         return site.block(row(None, time));
     }
+    if tracer.is_for_work(wait.resource) {
+        return site.rest(Cause::Message, time);
+    }
     let mut left = time;
     for (holder, share) in tracer.culprits(wait).into_iter().filter(|(holder, _)| holder.is_some()) {
         let part = time.mul_f64(share.clamp(0.0, 1.0)).min(left);

@@ -141,14 +141,9 @@ impl Evidence<'_> {
             shares.take(Cause::Running, tally.running);
             shares.take(if is_job { Cause::BlockingThread } else { Cause::Scheduling }, tally.scheduled);
         }
-        // Workers around one receiver wait for work, whichever of them has the lock.
-        let (waits_for_work, blocked): (Vec<&Blocked>, Vec<_>) = tally.blocked.iter().partition(|it| {
-            it.cause == Cause::Lock && it.awaited.as_ref().is_some_and(|(_, key)| self.is_idle_pool(*key))
-        });
-        shares.take_parts(&blocked.into_iter().map(Share::from).collect::<Vec<_>>());
-        let for_work: Duration = waits_for_work.iter().map(|it| it.time).sum();
+        shares.take_parts(&tally.blocked.iter().map(Share::from).collect::<Vec<_>>());
         let plain = |cause, time| Share { cause, awaited: None, holder: None, time };
-        shares.take_parts(&[plain(Cause::Timer, tally.timer), plain(Cause::Message, tally.message + for_work)]);
+        shares.take_parts(&[plain(Cause::Timer, tally.timer), plain(Cause::Message, tally.message)]);
         let Samples { timer, unseen } = tally.samples;
         if timer + unseen >= SAMPLES {
             let on_timer = part(shares.left, timer.into(), (timer + unseen).into());
