@@ -45,14 +45,16 @@ impl Evidence<'_> {
         let permits = semaphore.permits.capacity.filter(|permits| *permits > 0)?;
         let one_each = semaphore.grants.newest_first().all(|grant| grant.permits == 1);
         let (first, last) = self.always_contested(key).filter(|_| one_each)?;
-        let window = last.at.since(first.at);
-        let arrived = last.came.checked_sub(first.came)?;
-        let granted: u64 = semaphore.waits.kinds().map(|kind| semaphore.waits.granted(kind, first.at)).sum();
+        let (granted, given_up, since) = semaphore.waits.turnover(first.at);
+        let window = last.at.since(since?);
+        // Each that came was served, gave up, or still waits.
+        let more_wait = u64::try_from(last.waiting.saturating_sub(first.waiting)).unwrap_or_default();
+        let arrived = granted + given_up + more_wait;
         let is_enough = window >= LEAST && arrived >= ARRIVALS && granted >= GRANTS;
         if !is_enough || !self.keeps_coming(key, first.at) || !self.all_permits_are_out(semaphore) {
             return None;
         }
-        let needed = (permits * arrived).div_ceil(granted);
+        let needed = (2 * permits * arrived + granted) / (2 * granted);
         let arrivals = number(arrived) / window.as_secs_f64();
         let held = window.mul_f64(number(permits) / number(granted));
         (10 * needed >= TENTHS * permits).then_some(Sizing { permits, needed, arrivals, held, window })

@@ -211,7 +211,7 @@ fn row(evidence: &Evidence<'_>, blame: &Blame, key: SiteKey) -> Option<BlameRow>
     let causes: Vec<CauseRow> = spent.shares.iter().map(|share| cause(evidence, share, spent, seconds)).collect();
     let lived = rate(spent.lived);
     let largest = causes.first().map(|it| format!("{} of {} {}", words::rate(it.rate), task_seconds(lived), it.text));
-    let victims = blame.victims(key).into_iter().filter(|(victim, _)| *victim != key).take(VICTIMS);
+    let victims = blame.victims(key).into_iter().filter(|(victim, time)| *victim != key && rate(*time) >= LEAST_COST);
     let (others, siblings) = (rate(spent.costs_others), rate(spent.costs_siblings));
     Some(BlameRow {
         key,
@@ -225,7 +225,10 @@ fn row(evidence: &Evidence<'_>, blame: &Blame, key: SiteKey) -> Option<BlameRow>
         costs_others: others,
         costs_siblings: siblings,
         costs: costs(others, siblings),
-        victims: victims.map(|(victim, time)| VictimRow { party: party(evidence, victim), rate: rate(time) }).collect(),
+        victims: victims
+            .take(VICTIMS)
+            .map(|(victim, time)| VictimRow { party: party(evidence, victim), rate: rate(time) })
+            .collect(),
     })
 }
 

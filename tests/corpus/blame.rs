@@ -91,11 +91,14 @@ impl Lives {
     fn compare(&mut self, diagnosis: &Diagnosis) {
         let (model, blame) = (diagnosis.model(), diagnosis.evidence().blame());
         let (began, now) = (model.clock().began(), model.now());
-        let mut lived: BTreeMap<SiteKey, Duration> = BTreeMap::new();
+        let mut lived: BTreeMap<SiteKey, i128> = BTreeMap::new();
         for life in self.tasks.values() {
-            let ended = life.ended.unwrap_or(now);
-            *lived.entry(life.site).or_default() += ended.since(life.born.max(began));
+            let (born, ended) = (life.born.max(began), life.ended.unwrap_or(now));
+            // A task that is born while the update is made lives less than nothing at the time of the update.
+            let early = if life.ended.is_none() { nanos(born.since(ended)) } else { 0 };
+            *lived.entry(life.site).or_default() += nanos(ended.since(born)) - early;
         }
+        let lived: BTreeMap<SiteKey, Duration> = lived.into_iter().map(|(key, nanos)| (key, duration(nanos))).collect();
         for (key, site) in &blame.sites {
             self.checked += 1;
             let sum: Duration = site.shares.iter().map(|share| share.time).sum();
@@ -117,4 +120,12 @@ impl Lives {
             }
         }
     }
+}
+
+fn nanos(time: Duration) -> i128 {
+    i128::try_from(time.as_nanos()).expect("a short time")
+}
+
+fn duration(nanos: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos.max(0)).expect("a short time"))
 }

@@ -56,8 +56,8 @@ pub(super) struct Tracer<'a> {
     /// Whether locks are used by idle workers, as far as that was asked.
     idle: FxHashMap<ResourceKey, bool>,
     steps: usize,
-    /// Whose waits are being followed.
-    path: Vec<TaskKey>,
+    /// Whose waits are being followed, each with its site.
+    path: Vec<(TaskKey, SiteKey)>,
     found: Culprits,
 }
 
@@ -77,7 +77,9 @@ impl<'a> Tracer<'a> {
     /// Whether those who use a lock are workers that take turns at one receiver: they wait for work, whichever of them has the lock.
     pub(super) fn is_for_work(&mut self, lock: ResourceKey) -> bool {
         let evidence = self.evidence;
-        *self.idle.entry(lock).or_insert_with(|| evidence.is_idle_pool(lock))
+        // Where nobody is known who ever had it, nothing is known of what they do.
+        let had = || evidence.resource(lock).is_some_and(|lock| lock.grants.last().is_some());
+        *self.idle.entry(lock).or_insert_with(|| had() && evidence.is_idle_pool(lock))
     }
 
     /// Whom a wait for a lock is laid to.
@@ -95,7 +97,7 @@ impl<'a> Tracer<'a> {
         if whole <= 0.0 {
             return self.lay_to(None, share);
         }
-        self.path.push(wait.task);
+        self.path.push((wait.task, wait.site));
         for hold in &holds {
             self.ask(wait.resource, hold, share * hold.weight / whole);
         }
@@ -103,13 +105,17 @@ impl<'a> Tracer<'a> {
         self.lay_to(None, share * (whole - known) / whole);
     }
 
-    /// Lays a share to a holder, but for the time in which it waited for another lock itself.
+    /// Lays a share to a holder, but for the time in which it waited for another lock itself. In a circle nobody is at the end: then it is laid to
+    /// the first holder.
     fn ask(&mut self, held: ResourceKey, hold: &Hold, share: f64) {
+        let is_in_circle = hold.task.is_some_and(|task| self.path.iter().any(|(earlier, _)| *earlier == task));
+        if is_in_circle {
+            let first = self.path.get(1).map(|(_, site)| *site);
+            return self.lay_to(first.or(hold.site), share);
+        }
         let length = hold.to.since(hold.from);
         let mut left = share;
-        if let Some(task) = hold.task.filter(|task| length >= SHORT && !self.path.contains(task))
-            && self.path.len() <= DEPTH
-        {
+        if let Some(task) = hold.task.filter(|_| length >= SHORT && self.path.len() <= DEPTH) {
             for wait in self.waits(task, hold).into_iter().filter(|wait| wait.resource != held) {
                 let part = share * wait.to.since(wait.from).as_secs_f64() / length.as_secs_f64();
                 self.follow(&wait, part);

@@ -261,11 +261,13 @@ impl WaitLog {
         window
     }
 
-    /// How many acquired it in one way at `from` or later.
-    pub fn granted(&self, kind: AcquireKind, from: Timestamp) -> u64 {
-        let log = self.kinds.iter().filter(|log| log.kind == kind);
-        let seconds = log.flat_map(|log| log.seconds.iter().rev().take_while(|second| second.at >= from));
-        seconds.map(|second| second.granted).sum()
+    /// How many acquired it and how many gave up at `from` or later, and when the first of those seconds began.
+    pub fn turnover(&self, from: Timestamp) -> (u64, u64, Option<Timestamp>) {
+        let seconds =
+            || self.kinds.iter().flat_map(|log| log.seconds.iter().rev().take_while(|second| second.at >= from));
+        let granted = seconds().map(|second| second.granted).sum();
+        let cancelled = seconds().map(|second| second.cancelled).sum();
+        (granted, cancelled, seconds().map(|second| second.at).min())
     }
 
     pub(in crate::model) fn note(&mut self, kind: AcquireKind, at: Timestamp, wait: Duration, granted: bool) {

@@ -18,11 +18,9 @@ pub(super) fn text(target: &str, view: &BlameView, sizings: &[SizingRow], charse
     let mut page = Page { charset, width, text: String::new() };
     let all: f64 = view.rows.iter().map(|row| row.lived).sum();
     let sites = words::count(view.rows.len(), "spawn site");
-    page.line("", &format!("{target}: {} from {sites} over {}.", task_seconds(all), words::duration(view.window)));
-    if view.hidden > 0 {
-        let hidden = words::count(view.hidden, "spawn site");
-        page.line("", &format!("{hidden} of the runtime and of console-subscriber not shown."));
-    }
+    page.line("", &format!("Blame of {target} over {}", words::duration(view.window)));
+    let hidden = if view.hidden > 0 { format!(" ({} of the runtime not shown)", view.hidden) } else { String::new() };
+    page.line("", &format!("{} from {sites}{hidden}", task_seconds(all)));
     for row in view.rows.iter().take(SITES) {
         page.site(row);
     }
@@ -56,8 +54,8 @@ impl Page {
             self.cause(cause.share, cause.rate, &cause.text);
         }
         let others = &row.causes[shown..];
-        if !others.is_empty() {
-            let sum = |of: fn(&CauseRow) -> f64| others.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&CauseRow) -> f64| others.iter().map(of).sum::<f64>();
+        if sum(|it| it.share) >= LEAST_SHARE {
             self.cause(sum(|it| it.share), sum(|it| it.rate), &words::count(others.len(), "other cause"));
         }
         if let Some(costs) = &row.costs {
