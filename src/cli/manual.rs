@@ -153,7 +153,7 @@ const ENTRIES: &[Entry] = &[
         exits: &[
             ("0", "Done."),
             USAGE,
-            ("3", "Nothing could be told: the target was not reached, or no time passed; or it was interrupted."),
+            ("3", "Nothing to measure: the target was not reached, or sent a single update; or it was interrupted."),
             FAILED,
             SIGNALLED,
         ],

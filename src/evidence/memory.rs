@@ -33,7 +33,7 @@ pub struct Memory {
     pub(super) samples: PollSamples,
     /// Where the time of tasks went.
     pub(super) ledger: Ledger,
-    /// What that comes to since the last update, once somebody has asked: since the process was first seen, and lately.
+    /// The blame as of the last update, once somebody has asked: since the process was first seen, and of late.
     pub(super) blame: OnceLock<Arc<Blame>>,
     pub(super) recent_blame: OnceLock<Arc<Blame>>,
     schedule: Schedule,
@@ -69,7 +69,7 @@ impl Memory {
         self.orders.seen()
     }
 
-    /// Writes down what blame is told from.
+    /// Writes down what blame is made of.
     fn note_blame(&mut self, model: &Model, changes: &Changes) {
         (self.blame, self.recent_blame) = (OnceLock::new(), OnceLock::new());
         let mut ledger = std::mem::take(&mut self.ledger);

@@ -18,7 +18,7 @@ const VICTIMS: usize = 4;
 /// A cost below this many task-seconds a second is not worth a line.
 const LEAST_COST: f64 = 0.005;
 
-/// The time over which blame is told.
+/// The time over which task time is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlameWindow {
     /// Since the process was first seen.
@@ -61,7 +61,7 @@ pub struct BlameRow {
     pub costs_others: f64,
     /// The same of its own tasks.
     pub costs_siblings: f64,
-    /// What that comes to in words, if it is anything: `costs others 3.4 task-seconds/s`.
+    /// Both in words, if they are anything: `costs others 3.4 task-seconds/s`.
     pub costs: Option<String>,
     /// Whose tasks waited for what its tasks held, the longest first.
     pub victims: Vec<VictimRow>,

@@ -30,7 +30,7 @@ pub struct SizingRow {
 }
 
 impl SizingRow {
-    /// What it comes to: `has 10 permits and would need 38`.
+    /// The need in words: `has 10 permits and would need 38`.
     pub fn need(&self) -> String {
         let permits = words::count(self.permits, "permit");
         format!("has {permits} and would need {}", words::number(self.needed))

@@ -179,7 +179,7 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Who held one of so many permits while a task waited, if each is held until as many more have been acquired.
+/// Who held a permit of a semaphore while a task waited, if each is held until as many more have been acquired as there are permits.
 fn in_turn(lock: &Resource, wait: &Wait, permits: usize, most: usize) -> Vec<Hold> {
     let mut holds: Vec<Hold> = Vec::new();
     let mut acquired: Vec<Timestamp> = Vec::new();

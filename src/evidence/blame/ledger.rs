@@ -1,4 +1,4 @@
-//! What is written down at each update, so that blame can be told later: waits that ended, and what a sample of tasks rests on.
+//! What is written down at each update: waits that ended, and what a sample of tasks rests on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::cause::Cause;
 use super::culprits::Tracer;
-use super::tally::{Blocked, SiteTally, Tally};
+use super::tally::{Awaited, Blocked, SiteTally, Tally};
 use super::waits::{RecentWaits, Wait};
 use crate::evidence::view::Evidence;
 use crate::model::entity::task::TaskState;
@@ -55,7 +55,7 @@ impl Ledger {
                 site.rest(wait.cause, wait.to.since(wait.from));
             } else if let Some(wait) = self.recent.own_part(evidence, wait) {
                 let awaited = evidence.awaited_class(wait.resource);
-                lay(&mut tracer, &wait, wait.to.since(wait.from), awaited, site);
+                lay(&mut tracer, &wait, wait.to.since(wait.from), awaited.as_ref(), site);
             }
         }
         if evidence.now() >= self.next_samples {
@@ -122,10 +122,10 @@ fn lay(
     tracer: &mut Tracer<'_>,
     wait: &Wait,
     time: Duration,
-    awaited: Option<(super::Awaited, ResourceKey)>,
+    awaited: Option<&(Awaited, ResourceKey)>,
     site: &mut SiteTally,
 ) {
-    let row = |holder, time| Blocked { cause: wait.cause, awaited: awaited.clone(), holder, time };
+    let row = |holder, time| Blocked { cause: wait.cause, awaited: awaited.cloned(), holder, time };
     if wait.cause != Cause::Lock {
         return site.block(row(None, time));
     }
@@ -176,7 +176,7 @@ impl Evidence<'_> {
                 // Each that is traced stands for those after it.
                 for waits in waits.chunks(step) {
                     let time = waits.iter().map(|wait| wait.to.since(wait.from)).sum();
-                    lay(&mut tracer, &waits[0], time, self.awaited_class(key), tally);
+                    lay(&mut tracer, &waits[0], time, self.awaited_class(key).as_ref(), tally);
                 }
             }
         }

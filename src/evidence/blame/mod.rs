@@ -201,7 +201,7 @@ impl Shares {
     }
 }
 
-/// So many of so many equal parts of a time, rounded down.
+/// A fraction of a time, rounded down.
 fn part(time: Duration, parts: u128, of: u128) -> Duration {
     // Nanoseconds of lives times nanoseconds of waits do not always fit.
     let scale = of.checked_ilog2().map_or(0, |bits| bits.saturating_sub(40));

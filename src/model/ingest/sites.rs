@@ -75,10 +75,12 @@ impl Model {
         let (began, Some(task)) = (self.clock.began(), self.tasks.get_mut(key)) else { return };
         let was_counted = std::mem::replace(&mut task.counted, true);
         let (before, after) = (Life::of(task.kind, before, began), Life::of(task.kind, &task.stats, began));
-        let (before, after) = match was_counted {
-            true => (before, after),
-            false if task.stats.created < began => (before.uncounted(), after.after(task.first_seen)),
-            false => (before.uncounted(), after),
+        let (before, after) = if was_counted {
+            (before, after)
+        } else if task.stats.created < began {
+            (before.uncounted(), after.after(task.first_seen))
+        } else {
+            (before.uncounted(), after)
         };
         if let Some(site) = self.sites.get_mut(task.site).filter(|_| before != after) {
             site.spent.replace(before, after);

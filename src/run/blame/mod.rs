@@ -28,7 +28,7 @@ use crate::report::target::QualityView;
 /// Width of the table where it is not written to a terminal, and the least there.
 const WIDTH: usize = 80;
 
-/// Watches what the arguments name and prints who costs whom. Returns the exit code: 0 if that could be told, 3 if not.
+/// Watches what the arguments name and prints who costs whom. Returns the exit code: 0 if there was something to measure, 3 if not.
 ///
 /// # Errors
 /// The target cannot be opened, or standard output cannot be written.
@@ -90,15 +90,15 @@ fn take_time(step: &Step, watch: &Watch, stopwatch: &mut Stopwatch) {
     stopwatch.is_hopeless = matches!(member.diagnosis().status(), Status::Stranger { .. });
 }
 
-/// Why nothing can be told, as a sentence.
+/// Why there is nothing to measure, as a sentence.
 fn nothing(view: &BlameView, member: &Member) -> Option<&'static str> {
     if member.diagnosis().updates() == 0 {
-        return Some("Nothing to tell: no update came.");
+        return Some("Nothing to measure: no update came.");
     }
     if view.window.is_zero() {
-        return Some("Nothing to tell: a single update came, and time passes between two. Watch for longer.");
+        return Some("Nothing to measure: a single update came, and time passes between two. Watch for longer.");
     }
-    view.rows.is_empty().then_some("Nothing to tell: no task was seen. `tokio-canary doctor TARGET` finds out why.")
+    view.rows.is_empty().then_some("Nothing to measure: no task was seen. `tokio-canary doctor TARGET` finds out why.")
 }
 
 /// Says what the feed withholds: waits that are not reported are unknown.

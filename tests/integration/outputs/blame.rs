@@ -10,7 +10,7 @@ use crate::source::in_repository;
 use crate::tool::{Desk, corpus};
 
 /// A recording with a lock that is contended.
-const RECORDING: &str = "field/sqlx_stream_nested-faulty";
+const RECORDING: &str = "field/sqlx_tx_over_http-faulty";
 
 /// A name that tries to break every format.
 const HOSTILE: &str = "a;b 7\nc;d 9\u{1b}[2J";
@@ -69,11 +69,11 @@ fn stacks_are_read_alike_whatever_tasks_are_called() {
 }
 
 #[test]
-fn what_cannot_be_told_is_exit_code_3_and_no_data() {
+fn nothing_to_measure_is_exit_code_3_and_no_data() {
     let desk = Desk::new();
     let nobody = desk.run(&["blame", "127.0.0.1:1", "--for", "1s", "--isolated"]);
     assert_eq!((nobody.code, nobody.stdout.as_str()), (Some(3), ""), "{}", nobody.stderr);
-    assert!(nobody.stderr.contains("Nothing to tell: no update came."), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("Nothing to measure: no update came."), "{}", nobody.stderr);
     for wrong in [&["blame"][..], &["blame", "127.0.0.1:1", "--output", "svg"], &["blame", "nowhere.mcap"]] {
         let run = desk.run(wrong);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{wrong:?}: {}", run.stderr);

@@ -1,6 +1,6 @@
 //! What tasks spend their time on, as counters: a bounded number of sites for each cause, the others as one.
 //!
-//! Blame is told anew each time: what was unknown may turn out to have been a wait. A counter keeps what it has shown, and shows more only when
+//! Blame is worked out anew each time: what was unknown may turn out to have been a wait. A counter keeps what it has shown, and shows more only when
 //! there is.
 
 use std::collections::BTreeMap;
@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn no_counter_falls_when_blame_is_told_anew_or_the_target_restarts() {
+    fn no_counter_falls_when_blame_is_anew_or_the_target_restarts() {
         let mut times = Times::default();
         let first = times.series(&view(0, &[("a", Cause::Lock, 5), ("a", Cause::Unknown, 9)]));
         assert_eq!((of(&first, "lock", "a"), of(&first, "unknown", "a")), (Some(5), Some(9)));
-        let told_anew = times.series(&view(0, &[("a", Cause::Lock, 8), ("a", Cause::Unknown, 7)]));
-        assert_eq!((of(&told_anew, "lock", "a"), of(&told_anew, "unknown", "a")), (Some(8), Some(9)));
+        let anew = times.series(&view(0, &[("a", Cause::Lock, 8), ("a", Cause::Unknown, 7)]));
+        assert_eq!((of(&anew, "lock", "a"), of(&anew, "unknown", "a")), (Some(8), Some(9)));
         let restarted = times.series(&view(1, &[("a", Cause::Lock, 1)]));
         assert_eq!((of(&restarted, "lock", "a"), of(&restarted, "unknown", "a")), (Some(9), Some(9)));
         let later = times.series(&view(1, &[("a", Cause::Lock, 3)]));
