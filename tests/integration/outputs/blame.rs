@@ -27,7 +27,7 @@ fn the_table_fits_into_a_terminal_and_shows_where_the_time_goes() {
     let table = blamed(&desk, &corpus(RECORDING).display().to_string(), "table");
     let long: Vec<&str> = table.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(long.iter().all(|line| !line.trim().contains(' ')), "only a long word may be wider: {long:#?}");
-    assert!(table.lines().next().is_some_and(|line| line.contains("task-seconds/s from")), "{table}");
+    assert!(table.lines().any(|line| line.contains("task-seconds/s from")), "{table}");
     assert!(table.contains("waiting for Semaphore"), "{table}");
 }
 
@@ -65,7 +65,7 @@ fn stacks_are_read_alike_whatever_tasks_are_called() {
     }
     let lock = |stacks: &str| stacks.lines().filter(|line| line.contains(";Semaphore ")).count();
     assert!(lock(&plain) > 0, "{plain}");
-    assert!(!hostile.contains('\u{1b}') && hostile.contains("a\\u{3b}b 7\\nc\\u{3b}d 9"), "{hostile}");
+    assert!(!hostile.contains('\u{1b}') && hostile.contains("a\\u{3b}b #\\nc\\u{3b}d #"), "{hostile}");
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn nothing_to_measure_is_exit_code_3_and_no_data() {
 #[test]
 fn the_guide_shows_a_real_table() {
     let desk = Desk::new();
-    let recording = corpus(RECORDING).display().to_string();
-    let table = blamed(&desk, &recording, "table").replace(&recording, "localhost:6669");
+    fs::copy(corpus(RECORDING), desk.file("orders.mcap")).unwrap();
+    let table = blamed(&desk, "orders.mcap", "table");
     let path = in_repository("docs/guides/blame.md");
     let page = fs::read_to_string(&path).unwrap();
     let (begin, end) = ("<!-- example -->\n", "<!-- end of example -->");
