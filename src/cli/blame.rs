@@ -12,10 +12,15 @@ use crate::feed::endpoint::Target;
 /// How long a running service is watched unless `--for` says otherwise.
 const DEFAULT_FOR: Duration = Duration::from_secs(30);
 
+/// What can be looked at.
+const TARGET: &str = "Running service (host:port, http://host:port, https://host, unix:/path), pod (k8s://namespace/pod, deploy/name) or \
+                      recording (a file)";
+
 /// `blame`.
 #[derive(Debug, Args)]
 pub struct BlameArgs {
-    /// Running service (host:port, http://host:port, https://host, unix:/path), pod (k8s://namespace/pod, deploy/name) or recording (a file).
+    /// What to look at.
+    #[arg(help = TARGET)]
     pub target: Target,
     /// Time to watch, counted from the first update, and the longest wait for that update [default: 30s; a recording is read to its end].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]

@@ -138,6 +138,7 @@ pub(in crate::model) struct Particulars {
 
 /// A task of the target. There may be a million, so what few of them have is boxed.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other, in one byte each")]
 #[expect(clippy::struct_field_names, reason = "a span that is entered off the task is called so everywhere")]
 pub struct Task {
     /// The span id that the feed uses for it; reused after its death.

@@ -18,7 +18,7 @@ pub(super) fn text(view: &BlameView) -> String {
         }
     }
     let lines = stacks.iter().filter(|(_, time)| time.as_millis() > 0);
-    lines.map(|(stack, time)| format!("{stack} {}\n", time.as_millis())).collect()
+    lines.map(|(stack, time)| format!("{stack} {}", time.as_millis()) + "\n").collect()
 }
 
 /// What stands above the victim.
