@@ -55,6 +55,18 @@ pub fn decimal(value: f64) -> String {
     }
 }
 
+/// An amount in a second that may be a small part of one: `<0.01`, `0.93`, `0.5`, `1.2`, `512`.
+pub fn rate(value: f64) -> String {
+    if value > 0.0 && value < 0.005 {
+        return "<0.01".to_owned();
+    }
+    if value.abs() < 0.995 { trim_zeros(format!("{value:.2}")) } else { decimal(value) }
+}
+
+fn trim_zeros(text: String) -> String {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 fn three_digits(value: f64) -> String {
     trim(if value < 99.95 { format!("{value:.1}") } else { format!("{value:.0}") })
 }
@@ -217,6 +229,8 @@ mod tests {
         );
         assert_eq!([0.3, 0.004, 0.000_04, 0.0, 3.1].map(percent), ["30 %", "0.4 %", "<0.1 %", "0 %", "310 %"]);
         assert_eq!([7.0, 7.66, 512.4, 47_200.0].map(decimal), ["7", "7.7", "512", "47.2k"]);
+        let rates = [0.0, 0.004, 0.5, 0.926, 0.996, 1.24, 40.0].map(rate);
+        assert_eq!(rates, ["0", "<0.01", "0.5", "0.93", "1", "1.2", "40"]);
         assert_eq!([9_999, 10_000, 999_499, 999_500].map(number), ["9999", "10k", "999k", "1M"]);
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Sink`](sink::Sink) takes events and the run's summary; each has a queue and a thread of its own, so that none can delay another
 //! or the diagnosis. A new output is a new sink.
 
+mod blame;
 mod classes;
 mod comparison;
 mod documents;
@@ -19,6 +20,7 @@ pub mod sink;
 mod stream;
 mod text;
 
+pub use self::blame::blame_lines;
 pub use self::comparison::comparison_line;
 pub use self::documents::DocumentFormat;
 pub use self::limit::Limits;

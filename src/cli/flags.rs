@@ -4,7 +4,7 @@ use super::args::{Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging
 use super::doctor::DoctorArgs;
 use super::feeding::Feeding;
 use super::reading::Reading;
-use super::{Cli, Command, Compare, ConfigCommand, Record, WitnessArgs};
+use super::{BlameArgs, Cli, Command, Compare, ConfigCommand, Record, WitnessArgs};
 use crate::config::Flags;
 use crate::config::headers::Headers;
 use crate::config::options::{
@@ -29,9 +29,11 @@ impl<'a> Groups<'a> {
             None => Self::all(&cli.attaching.configuration),
             Some(Command::Watch(watch)) => Self::all(&watch.attaching.configuration),
             Some(Command::Check(check)) => Self::all(&check.attaching.configuration),
-            Some(Command::Record(Record { reading, .. }) | Command::Doctor(DoctorArgs { reading, .. })) => {
-                Self::reading(reading, None)
-            }
+            Some(
+                Command::Record(Record { reading, .. })
+                | Command::Doctor(DoctorArgs { reading, .. })
+                | Command::Blame(BlameArgs { reading, .. }),
+            ) => Self::reading(reading, None),
             Some(
                 Command::Compare(Compare { judging, reading, .. })
                 | Command::Witness(WitnessArgs { judging, reading, .. }),
@@ -128,6 +130,7 @@ impl Cli {
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
             Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),
+            Some(Command::Blame(blame)) => flags.targets = vec![blame.target.clone()],
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}

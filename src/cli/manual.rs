@@ -153,6 +153,21 @@ const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        command: "blame",
+        exits: &[
+            ("0", "Done."),
+            USAGE,
+            ("3", "Nothing to measure: the target was not reached, or sent a single update; or it was interrupted."),
+            FAILED,
+            SIGNALLED,
+        ],
+        variables: Variables::All,
+        examples: &[
+            ("tokio-canary blame localhost:6669 --for 1m", "Show where the time of tasks goes, and who costs whom."),
+            ("tokio-canary blame incident.mcap --output folded > blame.folded", "Write stacks for a flame graph."),
+        ],
+    },
+    Entry {
         command: "doctor",
         exits: &[
             ("0", "Every target can be watched."),

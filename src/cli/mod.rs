@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the tool.
 
 mod args;
+mod blame;
 mod compare;
 mod complete;
 mod doctor;
@@ -36,6 +37,7 @@ pub use self::args::{
     Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Looks,
     Outputs, Playback, RateArgs, Receivers, Serving, Targets,
 };
+pub use self::blame::{BlameArgs, BlameFormat};
 pub use self::compare::Compare;
 pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
@@ -110,6 +112,8 @@ pub enum Command {
     Check(Check),
     /// Compare a canary with what is known to work: exit code 0 the same, 1 a regression, 3 not enough data
     Compare(Compare),
+    /// Show where the time of tasks goes, and who costs whom: a table, JSON or folded stacks for flame graphs
+    Blame(BlameArgs),
     /// Look at a target step by step: what keeps it from being watched, and how to mend it; 0 if it can be, 3 if not
     Doctor(DoctorArgs),
     /// Record the feed of a service to a file, until stopped
@@ -357,6 +361,10 @@ mod tests {
     #[test]
     fn an_option_is_refused_where_it_would_do_nothing() {
         for (command, wrong) in [
+            ("blame localhost:1", "--speed 2x"),
+            ("blame localhost:1", "--set a.b=c"),
+            ("blame localhost:1", "--output text"),
+            ("blame localhost:1", "localhost:2"),
             ("doctor localhost:1", "--speed 2x"),
             ("doctor localhost:1", "--set a.b=c"),
             ("doctor localhost:1", "--output sarif"),

@@ -58,6 +58,7 @@ fn questions() -> String {
          - What happened in this recording? `tokio-canary check incident.mcap --output brief`\n\
          - What does a finding mean? `tokio-canary explain DETECTOR`\n\
          - It happens rarely. `tokio-canary watch TARGET --output ndjson=events.ndjson`, and look again later. Do not wait for it to end.\n\
+         - Why is it slow, who waits for whom? `tokio-canary blame TARGET --for 30s --output ndjson`\n\
          - Keep the evidence: `tokio-canary record TARGET -o incident.mcap --for 5m`\n\
          - Show somebody one finding and nothing else: `tokio-canary witness DETECTOR --from incident.mcap -o witness.mcap --redact`\n\
          - Is it fixed? Run the same `check` under the same load, and compare fingerprints: a finding has the same one in every run.\n\

@@ -1,10 +1,12 @@
 //! What evidence saw at earlier updates: bounded rings of conclusions that can only be drawn at their moment.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::blame::{Blame, Ledger};
 use super::identity::{User, best_user};
 use super::lock_order::{LockOrders, Orders};
 use super::poll_samples::PollSamples;
@@ -29,6 +31,11 @@ pub struct Memory {
     /// Updates at which it was not known who waits, because births were reported late or events were lost.
     pub(super) blind: VecDeque<Timestamp>,
     pub(super) samples: PollSamples,
+    /// Where the time of tasks went.
+    pub(super) ledger: Ledger,
+    /// The blame as of the last update, once somebody has asked: since the process was first seen, and of late.
+    pub(super) blame: OnceLock<Arc<Blame>>,
+    pub(super) recent_blame: OnceLock<Arc<Blame>>,
     schedule: Schedule,
     orders: Orders,
     next_sweep: Timestamp,
@@ -46,18 +53,32 @@ impl Memory {
         let mut orders = std::mem::take(&mut self.orders);
         orders.observe(&Evidence::new(model, self), changes);
         self.orders = orders;
+        self.note_blame(model, changes);
         if model.now() >= self.next_sweep {
             self.next_sweep = model.now().plus(SWEEP);
             self.waiters.retain(|key, _| model.resource(*key).is_some());
             self.users.retain(|key, _| model.resource(*key).is_some());
             self.schedule.sweep(|key| model.resource(key).is_some());
             self.samples.sweep(model);
+            self.ledger.sweep(model);
         }
     }
 
     /// In which order tasks were seen to take locks, by spawn site.
     pub fn lock_orders(&self) -> &LockOrders {
         self.orders.seen()
+    }
+
+    /// Writes down what blame is made of.
+    fn note_blame(&mut self, model: &Model, changes: &Changes) {
+        (self.blame, self.recent_blame) = (OnceLock::new(), OnceLock::new());
+        let mut ledger = std::mem::take(&mut self.ledger);
+        ledger.observe(&Evidence::new(model, self), changes);
+        self.ledger = ledger;
+        if self.ledger.is_mark_due(model) {
+            let tally = Evidence::new(model, self).tally();
+            self.ledger.mark(tally);
+        }
     }
 
     /// Fixes by whom a resource is known that has no place of its own.

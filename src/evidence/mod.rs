@@ -5,6 +5,7 @@
 pub mod answers;
 pub mod attachment;
 pub mod barrier;
+pub mod blame;
 pub mod cancellations;
 pub mod channel_cycle;
 pub mod crowd;
@@ -31,6 +32,7 @@ pub mod running_polls;
 mod schedule;
 pub mod self_wakes;
 pub mod senders;
+pub mod sizing;
 mod spin;
 pub mod stragglers;
 pub mod stuck;

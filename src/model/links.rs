@@ -16,7 +16,37 @@ const NESTING: usize = 8;
 /// Most timers made in one poll that are looked at: a target may make any number in no time.
 const TIMERS: usize = 1_024;
 
+/// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
+/// thread that loses its core in between.
+const DROPPED_AT_ONCE: Duration = Duration::from_millis(10);
+
+/// How an ended wait turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// When it began.
+    pub from: Timestamp,
+    /// When it was over: that of a wait that was given up with its future.
+    pub to: Timestamp,
+    /// Whether the task acquired what it waited for.
+    pub granted: bool,
+}
+
 impl Model {
+    /// From when to when an ended op waited, and whether it acquired what it wanted; nothing if it was never polled.
+    pub fn turn(&self, key: OpKey) -> Option<Turn> {
+        let op = self.op(key)?;
+        let (dropped, first) = (op.stats.dropped?, op.stats.poll.first?);
+        let last_poll = op.stats.poll.ended.unwrap_or(dropped);
+        let at_once = dropped.since(last_poll) <= DROPPED_AT_ONCE;
+        let granted = match self.acquisition(key).is_granted() {
+            Some(true) => at_once || op.ready == Some(true),
+            Some(false) => op.ready == Some(true),
+            None => op.ready.unwrap_or(at_once),
+        };
+        let to = if granted { last_poll.min(dropped) } else { dropped };
+        Some(Turn { from: op.stats.created.min(first), to, granted })
+    }
+
     /// The lock, semaphore or channel that a resource is (part of).
     pub fn lock(&self, mut resource: ResourceKey) -> Option<ResourceKey> {
         for _ in 0..NESTING {

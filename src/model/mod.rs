@@ -19,4 +19,5 @@ pub mod tokio;
 
 pub use self::ingest::Changes;
 pub use self::keys::{OpKey, ResourceKey, SiteKey, TaskKey};
+pub use self::links::Turn;
 pub use self::store::{DEFAULT_RETENTION, Model};

@@ -4,6 +4,7 @@
 //! prints them makes them harmless first ([`sanitize`]).
 
 pub mod attachment;
+pub mod blame;
 pub mod comparison;
 pub mod connection;
 pub mod diagram;
@@ -23,6 +24,7 @@ pub mod resource;
 pub mod resources;
 pub mod sanitize;
 pub mod site;
+pub mod sizing;
 mod snapshot;
 pub mod target;
 pub mod task;
@@ -37,5 +39,6 @@ pub use self::link::{Link, Linked};
 pub use self::snapshot::Snapshot;
 pub use crate::detect::severity::{Family, Grade, Severity, State};
 pub use crate::detect::subject::{Role, Subject, SubjectKind};
+pub use crate::evidence::blame::Cause;
 pub use crate::model::entity::task::TaskState;
 pub use crate::model::{ResourceKey, SiteKey, TaskKey};

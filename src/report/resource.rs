@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::resources::{ResourceRow, value};
+use super::sizing::SizingRow;
 use super::snapshot::Snapshot;
 use super::waits::HolderRow;
 use crate::detect::describe;
@@ -20,7 +21,7 @@ const DEPTHS: usize = 60;
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// A resource on its page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResourceView {
     /// What a list says of it.
     pub row: ResourceRow,
@@ -42,6 +43,8 @@ pub struct ResourceView {
     pub more_ops: usize,
     /// How it changes hands, if it ever did.
     pub turnover: Option<Turnover>,
+    /// How many permits it would need, where it has too few.
+    pub sizing: Option<SizingRow>,
 }
 
 /// An async op on a resource.
@@ -106,6 +109,7 @@ impl Snapshot<'_> {
             ops,
             more_ops,
             turnover: (resource.grants.total() > 0).then(|| self.turnover(resource)),
+            sizing: self.sizing(key),
         })
     }
 

@@ -152,6 +152,12 @@ pub fn sarif_message(text: &str) -> String {
     plain(text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
+/// A frame of a folded stack: nothing in it ends the frame or the line, and none is empty.
+pub fn frame(text: &str) -> String {
+    let text = plain(text.trim()).replace(';', "\\u{3b}");
+    if text.is_empty() { "unknown".to_owned() } else { text }
+}
+
 /// A text with no more characters than this; one that is longer ends in `…`.
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
@@ -214,6 +220,8 @@ mod tests {
         assert_eq!(workflow_message("50%\r\n::error::x"), "50%25\\r\\n::error::x");
         assert_eq!(workflow_property("a,b:c%"), "a%2Cb%3Ac%25");
         assert_eq!(sarif_message("[a](b)\\"), "\\[a\\](b)\\\\");
+        assert_eq!(frame(" a;b\n7;"), "a\\u{3b}b\\n7\\u{3b}");
+        assert_eq!(frame("\n"), "unknown");
         assert_eq!(["abcd", "abcde"].map(|it| shortened(it, 4).into_owned()), ["abcd", "abc…"]);
     }
 

@@ -4,6 +4,7 @@
 
 mod baseline;
 mod black_boxes;
+mod blame;
 mod compare;
 mod comparison_outputs;
 mod configuration;
@@ -180,6 +181,7 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
             Some(Command::Record(args)) => run_record(args, &config, &stop).await,
             Some(Command::Compare(args)) => compare::run(args, &config, &stop).await,
             Some(Command::Witness(args)) => witness::run(args, &config, &stop).await,
+            Some(Command::Blame(args)) => blame::run(args, &config, &stop).await,
             Some(Command::Doctor(args)) => doctor::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
                 run_headless(&config, &watch.attaching.playback, &[], (Options::watch(&config), None), &stop).await

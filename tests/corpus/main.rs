@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table that was asked for")]
 
+mod blame;
 mod compare;
 mod folders;
 #[path = "../harness/mod.rs"]

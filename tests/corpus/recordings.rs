@@ -9,7 +9,7 @@ use tokio_canary::detect::severity::Severity;
 
 use crate::labels::{Expected, FILE, Labels, Recording};
 use crate::replay::judge;
-use crate::{folders, in_repository, trial};
+use crate::{blame, folders, in_repository, trial};
 
 /// How to make the recordings anew.
 const COMMAND: &str = "see tests/recordings/README.md";
@@ -39,9 +39,10 @@ fn of_folder(folder: &Path, labels: Vec<Recording>) -> impl Iterator<Item = Tria
     labels.into_iter().flat_map(move |label| {
         let name = label.file.trim_end_matches(".mcap").replace('/', "::");
         let file = folder.join(&label.file);
-        let judged = file.clone();
+        let (judged, blamed) = (file.clone(), file.clone());
         [
             trial(format!("recordings::{name}"), move || faults(&judged, &label)),
+            trial(format!("blame::{name}"), move || blame::of_recording(&blamed)),
             trial(format!("folders::{name}"), move || folders::told(&file)),
         ]
     })

@@ -15,6 +15,7 @@ use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::severity::{Severity, State};
 use tokio_canary::diagnosis::Criteria;
 
+use crate::blame;
 use crate::simulator::scenario::{Expectation, Scenario};
 use crate::simulator::timeline::{Entry, Timeline, Told, play, seconds, worst};
 use crate::{in_repository, trial};
@@ -54,7 +55,8 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         // More to tell is told later where only so much is told in a turn.
         let is_timeless = Scenario::read(&path).drain == usize::MAX;
         let older: Option<Test> = is_timeless.then_some(("older-tokio", unfolds_alike_in_older_tokio));
-        let tests: [Test; 2] = [("scenarios", unfolds_as_told), ("told-twice", unfolds_alike_told_twice)];
+        let tests: [Test; 3] =
+            [("scenarios", unfolds_as_told), ("told-twice", unfolds_alike_told_twice), ("blame", blame::of_scenario)];
         tests.into_iter().chain(older).map(move |(kind, test)| {
             let folder = name(path.parent().unwrap_or(&path));
             let path = path.clone();

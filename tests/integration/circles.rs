@@ -9,6 +9,7 @@ use crate::source::{Source, in_repository, read_sources};
 const KNOWN: &[&[&str]] = &[
     // The evidence keeps the answers of these files, and they are asked through it.
     &[
+        "evidence::blame",
         "evidence::flow",
         "evidence::holders",
         "evidence::identity",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::fleet::{Fleet, Member};
+use crate::report::blame::TimesView;
 use crate::report::connection::{ConnectionState, ConnectionView};
 use crate::report::findings::FindingColumn;
 use crate::report::order::Order;
@@ -33,6 +34,7 @@ pub(super) struct Reading {
     pub(super) is_live: bool,
     pub(super) vitals: VitalsView,
     pub(super) waits: WaitTotalsView,
+    pub(super) times: TimesView,
     /// The detectors that run.
     pub(super) detectors: Vec<&'static str>,
     /// How many findings there are at present, by detector and severity.
@@ -59,6 +61,7 @@ impl Reading {
             is_live: connection(member) == ConnectionState::Live,
             vitals: snapshot.vitals(),
             waits: snapshot.wait_totals(),
+            times: snapshot.times(),
             detectors: diagnosis.detectors().map(|detector| detector.id).collect(),
             findings,
             transitions,

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use crate::model::history::completions::Completions;
 use crate::model::history::live_tasks::TasksByAge;
 use crate::model::history::seconds::History;
+use crate::model::history::spent::Spent;
 use crate::model::location::Location;
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
@@ -81,6 +82,8 @@ pub struct Site {
     pub history: History,
     /// How its tasks ended lately, one by one.
     pub completions: Completions,
+    /// Where their time went.
+    pub spent: Spent,
     /// Whether the span of one of its tasks was seen to be entered by something other than its runtime, so that polls of the others may not be
     /// what they seem either.
     pub spans_entered_off_task: bool,
@@ -149,6 +152,7 @@ impl Site {
             first_seen: now,
             history,
             completions: Completions::default(),
+            spent: Spent::default(),
             spans_entered_off_task: false,
             lifetimes: Lifetimes::Few(Vec::new()),
         }

@@ -138,6 +138,7 @@ pub(in crate::model) struct Particulars {
 
 /// A task of the target. There may be a million, so what few of them have is boxed.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other, in one byte each")]
 #[expect(clippy::struct_field_names, reason = "a span that is entered off the task is called so everywhere")]
 pub struct Task {
     /// The span id that the feed uses for it; reused after its death.
@@ -160,6 +161,8 @@ pub struct Task {
     pub ops: ThinVec<OpKey>,
     /// Which sets of the model it is in, so that most changes need not look into them.
     pub(in crate::model) listed: [bool; 5],
+    /// Whether what it does is counted among what its site has spent; until its first counters come, only that it lives.
+    pub(in crate::model) counted: bool,
     own_id: Option<NonZeroU64>,
     particulars: Option<Box<Particulars>>,
     first_seen_running: Option<Box<PollStart>>,
@@ -180,6 +183,7 @@ impl Task {
             cancelled: false,
             ops: ThinVec::new(),
             listed: [false; 5],
+            counted: false,
             own_id: None,
             particulars: None,
             first_seen_running: None,

@@ -7,6 +7,7 @@ pub mod delays;
 pub mod live_tasks;
 mod ring;
 pub mod seconds;
+pub mod spent;
 pub mod totals;
 pub mod waited;
 pub mod waits;

@@ -94,6 +94,14 @@ impl Grants {
         self.0.iter().flat_map(|log| log.ring.iter().rev())
     }
 
+    /// The grants that are kept from before a time, newest first.
+    pub fn before(&self, at: Timestamp) -> impl Iterator<Item = &Grant> {
+        self.0.iter().flat_map(move |log| {
+            let older = log.ring.partition_point(|grant| grant.at < at);
+            log.ring.range(..older).rev()
+        })
+    }
+
     /// The newest grant.
     pub fn last(&self) -> Option<&Grant> {
         self.0.as_ref()?.ring.back()
@@ -251,6 +259,15 @@ impl WaitLog {
         window.waits = log.recent.iter().rev().take_while(|(at, _)| *at >= from).map(|(_, wait)| *wait).collect();
         window.waits.sort_unstable();
         window
+    }
+
+    /// How many acquired it and how many gave up at `from` or later, and when the first of those seconds began.
+    pub fn turnover(&self, from: Timestamp) -> (u64, u64, Option<Timestamp>) {
+        let seconds =
+            || self.kinds.iter().flat_map(|log| log.seconds.iter().rev().take_while(|second| second.at >= from));
+        let granted = seconds().map(|second| second.granted).sum();
+        let cancelled = seconds().map(|second| second.cancelled).sum();
+        (granted, cancelled, seconds().map(|second| second.at).min())
     }
 
     pub(in crate::model) fn note(&mut self, kind: AcquireKind, at: Timestamp, wait: Duration, granted: bool) {

@@ -20,8 +20,8 @@ pub struct Changes {
     pub(in crate::model) sites: KeySet<SiteKey>,
     /// Ops that a task polls now that did not before, and which one did.
     pub(in crate::model) moved_ops: Vec<(OpKey, Option<TaskKey>)>,
-    /// Ops that ended.
-    pub(in crate::model) ended_ops: Vec<OpKey>,
+    /// Ops that ended, in the order of their ends.
+    pub ended_ops: Vec<OpKey>,
     /// Tasks that were dropped before they finished.
     pub(in crate::model) cancellations: Vec<Cancellation>,
 }

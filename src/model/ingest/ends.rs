@@ -10,13 +10,11 @@ use crate::model::history::push_bounded;
 use crate::model::history::seconds::Second;
 use crate::model::history::waits::{A_WAIT, GivenUp, Grant, Unserved};
 use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
+use crate::model::links::Turn;
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 
-/// A future that is ready is dropped in the same poll; one dropped later than this after its last poll was given up. Wide enough for a
-/// thread that loses its core in between.
-const DROPPED_AT_ONCE: Duration = Duration::from_millis(10);
 /// Waits shorter than this do not make a lock worth a log.
 const NO_WAIT: Duration = Duration::from_micros(100);
 /// Waits that were given up and are kept, per lock.
@@ -26,17 +24,6 @@ const CALM: Duration = Duration::from_secs(120);
 /// How often what nobody refers to is swept out.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// How an ended wait turned out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turn {
-    /// When it began.
-    pub(super) from: Timestamp,
-    /// When it was over: that of a wait that was given up with its future.
-    pub(super) to: Timestamp,
-    /// Whether the task acquired what it waited for.
-    pub(super) granted: bool,
-}
-
 impl Model {
     /// Ends whatever this id stands for: the id is taken by something else now, or its end was never reported.
     pub(super) fn retire(&mut self, id: Id, now: Timestamp, changes: &mut Changes) {
@@ -45,9 +32,11 @@ impl Model {
                 if let Some(task) = self.tasks.get_mut(key)
                     && task.stats.dropped.is_none()
                 {
+                    let alive = task.stats;
                     task.stats.dropped = Some(now);
                     // How it ended is not known, so its lifetime must not count among those that completed.
                     let before = task.stats;
+                    self.spend(key, &alive);
                     self.end_task(key, &before, End::Unknown, false, changes);
                 }
             }
@@ -123,6 +112,7 @@ impl Model {
         }
         self.count_waits(changes, &ended);
         self.unlist_ops(&ended);
+        changes.ended_ops = ended;
         self.close_seconds(changes);
         let now = self.now();
         self.totals.waits.reach(now);
@@ -148,21 +138,6 @@ impl Model {
             self.note_turn(lock, key);
         }
         self.bury(Entity::Op(key), ended);
-    }
-
-    /// From when to when an ended op waited, and whether it acquired what it wanted; nothing if it was never polled.
-    pub(super) fn turn(&self, key: OpKey) -> Option<Turn> {
-        let op = self.ops.get(key)?;
-        let (dropped, first) = (op.stats.dropped?, op.stats.poll.first?);
-        let last_poll = op.stats.poll.ended.unwrap_or(dropped);
-        let at_once = dropped.since(last_poll) <= DROPPED_AT_ONCE;
-        let granted = match self.acquisition(key).is_granted() {
-            Some(true) => at_once || op.ready == Some(true),
-            Some(false) => op.ready == Some(true),
-            None => op.ready.unwrap_or(at_once),
-        };
-        let to = if granted { last_poll.min(dropped) } else { dropped };
-        Some(Turn { from: op.stats.created.min(first), to, granted })
     }
 
     /// Writes down how an ended wait turned out.

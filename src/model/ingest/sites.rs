@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::changes::Changes;
 use crate::model::entity::site::{Site, SiteId};
+use crate::model::entity::task::{Task, TaskStats};
+use crate::model::history::spent::Life;
 use crate::model::keys::{SiteKey, TaskKey};
 use crate::model::store::Model;
 
@@ -33,9 +35,12 @@ impl Model {
         };
         let (site, created, alive) = (task.site, task.stats.created, task.stats.dropped.is_none());
         let newborn = self.is_newborn(created);
+        let (life, now) = (self.life(task), self.now());
+        let life = if task.counted { life.lasting(now) } else { life.uncounted() };
         self.birth = Some(self.birth.map_or(created, |birth| birth.min(created)));
         let Some(site) = changes.touch(self, site) else { return };
         site.born += 1;
+        site.spent.add(life);
         site.history.current().born += u32::from(newborn);
         if alive {
             site.live.insert(created, key);
@@ -48,13 +53,38 @@ impl Model {
         };
         let created = task.stats.created;
         let newborn = self.is_newborn(created);
+        let (life, now) = (self.life(task), self.now());
+        let life = if task.counted { life } else { life.uncounted() };
         let Some(site) = changes.touch(self, task.site) else {
             return;
         };
+        site.spent.leave(life, now);
         site.live.remove(created, key);
         site.born = site.born.saturating_sub(1);
         let born = &mut site.history.current().born;
         *born = born.saturating_sub(u32::from(newborn));
+    }
+
+    /// What a task adds to what its site has spent.
+    fn life(&self, task: &Task) -> Life {
+        Life::of(task.kind, &task.stats, self.clock.began())
+    }
+
+    /// Counts what a task has done since it had these counters.
+    pub(super) fn spend(&mut self, key: TaskKey, before: &TaskStats) {
+        let (began, Some(task)) = (self.clock.began(), self.tasks.get_mut(key)) else { return };
+        let was_counted = std::mem::replace(&mut task.counted, true);
+        let (before, after) = (Life::of(task.kind, before, began), Life::of(task.kind, &task.stats, began));
+        let (before, after) = if was_counted {
+            (before, after)
+        } else if task.stats.created < began {
+            (before.uncounted(), after.after(task.first_seen))
+        } else {
+            (before.uncounted(), after)
+        };
+        if let Some(site) = self.sites.get_mut(task.site).filter(|_| before != after) {
+            site.spent.replace(before, after);
+        }
     }
 
     /// Forgets sites at which nothing happens any more, and of many of them the least worth keeping. Looks at all sites, so not before as many

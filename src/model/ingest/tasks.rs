@@ -121,8 +121,9 @@ impl Model {
         if entered && let Some(site) = self.sites.get_mut(site) {
             site.spans_entered_off_task = true;
         }
-        let pace = pace(key, time, &before, &stats);
         let is_async = task.kind.is_async();
+        self.spend(key, &before);
+        let pace = pace(key, time, &before, &stats);
         if is_async {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);

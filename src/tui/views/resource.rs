@@ -32,6 +32,11 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: Resource
     if let Some(turnover) = &resource.turnover {
         write_turnover(draft, turnover);
     }
+    if let Some(sizing) = &resource.sizing {
+        draft.heading("Sizing");
+        draft.text(&format!("It {}.", sizing.need()), Style::new());
+        draft.text(&sizing.because(), Style::new());
+    }
 }
 
 fn about(draft: &mut Draft<Link>, resource: &ResourceView) {

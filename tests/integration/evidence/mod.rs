@@ -6,6 +6,7 @@
 mod answers;
 mod attachment;
 mod barrier;
+mod blame;
 mod cancellations;
 mod crowd;
 mod demand;
@@ -17,6 +18,7 @@ mod poll_time;
 mod population;
 mod running_polls;
 mod senders;
+mod sizing;
 mod spin;
 mod stragglers;
 mod task_wait;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
+mod blame;
 mod compared;
 mod documents;
 mod hostile;

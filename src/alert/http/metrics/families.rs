@@ -6,6 +6,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry;
 
 use super::labels::distinct_labels;
+use super::times::Spent;
 use super::waits::{Place, Selection};
 use crate::alert::http::reading::{Reading, Scrape};
 use crate::config::word::Word;
@@ -100,8 +101,17 @@ pub(super) struct Sample {
     pub(super) value: f64,
 }
 
-/// A target by its label, what is measured of it, and the total waits at the places that have labels of their own.
-type Measured = (String, Reading, Vec<(Place, Duration)>);
+/// A target by its label, what is measured of it, and the sums of those places and sites that have labels of their own.
+type Measured = (String, Reading, Chosen);
+
+/// Sums by the labels of their series.
+#[derive(Debug)]
+struct Chosen {
+    /// How long was waited, by what was waited for and by whom.
+    waits: Vec<(Place, Duration)>,
+    /// What tasks spent their time on, by cause and site.
+    times: Vec<(Spent, Duration)>,
+}
 
 /// What is measured, with the labels of each target.
 #[derive(Debug)]
@@ -115,8 +125,9 @@ impl View {
         let labels = distinct_labels(scrape.readings.iter().map(|reading| reading.target.as_str()));
         selection.keep(&labels);
         let target = |(label, reading): (String, Reading)| {
-            let waits = selection.series(&label, &reading.waits);
-            (label, reading, waits)
+            let waits = selection.waits(&label, &reading.waits);
+            let times = selection.times(&label, &reading.times);
+            (label, reading, Chosen { waits, times })
         };
         Self { targets: labels.into_iter().zip(scrape.readings).map(target).collect(), lost: scrape.lost }
     }
@@ -225,6 +236,13 @@ pub static METRICS: &[Family] = &[
     )
     .in_unit(Unit::Seconds)
     .by(&["target", "kind", "location", "task", "spawned_at"]),
+    counter(
+        "tokio_canary_task_time",
+        "Time that tasks lived, by what they spent it on; its rate is the mean number of tasks that do.",
+        times,
+    )
+    .in_unit(Unit::Seconds)
+    .by(&["target", "cause", "task", "spawned_at"]),
     gauge("tokio_canary_feed_lag", "Delay with which new tasks and waits are reported.", |view| {
         view.present(|it| Some(it.vitals.lag?.as_secs_f64()))
     })
@@ -270,9 +288,18 @@ fn delays(view: &View) -> Vec<Sample> {
 
 fn waits(view: &View) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (target, _, waits) in &view.targets {
+    for (target, _, Chosen { waits, .. }) in &view.targets {
         let names = ["kind", "location", "task", "spawned_at"];
         samples.extend(waits.iter().map(|(place, waited)| sample(target, names, place.clone(), waited.as_secs_f64())));
+    }
+    samples
+}
+
+fn times(view: &View) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (target, _, Chosen { times, .. }) in &view.targets {
+        let names = ["cause", "task", "spawned_at"];
+        samples.extend(times.iter().map(|(spent, time)| sample(target, names, spent.clone(), time.as_secs_f64())));
     }
     samples
 }

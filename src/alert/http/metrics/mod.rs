@@ -1,8 +1,10 @@
 //! Metrics for Prometheus: vital signs first, findings second, with names and units by its conventions and a bounded number of series.
 
+mod chosen;
 mod families;
 mod labels;
 pub mod rules;
+mod times;
 mod waits;
 
 use std::fmt;

@@ -11,6 +11,7 @@ use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::demand::Suffering;
 use crate::evidence::numbers::number;
+use crate::model::ResourceKey;
 use crate::words;
 
 const ADVICE: &str = "Hold the lock for less time: do not await while holding it, copy out what is needed and drop the guard first. If that is not \
@@ -34,7 +35,10 @@ pub(super) fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Que
     let is_critical = queue.permits.is_none() && p50 >= settings.get(&CRITICAL);
     let holders = evidence.recent_holders(key);
     let waiting = describe::waiting_tasks(evidence, key);
-    let advice = if queue.permits.is_some() { ADVICE_PERMITS } else { ADVICE };
+    let advice = match queue.permits {
+        Some(_) => ADVICE_PERMITS.to_owned() + &needed(evidence, key),
+        None => ADVICE.to_owned(),
+    };
     let symptom = Symptom::of_resource(evidence, key, waiting.len())
         .severity(if is_critical { Severity::Critical } else { Severity::Warning })
         .unless(queue.look_alike)
@@ -50,11 +54,19 @@ pub(super) fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Que
         .involving(describe::related_sites(evidence, &holders, Role::Holder))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
         .cause(queue.suffering.map(|it| cause(evidence, queue, it)))
-        .advice(advice.to_owned() + &describe::place_hint(evidence, key))
+        .advice(advice + &describe::place_hint(evidence, key))
         .touching_sites(holders)
         .touching_sites(describe::sites_of(evidence, waiting))
         .strength(strength);
     Some(symptom)
+}
+
+/// How many permits would do for as many tasks as come, to be put behind advice; empty where that is not known.
+fn needed(evidence: &Evidence<'_>, key: ResourceKey) -> String {
+    evidence.sizing(key).map_or_else(String::new, |sizing| {
+        let (needed, permits) = (words::number(sizing.needed), words::count(sizing.permits, "permit"));
+        format!(" For as many tasks as come now, it would need {needed} instead of {permits} (Little's law).")
+    })
 }
 
 /// Why those who wait for permits suffer from it.
