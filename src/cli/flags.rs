@@ -44,7 +44,9 @@ impl<'a> Groups<'a> {
                 command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
             }) => Self::all(all),
             Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
-            Some(Command::Completions { .. } | Command::Skill | Command::Man { .. }) => Self::default(),
+            Some(Command::Completions { .. } | Command::Demo(_) | Command::Skill | Command::Man { .. }) => {
+                Self::default()
+            }
         }
     }
 
@@ -125,6 +127,7 @@ impl Cli {
                 flags.targets = compare.targets();
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
+            Some(Command::Demo(demo)) => demo.outputs.apply(&mut flags),
             Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],

@@ -3,6 +3,7 @@
 mod args;
 mod compare;
 mod complete;
+mod demo;
 mod doctor;
 mod feeding;
 mod flags;
@@ -10,6 +11,7 @@ mod help;
 pub mod manual;
 mod pods;
 mod reading;
+mod screen;
 pub mod skill;
 mod unechoed;
 
@@ -37,9 +39,11 @@ pub use self::args::{
     Playback, RateArgs, Receivers, Serving, Targets,
 };
 pub use self::compare::Compare;
+pub use self::demo::DemoArgs;
 pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
 pub use self::pods::PodArgs;
+pub use self::screen::{ScreenArgs, When};
 
 /// How long a running service is watched unless `--for` says otherwise.
 pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
@@ -67,6 +71,9 @@ pub struct Cli {
     /// Who gets alerts beside the terminal.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What it shows first.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
@@ -116,6 +123,8 @@ pub enum Command {
         #[command(flatten)]
         judging: Judging,
     },
+    /// Play the recording of a service with four faults: in the terminal, or as `watch` prints it where there is none
+    Demo(DemoArgs),
     /// Explain a detector: what its findings mean, what to do, when they are wrong
     Explain {
         /// Detector to explain; without one, all detectors are listed.

@@ -22,6 +22,7 @@ mod snapshot;
 pub mod target;
 pub mod task;
 pub mod tasks;
+pub mod timeline;
 pub mod verdict;
 pub mod vital_signs;
 pub mod vitals;

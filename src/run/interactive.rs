@@ -1,12 +1,17 @@
 //! The terminal, and the outputs beside it.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::black_boxes::BlackBoxes;
 use super::headless::finish;
 use super::notes::note;
+use super::opening::Opening;
 use super::roster::{Places, Roster, found};
 use super::signals::Stop;
+use super::targets::Recording;
 use super::watch::Watch;
 use super::witness::WitnessDesk;
 use crate::alert::Outputs;
@@ -15,12 +20,19 @@ use crate::diagnosis::Criteria;
 use crate::report::verdict::VerdictView;
 use crate::tui::{Asked, Ui};
 
-/// The targets of a view.
+/// How often to look what became of files.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The targets of a view, and what is kept of them.
 pub(super) struct Found {
     /// Their feeds and diagnoses.
     pub(super) watch: Watch,
     /// Those that are found while it lasts.
     pub(super) roster: Option<Roster>,
+    /// The last minutes of each.
+    pub(super) black_boxes: BlackBoxes,
+    /// What is shown first.
+    pub(super) opening: Opening,
 }
 
 /// Shows the targets until the user leaves, or a signal ends it. Returns the exit code.
@@ -29,17 +41,17 @@ pub(super) struct Found {
 /// The terminal cannot be used any more, or a part of the tool has panicked.
 pub(super) async fn interactive(
     targets: Found,
-    mut outputs: Outputs,
+    (mut outputs, recording): (Outputs, Option<&Recording>),
     mut desk: WitnessDesk,
     criteria: Criteria,
     notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
-    let Found { mut watch, mut roster } = targets;
-    let mut black_boxes = BlackBoxes::default();
+    let Found { mut watch, mut roster, mut black_boxes, mut opening } = targets;
     let mut ui = Ui::open(criteria)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
+    let mut look = lazily(LOOK);
     loop {
         tokio::select! {
             biased;
@@ -49,6 +61,8 @@ pub(super) async fn interactive(
                     Asked::Nothing => {}
                     Asked::Leave => break,
                     Asked::Witness { target, fingerprint } => ui.say(desk.begin(target, &fingerprint)),
+                    Asked::Play { target, ask } => watch.ask(target, ask).into_iter().for_each(|it| ui.say(it)),
+                    Asked::Save { target } => ui.say(black_boxes.save_now(target, watch.fleet())),
                 }
             }
             sentence = desk.next() => ui.say(sentence),
@@ -60,8 +74,19 @@ pub(super) async fn interactive(
                 }
             }
             Some(step) = watch.next() => {
-                outputs.take(&step, watch.fleet());
+                if !watch.is_repeated() {
+                    outputs.take(&step, watch.fleet());
+                }
                 ui.take(&step);
+                if let Some((target, fingerprint)) = opening.finding(watch.fleet()) {
+                    ui.open_finding(watch.fleet(), target, &fingerprint);
+                }
+            }
+            _ = look.tick() => {
+                black_boxes.reports().into_iter().for_each(|sentence| ui.say(sentence));
+                if recording.is_some_and(|recording| watch.note_recorded(recording.bytes())) {
+                    ui.refresh();
+                }
             }
         }
         let targets: Vec<_> = watch.fleet().members().map(|member| member.id()).collect();
@@ -77,5 +102,14 @@ pub(super) async fn interactive(
     while let Ok(sentence) = notices.try_recv() {
         note(&sentence);
     }
+    drop(watch);
+    black_boxes.close(stop).await;
     Ok(code)
+}
+
+/// Ticks that do not pile up.
+fn lazily(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

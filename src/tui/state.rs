@@ -8,6 +8,7 @@ use super::list::List;
 use super::tables::findings::Findings;
 use super::tables::resources::Resources;
 use super::tables::tasks::Tasks;
+use super::tables::timeline::Timeline;
 use super::tables::{Filter, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
@@ -99,6 +100,16 @@ impl UiState {
         self.active = ids.get((at + step) % ids.len()).copied();
     }
 
+    /// Shows a target with the page of a finding on top, if it is there.
+    pub fn open_finding(&mut self, fleet: &Fleet, target: TargetId, fingerprint: &str) {
+        self.sync(fleet);
+        let key = fleet.member(target).and_then(|it| Snapshot::new(fleet, it).finding_of(fingerprint));
+        if let (Some(pane), Some(key)) = (self.panes.get_mut(&target), key) {
+            pane.open(Link::Finding(key));
+            self.active = Some(target);
+        }
+    }
+
     /// Whether the picture changes by the mere passing of time: a countdown or the age of a frozen view is on it.
     pub fn is_ticking(&self, fleet: &Fleet) -> bool {
         let is_lost =
@@ -144,7 +155,7 @@ impl Context {
     pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
 }
 
-/// One of the three lists.
+/// One of the lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Root {
     /// Findings, where everybody starts.
@@ -154,6 +165,8 @@ pub enum Root {
     Tasks,
     /// Resources.
     Resources,
+    /// What became of findings, in the order of time.
+    Timeline,
 }
 
 /// A page that was opened.
@@ -189,6 +202,8 @@ pub struct Pane {
     pub tasks: Table<Tasks>,
     /// The list of resources.
     pub resources: Table<Resources>,
+    /// The timeline.
+    pub timeline: Table<Timeline>,
     /// The process of the target that the keys in lists and pages belong to.
     epoch: u32,
 }
@@ -213,7 +228,14 @@ impl Pane {
             Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
             Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
             Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
+            Root::Timeline => self.timeline.list.selected().map(|key| Link::Finding(key.finding.clone())),
         }
+    }
+
+    /// When that happened which is selected in the timeline, if that is on the screen.
+    pub fn selected_time(&self) -> Option<SystemTime> {
+        let is_shown = self.root == Root::Timeline && self.visits.is_empty();
+        self.timeline.list.selected().filter(|_| is_shown).map(|key| key.at)
     }
 
     /// The filter of the list at the bottom.
@@ -222,6 +244,7 @@ impl Pane {
             Root::Findings => &self.findings.filter,
             Root::Tasks => &self.tasks.filter,
             Root::Resources => &self.resources.filter,
+            Root::Timeline => &self.timeline.filter,
         }
     }
 
@@ -231,6 +254,7 @@ impl Pane {
             Root::Findings => &mut self.findings.filter,
             Root::Tasks => &mut self.tasks.filter,
             Root::Resources => &mut self.resources.filter,
+            Root::Timeline => &mut self.timeline.filter,
         }
     }
 
@@ -247,6 +271,7 @@ impl Pane {
             Root::Findings => self.findings.refresh(shown),
             Root::Tasks => self.tasks.refresh(shown),
             Root::Resources => self.resources.refresh(shown),
+            Root::Timeline => self.timeline.refresh(shown),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::update::{Effect, Surroundings};
 use super::views;
 use crate::diagnosis::Criteria;
 use crate::fleet::{Fleet, Step, TargetId};
+use crate::playing::Ask;
 use crate::report::TaskKey;
 
 /// The least time between two frames.
@@ -61,6 +62,18 @@ pub enum Asked {
         target: TargetId,
         /// The finding.
         fingerprint: String,
+    },
+    /// To play a recording otherwise.
+    Play {
+        /// The target.
+        target: TargetId,
+        /// How.
+        ask: Ask,
+    },
+    /// To save what is kept of a target.
+    Save {
+        /// The target.
+        target: TargetId,
     },
 }
 
@@ -134,6 +147,17 @@ impl Ui {
         }
     }
 
+    /// Makes the next frame a new one.
+    pub fn refresh(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Opens the page of a finding of a target.
+    pub fn open_finding(&mut self, fleet: &Fleet, target: TargetId, fingerprint: &str) {
+        self.state.open_finding(fleet, target, fingerprint);
+        self.dirty = true;
+    }
+
     /// Shows a sentence until the next key.
     pub fn say(&mut self, sentence: String) {
         self.state.message = Some(sentence);
@@ -182,6 +206,8 @@ impl Ui {
         match self.state.press(key, around) {
             Some(Effect::Quit) => return Ok(Asked::Leave),
             Some(Effect::Witness { target, fingerprint }) => return Ok(Asked::Witness { target, fingerprint }),
+            Some(Effect::Play { target, ask }) => return Ok(Asked::Play { target, ask }),
+            Some(Effect::Save { target }) => return Ok(Asked::Save { target }),
             Some(Effect::Redraw) => self.screen.forget()?,
             Some(Effect::Suspend) => {
                 self.screen.leave();

@@ -17,6 +17,9 @@ const HARMLESS: u64 = 16 * 1024 * 1024;
 /// built to fill the memory.
 pub(super) const MOST_SHRINKING: u64 = 512;
 
+/// A chunk begins with the times of its first and its last message, in bytes.
+const CHUNK_TIMES: u64 = 16;
+
 /// One message as it is in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Raw {
@@ -128,6 +131,31 @@ impl<R: Read + Seek> Chunks<R> {
             self.taken = 0;
         }
         Ok(found.is_some())
+    }
+
+    /// When the last message was recorded that the rest of the file claims to have, without unpacking it; a file that breaks off has been
+    /// looked at up to there. Goes to the end.
+    pub(super) fn last_time(&mut self) -> u64 {
+        let mut last = 0;
+        let mut body = Vec::new();
+        while let Ok(head) = self.records.head() {
+            let passed = match head.opcode {
+                op::CHUNK if head.length >= CHUNK_TIMES => {
+                    body.clear();
+                    let times = Head { length: CHUNK_TIMES, ..head };
+                    self.records.body(times, &mut body).and_then(|()| {
+                        last = last.max(body.last_chunk().map_or(0, |end| u64::from_le_bytes(*end)));
+                        self.records.skip(Head { length: head.length - CHUNK_TIMES, ..head })
+                    })
+                }
+                op::DATA_END | op::FOOTER => break,
+                _ => self.records.skip(head),
+            };
+            if passed.is_err() {
+                break;
+            }
+        }
+        last
     }
 
     /// Loads the next chunk; `false` at the proper end of the file.

@@ -138,15 +138,16 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
 /// The lists that there are, and how much is in them.
 fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> Line<'static> {
     let lists = [
-        (Root::Findings, "f", "findings", shown.findings, shown.worst),
-        (Root::Tasks, "t", "tasks", shown.tasks, None),
-        (Root::Resources, "r", "resources", shown.resources, None),
+        (Root::Findings, "f", "findings", Some(shown.findings), shown.worst),
+        (Root::Tasks, "t", "tasks", Some(shown.tasks), None),
+        (Root::Resources, "r", "resources", Some(shown.resources), None),
+        (Root::Timeline, "v", "timeline", None, None),
     ];
-    let part = |(root, key, name, number, worst): (Root, &str, &str, usize, Option<Severity>)| {
+    let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if root == pane.root { base.patch(theme.selected()) } else { base };
-        let number = words::number(number);
-        Part::new(format!(" {key} {name} {number} "), format!(" {key} {number} "), style, 0)
+        let number = number.map(|number| format!("{} ", words::number(number))).unwrap_or_default();
+        Part::new(format!(" {key} {name} {number}"), format!(" {key} {number}"), style, 0)
     };
     fit(lists.into_iter().map(part).collect(), width, " ")
 }

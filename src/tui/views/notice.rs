@@ -18,6 +18,7 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
         ConnectionState::Lost | ConnectionState::Stranger => {
             draft.text(&format!("Not connected. {}", connection.sentence), theme.bad());
         }
+        ConnectionState::Ended if connection.is_played => draft.text(&connection.sentence, theme.strong()),
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
         ConnectionState::Resolving
         | ConnectionState::Dialing
