@@ -350,11 +350,16 @@ mod tests {
         let ids = |it: &SharedFinding<'_>| it.members.iter().map(|(member, _)| member.id()).collect::<Vec<_>>();
         let members: Vec<_> = shared.iter().map(ids).collect();
         assert_eq!(members, [vec![one, other]], "one finding with two members");
+        let openings = |fleet: &Fleet| fleet.member(one).map(|member| member.openings().len());
+        assert_eq!(openings(&fleet), Some(1));
+        changes(&mut fleet, one, quiet(600));
+        assert_eq!(openings(&fleet), Some(1), "what becomes worse does not open again");
+        let shared = fleet.findings();
         let fingerprint = shared[0].members[0].1.fingerprint.clone();
         assert_eq!(fleet.sharing(&fingerprint).count(), 2);
 
         let last = fleet.leave(one).expect("it was there");
-        assert_eq!(last.journal().count(), 1);
+        assert_eq!(last.openings().len(), 1);
         assert!(changes(&mut fleet, one, quiet(7)).is_empty(), "what comes late from a target that left");
         let third = fleet.join(diagnosis("third"));
         assert!(third != one && third != other, "ids are never reused");

@@ -32,6 +32,8 @@ pub(super) struct Player {
     furthest: u64,
     /// Where the last of them was recorded.
     cursor: SystemTime,
+    /// Where that will be once everything that was asked for is done.
+    aim: SystemTime,
     /// States that were kept, the first of them before any event.
     kept: Vec<Kept>,
     every: Duration,
@@ -87,6 +89,7 @@ impl Player {
             taken: 0,
             furthest: 0,
             cursor: begins,
+            aim: begins,
             kept,
             every: EVERY,
             seeks_opening: false,
@@ -116,6 +119,7 @@ impl Player {
     pub(super) fn take(&mut self, event: &Seen, changes: &[Change], member: &Member) -> anyhow::Result<Go> {
         self.taken += 1;
         self.cursor = self.playing.within(event.at);
+        self.aim = self.aim.max(self.cursor);
         let is_new = self.taken > self.furthest;
         self.furthest = self.furthest.max(self.taken);
         let due = self.kept.last().is_none_or(|last| event.at >= last.at + self.every);
@@ -126,6 +130,7 @@ impl Player {
             return Ok(Go::Wait);
         }
         self.seeks_opening = false;
+        self.aim = self.cursor;
         // What was sent ahead is not to be applied.
         Ok(Go::Continue(self.turn(self.taken, None)?))
     }
@@ -153,6 +158,8 @@ impl Player {
     /// # Errors
     /// The recording cannot be read any more.
     pub(super) fn ask(&mut self, ask: Ask, member: &Member) -> anyhow::Result<Go> {
+        // An opening that was looked for is not any more.
+        self.aim = if self.seeks_opening { self.cursor } else { self.aim };
         self.seeks_opening = false;
         match ask {
             Ask::Toggle => self.playing.is_paused = !self.playing.is_paused,
@@ -165,8 +172,8 @@ impl Player {
             }
             Ask::Slower => self.playing.speed = self.playing.slower(),
             Ask::Faster => self.playing.speed = self.playing.faster(),
-            Ask::Back(by) => return self.go_to(self.cursor.checked_sub(by).unwrap_or(self.playing.begins)),
-            Ask::Forward(by) => return self.go_to(self.cursor.checked_add(by).unwrap_or(self.playing.ends)),
+            Ask::Back(by) => return self.go_to(self.aim.checked_sub(by).unwrap_or(self.playing.begins)),
+            Ask::Forward(by) => return self.go_to(self.aim.checked_add(by).unwrap_or(self.playing.ends)),
             Ask::To(at) => return self.go_to(at),
             Ask::PreviousOpening => {
                 let before = member.openings().into_iter().rev().map(|(at, _)| at).find(|at| *at < self.cursor);
@@ -189,9 +196,14 @@ impl Player {
     /// Goes to the state at a time: forward from here, or from the last state before it that was kept.
     fn go_to(&mut self, at: SystemTime) -> anyhow::Result<Go> {
         let at = self.playing.within(at);
-        if at >= self.cursor {
+        let before = std::mem::replace(&mut self.aim, at);
+        if at >= before {
             self.control.send_modify(|control| control.until = Some(at));
             return Ok(Go::Wait);
+        }
+        if at >= self.cursor {
+            // What was sent ahead is beyond.
+            return Ok(Go::Continue(self.turn(self.taken, Some(at))?));
         }
         let Some(index) = self.kept.iter().rposition(|kept| kept.at <= at) else { return Ok(Go::Wait) };
         let (taken, cursor) = (self.kept[index].taken, self.kept[index].at);
@@ -226,4 +238,89 @@ impl Seen {
 fn opens(at: SystemTime, changes: &[Change], member: &Member) -> bool {
     let fires = |change: &Change| matches!(change, Change::Finding(it) if it.finding.state == State::Firing);
     changes.iter().any(fires) && member.openings().last().is_some_and(|(opened, _)| *opened == at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::Diagnosis;
+    use crate::feed::Wanted;
+    use crate::fleet::{Fleet, TargetId};
+    use crate::model::DEFAULT_RETENTION;
+
+    /// How a recording was opened: until when at once, and without how many events.
+    type Opened = Arc<Mutex<Vec<(Option<u64>, u64)>>>;
+
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    /// A recording with an update a second that was played up to one of them, and how it was opened since.
+    fn played(seconds: u64) -> (Player, Fleet, TargetId, Opened) {
+        let opened = Opened::default();
+        let log = Arc::clone(&opened);
+        let reopen = move |control: Control, skip| {
+            let seconds = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            log.lock().unwrap().push((control.until.map(seconds), skip));
+            let feed = Feed { events: mpsc::channel(1).1, wanted: watch::channel(Wanted::new()).0 };
+            Ok(Deck { feed, control: watch::channel(control).0 })
+        };
+        let extent = (at(0), at(100_000));
+        let (mut player, _) = Player::begin(Box::new(reopen), Control::default(), extent).unwrap();
+        let mut fleet = Fleet::default();
+        let target = fleet.join(Diagnosis::new("test".to_owned(), Settings::default(), DEFAULT_RETENTION));
+        let member = fleet.member(target).unwrap();
+        player.keep_first(member);
+        for second in 1..=seconds {
+            let seen = Seen { at: at(second), is_update: true };
+            assert!(matches!(player.take(&seen, &[], member), Ok(Go::Wait)));
+        }
+        opened.lock().unwrap().clear();
+        (player, fleet, target, opened)
+    }
+
+    #[test]
+    fn to_go_back_is_to_continue_from_the_last_state_before() {
+        let (mut player, fleet, target, opened) = played(23);
+        let member = fleet.member(target).unwrap();
+        assert!(!player.repeats());
+        assert!(matches!(player.ask(Ask::To(at(12)), member), Ok(Go::Restore(..))));
+        assert_eq!(*opened.lock().unwrap(), [(Some(12), 10)], "a state is kept every five seconds");
+        assert!(player.repeats() && player.cursor == at(10));
+        assert!(matches!(player.ask(Ask::Back(Duration::from_secs(60)), member), Ok(Go::Restore(..))));
+        assert_eq!(opened.lock().unwrap().last(), Some(&(Some(0), 0)), "no further than the begin");
+        assert!(matches!(player.ask(Ask::Forward(Duration::from_secs(7)), member), Ok(Go::Wait)));
+        assert_eq!(player.control.borrow().until, Some(at(7)));
+        let five = Duration::from_secs(5);
+        assert!(matches!(player.ask(Ask::Back(five), member), Ok(Go::Continue(_))), "from where it was to go");
+        assert_eq!(opened.lock().unwrap().last(), Some(&(Some(2), 0)));
+    }
+
+    #[test]
+    fn states_are_kept_within_bounds_however_long_a_recording_is() {
+        let (mut player, fleet, target, opened) = played(20_000);
+        assert!(player.kept.len() <= MOST && player.kept[0].taken == 0, "{}", player.kept.len());
+        let distance = player.kept.windows(2).map(|it| it[1].taken - it[0].taken).max().unwrap();
+        assert!(distance <= 20_000 / 16, "{distance}");
+        assert!(matches!(player.ask(Ask::To(at(15_000)), fleet.member(target).unwrap()), Ok(Go::Restore(..))));
+        let (until, skipped) = opened.lock().unwrap()[0];
+        assert!(until == Some(15_000) && skipped <= 15_000 && skipped + distance >= 15_000, "{skipped}");
+    }
+
+    #[test]
+    fn speed_pause_and_steps_are_asked_of_the_feed() {
+        let (mut player, fleet, target, _) = played(3);
+        let member = fleet.member(target).unwrap();
+        for ask in [Ask::Faster, Ask::Toggle, Ask::Step, Ask::Step] {
+            assert!(matches!(player.ask(ask, member), Ok(Go::Wait)));
+        }
+        let control = *player.control.borrow();
+        assert_eq!(control, Control { speed: Speed::Factor(2.0), is_paused: true, steps: 2, until: None });
+        assert!(player.playing().is_paused);
+    }
 }

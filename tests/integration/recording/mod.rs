@@ -313,3 +313,15 @@ async fn a_deck_continues_after_any_event() {
         assert_same(&whole[skip..], &collect(feed).await);
     }
 }
+
+#[test]
+fn the_length_of_a_recording_is_known_before_it_is_played() {
+    for (recording, seconds) in [("old-0.4-crossed-mutexes", 2..120), ("feed-process-paused", 2..120)] {
+        let path = crate::tool::corpus(recording);
+        let (begins, ends) = extent(&path).unwrap();
+        let length = ends.duration_since(begins).unwrap().as_secs();
+        assert!(seconds.contains(&length), "{recording}: {length} s");
+        let last = tokio_canary::feed::recording::Events::open(&path).unwrap().last().unwrap();
+        assert_eq!(last.at, ends, "{recording}");
+    }
+}

@@ -32,7 +32,7 @@ const PICTURES: &[Picture] = &[
     Picture { name: "findings", second: 20, keys: "", shows: "deadlock" },
     Picture { name: "finding", second: 20, keys: "\n", shows: "Evidence" },
     Picture { name: "tasks", second: 20, keys: "t", shows: "waits for" },
-    Picture { name: "task", second: 20, keys: "\njjj\n", shows: "Waits for" },
+    Picture { name: "task", second: 20, keys: "\n\n", shows: "Waits for" },
     Picture { name: "timeline", second: 20, keys: "v", shows: "polls/s" },
 ];
 

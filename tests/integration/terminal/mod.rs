@@ -6,18 +6,18 @@ mod pseudo;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use prost::Message;
 
 use self::pseudo::Terminal;
+use crate::source::in_repository;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::run;
 use crate::support::updates::idle;
-use crate::tool::{Outcome, corpus, tool};
+use crate::tool::{Outcome, tool};
 
-/// A recording of 20 s with a finding in it.
-const RECORDING: &str = "old-0.4-limited-requests";
+/// A recording of 22 s, in which findings open from the first second on.
+const RECORDING: &str = "assets/demo.mcap";
 
 /// The tool without its pipes, which get a terminal instead.
 fn started(arguments: &[&str]) -> Terminal {
@@ -80,7 +80,7 @@ fn the_demo_reads_nothing_of_the_users_and_leaves_no_file() {
 
 #[test]
 fn a_recording_is_paused_stepped_and_put_back() {
-    let path = corpus(RECORDING);
+    let path = in_repository(RECORDING);
     let mut terminal = started(&[path.to_str().unwrap(), "--at", "00:05"]);
     let at = |screen: &str, second: u64| place(screen).is_some_and(|(at, _)| at == second);
     let paused = terminal.wait_for("the fifth second", |screen| screen.contains("PAUSED") && at(screen, 5));
@@ -107,11 +107,11 @@ fn a_recording_is_paused_stepped_and_put_back() {
 
 #[test]
 fn a_recording_is_put_to_where_findings_open_and_back_from_its_end() {
-    let path = corpus(RECORDING);
+    let path = in_repository(RECORDING);
     let mut terminal = started(&[path.to_str().unwrap(), "--at", "0s"]);
     terminal.wait_for("its begin", |screen| place(screen).is_some_and(|(at, _)| at <= 1));
     terminal.press("}");
-    let opened = terminal.wait_for("a finding", |screen| screen.contains("warning") || screen.contains("critical"));
+    let opened = terminal.wait_for("a finding", |screen| screen.contains("blocked-worker"));
     let (at, length) = place(&opened).unwrap();
     assert!(at < length && opened.contains("PAUSED"), "{opened}");
     terminal.press(">>>>>>>>>>>>");
@@ -165,17 +165,17 @@ fn save(address: &str, folder: &Path) {
     assert!(stdout.contains("1 update") || stderr.contains("1 update"), "{stdout}{stderr}");
 }
 
-/// The least time that a key may take to be seen; only its order matters here.
 #[test]
 fn a_seek_that_is_followed_by_another_comes_to_the_last_one() {
-    let path = corpus(RECORDING);
+    let path = in_repository(RECORDING);
     let mut terminal = started(&[path.to_str().unwrap(), "--at", "00:12"]);
     let at = |second: u64| move |screen: &str| place(screen).is_some_and(|(at, _)| at.abs_diff(second) <= 1);
     terminal.wait_for("the twelfth second", at(12));
-    terminal.press("<><><><");
-    let screen = terminal.wait_for("ten seconds less", at(2));
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(at(2)(&terminal.hear("PAUSED")), "it stays there: {screen}");
+    // Keys are taken in order: once the tasks are shown, everything was asked for.
+    terminal.press("<><><><t");
+    terminal.wait_for("ten seconds less", |screen| at(2)(screen) && screen.contains("sched"));
+    terminal.press("f>");
+    terminal.wait_for("ten seconds more", at(12));
     terminal.press("q");
     assert!(terminal.end().success());
 }
