@@ -1,6 +1,7 @@
 //! See it work: starts a small faulty service with the real console-subscriber as a child process, and attaches to it.
 //!
 //! `cargo run --example demo`. In a terminal it shows the findings there, otherwise it prints a line for each. The service dies with it.
+//! `cargo run --example demo -- record -o FILE --for 22s` records it instead.
 
 mod service;
 #[path = "../tests/patients/sick/mod.rs"]
@@ -56,10 +57,15 @@ fn start() -> io::Result<(Child, String)> {
     Err(io::Error::other("it ended before it said where it listens"))
 }
 
-/// Attaches the tool itself, as `tokio-canary TARGET` or `tokio-canary watch TARGET` would. Further arguments are passed on.
+/// Attaches the tool itself, as `tokio-canary TARGET` or `tokio-canary watch TARGET` would, or as a command that is the first argument.
+/// Further arguments are passed on.
 fn diagnose(target: &str, arguments: &[String]) -> ExitCode {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let command = if terminal { None } else { Some("watch") };
+    let given = arguments.split_first().filter(|(first, _)| !first.starts_with('-'));
+    let (command, arguments) = match given {
+        Some((command, rest)) => (Some(command.as_str()), rest),
+        None => (if terminal { None } else { Some("watch") }, arguments),
+    };
     let line = ["tokio-canary"].into_iter().chain(command).chain([target]).chain(arguments.iter().map(String::as_str));
     tokio_canary::run::main(&Cli::parse_from(line))
 }

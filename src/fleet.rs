@@ -3,12 +3,14 @@
 //! Whatever happens is a [`Step`]; front ends take steps in and look at the fleet for the rest.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::detect::finding::{Finding, Transition};
+use crate::detect::severity::State;
 use crate::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent, Outlook, Status, Withheld};
+use crate::playing::Playing;
 
 /// Transitions of one target that are kept.
 const JOURNAL: usize = 200;
@@ -53,7 +55,12 @@ pub enum Change {
 pub struct Member {
     id: TargetId,
     diagnosis: Diagnosis,
-    journal: VecDeque<Arc<Transition>>,
+    /// With the arrival of what showed each.
+    journal: VecDeque<(SystemTime, Arc<Transition>)>,
+    /// How it is played, of a recording that is under control.
+    playing: Option<Playing>,
+    /// The size in bytes of the recording that is written of it.
+    recorded: Option<u64>,
     /// Rises with everything that arrives.
     revision: u64,
     /// What was last said of the connection.
@@ -74,7 +81,37 @@ impl Member {
 
     /// What became of its findings lately, oldest first.
     pub fn journal(&self) -> impl DoubleEndedIterator<Item = &Transition> {
-        self.journal.iter().map(AsRef::as_ref)
+        self.history().map(|(_, transition)| transition)
+    }
+
+    /// The same, each with the arrival of what showed it.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = (SystemTime, &Transition)> {
+        self.journal.iter().map(|(at, transition)| (*at, transition.as_ref()))
+    }
+
+    /// When findings opened lately, as far as they were shown, oldest first. One that became worse did not open again.
+    pub fn openings(&self) -> Vec<(SystemTime, &Transition)> {
+        let mut open = BTreeSet::new();
+        let mut openings = Vec::new();
+        for (at, transition) in self.history() {
+            let fingerprint = transition.finding.fingerprint.as_str();
+            if transition.finding.state == State::Resolved {
+                open.remove(fingerprint);
+            } else if transition.finding.is_shown() && open.insert(fingerprint) {
+                openings.push((at, transition));
+            }
+        }
+        openings
+    }
+
+    /// How it is played, if it is a recording that is under control.
+    pub fn playing(&self) -> Option<&Playing> {
+        self.playing.as_ref()
+    }
+
+    /// The size in bytes of the recording that is written of it, if one is.
+    pub fn recorded(&self) -> Option<u64> {
+        self.recorded
     }
 
     /// A number that changes whenever something has arrived.
@@ -89,12 +126,12 @@ impl Member {
 
     fn apply(&mut self, arrived: Arrived) -> Vec<Change> {
         self.revision += 1;
-        let mut changes = Vec::new();
+        let (at, mut changes) = (arrived.at, Vec::new());
         for transition in self.diagnosis.apply(arrived).into_iter().map(Arc::new) {
             if self.journal.len() == JOURNAL {
                 self.journal.pop_front();
             }
-            self.journal.push_back(Arc::clone(&transition));
+            self.journal.push_back((at, Arc::clone(&transition)));
             changes.push(Change::Finding(transition));
         }
         let connection = Connection::of(&self.diagnosis);
@@ -171,7 +208,9 @@ impl Fleet {
         let id = TargetId(self.next);
         self.next += 1;
         let (journal, quality) = (VecDeque::new(), Quality::default());
-        self.members.insert(id, Member { id, diagnosis, journal, revision: 0, announced: None, quality });
+        let (playing, recorded) = (None, None);
+        self.members
+            .insert(id, Member { id, diagnosis, journal, playing, recorded, revision: 0, announced: None, quality });
         id
     }
 
@@ -185,6 +224,26 @@ impl Fleet {
         let at = arrived.at;
         let changes = self.members.get_mut(&target).map(|member| member.apply(arrived)).unwrap_or_default();
         Step::Arrived { target, at, changes }
+    }
+
+    /// Puts a target back to a state that it had; how it is played stays.
+    pub fn restore(&mut self, earlier: &Member) {
+        if let Some(member) = self.members.get_mut(&earlier.id) {
+            *member = Member { playing: member.playing, recorded: member.recorded, ..earlier.clone() };
+        }
+    }
+
+    /// Says how a recording is played.
+    pub fn play(&mut self, target: TargetId, playing: Playing) {
+        if let Some(member) = self.members.get_mut(&target) {
+            member.playing = Some(playing);
+        }
+    }
+
+    /// Says how large the recording of a target is, and returns whether that is news.
+    pub fn note_recorded(&mut self, target: TargetId, bytes: u64) -> bool {
+        let member = self.members.get_mut(&target);
+        member.is_some_and(|member| member.recorded.replace(bytes) != Some(bytes))
     }
 
     /// Says that the program behind a target has ended, so that nothing more is expected of it.
@@ -291,11 +350,16 @@ mod tests {
         let ids = |it: &SharedFinding<'_>| it.members.iter().map(|(member, _)| member.id()).collect::<Vec<_>>();
         let members: Vec<_> = shared.iter().map(ids).collect();
         assert_eq!(members, [vec![one, other]], "one finding with two members");
+        let openings = |fleet: &Fleet| fleet.member(one).map(|member| member.openings().len());
+        assert_eq!(openings(&fleet), Some(1));
+        changes(&mut fleet, one, quiet(600));
+        assert_eq!(openings(&fleet), Some(1), "what becomes worse does not open again");
+        let shared = fleet.findings();
         let fingerprint = shared[0].members[0].1.fingerprint.clone();
         assert_eq!(fleet.sharing(&fingerprint).count(), 2);
 
         let last = fleet.leave(one).expect("it was there");
-        assert_eq!(last.journal().count(), 1);
+        assert_eq!(last.openings().len(), 1);
         assert!(changes(&mut fleet, one, quiet(7)).is_empty(), "what comes late from a target that left");
         let third = fleet.join(diagnosis("third"));
         assert!(third != one && third != other, "ids are never reused");

@@ -46,7 +46,9 @@ impl<'a> Groups<'a> {
                 command: ConfigCommand::Show { shown: all, .. } | ConfigCommand::Check { checked: all, .. },
             }) => Self::all(all),
             Some(Command::Config { command: ConfigCommand::PrometheusRules }) => Self::default(),
-            Some(Command::Completions { .. } | Command::Skill | Command::Man { .. }) => Self::default(),
+            Some(Command::Completions { .. } | Command::Demo(_) | Command::Skill | Command::Man { .. }) => {
+                Self::default()
+            }
         }
     }
 
@@ -129,6 +131,7 @@ impl Cli {
                 compare.outputs.apply(&mut flags);
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
+            Some(Command::Demo(demo)) => demo.outputs.apply(&mut flags),
             Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),
             Some(Command::Blame(blame)) => flags.targets = vec![blame.target.clone()],
             Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],

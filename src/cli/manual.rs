@@ -53,6 +53,10 @@ const ENTRIES: &[Entry] = &[
             ("tokio-canary", "Show the service on this machine that listens on the default port."),
             ("tokio-canary 10.0.0.7:6669 unix:/run/orders/console", "Show two services."),
             ("tokio-canary incident.mcap --speed 10x", "Play a recording as if it were the service."),
+            (
+                "tokio-canary incident.mcap --at 01:30 --open deadlock",
+                "Show a finding as it was after a minute and a half.",
+            ),
         ],
     },
     Entry {
@@ -126,6 +130,15 @@ const ENTRIES: &[Entry] = &[
                 "tokio-canary check localhost:6669 --expect listener --fail-on critical",
                 "Require the task listener to exist.",
             ),
+        ],
+    },
+    Entry {
+        command: "demo",
+        exits: &[("0", "The user has left, or everything was printed."), USAGE, FAILED, SIGNALLED],
+        variables: Variables::Terminal,
+        examples: &[
+            ("tokio-canary demo", "See it work, also over ssh, without a service."),
+            ("tokio-canary demo --output ndjson | head", "See what a script would read."),
         ],
     },
     Entry {

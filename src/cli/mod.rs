@@ -4,6 +4,7 @@ mod args;
 mod blame;
 mod compare;
 mod complete;
+mod demo;
 mod doctor;
 mod feeding;
 mod flags;
@@ -11,6 +12,7 @@ mod help;
 pub mod manual;
 mod pods;
 mod reading;
+mod screen;
 pub mod skill;
 mod slips;
 mod unechoed;
@@ -39,9 +41,11 @@ pub use self::args::{
 };
 pub use self::blame::{BlameArgs, BlameFormat};
 pub use self::compare::Compare;
+pub use self::demo::DemoArgs;
 pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
 pub use self::pods::PodArgs;
+pub use self::screen::{ScreenArgs, When};
 
 /// How long a running service is watched unless `--for` says otherwise.
 pub const DEFAULT_FOR: Duration = Duration::from_secs(60);
@@ -72,6 +76,9 @@ pub struct Cli {
     /// Who gets alerts beside the terminal.
     #[command(flatten)]
     pub receivers: Receivers,
+    /// What it shows first.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
     /// Options of attaching and judging.
     #[command(flatten)]
     pub attaching: Attaching,
@@ -128,6 +135,8 @@ pub enum Command {
         #[command(flatten)]
         judging: Judging,
     },
+    /// Play the recording of a service with four faults: in the terminal, or as `watch` prints it where there is none
+    Demo(DemoArgs),
     /// Explain a detector: what its findings mean, what to do, when they are wrong
     Explain {
         /// Detector to explain; without one, all detectors are listed.

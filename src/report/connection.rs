@@ -1,9 +1,11 @@
 //! Where the connection to a target stands, in words.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::detect::describe::whole_seconds;
 use crate::diagnosis::{Diagnosis, Ended, Status};
+use crate::fleet::Member;
+use crate::playing::Playing;
 use crate::words;
 
 /// Where the connection to a target stands.
@@ -81,6 +83,8 @@ pub struct ConnectionView {
     pub place: Option<String>,
     /// Where it was lost: since when, and after how long, as a sentence.
     pub last: Option<String>,
+    /// Whether it is a recording that is played under control.
+    pub is_played: bool,
 }
 
 impl ConnectionView {
@@ -89,6 +93,37 @@ impl ConnectionView {
         let view = Self::without_place(diagnosis, now);
         let last = last_seen(diagnosis, now).filter(|_| view.state.as_str() == ConnectionState::Lost.as_str());
         Self { place: diagnosis.place().map(str::to_owned), last, ..view }
+    }
+
+    /// The connection of a target, with what stands between it and us: how a recording is played, or how large the one is that is written.
+    pub fn of_member(member: &Member, now: SystemTime) -> Self {
+        let view = Self::of(member.diagnosis(), now);
+        match (member.playing(), member.recorded()) {
+            (Some(playing), _) => view.played(playing, member.diagnosis().arrived()),
+            (None, Some(bytes)) => Self { label: format!("{}  REC {}", view.label, words::bytes(bytes)), ..view },
+            (None, None) => view,
+        }
+    }
+
+    fn played(self, playing: &Playing, arrived: Option<SystemTime>) -> Self {
+        let cursor = arrived.map_or(Duration::ZERO, |at| playing.since_begin(playing.within(at)));
+        let place = format!("{}/{}", clock(cursor), clock(playing.length()));
+        let how = match (self.state, playing.is_paused) {
+            (ConnectionState::Ended, _) => "END".to_owned(),
+            (ConnectionState::Live | ConnectionState::Waiting, true) => "PAUSED".to_owned(),
+            (ConnectionState::Live | ConnectionState::Waiting, false) => speed(playing.speed),
+            // What the recording says about the connection of its time comes first.
+            (_, true) => format!("{}  PAUSED", self.label),
+            (_, false) => format!("{}  {}", self.label, speed(playing.speed)),
+        };
+        let sentence = match self.state {
+            ConnectionState::Ended => {
+                "The recording has ended: this is its last state. Press < to go back by 10 s, or { to where a finding opened."
+                    .to_owned()
+            }
+            _ => self.sentence,
+        };
+        Self { label: format!("{how} {place}"), sentence, is_played: true, ..self }
     }
 
     fn without_place(diagnosis: &Diagnosis, now: SystemTime) -> Self {
@@ -151,7 +186,7 @@ impl ConnectionView {
     }
 
     fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { state, label: label.into(), sentence: sentence.into(), place: None, last: None }
+        Self { state, label: label.into(), sentence: sentence.into(), place: None, last: None, is_played: false }
     }
 }
 
@@ -160,6 +195,17 @@ fn last_seen(diagnosis: &Diagnosis, now: SystemTime) -> Option<String> {
     let ago = words::age(whole_seconds(now.duration_since(diagnosis.updated()?).unwrap_or_default()));
     let watched = words::age(whole_seconds(diagnosis.engine().observed()));
     Some(format!("Its last update came {ago} ago, after {watched}; below is what was known then."))
+}
+
+/// A speed in words.
+fn speed(factor: Option<f64>) -> String {
+    factor.map_or_else(|| "max".to_owned(), |factor| format!("{factor}x"))
+}
+
+/// A time in a recording: `00:07`, or `1:02:03` from the first hour on.
+pub(super) fn clock(time: Duration) -> String {
+    let (seconds, minutes, hours) = (time.as_secs() % 60, time.as_secs() / 60 % 60, time.as_secs() / 3_600);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
 }
 
 /// What was chosen to connect to, as the end of a sentence.

@@ -103,6 +103,13 @@ impl Snapshot<'_> {
         firing.into_iter().chain(resolved).map(FindingKey::of).collect()
     }
 
+    /// The finding of a class: the one that holds, or the one that was resolved last.
+    pub fn finding_of(&self, fingerprint: &str) -> Option<FindingKey> {
+        let (diagnosis, is_it) = (self.diagnosis(), |it: &&Finding| it.fingerprint == fingerprint);
+        let held = diagnosis.engine().finding(fingerprint);
+        held.or_else(|| diagnosis.resolved().filter(is_it).last()).map(FindingKey::of)
+    }
+
     /// How many findings have been resolved and are still listed.
     pub fn resolved(&self) -> usize {
         self.diagnosis().resolved().count()

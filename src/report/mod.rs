@@ -29,6 +29,7 @@ mod snapshot;
 pub mod target;
 pub mod task;
 pub mod tasks;
+pub mod timeline;
 pub mod verdict;
 pub mod vital_signs;
 pub mod vitals;

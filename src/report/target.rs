@@ -171,7 +171,7 @@ impl Snapshot<'_> {
         TargetView {
             id: self.member.id(),
             name: diagnosis.target().to_owned(),
-            connection: ConnectionView::of(diagnosis, now),
+            connection: ConnectionView::of_member(self.member, now),
             watched: diagnosis.engine().observed(),
             attachment: AttachmentView::of(diagnosis),
             updates: diagnosis.updates(),

@@ -15,7 +15,7 @@ pub enum VitalSign {
     PollsPerSecond,
     /// The share of the workers' time that polls took, where the workers are known.
     BusyShare,
-    /// The cores that polls took.
+    /// The cores that polls took: 1 is one core.
     BusyCores,
     /// The median time between a wake and the poll that followed, in seconds.
     SchedulingMedian,
@@ -49,7 +49,7 @@ impl VitalSign {
             Self::LiveTasks => "live tasks",
             Self::PollsPerSecond => "polls/s",
             Self::BusyShare => "busy",
-            Self::BusyCores => "busy cores",
+            Self::BusyCores => "core use",
             Self::SchedulingMedian => "sched p50",
             Self::SchedulingP99 => "sched p99",
             Self::Waiters => "waiters",
@@ -62,8 +62,7 @@ impl VitalSign {
     pub fn in_words(self, value: f64) -> String {
         match self {
             Self::LiveTasks | Self::PollsPerSecond | Self::Waiters | Self::Lost => words::number(whole(value)),
-            Self::BusyShare => words::percent(value),
-            Self::BusyCores => words::decimal(value),
+            Self::BusyShare | Self::BusyCores => words::percent(value),
             Self::SchedulingMedian | Self::SchedulingP99 | Self::Lag => {
                 words::duration(Duration::try_from_secs_f64(value).unwrap_or_default())
             }

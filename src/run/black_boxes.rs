@@ -1,9 +1,9 @@
 //! The black boxes of a run: which findings are saved, what alerts say of that, and what became of the recordings.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use crate::config::options::{
 use crate::detect::severity::Severity;
 use crate::feed::Feed;
 use crate::feed::recording::black_box::{BlackBox, BlackBoxFlusher, Budget, Report, Request, Shelf, keep};
-use crate::fleet::{Step, TargetId};
+use crate::fleet::{Fleet, Step, TargetId};
 use crate::report::State;
 use crate::report::finding::FindingView;
 use crate::words;
@@ -28,6 +28,9 @@ use crate::words;
 const CLOSING: Duration = Duration::from_secs(10);
 /// How long a run that is ended in the middle of something tries to bring them to the disk.
 const SAVING: Duration = Duration::from_millis(500);
+
+/// Memory for each target of a person who may never save anything, in bytes at most.
+const BY_HAND: usize = 64 * 1024 * 1024;
 
 /// The black boxes of the targets of a run; none, unless asked for.
 #[derive(Debug, Default)]
@@ -74,6 +77,37 @@ impl BlackBoxes {
         };
         let settings = Settings { shelf, budget, severity: config.get(&BLACK_BOX_SEVERITY) };
         Self { settings: Some(settings), is_failing, ..Self::default() }
+    }
+
+    /// Those of a terminal, from which a person saves what they want to keep, to the folder in which they are.
+    pub(super) fn by_hand(config: &Config) -> Self {
+        let budget = Budget {
+            before: config.get(&BLACK_BOX_BEFORE).0,
+            after: Duration::ZERO,
+            memory: config.get(&BLACK_BOX_MEMORY).bytes().min(BY_HAND),
+        };
+        let shelf = Shelf::new(Path::new("."), u64::MAX);
+        Self { settings: Some(Settings { shelf, budget, severity: Severity::Critical }), ..Self::default() }
+    }
+
+    /// Saves the last minutes of a target because a person asks for it, and says where to, or why not.
+    pub(super) fn save_now(&self, target: TargetId, fleet: &Fleet) -> String {
+        let Some(member) = fleet.member(target) else { return "This target has left.".to_owned() };
+        let (Some(settings), Some((name, black_box))) = (&self.settings, self.boxes.get(&target)) else {
+            return "This target is a recording already.".to_owned();
+        };
+        let at = member.diagnosis().arrived().unwrap_or_else(SystemTime::now);
+        let path = settings.shelf.saved(SystemTime::now(), name);
+        let about = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        match black_box.save(Request { path, at, about }) {
+            Some(path) => {
+                let most = words::limit(settings.budget.before);
+                format!("Saving the last {most} at most to {} …", path.display())
+            }
+            None => "Nothing can be saved now: the recording before is still being written, or there is no memory for what lives in \
+                     the target."
+                .to_owned(),
+        }
     }
 
     /// Puts a black box behind a feed, if there are any.
@@ -128,6 +162,11 @@ impl BlackBoxes {
 
     /// Says what became of recordings since the last time.
     pub(super) fn report(&mut self) {
+        self.reports().iter().for_each(|sentence| note(sentence));
+    }
+
+    /// What became of recordings since the last time, a sentence each.
+    pub(super) fn reports(&mut self) -> Vec<String> {
         let mut reports = Vec::new();
         for (target, black_box) in self.boxes.values_mut() {
             reports.extend(std::iter::from_fn(|| black_box.report()).map(|report| (target.clone(), report)));
@@ -135,7 +174,7 @@ impl BlackBoxes {
         while let Some(Ok((target, last))) = self.leaving.try_join_next() {
             reports.extend(last.into_iter().map(|report| (target.clone(), report)));
         }
-        reports.into_iter().for_each(|(target, report)| self.say(&target, report));
+        reports.into_iter().map(|(target, report)| self.sentence(&target, report)).collect()
     }
 
     /// Brings what is being recorded to the disk if the process is ended in the middle of something.
@@ -171,7 +210,9 @@ impl BlackBoxes {
         let hint =
             || note("The black box is being closed; a second signal ends at once, and may cut a recording short.");
         for (target, reports) in stop.during(closing, hint).await {
-            reports.into_iter().for_each(|report| self.say(&target, report));
+            for report in reports {
+                note(&self.sentence(&target, report));
+            }
         }
         if self.failed > 0 {
             let recordings = words::count(self.failed, "black-box recording");
@@ -179,22 +220,22 @@ impl BlackBoxes {
         }
     }
 
-    fn say(&mut self, target: &str, report: Report) {
+    fn sentence(&mut self, target: &str, report: Report) -> String {
         match report {
             Report::Saved(written) => {
                 self.is_failing = false;
                 let (updates, size) = (words::count(written.updates, "update"), words::bytes(written.bytes));
-                note(&format!("{target}: saved {updates} ({size}) to {}.", written.path.display()));
+                format!("{target}: saved {updates} ({size}) to {}.", written.path.display())
             }
             Report::Failed(error) => {
                 self.failed += 1;
                 self.is_failing = true;
-                note(&format!("{target}: {error}"));
+                format!("{target}: {error}")
             }
-            Report::Blind => note(&format!(
+            Report::Blind => format!(
                 "{target}: the black box is off until it reconnects: its live tasks, resources and waits take more than three quarters of \
                  --black-box-memory."
-            )),
+            ),
         }
     }
 }

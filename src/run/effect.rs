@@ -40,6 +40,9 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     if cli.playback().is_some_and(|playback| playback.speed.is_some()) && !some_recorded {
         return refuse(format!("--speed is for recordings, and {target} is a running service. Leave it out."));
     }
+    if cli.command.is_none() && cli.screen.at.is_some() && !some_recorded {
+        return refuse(format!("--at is for recordings, and {target} is a running service. Leave it out."));
+    }
     if let Some(flag) = cli.feeding().and_then(|feeding| feeding.given()).filter(|_| all_recorded) {
         return refuse(format!("{flag} is for running services, and {target} is a recording. Leave it out."));
     }

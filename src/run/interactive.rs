@@ -1,12 +1,17 @@
 //! The terminal, and the outputs beside it.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::black_boxes::BlackBoxes;
 use super::headless::finish;
 use super::notes::note;
+use super::opening::Opening;
 use super::roster::{Places, Roster, found};
 use super::signals::Stop;
+use super::targets::Recording;
 use super::watch::Watch;
 use super::witness::WitnessDesk;
 use crate::alert::Outputs;
@@ -17,12 +22,19 @@ use crate::report::verdict::VerdictView;
 use crate::tui::theme::Theme;
 use crate::tui::{Asked, Ui};
 
-/// The targets of a view.
+/// How often to look what became of files.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The targets of a view, and what is kept of them.
 pub(super) struct Found {
     /// Their feeds and diagnoses.
     pub(super) watch: Watch,
     /// Those that are found while it lasts.
     pub(super) roster: Option<Roster>,
+    /// The last minutes of each.
+    pub(super) black_boxes: BlackBoxes,
+    /// What is shown first.
+    pub(super) opening: Opening,
 }
 
 /// Shows the targets until the user leaves, or a signal ends it. Returns the exit code.
@@ -31,17 +43,17 @@ pub(super) struct Found {
 /// The terminal cannot be used any more, or a part of the tool has panicked.
 pub(super) async fn interactive(
     targets: Found,
-    mut outputs: Outputs,
+    (mut outputs, recording): (Outputs, Option<&Recording>),
     mut desk: WitnessDesk,
-    (criteria, look): (Criteria, (Repository, Theme)),
+    (criteria, appearance): (Criteria, (Repository, Theme)),
     notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
-    let Found { mut watch, mut roster } = targets;
-    let mut black_boxes = BlackBoxes::default();
-    let mut ui = Ui::open(criteria, look.0, look.1)?;
+    let Found { mut watch, mut roster, mut black_boxes, mut opening } = targets;
+    let mut ui = Ui::open(criteria, appearance.0, appearance.1)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
+    let mut look = lazily(LOOK);
     loop {
         tokio::select! {
             biased;
@@ -50,8 +62,10 @@ pub(super) async fn interactive(
                 match ui.attend(attention, watch.fleet()).await? {
                     Asked::Nothing => {}
                     Asked::Leave => break,
-                    Asked::Save { text, file } => ui.say(save(&text, &file)),
+                    Asked::Keep { text, file } => ui.say(keep(&text, &file)),
                     Asked::Witness { target, fingerprint } => ui.say(desk.begin(target, &fingerprint)),
+                    Asked::Play { target, ask } => watch.ask(target, ask).into_iter().for_each(|it| ui.say(it)),
+                    Asked::Save { target } => ui.say(black_boxes.save_now(target, watch.fleet())),
                 }
             }
             sentence = desk.next() => ui.say(sentence),
@@ -63,8 +77,19 @@ pub(super) async fn interactive(
                 }
             }
             Some(step) = watch.next() => {
-                outputs.take(&step, watch.fleet());
+                if !watch.is_repeated() {
+                    outputs.take(&step, watch.fleet());
+                }
                 ui.take(&step);
+                if let Some((target, fingerprint)) = opening.finding(watch.fleet()) {
+                    ui.open_finding(watch.fleet(), target, &fingerprint);
+                }
+            }
+            _ = look.tick() => {
+                black_boxes.reports().into_iter().for_each(|sentence| ui.say(sentence));
+                if recording.is_some_and(|recording| watch.note_recorded(recording.bytes())) {
+                    ui.refresh();
+                }
             }
         }
         let targets: Vec<_> = watch.fleet().members().map(|member| member.id()).collect();
@@ -80,13 +105,22 @@ pub(super) async fn interactive(
     while let Ok(sentence) = notices.try_recv() {
         note(&sentence);
     }
+    drop(watch);
+    black_boxes.close(stop).await;
     Ok(code)
 }
 
 /// Keeps a text in a file here, beside the clipboard, which not every terminal gives away. Returns what came of it.
-fn save(text: &str, file: &str) -> String {
+fn keep(text: &str, file: &str) -> String {
     match std::fs::write(file, text) {
         Ok(()) => format!("Copied to the clipboard, if the terminal allows it, and to {file}."),
         Err(error) => format!("Copied to the clipboard, if the terminal allows it. Cannot write {file}: {error}."),
     }
+}
+
+/// Ticks that do not pile up.
+fn lazily(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

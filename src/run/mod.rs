@@ -8,6 +8,7 @@ mod blame;
 mod compare;
 mod comparison_outputs;
 mod configuration;
+mod demo;
 mod departed;
 mod doctor;
 mod effect;
@@ -20,6 +21,8 @@ mod locked;
 mod log;
 mod notes;
 mod opener;
+mod opening;
+mod player;
 mod print;
 mod program;
 mod record;
@@ -46,23 +49,26 @@ use anyhow::Context;
 use clap::CommandFactory;
 use tokio::sync::mpsc;
 
+use self::black_boxes::BlackBoxes;
+use self::demo::Demo;
 use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst_of};
 use self::headless::Run;
 use self::interactive::{Found, interactive};
 use self::locked::Locked;
 use self::notes::note;
+use self::opening::Opening;
 use self::print::{print, printed};
 use self::signals::Stop;
-use self::targets::{Opened, Recording};
+use self::targets::{Manner, Opened, Recording};
 use self::terms::Options;
 use self::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::http::{Desk, Server};
 use crate::alert::push::Notify;
 use crate::cli::manual::{self, Page};
-use crate::cli::{Cli, Command, Playback, Record, skill};
+use crate::cli::{Cli, Command, Playback, Record, ScreenArgs, skill};
 use crate::config::options::{Appearance, LISTEN, PATH_PREFIX, REDACT, THEME};
-use crate::config::{Config, Faults, Flags, Sources};
+use crate::config::{Config, Faults, Sources};
 use crate::feed::recording::Speed;
 use crate::report::repository::Repository;
 use crate::tui::theme::{Background, Theme};
@@ -143,7 +149,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Skill) => Ok(print(&skill::text())?),
         Some(Command::Man { to: Some(folder), .. }) => install_manual(folder),
         Some(Command::Man { command, .. }) => print_manual(&command.join(" ")),
-        _ => attach(cli, flags),
+        Some(Command::Demo(_)) => {
+            let demo = Demo::unpack()?;
+            attach(cli, demo.sources(flags))
+        }
+        _ => attach(cli, Sources::of_process(flags)),
     }
 }
 
@@ -167,8 +177,8 @@ fn install_manual(folder: &Path) -> anyhow::Result<u8> {
 }
 
 /// Runs something that attaches to targets.
-fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
-    let config = Config::resolve(Sources::of_process(flags))?;
+fn attach(cli: &Cli, sources: Sources) -> anyhow::Result<u8> {
+    let config = Config::resolve(sources)?;
     effect::require(cli, &config)?;
     targets::require(&config)?;
     config.expired().iter().for_each(|sentence| note(sentence));
@@ -184,14 +194,23 @@ fn attach(cli: &Cli, flags: Flags) -> anyhow::Result<u8> {
             Some(Command::Blame(args)) => blame::run(args, &config, &stop).await,
             Some(Command::Doctor(args)) => doctor::run(args, &config, &stop).await,
             Some(Command::Watch(watch)) => {
-                run_headless(&config, &watch.attaching.playback, &[], (Options::watch(&config), None), &stop).await
+                let terms = (Options::watch(&config), None);
+                run_headless(&config, (&watch.attaching.playback, Manner::default()), &[], terms, &stop).await
+            }
+            Some(Command::Demo(args)) if demo::is_shown(args) => {
+                run_interactive(&config, (&demo::playback(args), Demo::manner()), &ScreenArgs::default(), &stop).await
+            }
+            Some(Command::Demo(args)) => {
+                let (playback, terms) = (demo::playback(args), (Options::watch(&config), None));
+                run_headless(&config, (&playback, Demo::manner()), &[], terms, &stop).await
             }
             Some(Command::Check(check)) => {
                 let options = Options::check(&config, check.duration);
                 let locked = check.locked.as_deref().map(Locked::read).transpose()?;
-                run_headless(&config, &check.attaching.playback, &check.command, (options, locked), &stop).await
+                let opening = (&check.attaching.playback, Manner::default());
+                run_headless(&config, opening, &check.command, (options, locked), &stop).await
             }
-            _ => run_interactive(&config, &cli.attaching.playback, &stop).await,
+            _ => run_interactive(&config, (&cli.attaching.playback, Manner::default()), &cli.screen, &stop).await,
         }
     });
     // Nothing that is still being looked up may hold up the end.
@@ -208,7 +227,7 @@ async fn run_record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Resu
 
 async fn run_headless(
     config: &Config,
-    playback: &Playback,
+    (playback, manner): (&Playback, Manner),
     command: &[OsString],
     (options, locked): (Options, Option<Locked>),
     stop: &Stop,
@@ -219,7 +238,8 @@ async fn run_headless(
     // Nothing is started for a run that cannot serve.
     let (server, desk) = serve(config).await?.unzip();
     let (mut opened, program) = if command.is_empty() {
-        let opened = targets::open_with(config, playback, Speed::Max, options.black_boxes(config));
+        let manner = Manner { black_boxes: options.black_boxes(config), ..manner };
+        let opened = targets::open_with(config, playback, Speed::Max, manner);
         (opened.map_err(UsageError::from)?, None)
     } else {
         let (opened, program) = targets::start_program(config, playback, command, stop)?;
@@ -251,7 +271,12 @@ async fn serve(config: &Config) -> Result<Option<(Server, Desk)>, UsageError> {
     Ok(Some((server, desk)))
 }
 
-async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> anyhow::Result<u8> {
+async fn run_interactive(
+    config: &Config,
+    (playback, manner): (&Playback, Manner),
+    screen: &ScreenArgs,
+    stop: &Stop,
+) -> anyhow::Result<u8> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         let hint =
             format!("Standard input and output are not both a terminal, so there is nothing to draw on. {INSTEAD}");
@@ -269,14 +294,19 @@ async fn run_interactive(config: &Config, playback: &Playback, stop: &Stop) -> a
     outputs.add_receivers(config.receivers(), &notify).map_err(UsageError)?;
     drop(notify);
     let outputs = outputs.limited(terms::limits(config));
-    let Opened { watch, recording, tapes, roster, .. } =
-        targets::open(config, playback, Speed::RECORDED).map_err(UsageError::from)?;
+    let manner = Manner { black_boxes: BlackBoxes::by_hand(config), waits: Some(screen.at.is_some()), ..manner };
+    let Opened { mut watch, recording, tapes, roster, black_boxes, .. } =
+        targets::open_with(config, playback, Speed::RECORDED, manner).map_err(UsageError::from)?;
     targets::save_at_end(recording.as_ref(), stop);
+    black_boxes.save_at_end(stop);
+    let (opening, sentences) = Opening::begin(screen, &mut watch);
+    sentences.iter().for_each(|sentence| note(sentence));
     // What was said belongs above the view, not into it.
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
-    let targets = Found { watch, roster };
+    let targets = Found { watch, roster, black_boxes, opening };
     let look = (repository(config), theme(config));
+    let outputs = (outputs, recording.as_ref());
     let code = interactive(targets, outputs, desk, (terms::criteria(config), look), &mut notices, stop).await?;
     Ok(close(recording, code, stop).await)
 }

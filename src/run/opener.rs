@@ -1,8 +1,11 @@
 //! How each target of a run is opened: what its feed is made to say, what it is judged by, and what it is called.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::black_boxes::BlackBoxes;
+use super::player::Player;
 use super::watch::Watch;
 use crate::config::options::{CA, DECODE_LIMIT, HEADER, PUMP, REDACT, RETAIN, WARMUP};
 use crate::config::{Config, Faults, Pods};
@@ -14,7 +17,7 @@ use crate::feed::access::Access;
 use crate::feed::endpoint::Target;
 use crate::feed::kubernetes::Clusters;
 use crate::feed::recording::black_box::BlackBox;
-use crate::feed::recording::{self, Speed};
+use crate::feed::recording::{self, Control, Deck, Speed};
 use crate::feed::{Feed, live, mapped};
 use crate::fleet::TargetId;
 use crate::witness::redact::{self, Redactor};
@@ -89,6 +92,29 @@ impl Opener {
             Target::Live(address) => Ok(live::open(address.clone(), self.options.clone())),
             Target::Recording(path) => Ok(recording::open(path, self.speed)?),
         }
+    }
+
+    /// A recording under control, and what it delivers.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn player(&self, path: &Path, is_paused: bool) -> anyhow::Result<(Player, Feed)> {
+        let extent = recording::extent(path)?;
+        let (path, redactor) = (path.to_owned(), self.judging.redactor.clone());
+        // One for all readings: what an event introduces is not introduced again in the events after it.
+        let redactor = redactor.map(|redactor| Arc::new(Mutex::new(redactor)));
+        let reopen = move |control, skip| {
+            let Deck { feed, control } = recording::deck(&path, control, skip)?;
+            let feed = match redactor.clone() {
+                Some(redactor) => {
+                    mapped(feed, move |arrived| redactor.lock().unwrap_or_else(PoisonError::into_inner).event(arrived))
+                }
+                None => feed,
+            };
+            Ok(Deck { feed, control })
+        };
+        let control = Control { speed: self.speed, is_paused, ..Control::default() };
+        Player::begin(Box::new(reopen), control, extent)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,14 @@ use tokio::time::timeout;
 use super::black_boxes::BlackBoxes;
 use super::notes::note;
 use super::opener::{Judging, Opener, Ready, options};
+use super::player::Player;
 use super::program::{self, Program};
 use super::roster::Roster;
 use super::signals::Stop;
 use super::watch::Watch;
 use crate::cli::Playback;
 use crate::config::{Config, Faults};
+use crate::diagnosis::Diagnosis;
 use crate::feed::endpoint::Target;
 use crate::feed::recording::{self, Flusher, RecordError, Recorder, Speed, Tee, Written};
 use crate::feed::{Feed, live};
@@ -62,6 +64,11 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// The size of the file, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.flusher.bytes()
+    }
+
     /// Whether it has ended.
     pub(super) fn is_over(&self) -> bool {
         self.done.is_finished()
@@ -90,10 +97,21 @@ pub(super) fn require(config: &Config) -> Result<(), Faults> {
 /// # Errors
 /// A recording that cannot be read or written.
 pub(super) fn open(config: &Config, playback: &Playback, usual_speed: Speed) -> anyhow::Result<Opened> {
-    open_with(config, playback, usual_speed, BlackBoxes::default())
+    open_with(config, playback, usual_speed, Manner::default())
 }
 
-/// The same with black boxes behind the feeds.
+/// How targets are opened.
+#[derive(Debug, Default)]
+pub(super) struct Manner {
+    /// What is kept of their feeds.
+    pub(super) black_boxes: BlackBoxes,
+    /// Whether somebody controls how recordings are played, and if so, whether they wait at first.
+    pub(super) waits: Option<bool>,
+    /// What the first of them is called, where its file says nothing to the user.
+    pub(super) name: Option<&'static str>,
+}
+
+/// The same in a certain manner.
 ///
 /// # Errors
 /// As [`open`].
@@ -101,9 +119,9 @@ pub(super) fn open_with(
     config: &Config,
     playback: &Playback,
     usual_speed: Speed,
-    black_boxes: BlackBoxes,
+    manner: Manner,
 ) -> anyhow::Result<Opened> {
-    open_all(config, config.targets(), playback, usual_speed, black_boxes)
+    open_all(config, config.targets(), playback, usual_speed, manner)
 }
 
 /// Opens these targets instead of those of the configuration, recordings as fast as they can be read.
@@ -111,7 +129,7 @@ pub(super) fn open_with(
 /// # Errors
 /// As [`open`].
 pub(super) fn open_these(config: &Config, targets: &[Target]) -> anyhow::Result<Opened> {
-    open_all(config, targets, &Playback::default(), Speed::Max, BlackBoxes::default())
+    open_all(config, targets, &Playback::default(), Speed::Max, Manner::default())
 }
 
 fn open_all(
@@ -119,8 +137,9 @@ fn open_all(
     targets: &[Target],
     playback: &Playback,
     usual_speed: Speed,
-    black_boxes: BlackBoxes,
+    manner: Manner,
 ) -> anyhow::Result<Opened> {
+    let Manner { black_boxes, waits, name: given } = manner;
     if playback.record.is_some() && targets.len() > 1 {
         bail!("--record takes one target, but {} were given. Record each with a command of its own.", targets.len());
     }
@@ -128,10 +147,17 @@ fn open_all(
     let opener = Opener::new(config, playback.speed.unwrap_or(usual_speed))?;
     let is_alone = targets.len() < 2 && !config.finds_targets();
     for (index, target) in targets.iter().enumerate() {
-        let feed = opener.feed(target)?;
-        let name = opener.judging.name(target.to_string(), (index, if is_alone { 1 } else { usize::MAX }));
+        let name = given.map_or_else(|| target.to_string(), str::to_owned);
+        let name = opener.judging.name(name, (index, if is_alone { 1 } else { usize::MAX }));
         let recorder = recorder(playback, &name)?;
-        opened.add(target, &name, feed, &opener.judging, recorder);
+        match (target, waits) {
+            // A copy of it would contain what is played twice.
+            (Target::Recording(path), Some(waits)) if recorder.is_none() => {
+                let (player, feed) = opener.player(path, waits)?;
+                opened.play(path, opener.judging.diagnosis(name), feed, player);
+            }
+            _ => opened.add(target, &name, opener.feed(target)?, &opener.judging, recorder),
+        }
     }
     opened.roster = Roster::of(config, opener.after(targets.len()));
     Ok(opened)
@@ -162,6 +188,13 @@ pub(super) fn start_program(
 }
 
 impl Opened {
+    /// Adds a recording that is played under control.
+    fn play(&mut self, path: &Path, diagnosis: Diagnosis, feed: Feed, player: Player) {
+        let id = self.watch.play(diagnosis, feed, player);
+        self.replayed.insert(id);
+        self.tapes.insert(id, Tape { path: path.to_owned(), flusher: None });
+    }
+
     /// Adds a target with its feed.
     fn add(
         &mut self,

@@ -4,16 +4,27 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
+use super::exit::sentence;
+use super::player::{Go, Player, Seen};
 use crate::diagnosis::{Arrived, Diagnosis};
 use crate::feed::Feed;
 use crate::fleet::{Fleet, Step, TargetId};
+use crate::playing::Ask;
 use crate::report::TaskKey;
+
+/// What is said of a target that cannot be asked to pause or seek.
+const NOT_PLAYED: &str =
+    "Only a recording that is played in the terminal can be paused or put back; this target is live.";
 
 /// The targets of a run and their feeds.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     fleet: Fleet,
     sources: BTreeMap<TargetId, Source>,
+    /// Recordings under control, also those that have ended.
+    players: BTreeMap<TargetId, Player>,
+    /// Whether what happened last had happened before: a recording was put back meanwhile.
+    is_repeated: bool,
     /// What was caused by us, and not yet taken.
     upcoming: VecDeque<Upcoming>,
     /// The target whose event was taken last: the others go first.
@@ -48,6 +59,54 @@ impl Watch {
         target
     }
 
+    /// Plays a recording under control from now on.
+    pub(super) fn play(&mut self, diagnosis: Diagnosis, feed: Feed, mut player: Player) -> TargetId {
+        let target = self.open(diagnosis, feed);
+        self.fleet.play(target, player.playing());
+        if let Some(member) = self.fleet.member(target) {
+            player.keep_first(member);
+        }
+        self.players.insert(target, player);
+        target
+    }
+
+    /// Does with a recording what somebody asks for. Returns a sentence if it cannot.
+    pub(super) fn ask(&mut self, target: TargetId, ask: Ask) -> Option<String> {
+        let (Some(player), Some(member)) = (self.players.get_mut(&target), self.fleet.member(target)) else {
+            return Some(NOT_PLAYED.to_owned());
+        };
+        let go = player.ask(ask, member);
+        self.fleet.play(target, player.playing());
+        self.go(target, go)
+    }
+
+    /// Whether what happened last had happened before, so that whoever was told of it knows it.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    /// Says how large the recording of the run is, and returns whether that is news.
+    pub(super) fn note_recorded(&mut self, bytes: u64) -> bool {
+        // It has one target.
+        let first = self.fleet.members().next().map(|member| member.id());
+        first.is_some_and(|target| self.fleet.note_recorded(target, bytes))
+    }
+
+    fn go(&mut self, target: TargetId, go: anyhow::Result<Go>) -> Option<String> {
+        let feed = match go {
+            Ok(Go::Wait) => return None,
+            Ok(Go::Continue(feed)) => feed,
+            Ok(Go::Restore(member, feed)) => {
+                self.fleet.restore(&member);
+                feed
+            }
+            Err(error) => return Some(sentence(&error)),
+        };
+        let open_task = self.sources.get(&target).and_then(|source| source.open_task);
+        self.sources.insert(target, Source { feed, open_task });
+        None
+    }
+
     /// Stops the feed of a target. What is known of it stays.
     pub(super) fn close(&mut self, target: TargetId) {
         if self.sources.remove(&target).is_some() {
@@ -57,6 +116,7 @@ impl Watch {
 
     /// Stops the feed of a target that is gone, and lets it go once what it has delivered is taken in.
     pub(super) fn leave(&mut self, target: TargetId) {
+        self.players.remove(&target);
         if let Some(mut source) = self.sources.remove(&target) {
             let last = std::iter::from_fn(|| source.feed.events.try_recv().ok());
             self.upcoming.extend(last.map(|arrived| Upcoming::Arrived(target, Box::new(arrived))));
@@ -109,9 +169,23 @@ impl Watch {
             self.sources.remove(&target);
             return Some(Step::Closed(target));
         };
+        let seen = Seen::of(&arrived);
         let step = self.fleet.apply(target, arrived);
+        self.follow(target, &seen, &step);
         self.want_details(target);
         Some(step)
+    }
+
+    /// Lets the player of a target take in a step.
+    fn follow(&mut self, target: TargetId, seen: &Seen, step: &Step) {
+        let player = self.players.get_mut(&target);
+        self.is_repeated = player.as_ref().is_some_and(|player| player.repeats());
+        if let (Some(player), Some(member), Step::Arrived { changes, .. }) = (player, self.fleet.member(target), step) {
+            let go = player.take(seen, changes, member);
+            if let Some(sentence) = self.go(target, go) {
+                tracing::warn!(sentence, "a recording cannot be read any more");
+            }
+        }
     }
 
     /// Says which task of a target somebody looks at, so that its details are worth having.

@@ -23,6 +23,8 @@ pub enum Action {
     Tasks,
     /// Show the resources.
     Resources,
+    /// Show the timeline.
+    Timeline,
     /// Show the next target.
     NextTarget,
     /// Show the previous target.
@@ -61,6 +63,24 @@ pub enum Action {
     Copy,
     /// Open the place of what is looked at in an editor.
     Edit,
+    /// Pause or continue a recording.
+    PlayOrPause,
+    /// Play the next update of a recording.
+    Step,
+    /// Play a recording more slowly.
+    Slower,
+    /// Play a recording faster.
+    Faster,
+    /// Put a recording back.
+    SeekBack,
+    /// Put a recording forward.
+    SeekForward,
+    /// Put a recording to the opening of a finding before.
+    PreviousOpening,
+    /// Put a recording to the next opening of a finding.
+    NextOpening,
+    /// Save the last minutes as a recording.
+    Save,
     /// Begin to type a filter.
     Filter,
     /// Add to the filter.
@@ -140,6 +160,7 @@ pub const KEYMAP: &[Binding] = &[
     binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "show findings").hinted("findings"),
     binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks").hinted("tasks"),
     binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "show resources").hinted("resources"),
+    binding("v 5", &[char('v'), char('5')], Action::Timeline, VIEWS, "show the timeline").hinted("timeline"),
     binding("/", &[char('/')], Action::Filter, LIST, "show only rows that contain a text").hinted("filter"),
     binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze the view, or continue; watching does not stop")
         .hinted("freeze"),
@@ -174,6 +195,15 @@ pub const KEYMAP: &[Binding] = &[
         LIST,
         "sort by the column to the right",
     ),
+    binding("p", &[char('p')], Action::PlayOrPause, VIEWS, "pause a recording, or continue"),
+    binding(".", &[char('.')], Action::Step, VIEWS, "play the next update of a recording"),
+    binding("<", &[char('<')], Action::SeekBack, VIEWS, "put a recording back by 10 s"),
+    binding(">", &[char('>')], Action::SeekForward, VIEWS, "put a recording forward by 10 s"),
+    binding("{", &[char('{')], Action::PreviousOpening, VIEWS, "put a recording back to where a finding opened"),
+    binding("}", &[char('}')], Action::NextOpening, VIEWS, "put a recording forward to where a finding opens"),
+    binding("-", &[char('-')], Action::Slower, VIEWS, "play a recording more slowly"),
+    binding("+ =", &[char('+'), char('=')], Action::Faster, VIEWS, "play a recording faster"),
+    binding("w", &[char('w')], Action::Save, VIEWS, "save the last minutes as a recording"),
     binding("i", &[char('i')], Action::Invert, LIST, "reverse the order"),
     binding("Ctrl-L", &[Key::Ctrl('l')], Action::Redraw, READING, "redraw the screen"),
     binding("Ctrl-Z", &[Key::Ctrl('z')], Action::Suspend, &Context::ALL, "suspend"),

@@ -8,6 +8,7 @@ use super::list::List;
 use super::tables::findings::Findings;
 use super::tables::resources::Resources;
 use super::tables::tasks::Tasks;
+use super::tables::timeline::Timeline;
 use super::tables::{Filter, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
@@ -112,6 +113,16 @@ impl UiState {
         let Some(at) = ids.iter().position(|id| Some(*id) == self.active) else { return };
         let step = if forward { 1 } else { ids.len() - 1 };
         self.active = ids.get((at + step) % ids.len()).copied();
+    }
+
+    /// Shows a target with the page of a finding on top, if it is there.
+    pub fn open_finding(&mut self, fleet: &Fleet, target: TargetId, fingerprint: &str) {
+        self.sync(fleet);
+        let key = fleet.member(target).and_then(|it| Snapshot::new(fleet, it).finding_of(fingerprint));
+        if let (Some(pane), Some(key)) = (self.panes.get_mut(&target), key) {
+            pane.open(Link::Finding(key));
+            self.active = Some(target);
+        }
     }
 
     /// Whether the picture changes by the mere passing of time: a countdown or the age of a frozen view is on it.
@@ -231,6 +242,8 @@ pub enum Root {
     Tasks,
     /// Resources.
     Resources,
+    /// What became of findings, in the order of time.
+    Timeline,
 }
 
 /// A page that was opened.
@@ -266,6 +279,8 @@ pub struct Pane {
     pub tasks: Table<Tasks>,
     /// The list of resources.
     pub resources: Table<Resources>,
+    /// The timeline.
+    pub timeline: Table<Timeline>,
     /// The process of the target that the keys in lists and pages belong to.
     epoch: u32,
 }
@@ -291,7 +306,14 @@ impl Pane {
             Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
             Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
             Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
+            Root::Timeline => self.timeline.list.selected().map(|key| Link::Finding(key.finding.clone())),
         }
+    }
+
+    /// When that happened which is selected in the timeline, if that is on the screen.
+    pub fn selected_time(&self) -> Option<SystemTime> {
+        let is_shown = self.root == Root::Timeline && self.visits.is_empty();
+        self.timeline.list.selected().filter(|_| is_shown).map(|key| key.at)
     }
 
     /// The filter of the list at the bottom.
@@ -300,6 +322,7 @@ impl Pane {
             Root::Overview | Root::Findings => &self.findings.filter,
             Root::Tasks => &self.tasks.filter,
             Root::Resources => &self.resources.filter,
+            Root::Timeline => &self.timeline.filter,
         }
     }
 
@@ -309,6 +332,7 @@ impl Pane {
             Root::Overview | Root::Findings => &mut self.findings.filter,
             Root::Tasks => &mut self.tasks.filter,
             Root::Resources => &mut self.resources.filter,
+            Root::Timeline => &mut self.timeline.filter,
         }
     }
 
@@ -326,6 +350,7 @@ impl Pane {
             Root::Findings => self.findings.refresh(shown),
             Root::Tasks => self.tasks.refresh(shown),
             Root::Resources => self.resources.refresh(shown),
+            Root::Timeline => self.timeline.refresh(shown),
         }
     }
 }

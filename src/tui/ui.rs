@@ -20,6 +20,7 @@ use super::update::{Effect, Surroundings};
 use super::views;
 use crate::diagnosis::Criteria;
 use crate::fleet::{Fleet, Step, TargetId};
+use crate::playing::Ask;
 use crate::report::TaskKey;
 use crate::report::repository::Repository;
 
@@ -61,7 +62,7 @@ pub enum Asked {
     /// To leave.
     Leave,
     /// A text in a file of its own.
-    Save {
+    Keep {
         /// The text.
         text: String,
         /// The name of the file.
@@ -73,6 +74,18 @@ pub enum Asked {
         target: TargetId,
         /// The finding.
         fingerprint: String,
+    },
+    /// To play a recording otherwise.
+    Play {
+        /// The target.
+        target: TargetId,
+        /// How.
+        ask: Ask,
+    },
+    /// To save what is kept of a target.
+    Save {
+        /// The target.
+        target: TargetId,
     },
 }
 
@@ -147,6 +160,17 @@ impl Ui {
             () = self.screen.freed(), if self.dirty && !free => Attention::Free,
             () = sleep_until(self.next_tick.into()), if self.is_ticking => Attention::Tick,
         }
+    }
+
+    /// Makes the next frame a new one.
+    pub fn refresh(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Opens the page of a finding of a target.
+    pub fn open_finding(&mut self, fleet: &Fleet, target: TargetId, fingerprint: &str) {
+        self.state.open_finding(fleet, target, fingerprint);
+        self.dirty = true;
     }
 
     /// Shows a sentence until the next key.
@@ -228,9 +252,11 @@ impl Ui {
             Some(Effect::Witness { target, fingerprint }) => return Ok(Asked::Witness { target, fingerprint }),
             Some(Effect::Copy { text, file }) => {
                 self.screen.copy(&text).context("The terminal takes no output any more.")?;
-                return Ok(Asked::Save { text, file });
+                return Ok(Asked::Keep { text, file });
             }
             Some(Effect::Edit { path, line }) => self.edit(&path, line)?,
+            Some(Effect::Play { target, ask }) => return Ok(Asked::Play { target, ask }),
+            Some(Effect::Save { target }) => return Ok(Asked::Save { target }),
             Some(Effect::Redraw) => self.screen.forget()?,
             Some(Effect::Suspend) => {
                 self.screen.leave();

@@ -1,6 +1,6 @@
 //! What actions do to the state.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
@@ -10,6 +10,7 @@ use super::tables::{Listing, Table};
 use super::widgets::page::Reader;
 use super::widgets::table::fit;
 use crate::fleet::{Fleet, TargetId};
+use crate::playing::Ask;
 use crate::report::{Snapshot, markdown};
 
 /// What the state cannot do for itself.
@@ -42,7 +43,22 @@ pub enum Effect {
         /// The finding.
         fingerprint: String,
     },
+    /// Play a recording otherwise.
+    Play {
+        /// The target.
+        target: TargetId,
+        /// How.
+        ask: Ask,
+    },
+    /// Save what is kept of a target.
+    Save {
+        /// The target.
+        target: TargetId,
+    },
 }
+
+/// How far a recording is put back or forward by one key.
+const LEAP: Duration = Duration::from_secs(10);
 
 /// What an action may need to know besides the state.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +105,8 @@ impl UiState {
             Action::Findings => self.in_pane(|pane| pane.go_to(Root::Findings)),
             Action::Tasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
             Action::Resources => self.in_pane(|pane| pane.go_to(Root::Resources)),
-            Action::Open => self.follow(),
+            Action::Timeline => self.in_pane(|pane| pane.go_to(Root::Timeline)),
+            Action::Open => return self.open_selected(around),
             Action::Back => self.in_pane(Pane::go_back),
             Action::Down => self.travel(Travel::Rows(1)),
             Action::Up => self.travel(Travel::Rows(-1)),
@@ -103,6 +120,15 @@ impl UiState {
             Action::Invert => self.in_pane(Pane::invert),
             Action::Freeze => self.freeze(around),
             Action::Witness => return self.ask_for_witness(),
+            Action::PlayOrPause => return self.play(Ask::Toggle),
+            Action::Step => return self.play(Ask::Step),
+            Action::Slower => return self.play(Ask::Slower),
+            Action::Faster => return self.play(Ask::Faster),
+            Action::SeekBack => return self.play(Ask::Back(LEAP)),
+            Action::SeekForward => return self.play(Ask::Forward(LEAP)),
+            Action::PreviousOpening => return self.play(Ask::PreviousOpening),
+            Action::NextOpening => return self.play(Ask::NextOpening),
+            Action::Save => return self.active.map(|target| Effect::Save { target }),
             Action::Filter => self.prompt = true,
             Action::Accept => self.prompt = false,
             Action::Discard => {
@@ -121,14 +147,6 @@ impl UiState {
     fn in_pane(&mut self, act: impl FnOnce(&mut Pane)) {
         if let Some(pane) = self.pane_mut() {
             act(pane);
-        }
-    }
-
-    /// Opens what is selected.
-    fn follow(&mut self) {
-        match self.overview_target().cloned() {
-            Some(goto) => self.go(goto),
-            None => self.in_pane(Pane::follow),
         }
     }
 
@@ -178,6 +196,21 @@ impl UiState {
         }
     }
 
+    /// Opens what is selected. A recording is put to where that is which is selected in its timeline.
+    fn open_selected(&mut self, around: Surroundings<'_>) -> Option<Effect> {
+        let at = self.pane().and_then(Pane::selected_time);
+        match self.overview_target().cloned() {
+            Some(goto) => self.go(goto),
+            None => self.in_pane(Pane::follow),
+        }
+        let member = around.fleet.member(self.active?)?;
+        member.playing().and(at).and_then(|at| self.play(Ask::To(at)))
+    }
+
+    fn play(&self, ask: Ask) -> Option<Effect> {
+        self.active.map(|target| Effect::Play { target, ask })
+    }
+
     fn freeze(&mut self, around: Surroundings<'_>) {
         let live = self.active.and_then(|id| around.fleet.member(id));
         if let (Some(pane), Some(live)) = (self.pane_mut(), live) {
@@ -200,6 +233,7 @@ impl UiState {
             (None, Root::Findings) => travel.select(&mut pane.findings),
             (None, Root::Tasks) => travel.select(&mut pane.tasks),
             (None, Root::Resources) => travel.select(&mut pane.resources),
+            (None, Root::Timeline) => travel.select(&mut pane.timeline),
         }
     }
 }
@@ -239,6 +273,7 @@ impl Pane {
             Root::Findings => sort(&mut self.findings, width, step),
             Root::Tasks => sort(&mut self.tasks, width, step),
             Root::Resources => sort(&mut self.resources, width, step),
+            Root::Timeline => sort(&mut self.timeline, width, step),
         }
     }
 
@@ -248,6 +283,7 @@ impl Pane {
             Root::Findings => invert(&mut self.findings),
             Root::Tasks => invert(&mut self.tasks),
             Root::Resources => invert(&mut self.resources),
+            Root::Timeline => invert(&mut self.timeline),
         }
     }
 }

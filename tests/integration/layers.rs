@@ -62,6 +62,7 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&["paths", "wire"]),
         crates: Crates::Only(&["foldhash", "hdrhistogram", "rustc_hash", "slotmap", "thin_vec"]),
     },
+    Layer { name: "playing", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "secret", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "setup", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
     Layer { name: "words", modules: Modules::Only(&[]), crates: Crates::Only(&[]) },
@@ -82,7 +83,7 @@ const LAYERS: &[Layer] = &[
         modules: Modules::Only(&["detect", "diagnosis", "evidence", "model"]),
         crates: Crates::Only(&["serde_json", "statrs", "thiserror"]),
     },
-    Layer { name: "fleet", modules: Modules::Only(&["detect", "diagnosis"]), crates: Crates::Only(&[]) },
+    Layer { name: "fleet", modules: Modules::Only(&["detect", "diagnosis", "playing"]), crates: Crates::Only(&[]) },
     Layer {
         name: "witness",
         modules: Modules::Only(&["detect", "diagnosis", "evidence", "feed", "model", "paths", "wire"]),
@@ -90,7 +91,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "report",
-        modules: Modules::Only(&["compare", "detect", "diagnosis", "evidence", "fleet", "model", "words"]),
+        modules: Modules::Only(&["compare", "detect", "diagnosis", "evidence", "fleet", "model", "playing", "words"]),
         crates: Crates::Only(&[]),
     },
     Layer {
@@ -112,6 +113,7 @@ const LAYERS: &[Layer] = &[
             "explain",
             "fleet",
             "panics",
+            "playing",
             "report",
             "words",
         ]),

@@ -32,6 +32,7 @@ mod source;
 mod support;
 mod suppressions;
 mod surroundings;
+mod terminal;
 mod tls;
 mod tool;
 mod vitals;

@@ -17,6 +17,9 @@ const HARMLESS: u64 = 16 * 1024 * 1024;
 /// built to fill the memory.
 pub(super) const MOST_SHRINKING: u64 = 512;
 
+/// A chunk begins with the times of its first and its last message, in bytes.
+const CHUNK_TIMES: usize = 16;
+
 /// One message as it is in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Raw {
@@ -130,6 +133,32 @@ impl<R: Read + Seek> Chunks<R> {
         Ok(found.is_some())
     }
 
+    /// When the last message was recorded that the file claims to have from the present chunk on, without unpacking it; a file that breaks
+    /// off has been looked at up to there. Goes to the end.
+    pub(super) fn last_time(&mut self) -> u64 {
+        let times = self.chunk.get(HEAD_BYTES..).unwrap_or_default();
+        let mut last = last_of(times);
+        let mut body = Vec::new();
+        while let Ok(head) = self.records.head() {
+            let passed = match head.opcode {
+                op::CHUNK if head.length >= CHUNK_TIMES as u64 => {
+                    body.clear();
+                    let times = Head { length: CHUNK_TIMES as u64, ..head };
+                    self.records.body(times, &mut body).and_then(|()| {
+                        last = last.max(last_of(&body));
+                        self.records.skip(Head { length: head.length - CHUNK_TIMES as u64, ..head })
+                    })
+                }
+                op::DATA_END | op::FOOTER => break,
+                _ => self.records.skip(head),
+            };
+            if passed.is_err() {
+                break;
+            }
+        }
+        last
+    }
+
     /// Loads the next chunk; `false` at the proper end of the file.
     fn load(&mut self) -> Result<bool, Damage> {
         loop {
@@ -198,6 +227,12 @@ impl Catalog {
         self.channels.get(&index.channel_id) == Some(&Some(Topic::State))
             && index.records.iter().any(|entry| entry.log_time <= log_time)
     }
+}
+
+/// The time of the last message of a chunk, of which this is the body; zero if it has none.
+fn last_of(body: &[u8]) -> u64 {
+    let times = body.get(..CHUNK_TIMES).and_then(|times| times.last_chunk());
+    times.map_or(0, |end| u64::from_le_bytes(*end))
 }
 
 fn unpacker() -> LinearReader {

@@ -74,6 +74,12 @@ impl Events {
         &self.version
     }
 
+    /// When it begins and ends, as far as it can be read. Nothing can be read from it after that.
+    pub(super) fn extent(mut self) -> (SystemTime, SystemTime) {
+        let ends = self.source.last_time().max(self.begun);
+        (arrival(self.begun), arrival(ends))
+    }
+
     /// Goes to the last full state that is not later than `from` after the begin, and returns the time that `from` stands for; `None` if
     /// that is the begin. It is read from its begin if it has no such state.
     pub(super) fn seek(&mut self, from: Duration) -> Result<Option<SystemTime>, Damage> {

@@ -1,4 +1,4 @@
-//! Plays recorded events at their speed.
+//! Plays recorded events at their speed, or as somebody asks.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,28 +6,46 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::feed::queue::{Closed, Queue};
-use crate::feed::{Arrived, Wanted};
+use crate::feed::{Arrived, FeedEvent, Wanted};
 
 use super::{Playback, Speed};
 
 /// A gap longer than this on our clock is waited for in parts: clocks cannot count as far as files claim.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Sends every event when its time has come, until nobody listens. What is not later than `from` comes at once.
+/// How a recording is played from now on. The newest one replaces the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Control {
+    /// How fast.
+    pub speed: Speed,
+    /// Whether it waits.
+    pub is_paused: bool,
+    /// Updates that were asked for one by one while it waits, in all.
+    pub steps: u64,
+    /// What is not later than this comes at once, also while it waits.
+    pub until: Option<SystemTime>,
+}
+
+/// Sends every event when its time has come, until nobody listens. The first `skip` of them were delivered before.
 pub(super) async fn play(
     mut recorded: mpsc::Receiver<Arrived>,
     mut events: Queue,
-    speed: Speed,
-    from: Option<SystemTime>,
+    control: watch::Receiver<Control>,
+    mut skip: u64,
     // Held so that the consumer can go on to say what it wants.
     _wanted: watch::Receiver<Wanted>,
 ) {
     let closed = events.closed();
     let playing = async {
-        let (mut pace, mut playback) = (Pace::new(speed, from), Playback::default());
+        let (mut pace, mut playback) = (Pace::new(control), Playback::default());
         while let Some(arrived) = recorded.recv().await {
             for event in playback.unfold(arrived) {
-                pace.wait_for(event.at).await;
+                if skip > 0 {
+                    skip -= 1;
+                    pace.pass(event.at);
+                    continue;
+                }
+                pace.wait_for(&event).await;
                 events.send(event).await?;
             }
         }
@@ -41,30 +59,67 @@ pub(super) async fn play(
 
 /// Recorded times on our clock.
 struct Pace {
-    speed: Speed,
-    from: Option<SystemTime>,
-    /// The last event that was played, and when that was due.
-    last: Option<(SystemTime, Instant)>,
+    control: watch::Receiver<Control>,
+    /// Whether somebody may still ask for something else.
+    is_controlled: bool,
+    /// Where in the recording we were, and when.
+    here: Option<(SystemTime, Instant)>,
+    /// Updates that came one by one.
+    steps: u64,
 }
 
 impl Pace {
-    fn new(speed: Speed, from: Option<SystemTime>) -> Self {
-        Self { speed, from, last: None }
+    fn new(control: watch::Receiver<Control>) -> Self {
+        let steps = control.borrow().steps;
+        Self { control, is_controlled: true, here: None, steps }
     }
 
-    async fn wait_for(&mut self, at: SystemTime) {
-        let at = self.from.map_or(at, |from| from.max(at));
-        let (last_at, last_due) = self.last.unwrap_or_else(|| (at, Instant::now()));
-        // The recorder's clock may have been set back: what was recorded after that comes at once.
-        let mut rest = self.speed.playing_time(at.duration_since(last_at).unwrap_or_default());
-        let mut due = last_due;
-        while rest > LONGEST_WAIT {
-            due += LONGEST_WAIT;
-            rest -= LONGEST_WAIT;
-            sleep_until(due).await;
+    /// What was recorded at this time is over.
+    fn pass(&mut self, at: SystemTime) {
+        self.here = Some((at, Instant::now()));
+    }
+
+    /// Waits until an event is due.
+    async fn wait_for(&mut self, event: &Arrived) {
+        loop {
+            let control = *self.control.borrow_and_update();
+            if let Some(until) = control.until.filter(|until| event.at <= *until) {
+                return self.pass(until);
+            }
+            let (here, since) = *self.here.get_or_insert_with(|| (event.at, Instant::now()));
+            if control.is_paused {
+                if self.steps < control.steps {
+                    self.steps += u64::from(matches!(event.event, FeedEvent::Update(_)));
+                    return self.pass(event.at);
+                }
+                self.changed().await;
+                self.pass(here);
+                continue;
+            }
+            self.steps = control.steps;
+            // The recorder's clock may have been set back: what was recorded after that comes at once.
+            let rest = control.speed.playing_time(event.at.duration_since(here).unwrap_or_default());
+            let due = since + rest.min(LONGEST_WAIT);
+            tokio::select! {
+                biased;
+                () = self.changed(), if self.is_controlled => {}
+                () = sleep_until(due) => {
+                    if rest <= LONGEST_WAIT {
+                        self.here = Some((event.at, due));
+                        return;
+                    }
+                }
+            }
+            let passed = control.speed.recorded_time(since.elapsed());
+            self.pass(here.checked_add(passed).unwrap_or(here));
         }
-        due += rest;
-        sleep_until(due).await;
-        self.last = Some((at, due));
+    }
+
+    /// Waits until somebody asks for something else; for ever, once nobody can.
+    async fn changed(&mut self) {
+        if self.control.changed().await.is_err() {
+            self.is_controlled = false;
+            std::future::pending::<()>().await;
+        }
     }
 }

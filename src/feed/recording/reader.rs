@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use crate::feed::queue::Queue;
 use crate::feed::{Feed, Wanted};
 
 use super::events::{Events, open_error};
+use super::player::Control;
 use super::{OpenError, Speed, player};
 
 /// How many messages are read ahead.
@@ -18,6 +19,15 @@ const READ_AHEAD: usize = 8;
 
 /// How many events may wait for the consumer.
 const EVENTS: usize = 64;
+
+/// A recording that is played under control. Dropping the feed stops it.
+#[derive(Debug)]
+pub struct Deck {
+    /// What it delivers.
+    pub feed: Feed,
+    /// How it is played.
+    pub control: watch::Sender<Control>,
+}
 
 /// Plays a recording from its begin. Must be called inside a Tokio runtime.
 ///
@@ -38,7 +48,29 @@ pub fn open(path: impl AsRef<Path>, speed: Speed) -> Result<Feed, OpenError> {
 pub fn open_at(path: impl AsRef<Path>, speed: Speed, from: Duration) -> Result<Feed, OpenError> {
     let path = path.as_ref();
     let mut recorded = Events::open(path)?;
-    let from = recorded.seek(from).map_err(|damage| open_error(path, damage))?;
+    let until = recorded.seek(from).map_err(|damage| open_error(path, damage))?;
+    start(path, recorded, Control { speed, until, ..Control::default() }, 0).map(|deck| deck.feed)
+}
+
+/// Plays a recording from its begin, under control, without the first `skip` events, which were delivered before. Must be called inside a
+/// Tokio runtime.
+///
+/// # Errors
+/// As [`open`].
+pub fn deck(path: impl AsRef<Path>, control: Control, skip: u64) -> Result<Deck, OpenError> {
+    let path = path.as_ref();
+    start(path, Events::open(path)?, control, skip)
+}
+
+/// When a recording begins and ends, as far as it can be read: from its header to its last message.
+///
+/// # Errors
+/// As [`open`].
+pub fn extent(path: impl AsRef<Path>) -> Result<(SystemTime, SystemTime), OpenError> {
+    Ok(Events::open(path)?.extent())
+}
+
+fn start(path: &Path, recorded: Events, control: Control, skip: u64) -> Result<Deck, OpenError> {
     let (mut queue, ahead) = Queue::new(READ_AHEAD);
     let runtime = Handle::current();
     thread::Builder::new()
@@ -46,9 +78,9 @@ pub fn open_at(path: impl AsRef<Path>, speed: Speed, from: Duration) -> Result<F
         .spawn(move || read(recorded, &mut queue, &runtime))
         .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let (sink, events) = Queue::new(EVENTS);
-    let (wanted, nobody) = watch::channel(Wanted::new());
-    tokio::spawn(player::play(ahead, sink, speed, from, nobody));
-    Ok(Feed { events, wanted })
+    let ((wanted, nobody), (control, controlled)) = (watch::channel(Wanted::new()), watch::channel(control));
+    tokio::spawn(player::play(ahead, sink, controlled, skip, nobody));
+    Ok(Deck { feed: Feed { events, wanted }, control })
 }
 
 /// The reading thread: sends every event and the end, until nobody listens.

@@ -33,6 +33,14 @@ impl Speed {
             Self::Max => Duration::ZERO,
         }
     }
+
+    /// How much of a recording is played in so long a time; nothing counts where it takes no time.
+    pub(super) fn recorded_time(self, played: Duration) -> Duration {
+        match self {
+            Self::Factor(factor) => Duration::try_from_secs_f64(played.as_secs_f64() * factor).unwrap_or(Duration::MAX),
+            Self::Max => Duration::ZERO,
+        }
+    }
 }
 
 impl Default for Speed {

@@ -1,6 +1,7 @@
 //! The recorder: takes what arrives, and a thread of its own writes it, so that a slow disk does not hold the feed back.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -49,6 +50,7 @@ pub struct Recorder {
     budget: Arc<Semaphore>,
     patience: Duration,
     outcome: oneshot::Receiver<Outcome>,
+    size: Arc<AtomicU64>,
     is_over: bool,
 }
 
@@ -56,6 +58,7 @@ pub struct Recorder {
 #[derive(Debug, Clone)]
 pub struct Flusher {
     jobs: Weak<mpsc::Sender<Job>>,
+    size: Arc<AtomicU64>,
 }
 
 /// What the writing thread is to do.
@@ -75,6 +78,11 @@ struct Message {
 }
 
 impl Flusher {
+    /// The size of the file, in bytes, as it was when something was last brought to the disk.
+    pub fn bytes(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
     /// Waits until what was recorded so far can be read from the file, or the recording has ended.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
@@ -115,9 +123,10 @@ impl Recorder {
     ) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (done, outcome) = oneshot::channel();
-        let file = path.to_owned();
+        let (file, size) = (path.to_owned(), Arc::new(AtomicU64::new(0)));
+        let known = Arc::clone(&size);
         thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let outcome = close(open().and_then(|log| write(log, &queue, &file)));
+            let outcome = close(open().and_then(|log| write(log, &queue, &file, &known)));
             // What waits is given up first, so that whoever waits for a place finds the recording over.
             drop(queue);
             // Nobody may be listening any more.
@@ -125,12 +134,12 @@ impl Recorder {
         })?;
         let budget = Arc::new(Semaphore::new(QUEUE_UNITS as usize));
         let jobs = Arc::new(jobs);
-        Ok(Self { path: path.to_owned(), jobs, budget, patience, outcome, is_over: false })
+        Ok(Self { path: path.to_owned(), jobs, budget, patience, outcome, size, is_over: false })
     }
 
     /// Brings to the disk, whenever it is asked to, what was recorded so far.
     pub fn flusher(&self) -> Flusher {
-        Flusher { jobs: Arc::downgrade(&self.jobs) }
+        Flusher { jobs: Arc::downgrade(&self.jobs), size: Arc::clone(&self.size) }
     }
 
     /// Records what arrived. `Quiet` is left out: a replay measures it again. Waits while too much waits for the disk already.
@@ -216,9 +225,10 @@ impl Recorder {
 }
 
 /// The writing thread: until there will be no more jobs.
-fn write(mut log: Log, queue: &mpsc::Receiver<Job>, path: &Path) -> Result<Written, RecordError> {
+fn write(mut log: Log, queue: &mpsc::Receiver<Job>, path: &Path, size: &AtomicU64) -> Result<Written, RecordError> {
     let mut truncated = None;
-    let written = write_all(&mut log, queue, &mut truncated);
+    let measure = || size.store(fs::metadata(path).map_or(0, |it| it.len()), Ordering::Relaxed);
+    let written = write_all(&mut log, queue, &mut truncated, &measure);
     let updates = log.updates();
     match written.and_then(|()| log.finish(truncated)) {
         Ok(()) => Ok(Written { path: path.to_owned(), updates, bytes: fs::metadata(path).map_or(0, |it| it.len()) }),
@@ -226,8 +236,14 @@ fn write(mut log: Log, queue: &mpsc::Receiver<Job>, path: &Path) -> Result<Writt
     }
 }
 
-fn write_all(log: &mut Log, queue: &mpsc::Receiver<Job>, truncated: &mut Option<String>) -> McapResult<()> {
+fn write_all(
+    log: &mut Log,
+    queue: &mpsc::Receiver<Job>,
+    truncated: &mut Option<String>,
+    measure: &dyn Fn(),
+) -> McapResult<()> {
     loop {
+        measure();
         let job = match log.flush_due() {
             Some(due) => queue.recv_timeout(due),
             None => queue.recv().map_err(RecvTimeoutError::from),

@@ -1,8 +1,9 @@
-//! The three lists: in which columns their rows are shown and in which order.
+//! The lists: in which columns their rows are shown and in which order.
 
 pub mod findings;
 pub mod resources;
 pub mod tasks;
+pub mod timeline;
 
 use ratatui::style::Style;
 

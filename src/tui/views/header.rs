@@ -157,6 +157,7 @@ fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> L
         (Root::Findings, "f", "findings", Some(shown.findings), shown.worst),
         (Root::Tasks, "t", "tasks", Some(shown.tasks), None),
         (Root::Resources, "r", "resources", Some(shown.resources), None),
+        (Root::Timeline, "v", "timeline", None, None),
     ];
     let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));

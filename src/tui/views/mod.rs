@@ -12,6 +12,7 @@ mod overview;
 mod resource;
 mod site;
 mod task;
+mod timeline;
 mod wait;
 
 use std::sync::Arc;
@@ -117,6 +118,7 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
         Root::Overview => {}
         Root::Findings => list::findings(frame, area, &mut pane.findings, look),
         Root::Tasks => list::draw(frame, area, &mut pane.tasks, &list::Rows::of("task"), look),
+        Root::Timeline => timeline::draw(frame, area, &mut pane.timeline, look),
         Root::Resources => list::draw(frame, area, &mut pane.resources, &list::Rows::of("resource"), look),
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
                 draft.text(last, theme.strong());
             }
         }
+        ConnectionState::Ended if connection.is_played => draft.text(&connection.sentence, theme.strong()),
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
         ConnectionState::Resolving
         | ConnectionState::Dialing

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use tokio_canary::feed::lag::LagMeter;
-use tokio_canary::feed::recording::{RecordError, Recorder, Speed, open, open_at, tee};
+use tokio_canary::feed::recording::{Control, Deck, RecordError, Recorder, Speed, deck, extent, open, open_at, tee};
 use tokio_canary::feed::{Ended, Feed, FeedEvent, Status, Wanted};
 use tokio_canary::wire::Survey;
 
@@ -269,4 +269,59 @@ async fn silence_is_played_as_it_was() {
         .collect();
     // Nothing from 9 to 20, at one update a second.
     assert_eq!(quiet, [(at(14), 5), (at(15), 6), (at(16), 7), (at(17), 8), (at(18), 9), (at(19), 10), (at(20), 11)]);
+}
+
+#[tokio::test]
+async fn a_deck_waits_steps_and_continues_at_another_speed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("played");
+    two_minutes(&path).await;
+    let (begins, ends) = extent(&path).unwrap();
+    let until = at(20);
+    let control = Control { is_paused: true, until: Some(until), ..Control::default() };
+    let Deck { mut feed, control } = deck(&path, control, 0).unwrap();
+    let mut last = begins;
+    let mut now = 0;
+    while last < until {
+        let arrived = feed.events.recv().await.unwrap();
+        now += usize::from(matches!(arrived.event, FeedEvent::Update(_)));
+        last = arrived.at;
+    }
+    assert!(last <= until && now > 10, "{now} updates");
+    let wait = tokio::time::timeout(Duration::from_millis(50), feed.events.recv());
+    assert!(wait.await.is_err(), "it waits");
+    control.send_modify(|control| control.steps += 1);
+    let step = feed.events.recv().await.unwrap();
+    assert!(matches!(step.event, FeedEvent::Update(_)) && step.at > until, "{step:?}");
+    let wait = tokio::time::timeout(Duration::from_millis(50), feed.events.recv());
+    assert!(wait.await.is_err(), "it waits again");
+    control.send_modify(|control| (control.is_paused, control.speed) = (false, Speed::Max));
+    let rest = collect(feed).await;
+    assert_eq!(rest.last().unwrap().at, ends);
+    drop(control);
+}
+
+#[tokio::test]
+async fn a_deck_continues_after_any_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("played");
+    two_minutes(&path).await;
+    let whole = collect(open(&path, Speed::Max).unwrap()).await;
+    let control = Control { speed: Speed::Max, ..Control::default() };
+    for skip in [0, 1, 37, whole.len() - 1, whole.len()] {
+        let Deck { feed, control: _control } = deck(&path, control, skip as u64).unwrap();
+        assert_same(&whole[skip..], &collect(feed).await);
+    }
+}
+
+#[test]
+fn the_length_of_a_recording_is_known_before_it_is_played() {
+    for (recording, seconds) in [("old-0.4-crossed-mutexes", 2..120), ("feed-process-paused", 2..120)] {
+        let path = crate::tool::corpus(recording);
+        let (begins, ends) = extent(&path).unwrap();
+        let length = ends.duration_since(begins).unwrap().as_secs();
+        assert!(seconds.contains(&length), "{recording}: {length} s");
+        let last = tokio_canary::feed::recording::Events::open(&path).unwrap().last().unwrap();
+        assert_eq!(last.at, ends, "{recording}");
+    }
 }

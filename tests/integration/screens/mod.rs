@@ -1,5 +1,6 @@
 //! What is on the screen: a made-up service, keys, and the whole picture that comes of it.
 
+mod pictures;
 mod service;
 
 use std::time::Duration;
@@ -11,9 +12,10 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Modifier;
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::diagnosis::{Criteria, Diagnosis};
-use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
+use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
+use tokio_canary::playing::{Ask, Playing};
 use tokio_canary::report::repository::Repository;
 use tokio_canary::tui::state::{Pane, UiState};
 use tokio_canary::tui::theme::Theme;
@@ -322,6 +324,80 @@ fn resources_fit_every_screen() {
         session.keys("r");
         assert_snapshot!(format!("resources_{width}x{height}"), session.screen());
     }
+}
+
+#[test]
+fn the_timeline_shows_vital_signs_and_changes_on_every_screen() {
+    for (width, height) in [(160, 45), (80, 24), (40, 10)] {
+        let mut session = sick(width, height);
+        session.service.poll(11, Some(Duration::from_micros(10)));
+        session.tick(15);
+        session.keys("v");
+        assert_snapshot!(format!("timeline_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn a_row_of_the_timeline_opens_its_finding_and_puts_a_recording_to_its_time() {
+    let mut session = sick(120, 30);
+    assert_eq!(session.keys("v enter"), None, "a live target has one time");
+    assert!(session.screen().contains("Deadlock:"), "{}", session.screen());
+    session.keys("esc");
+    let opened = session.fleet.member(session.target).expect("it is there").openings()[0].0;
+    play(&mut session, Some(10.0), false);
+    assert_eq!(session.keys("enter"), Some(Effect::Play { target: session.target, ask: Ask::To(opened) }));
+}
+
+/// Says that the service is a recording that is played.
+fn play(session: &mut Session, speed: Option<f64>, is_paused: bool) {
+    let (begins, ends) = (service::at(6_000), service::at(25_000));
+    session.fleet.play(session.target, Playing { begins, ends, speed, is_paused });
+}
+
+#[test]
+fn a_recording_that_is_played_says_how_and_where_it_is() {
+    let mut session = sick(120, 30);
+    play(&mut session, Some(10.0), false);
+    assert!(session.screen().contains("10x 00:06/00:19"), "{}", session.screen());
+    play(&mut session, None, false);
+    assert!(session.screen().contains("max 00:06/00:19"), "{}", session.screen());
+    play(&mut session, Some(0.25), true);
+    assert!(session.screen().contains("PAUSED 00:06/00:19"), "{}", session.screen());
+    let ended = session.service.event(FeedEvent::Ended(Ended::Complete));
+    session.apply(ended);
+    let screen = session.screen();
+    assert!(screen.contains("END 00:07/00:19") && screen.contains("this is its last state"), "{screen}");
+    session.fleet.note_recorded(session.target, 61_000);
+    assert!(!session.screen().contains("REC"), "what is played is on the disk already");
+}
+
+#[test]
+fn a_target_that_is_recorded_says_how_large_the_file_is() {
+    let mut session = sick(120, 30);
+    assert!(
+        session.fleet.note_recorded(session.target, 61_000) && !session.fleet.note_recorded(session.target, 61_000)
+    );
+    assert!(session.screen().contains("REC 61 kB"), "{}", session.screen());
+}
+
+#[test]
+fn keys_ask_to_play_and_to_save() {
+    let mut session = sick(80, 24);
+    let ten = Duration::from_secs(10);
+    for (key, ask) in [
+        ("p", Ask::Toggle),
+        (".", Ask::Step),
+        ("<", Ask::Back(ten)),
+        (">", Ask::Forward(ten)),
+        ("{", Ask::PreviousOpening),
+        ("}", Ask::NextOpening),
+        ("-", Ask::Slower),
+        ("+", Ask::Faster),
+        ("=", Ask::Faster),
+    ] {
+        assert_eq!(session.keys(key), Some(Effect::Play { target: session.target, ask }), "{key}");
+    }
+    assert_eq!(session.keys("w"), Some(Effect::Save { target: session.target }));
 }
 
 #[test]

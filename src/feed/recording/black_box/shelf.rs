@@ -58,6 +58,11 @@ impl Shelf {
         self.folder.join(format!("{PREFIX}{}-{target}-{}-{process}{SUFFIX}", stamp(at), part(detector)))
     }
 
+    /// A path for a recording that a person asks for. It is not one of ours: nobody deletes it.
+    pub fn saved(&self, at: SystemTime, target: &str) -> PathBuf {
+        self.folder.join(format!("saved-{}-{}{SUFFIX}", stamp(at), part(target)))
+    }
+
     /// Deletes our oldest recordings until the others fit. The one named stays, also if it is larger by itself.
     pub(super) fn make_room(&self, newest: Option<&Path>) {
         let Ok(mut kept) = self.kept() else { return };

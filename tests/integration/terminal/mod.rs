@@ -1,0 +1,181 @@
+//! The real binary in a pseudo-terminal, driven by keys: the demo, and recordings that are played, paused, put back and saved.
+
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
+mod pseudo;
+
+use std::fs;
+use std::path::Path;
+
+use prost::Message;
+
+use self::pseudo::Terminal;
+use crate::source::in_repository;
+use crate::support::fake_service::{FakeService, Script};
+use crate::support::run;
+use crate::support::updates::idle;
+use crate::tool::{Outcome, tool};
+
+/// A recording of 22 s, in which findings open from the first second on.
+const RECORDING: &str = "assets/demo.mcap";
+
+/// The tool without its pipes, which get a terminal instead.
+fn started(arguments: &[&str]) -> Terminal {
+    Terminal::start(&mut tool(arguments), 120, 40)
+}
+
+/// The place of a recording in `00:07/00:19`, in seconds, and its length; nothing if none is on the screen.
+fn place(screen: &str) -> Option<(u64, u64)> {
+    let seconds = |text: &str| {
+        let (minutes, seconds) = text.split_once(':')?;
+        Some(60 * minutes.parse::<u64>().ok()? + seconds.parse::<u64>().ok()?)
+    };
+    let word = screen.split_whitespace().find(|word| word.contains('/') && word.contains(':') && word.len() == 11)?;
+    let (at, length) = word.split_once('/')?;
+    Some((seconds(at)?, seconds(length)?))
+}
+
+/// The number of updates on the screen.
+fn updates(screen: &str) -> Option<u64> {
+    let words: Vec<&str> = screen.split_whitespace().collect();
+    words.windows(2).find(|it| it[1].starts_with("update")).and_then(|it| it[0].parse().ok())
+}
+
+#[test]
+fn the_demo_shows_its_faults_at_once_and_stays_at_its_end() {
+    let mut terminal = started(&["demo", "--speed", "20x"]);
+    for detector in ["deadlock", "blocked-worker", "full-channel", "contended-lock"] {
+        terminal.hear(detector);
+    }
+    let screen = terminal.hear("The recording has ended");
+    assert!(screen.contains("END") && screen.starts_with("demo"), "{screen}");
+    assert!(screen.contains("deadlock"), "its last state stays: {screen}");
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
+fn without_a_terminal_the_demo_is_printed() {
+    let Outcome { code, stdout, stderr } = Outcome::of(&mut tool(&["demo"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    for detector in ["deadlock", "blocked-worker", "full-channel", "contended-lock"] {
+        assert!(stdout.contains(&format!(" {detector}: ")), "{detector}: {stdout}");
+    }
+    let Outcome { code, stdout, .. } = Outcome::of(&mut tool(&["demo", "--output", "ndjson"]));
+    assert!(code == Some(0) && stdout.lines().all(|line| line.starts_with("{\"schema\"")), "{stdout}");
+}
+
+#[test]
+fn the_demo_reads_nothing_of_the_users_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tokio-canary.toml"), "nonsense = true\n").unwrap();
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut demo = tool(&["demo"]);
+    demo.current_dir(folder.path()).env("TMPDIR", &temporary).env("TOKIO_CANARY_FAIL_ON", "nonsense");
+    let Outcome { code, stderr, .. } = Outcome::of(&mut demo);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn a_recording_is_paused_stepped_and_put_back() {
+    let path = in_repository(RECORDING);
+    let mut terminal = started(&[path.to_str().unwrap(), "--at", "00:05"]);
+    let at = |screen: &str, second: u64| place(screen).is_some_and(|(at, _)| at == second);
+    let paused = terminal.wait_for("the fifth second", |screen| screen.contains("PAUSED") && at(screen, 5));
+    let before = updates(&paused).unwrap();
+    terminal.press(".");
+    let stepped = terminal.wait_for("one more update", |screen| updates(screen) == Some(before + 1));
+    assert!(place(&stepped).unwrap().0 >= 5, "{stepped}");
+    terminal.press(">");
+    terminal.wait_for("ten seconds later", |screen| place(screen).is_some_and(|(at, _)| at >= 14));
+    let late = terminal.wait_for("more updates", |screen| updates(screen) > Some(before + 5));
+    assert!(late.contains("PAUSED"), "{late}");
+    terminal.press("<<");
+    let early = terminal.wait_for("its begin", |screen| place(screen).is_some_and(|(at, _)| at <= 5));
+    assert!(updates(&early) < updates(&paused).map(|it| it + 2), "the state is that of the cursor: {early}");
+    terminal.press("+");
+    assert!(terminal.hear("PAUSED").contains("PAUSED"));
+    terminal.press("p");
+    terminal.hear("2x ");
+    terminal.press("-");
+    terminal.hear("1x ");
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
+fn a_recording_is_put_to_where_findings_open_and_back_from_its_end() {
+    let path = in_repository(RECORDING);
+    let mut terminal = started(&[path.to_str().unwrap(), "--at", "0s"]);
+    terminal.wait_for("its begin", |screen| place(screen).is_some_and(|(at, _)| at <= 1));
+    terminal.press("}");
+    let opened = terminal.wait_for("a finding", |screen| screen.contains("blocked-worker"));
+    let (at, length) = place(&opened).unwrap();
+    assert!(at < length && opened.contains("PAUSED"), "{opened}");
+    terminal.press(">>>>>>>>>>>>");
+    terminal.hear("The recording has ended");
+    terminal.press("{{{{{{{{{{{{");
+    terminal.wait_for("a time before the end", |screen| place(screen).is_some_and(|(now, _)| now <= at));
+    terminal.press("v");
+    terminal.hear("polls/s");
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
+fn a_finding_can_be_opened_from_the_command_line() {
+    let path = crate::tool::deadlock();
+    let mut terminal = started(&[&path, "--at", "1h", "--open", "deadlock"]);
+    let screen = terminal.wait_for("the page", |screen| screen.contains("Evidence") && screen.contains("Involved"));
+    assert!(screen.contains("Deadlock:"), "{screen}");
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
+fn what_a_live_target_did_lately_is_saved_by_a_key() {
+    run(async {
+        let service = FakeService::start(Script { initial: Some(idle(20).encode_to_vec()), ..Script::default() }).await;
+        let folder = tempfile::tempdir().unwrap();
+        let address = service.address.to_string();
+        let path = folder.path().to_owned();
+        tokio::task::spawn_blocking(move || save(&address, &path)).await.unwrap();
+    });
+}
+
+/// Watches a service, saves what is kept of it, and plays that.
+fn save(address: &str, folder: &Path) {
+    let mut tool = tool(&[address, "--record", "beside.mcap"]);
+    let mut terminal = Terminal::start(tool.current_dir(folder), 160, 40);
+    terminal.wait_for("an update", |screen| updates(screen) >= Some(1));
+    terminal.press("p");
+    terminal.hear("this target is live");
+    terminal.press("w");
+    terminal.hear("saved 1 update");
+    terminal.wait_for("the size of the recording", |screen| screen.contains("REC "));
+    terminal.press("q");
+    assert!(terminal.end().success());
+    let saved = fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let saved: Vec<String> = saved.filter(|name| name.starts_with("saved-")).collect();
+    assert_eq!(saved.len(), 1, "{saved:?}");
+    let mut check = crate::tool::tool(&["check", &saved[0], "--min-updates", "1"]);
+    let Outcome { stderr, stdout, .. } = Outcome::of(check.current_dir(folder));
+    assert!(stdout.contains("1 update") || stderr.contains("1 update"), "{stdout}{stderr}");
+}
+
+#[test]
+fn a_seek_that_is_followed_by_another_comes_to_the_last_one() {
+    let path = in_repository(RECORDING);
+    let mut terminal = started(&[path.to_str().unwrap(), "--at", "00:12"]);
+    let at = |second: u64| move |screen: &str| place(screen).is_some_and(|(at, _)| at.abs_diff(second) <= 1);
+    terminal.wait_for("the twelfth second", at(12));
+    // Keys are taken in order: once the tasks are shown, everything was asked for.
+    terminal.press("<><><><t");
+    terminal.wait_for("ten seconds less", |screen| at(2)(screen) && screen.contains("sched"));
+    terminal.press("f>");
+    terminal.wait_for("ten seconds more", at(12));
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
