@@ -118,7 +118,7 @@ fn a_recording_is_put_to_where_findings_open_and_back_from_its_end() {
     terminal.hear("The recording has ended");
     terminal.press("{{{{{{{{{{{{");
     terminal.wait_for("a time before the end", |screen| place(screen).is_some_and(|(now, _)| now <= at));
-    terminal.press("v");
+    terminal.press(">v");
     terminal.hear("polls/s");
     terminal.press("q");
     assert!(terminal.end().success());
