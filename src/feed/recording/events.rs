@@ -76,8 +76,16 @@ impl Events {
 
     /// When it begins and ends, as far as it can be read. Nothing can be read from it after that.
     pub(super) fn extent(mut self) -> (SystemTime, SystemTime) {
-        let ends = self.source.last_time().max(self.begun);
-        (arrival(self.begun), arrival(ends))
+        let first = self.source.next(false).ok().flatten().map_or(self.begun, |raw| raw.log_time);
+        if first >= self.begun {
+            return (arrival(self.begun), arrival(self.source.last_time().max(first)));
+        }
+        // It was packed later: its header is younger than what it holds, and so is its first chunk.
+        let mut last = first;
+        while let Ok(Some(raw)) = self.source.next(false) {
+            last = last.max(raw.log_time);
+        }
+        (arrival(first), arrival(last))
     }
 
     /// Goes to the last full state that is not later than `from` after the begin, and returns the time that `from` stands for; `None` if
