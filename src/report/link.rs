@@ -12,6 +12,8 @@ pub enum Link {
     Task(TaskKey),
     /// A spawn site.
     Site(SiteKey),
+    /// The list of the tasks of a spawn site.
+    TasksOf(SiteKey),
     /// A resource.
     Resource(ResourceKey),
 }

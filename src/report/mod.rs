@@ -3,13 +3,17 @@
 //! A [`Snapshot`] answers for one target; rows are for lists, views for pages. Names and places in them come from the target: whoever
 //! prints them makes them harmless first ([`sanitize`]).
 
+mod about;
 pub mod attachment;
+pub mod columns;
 pub mod comparison;
 pub mod connection;
 pub mod feed;
+pub mod filter;
 pub mod finding;
 pub mod findings;
 pub mod link;
+pub mod ops;
 pub mod order;
 pub mod outcome;
 mod place;
@@ -18,10 +22,13 @@ pub mod resource;
 pub mod resources;
 pub mod sanitize;
 pub mod site;
+pub mod sites;
 mod snapshot;
 pub mod target;
 pub mod task;
 pub mod tasks;
+pub mod terms;
+mod touched;
 pub mod verdict;
 pub mod vitals;
 pub mod waits;
@@ -32,4 +39,4 @@ pub use self::snapshot::Snapshot;
 pub use crate::detect::severity::{Family, Grade, Severity, State};
 pub use crate::detect::subject::{Role, Subject, SubjectKind};
 pub use crate::model::entity::task::TaskState;
-pub use crate::model::{ResourceKey, SiteKey, TaskKey};
+pub use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};

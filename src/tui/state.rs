@@ -6,14 +6,20 @@ use std::time::SystemTime;
 
 use super::list::List;
 use super::tables::findings::Findings;
+use super::tables::ops::Ops;
 use super::tables::resources::Resources;
+use super::tables::sites::Sites;
 use super::tables::tasks::Tasks;
-use super::tables::{Filter, Table};
+use super::tables::{AnyTable, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
+use crate::report::filter::quoted;
 use crate::report::{FindingKey, Link, Snapshot, TaskKey};
+
+/// Most pages of the history that are kept.
+const MOST_VISITS: usize = 50;
 
 /// Everything that decides what is drawn, except the fleet and the time.
 #[derive(Debug)]
@@ -26,6 +32,10 @@ pub struct UiState {
     pub help: Option<Reader<()>>,
     /// Whether the filter of the list is being typed.
     pub prompt: bool,
+    /// The filters that were kept before, the newest last.
+    pub past_filters: Vec<String>,
+    /// How many of those were gone back while typing.
+    pub recalled: usize,
     /// The first half of a command of two keys.
     pub prefix: Option<char>,
     /// What was said last and is shown until the next key.
@@ -46,17 +56,32 @@ impl UiState {
     /// A screen without targets.
     pub fn new(theme: Theme) -> Self {
         let (panes, criteria) = (BTreeMap::new(), Criteria::default());
-        Self { panes, active: None, help: None, prompt: false, prefix: None, message: None, theme, criteria }
+        Self {
+            panes,
+            active: None,
+            help: None,
+            prompt: false,
+            past_filters: Vec::new(),
+            recalled: 0,
+            prefix: None,
+            message: None,
+            theme,
+            criteria,
+        }
     }
 
     /// Brings everything up to date that keys act on: the targets, and the list on the screen.
     pub fn refresh(&mut self, fleet: &Fleet) {
         self.sync(fleet);
-        let Some(live) = self.active.and_then(|id| fleet.member(id)) else { return };
-        if let Some(pane) = self.pane_mut() {
-            let frozen = pane.frozen.as_ref().map(|frozen| Arc::clone(&frozen.member));
-            pane.refresh(&Snapshot::new(fleet, frozen.as_deref().unwrap_or(live)));
-        }
+        self.with_shown(fleet, |pane, shown| pane.refresh(shown));
+    }
+
+    /// Lets the pane on the screen do something with the target as it is shown, which may be frozen.
+    pub fn with_shown<T>(&mut self, fleet: &Fleet, act: impl FnOnce(&mut Pane, &Snapshot<'_>) -> T) -> Option<T> {
+        let live = self.active.and_then(|id| fleet.member(id))?;
+        let pane = self.pane_mut()?;
+        let frozen = pane.frozen.as_ref().map(|frozen| Arc::clone(&frozen.member));
+        Some(act(pane, &Snapshot::new(fleet, frozen.as_deref().unwrap_or(live))))
     }
 
     /// Makes views of the targets that joined, and drops those of targets that left.
@@ -74,7 +99,7 @@ impl UiState {
             Context::Help
         } else if self.prompt {
             Context::Prompt
-        } else if self.pane().is_some_and(|pane| !pane.visits.is_empty()) {
+        } else if self.pane().is_some_and(Pane::is_on_page) {
             Context::Page
         } else {
             Context::List
@@ -109,10 +134,10 @@ impl UiState {
     /// The finding that is being looked at: on the page on top, or selected in the list.
     pub fn chosen_finding(&self) -> Option<(TargetId, FindingKey)> {
         let pane = self.pane()?;
-        let link = pane.visits.last().map(|visit| visit.link.clone()).or_else(|| pane.selected());
+        let link = if pane.is_on_page() { Some(pane.visits.last()?.link.clone()) } else { pane.selected() };
         match link? {
             Link::Finding(key) => Some((self.active?, key)),
-            Link::Task(_) | Link::Site(_) | Link::Resource(_) => None,
+            Link::Task(_) | Link::Site(_) | Link::TasksOf(_) | Link::Resource(_) => None,
         }
     }
 
@@ -121,7 +146,7 @@ impl UiState {
         let pane = self.panes.get(&target).filter(|pane| pane.frozen.is_none())?;
         match pane.visits.last()?.link {
             Link::Task(key) => Some(key),
-            Link::Finding(_) | Link::Site(_) | Link::Resource(_) => None,
+            Link::Finding(_) | Link::Site(_) | Link::TasksOf(_) | Link::Resource(_) => None,
         }
     }
 }
@@ -129,7 +154,7 @@ impl UiState {
 /// Where keys have their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
-    /// A list of findings, tasks or resources.
+    /// A list of findings, spawn sites, tasks or resources.
     List,
     /// A page about one of them.
     Page,
@@ -144,25 +169,63 @@ impl Context {
     pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
 }
 
-/// One of the three lists.
+/// One of the lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Root {
     /// Findings, where everybody starts.
     #[default]
     Findings,
-    /// Tasks.
+    /// Tasks, grouped by spawn site.
+    Sites,
+    /// Tasks, one by one.
     Tasks,
     /// Resources.
     Resources,
 }
 
-/// A page that was opened.
+impl Root {
+    /// The list that stands for it in the header: tasks are one view, grouped or not.
+    pub fn in_header(self) -> Self {
+        if self == Self::Sites { Self::Tasks } else { self }
+    }
+}
+
+/// A page or a part of a list that was opened.
 #[derive(Debug)]
 pub struct Visit {
     /// What it is about.
     pub link: Link,
     /// How far it was read.
     pub reader: Reader<Link>,
+    /// The list on it, if there is one.
+    pub list: Option<VisitedList>,
+}
+
+/// A list on a page, or instead of one.
+#[derive(Debug)]
+pub enum VisitedList {
+    /// The tasks of a spawn site.
+    Tasks(Box<Table<Tasks>>),
+    /// The async ops on a resource.
+    Ops(Box<Table<Ops>>),
+}
+
+impl VisitedList {
+    /// The list itself, whatever it is of.
+    fn table(&self) -> &dyn AnyTable {
+        match self {
+            Self::Tasks(table) => table.as_ref(),
+            Self::Ops(table) => table.as_ref(),
+        }
+    }
+
+    /// The same, to be changed.
+    fn table_mut(&mut self) -> &mut dyn AnyTable {
+        match self {
+            Self::Tasks(table) => table.as_mut(),
+            Self::Ops(table) => table.as_mut(),
+        }
+    }
 }
 
 /// A target as it was when the user stopped the view.
@@ -183,8 +246,12 @@ pub struct Pane {
     pub root: Root,
     /// The pages opened over it, the last one on top.
     pub visits: Vec<Visit>,
+    /// Those that were left by going back, the one to go forward to last.
+    pub ahead: Vec<Visit>,
     /// The list of findings.
     pub findings: Table<Findings>,
+    /// The list of spawn sites.
+    pub sites: Table<Sites>,
     /// The list of tasks.
     pub tasks: Table<Tasks>,
     /// The list of resources.
@@ -202,51 +269,70 @@ impl Pane {
         };
     }
 
-    /// Opens a page.
-    pub fn open(&mut self, link: Link) {
-        self.visits.push(Visit { link, reader: Reader::default() });
-    }
-
-    /// What is selected in the list at the bottom.
-    pub fn selected(&self) -> Option<Link> {
-        match self.root {
-            Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
-            Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
-            Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
+    /// Opens a page, or the tasks of a spawn site.
+    pub fn open(&mut self, link: Link, shown: &Snapshot<'_>) {
+        let list = match &link {
+            Link::TasksOf(site) => {
+                let mut tasks: Box<Table<Tasks>> = Box::default();
+                tasks.set_filter(&format!("site:{}", quoted(&shown.site_text(*site))));
+                Some(VisitedList::Tasks(tasks))
+            }
+            Link::Resource(resource) => Some(VisitedList::Ops(Box::new(Table::of(*resource)))),
+            Link::Finding(_) | Link::Task(_) | Link::Site(_) => None,
+        };
+        self.ahead.clear();
+        self.visits.push(Visit { link, reader: Reader::default(), list });
+        if self.visits.len() > MOST_VISITS {
+            self.visits.remove(0);
         }
     }
 
-    /// The filter of the list at the bottom.
-    pub fn filter(&self) -> &Filter {
-        match self.root {
-            Root::Findings => &self.findings.filter,
-            Root::Tasks => &self.tasks.filter,
-            Root::Resources => &self.resources.filter,
+    /// Whether a page lies on top, and not a list.
+    fn is_on_page(&self) -> bool {
+        self.visits.last().is_some_and(|visit| !matches!(visit.link, Link::TasksOf(_)))
+    }
+
+    /// What is selected in the list on top.
+    pub fn selected(&self) -> Option<Link> {
+        self.table()?.selected()
+    }
+
+    /// The list on top, or on the page on top.
+    pub fn table(&self) -> Option<&dyn AnyTable> {
+        match (self.visits.last(), self.root) {
+            (Some(visit), _) => visit.list.as_ref().map(VisitedList::table),
+            (None, Root::Findings) => Some(&self.findings),
+            (None, Root::Sites) => Some(&self.sites),
+            (None, Root::Tasks) => Some(&self.tasks),
+            (None, Root::Resources) => Some(&self.resources),
         }
     }
 
     /// The same, to be changed.
-    pub fn filter_mut(&mut self) -> &mut Filter {
-        match self.root {
-            Root::Findings => &mut self.findings.filter,
-            Root::Tasks => &mut self.tasks.filter,
-            Root::Resources => &mut self.resources.filter,
+    pub fn table_mut(&mut self) -> Option<&mut dyn AnyTable> {
+        match (self.visits.last_mut(), self.root) {
+            (Some(visit), _) => visit.list.as_mut().map(VisitedList::table_mut),
+            (None, Root::Findings) => Some(&mut self.findings),
+            (None, Root::Sites) => Some(&mut self.sites),
+            (None, Root::Tasks) => Some(&mut self.tasks),
+            (None, Root::Resources) => Some(&mut self.resources),
         }
     }
 
-    /// Brings the list at the bottom up to date with what is shown.
+    /// Brings the list on top up to date with what is shown.
     fn refresh(&mut self, shown: &Snapshot<'_>) {
         // The keys of another process mean nothing, or worse, something else.
         let epoch = shown.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
-            self.visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
+            for visits in [&mut self.visits, &mut self.ahead] {
+                visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
+            }
+            self.sites.list = List::default();
             self.tasks.list = List::default();
             self.resources.list = List::default();
         }
-        match self.root {
-            Root::Findings => self.findings.refresh(shown),
-            Root::Tasks => self.tasks.refresh(shown),
-            Root::Resources => self.resources.refresh(shown),
+        if let Some(table) = self.table_mut() {
+            table.refresh(shown);
         }
     }
 }

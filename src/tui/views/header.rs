@@ -144,7 +144,7 @@ fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> L
     ];
     let part = |(root, key, name, number, worst): (Root, &str, &str, usize, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
-        let style = if root == pane.root { base.patch(theme.selected()) } else { base };
+        let style = if root == pane.root.in_header() { base.patch(theme.selected()) } else { base };
         let number = words::number(number);
         Part::new(format!(" {key} {name} {number} "), format!(" {key} {number} "), style, 0)
     };

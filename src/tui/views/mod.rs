@@ -19,7 +19,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::state::{Pane, Root, UiState};
+use super::state::{Pane, Root, UiState, VisitedList};
 use super::theme::Theme;
 use super::widgets::page::{Draft, Page, Reader};
 use crate::fleet::Fleet;
@@ -97,24 +97,28 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
         area = below;
     }
     if let Some(visit) = pane.visits.last_mut() {
-        visit.reader.show(page(look, &visit.link, area.width), usize::from(area.height));
+        if let Some(VisitedList::Tasks(tasks)) = &mut visit.list {
+            return list::draw(frame, area, tasks, look);
+        }
+        visit.reader.show(page(look, &visit.link, visit.list.as_mut(), area.width), usize::from(area.height));
         return draw_reader(frame, area, look.theme, &visit.reader);
     }
     match pane.root {
         Root::Findings => list::findings(frame, area, &mut pane.findings, look),
-        Root::Tasks => list::draw(frame, area, &mut pane.tasks, &list::Rows::of("task"), look),
-        Root::Resources => list::draw(frame, area, &mut pane.resources, &list::Rows::of("resource"), look),
+        Root::Sites => list::draw(frame, area, &mut pane.sites, look),
+        Root::Tasks => list::draw(frame, area, &mut pane.tasks, look),
+        Root::Resources => list::draw(frame, area, &mut pane.resources, look),
     }
 }
 
 /// The page about something.
-fn page(look: &Look<'_>, link: &Link, width: u16) -> Page<Link> {
+fn page(look: &Look<'_>, link: &Link, list: Option<&mut VisitedList>, width: u16) -> Page<Link> {
     let mut draft = Draft::new(*look.theme, usize::from(width));
     match link {
         Link::Finding(key) => finding::write(&mut draft, look.shown, key),
         Link::Task(key) => task::write(&mut draft, look.shown, *key),
-        Link::Site(key) => site::write(&mut draft, look.shown, *key),
-        Link::Resource(key) => resource::write(&mut draft, look.shown, *key),
+        Link::Site(key) | Link::TasksOf(key) => site::write(&mut draft, look.shown, *key),
+        Link::Resource(key) => resource::write(&mut draft, look.shown, *key, list),
     }
     draft.finish()
 }

@@ -1,5 +1,6 @@
 //! What several views are made of.
 
+pub mod line;
 pub mod page;
 pub mod sparkline;
 pub mod table;
