@@ -23,6 +23,8 @@ enum Test<C> {
     Anywhere(String),
     /// A part of the text of a column, in lower case.
     Contains(C, String),
+    /// Nothing.
+    IsEmpty(C),
     /// Exactly this number.
     Is(C, u128),
     /// A number above this one.
@@ -83,6 +85,7 @@ impl<C: Column> Test<C> {
                 C::SPECS.iter().filter(searched).any(|spec| contains(spec.id, part))
             }
             Self::Contains(column, part) => contains(*column, part),
+            Self::IsEmpty(column) => column.in_words(&value(*column)).is_empty(),
             Self::Is(column, wanted) => number(&value(*column)) == Some(*wanted),
             Self::Above(column, limit) => number(&value(*column)).is_some_and(|it| it > *limit),
             Self::Below(column, limit) => number(&value(*column)).is_some_and(|it| it < *limit),
@@ -159,7 +162,11 @@ fn term<C: Column>(token: &Token) -> Result<Term<C>, Mistake> {
             let name = text(&characters[..at]);
             let spec = C::SPECS.iter().find(|spec| spec.term == name);
             let spec = spec.ok_or_else(|| mistake(unknown::<C>(&name)))?;
-            typed(spec, characters[at].0, &text(&characters[at + 1..])).map_err(mistake)?
+            if token.typed.ends_with("\"\"") && at + 1 == characters.len() {
+                Test::IsEmpty(spec.id)
+            } else {
+                typed(spec, characters[at].0, &text(&characters[at + 1..])).map_err(mistake)?
+            }
         }
         _ => Test::Anywhere(text(characters).to_ascii_lowercase()),
     };
@@ -347,6 +354,7 @@ mod tests {
             "1m",
             "2.5",
             "name:src/bank.rs:41",
+            "-name:\"\"",
         ] {
             assert!(accepts(text), "{text}");
         }
@@ -368,6 +376,7 @@ mod tests {
             "Mutex::lock",
             "http://x",
             "src/main.rs:41",
+            "name:\"\"",
         ] {
             assert!(!accepts(text), "{text}");
         }

@@ -70,7 +70,7 @@ impl Column for SiteColumn {
             "poll",
             "poll",
             Kind::Time,
-            "p99 of the polls where the feed reports them, else the longest mean of a second (max)",
+            "p99 of the polls where the feed reports them, else the longest (max); the current poll if that is longer (now)",
         ),
         column(
             Self::Scheduled,
@@ -95,7 +95,7 @@ impl Column for SiteColumn {
             Kind::Text,
             "longest current wait of a task, and what it waits for",
         ),
-        column(Self::Waited, "waited", "waited", Kind::Time, "age of that wait"),
+        column(Self::Waited, "waited", "waited", Kind::Time, "age of the longest current wait"),
         column(Self::Size, "size", "size", Kind::Bytes, "size of the future"),
     ];
 }
@@ -183,10 +183,16 @@ impl Snapshot<'_> {
         }
     }
 
+    /// How long polls take: the current one if it is longer than what is known of those that ended.
     fn poll_of(&self, key: SiteKey, site: &Site) -> Value<'_> {
         let p99 = self.p99_of(key, |details| details.polls.as_ref()).map(|time| (time, "p99"));
         let longest = self.evidence.poll_time(site, WINDOW).longest.map(|(time, _)| (time, "max"));
-        let Some((time, what)) = p99.or(longest) else { return Value::Nothing };
+        let running = self.evidence.running().filter(|(_, task)| task.site == key);
+        let running = running.filter(|(task, _)| !self.evidence.only_seems_to_run(*task));
+        let current = running.filter_map(|(_, task)| Some(self.evidence.running_since(task.stats.poll.started?))).max();
+        let ended = p99.or(longest);
+        let current = current.filter(|time| ended.is_none_or(|(ended, _)| *time > ended)).map(|time| (time, "now"));
+        let Some((time, what)) = current.or(ended) else { return Value::Nothing };
         Value::Ranked(time.as_nanos(), format!("{} {what}", words::duration(time)).into())
     }
 

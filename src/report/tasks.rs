@@ -79,7 +79,7 @@ impl Column for TaskColumn {
         column(Self::Idle, "idle", "idle", Kind::Time, "time waiting to be woken"),
         column(Self::Polls, "polls", "polls", Kind::Count, "number of polls"),
         column(Self::Wait, "waits for", "waits", Kind::Text, "what the task waits for, if the feed shows it"),
-        column(Self::Waited, "waited", "waited", Kind::Time, "age of that wait"),
+        column(Self::Waited, "waited", "waited", Kind::Time, "age of the current wait"),
         column(
             Self::Findings,
             "findings",

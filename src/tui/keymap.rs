@@ -293,8 +293,22 @@ mod tests {
         assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::First));
         assert_eq!(resolve(plain(KeyCode::Char('x')), &state), None);
         assert_eq!(resolve(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), &state), Some(Action::Quit));
+        for (key, action) in [
+            ('t', Action::Tasks),
+            ('T', Action::AllTasks),
+            ('n', Action::NextFinding),
+            ('N', Action::PreviousFinding),
+            ('[', Action::Back),
+            (']', Action::Forward),
+            ('a', Action::All),
+        ] {
+            assert_eq!(resolve(plain(KeyCode::Char(key)), &state), Some(action), "{key}");
+        }
+        assert_eq!(resolve(plain(KeyCode::Backspace), &state), Some(Action::Back));
         state.prompt = true;
         assert_eq!(resolve(plain(KeyCode::Char('q')), &state), Some(Action::Edit(Edit::Insert('q'))));
+        assert_eq!(resolve(plain(KeyCode::Backspace), &state), Some(Action::Edit(Edit::Erase)));
+        assert_eq!(resolve(plain(KeyCode::Up), &state), Some(Action::OlderFilter));
         assert_eq!(resolve(plain(KeyCode::Esc), &state), Some(Action::Discard));
     }
 }

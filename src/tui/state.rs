@@ -274,6 +274,7 @@ impl Pane {
         let list = match &link {
             Link::TasksOf(site) => {
                 let mut tasks: Box<Table<Tasks>> = Box::default();
+                tasks.all = true;
                 tasks.set_filter(&format!("site:{}", quoted(&shown.site_text(*site))));
                 Some(VisitedList::Tasks(tasks))
             }

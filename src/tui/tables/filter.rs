@@ -41,7 +41,7 @@ impl<C: Column> Filter<C> {
         self.mistake.as_ref()
     }
 
-    /// Changes the line. What is not understood changes nothing else.
+    /// Changes the line. A term that is not understood changes nothing else.
     pub fn edit(&mut self, edit: Edit) {
         self.line.edit(edit);
         self.read();
@@ -59,7 +59,42 @@ impl<C: Column> Filter<C> {
                 (self.query, self.mistake) = (query, None);
                 self.line.text().clone_into(&mut self.valid);
             }
-            Err(mistake) => self.mistake = Some(mistake),
+            Err(mistake) => {
+                // The beginning of a term that is being typed was a word of its own and has matched nothing.
+                let before = self.line.text().strip_suffix(&mistake.term);
+                if let Some((before, query)) = before.and_then(|it| Some((it.to_owned(), Query::parse(it).ok()?))) {
+                    (self.valid, self.query) = (before, query);
+                }
+                self.mistake = Some(mistake);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tasks::TaskColumn;
+
+    fn after(texts: &[&str]) -> (String, bool) {
+        let mut filter: Filter<TaskColumn> = Filter::default();
+        for text in texts {
+            filter.set(text);
+        }
+        assert_eq!(&Query::parse(filter.text()).expect("it was understood"), filter.query());
+        (filter.text().to_owned(), filter.mistake().is_some())
+    }
+
+    #[test]
+    fn what_is_not_understood_changes_nothing() {
+        for (texts, holds, is_mistaken) in [
+            (&["state:idle", "state:idle a", "state:idle age", "state:idle age>"][..], "state:idle ", true),
+            (&["age", "age>", "age>3", "age>3s"], "age>3s", false),
+            (&["a", "age>"], "", true),
+            (&["idle bank", "idle age> bank"], "idle bank", true),
+            (&["age>", ""], "", false),
+        ] {
+            assert_eq!(after(texts), (holds.to_owned(), is_mistaken), "{texts:?}");
         }
     }
 }

@@ -23,8 +23,8 @@ impl Listing for Resources {
     const COLUMNS: &'static [Column<ResourceColumn>] = &[
         Column::number(ResourceColumn::Id, 4, 6),
         Column::number(ResourceColumn::Parent, 6, 10),
-        Column::text(ResourceColumn::Kind, 10, 1, 0),
-        Column::text(ResourceColumn::Findings, 8, 1, 3).largest_first(),
+        Column::text(ResourceColumn::Kind, 15, 1, 0),
+        Column::text(ResourceColumn::Findings, 10, 1, 3).largest_first(),
         Column::text(ResourceColumn::Type, 10, 1, 8),
         Column::text(ResourceColumn::Visibility, 6, 1, 9),
         Column::number(ResourceColumn::Total, 7, 7),

@@ -29,10 +29,10 @@ impl Listing for Sites {
         Column::text(SiteColumn::Poll, 11, 1, 4).largest_first(),
         Column::number(SiteColumn::Scheduled, 8, 9),
         Column::number(SiteColumn::Busy, 7, 5),
-        Column::text(SiteColumn::Findings, 8, 1, 2).largest_first(),
+        Column::text(SiteColumn::Findings, 10, 1, 1).largest_first(),
         Column::text(SiteColumn::Wait, 12, 2, 3).largest_first(),
         Column::number(SiteColumn::Size, 7, 11),
-        Column::text(SiteColumn::Location, 16, 3, 1).keeping_the_end(),
+        Column::text(SiteColumn::Location, 14, 3, 2).keeping_the_end(),
     ];
     const SORTED_BY: SiteColumn = SiteColumn::Findings;
 

@@ -24,7 +24,7 @@ impl Listing for Tasks {
         Column::text(TaskColumn::State, 7, 1, 0),
         Column::number(TaskColumn::Id, 7, 5),
         Column::text(TaskColumn::Name, 10, 2, 0),
-        Column::text(TaskColumn::Findings, 8, 1, 3).largest_first(),
+        Column::text(TaskColumn::Findings, 10, 1, 3).largest_first(),
         Column::text(TaskColumn::Kind, 8, 1, 8),
         Column::number(TaskColumn::Total, 7, 4),
         Column::number(TaskColumn::Busy, 7, 6),

@@ -287,7 +287,7 @@ fn a_task_has_a_page_with_its_wait_chain_and_links() {
 
 #[test]
 fn histograms_have_bounds_and_counts() {
-    let mut session = sick(100, 60);
+    let mut session = sick(160, 60);
     let values = [90, 110, 120, 900, 1_100, 1_200, 1_300, 7_000];
     let details = session.service.details(7, &values.map(Duration::from_micros), &[Duration::from_millis(3)]);
     session.apply(details);
@@ -383,7 +383,7 @@ fn filters_have_terms_for_every_list() {
         ("T", "mutex", 2),
         ("T", "waits:mutex waited>3s", 2),
         ("T", "waited>1h", 0),
-        ("T", "age>5s polls:1", 2),
+        ("T", "age>5s polls:1", 1),
         ("T", "finding:deadlock", 2),
         ("T", "findings:critical -audit", 2),
         ("T", "findings:critical name:audit", 1),
@@ -397,7 +397,8 @@ fn filters_have_terms_for_every_list() {
         ("t", "live>0", 4),
         ("t", "waits:mutex", 2),
         ("t", "finding:deadlock", 2),
-        ("t", "busy>50%", 1),
+        ("t", "poll>1s", 1),
+        ("t", "busy<50%", 4),
         ("t", "rate>1000", 0),
         ("r", "waiters>0", 2),
         ("r", "kind:mutex bank.rs:12", 1),
