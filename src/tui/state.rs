@@ -185,6 +185,7 @@ pub enum Root {
 
 impl Root {
     /// The list that stands for it in the header: tasks are one view, grouped or not.
+    #[must_use]
     pub fn in_header(self) -> Self {
         if self == Self::Sites { Self::Tasks } else { self }
     }

@@ -100,7 +100,7 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
         if let Some(VisitedList::Tasks(tasks)) = &mut visit.list {
             return list::draw(frame, area, tasks, look);
         }
-        visit.reader.show(page(look, &visit.link, visit.list.as_mut(), area.width), usize::from(area.height));
+        visit.reader.show(page(look, &visit.link, &mut visit.list, area.width), usize::from(area.height));
         return draw_reader(frame, area, look.theme, &visit.reader);
     }
     match pane.root {
@@ -112,7 +112,7 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
 }
 
 /// The page about something.
-fn page(look: &Look<'_>, link: &Link, list: Option<&mut VisitedList>, width: u16) -> Page<Link> {
+fn page(look: &Look<'_>, link: &Link, list: &mut Option<VisitedList>, width: u16) -> Page<Link> {
     let mut draft = Draft::new(*look.theme, usize::from(width));
     match link {
         Link::Finding(key) => finding::write(&mut draft, look.shown, key),

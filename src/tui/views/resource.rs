@@ -18,7 +18,7 @@ use crate::words;
 /// Most ops of the table on the page.
 const MOST: usize = 50;
 
-pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: ResourceKey, list: Option<&mut VisitedList>) {
+pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: ResourceKey, list: &mut Option<VisitedList>) {
     let theme = draft.theme();
     let Some(resource) = shown.resource(key) else {
         return draft.text("This resource was dropped and is not listed any more.", theme.dim());

@@ -210,9 +210,13 @@ pub fn lay_out<C: columns::Column>(
         line(&format!("{title}{mark}"), style, column.right, *width)
     };
     let mut lines = vec![arranged.iter().map(heading).collect::<Vec<_>>()];
-    for row in 0..content.rows.len() {
-        let cells = arranged.iter().map(|(index, width)| {
-            let (column, cell) = (&columns[*index], std::mem::take(&mut made[*index][row]));
+    let mut columns_made: Vec<_> = arranged
+        .iter()
+        .map(|(index, width)| (&columns[*index], *width, std::mem::take(&mut made[*index]).into_iter()))
+        .collect();
+    for _ in content.rows {
+        let cells = columns_made.iter_mut().map(|(column, width, cells)| {
+            let cell = cells.next().unwrap_or_default();
             let text = cut(&cell.text, usize::from(*width), column.cut.unwrap_or(Cut::End), theme.ellipsis());
             line(&text, cell.style, column.right, *width)
         });
