@@ -106,7 +106,7 @@ impl Durations {
     pub fn steps(&self, bounds: &[Duration]) -> Vec<u64> {
         let mut counts = vec![0_u64; bounds.len()];
         for value in self.histogram.iter_recorded() {
-            let time = Duration::from_nanos(value.value_iterated_to());
+            let time = Duration::from_nanos(self.histogram.lowest_equivalent(value.value_iterated_to()));
             let step = bounds.partition_point(|bound| *bound < time).min(bounds.len().saturating_sub(1));
             if let Some(count) = counts.get_mut(step) {
                 *count = count.saturating_add(value.count_at_value());
