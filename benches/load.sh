@@ -186,7 +186,8 @@ for index in "${!sizes[@]}"; do
     headless "$name, watch" "$address" "$tasks" "${limits[index]:-}"
     if [[ ! $scale ]]; then
         interactive "$name, TUI" "$address" ''
-        interactive "$name, TUI task list" "$address" 't'
+        interactive "$name, TUI spawn sites" "$address" 't'
+        interactive "$name, TUI task list" "$address" 'T'
     fi
     kill "$server"
     wait "$server" || true

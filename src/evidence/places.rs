@@ -12,6 +12,8 @@ pub enum Part {
     Connection,
     /// A task that works in the background for as long as the service runs.
     Background,
+    /// A short task of the library's own.
+    Chore,
     /// A task for each actor.
     Actor,
     /// Whatever the library's users give it to run.
@@ -73,6 +75,15 @@ static TASKS: &[Place] = &[
     place("actix-rt", "src/arbiter.rs", "actix task", Part::Executor, "2.15.0"),
     place("reqwest", "src/blocking/client.rs", "reqwest blocking request", Part::Executor, "0.12.28"),
     place("sqlx-core", "src/rt/mod.rs", "sqlx pool maintenance", Part::Background, "0.8.6"),
+    place("sqlx-core", "src/pool/inner.rs", "sqlx pool maintenance", Part::Background, "0.8.6"),
+    place("sqlx-core", "src/pool/connection.rs", "sqlx pool return", Part::Chore, "0.8.6"),
+    place("deadpool-postgres", "src/lib.rs", "deadpool Postgres connection", Part::Background, "0.14.2"),
+    place("reqwest", "src/async_impl/h3_client/pool.rs", "reqwest HTTP/3 connection", Part::Background, "0.12.28"),
+    place("opentelemetry_sdk", "src/runtime.rs", "OpenTelemetry exporter", Part::Background, "0.31.0"),
+    place("kube-client", "src/api/remote_command.rs", "kube exec session", Part::Connection, "5.0.0"),
+    place("kube-client", "src/api/portforward.rs", "kube port forward", Part::Connection, "5.0.0"),
+    place("tower", "src/spawn_ready/service.rs", "tower readiness check", Part::Chore, "0.5.3"),
+    place("fred", "src/runtime/_tokio.rs", "fred task", Part::Background, "10.1.0"),
     place("bb8", "src/inner.rs", "bb8 reaper", Part::Background, "0.9.1"),
     place("redis", "src/aio/tokio.rs", "redis connection", Part::Background, "0.32.7"),
     place("mongodb", "src/runtime/join_handle.rs", "mongodb task", Part::Executor, "3.9.1"),
@@ -152,6 +163,7 @@ mod tests {
         assert_eq!(name("axum-0.8.9/src/serve/mod.rs:389:5"), Some("axum connection"));
         assert_eq!(name("axum-0.8.1/src/serve/mod.rs:276:9"), Some("axum shutdown watcher"));
         assert_eq!(name("hyper-util-0.1.9/src/rt/tokio.rs:115:9"), Some("hyper task"));
+        assert_eq!(name("sqlx-core-0.8.6/src/pool/connection.rs:208:13"), Some("sqlx pool return"));
         assert_eq!(name("src/serve/mod.rs:389:5"), None);
         assert_eq!(name("my-axum-0.8.9/src/serve/mod.rs:389:5"), None);
         let pool = of_resource(ResourceKind::Semaphore, &Location::parse("sqlx-core-0.8.2/src/sync.rs:37:17"));

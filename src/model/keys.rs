@@ -1,6 +1,6 @@
 //! Keys of the model, and what an id of the feed stands for.
 
-use slotmap::new_key_type;
+use slotmap::{Key, new_key_type};
 
 use super::collections::{SeededMap, SeededSet};
 
@@ -13,6 +13,26 @@ new_key_type! {
     pub struct ResourceKey;
     /// An async op of the model; never reused.
     pub struct OpKey;
+}
+
+impl ResourceKey {
+    /// A small number that no other resource has at the same time; the feed's ids have sixteen digits.
+    pub fn number(self) -> u32 {
+        number(self)
+    }
+}
+
+impl OpKey {
+    /// A small number that no other async op has at the same time.
+    pub fn number(self) -> u32 {
+        number(self)
+    }
+}
+
+/// The place of a key, which is the lower half of its number in slotmap's format.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is the version")]
+fn number(key: impl Key) -> u32 {
+    key.data().as_ffi() as u32
 }
 
 /// An id of the feed. The target keeps tasks, resources and async ops apart and lists what has ended for long, so that one number can stand

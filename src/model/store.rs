@@ -306,6 +306,11 @@ impl Model {
         self.details.get(key)
     }
 
+    /// The tasks whose histograms came last, and those.
+    pub fn known_details(&self) -> impl Iterator<Item = (TaskKey, &Details)> {
+        self.details.iter()
+    }
+
     /// Says that a new connection to the target begins: its first update decides whether it is still the same process.
     pub fn reconnect(&mut self) {
         self.reconnected = self.clock.updates() > 0;

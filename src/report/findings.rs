@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::order::{Filter, Order};
+use super::columns::{Column, Kind, Spec, Value, column};
+use super::filter::Query;
+use super::order::{Order, Rows, Wanted};
 use super::place::{lead, named_place};
 use super::snapshot::Snapshot;
 use crate::detect::finding::Finding;
@@ -17,7 +19,7 @@ pub struct FindingKey {
 }
 
 impl FindingKey {
-    fn of(finding: &Finding) -> Self {
+    pub(super) fn of(finding: &Finding) -> Self {
         Self { fingerprint: finding.fingerprint.clone(), first_seen: finding.first_seen }
     }
 
@@ -32,16 +34,45 @@ impl FindingKey {
 pub enum FindingColumn {
     /// How bad: the order in which findings are read.
     Severity,
+    /// Where it stands.
+    State,
     /// What it is.
     What,
     /// The detector that reported it.
     Detector,
+    /// The family of that.
+    Family,
+    /// What kind of statement it is.
+    Grade,
     /// Where.
     Place,
+    /// The sentence.
+    Summary,
     /// For how long.
     Since,
     /// How many are affected.
     Count,
+}
+
+impl Column for FindingColumn {
+    const SPECS: &'static [Spec<Self>] = &[
+        column(Self::Severity, "severity", "severity", Kind::Text, "critical, warning or info"),
+        column(Self::Detector, "finding", "finding", Kind::Text, "detector that reported it"),
+        column(Self::What, "what", "what", Kind::Text, "what the detector finds"),
+        column(Self::Place, "where", "site", Kind::Text, "name and place that say most about it"),
+        column(
+            Self::Since,
+            "since",
+            "age",
+            Kind::Time,
+            "age of the problem; of a resolved one, time since it was last seen",
+        ),
+        column(Self::Count, "count", "count", Kind::Count, "number of tasks or resources affected"),
+        column(Self::State, "state", "state", Kind::Text, "firing or resolved"),
+        column(Self::Family, "family", "family", Kind::Text, "family of the detector"),
+        column(Self::Grade, "grade", "grade", Kind::Text, "proof, risk or trend"),
+        column(Self::Summary, "says", "says", Kind::Text, "sentence of the finding"),
+    ];
 }
 
 /// A finding in a list.
@@ -79,28 +110,30 @@ impl FindingRow {
 }
 
 impl Snapshot<'_> {
-    /// The findings that a filter accepts, in order. Resolved ones come after the others whatever the order.
-    pub fn findings(&self, order: Order<FindingColumn>, filter: Option<Filter<'_>>) -> Vec<FindingKey> {
+    /// The findings that are wanted. Resolved ones come after the others whatever the order.
+    pub fn findings(&self, wanted: &Wanted<'_, FindingColumn>) -> Rows<FindingKey> {
         let mut firing = self.diagnosis().findings();
         let mut resolved: Vec<&Finding> = self.diagnosis().resolved().collect();
         resolved.reverse();
-        let now = self.now();
+        let (order, now) = (wanted.order, self.now());
         for findings in [&mut firing, &mut resolved] {
-            findings.retain(|finding| filter.is_none_or(|accepts| has_text(finding, accepts)));
+            if !wanted.query.is_empty() {
+                findings.retain(|finding| wanted.query.accepts(|column| value(finding, now, column)));
+            }
             // They are in the order in which they are read, and sorting keeps the order of what is equal.
             match order.by {
                 FindingColumn::Severity if order.descending => {}
                 FindingColumn::Severity => findings.reverse(),
-                FindingColumn::What => sort(findings, order, |it| it.detector.title),
-                FindingColumn::Detector => sort(findings, order, |it| it.detector.id),
-                FindingColumn::Place => {
-                    sort(findings, order, |it| (it.symptom.subject.name.clone(), it.symptom.subject.location.clone()));
-                }
-                FindingColumn::Since => sort(findings, order, |it| since(it, now)),
-                FindingColumn::Count => sort(findings, order, |it| it.symptom.subject.count),
+                by => findings.sort_by(|one, other| {
+                    let ascending = value(one, now, by).cmp(&value(other, now, by));
+                    if order.descending { ascending.reverse() } else { ascending }
+                }),
             }
         }
-        firing.into_iter().chain(resolved).map(FindingKey::of).collect()
+        let over = resolved.len();
+        let keys = firing.into_iter().chain(resolved).map(FindingKey::of).collect();
+        let tally = if over == 0 { Vec::new() } else { vec![(over, "of them resolved")] };
+        Rows { tally, ..Rows::new(keys) }
     }
 
     /// The finding of a class: the one that holds, or the one that was resolved last.
@@ -110,9 +143,32 @@ impl Snapshot<'_> {
         held.or_else(|| diagnosis.resolved().filter(is_it).last()).map(FindingKey::of)
     }
 
-    /// How many findings have been resolved and are still listed.
-    pub fn resolved(&self) -> usize {
-        self.diagnosis().resolved().count()
+    /// The findings that there are now, in the order in which they are read.
+    pub fn current_findings(&self) -> Vec<FindingKey> {
+        self.diagnosis().findings().into_iter().map(FindingKey::of).collect()
+    }
+
+    /// What a list shows of a finding in a column; nothing if it was forgotten.
+    pub fn finding_value(&self, key: &FindingKey, column: FindingColumn) -> Value<'static> {
+        let Some(finding) = self.find(key) else { return Value::Nothing };
+        let shown = value(finding, self.now(), column).into_owned();
+        match (column, shown, self.with(finding).len()) {
+            (FindingColumn::What, Value::Text(title), with @ 2..) => {
+                Value::Text(format!("on {with} of {} targets: {title}", self.fleet.members().len()).into())
+            }
+            (_, shown, _) => shown,
+        }
+    }
+
+    /// Where a finding stands and how bad it is, unless it was forgotten.
+    pub fn finding_standing(&self, key: &FindingKey) -> Option<(State, Severity)> {
+        self.find(key).map(|finding| (finding.state, finding.severity()))
+    }
+
+    /// All findings, resolved ones after the others, in the order in which they are read.
+    pub fn all_findings(&self) -> Vec<FindingKey> {
+        let order = Order { by: FindingColumn::Severity, descending: true };
+        self.findings(&Wanted { order, query: &Query::default(), all: true }).keys
     }
 
     /// A finding as a row, unless it was forgotten.
@@ -153,18 +209,21 @@ fn since(finding: &Finding, now: Timestamp) -> Duration {
     now.since(if finding.state == State::Resolved { finding.last_seen } else { finding.since })
 }
 
-fn has_text(finding: &Finding, accepts: Filter<'_>) -> bool {
-    accepts(finding.severity().as_str())
-        || accepts(finding.detector.id)
-        || accepts(finding.detector.title)
-        || accepts(&finding.symptom.summary)
-        || accepts(&finding.symptom.subject.name)
-        || accepts(&finding.symptom.subject.location)
-}
-
-fn sort<K: Ord>(findings: &mut [&Finding], order: Order<FindingColumn>, key: impl Fn(&Finding) -> K) {
-    findings.sort_by(|one, other| {
-        let ascending = key(one).cmp(&key(other));
-        if order.descending { ascending.reverse() } else { ascending }
-    });
+/// What a list shows of a finding at a time of the target's, apart from other targets.
+fn value(finding: &Finding, now: Timestamp, column: FindingColumn) -> Value<'_> {
+    match column {
+        FindingColumn::Severity => Value::Ranked(finding.severity() as u128, finding.severity().as_str().into()),
+        FindingColumn::State => Value::text(finding.state.as_str()),
+        FindingColumn::What => Value::text(finding.detector.title),
+        FindingColumn::Detector => Value::text(finding.detector.id),
+        FindingColumn::Family => Value::text(finding.detector.family.as_str()),
+        FindingColumn::Grade => Value::Ranked(finding.grade() as u128, finding.grade().as_str().into()),
+        FindingColumn::Place => {
+            let (name, location) = lead(&finding.symptom);
+            Value::Text(format!("{name} {location}").trim().to_owned().into())
+        }
+        FindingColumn::Summary => Value::text(&finding.symptom.summary),
+        FindingColumn::Since => Value::time(Some(since(finding, now))),
+        FindingColumn::Count => Value::count(finding.symptom.subject.count),
+    }
 }

@@ -14,6 +14,8 @@ pub enum Link {
     Task(TaskKey),
     /// A spawn site.
     Site(SiteKey),
+    /// The list of the tasks of a spawn site.
+    TasksOf(SiteKey),
     /// A resource.
     Resource(ResourceKey),
 }
@@ -24,7 +26,7 @@ impl Snapshot<'_> {
         match link {
             Link::Finding(key) => self.find(key).is_some(),
             Link::Task(key) => self.evidence.task(*key).is_some(),
-            Link::Site(key) => self.evidence.site(*key).is_some(),
+            Link::Site(key) | Link::TasksOf(key) => self.evidence.site(*key).is_some(),
             Link::Resource(key) => self.evidence.resource(*key).is_some(),
         }
     }
@@ -34,7 +36,9 @@ impl Snapshot<'_> {
         match link {
             Link::Finding(key) => self.finding_row(key).map(|row| row.location).unwrap_or_default(),
             Link::Task(key) => self.evidence.task(*key).map_or("", |task| self.spawn_location(task)).to_owned(),
-            Link::Site(key) => self.evidence.site(*key).map(|site| site.id.location.to_string()).unwrap_or_default(),
+            Link::Site(key) | Link::TasksOf(key) => {
+                self.evidence.site(*key).map(|site| site.id.location.to_string()).unwrap_or_default()
+            }
             Link::Resource(key) => describe::resource_location(&self.evidence, *key),
         }
     }

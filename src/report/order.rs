@@ -1,7 +1,7 @@
-//! What lists are sorted by.
+//! Which rows a list has, and in which order.
 
-use std::sync::Arc;
-
+use super::columns::Value;
+use super::filter::Query;
 use crate::model::time::Timestamp;
 
 /// The order of a list.
@@ -13,32 +13,40 @@ pub struct Order<C> {
     pub descending: bool,
 }
 
-/// Which rows are wanted: those with a text that this accepts.
-pub type Filter<'a> = &'a dyn Fn(&str) -> bool;
-
-/// What a row is sorted by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SortKey {
-    /// Nothing to compare: below every number and before every text.
-    Nothing,
-    /// A number.
-    Number(u128),
-    /// A text.
-    Text(Arc<str>),
+/// Which rows are wanted, in which order.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a, C> {
+    /// Their order.
+    pub order: Order<C>,
+    /// What each of them has to match.
+    pub query: &'a Query<C>,
+    /// Whether those that are usually of no interest are wanted too.
+    pub all: bool,
 }
 
-impl SortKey {
-    /// A number, if there is one.
-    pub(super) fn number(number: Option<impl Into<u128>>) -> Self {
-        number.map_or(Self::Nothing, |number| Self::Number(number.into()))
+/// The rows of a list, and what its heading says of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows<K> {
+    /// The rows, in order.
+    pub keys: Vec<K>,
+    /// How many more match, and are of no interest as a rule.
+    pub hidden: usize,
+    /// How many of the rows are of each of these kinds.
+    pub tally: Vec<(usize, &'static str)>,
+}
+
+impl<K> Rows<K> {
+    /// Rows of one kind, of which none is hidden.
+    pub(super) fn new(keys: Vec<K>) -> Self {
+        Self { keys, hidden: 0, tally: Vec::new() }
     }
 }
 
-/// Sorts rows by their keys; those that are equal stay in the order in which they were created, so that rows do not jump.
-pub(super) fn sorted<K: Ord>(mut rows: Vec<(SortKey, Timestamp, K)>, descending: bool) -> Vec<K> {
+/// Sorts rows by their values; those that are equal stay in the order in which they were created, so that rows do not jump.
+pub(super) fn sorted<K: Ord>(mut rows: Vec<(Value<'_>, Timestamp, K)>, descending: bool) -> Vec<K> {
     rows.sort_unstable_by(|one, other| {
-        let by_key = if descending { other.0.cmp(&one.0) } else { one.0.cmp(&other.0) };
-        by_key.then(one.1.cmp(&other.1)).then_with(|| one.2.cmp(&other.2))
+        let by_value = if descending { other.0.cmp(&one.0) } else { one.0.cmp(&other.0) };
+        by_value.then(one.1.cmp(&other.1)).then_with(|| one.2.cmp(&other.2))
     });
     rows.into_iter().map(|(_, _, key)| key).collect()
 }
@@ -50,8 +58,8 @@ mod tests {
     #[test]
     fn equal_rows_stay_in_the_order_of_their_creation() {
         let at = Timestamp::from_nanos;
-        let rows = |number| [(SortKey::Number(number), at(3), 'c'), (SortKey::Number(1), at(1), 'a')];
-        let rows: Vec<_> = rows(1).into_iter().chain([(SortKey::Nothing, at(0), 'z')]).collect();
+        let rows = |number| [(Value::Number(number), at(3), 'c'), (Value::Number(1), at(1), 'a')];
+        let rows: Vec<_> = rows(1).into_iter().chain([(Value::Nothing, at(0), 'z')]).collect();
         assert_eq!(sorted(rows.clone(), true), ['a', 'c', 'z']);
         assert_eq!(sorted(rows, false), ['z', 'a', 'c']);
     }

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use super::link::{Link, Linked};
 use super::resources::{ResourceRow, value};
 use super::sizing::SizingRow;
 use super::snapshot::Snapshot;
 use super::waits::HolderRow;
 use crate::detect::describe;
-use crate::model::OpKey;
-use crate::model::entity::async_op::AsyncOp;
+use crate::model::ResourceKey;
 use crate::model::entity::resource::Resource;
-use crate::model::{ResourceKey, TaskKey};
-use crate::words;
 
-/// Most holders or ops that are listed.
-const MOST: usize = 50;
+/// Most holders that are listed.
+const MOST: usize = 12;
 /// Most depths of a queue that are shown.
 const DEPTHS: usize = 60;
 /// The time over which waits are summed up.
@@ -37,23 +35,16 @@ pub struct ResourceView {
     pub depths: Vec<u64>,
     /// Who holds it, as far as can be inferred.
     pub holders: Vec<HolderRow>,
-    /// Who wants something of it: those that wait first, the longest first.
-    pub ops: Vec<OpRow>,
-    /// How many more there are.
-    pub more_ops: usize,
+    /// The findings about it.
+    pub findings: Vec<Linked>,
+    /// What those who hold it wait for in turn, the longest wait first.
+    pub waits: Vec<Linked>,
+    /// Who waits for it: how many tasks of which spawn site, the longest wait first.
+    pub waiters: Vec<Linked>,
     /// How it changes hands, if it ever did.
     pub turnover: Option<Turnover>,
     /// How many permits it would need, where it has too few.
     pub sizing: Option<SizingRow>,
-}
-
-/// An async op on a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpRow {
-    /// The task that polls it, if known.
-    pub task: Option<TaskKey>,
-    /// Who waits how long, in which call.
-    pub text: String,
 }
 
 /// How a resource changes hands.
@@ -92,7 +83,7 @@ impl Snapshot<'_> {
         let evidence = &self.evidence;
         let resource = evidence.resource(key)?;
         let attributes = resource.attributes.iter().map(|it| (it.name.to_string(), value(it)));
-        let (ops, more_ops) = self.ops_on(resource);
+        let holders = evidence.holders(key);
         Some(ResourceView {
             row: self.resource_row(key)?,
             title: describe::resource(evidence, key),
@@ -105,37 +96,13 @@ impl Snapshot<'_> {
                 .map(|it| it.depth)
                 .skip(resource.depths.len().saturating_sub(DEPTHS))
                 .collect(),
-            holders: evidence.holders(key).tasks.iter().take(MOST).map(|holder| self.holder_row(holder)).collect(),
-            ops,
-            more_ops,
+            holders: holders.tasks.iter().take(MOST).map(|holder| self.holder_row(holder)).collect(),
+            findings: self.findings_about(&Link::Resource(key)),
+            waits: self.waits_of(holders.tasks.iter().map(|holder| holder.task)),
+            waiters: self.waiters_by_site(key),
             turnover: (resource.grants.total() > 0).then(|| self.turnover(resource)),
             sizing: self.sizing(key),
         })
-    }
-
-    fn ops_on(&self, resource: &Resource) -> (Vec<OpRow>, usize) {
-        let evidence = &self.evidence;
-        let ops = resource.ops.iter().filter_map(|key| Some((*key, evidence.op(*key)?)));
-        let mut ops: Vec<(bool, Duration, OpKey, &AsyncOp)> = ops
-            .map(|(key, op)| (!evidence.is_waiting(key), evidence.running_since(evidence.waiting_since(op)), key, op))
-            .collect();
-        ops.sort_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)).then(one.2.cmp(&other.2)));
-        let more = ops.len().saturating_sub(MOST);
-        let row = |(done, age, _, op): &(bool, Duration, OpKey, &AsyncOp)| self.op_row(op, *done, *age);
-        (ops.iter().take(MOST).map(row).collect(), more)
-    }
-
-    fn op_row(&self, op: &AsyncOp, done: bool, age: Duration) -> OpRow {
-        let who = op.task.and_then(|task| self.evidence.task(task));
-        let who = who.map_or_else(|| "an unknown task".to_owned(), |task| describe::task(&self.evidence, task));
-        let age = words::duration(age);
-        let doing = if done { format!("acquired it, called {age} ago") } else { format!("has been waiting for {age}") };
-        let polls = words::count(op.stats.poll.polls, "poll");
-        let permits = match (op.stats.obtained, op.stats.requested) {
-            (Some(obtained), Some(requested)) => format!(", {obtained} of {requested} permits"),
-            _ => String::new(),
-        };
-        OpRow { task: op.task, text: format!("{who} {doing} ({}, {polls}{permits})", op.source) }
     }
 
     fn turnover(&self, resource: &Resource) -> Turnover {

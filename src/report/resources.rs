@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::order::{Filter, Order, SortKey, sorted};
+use super::columns::{Column, Kind, Spec, Value, column};
+use super::link::Link;
+use super::order::{Rows, Wanted, sorted};
 use super::snapshot::Snapshot;
 use crate::detect::describe;
 use crate::model::ResourceKey;
@@ -13,7 +15,7 @@ use crate::words;
 /// A column of a list of resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceColumn {
-    /// The feed's id.
+    /// Its number.
     Id,
     /// The resource that it is part of.
     Parent,
@@ -33,8 +35,39 @@ pub enum ResourceColumn {
     Wait,
     /// What it says about itself.
     Attributes,
+    /// How many findings there are about it, and how bad they are.
+    Findings,
+    /// Which findings those are.
+    Finding,
+    /// The dependency that creates it.
+    Crate,
     /// Where it was created.
     Location,
+}
+
+impl Column for ResourceColumn {
+    const SPECS: &'static [Spec<Self>] = &[
+        column(Self::Id, "id", "id", Kind::Id, "number of the resource"),
+        column(Self::Parent, "parent", "parent", Kind::Id, "number of the resource that it is part of"),
+        column(Self::Kind, "kind", "kind", Kind::Text, "Mutex, RwLock, Semaphore, bounded channel, Sleep and the like"),
+        column(Self::Type, "type", "type", Kind::Text, "type, as the feed calls it"),
+        column(Self::Visibility, "part", "part", Kind::Text, "public, or internal to another resource"),
+        column(Self::Crate, "crate", "crate", Kind::Text, "dependency that creates the resource"),
+        column(Self::Total, "total", "age", Kind::Time, "time since it was created"),
+        column(Self::Waiters, "waiters", "waiters", Kind::Count, "number of tasks that wait for it"),
+        column(Self::Wait, "longest", "waited", Kind::Time, "age of the longest current wait"),
+        column(Self::Fill, "fill", "fill", Kind::Text, "entries in a queue, or free permits"),
+        column(
+            Self::Findings,
+            "findings",
+            "findings",
+            Kind::Text,
+            "number of findings about the resource, and the worst severity",
+        ),
+        column(Self::Finding, "finding", "finding", Kind::Text, "detectors with a finding about the resource"),
+        column(Self::Attributes, "attributes", "attributes", Kind::Text, "what the resource reports, as name=value"),
+        column(Self::Location, "location", "location", Kind::Text, "place of the creation"),
+    ];
 }
 
 /// A resource in a list.
@@ -42,10 +75,10 @@ pub enum ResourceColumn {
 pub struct ResourceRow {
     /// Which resource.
     pub key: ResourceKey,
+    /// Its number.
+    pub number: u32,
     /// The feed's id.
     pub id: u64,
-    /// The id of the resource that it is part of.
-    pub parent: Option<u64>,
     /// Its kind, as users know it.
     pub kind: String,
     /// Its type, as the target names it.
@@ -69,12 +102,31 @@ pub struct ResourceRow {
 }
 
 impl Snapshot<'_> {
-    /// The resources that a filter accepts, in order.
-    pub fn resources(&self, order: Order<ResourceColumn>, filter: Option<Filter<'_>>) -> Vec<ResourceKey> {
-        let accepted = |resource: &Resource| filter.is_none_or(|accepts| has_text(resource, accepts));
-        let resources = self.evidence.resources().filter(|(_, resource)| accepted(resource));
-        let rows = resources.map(|(key, it)| (self.resource_sort_key(key, it, order.by), it.created, key));
-        sorted(rows.collect(), order.descending)
+    /// The resources that are wanted. Timers that are over are hidden.
+    pub fn resources(&self, wanted: &Wanted<'_, ResourceColumn>) -> Rows<ResourceKey> {
+        let (mut rows, mut hidden) = (Vec::new(), 0);
+        for (key, resource) in self.evidence.resources() {
+            if !wanted.query.is_empty() && !wanted.query.accepts(|column| self.value_of_resource(key, resource, column))
+            {
+                continue;
+            }
+            if !wanted.all && resource.kind.is_timer() && resource.dropped.is_some() {
+                hidden += 1;
+                continue;
+            }
+            rows.push((self.value_of_resource(key, resource, wanted.order.by), resource.created, key));
+        }
+        Rows { hidden, ..Rows::new(sorted(rows, wanted.order.descending)) }
+    }
+
+    /// What a list shows of a resource in a column; nothing if it was forgotten.
+    pub fn resource_value(&self, key: ResourceKey, column: ResourceColumn) -> Value<'_> {
+        self.evidence.model().resource(key).map_or(Value::Nothing, |it| self.value_of_resource(key, it, column))
+    }
+
+    /// Whether a resource still exists; nothing if it was forgotten.
+    pub fn resource_is_alive(&self, key: ResourceKey) -> Option<bool> {
+        self.evidence.resource(key).map(|resource| resource.dropped.is_none())
     }
 
     /// A resource as a row, unless it was dropped and forgotten.
@@ -82,11 +134,11 @@ impl Snapshot<'_> {
         let resource = self.evidence.resource(key)?;
         Some(ResourceRow {
             key,
+            number: key.number(),
             id: resource.id,
-            parent: self.parent_id(resource),
             kind: describe::type_name(resource),
             concrete_type: resource.concrete_type.to_string(),
-            visibility: if resource.internal { "internal" } else { "public" },
+            visibility: visibility(resource),
             is_alive: resource.dropped.is_none(),
             age: self.age_of(resource),
             waiters: self.evidence.waiters(key).count(),
@@ -101,42 +153,43 @@ impl Snapshot<'_> {
         resource.dropped.unwrap_or(self.now()).since(resource.created)
     }
 
-    fn parent_id(&self, resource: &Resource) -> Option<u64> {
-        resource.parent.and_then(|parent| self.evidence.resource(parent)).map(|parent| parent.id)
-    }
-
     fn longest_wait_for(&self, key: ResourceKey) -> Option<Duration> {
         let evidence = &self.evidence;
         evidence.waiters(key).map(|(_, op)| evidence.running_since(evidence.waiting_since(op))).max()
     }
 
-    fn resource_sort_key(&self, key: ResourceKey, resource: &Resource, column: ResourceColumn) -> SortKey {
+    fn value_of_resource<'a>(&'a self, key: ResourceKey, resource: &'a Resource, column: ResourceColumn) -> Value<'a> {
+        let link = Link::Resource(key);
         match column {
-            ResourceColumn::Id => SortKey::number(Some(resource.id)),
-            ResourceColumn::Parent => SortKey::number(self.parent_id(resource)),
-            ResourceColumn::Kind => SortKey::Number(resource.kind as u128),
-            ResourceColumn::Type => SortKey::Text(resource.concrete_type.clone()),
-            ResourceColumn::Visibility => SortKey::Number(resource.internal.into()),
-            ResourceColumn::Total => SortKey::Number(self.age_of(resource).as_nanos()),
-            ResourceColumn::Waiters => {
-                let waiters = u64::try_from(self.evidence.waiters(key).count()).ok();
-                SortKey::number(waiters.filter(|waiters| *waiters > 0))
+            ResourceColumn::Id => Value::Number(key.number().into()),
+            ResourceColumn::Parent => Value::number(resource.parent.map(ResourceKey::number)),
+            ResourceColumn::Kind => Value::Ranked(resource.kind as u128, describe::type_name(resource).into()),
+            ResourceColumn::Type => Value::text(&resource.concrete_type),
+            ResourceColumn::Visibility => Value::text(visibility(resource)),
+            ResourceColumn::Total => Value::time(Some(self.age_of(resource))),
+            ResourceColumn::Waiters => match self.evidence.waiters(key).count() {
+                0 => Value::Nothing,
+                waiters => Value::count(waiters),
+            },
+            ResourceColumn::Fill => {
+                let text = fill(resource);
+                let rank = resource.depth().or(resource.permits.now).unwrap_or_default();
+                if text.is_empty() { Value::Nothing } else { Value::Ranked(rank.into(), text.into()) }
             }
-            ResourceColumn::Fill => SortKey::number(resource.depth().or(resource.permits.now)),
-            ResourceColumn::Wait => SortKey::number(self.longest_wait_for(key).map(|wait| wait.as_nanos())),
-            ResourceColumn::Attributes => SortKey::Text(attributes(resource).into()),
-            ResourceColumn::Location => SortKey::Text(resource.location.as_str().into()),
+            ResourceColumn::Wait => Value::time(self.longest_wait_for(key)),
+            ResourceColumn::Attributes => Value::Text(attributes(resource).into()),
+            ResourceColumn::Findings => self.severity_about(&link),
+            ResourceColumn::Finding => self.detectors_about(&link),
+            ResourceColumn::Crate => {
+                resource.location.package().map_or(Value::Nothing, |package| Value::text(package.name))
+            }
+            ResourceColumn::Location => Value::Text(describe::resource_location(&self.evidence, key).into()),
         }
     }
 }
 
-/// Whether a text of a resource that is worth looking for is accepted.
-fn has_text(resource: &Resource, accepts: Filter<'_>) -> bool {
-    accepts(resource.kind.as_str())
-        || accepts(&resource.concrete_type)
-        || accepts(resource.location.as_str())
-        || accepts(&resource.id.to_string())
-        || accepts(&attributes(resource))
+fn visibility(resource: &Resource) -> &'static str {
+    if resource.internal { "internal" } else { "public" }
 }
 
 fn fill(resource: &Resource) -> String {

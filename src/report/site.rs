@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::link::{Link, Linked};
+use super::sites::WINDOW;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
 use crate::detect::describe;
@@ -9,7 +11,7 @@ use crate::model::SiteKey;
 use crate::words;
 
 /// Most tasks that the page of a site lists.
-const MOST: usize = 50;
+const MOST: usize = 12;
 /// The quantiles of lifetimes, with their names.
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p90", 0.90), ("p99", 0.99)];
 
@@ -35,7 +37,7 @@ pub struct SiteRow {
 }
 
 /// A spawn site on its page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SiteView {
     /// What a list says of it.
     pub row: SiteRow,
@@ -43,6 +45,20 @@ pub struct SiteView {
     pub title: String,
     /// Names and values of the quantiles of the lifetimes of those that completed; empty if none did.
     pub lifetimes: Vec<(&'static str, Duration)>,
+    /// The findings about its tasks.
+    pub findings: Vec<Linked>,
+    /// What its tasks wait for, the longest wait first.
+    pub waits: Vec<Linked>,
+    /// What others wait for that its tasks hold.
+    pub blocks: Vec<Linked>,
+    /// How many tasks are spawned in a second.
+    pub rate: f64,
+    /// The share of a core that their polls take.
+    pub busy: f64,
+    /// The size of the future in bytes, and its size before it was boxed, where the target reports them.
+    pub sizes: (Option<u64>, Option<u64>),
+    /// The dependency that spawns the tasks.
+    pub package: Option<String>,
     /// The oldest tasks that are alive.
     pub tasks: Vec<TaskRow>,
     /// How many more are alive.
@@ -73,6 +89,33 @@ impl Snapshot<'_> {
         let lifetimes = QUANTILES.iter().filter_map(|(name, share)| Some((*name, site.lifetime_at(*share)?)));
         let tasks: Vec<TaskRow> = site.live.iter().take(MOST).filter_map(|(_, task)| self.task_row(*task)).collect();
         let more = row.alive.saturating_sub(tasks.len());
-        Some(SiteView { title, lifetimes: lifetimes.collect(), tasks, more, row })
+        let is_own = |task| self.evidence.task(task).is_some_and(|task| task.site == key);
+        Some(SiteView {
+            title,
+            lifetimes: lifetimes.collect(),
+            findings: self.findings_about(&Link::Site(key)),
+            waits: self.waits_of(site.live.iter().map(|(_, task)| *task)),
+            blocks: self.blocked_by(is_own),
+            rate: self.evidence.births_per_second(site),
+            busy: self.evidence.poll_time(site, WINDOW).share(),
+            sizes: self.sizes_of(key),
+            package: self.package_of(key),
+            tasks,
+            more,
+            row,
+        })
+    }
+
+    /// The size of the future of a site's tasks, and its size before it was boxed, where the target reports them.
+    pub(super) fn sizes_of(&self, key: SiteKey) -> (Option<u64>, Option<u64>) {
+        let sizes = self.evidence.site(key).map_or((0, 0), |site| site.id.sizes);
+        let known = |size| (size > 0).then_some(size);
+        (known(sizes.0), known(sizes.1).filter(|original| *original != sizes.0))
+    }
+
+    /// The dependency that spawns the tasks of a site, with its version.
+    pub(super) fn package_of(&self, key: SiteKey) -> Option<String> {
+        let package = self.evidence.model().site(key)?.id.location.package()?;
+        Some(format!("{} {}", package.name, package.version))
     }
 }

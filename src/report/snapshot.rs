@@ -1,5 +1,8 @@
 //! One target at one moment, to be asked for rows and views.
 
+use std::cell::OnceCell;
+
+use super::touched::Touched;
 use crate::detect::settings::Settings;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
@@ -12,12 +15,13 @@ pub struct Snapshot<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) member: &'a Member,
     pub(super) evidence: Evidence<'a>,
+    pub(super) touched: OnceCell<Touched<'a>>,
 }
 
 impl<'a> Snapshot<'a> {
     /// A target among the others of its fleet.
     pub fn new(fleet: &'a Fleet, member: &'a Member) -> Self {
-        Self { fleet, member, evidence: member.diagnosis().evidence() }
+        Self { fleet, member, evidence: member.diagnosis().evidence(), touched: OnceCell::new() }
     }
 
     /// A number that changes whenever something has arrived from the target.

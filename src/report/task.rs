@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use super::link::{Link, Linked};
 use super::site::SiteRow;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
 use super::waits::WaitView;
+use crate::evidence::numbers::ratio;
 use crate::model::entity::details::Durations;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::{SiteKey, TaskKey};
 
-/// Columns of the shape of a distribution.
-const COLUMNS: usize = 40;
+/// The bounds of the steps of a histogram: these, times powers of ten, from a microsecond on.
+const STEPS: [u32; 3] = [1, 2, 5];
+/// Most decades of steps.
+const DECADES: u32 = 9;
 /// The quantiles of a distribution, with their names.
 const QUANTILES: [(&str, f64); 7] =
     [("p10", 0.10), ("p25", 0.25), ("p50", 0.50), ("p75", 0.75), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99)];
@@ -27,8 +31,16 @@ pub struct TaskView {
     pub state: String,
     /// For blocking tasks, the type of the closure.
     pub function: Option<String>,
+    /// The findings about it.
+    pub findings: Vec<Linked>,
     /// What it waits for.
     pub wait: WaitView,
+    /// What others wait for that it holds.
+    pub blocks: Vec<Linked>,
+    /// The size of its future in bytes, and its size before it was boxed, where the target reports them.
+    pub sizes: (Option<u64>, Option<u64>),
+    /// The dependency that spawned it.
+    pub package: Option<String>,
     /// How long the current poll has run, while there is one.
     pub current_poll: Option<Duration>,
     /// Its wakers.
@@ -60,6 +72,13 @@ pub struct Wakers {
     pub last_wake: Option<Duration>,
 }
 
+impl Wakers {
+    /// The share of wakes that were its own.
+    pub fn self_wake_share(&self) -> Option<f64> {
+        (self.wakes > 0).then(|| ratio(self.self_wakes, self.wakes))
+    }
+}
+
 /// A distribution of durations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
@@ -67,8 +86,8 @@ pub struct Distribution {
     pub quantiles: Vec<(&'static str, Duration)>,
     /// The longest.
     pub longest: Duration,
-    /// How many fall into each of some equal steps between the shortest and the longest that was measured.
-    pub shape: Vec<u64>,
+    /// How many there are in each of some steps: the bound that they do not exceed, and how many do not and exceed the one before.
+    pub steps: Vec<(Duration, u64)>,
     /// How many there are.
     pub count: u64,
     /// How many of them were longer than the target measures.
@@ -80,11 +99,23 @@ impl From<&Durations> for Distribution {
         Self {
             quantiles: QUANTILES.map(|(name, share)| (name, durations.quantile(share))).to_vec(),
             longest: durations.longest(),
-            shape: durations.columns(COLUMNS),
+            steps: steps(durations),
             count: durations.count(),
             outliers: durations.outliers,
         }
     }
+}
+
+/// The steps from the first that has values to the last that has some.
+fn steps(durations: &Durations) -> Vec<(Duration, u64)> {
+    let decades = (0..DECADES).map(|decade| Duration::from_micros(10_u64.pow(decade)));
+    let bounds: Vec<Duration> = decades.flat_map(|decade| STEPS.map(|step| decade * step)).collect();
+    let steps: Vec<(Duration, u64)> = bounds.iter().copied().zip(durations.steps(&bounds)).collect();
+    let has_some = |(_, count): &(Duration, u64)| *count > 0;
+    let (Some(first), Some(last)) = (steps.iter().position(has_some), steps.iter().rposition(has_some)) else {
+        return Vec::new();
+    };
+    steps[first..=last].to_vec()
 }
 
 impl Snapshot<'_> {
@@ -98,7 +129,11 @@ impl Snapshot<'_> {
             title: title(task),
             state: state(task),
             function: task.function().map(|it| it.to_string()),
+            findings: self.findings_about(&Link::Task(key)),
             wait: self.wait_view(key, task),
+            blocks: self.blocked_by(|holder| holder == key),
+            sizes: self.sizes_of(task.site),
+            package: self.package_of(task.site),
             current_poll: started.map(|started| self.now().since(started)),
             wakers: self.wakers(task),
             polls: details.and_then(|it| it.polls.as_ref()).map(Distribution::from),

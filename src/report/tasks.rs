@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use super::order::{Filter, Order, SortKey, sorted};
+use super::columns::{Column, Kind, Spec, Value, column};
+use super::link::Link;
+use super::order::{Rows, Wanted, sorted};
+use super::sites::site_name;
 use super::snapshot::Snapshot;
 use crate::detect::describe;
 use crate::model::TaskKey;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
-use crate::model::tokio::ResourceKind;
+use crate::model::tokio::{ResourceKind, TaskKind};
 use crate::words;
+
+/// The states of a task, in the order in which they are counted.
+const STATES: [TaskState; 4] = [TaskState::Running, TaskState::Scheduled, TaskState::Idle, TaskState::Done];
 
 /// A column of a list of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub enum TaskColumn {
     Id,
     /// Its name.
     Name,
+    /// The name and the place of its spawn site.
+    Site,
     /// Its kind.
     Kind,
     /// Time since it was spawned.
@@ -34,8 +42,62 @@ pub enum TaskColumn {
     Polls,
     /// What it waits for.
     Wait,
+    /// How long it has waited.
+    Waited,
+    /// How many findings there are about it, and how bad they are.
+    Findings,
+    /// Which findings those are.
+    Finding,
+    /// The size of its future.
+    Size,
+    /// The dependency that spawned it.
+    Crate,
+    /// Its other fields.
+    Fields,
     /// Where it was spawned.
     Location,
+}
+
+impl Column for TaskColumn {
+    const SPECS: &'static [Spec<Self>] = &[
+        column(Self::State, "state", "state", Kind::Text, "running, scheduled, idle or done"),
+        column(Self::Id, "task.id", "id", Kind::Id, "number that the service itself can print"),
+        column(
+            Self::Name,
+            "name",
+            "name",
+            Kind::Text,
+            "name of the task, or its function, or what its library spawns there",
+        ),
+        column(Self::Kind, "kind", "kind", Kind::Text, "task, local, blocking or block_on"),
+        column(Self::Location, "location", "location", Kind::Text, "place of the spawn"),
+        column(Self::Site, "site", "site", Kind::Text, "name and place of the spawn site"),
+        column(Self::Crate, "crate", "crate", Kind::Text, "dependency that spawned the task"),
+        column(Self::Total, "total", "age", Kind::Time, "time since the spawn"),
+        column(Self::Busy, "busy", "busy", Kind::Time, "time inside polls"),
+        column(Self::Scheduled, "sched", "sched", Kind::Time, "time between being woken and being polled"),
+        column(Self::Idle, "idle", "idle", Kind::Time, "time waiting to be woken"),
+        column(Self::Polls, "polls", "polls", Kind::Count, "number of polls"),
+        column(Self::Wait, "waits for", "waits", Kind::Text, "what the task waits for, if the feed shows it"),
+        column(Self::Waited, "waited", "waited", Kind::Time, "age of the current wait"),
+        column(
+            Self::Findings,
+            "findings",
+            "findings",
+            Kind::Text,
+            "number of findings about the task, and the worst severity",
+        ),
+        column(Self::Finding, "finding", "finding", Kind::Text, "detectors with a finding about the task"),
+        column(Self::Size, "size", "size", Kind::Bytes, "size of the future"),
+        column(Self::Fields, "fields", "field", Kind::Text, "other fields of the task, as name=value"),
+    ];
+}
+
+impl TaskColumn {
+    /// The column whose values are in the same order, and need no text.
+    fn sorted_by(self) -> Self {
+        if self == Self::Wait { Self::Waited } else { self }
+    }
 }
 
 /// A task in a list.
@@ -102,11 +164,87 @@ impl Wait {
 }
 
 impl Snapshot<'_> {
-    /// The tasks that a filter accepts, in order.
-    pub fn tasks(&self, order: Order<TaskColumn>, filter: Option<Filter<'_>>) -> Vec<TaskKey> {
-        let tasks = self.evidence.tasks().filter(|(_, task)| filter.is_none_or(|accepts| self.has_text(task, accepts)));
-        let rows = tasks.map(|(key, task)| (self.task_sort_key(key, task, order.by), task.stats.created, key));
-        sorted(rows.collect(), order.descending)
+    /// The tasks that are wanted. The threads of the runtimes and console-subscriber's own tasks are hidden, unless there is a finding about them.
+    pub fn tasks(&self, wanted: &Wanted<'_, TaskColumn>) -> Rows<TaskKey> {
+        let (mut rows, mut hidden, mut states) = (Vec::new(), 0, [0; STATES.len()]);
+        let by = wanted.order.by.sorted_by();
+        for (key, task) in self.evidence.tasks() {
+            if !wanted.query.is_empty() && !wanted.query.accepts(|column| self.value_of_task(key, task, column)) {
+                continue;
+            }
+            if !wanted.all && self.is_of_runtime(key, task) {
+                hidden += 1;
+                continue;
+            }
+            states[task.state() as usize] += 1;
+            rows.push((self.value_of_task(key, task, by), task.stats.created, key));
+        }
+        let tally = states.into_iter().zip(STATES).map(|(count, state)| (count, state.as_str()));
+        let tally = tally.filter(|(count, _)| *count > 0).collect();
+        Rows { keys: sorted(rows, wanted.order.descending), hidden, tally }
+    }
+
+    /// What a list shows of a task in a column; nothing if it was forgotten.
+    pub fn task_value(&self, key: TaskKey, column: TaskColumn) -> Value<'_> {
+        self.evidence.model().task(key).map_or(Value::Nothing, |task| self.value_of_task(key, task, column))
+    }
+
+    /// What a task is doing, unless it has ended and was forgotten.
+    pub fn task_state(&self, key: TaskKey) -> Option<TaskState> {
+        self.evidence.task(key).map(Task::state)
+    }
+
+    fn value_of_task<'a>(&'a self, key: TaskKey, task: &'a Task, column: TaskColumn) -> Value<'a> {
+        let (now, link) = (self.now(), Link::Task(key));
+        match column {
+            TaskColumn::State => Value::Ranked(task.state() as u128, task.state().as_str().into()),
+            TaskColumn::Id => Value::number(task.task_id()),
+            TaskColumn::Name => Value::text(self.task_name(task)),
+            TaskColumn::Site => Value::Text(self.site_text(task.site).into()),
+            TaskColumn::Kind => Value::Ranked(task.kind as u128, task.kind.as_str().into()),
+            TaskColumn::Total => Value::time(Some(Times::of(task, now).total)),
+            TaskColumn::Busy => Value::time(Some(Times::of(task, now).busy)),
+            TaskColumn::Scheduled => Value::time(Some(Times::of(task, now).scheduled)),
+            TaskColumn::Idle => Value::time(Some(Times::of(task, now).idle)),
+            TaskColumn::Polls => Value::Number(task.stats.poll.polls.into()),
+            TaskColumn::Wait => {
+                let wait = self.wait(key);
+                wait.map_or(Value::Nothing, |it| {
+                    Value::Ranked(it.age.map_or(0, |age| age.as_nanos()), it.in_words().into())
+                })
+            }
+            TaskColumn::Waited => {
+                let longest = self.evidence.task_wait(key).longest();
+                Value::time(longest.map(|wait| self.evidence.running_since(wait.since)))
+            }
+            TaskColumn::Findings => self.severity_about(&link),
+            TaskColumn::Finding => self.detectors_about(&link),
+            TaskColumn::Size => {
+                Value::number(self.evidence.site(task.site).map(|it| it.id.sizes.0).filter(|it| *it > 0))
+            }
+            TaskColumn::Crate => self.crate_of_site(task.site),
+            TaskColumn::Fields if task.fields().is_empty() => Value::Nothing,
+            TaskColumn::Fields => {
+                let fields = task.fields().iter().map(|(name, value)| format!("{name}={value}"));
+                Value::Text(fields.collect::<Vec<_>>().join(" ").into())
+            }
+            TaskColumn::Location => Value::text(self.spawn_location(task)),
+        }
+    }
+
+    /// Whether a task is a thread or the entry of a runtime, or console-subscriber's own, and there is no finding about it.
+    fn is_of_runtime(&self, key: TaskKey, task: &Task) -> bool {
+        let is_own = || self.evidence.site(task.site).is_some_and(|site| site.is_of_console);
+        let of_runtime = task.kind == TaskKind::BlockOn || task.is_worker_thread() || is_own();
+        of_runtime && !self.is_touched(&Link::Task(key))
+    }
+
+    /// The name of a task, or the function that stands for it, or else what its library spawns there; empty if there is nothing of that.
+    fn task_name<'b>(&'b self, task: &'b Task) -> &'b str {
+        match task.name().or(task.function()) {
+            Some(name) => name,
+            None => self.evidence.site(task.site).map_or("", site_name),
+        }
     }
 
     /// A task as a row, unless it has ended and was forgotten.
@@ -116,7 +254,7 @@ impl Snapshot<'_> {
             key,
             state: task.state(),
             id: task.task_id(),
-            name: task.name().or(task.function()).map(|it| it.to_string()).unwrap_or_default(),
+            name: self.task_name(task).to_owned(),
             kind: task.kind.as_str(),
             times: Times::of(task, self.now()),
             polls: task.stats.poll.polls,
@@ -130,17 +268,7 @@ impl Snapshot<'_> {
         self.evidence.model().site(task.site).map_or("", |site| site.id.location.as_str())
     }
 
-    /// Whether a text of a task that is worth looking for is accepted.
-    fn has_text(&self, task: &Task, accepts: Filter<'_>) -> bool {
-        accepts(task.name().or(task.function()).map_or("", |it| it))
-            || accepts(self.spawn_location(task))
-            || accepts(task.state().as_str())
-            || accepts(task.kind.as_str())
-            || task.task_id().is_some_and(|id| accepts(&id.to_string()))
-            || task.fields().iter().any(|(name, value)| accepts(name) || accepts(value))
-    }
-
-    fn wait(&self, key: TaskKey) -> Option<Wait> {
+    pub(super) fn wait(&self, key: TaskKey) -> Option<Wait> {
         let evidence = &self.evidence;
         let wait = evidence.task_wait(key);
         let timer = |what: &str| Wait { what: what.to_owned(), age: None, others: 0, place: String::new() };
@@ -155,27 +283,6 @@ impl Snapshot<'_> {
             others: wait.awaited.len().saturating_sub(1),
             place: place.rsplit('/').next().unwrap_or_default().to_owned(),
         })
-    }
-
-    fn task_sort_key(&self, key: TaskKey, task: &Task, column: TaskColumn) -> SortKey {
-        let now = self.now();
-        let time = |duration: Duration| SortKey::Number(duration.as_nanos());
-        match column {
-            TaskColumn::State => SortKey::Number(task.state() as u128),
-            TaskColumn::Id => SortKey::number(task.task_id()),
-            TaskColumn::Name => SortKey::Text(task.name().or(task.function()).cloned().unwrap_or_default()),
-            TaskColumn::Kind => SortKey::Number(task.kind as u128),
-            TaskColumn::Total => time(Times::of(task, now).total),
-            TaskColumn::Busy => time(Times::of(task, now).busy),
-            TaskColumn::Scheduled => time(Times::of(task, now).scheduled),
-            TaskColumn::Idle => time(Times::of(task, now).idle),
-            TaskColumn::Polls => SortKey::Number(task.stats.poll.polls.into()),
-            TaskColumn::Wait => {
-                let longest = self.evidence.task_wait(key).longest();
-                longest.map_or(SortKey::Nothing, |wait| time(now.since(wait.since)))
-            }
-            TaskColumn::Location => SortKey::Text(self.spawn_location(task).into()),
-        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::columns::{Column, Kind, Spec, Value, column};
 use super::connection::clock;
 use super::findings::{FindingKey, FindingRow, row};
-use super::order::{Filter, Order};
+use super::order::{Rows, Wanted};
 use super::snapshot::Snapshot;
 use crate::detect::finding::Finding;
 use crate::detect::severity::{Severity, State};
@@ -61,22 +62,17 @@ impl TimelineRow {
         TimelineKey { at: self.at, turn: self.turn, finding: self.finding.key.clone() }
     }
 
-    /// Everything in it that a reader may look for.
-    fn texts(&self) -> [String; 5] {
+    /// What it has in a column.
+    pub fn value(&self, column: TimelineColumn) -> Value<'_> {
         let finding = &self.finding;
-        let words = [self.turn.as_str(), finding.severity.as_str(), finding.detector, finding.title].map(str::to_owned);
-        let [turn, severity, detector, title] = words;
-        [turn, severity, detector, title, finding.place()]
-    }
-
-    /// The time of the day in UTC.
-    pub fn time_of_day(&self) -> String {
-        time_of_day(self.at)
-    }
-
-    /// How long after the first thing that is known.
-    pub fn offset_in_words(&self) -> String {
-        format!("+{}", clock(self.offset))
+        match column {
+            TimelineColumn::Time => Value::Text(time_of_day(self.at).into()),
+            TimelineColumn::Offset => Value::Ranked(self.offset.as_nanos(), format!("+{}", clock(self.offset)).into()),
+            TimelineColumn::Turn => Value::Ranked(self.turn as u128, self.turn.as_str().into()),
+            TimelineColumn::Severity => Value::Ranked(finding.severity as u128, finding.severity.as_str().into()),
+            TimelineColumn::Detector => Value::text(finding.detector),
+            TimelineColumn::Place => Value::Text(finding.place().into()),
+        }
     }
 }
 
@@ -95,6 +91,17 @@ pub enum TimelineColumn {
     Detector,
     /// Where.
     Place,
+}
+
+impl Column for TimelineColumn {
+    const SPECS: &'static [Spec<Self>] = &[
+        column(Self::Time, "UTC", "time", Kind::Text, "time of the day, in UTC"),
+        column(Self::Offset, "after", "after", Kind::Time, "time since the first thing that is known of the target"),
+        column(Self::Turn, "what", "what", Kind::Text, "opened, worse or resolved"),
+        column(Self::Severity, "severity", "severity", Kind::Text, "critical, warning or info"),
+        column(Self::Detector, "finding", "finding", Kind::Text, "detector that reported it"),
+        column(Self::Place, "where", "site", Kind::Text, "name and place that say most about it"),
+    ];
 }
 
 /// The time of the day in UTC: `00:15:30`.
@@ -126,22 +133,18 @@ impl Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
-    /// The rows of the timeline that a filter accepts, in order.
-    pub fn timeline_keys(&self, order: Order<TimelineColumn>, filter: Option<Filter<'_>>) -> Vec<TimelineKey> {
+    /// The rows of the timeline that are wanted.
+    pub fn timeline_keys(&self, wanted: &Wanted<'_, TimelineColumn>) -> Rows<TimelineKey> {
         let mut rows = self.timeline();
-        rows.retain(|row| filter.is_none_or(|accepts| row.texts().iter().any(|text| accepts(text))));
+        rows.retain(|row| wanted.query.accepts(|column| row.value(column)));
         // They are in the order of time, and sorting keeps the order of what is equal.
-        match order.by {
-            TimelineColumn::Time | TimelineColumn::Offset => {}
-            TimelineColumn::Turn => rows.sort_by_key(|row| row.turn),
-            TimelineColumn::Severity => rows.sort_by_key(|row| row.finding.severity),
-            TimelineColumn::Detector => rows.sort_by_key(|row| row.finding.detector),
-            TimelineColumn::Place => rows.sort_by_key(|row| row.finding.place()),
+        if wanted.order.by != TimelineColumn::Time {
+            rows.sort_by(|one, other| one.value(wanted.order.by).cmp(&other.value(wanted.order.by)));
         }
-        if order.descending {
+        if wanted.order.descending {
             rows.reverse();
         }
-        rows.iter().map(TimelineRow::key).collect()
+        Rows::new(rows.iter().map(TimelineRow::key).collect())
     }
 
     /// A row of the timeline, unless that was forgotten.

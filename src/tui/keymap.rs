@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::state::{Context, UiState};
+use super::widgets::line::Edit;
 
 /// What the user can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,10 @@ pub enum Action {
     Overview,
     /// Show the findings.
     Findings,
-    /// Show the tasks.
+    /// Show the tasks by spawn site, or from there one by one.
     Tasks,
+    /// Show the tasks one by one.
+    AllTasks,
     /// Show the resources.
     Resources,
     /// Show the timeline.
@@ -33,6 +36,12 @@ pub enum Action {
     Open,
     /// Go back to where we came from.
     Back,
+    /// Go forward to where we came back from.
+    Forward,
+    /// Open the next finding.
+    NextFinding,
+    /// Open the previous finding.
+    PreviousFinding,
     /// One row down.
     Down,
     /// One row up.
@@ -53,6 +62,8 @@ pub enum Action {
     SortRight,
     /// Reverse the order.
     Invert,
+    /// Show rows that are usually of no interest, or hide them.
+    All,
     /// Stop or resume changing what is shown.
     Freeze,
     /// Write a witness of the finding that is looked at.
@@ -62,7 +73,7 @@ pub enum Action {
     /// Copy the finding that is looked at as Markdown.
     Copy,
     /// Open the place of what is looked at in an editor.
-    Edit,
+    OpenEditor,
     /// Pause or continue a recording.
     PlayOrPause,
     /// Play the next update of a recording.
@@ -83,12 +94,12 @@ pub enum Action {
     Save,
     /// Begin to type a filter.
     Filter,
-    /// Add to the filter.
-    Type(char),
-    /// Delete the last character of the filter.
-    Erase,
-    /// Delete the whole filter.
-    EraseAll,
+    /// Change the filter.
+    Edit(Edit),
+    /// Take up the filter that was typed before.
+    OlderFilter,
+    /// Take up the filter that was typed after it.
+    NewerFilter,
     /// Done with typing.
     Accept,
     /// Done with typing, and no filter.
@@ -143,6 +154,10 @@ const fn binding(
     Binding { keys, label, action, contexts, help, hint: None }
 }
 
+const fn edit(label: &'static str, keys: &'static [Key], edit: Edit, help: &'static str) -> Binding {
+    binding(label, keys, Action::Edit(edit), PROMPT, help)
+}
+
 impl Binding {
     const fn hinted(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
@@ -154,14 +169,25 @@ impl Binding {
 pub const KEYMAP: &[Binding] = &[
     binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Open, VIEWS, "open the selected row or link")
         .hinted("open"),
-    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Back, VIEWS, "go back; in a list, clear the filter")
-        .hinted("back"),
+    binding(
+        "Esc [ Backspace",
+        &[Key::Plain(KeyCode::Esc), char('['), Key::Plain(KeyCode::Backspace)],
+        Action::Back,
+        VIEWS,
+        "go back; in a list, clear the filter, then to the overview",
+    )
+    .hinted("back"),
+    binding("]", &[char(']')], Action::Forward, VIEWS, "go forward again"),
     binding("o 0", &[char('o'), char('0')], Action::Overview, VIEWS, "show the overview").hinted("overview"),
     binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "show findings").hinted("findings"),
-    binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks").hinted("tasks"),
+    binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks by spawn site; again, one by one")
+        .hinted("tasks"),
+    binding("T", &[char('T')], Action::AllTasks, VIEWS, "show tasks one by one"),
     binding("r 3", &[char('r'), char('3')], Action::Resources, VIEWS, "show resources").hinted("resources"),
     binding("v 5", &[char('v'), char('5')], Action::Timeline, VIEWS, "show the timeline").hinted("timeline"),
-    binding("/", &[char('/')], Action::Filter, LIST, "show only rows that contain a text").hinted("filter"),
+    binding("n", &[char('n')], Action::NextFinding, VIEWS, "open the next finding, from anywhere"),
+    binding("N", &[char('N')], Action::PreviousFinding, VIEWS, "open the previous finding, from anywhere"),
+    binding("/", &[char('/')], Action::Filter, VIEWS, "filter the list; the terms are below").hinted("filter"),
     binding("Space", &[char(' ')], Action::Freeze, VIEWS, "freeze the view, or continue; watching does not stop")
         .hinted("freeze"),
     binding("W", &[char('W')], Action::Witness, VIEWS, "write a small recording that shows this finding anywhere")
@@ -169,9 +195,9 @@ pub const KEYMAP: &[Binding] = &[
     binding("x", &[char('x')], Action::Explain, VIEWS, "explain this finding: what it means, and when it is wrong")
         .hinted("explain"),
     binding("y", &[char('y')], Action::Copy, VIEWS, "copy this finding as Markdown to the clipboard and to a file"),
-    binding("e", &[char('e')], Action::Edit, VIEWS, "open the place of this in $VISUAL or $EDITOR"),
+    binding("e", &[char('e')], Action::OpenEditor, VIEWS, "open the place of this in $VISUAL or $EDITOR"),
     binding("?", &[char('?')], Action::Help, VIEWS, "show this help").hinted("help"),
-    binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, READING, "quit; also Ctrl-C and Ctrl-D")
+    binding("q", &[char('q'), Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, VIEWS, "quit; also Ctrl-C and Ctrl-D")
         .hinted("quit"),
     binding("Tab", &[Key::Plain(KeyCode::Tab)], Action::NextTarget, VIEWS, "next target"),
     binding("Shift-Tab", &[Key::Plain(KeyCode::BackTab)], Action::PreviousTarget, VIEWS, "previous target"),
@@ -185,14 +211,14 @@ pub const KEYMAP: &[Binding] = &[
         "h Left",
         &[char('h'), Key::Plain(KeyCode::Left)],
         Action::SortLeft,
-        LIST,
+        VIEWS,
         "sort by the column to the left",
     ),
     binding(
         "l Right",
         &[char('l'), Key::Plain(KeyCode::Right)],
         Action::SortRight,
-        LIST,
+        VIEWS,
         "sort by the column to the right",
     ),
     binding("p", &[char('p')], Action::PlayOrPause, VIEWS, "pause a recording, or continue"),
@@ -204,15 +230,43 @@ pub const KEYMAP: &[Binding] = &[
     binding("-", &[char('-')], Action::Slower, VIEWS, "play a recording more slowly"),
     binding("+ =", &[char('+'), char('=')], Action::Faster, VIEWS, "play a recording faster"),
     binding("w", &[char('w')], Action::Save, VIEWS, "save the last minutes as a recording"),
-    binding("i", &[char('i')], Action::Invert, LIST, "reverse the order"),
+    binding("i", &[char('i')], Action::Invert, VIEWS, "reverse the order"),
+    binding(
+        "a",
+        &[char('a')],
+        Action::All,
+        LIST,
+        "show what is hidden: parts of the runtime, and timers that are over",
+    ),
     binding("Ctrl-L", &[Key::Ctrl('l')], Action::Redraw, READING, "redraw the screen"),
     binding("Ctrl-Z", &[Key::Ctrl('z')], Action::Suspend, &Context::ALL, "suspend"),
-    binding("Esc ?", &[Key::Plain(KeyCode::Esc), char('?')], Action::Help, HELP, "close the help").hinted("close"),
+    binding(
+        "Esc ? q",
+        &[Key::Plain(KeyCode::Esc), char('?'), char('q'), Key::Ctrl('c'), Key::Ctrl('d')],
+        Action::Help,
+        HELP,
+        "close the help; also Ctrl-C and Ctrl-D",
+    )
+    .hinted("close"),
     binding("Enter", &[Key::Plain(KeyCode::Enter)], Action::Accept, PROMPT, "keep the filter").hinted("keep"),
-    binding("Esc", &[Key::Plain(KeyCode::Esc)], Action::Discard, PROMPT, "clear the filter").hinted("clear"),
-    binding("Backspace", &[Key::Plain(KeyCode::Backspace)], Action::Erase, PROMPT, "delete a character"),
-    binding("Ctrl-U", &[Key::Ctrl('u')], Action::EraseAll, PROMPT, "delete the text"),
-    binding("Ctrl-C", &[Key::Ctrl('c'), Key::Ctrl('d')], Action::Quit, PROMPT, "quit"),
+    binding(
+        "Esc",
+        &[Key::Plain(KeyCode::Esc), Key::Ctrl('c'), Key::Ctrl('d')],
+        Action::Discard,
+        PROMPT,
+        "clear the filter; also Ctrl-C and Ctrl-D",
+    )
+    .hinted("clear"),
+    binding("Up", &[Key::Plain(KeyCode::Up), Key::Ctrl('p')], Action::OlderFilter, PROMPT, "the filter before"),
+    binding("Down", &[Key::Plain(KeyCode::Down), Key::Ctrl('n')], Action::NewerFilter, PROMPT, "the filter after"),
+    edit("Left", &[Key::Plain(KeyCode::Left), Key::Ctrl('b')], Edit::Left, "one character to the left"),
+    edit("Right", &[Key::Plain(KeyCode::Right), Key::Ctrl('f')], Edit::Right, "one character to the right"),
+    edit("Home", &[Key::Plain(KeyCode::Home), Key::Ctrl('a')], Edit::Home, "to the beginning of the line"),
+    edit("End", &[Key::Plain(KeyCode::End), Key::Ctrl('e')], Edit::End, "to the end of the line"),
+    edit("Backspace", &[Key::Plain(KeyCode::Backspace), Key::Ctrl('h')], Edit::Erase, "delete the character before"),
+    edit("Delete", &[Key::Plain(KeyCode::Delete)], Edit::Delete, "delete the character at the cursor"),
+    edit("Ctrl-W", &[Key::Ctrl('w')], Edit::EraseWord, "delete the word before"),
+    edit("Ctrl-U", &[Key::Ctrl('u')], Edit::EraseAll, "delete everything before"),
 ];
 
 /// What a key means in the present state.
@@ -228,7 +282,7 @@ pub fn resolve(key: KeyEvent, state: &UiState) -> Option<Action> {
     if context == Context::Prompt
         && let Key::Plain(KeyCode::Char(character)) = pressed
     {
-        return Some(Action::Type(character));
+        return Some(Action::Edit(Edit::Insert(character)));
     }
     let here = || KEYMAP.iter().filter(|binding| binding.contexts.contains(&context));
     if let Key::Plain(KeyCode::Char(character)) = pressed {
@@ -260,7 +314,15 @@ mod tests {
     #[test]
     fn every_context_can_be_left_and_every_binding_is_explained() {
         for context in Context::ALL {
-            assert!(KEYMAP.iter().any(|it| it.contexts.contains(&context) && it.action == Action::Quit));
+            let leaves = [Key::Ctrl('c'), Key::Ctrl('d')].map(|key| {
+                KEYMAP.iter().find(|it| it.contexts.contains(&context) && it.keys.contains(&key)).map(|it| it.action)
+            });
+            let expected = match context {
+                Context::List | Context::Page => Action::Quit,
+                Context::Help => Action::Help,
+                Context::Prompt => Action::Discard,
+            };
+            assert_eq!(leaves, [Some(expected); 2], "{context:?}");
         }
         assert!(KEYMAP.iter().all(|it| !it.help.is_empty() && !it.keys.is_empty() && !it.contexts.is_empty()));
     }
@@ -274,8 +336,22 @@ mod tests {
         assert_eq!(resolve(plain(KeyCode::Char('g')), &state), Some(Action::First));
         assert_eq!(resolve(plain(KeyCode::Char('#')), &state), None);
         assert_eq!(resolve(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), &state), Some(Action::Quit));
+        for (key, action) in [
+            ('t', Action::Tasks),
+            ('T', Action::AllTasks),
+            ('n', Action::NextFinding),
+            ('N', Action::PreviousFinding),
+            ('[', Action::Back),
+            (']', Action::Forward),
+            ('a', Action::All),
+        ] {
+            assert_eq!(resolve(plain(KeyCode::Char(key)), &state), Some(action), "{key}");
+        }
+        assert_eq!(resolve(plain(KeyCode::Backspace), &state), Some(Action::Back));
         state.prompt = true;
-        assert_eq!(resolve(plain(KeyCode::Char('q')), &state), Some(Action::Type('q')));
+        assert_eq!(resolve(plain(KeyCode::Char('q')), &state), Some(Action::Edit(Edit::Insert('q'))));
+        assert_eq!(resolve(plain(KeyCode::Backspace), &state), Some(Action::Edit(Edit::Erase)));
+        assert_eq!(resolve(plain(KeyCode::Up), &state), Some(Action::OlderFilter));
         assert_eq!(resolve(plain(KeyCode::Esc), &state), Some(Action::Discard));
     }
 }

@@ -6,16 +6,22 @@ use std::time::SystemTime;
 
 use super::list::List;
 use super::tables::findings::Findings;
+use super::tables::ops::Ops;
 use super::tables::resources::Resources;
+use super::tables::sites::Sites;
 use super::tables::tasks::Tasks;
 use super::tables::timeline::Timeline;
-use super::tables::{Filter, Table};
+use super::tables::{AnyTable, Table};
 use super::theme::Theme;
 use super::widgets::page::Reader;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
+use crate::report::filter::quoted;
 use crate::report::repository::Repository;
 use crate::report::{FindingKey, Link, Snapshot, TaskKey};
+
+/// Most pages of the history that are kept.
+const MOST_VISITS: usize = 50;
 
 /// Everything that decides what is drawn, except the fleet and the time.
 #[derive(Debug)]
@@ -30,6 +36,10 @@ pub struct UiState {
     pub over: Option<Over>,
     /// Whether the filter of the list is being typed.
     pub prompt: bool,
+    /// The filters that were kept before, the newest last.
+    pub past_filters: Vec<String>,
+    /// How many of those were gone back while typing.
+    pub recalled: usize,
     /// The first half of a command of two keys.
     pub prefix: Option<char>,
     /// What was said last and is shown until the next key.
@@ -57,6 +67,8 @@ impl UiState {
             overview: Reader::default(),
             over: None,
             prompt: false,
+            past_filters: Vec::new(),
+            recalled: 0,
             prefix: None,
             message: None,
             theme,
@@ -68,11 +80,15 @@ impl UiState {
     /// Brings everything up to date that keys act on: the targets, and the list on the screen.
     pub fn refresh(&mut self, fleet: &Fleet) {
         self.sync(fleet);
-        let Some(live) = self.active.and_then(|id| fleet.member(id)) else { return };
-        if let Some(pane) = self.pane_mut() {
-            let frozen = pane.frozen.as_ref().map(|frozen| Arc::clone(&frozen.member));
-            pane.refresh(&Snapshot::new(fleet, frozen.as_deref().unwrap_or(live)));
-        }
+        self.with_shown(fleet, |pane, shown| pane.refresh(shown));
+    }
+
+    /// Lets the pane on the screen do something with the target as it is shown, which may be frozen.
+    pub fn with_shown<T>(&mut self, fleet: &Fleet, act: impl FnOnce(&mut Pane, &Snapshot<'_>) -> T) -> Option<T> {
+        let live = self.active.and_then(|id| fleet.member(id))?;
+        let pane = self.pane_mut()?;
+        let frozen = pane.frozen.as_ref().map(|frozen| Arc::clone(&frozen.member));
+        Some(act(pane, &Snapshot::new(fleet, frozen.as_deref().unwrap_or(live))))
     }
 
     /// Makes views of the targets that joined, and drops those of targets that left.
@@ -90,7 +106,7 @@ impl UiState {
             Context::Help
         } else if self.prompt {
             Context::Prompt
-        } else if self.pane().is_some_and(|pane| !pane.visits.is_empty() || pane.root == Root::Overview) {
+        } else if self.pane().is_some_and(|pane| pane.is_on_page() || pane.is_overview()) {
             Context::Page
         } else {
             Context::List
@@ -118,9 +134,9 @@ impl UiState {
     /// Shows a target with the page of a finding on top, if it is there.
     pub fn open_finding(&mut self, fleet: &Fleet, target: TargetId, fingerprint: &str) {
         self.sync(fleet);
-        let key = fleet.member(target).and_then(|it| Snapshot::new(fleet, it).finding_of(fingerprint));
-        if let (Some(pane), Some(key)) = (self.panes.get_mut(&target), key) {
-            pane.open(Link::Finding(key));
+        let Some(shown) = fleet.member(target).map(|member| Snapshot::new(fleet, member)) else { return };
+        if let (Some(pane), Some(key)) = (self.panes.get_mut(&target), shown.finding_of(fingerprint)) {
+            pane.open(Link::Finding(key), &shown);
             self.active = Some(target);
         }
     }
@@ -136,14 +152,14 @@ impl UiState {
     pub fn chosen_finding(&self) -> Option<(TargetId, FindingKey)> {
         match self.chosen()? {
             (target, Link::Finding(key)) => Some((target, key)),
-            (_, Link::Task(_) | Link::Site(_) | Link::Resource(_)) => None,
+            (_, Link::Task(_) | Link::Site(_) | Link::TasksOf(_) | Link::Resource(_)) => None,
         }
     }
 
     /// What is being looked at: on the page on top, or selected in a list or the overview.
     pub fn chosen(&self) -> Option<(TargetId, Link)> {
         let pane = self.pane()?;
-        let of_pane = || pane.visits.last().map(|visit| visit.link.clone()).or_else(|| pane.selected());
+        let of_pane = || if pane.is_on_page() { Some(pane.visits.last()?.link.clone()) } else { pane.selected() };
         let (target, link) = match self.overview_target() {
             Some(Goto { target, link }) => (*target, link.clone()),
             None => (self.active?, of_pane()),
@@ -153,20 +169,17 @@ impl UiState {
 
     /// Where the selected line of the overview leads, while that is on top.
     pub fn overview_target(&self) -> Option<&Goto> {
-        let pane = self.pane().filter(|pane| pane.visits.is_empty() && pane.root == Root::Overview);
-        pane.and_then(|_| self.overview.target())
+        self.pane().filter(|pane| pane.is_overview()).and_then(|_| self.overview.target())
     }
 
     /// Shows what a line of the overview leads to: a page about a target, or the findings of one.
-    pub fn go(&mut self, goto: Goto) {
+    pub fn go(&mut self, goto: Goto, fleet: &Fleet) {
         let Goto { target, link } = goto;
         self.active = Some(target);
-        if let Some(pane) = self.pane_mut() {
-            match link {
-                Some(link) => pane.open(link),
-                None => pane.root = Root::Findings,
-            }
-        }
+        self.with_shown(fleet, |pane, shown| match link {
+            Some(link) => pane.open(link, shown),
+            None => pane.root = Root::Findings,
+        });
     }
 
     /// The task of a target that is being looked at, whose details are worth having.
@@ -174,7 +187,7 @@ impl UiState {
         let pane = self.panes.get(&target).filter(|pane| pane.frozen.is_none())?;
         match pane.visits.last()?.link {
             Link::Task(key) => Some(key),
-            Link::Finding(_) | Link::Site(_) | Link::Resource(_) => None,
+            Link::Finding(_) | Link::Site(_) | Link::TasksOf(_) | Link::Resource(_) => None,
         }
     }
 }
@@ -182,7 +195,7 @@ impl UiState {
 /// Where keys have their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
-    /// A list of findings, tasks or resources.
+    /// A list of findings, spawn sites, tasks or resources.
     List,
     /// A page about one of them.
     Page,
@@ -238,7 +251,9 @@ pub enum Root {
     Overview,
     /// Findings.
     Findings,
-    /// Tasks.
+    /// Tasks, grouped by spawn site.
+    Sites,
+    /// Tasks, one by one.
     Tasks,
     /// Resources.
     Resources,
@@ -246,13 +261,50 @@ pub enum Root {
     Timeline,
 }
 
-/// A page that was opened.
+impl Root {
+    /// The list that stands for it in the header: tasks are one view, grouped or not.
+    #[must_use]
+    pub fn in_header(self) -> Self {
+        if self == Self::Sites { Self::Tasks } else { self }
+    }
+}
+
+/// A page or a part of a list that was opened.
 #[derive(Debug)]
 pub struct Visit {
     /// What it is about.
     pub link: Link,
     /// How far it was read.
     pub reader: Reader<Link>,
+    /// The list on it, if there is one.
+    pub list: Option<VisitedList>,
+}
+
+/// A list on a page, or instead of one.
+#[derive(Debug)]
+pub enum VisitedList {
+    /// The tasks of a spawn site.
+    Tasks(Box<Table<Tasks>>),
+    /// The async ops on a resource.
+    Ops(Box<Table<Ops>>),
+}
+
+impl VisitedList {
+    /// The list itself, whatever it is of.
+    fn table(&self) -> &dyn AnyTable {
+        match self {
+            Self::Tasks(table) => table.as_ref(),
+            Self::Ops(table) => table.as_ref(),
+        }
+    }
+
+    /// The same, to be changed.
+    fn table_mut(&mut self) -> &mut dyn AnyTable {
+        match self {
+            Self::Tasks(table) => table.as_mut(),
+            Self::Ops(table) => table.as_mut(),
+        }
+    }
 }
 
 /// A target as it was when the user stopped the view.
@@ -273,8 +325,12 @@ pub struct Pane {
     pub root: Root,
     /// The pages opened over it, the last one on top.
     pub visits: Vec<Visit>,
+    /// Those that were left by going back, the one to go forward to last.
+    pub ahead: Vec<Visit>,
     /// The list of findings.
     pub findings: Table<Findings>,
+    /// The list of spawn sites.
+    pub sites: Table<Sites>,
     /// The list of tasks.
     pub tasks: Table<Tasks>,
     /// The list of resources.
@@ -294,20 +350,33 @@ impl Pane {
         };
     }
 
-    /// Opens a page.
-    pub fn open(&mut self, link: Link) {
-        self.visits.push(Visit { link, reader: Reader::default() });
+    /// Opens a page, or the tasks of a spawn site.
+    pub fn open(&mut self, link: Link, shown: &Snapshot<'_>) {
+        let list = match &link {
+            Link::TasksOf(site) => {
+                let mut tasks: Box<Table<Tasks>> = Box::default();
+                tasks.all = true;
+                tasks.set_filter(&format!("site:{}", quoted(&shown.site_text(*site))));
+                Some(VisitedList::Tasks(tasks))
+            }
+            Link::Resource(resource) => Some(VisitedList::Ops(Box::new(Table::of(*resource)))),
+            Link::Finding(_) | Link::Task(_) | Link::Site(_) => None,
+        };
+        self.ahead.clear();
+        self.visits.push(Visit { link, reader: Reader::default(), list });
+        if self.visits.len() > MOST_VISITS {
+            self.visits.remove(0);
+        }
     }
 
-    /// What is selected in the list at the bottom.
-    pub fn selected(&self) -> Option<Link> {
-        match self.root {
-            Root::Overview => None,
-            Root::Findings => self.findings.list.selected().cloned().map(Link::Finding),
-            Root::Tasks => self.tasks.list.selected().copied().map(Link::Task),
-            Root::Resources => self.resources.list.selected().copied().map(Link::Resource),
-            Root::Timeline => self.timeline.list.selected().map(|key| Link::Finding(key.finding.clone())),
-        }
+    /// Whether a page lies on top, and not a list.
+    fn is_on_page(&self) -> bool {
+        self.visits.last().is_some_and(|visit| !matches!(visit.link, Link::TasksOf(_)))
+    }
+
+    /// Whether the overview is on top.
+    pub fn is_overview(&self) -> bool {
+        self.root == Root::Overview && self.visits.is_empty()
     }
 
     /// When that happened which is selected in the timeline, if that is on the screen.
@@ -316,41 +385,51 @@ impl Pane {
         self.timeline.list.selected().filter(|_| is_shown).map(|key| key.at)
     }
 
-    /// The filter of the list at the bottom.
-    pub fn filter(&self) -> &Filter {
-        match self.root {
-            Root::Overview | Root::Findings => &self.findings.filter,
-            Root::Tasks => &self.tasks.filter,
-            Root::Resources => &self.resources.filter,
-            Root::Timeline => &self.timeline.filter,
+    /// What is selected in the list on top.
+    pub fn selected(&self) -> Option<Link> {
+        self.table()?.selected()
+    }
+
+    /// The list on top, or on the page on top.
+    pub fn table(&self) -> Option<&dyn AnyTable> {
+        match (self.visits.last(), self.root) {
+            (Some(visit), _) => visit.list.as_ref().map(VisitedList::table),
+            (None, Root::Overview) => None,
+            (None, Root::Findings) => Some(&self.findings),
+            (None, Root::Sites) => Some(&self.sites),
+            (None, Root::Tasks) => Some(&self.tasks),
+            (None, Root::Resources) => Some(&self.resources),
+            (None, Root::Timeline) => Some(&self.timeline),
         }
     }
 
     /// The same, to be changed.
-    pub fn filter_mut(&mut self) -> &mut Filter {
-        match self.root {
-            Root::Overview | Root::Findings => &mut self.findings.filter,
-            Root::Tasks => &mut self.tasks.filter,
-            Root::Resources => &mut self.resources.filter,
-            Root::Timeline => &mut self.timeline.filter,
+    pub fn table_mut(&mut self) -> Option<&mut dyn AnyTable> {
+        match (self.visits.last_mut(), self.root) {
+            (Some(visit), _) => visit.list.as_mut().map(VisitedList::table_mut),
+            (None, Root::Overview) => None,
+            (None, Root::Findings) => Some(&mut self.findings),
+            (None, Root::Sites) => Some(&mut self.sites),
+            (None, Root::Tasks) => Some(&mut self.tasks),
+            (None, Root::Resources) => Some(&mut self.resources),
+            (None, Root::Timeline) => Some(&mut self.timeline),
         }
     }
 
-    /// Brings the list at the bottom up to date with what is shown.
+    /// Brings the list on top up to date with what is shown.
     fn refresh(&mut self, shown: &Snapshot<'_>) {
         // The keys of another process mean nothing, or worse, something else.
         let epoch = shown.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
-            self.visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
+            for visits in [&mut self.visits, &mut self.ahead] {
+                visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
+            }
+            self.sites.list = List::default();
             self.tasks.list = List::default();
             self.resources.list = List::default();
         }
-        match self.root {
-            Root::Overview => {}
-            Root::Findings => self.findings.refresh(shown),
-            Root::Tasks => self.tasks.refresh(shown),
-            Root::Resources => self.resources.refresh(shown),
-            Root::Timeline => self.timeline.refresh(shown),
+        if let Some(table) = self.table_mut() {
+            table.refresh(shown);
         }
     }
 }

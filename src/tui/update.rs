@@ -6,12 +6,14 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::keymap::{self, Action};
 use super::state::{OverWhat, Pane, Root, UiState};
-use super::tables::{Listing, Table};
+use super::tables::{AnyTable, Travel};
 use super::widgets::page::Reader;
-use super::widgets::table::fit;
 use crate::fleet::{Fleet, TargetId};
 use crate::playing::Ask;
-use crate::report::{Snapshot, markdown};
+use crate::report::{Link, Snapshot, markdown};
+
+/// Most filters that can be recalled.
+const MOST_FILTERS: usize = 50;
 
 /// What the state cannot do for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,16 +100,20 @@ impl UiState {
             Action::Help => self.over = if self.over.is_some() { None } else { Some(OverWhat::Help.into()) },
             Action::Explain => self.explain(around.fleet),
             Action::Copy => return self.copy(around.fleet),
-            Action::Edit => return self.edit(around.fleet),
+            Action::OpenEditor => return self.open_editor(around.fleet),
             Action::NextTarget => self.switch(true),
             Action::PreviousTarget => self.switch(false),
             Action::Overview => self.in_pane(|pane| pane.go_to(Root::Overview)),
             Action::Findings => self.in_pane(|pane| pane.go_to(Root::Findings)),
-            Action::Tasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
+            Action::Tasks => self.in_pane(Pane::go_to_tasks),
+            Action::AllTasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
             Action::Resources => self.in_pane(|pane| pane.go_to(Root::Resources)),
             Action::Timeline => self.in_pane(|pane| pane.go_to(Root::Timeline)),
             Action::Open => return self.open_selected(around),
             Action::Back => self.in_pane(Pane::go_back),
+            Action::Forward => self.in_pane(Pane::go_forward),
+            Action::NextFinding => self.go_to_finding(around, true),
+            Action::PreviousFinding => self.go_to_finding(around, false),
             Action::Down => self.travel(Travel::Rows(1)),
             Action::Up => self.travel(Travel::Rows(-1)),
             Action::PageDown => self.travel(Travel::Pages(1)),
@@ -115,9 +121,10 @@ impl UiState {
             Action::First => self.travel(Travel::First),
             Action::Last => self.travel(Travel::Last),
             Action::Prefix => {}
-            Action::SortLeft => self.in_pane(|pane| pane.sort(around.width, -1)),
-            Action::SortRight => self.in_pane(|pane| pane.sort(around.width, 1)),
-            Action::Invert => self.in_pane(Pane::invert),
+            Action::SortLeft => self.in_table(|table| table.sort(around.width, -1)),
+            Action::SortRight => self.in_table(|table| table.sort(around.width, 1)),
+            Action::Invert => self.in_table(|table| table.invert()),
+            Action::All => self.in_table(|table| table.toggle_all()),
             Action::Freeze => self.freeze(around),
             Action::Witness => return self.ask_for_witness(),
             Action::PlayOrPause => return self.play(Ask::Toggle),
@@ -129,17 +136,15 @@ impl UiState {
             Action::PreviousOpening => return self.play(Ask::PreviousOpening),
             Action::NextOpening => return self.play(Ask::NextOpening),
             Action::Save => return self.active.map(|target| Effect::Save { target }),
-            Action::Filter => self.prompt = true,
-            Action::Accept => self.prompt = false,
+            Action::Filter => self.begin_to_filter(),
+            Action::Accept => self.keep_filter(),
             Action::Discard => {
                 self.prompt = false;
-                self.in_pane(|pane| pane.filter_mut().text.clear());
+                self.in_table(|table| table.set_filter(""));
             }
-            Action::Type(character) => self.in_pane(|pane| pane.filter_mut().text.push(character)),
-            Action::Erase => self.in_pane(|pane| {
-                pane.filter_mut().text.pop();
-            }),
-            Action::EraseAll => self.in_pane(|pane| pane.filter_mut().text.clear()),
+            Action::Edit(edit) => self.in_table(|table| table.edit(edit)),
+            Action::OlderFilter => self.recall(self.recalled + 1),
+            Action::NewerFilter => self.recall(self.recalled.saturating_sub(1)),
         }
         None
     }
@@ -147,6 +152,54 @@ impl UiState {
     fn in_pane(&mut self, act: impl FnOnce(&mut Pane)) {
         if let Some(pane) = self.pane_mut() {
             act(pane);
+        }
+    }
+
+    fn in_table(&mut self, act: impl FnOnce(&mut dyn AnyTable)) {
+        if let Some(table) = self.pane_mut().and_then(Pane::table_mut) {
+            act(table);
+        }
+    }
+
+    fn begin_to_filter(&mut self) {
+        (self.prompt, self.recalled) = (self.pane().and_then(Pane::table).is_some(), 0);
+        if !self.prompt {
+            self.message = Some("This page has no list to filter.".to_owned());
+        }
+    }
+
+    /// Ends typing, unless there is a mistake in the filter.
+    fn keep_filter(&mut self) {
+        let Some(table) = self.pane().and_then(Pane::table) else { return self.prompt = false };
+        if table.mistake().is_some() {
+            return;
+        }
+        let text = table.line().text().to_owned();
+        self.prompt = false;
+        self.past_filters.retain(|past| *past != text);
+        if !text.is_empty() {
+            self.past_filters.push(text);
+        }
+        let surplus = self.past_filters.len().saturating_sub(MOST_FILTERS);
+        self.past_filters.drain(..surplus);
+    }
+
+    /// Puts an earlier filter into the prompt: the newest is 1, and 0 is an empty line.
+    fn recall(&mut self, back: usize) {
+        let text = match back {
+            0 => Some(String::new()),
+            back => self.past_filters.len().checked_sub(back).map(|place| self.past_filters[place].clone()),
+        };
+        if let Some(text) = text {
+            self.recalled = back;
+            self.in_table(|table| table.set_filter(&text));
+        }
+    }
+
+    /// Opens the page of the finding after the one on the screen, or before it, in the order in which they are read.
+    fn go_to_finding(&mut self, around: Surroundings<'_>, forward: bool) {
+        if self.with_shown(around.fleet, |pane, shown| pane.go_to_finding(shown, forward)) != Some(true) {
+            self.message = Some("There are no findings.".to_owned());
         }
     }
 
@@ -181,7 +234,7 @@ impl UiState {
         copied
     }
 
-    fn edit(&mut self, fleet: &Fleet) -> Option<Effect> {
+    fn open_editor(&mut self, fleet: &Fleet) -> Option<Effect> {
         let Some((target, link)) = self.chosen() else {
             self.message = Some("Select something that has a place, then press e.".to_owned());
             return None;
@@ -200,8 +253,8 @@ impl UiState {
     fn open_selected(&mut self, around: Surroundings<'_>) -> Option<Effect> {
         let at = self.pane().and_then(Pane::selected_time);
         match self.overview_target().cloned() {
-            Some(goto) => self.go(goto),
-            None => self.in_pane(Pane::follow),
+            Some(goto) => self.go(goto, around.fleet),
+            None => drop(self.with_shown(around.fleet, Pane::follow)),
         }
         let member = around.fleet.member(self.active?)?;
         member.playing().and(at).and_then(|at| self.play(Ask::To(at)))
@@ -223,17 +276,13 @@ impl UiState {
         if let Some(over) = &mut self.over {
             return travel.read(&mut over.reader);
         }
-        if self.pane().is_some_and(|pane| pane.visits.is_empty() && pane.root == Root::Overview) {
+        if self.pane().is_some_and(|pane| pane.is_overview()) {
             return travel.read(&mut self.overview);
         }
         let Some(pane) = self.pane_mut() else { return };
-        match (pane.visits.last_mut(), pane.root) {
-            (Some(visit), _) => travel.read(&mut visit.reader),
-            (None, Root::Overview) => {}
-            (None, Root::Findings) => travel.select(&mut pane.findings),
-            (None, Root::Tasks) => travel.select(&mut pane.tasks),
-            (None, Root::Resources) => travel.select(&mut pane.resources),
-            (None, Root::Timeline) => travel.select(&mut pane.timeline),
+        match pane.visits.last_mut().filter(|visit| !matches!(visit.link, Link::TasksOf(_))) {
+            Some(visit) => travel.read(&mut visit.reader),
+            None => self.in_table(|table| table.travel(travel)),
         }
     }
 }
@@ -243,79 +292,65 @@ impl Pane {
     fn go_to(&mut self, root: Root) {
         self.root = root;
         self.visits.clear();
+        self.ahead.clear();
+    }
+
+    /// Shows the spawn sites, or from there the tasks one by one.
+    fn go_to_tasks(&mut self) {
+        let from_sites = self.root == Root::Sites && self.visits.is_empty();
+        self.go_to(if from_sites { Root::Tasks } else { Root::Sites });
     }
 
     /// Opens the page that is selected in the page on top, or in the list.
-    fn follow(&mut self) {
-        let link = match self.visits.last() {
+    fn follow(&mut self, shown: &Snapshot<'_>) {
+        let link = match self.visits.last().filter(|visit| !matches!(visit.link, Link::TasksOf(_))) {
             Some(visit) => visit.reader.target().cloned(),
             None => self.selected(),
         };
         if let Some(link) = link {
-            self.open(link);
+            self.open(link, shown);
         }
     }
 
     /// Closes the page on top; in a list, clears the filter, or goes to the overview.
     fn go_back(&mut self) {
-        if self.visits.pop().is_some() {
-            return;
-        }
-        if self.filter().is_empty() {
-            self.root = Root::Overview;
-        }
-        self.filter_mut().text.clear();
-    }
-
-    fn sort(&mut self, width: u16, step: isize) {
-        match self.root {
-            Root::Overview => {}
-            Root::Findings => sort(&mut self.findings, width, step),
-            Root::Tasks => sort(&mut self.tasks, width, step),
-            Root::Resources => sort(&mut self.resources, width, step),
-            Root::Timeline => sort(&mut self.timeline, width, step),
+        match self.visits.pop() {
+            Some(visit) => self.ahead.push(visit),
+            None if self.table().is_none_or(|table| table.line().text().is_empty()) => self.root = Root::Overview,
+            None => self.table_mut().into_iter().for_each(|table| table.set_filter("")),
         }
     }
 
-    fn invert(&mut self) {
-        match self.root {
-            Root::Overview => {}
-            Root::Findings => invert(&mut self.findings),
-            Root::Tasks => invert(&mut self.tasks),
-            Root::Resources => invert(&mut self.resources),
-            Root::Timeline => invert(&mut self.timeline),
-        }
+    /// Opens the page again that was closed last.
+    fn go_forward(&mut self) {
+        self.visits.extend(self.ahead.pop());
     }
-}
 
-fn sort<L: Listing>(table: &mut Table<L>, width: u16, step: isize) {
-    let columns: Vec<L::Column> = fit(L::COLUMNS, width).iter().map(|(column, _)| column.id).collect();
-    table.sort_by_neighbour(&columns, step);
-}
-
-fn invert<L: Listing>(table: &mut Table<L>) {
-    table.sort.inverted = !table.sort.inverted;
-}
-
-/// A way to move.
-#[derive(Debug, Clone, Copy)]
-enum Travel {
-    Rows(isize),
-    Pages(isize),
-    First,
-    Last,
+    /// Opens the page of the finding after the one on top, or before it, in its place. Returns whether there is one.
+    fn go_to_finding(&mut self, shown: &Snapshot<'_>, forward: bool) -> bool {
+        let findings = shown.current_findings();
+        let on_top = match self.visits.last().map(|visit| &visit.link) {
+            Some(Link::Finding(key)) => Some(key),
+            _ => None,
+        };
+        let at = on_top.and_then(|key| findings.iter().position(|finding| finding == key));
+        let count = findings.len();
+        let next = match (at, forward) {
+            (Some(at), true) => at + 1,
+            (Some(at), false) => at + count - 1,
+            (None, true) => 0,
+            (None, false) => count.saturating_sub(1),
+        };
+        let Some(next) = findings.get(next % count.max(1)) else { return false };
+        if on_top.is_some() {
+            self.visits.pop();
+        }
+        self.open(Link::Finding(next.clone()), shown);
+        true
+    }
 }
 
 impl Travel {
-    fn select<L: Listing>(self, table: &mut Table<L>) {
-        match self {
-            Self::Rows(rows) => table.list.step(rows),
-            Self::Pages(pages) => table.list.page(pages),
-            Self::First => table.list.first(),
-            Self::Last => table.list.last(),
-        }
-    }
-
     fn read<T: Clone + PartialEq>(self, reader: &mut Reader<T>) {
         match self {
             Self::Rows(rows) => reader.step(rows),

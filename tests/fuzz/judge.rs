@@ -36,7 +36,7 @@ const LONGEST_REASON: usize = 512;
 /// How often the screens are looked at: after so many events, and at the end.
 const LOOK_EVERY: usize = 24;
 /// Keys that lead through lists and pages: findings, tasks, resources, what is selected in them, and the help.
-const KEYS: [KeyCode; 12] = [
+const KEYS: [KeyCode; 18] = [
     KeyCode::Char('f'),
     KeyCode::Enter,
     KeyCode::Esc,
@@ -45,7 +45,13 @@ const KEYS: [KeyCode; 12] = [
     KeyCode::Enter,
     KeyCode::Esc,
     KeyCode::Esc,
+    KeyCode::Char('T'),
+    KeyCode::Enter,
+    KeyCode::Char('n'),
+    KeyCode::Esc,
+    KeyCode::Char(']'),
     KeyCode::Char('r'),
+    KeyCode::Char('a'),
     KeyCode::Enter,
     KeyCode::Esc,
     KeyCode::Char('f'),

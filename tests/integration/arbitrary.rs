@@ -22,10 +22,9 @@ use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::report::Snapshot;
-use tokio_canary::report::findings::FindingColumn;
-use tokio_canary::report::order::{Filter, Order};
-use tokio_canary::report::resources::ResourceColumn;
-use tokio_canary::report::tasks::TaskColumn;
+use tokio_canary::report::columns::{self, Column};
+use tokio_canary::report::filter::Query;
+use tokio_canary::report::order::{Order, Rows, Wanted};
 use tokio_canary::wire::Survey;
 
 use crate::support::updates::{at, idle};
@@ -268,6 +267,23 @@ fn event() -> impl Strategy<Value = FeedEvent> {
     ]
 }
 
+/// The rows of a list, sorted by each of its columns in turn, with nothing hidden.
+fn rows<C: Column, K>(descending: bool, list: impl Fn(&Wanted<'_, C>) -> Rows<K>) -> Vec<K> {
+    let query = Query::parse("-zzz").expect("a word is a filter");
+    let of = |by| list(&Wanted { order: Order { by, descending }, query: &query, all: true }).keys;
+    let mut counts: Vec<usize> = C::SPECS.iter().map(|spec| of(spec.id).len()).collect();
+    counts.dedup();
+    assert_eq!(counts.len(), 1, "the order changes what is listed");
+    C::SPECS.first().map(|spec| of(spec.id)).unwrap_or_default()
+}
+
+/// Writes every value of some rows.
+fn every<'a, C: Column, K>(keys: &[K], value: impl Fn(&K, C) -> columns::Value<'a>) {
+    for (key, spec) in keys.iter().flat_map(|key| C::SPECS.iter().map(move |spec| (key, spec))) {
+        let _ = spec.id.in_words(&value(key, spec.id));
+    }
+}
+
 /// Plays events as a feed delivers them, and asks everything that a front end may ask.
 fn play(one: &mut One, events: Vec<FeedEvent>) {
     let mut meter = LagMeter::default();
@@ -280,17 +296,25 @@ fn play(one: &mut One, events: Vec<FeedEvent>) {
         let shown = Snapshot::new(&one.fleet, one.member());
         let target = shown.target(Criteria::default(), SystemTime::UNIX_EPOCH);
         let _ = (target.verdict.sentence(), target.warm_up.sentence());
-        let accepts: Filter<'_> = &|text| text.contains('a');
         for descending in [false, true] {
-            let _ = shown.tasks(Order { by: TaskColumn::Wait, descending }, Some(accepts));
-            let _ = shown.resources(Order { by: ResourceColumn::Fill, descending }, Some(accepts));
-            let _ = shown.findings(Order { by: FindingColumn::Since, descending }, Some(accepts));
+            let keys = rows(descending, |wanted| shown.tasks(wanted));
+            every(&keys, |key, column| shown.task_value(*key, column));
+            let keys = rows(descending, |wanted| shown.sites(wanted));
+            every(&keys, |key, column| shown.site_value(*key, column));
+            let keys = rows(descending, |wanted| shown.resources(wanted));
+            every(&keys, |key, column| shown.resource_value(*key, column));
+            for resource in &keys {
+                let keys = rows(descending, |wanted| shown.ops(*resource, wanted));
+                every(&keys, |key, column| shown.op_value(*key, column));
+            }
+            let keys = rows(descending, |wanted| shown.findings(wanted));
+            every(&keys, |key, column| shown.finding_value(key, column));
         }
         let model = one.diagnosis().model();
         model.tasks().for_each(|(key, _)| drop(shown.task(key)));
         model.sites().for_each(|(key, _)| drop(shown.site(key)));
         model.resources().for_each(|(key, _)| drop(shown.resource(key)));
-        for key in shown.findings(Order { by: FindingColumn::Severity, descending: true }, None) {
+        for key in shown.all_findings() {
             let _ = (shown.finding(&key), shown.parties(&key));
         }
     }

@@ -11,6 +11,7 @@ use tokio_canary::config::{check, variable};
 use tokio_canary::detect::doubt::Doubt;
 use tokio_canary::detect::settings::{Settings, Value};
 use tokio_canary::explain;
+use tokio_canary::report::terms::{self, ListTerms};
 
 use crate::source::{files_below, in_repository, read};
 
@@ -244,6 +245,27 @@ fn metrics_and_rules_are_documented_as_they_are() {
 }
 
 /// What the guide and the README show can be copied.
+/// The terms of filters are the columns'; `BLESS=1` writes them anew.
+#[test]
+fn terms_of_filters_are_documented_as_they_are() {
+    let path = in_repository("docs/guides/filters.md");
+    let page = read(&path);
+    let section = |terms: &ListTerms| {
+        let rows = terms.rows.iter().map(|row| format!("| `{}` | {} |\n", row.example, row.help));
+        format!("\n## Terms for {}\n\n| term | what it asks for |\n|---|---|\n{}", terms.list, rows.collect::<String>())
+    };
+    let right = terms::all().iter().map(section).collect::<String>();
+    let (begin, end) = ("<!-- terms -->\n", "<!-- end of terms -->");
+    let (before, rest) = page.split_once(begin).expect("a place for the terms");
+    let (_, after) = rest.split_once(end).expect("an end of the terms");
+    let whole = format!("{before}{begin}{right}{end}{after}");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, whole).expect("a page that can be written");
+    } else {
+        assert!(page == whole, "{} is not up to date; `BLESS=1` writes it anew", path.display());
+    }
+}
+
 #[test]
 fn the_files_that_are_shown_are_right() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,8 +11,6 @@ use super::reading::{Reading, Scrape, Transitions};
 use crate::alert::event::{Event, EventKind};
 use crate::alert::ndjson;
 use crate::fleet::{Change, Fleet, Member, Step, TargetId};
-use crate::report::findings::FindingColumn;
-use crate::report::order::Order;
 use crate::report::verdict::VerdictView;
 use crate::report::{Snapshot, State as FindingState};
 use crate::words;
@@ -163,8 +161,7 @@ impl Desk {
 
 fn findings(fleet: &Fleet, member: &Member) -> TargetFindings {
     let snapshot = Snapshot::new(fleet, member);
-    let order = Order { by: FindingColumn::Severity, descending: true };
-    let views = snapshot.findings(order, None).into_iter().filter_map(|key| snapshot.finding(&key));
+    let views = snapshot.all_findings().into_iter().filter_map(|key| snapshot.finding(&key));
     let present = views.filter(|view| view.row.state != FindingState::Resolved);
     let target = member.diagnosis().target().to_owned();
     let objects = present.map(|view| {

@@ -6,8 +6,6 @@ use std::time::SystemTime;
 use crate::fleet::{Fleet, Member};
 use crate::report::blame::TimesView;
 use crate::report::connection::{ConnectionState, ConnectionView};
-use crate::report::findings::FindingColumn;
-use crate::report::order::Order;
 use crate::report::target::QualityView;
 use crate::report::verdict::VerdictView;
 use crate::report::vitals::{VitalsView, WaitTotalsView};
@@ -51,8 +49,7 @@ impl Reading {
     pub(super) fn of(fleet: &Fleet, member: &Member, verdict: VerdictView, transitions: Transitions) -> Self {
         let (snapshot, diagnosis) = (Snapshot::new(fleet, member), member.diagnosis());
         let mut findings = BTreeMap::new();
-        let order = Order { by: FindingColumn::Severity, descending: true };
-        let rows = snapshot.findings(order, None).into_iter().filter_map(|key| snapshot.finding_row(&key));
+        let rows = snapshot.all_findings().into_iter().filter_map(|key| snapshot.finding_row(&key));
         for row in rows.filter(|row| row.state != State::Resolved) {
             *findings.entry((row.detector, row.severity)).or_default() += 1;
         }

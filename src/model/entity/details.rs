@@ -28,6 +28,10 @@ impl RecentDetails {
         self.0.iter().find(|(known, _)| *known == key).map(|(_, details)| details)
     }
 
+    pub(in crate::model) fn iter(&self) -> impl Iterator<Item = (TaskKey, &Details)> {
+        self.0.iter().map(|(key, details)| (*key, details))
+    }
+
     pub(in crate::model) fn insert(&mut self, key: TaskKey, details: Details) {
         self.remove(key);
         if self.0.len() == MOST_KEPT {
@@ -92,14 +96,19 @@ impl Durations {
         self.highest_outlier.unwrap_or(Duration::from_nanos(self.histogram.max()))
     }
 
-    /// How many values fall into each of so many equal steps between the shortest and the longest recorded one.
-    pub fn columns(&self, columns: usize) -> Vec<u64> {
-        let (low, high) = (self.histogram.min(), self.histogram.max());
-        let step = (high.saturating_sub(low) / u64::try_from(columns.max(1)).unwrap_or(1)).saturating_add(1);
-        let mut counts = vec![0_u64; columns];
+    /// The shortest duration.
+    pub fn shortest(&self) -> Duration {
+        Duration::from_nanos(self.histogram.min())
+    }
+
+    /// How many values, of those that are not above the maximum that the target records, do not exceed each of these bounds and exceed the one
+    /// before it. The bounds rise; what exceeds them all counts to the last.
+    pub fn steps(&self, bounds: &[Duration]) -> Vec<u64> {
+        let mut counts = vec![0_u64; bounds.len()];
         for value in self.histogram.iter_recorded() {
-            let column = usize::try_from((value.value_iterated_to().saturating_sub(low)) / step).unwrap_or(usize::MAX);
-            if let Some(count) = counts.get_mut(column.min(columns.saturating_sub(1))) {
+            let time = Duration::from_nanos(self.histogram.lowest_equivalent(value.value_iterated_to()));
+            let step = bounds.partition_point(|bound| *bound < time).min(bounds.len().saturating_sub(1));
+            if let Some(count) = counts.get_mut(step) {
                 *count = count.saturating_add(value.count_at_value());
             }
         }
@@ -125,6 +134,9 @@ mod tests {
     fn a_distribution_is_read_with_its_outliers() {
         let durations = Durations::decode(&encoded(2, 100), 3, Some(5_000_000_000)).unwrap();
         assert_eq!((durations.count(), durations.longest()), (103, Duration::from_secs(5)));
+        let micros = [10, 50, 60].map(Duration::from_micros);
+        assert_eq!(durations.steps(&micros), [10, 40, 50], "100 values from 1 to 100 µs");
+        assert!(durations.steps(&[]).is_empty());
     }
 
     #[test]

@@ -1,40 +1,53 @@
 //! The lists: in which columns their rows are shown and in which order.
 
+pub mod filter;
 pub mod findings;
+pub mod ops;
 pub mod resources;
+pub mod sites;
 pub mod tasks;
 pub mod timeline;
 
+use std::fmt::Debug;
+
 use ratatui::style::Style;
 
-use crate::report::Snapshot;
-use crate::report::order::{Filter as Accepts, Order};
+use self::filter::Filter;
+use crate::report::columns::{self, Value};
+use crate::report::filter::Mistake;
+use crate::report::order::{Order, Rows, Wanted};
+use crate::report::{Link, Snapshot};
 use crate::tui::list::List;
 use crate::tui::theme::Theme;
-use crate::tui::widgets::table::{Cell, Column};
+use crate::tui::widgets::line::{Edit, TextLine};
+use crate::tui::widgets::table::{Column, Naturals, fit};
 
 /// Something that can be listed.
 pub trait Listing {
     /// What a row is about.
-    type Key: Clone + PartialEq + std::fmt::Debug;
-    /// What is in a row.
-    type Row;
+    type Key: Clone + PartialEq + Debug;
     /// Names of the columns.
-    type Column: Copy + PartialEq + std::fmt::Debug + 'static;
+    type Column: columns::Column;
+    /// Of what the rows are a part; nothing for lists of everything there is.
+    type Scope: Clone + PartialEq + Default + Debug;
 
+    /// What a row is called.
+    const NOUN: &'static str;
     /// The columns from left to right.
     const COLUMNS: &'static [Column<Self::Column>];
     /// The column that the list is sorted by until the user chooses another.
     const SORTED_BY: Self::Column;
 
-    /// Every row that the filter accepts, in order.
-    fn order(shown: &Snapshot<'_>, order: Order<Self::Column>, filter: Option<Accepts<'_>>) -> Vec<Self::Key>;
-    /// What is in a row, unless what it is about was forgotten.
-    fn row(shown: &Snapshot<'_>, key: &Self::Key) -> Option<Self::Row>;
-    /// What a row shows in a column.
-    fn cell(row: &Self::Row, column: Self::Column, theme: &Theme) -> Cell;
-    /// Whether a row is about something that is over.
-    fn is_over(row: &Self::Row) -> bool;
+    /// The rows that are wanted.
+    fn rows(shown: &Snapshot<'_>, scope: &Self::Scope, wanted: &Wanted<'_, Self::Column>) -> Rows<Self::Key>;
+    /// What a row has in a column.
+    fn value<'a>(shown: &'a Snapshot<'_>, key: &Self::Key, column: Self::Column) -> Value<'a>;
+    /// Whether a row is about something that is over, or was forgotten.
+    fn is_over(shown: &Snapshot<'_>, key: &Self::Key) -> bool;
+    /// What a row leads to.
+    fn link(key: &Self::Key) -> Option<Link>;
+    /// How a cell looks, apart from its row.
+    fn style(shown: &Snapshot<'_>, key: &Self::Key, column: Self::Column, theme: &Theme) -> Style;
 }
 
 /// The order of a list, as the user chose it.
@@ -46,24 +59,14 @@ pub struct Sort<C> {
     pub inverted: bool,
 }
 
-/// What the user looks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// As typed.
-    pub text: String,
-}
-
-impl Filter {
-    /// Whether a text contains what is looked for. Case does not matter for ASCII letters.
-    pub fn accepts(&self, text: &str) -> bool {
-        let (wanted, text) = (self.text.as_bytes(), text.as_bytes());
-        wanted.is_empty() || text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted))
-    }
-
-    /// Whether it accepts everything.
-    pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
+/// What the rows of a list were made from.
+#[derive(Debug, Clone, PartialEq)]
+struct MadeFrom<S, C> {
+    revision: u64,
+    scope: S,
+    sort: Sort<C>,
+    filter: String,
+    all: bool,
 }
 
 /// A list as one user looks at it.
@@ -74,69 +77,166 @@ pub struct Table<L: Listing> {
     /// Their order.
     pub sort: Sort<L::Column>,
     /// What is left out.
-    pub filter: Filter,
-    /// What the rows were made from: state of the target, order and filter.
-    made_from: Option<(u64, Sort<L::Column>, Filter)>,
+    pub filter: Filter<L::Column>,
+    /// Whether rows of no interest are shown too.
+    pub all: bool,
+    /// How many of those are hidden.
+    pub hidden: usize,
+    /// How many rows are of which kind.
+    pub tally: Vec<(usize, &'static str)>,
+    /// How wide the columns want to be.
+    pub naturals: Naturals,
+    /// The columns that were drawn last.
+    pub drawn: Vec<L::Column>,
+    /// Of what the rows are a part.
+    pub scope: L::Scope,
+    made_from: Option<MadeFrom<L::Scope, L::Column>>,
 }
 
 impl<L: Listing> Default for Table<L> {
     fn default() -> Self {
-        Self {
-            list: List::default(),
-            sort: Sort { by: L::SORTED_BY, inverted: false },
-            filter: Filter::default(),
-            made_from: None,
-        }
+        Self::of(L::Scope::default())
     }
 }
 
 impl<L: Listing> Table<L> {
+    /// A list of a part of what there is.
+    pub fn of(scope: L::Scope) -> Self {
+        Self {
+            list: List::default(),
+            sort: Sort { by: L::SORTED_BY, inverted: false },
+            filter: Filter::default(),
+            all: false,
+            hidden: 0,
+            tally: Vec::new(),
+            naturals: Naturals::default(),
+            drawn: Vec::new(),
+            scope,
+            made_from: None,
+        }
+    }
+
     /// Whether the largest comes first: numbers do so unless the order is inverted.
     pub fn descending(&self) -> bool {
         let downwards = L::COLUMNS.iter().any(|column| column.id == self.sort.by && column.largest_first);
         downwards != self.sort.inverted
     }
+}
 
+/// A list, whatever it is of.
+pub trait AnyTable {
     /// Brings the rows up to date, if anything has changed that they depend on.
-    pub fn refresh(&mut self, shown: &Snapshot<'_>) {
-        let revision = shown.revision();
-        let current =
-            |made: &(u64, Sort<L::Column>, Filter)| made.0 == revision && made.1 == self.sort && made.2 == self.filter;
-        if self.made_from.as_ref().is_some_and(current) {
+    fn refresh(&mut self, shown: &Snapshot<'_>);
+    /// What the selected row leads to.
+    fn selected(&self) -> Option<Link>;
+    /// Moves the selection.
+    fn travel(&mut self, travel: Travel);
+    /// Sorts by the next column to the right, or to the left, of those on a screen of this width.
+    fn sort(&mut self, width: u16, step: isize);
+    /// Reverses the order.
+    fn invert(&mut self);
+    /// Shows rows of no interest, or hides them.
+    fn toggle_all(&mut self);
+    /// The filter as typed.
+    fn line(&self) -> &TextLine;
+    /// What is wrong with the filter.
+    fn mistake(&self) -> Option<&Mistake>;
+    /// Changes the filter.
+    fn edit(&mut self, edit: Edit);
+    /// Replaces the filter.
+    fn set_filter(&mut self, text: &str);
+}
+
+/// A way to move.
+#[derive(Debug, Clone, Copy)]
+pub enum Travel {
+    /// By rows.
+    Rows(isize),
+    /// By screens.
+    Pages(isize),
+    /// To the beginning.
+    First,
+    /// To the end.
+    Last,
+}
+
+impl<L: Listing> AnyTable for Table<L> {
+    fn refresh(&mut self, shown: &Snapshot<'_>) {
+        let now = MadeFrom {
+            revision: shown.revision(),
+            scope: self.scope.clone(),
+            sort: self.sort,
+            filter: self.filter.text().to_owned(),
+            all: self.all,
+        };
+        if self.made_from.as_ref() == Some(&now) {
             return;
         }
+        let before = self.made_from.replace(now);
+        let is_same =
+            |before: &MadeFrom<L::Scope, L::Column>| before.filter == self.filter.text() && before.sort == self.sort;
+        if !before.as_ref().is_some_and(is_same) {
+            self.naturals = Naturals::default();
+        }
         let order = Order { by: self.sort.by, descending: self.descending() };
-        let accepts = |text: &str| self.filter.accepts(text);
-        let filter: Option<Accepts<'_>> = (!self.filter.is_empty()).then_some(&accepts);
-        self.list.replace(L::order(shown, order, filter));
-        self.made_from = Some((revision, self.sort, self.filter.clone()));
+        let rows = L::rows(shown, &self.scope, &Wanted { order, query: self.filter.query(), all: self.all });
+        (self.hidden, self.tally) = (rows.hidden, rows.tally);
+        self.list.replace(rows.keys);
     }
 
-    /// Sorts by the next column to the right, or to the left, of those that are on the screen.
-    pub fn sort_by_neighbour(&mut self, columns: &[L::Column], step: isize) {
-        let at = columns.iter().position(|column| *column == self.sort.by);
+    fn selected(&self) -> Option<Link> {
+        self.list.selected().and_then(L::link)
+    }
+
+    fn travel(&mut self, travel: Travel) {
+        match travel {
+            Travel::Rows(rows) => self.list.step(rows),
+            Travel::Pages(pages) => self.list.page(pages),
+            Travel::First => self.list.first(),
+            Travel::Last => self.list.last(),
+        }
+    }
+
+    fn sort(&mut self, width: u16, step: isize) {
+        if self.drawn.is_empty() {
+            self.drawn = fit(L::COLUMNS, width);
+        }
+        let at = self.drawn.iter().position(|column| *column == self.sort.by);
         let next = match at {
-            Some(at) => at.saturating_add_signed(step).min(columns.len().saturating_sub(1)),
+            Some(at) => at.saturating_add_signed(step).min(self.drawn.len().saturating_sub(1)),
             None => 0,
         };
-        if let Some(next) = columns.get(next).filter(|next| **next != self.sort.by) {
+        if let Some(next) = self.drawn.get(next).filter(|next| **next != self.sort.by) {
             self.sort = Sort { by: *next, inverted: false };
         }
     }
-}
 
-/// How a row as a whole looks.
-pub fn style<L: Listing>(row: Option<&L::Row>, theme: &Theme) -> Style {
-    if row.is_none_or(L::is_over) { theme.dim() } else { Style::new() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_does_not_mind_case() {
-        let filter = Filter { text: "Bank".to_owned() };
-        assert!(filter.accepts("src/bANK.rs") && !filter.accepts("ban") && Filter::default().accepts(""));
+    fn invert(&mut self) {
+        self.sort.inverted = !self.sort.inverted;
     }
+
+    fn toggle_all(&mut self) {
+        self.all = !self.all;
+    }
+
+    fn line(&self) -> &TextLine {
+        self.filter.line()
+    }
+
+    fn mistake(&self) -> Option<&Mistake> {
+        self.filter.mistake()
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        self.filter.edit(edit);
+    }
+
+    fn set_filter(&mut self, text: &str) {
+        self.filter.set(text);
+    }
+}
+
+/// How a number of findings looks.
+fn about(theme: &Theme, shown: &Snapshot<'_>, link: &Link) -> Style {
+    shown.worst_about(link).map_or_else(Style::new, |severity| theme.severity(severity))
 }

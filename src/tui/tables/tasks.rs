@@ -1,70 +1,64 @@
 //! The list of tasks.
 
-use super::Listing;
-use crate::report::order::{Filter, Order};
-use crate::report::tasks::{TaskColumn, TaskRow};
-use crate::report::{Snapshot, TaskKey, TaskState};
+use ratatui::style::Style;
+
+use super::{Listing, about};
+use crate::report::columns::Value;
+use crate::report::order::{Rows, Wanted};
+use crate::report::tasks::TaskColumn;
+use crate::report::{Link, Snapshot, TaskKey, TaskState};
 use crate::tui::theme::Theme;
-use crate::tui::widgets::table::{Cell, Column, Width};
-use crate::words;
+use crate::tui::widgets::table::Column;
 
 /// All tasks.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tasks;
 
 impl Listing for Tasks {
     type Key = TaskKey;
-    type Row = TaskRow;
     type Column = TaskColumn;
+    type Scope = ();
 
+    const NOUN: &'static str = "task";
     const COLUMNS: &'static [Column<TaskColumn>] = &[
-        Column::text(TaskColumn::State, "state", Width::Fixed(7), 0),
-        Column::number(TaskColumn::Id, "task.id", 8, 5),
-        Column::text(TaskColumn::Name, "name", Width::Flexible { least: 10, share: 2 }, 0),
-        Column::text(TaskColumn::Kind, "kind", Width::Fixed(8), 7),
-        Column::number(TaskColumn::Total, "total", 7, 3),
-        Column::number(TaskColumn::Busy, "busy", 7, 4),
-        Column::number(TaskColumn::Scheduled, "sched", 7, 6),
-        Column::number(TaskColumn::Idle, "idle", 7, 8),
-        Column::number(TaskColumn::Polls, "polls", 8, 9),
-        Column::text(TaskColumn::Wait, "waits for", Width::Flexible { least: 16, share: 2 }, 2).largest_first(),
-        Column::text(TaskColumn::Location, "location", Width::Flexible { least: 16, share: 3 }, 1).keeping_the_end(),
+        Column::text(TaskColumn::State, 7, 1, 0),
+        Column::number(TaskColumn::Id, 7, 5),
+        Column::text(TaskColumn::Name, 10, 2, 0),
+        Column::text(TaskColumn::Findings, 10, 1, 3).largest_first(),
+        Column::text(TaskColumn::Kind, 8, 1, 8),
+        Column::number(TaskColumn::Total, 7, 4),
+        Column::number(TaskColumn::Busy, 7, 6),
+        Column::number(TaskColumn::Scheduled, 7, 7),
+        Column::number(TaskColumn::Idle, 7, 9),
+        Column::number(TaskColumn::Polls, 7, 10),
+        Column::number(TaskColumn::Size, 7, 11),
+        Column::text(TaskColumn::Wait, 16, 2, 2).largest_first(),
+        Column::text(TaskColumn::Location, 16, 3, 1).keeping_the_end(),
+        Column::text(TaskColumn::Fields, 12, 1, 12),
     ];
     const SORTED_BY: TaskColumn = TaskColumn::Total;
 
-    fn order(shown: &Snapshot<'_>, order: Order<TaskColumn>, filter: Option<Filter<'_>>) -> Vec<TaskKey> {
-        shown.tasks(order, filter)
+    fn rows(shown: &Snapshot<'_>, (): &(), wanted: &Wanted<'_, TaskColumn>) -> Rows<TaskKey> {
+        shown.tasks(wanted)
     }
 
-    fn row(shown: &Snapshot<'_>, key: &TaskKey) -> Option<TaskRow> {
-        shown.task_row(*key)
+    fn value<'a>(shown: &'a Snapshot<'_>, key: &TaskKey, column: TaskColumn) -> Value<'a> {
+        shown.task_value(*key, column)
     }
 
-    fn cell(row: &TaskRow, column: TaskColumn, theme: &Theme) -> Cell {
+    fn is_over(shown: &Snapshot<'_>, key: &TaskKey) -> bool {
+        shown.task_state(*key).is_none_or(|state| state == TaskState::Done)
+    }
+
+    fn link(key: &TaskKey) -> Option<Link> {
+        Some(Link::Task(*key))
+    }
+
+    fn style(shown: &Snapshot<'_>, key: &TaskKey, column: TaskColumn, theme: &Theme) -> Style {
         match column {
-            TaskColumn::State => Cell::styled(state(row.state), theme.state(row.state)),
-            TaskColumn::Id => row.id.map_or_else(|| "-".to_owned(), |id| id.to_string()).into(),
-            TaskColumn::Name => row.name.clone().into(),
-            TaskColumn::Kind => row.kind.to_owned().into(),
-            TaskColumn::Total => words::duration(row.times.total).into(),
-            TaskColumn::Busy => words::duration(row.times.busy).into(),
-            TaskColumn::Scheduled => words::duration(row.times.scheduled).into(),
-            TaskColumn::Idle => words::duration(row.times.idle).into(),
-            TaskColumn::Polls => words::number(row.polls).into(),
-            TaskColumn::Wait => row.wait.as_ref().map(|wait| wait.in_words()).unwrap_or_default().into(),
-            TaskColumn::Location => row.location.clone().into(),
+            TaskColumn::State => shown.task_state(*key).map_or_else(Style::new, |state| theme.state(state)),
+            TaskColumn::Findings => about(theme, shown, &Link::Task(*key)),
+            _ => Style::new(),
         }
-    }
-
-    fn is_over(row: &TaskRow) -> bool {
-        row.state == TaskState::Done
-    }
-}
-
-/// The state of a task in a word that fits its column.
-fn state(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Scheduled => "sched",
-        TaskState::Running | TaskState::Idle | TaskState::Done => state.as_str(),
     }
 }

@@ -1,53 +1,57 @@
 //! The timeline: what became of findings, in the order of time.
 
+use ratatui::style::Style;
+
 use super::Listing;
-use crate::report::Snapshot;
-use crate::report::order::{Filter, Order};
-use crate::report::timeline::{TimelineColumn, TimelineKey, TimelineRow, Turn};
+use crate::report::columns::Value;
+use crate::report::order::{Rows, Wanted};
+use crate::report::timeline::{TimelineColumn, TimelineKey, Turn};
+use crate::report::{Link, Snapshot};
 use crate::tui::theme::Theme;
-use crate::tui::widgets::table::{Cell, Column, Width};
+use crate::tui::widgets::table::Column;
 
 /// Everything that became of findings lately.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Timeline;
 
 impl Listing for Timeline {
     type Key = TimelineKey;
-    type Row = TimelineRow;
     type Column = TimelineColumn;
+    type Scope = ();
 
+    const NOUN: &'static str = "change";
     const COLUMNS: &'static [Column<TimelineColumn>] = &[
-        Column::text(TimelineColumn::Time, "UTC", Width::Fixed(9), 0).largest_first(),
-        Column::text(TimelineColumn::Offset, "after", Width::Fixed(9), 1).largest_first(),
-        Column::text(TimelineColumn::Turn, "what", Width::Fixed(9), 0),
-        Column::text(TimelineColumn::Severity, "severity", Width::Fixed(9), 2).largest_first(),
-        Column::text(TimelineColumn::Detector, "finding", Width::Fixed(16), 0),
-        Column::text(TimelineColumn::Place, "where", Width::Flexible { least: 24, share: 1 }, 3).keeping_the_end(),
+        Column::text(TimelineColumn::Time, 9, 1, 0).largest_first(),
+        Column::text(TimelineColumn::Offset, 9, 1, 1).largest_first(),
+        Column::text(TimelineColumn::Turn, 9, 1, 0),
+        Column::text(TimelineColumn::Severity, 9, 1, 2).largest_first(),
+        Column::text(TimelineColumn::Detector, 16, 1, 0),
+        Column::text(TimelineColumn::Place, 24, 2, 3).keeping_the_end(),
     ];
     const SORTED_BY: TimelineColumn = TimelineColumn::Time;
 
-    fn order(shown: &Snapshot<'_>, order: Order<TimelineColumn>, filter: Option<Filter<'_>>) -> Vec<TimelineKey> {
-        shown.timeline_keys(order, filter)
+    fn rows(shown: &Snapshot<'_>, (): &(), wanted: &Wanted<'_, TimelineColumn>) -> Rows<TimelineKey> {
+        shown.timeline_keys(wanted)
     }
 
-    fn row(shown: &Snapshot<'_>, key: &TimelineKey) -> Option<TimelineRow> {
-        shown.timeline_row(key)
+    fn value<'a>(shown: &'a Snapshot<'_>, key: &TimelineKey, column: TimelineColumn) -> Value<'a> {
+        shown.timeline_row(key).map_or(Value::Nothing, |row| row.value(column).into_owned())
     }
 
-    fn cell(row: &TimelineRow, column: TimelineColumn, theme: &Theme) -> Cell {
-        let finding = &row.finding;
-        match column {
-            TimelineColumn::Time => row.time_of_day().into(),
-            TimelineColumn::Offset => row.offset_in_words().into(),
-            TimelineColumn::Turn => row.turn.as_str().to_owned().into(),
-            TimelineColumn::Severity if Self::is_over(row) => finding.severity.as_str().to_owned().into(),
-            TimelineColumn::Severity => Cell::styled(finding.severity.as_str(), theme.severity(finding.severity)),
-            TimelineColumn::Detector => finding.detector.to_owned().into(),
-            TimelineColumn::Place => finding.place().into(),
+    fn is_over(_: &Snapshot<'_>, key: &TimelineKey) -> bool {
+        key.turn == Turn::Resolved
+    }
+
+    fn link(key: &TimelineKey) -> Option<Link> {
+        Some(Link::Finding(key.finding.clone()))
+    }
+
+    fn style(shown: &Snapshot<'_>, key: &TimelineKey, column: TimelineColumn, theme: &Theme) -> Style {
+        match (column, key.turn, shown.timeline_row(key)) {
+            (TimelineColumn::Severity, Turn::Opened | Turn::Worsened, Some(row)) => {
+                theme.severity(row.finding.severity)
+            }
+            _ => Style::new(),
         }
-    }
-
-    fn is_over(row: &TimelineRow) -> bool {
-        row.turn == Turn::Resolved
     }
 }

@@ -73,7 +73,7 @@ fn development(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingV
     let Some(trace) = shown.trace(&finding.row.key) else { return };
     let fact = &trace.fact;
     let curve = Curve { samples: &trace.samples, threshold: fact.threshold, unit: fact.unit };
-    let lines = chart(&draft.theme(), draft.width(), &curve);
+    let lines = chart(&draft.theme(), draft.width().into(), &curve);
     if lines.is_empty() {
         return;
     }

@@ -4,9 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
 use crate::tui::keymap::{Action, Binding, KEYMAP};
-use crate::tui::state::{Context, UiState};
+use crate::tui::state::{Context, Pane, UiState};
 use crate::tui::widgets::text::{Cut, cut};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState) {
@@ -55,16 +56,32 @@ fn hints(state: &UiState, width: u16) -> Line<'static> {
     Line::from(spans.collect::<Vec<_>>())
 }
 
+/// The filter that is being typed, with the cursor in it, and what is wrong with it or else the keys.
 fn prompt(state: &UiState, width: u16) -> Line<'static> {
-    let theme = &state.theme;
-    let typed = state.pane().map_or("", |pane| &pane.filter().text);
-    let typed = cut(&theme.text(typed), usize::from(width).saturating_sub(3), Cut::Start, theme.ellipsis());
-    let mut line =
-        Line::from(vec![Span::styled("/", theme.key()), Span::raw(typed), Span::styled(" ", theme.selected())]);
+    let (theme, width) = (&state.theme, usize::from(width));
+    let Some(table) = state.pane().and_then(Pane::table) else { return Line::default() };
+    let (before, after) = table.line().halves();
+    let mistake = table.mistake().map(|it| theme.text(&it.to_string()));
+    let room = if mistake.is_some() { width / 2 } else { width.saturating_sub(3) };
+    let mut after = theme.text(after);
+    let at_cursor = if after.is_empty() { " ".to_owned() } else { after.remove(0).to_string() };
+    let before = cut(&theme.text(before), room, Cut::Start, theme.ellipsis());
+    let after = cut(&after, room.saturating_sub(before.width()), Cut::End, theme.ellipsis());
+    let mut line = Line::from(vec![
+        Span::styled("/", theme.key()),
+        Span::raw(before),
+        Span::styled(at_cursor, theme.selected()),
+        Span::raw(after),
+    ]);
+    if let Some(mistake) = mistake {
+        let text = cut(&mistake, width.saturating_sub(line.width() + 2), Cut::End, theme.ellipsis());
+        line.push_span(Span::styled(format!("  {text}"), theme.bad()));
+        return line;
+    }
     for binding in KEYMAP.iter().filter(|binding| binding.contexts.contains(&Context::Prompt)) {
         let Some(hint) = binding.hint else { continue };
         let text = format!("  {} {hint}", binding.label);
-        if line.width() + text.len() <= usize::from(width) {
+        if line.width() + text.len() <= width {
             line.push_span(Span::styled(text, theme.dim()));
         }
     }

@@ -161,7 +161,7 @@ fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> L
     ];
     let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
-        let style = if root == pane.root { base.patch(theme.selected()) } else { base };
+        let style = if root == pane.root.in_header() { base.patch(theme.selected()) } else { base };
         let number = number.map(|number| format!("{} ", words::number(number))).unwrap_or_default();
         Part::new(format!(" {key} {name} {number}"), format!(" {key} {number}"), style, 0)
     };

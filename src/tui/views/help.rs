@@ -2,6 +2,7 @@
 
 use ratatui::style::Style;
 
+use crate::report::terms;
 use crate::tui::keymap::KEYMAP;
 use crate::tui::state::Context;
 use crate::tui::theme::Theme;
@@ -23,16 +24,16 @@ pub(super) fn page(theme: Theme, width: u16) -> Page<()> {
         }
         listed.extend(KEYMAP.iter().filter(|it| it.contexts.contains(&context)).map(|it| it.help));
     }
-    draft.heading("Columns");
-    for (name, meaning) in [
-        ("busy", "time inside polls"),
-        ("sched", "time between being woken and being polled"),
-        ("idle", "time waiting to be woken"),
-        ("waits for", "what the task waits for and how long it has waited, if the feed shows it"),
-        ("fill", "entries in a queue, or free permits"),
-        ("longest", "age of the longest present wait"),
-    ] {
-        draft.field(name, meaning);
+    draft.heading("Filters");
+    draft.text(
+        "A row has to match every word, in any column, and every term. `-` or `!` before a term inverts it, and quotes keep spaces together.",
+        Style::new(),
+    );
+    for terms in terms::all() {
+        draft.heading(&format!("Columns of {}, and their terms in a filter", terms.list));
+        for row in terms.rows {
+            draft.field(&row.example, row.help);
+        }
     }
     draft.heading("Findings");
     draft.text(

@@ -23,7 +23,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::state::{Pane, Root, UiState};
+use super::state::{Pane, Root, UiState, VisitedList};
 use super::theme::Theme;
 use super::widgets::page::{Draft, Page, Reader};
 use crate::fleet::Fleet;
@@ -106,9 +106,12 @@ fn draw_banner(frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) -> Rect {
 
 fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>) {
     if let Some(visit) = pane.visits.last_mut() {
+        if let Some(VisitedList::Tasks(tasks)) = &mut visit.list {
+            return list::draw(frame, area, tasks, look);
+        }
         let height = usize::from(area.height);
         if look.shown.knows(&visit.link) || visit.reader.is_empty() {
-            visit.reader.show(page(look, &visit.link, area.width), height);
+            visit.reader.show(page(look, &visit.link, &mut visit.list, area.width), height);
         } else {
             visit.reader.end(Line::styled(notice::GONE, look.theme.bad()), height);
         }
@@ -117,20 +120,21 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
     match pane.root {
         Root::Overview => {}
         Root::Findings => list::findings(frame, area, &mut pane.findings, look),
-        Root::Tasks => list::draw(frame, area, &mut pane.tasks, &list::Rows::of("task"), look),
+        Root::Sites => list::draw(frame, area, &mut pane.sites, look),
+        Root::Tasks => list::draw(frame, area, &mut pane.tasks, look),
+        Root::Resources => list::draw(frame, area, &mut pane.resources, look),
         Root::Timeline => timeline::draw(frame, area, &mut pane.timeline, look),
-        Root::Resources => list::draw(frame, area, &mut pane.resources, &list::Rows::of("resource"), look),
     }
 }
 
 /// The page about something.
-fn page(look: &Look<'_>, link: &Link, width: u16) -> Page<Link> {
+fn page(look: &Look<'_>, link: &Link, list: &mut Option<VisitedList>, width: u16) -> Page<Link> {
     let mut draft = Draft::new(*look.theme, usize::from(width));
     match link {
         Link::Finding(key) => finding::write(&mut draft, look.shown, key),
         Link::Task(key) => task::write(&mut draft, look.shown, *key),
-        Link::Site(key) => site::write(&mut draft, look.shown, *key),
-        Link::Resource(key) => resource::write(&mut draft, look.shown, *key),
+        Link::Site(key) | Link::TasksOf(key) => site::write(&mut draft, look.shown, *key),
+        Link::Resource(key) => resource::write(&mut draft, look.shown, *key, list),
     }
     draft.finish()
 }

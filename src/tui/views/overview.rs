@@ -10,8 +10,7 @@ use ratatui::widgets::Paragraph;
 use super::{Look, draw_reader, notice, page};
 use crate::diagnosis::Verdict;
 use crate::fleet::{Fleet, TargetId};
-use crate::report::findings::{FindingColumn, FindingRow};
-use crate::report::order::Order;
+use crate::report::findings::FindingRow;
 use crate::report::target::TargetView;
 use crate::report::{FindingKey, Link, Snapshot, State};
 use crate::tui::state::{Goto, UiState};
@@ -66,12 +65,12 @@ impl Overview<'_> {
         let mut reader: Reader<Link> = Reader::default();
         let height = usize::from(area.height);
         if *target == self.active {
-            reader.show(page(self.look, link, area.width), height);
+            reader.show(page(self.look, link, &mut None, area.width), height);
         } else if let Some(member) = self.fleet.member(*target) {
             let shown = Snapshot::new(self.fleet, member);
             let view = shown.target(state.criteria, self.now);
             let look = Look { shown: &shown, target: &view, connection: &view.connection, ..*self.look };
-            reader.show(page(&look, link, area.width), height);
+            reader.show(page(&look, link, &mut None, area.width), height);
         }
         draw_reader(frame, area, self.look.theme, &reader.unselected());
     }
@@ -135,7 +134,7 @@ impl Overview<'_> {
     }
 
     fn own_findings(&self) -> Vec<(TargetId, String, FindingRow)> {
-        let rows = self.look.shown.findings(ORDER, None).into_iter();
+        let rows = self.look.shown.all_findings().into_iter();
         rows.filter_map(|key| Some((self.active, String::new(), self.look.shown.finding_row(&key)?))).collect()
     }
 
@@ -144,7 +143,7 @@ impl Overview<'_> {
         let mut rows = Vec::new();
         for member in self.fleet.members() {
             let Some(shown) = self.snapshot_of(member.id()) else { continue };
-            let keys: Vec<FindingKey> = shown.findings(ORDER, None);
+            let keys: Vec<FindingKey> = shown.all_findings();
             let own = keys.iter().filter_map(|key| shown.finding_row(key));
             rows.extend(own.map(|row| (member.id(), member.diagnosis().target().to_owned(), row)));
         }
@@ -185,7 +184,7 @@ impl Overview<'_> {
     /// How the target does as a whole, now and lately.
     fn vitals(&self, draft: &mut Draft<Goto>) {
         let theme = draft.theme();
-        let room = draft.width().saturating_sub(VITALS_MARGIN).min(MOST_COLUMNS);
+        let room = usize::from(draft.width()).saturating_sub(VITALS_MARGIN).min(MOST_COLUMNS);
         let Some(signs) = self.look.shown.vital_signs(Some(VITALS_WINDOW), room.max(1)) else { return };
         draft.heading(&format!("Vital signs, last {}", words::limit(VITALS_WINDOW)));
         for row in &signs.rows {
@@ -195,9 +194,6 @@ impl Overview<'_> {
         }
     }
 }
-
-/// The order in which findings are read.
-const ORDER: Order<FindingColumn> = Order { by: FindingColumn::Severity, descending: true };
 
 /// What a target comes to so far, and what could not be judged.
 fn verdict(draft: &mut Draft<Goto>, target: &TargetView, is_clean: bool) {

@@ -4,30 +4,33 @@ use std::time::Duration;
 
 use ratatui::style::Style;
 
-use super::{or_unknown, wait};
+use super::{list, or_unknown, wait};
 use crate::report::resource::{ResourceView, Turnover};
-use crate::report::{Link, ResourceKey, Snapshot};
+use crate::report::{Link, OpKey, ResourceKey, Snapshot};
+use crate::tui::state::VisitedList;
+use crate::tui::tables::ops::Ops;
+use crate::tui::tables::{Listing, Table};
 use crate::tui::widgets::page::Draft;
 use crate::tui::widgets::sparkline::sparkline;
+use crate::tui::widgets::table::{Content, join, lay_out};
 use crate::words;
 
-pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: ResourceKey) {
+/// Most ops of the table on the page.
+const MOST: usize = 50;
+
+pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: ResourceKey, list: &mut Option<VisitedList>) {
     let theme = draft.theme();
     let Some(resource) = shown.resource(key) else {
         return draft.text("This resource was dropped and is not listed any more.", theme.dim());
     };
     draft.text(&resource.title, theme.strong());
     about(draft, &resource);
+    wait::write_links(draft, Some("Findings"), &resource.findings);
     wait::write_holders(draft, &resource.holders);
-    draft.heading("Async ops");
-    if resource.ops.is_empty() {
-        draft.text("No task is waiting for it.", theme.dim());
-    }
-    for op in &resource.ops {
-        draft.item("-", &op.text, op.task.map(Link::Task));
-    }
-    if resource.more_ops > 0 {
-        draft.text(&format!("and {} more", words::number(resource.more_ops)), theme.dim());
+    wait::write_links(draft, Some("Waits for, through its holders"), &resource.waits);
+    wait::write_links(draft, Some("Who waits for it"), &resource.waiters);
+    if let Some(VisitedList::Ops(ops)) = list {
+        write_ops(draft, shown, ops);
     }
     if let Some(turnover) = &resource.turnover {
         write_turnover(draft, turnover);
@@ -39,9 +42,36 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: Resource
     }
 }
 
+/// The async ops as a table that sorts and filters; each leads to its task.
+fn write_ops(draft: &mut Draft<Link>, shown: &Snapshot<'_>, table: &mut Table<Ops>) {
+    let theme = draft.theme();
+    table.list.resize(MOST);
+    draft.heading(&format!("Async ops: {}", list::summary(table)));
+    if let Some(filter) = list::matching(table) {
+        draft.text(&filter, theme.bad());
+    }
+    if table.list.is_empty() {
+        return draft.text("No task is waiting for it.", theme.dim());
+    }
+    let keys: Vec<OpKey> = table.list.visible().map(|(key, _)| *key).collect();
+    let rows = vec![Style::new(); keys.len()];
+    let content = Content { columns: Ops::COLUMNS, sorted: (table.sort.by, table.descending()), rows: &rows };
+    let cell = |row: usize, column| list::cell::<Ops>(shown, &keys[row], column, &theme);
+    let (drawn, widths, lines) = lay_out(&theme, draft.width(), &content, &mut table.naturals, cell);
+    table.drawn = drawn;
+    let links = std::iter::once(None).chain(keys.iter().map(|key| shown.task_of_op(*key).map(Link::Task)));
+    for (cells, link) in lines.into_iter().zip(links) {
+        draft.line(join(cells, &widths), link);
+    }
+    let more = table.list.len().saturating_sub(MOST);
+    if more > 0 {
+        draft.text(&format!("and {} more: sort with h, l and i, or filter with /", words::number(more)), theme.dim());
+    }
+}
+
 fn about(draft: &mut Draft<Link>, resource: &ResourceView) {
     let row = &resource.row;
-    draft.field("id", &format!("{} ({})", row.id, row.visibility));
+    draft.field("id", &format!("{} ({}; {} in the feed)", row.number, row.visibility, row.id));
     draft.field("type", &row.concrete_type);
     draft.field("created at", or_unknown(&resource.created_at));
     let age = words::duration(row.age);

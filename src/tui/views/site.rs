@@ -1,7 +1,7 @@
 //! The page about a spawn site: how its tasks do, and the oldest of them.
 
-use super::or_unknown;
-use super::task::population;
+use super::task::{population, write_origin};
+use super::{or_unknown, wait};
 use crate::report::tasks::TaskRow;
 use crate::report::{Link, SiteKey, Snapshot};
 use crate::tui::widgets::page::Draft;
@@ -20,9 +20,16 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey)
         let lifetimes = site.lifetimes.iter().map(|(name, time)| format!("{name} {}", words::duration(*time)));
         draft.field("lifetimes", &lifetimes.collect::<Vec<_>>().join(", "));
     }
-    draft.heading("Oldest tasks");
+    let spawned = words::decimal(site.rate);
+    draft.field("in the last 30 s", &format!("{spawned} spawned/s, {} of a core in polls", words::percent(site.busy)));
+    write_origin(draft, site.package.as_deref(), site.sizes);
+    wait::write_links(draft, Some("Findings"), &site.findings);
+    wait::write_links(draft, Some("Waits for"), &site.waits);
+    wait::write_links(draft, Some("Who waits for it"), &site.blocks);
+    draft.heading("Tasks");
+    draft.item("-", "all of them in a list", Some(Link::TasksOf(key)));
     if site.tasks.is_empty() {
-        draft.text("None of them is alive.", theme.dim());
+        draft.text("None is alive.", theme.dim());
     }
     for row in &site.tasks {
         draft.item("-", &line(row), Some(Link::Task(row.key)));

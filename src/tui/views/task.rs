@@ -5,7 +5,6 @@ use crate::report::site::SiteRow;
 use crate::report::task::{Distribution, TaskView};
 use crate::report::{Link, Snapshot, TaskKey};
 use crate::tui::widgets::page::Draft;
-use crate::tui::widgets::sparkline::sparkline;
 use crate::words;
 
 pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: TaskKey) {
@@ -20,7 +19,10 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: TaskKey)
     if let Some(function) = &task.function {
         draft.field("function", function);
     }
+    write_origin(draft, task.package.as_deref(), task.sizes);
+    wait::write_links(draft, Some("Findings"), &task.findings);
     wait::write(draft, &task.wait);
+    wait::write_links(draft, Some("Who waits for it"), &task.blocks);
     times(draft, &task);
     wakers(draft, &task);
     let distributions = [("Poll times", &task.polls), ("Scheduling delays", &task.scheduled)];
@@ -59,7 +61,8 @@ fn wakers(draft: &mut Draft<Link>, task: &TaskView) {
     draft.field("wakers", &format!("{present} ({cloned} cloned, {dropped} dropped)"));
     let last = wakers.last_wake.map_or_else(String::new, |ago| format!(", last {} ago", words::duration(ago)));
     draft.field("wakes", &format!("{}{last}", words::number(wakers.wakes)));
-    draft.field("self-wakes", &words::number(wakers.self_wakes));
+    let share = wakers.self_wake_share().map_or_else(String::new, |share| format!(" ({})", words::percent(share)));
+    draft.field("self-wakes", &format!("{}{share}", words::number(wakers.self_wakes)));
 }
 
 /// Percentiles and shape of a distribution that the target sent.
@@ -71,12 +74,24 @@ fn distribution(draft: &mut Draft<Link>, heading: &str, it: &Distribution) {
     names.push("longest");
     values.push(words::duration(it.longest));
     draft.grid(&names, &[values]);
-    draft.field("shape", &format!("|{}|", sparkline(&theme, &it.shape)));
+    let steps = it.steps.iter().map(|(bound, count)| (format!("up to {}", words::limit(*bound)), *count));
+    draft.bars(&steps.collect::<Vec<_>>());
     let outliers = match it.outliers {
         0 => String::new(),
         outliers => format!(", {} of them longer than the target measures", words::number(outliers)),
     };
     draft.text(&format!("{} measured{outliers}", words::number(it.count)), theme.dim());
+}
+
+/// Which dependency spawns a task, and how large its future is.
+pub(super) fn write_origin(draft: &mut Draft<Link>, package: Option<&str>, sizes: (Option<u64>, Option<u64>)) {
+    if let Some(package) = package {
+        draft.field("crate", package);
+    }
+    if let (Some(size), original) = sizes {
+        let before = original.map_or_else(String::new, |it| format!(", {} before it was boxed", words::bytes(it)));
+        draft.field("future", &format!("{}{before}", words::bytes(size)));
+    }
 }
 
 /// How the tasks of a site do, in one line.

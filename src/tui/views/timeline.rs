@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::Look;
-use super::list::{self, Rows};
+use super::list;
 use crate::report::timeline::{TimelineRow, Turn, time_of_day};
 use crate::report::vital_signs::{SignRow, VitalSigns};
 use crate::tui::tables::Table;
@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, table: &mut Table<Timeline
     let [above, _, below] = layout.areas(area);
     let lines = lines.into_iter().map(|line| cut_line(line, width));
     frame.render_widget(Paragraph::new(Text::from(lines.collect::<Vec<_>>())), above);
-    list::draw(frame, below, table, &Rows::of("change"), look);
+    list::draw(frame, below, table, look);
 }
 
 /// A line for each sign, one for the findings, and the axis.

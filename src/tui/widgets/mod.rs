@@ -1,6 +1,7 @@
 //! What several views are made of.
 
 pub mod chart;
+pub mod line;
 pub mod page;
 pub mod sparkline;
 pub mod table;

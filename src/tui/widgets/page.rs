@@ -5,13 +5,17 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::table::Cell;
-use super::text::{Cut, cut, wrap};
+use super::text::{Cut, cells, cut, wrap};
 use crate::tui::theme::Theme;
+use crate::words;
 
 /// How wide the names of fields are.
 const NAME: usize = 16;
 /// Longer lines are hard to read.
 const WIDEST: usize = 120;
+
+/// The longest bar of a histogram.
+const LONGEST_BAR: usize = 40;
 
 /// A page that is being written. All text is made fit for the screen here.
 #[derive(Debug)]
@@ -32,11 +36,6 @@ impl<L> Draft<L> {
     /// How it looks.
     pub fn theme(&self) -> Theme {
         self.theme
-    }
-
-    /// How wide it is.
-    pub fn width(&self) -> usize {
-        self.width
     }
 
     /// The heading of what follows, set apart from what is before it.
@@ -88,6 +87,38 @@ impl<L> Draft<L> {
         }
         if let Some(target) = target {
             self.links.push((from..self.lines.len(), target));
+        }
+    }
+
+    /// How wide it is, in cells.
+    pub fn width(&self) -> u16 {
+        cells(self.width)
+    }
+
+    /// A line that is laid out already and fits. It may lead somewhere.
+    pub fn line(&mut self, line: Line<'static>, target: Option<L>) {
+        let at = self.lines.len();
+        self.lines.push(line);
+        self.links.extend(target.map(|target| (at..at + 1, target)));
+    }
+
+    /// Counts as bars, each with its label on the left and its count on the right.
+    pub fn bars(&mut self, rows: &[(String, u64)]) {
+        let theme = self.theme;
+        let rows: Vec<(String, u64, String)> =
+            rows.iter().map(|(label, count)| (theme.text(label), *count, words::number(*count))).collect();
+        let labels = rows.iter().map(|(label, ..)| label.width()).max().unwrap_or_default();
+        let counts = rows.iter().map(|(.., count)| count.width()).max().unwrap_or_default();
+        let most = rows.iter().map(|(_, count, _)| *count).max().unwrap_or_default().max(1);
+        let room = self.width.saturating_sub(labels + counts + 3).min(LONGEST_BAR);
+        let full = theme.bars().last().copied().unwrap_or('#').to_string();
+        for (label, count, number) in rows {
+            // Whatever there is shows.
+            let length = u128::from(count) * room as u128 / u128::from(most);
+            let length = usize::try_from(length).unwrap_or(room).max(usize::from(count > 0)).min(room);
+            let text =
+                format!("{label:>labels$} |{}{} {number:>counts$}", full.repeat(length), " ".repeat(room - length));
+            self.lines.push(Line::raw(cut(&text, self.width, Cut::End, theme.ellipsis())));
         }
     }
 
@@ -417,6 +448,14 @@ mod tests {
         assert_eq!((reader.target(), reader.hidden()), (Some(&1), (0, 6)));
         reader.last();
         assert_eq!((reader.target(), reader.hidden()), (Some(&2), (6, 0)));
+    }
+
+    #[test]
+    fn bars_have_their_counts_beside_them() {
+        let mut page: Draft<u32> = Draft::new(Theme::new(true, false), 16);
+        page.bars(&[("1 ms".into(), 1), ("10 ms".into(), 1_000), ("20 ms".into(), 0)]);
+        let lines: Vec<String> = page.finish().lines.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, [" 1 ms |#       1", "10 ms |#### 1000", "20 ms |        0"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::playing::{Ask, Playing};
 use tokio_canary::report::repository::Repository;
-use tokio_canary::tui::state::{Pane, UiState};
+use tokio_canary::tui::state::{Pane, Root, UiState};
 use tokio_canary::tui::theme::Theme;
 use tokio_canary::tui::update::{Effect, Surroundings};
 
@@ -77,6 +77,7 @@ impl Session {
                 "right" => vec![KeyCode::Right],
                 "left" => vec![KeyCode::Left],
                 "tab" => vec![KeyCode::Tab],
+                "up" => vec![KeyCode::Up],
                 word => word.chars().map(KeyCode::Char).collect(),
             };
             for code in codes {
@@ -185,7 +186,7 @@ fn a_lost_connection_leaves_what_is_known() {
     let mut session = sick(80, 24);
     let status = session.service.status(lost(20));
     session.apply(status);
-    session.keys("t");
+    session.keys("T");
     assert_snapshot!("lost", session.screen());
 }
 
@@ -312,9 +313,52 @@ fn a_finding_has_a_page() {
 fn tasks_fit_every_screen() {
     for (width, height) in [(160, 45), (80, 24), (40, 10)] {
         let mut session = sick(width, height);
-        session.keys("t");
+        session.keys("T");
         assert_snapshot!(format!("tasks_{width}x{height}"), session.screen());
     }
+}
+
+#[test]
+fn sites_fit_every_screen() {
+    for (width, height) in [(160, 45), (80, 24), (40, 10)] {
+        let mut session = sick(width, height);
+        session.keys("t");
+        assert_snapshot!(format!("sites_{width}x{height}"), session.screen());
+    }
+}
+
+#[test]
+fn tasks_are_grouped_by_site_first_and_listed_on_demand() {
+    let mut session = sick(100, 24);
+    session.keys("t");
+    assert!(session.screen().contains("4 sites, 4 tasks alive"), "{}", session.screen());
+    session.keys("t");
+    assert!(session.screen().contains("4 tasks, 1 running, 3 idle"), "{}", session.screen());
+    session.keys("t");
+    assert!(session.screen().contains("4 sites"), "{}", session.screen());
+    session.keys("f T");
+    assert!(session.screen().contains("4 tasks"), "{}", session.screen());
+}
+
+#[test]
+fn the_tasks_of_a_site_are_a_list_of_their_own() {
+    let mut session = sick(120, 30);
+    for number in 0..60 {
+        session.service.spawn(100 + number, "ingest", "src/ingest.rs", 7);
+    }
+    session.tick(2);
+    session.keys("t / ingest enter enter");
+    let site = session.screen();
+    assert!(site.contains("Tasks ingest (src/ingest.rs:7:9)") && site.contains("and 48 other tasks"), "{site}");
+    session.keys("enter");
+    let list = session.screen();
+    assert!(list.contains("of 60, 60 idle") && list.contains("matching site:\"ingest src/ingest.rs:7:9\""), "{list}");
+    session.keys("down enter");
+    assert!(session.screen().contains("Task 101: ingest"), "{}", session.screen());
+    session.keys("esc");
+    assert!(session.selected()[0].contains("101"), "the list is as it was: {:?}", session.selected());
+    session.keys("esc");
+    assert_eq!(session.screen(), site);
 }
 
 #[test]
@@ -403,12 +447,26 @@ fn keys_ask_to_play_and_to_save() {
 #[test]
 fn a_task_has_a_page_with_its_wait_chain_and_links() {
     let mut session = sick(80, 45);
-    session.keys("t enter");
+    session.keys("T enter");
     assert_snapshot!("task", session.screen());
-    session.keys("down enter");
+    session.keys("down down enter");
     assert!(session.screen().contains("Task 9: audit"), "{}", session.screen());
     session.keys("esc");
     assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
+}
+
+#[test]
+fn histograms_have_bounds_and_counts() {
+    let mut session = sick(160, 60);
+    let values = [90, 110, 120, 900, 1_100, 1_200, 1_300, 7_000];
+    let details = session.service.details(7, &values.map(Duration::from_micros), &[Duration::from_millis(3)]);
+    session.apply(details);
+    session.keys("T enter");
+    assert_snapshot!("histograms", session.screen());
+    session.keys("t");
+    let sites = session.screen();
+    let transfer = sites.lines().find(|line| line.contains("transfer")).expect("it is listed");
+    assert!(transfer.contains("7.0 ms p99"), "{sites}");
 }
 
 #[test]
@@ -419,7 +477,7 @@ fn the_details_of_the_task_on_the_screen_are_wanted() {
         session.fleet.member(session.target)?.diagnosis().span_of(key)
     };
     assert_eq!(span(&session), None);
-    session.keys("t enter");
+    session.keys("T enter");
     assert_eq!(span(&session), Some(7));
     session.keys("esc");
     assert_eq!(span(&session), None);
@@ -427,10 +485,10 @@ fn the_details_of_the_task_on_the_screen_are_wanted() {
 
 #[test]
 fn a_resource_has_a_page_that_leads_to_its_tasks() {
-    let mut session = sick(80, 30);
+    let mut session = sick(80, 45);
     session.keys("r enter");
     assert_snapshot!("resource", session.screen());
-    session.keys("enter");
+    session.keys("down enter");
     assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
 }
 
@@ -465,7 +523,7 @@ fn a_witness_is_asked_for_of_the_finding_that_is_looked_at() {
 fn keys_may_come_faster_than_frames() {
     let mut session = sick(80, 24);
     session.draw();
-    for code in [KeyCode::Char('t'), KeyCode::Enter] {
+    for code in [KeyCode::Char('T'), KeyCode::Enter] {
         let around = Surroundings { fleet: &session.fleet, width: 80, now: session.service.now() };
         session.state.press(KeyEvent::new(code, KeyModifiers::NONE), around);
     }
@@ -475,7 +533,7 @@ fn keys_may_come_faster_than_frames() {
 #[test]
 fn a_filter_is_live_and_can_be_cleared() {
     let mut session = sick(80, 24);
-    session.keys("t / BANK");
+    session.keys("T / BANK");
     assert_snapshot!("filtering", session.screen());
     session.keys("enter");
     assert_eq!(session.pane().tasks.list.len(), 2);
@@ -488,9 +546,207 @@ fn a_filter_is_live_and_can_be_cleared() {
 }
 
 #[test]
+fn filters_have_terms_for_every_list() {
+    let mut session = sick(160, 40);
+    for (list, filter, rows) in [
+        ("T", "state:idle", 3),
+        ("T", "-state:idle", 1),
+        ("T", "!bank", 2),
+        ("T", "mutex", 2),
+        ("T", "waits:mutex waited>3s", 2),
+        ("T", "waited>1h", 0),
+        ("T", "age>5s polls:1", 1),
+        ("T", "finding:deadlock", 2),
+        ("T", "findings:critical -audit", 2),
+        ("T", "findings:critical name:audit", 1),
+        ("T", "id:11", 1),
+        ("T", "id:1", 0),
+        ("T", "site:\"transfer src/bank.rs:41:9\"", 1),
+        ("T", "field:tenant=acme", 4),
+        ("T", "crate:hyper", 1),
+        ("T", "busy>1s", 1),
+        ("T", "polls>1k", 0),
+        ("t", "live>0", 4),
+        ("t", "waits:mutex", 2),
+        ("t", "finding:deadlock", 2),
+        ("t", "poll>1s", 1),
+        ("t", "busy<50%", 4),
+        ("t", "rate>1000", 0),
+        ("r", "waiters>0", 2),
+        ("r", "kind:mutex bank.rs:12", 1),
+        ("r", "finding:deadlock", 2),
+        ("r", "waited>1h", 0),
+        ("f", "severity:critical", 2),
+        ("f", "finding:deadlock", 1),
+        ("f", "-finding:deadlock age>1s", 1),
+        ("f", "state:resolved", 0),
+    ] {
+        session.keys(list);
+        if list == "t" && session.pane().root != Root::Sites {
+            session.keys(list);
+        }
+        session.keys("/");
+        for character in filter.chars() {
+            session.press(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE));
+        }
+        session.keys("enter");
+        session.draw();
+        let pane = session.pane();
+        let shown = match pane.root {
+            Root::Findings => pane.findings.list.len(),
+            Root::Sites => pane.sites.list.len(),
+            Root::Tasks => pane.tasks.list.len(),
+            Root::Resources => pane.resources.list.len(),
+        };
+        assert_eq!(shown, rows, "{list} {filter}: {}", session.screen());
+        session.keys("esc");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_filter_shows_in_place_and_keeps_the_rows() {
+    let mut session = sick(160, 24);
+    session.keys("T / state:idle");
+    assert_eq!(session.pane().tasks.list.len(), 3);
+    session.press(KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE));
+    session.keys("age>soon");
+    let screen = session.screen();
+    assert!(screen.contains("age>soon: not a duration, such as age>30s"), "{screen}");
+    assert!(screen.contains("3 tasks, 3 idle  matching state:idle"), "{screen}");
+    session.keys("enter");
+    assert!(session.screen().contains("age>soon"), "it cannot be kept");
+    session.press(KeyEvent::new(KeyCode::Char('w'), KeyModifiers::CONTROL));
+    session.keys("age>1s enter");
+    assert!(session.screen().contains("3 tasks, 3 idle  matching state:idle age>1s"), "{}", session.screen());
+    session.keys("/ enter T esc / up");
+    assert!(session.screen().contains("/state:idle age>1s"), "it was kept: {}", session.screen());
+}
+
+#[test]
+fn ctrl_c_closes_a_prompt_or_the_help_and_leaves_otherwise() {
+    let mut session = sick(80, 24);
+    let ctrl = |character| KeyEvent::new(KeyCode::Char(character), KeyModifiers::CONTROL);
+    for character in ['c', 'd'] {
+        session.keys("T / bank");
+        assert_eq!(session.press(ctrl(character)), None);
+        assert!(!session.state.prompt && session.screen().contains("4 tasks"), "{}", session.screen());
+        session.keys("?");
+        assert_eq!(session.press(ctrl(character)), None);
+        assert!(session.state.help.is_none());
+        session.keys("enter");
+        assert_eq!(session.press(ctrl(character)), Some(Effect::Quit));
+    }
+    session.keys("?");
+    assert_eq!(session.keys("q"), None);
+    assert_eq!(session.keys("q"), Some(Effect::Quit));
+}
+
+#[test]
+fn findings_are_one_key_away_and_the_history_leads_back() {
+    let mut session = sick(100, 30);
+    session.keys("T enter n");
+    let first = session.screen();
+    assert!(first.contains("Deadlock: 2 tasks"), "{first}");
+    session.keys("n");
+    let second = session.screen();
+    assert!(second.contains("blocked"), "{second}");
+    session.keys("n");
+    assert_eq!(session.screen(), first, "after the last one comes the first");
+    session.keys("N");
+    assert_eq!(session.screen(), second);
+    session.keys("esc");
+    assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
+    session.keys("]");
+    assert_eq!(session.screen(), second);
+    session.keys("[ [");
+    assert!(session.screen().contains("4 tasks"), "{}", session.screen());
+    session.keys("] ]");
+    assert_eq!(session.screen(), second, "forward as far as it goes");
+    let mut session = Session::new(80, 24);
+    session.connect();
+    session.tick(1);
+    session.keys("n");
+    assert!(session.screen().contains("There are no findings."), "{}", session.screen());
+}
+
+#[test]
+fn pages_lead_to_findings_and_back() {
+    let mut session = sick(100, 45);
+    for opened in ["T enter", "t enter", "r enter"] {
+        session.keys("f");
+        session.keys(opened);
+        let page = session.screen();
+        assert!(page.contains("Findings") && page.contains("critical deadlock"), "{page}");
+        session.keys("enter");
+        assert!(session.screen().contains("Deadlock: 2 tasks"), "{}", session.screen());
+        session.keys("esc");
+        assert_eq!(session.screen(), page);
+    }
+}
+
+#[test]
+fn who_waits_for_whom_shows_on_both_sides() {
+    let mut session = sick(100, 45);
+    session.keys("T enter");
+    let page = session.screen();
+    assert!(
+        page.contains("Who waits for it") && page.contains("1 task waits for the Mutex created at src/bank.rs:12"),
+        "{page}"
+    );
+    session.keys("f t / audit enter enter");
+    let page = session.screen();
+    assert!(page.contains("1 task waits for the Mutex created at src/bank.rs:12"), "what its tasks wait for: {page}");
+    assert!(page.contains("1 task waits for the Mutex created at src/bank.rs:13"), "who waits for it: {page}");
+}
+
+#[test]
+fn the_ops_on_a_resource_sort_and_filter() {
+    let mut session = sick(120, 45);
+    for (op, task) in [(205, 12), (206, 11)] {
+        session.service.wait(op, task, 101);
+        session.tick(2);
+    }
+    session.keys("r enter");
+    assert_snapshot!("ops", session.screen());
+    let order = |session: &mut Session| {
+        let screen = session.screen();
+        let lines = screen.lines().filter(|line| line.contains("Mutex::lock") && line.contains("waiting"));
+        lines.map(|line| line.split("task ").nth(1).unwrap_or_default()[..2].trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&mut session), ["9", "12", "11"], "the longest wait first: {}", session.screen());
+    session.keys("i");
+    assert_eq!(order(&mut session), ["11", "12", "9"]);
+    session.keys("/ resize enter");
+    assert_eq!(order(&mut session), ["11"], "{}", session.screen());
+    session.keys("f enter /");
+    assert!(session.screen().contains("no list to filter"), "{}", session.screen());
+}
+
+#[test]
+fn what_belongs_to_the_runtime_is_hidden_until_asked_for() {
+    let mut session = sick(120, 30);
+    session.service.spawn_as(1, "block_on", &[], "src/main.rs", 3);
+    let worker = [("fn", "tokio::runtime::scheduler::multi_thread::worker::Launch::launch::{{closure}}")];
+    session.service.spawn_as(2, "blocking", &worker, "src/main.rs", 3);
+    session.service.timer(300, "src/timers.rs", 4);
+    session.tick(1);
+    session.service.drop_resource(300);
+    session.tick(1);
+    for (list, counts, all) in
+        [("T", "4 tasks", "6 tasks"), ("t", "4 sites", "6 sites"), ("r", "2 resources", "3 resources")]
+    {
+        session.keys(list);
+        let hidden = if list == "r" { "1 hidden (a)" } else { "2 hidden (a)" };
+        assert!(session.screen().contains(counts) && session.screen().contains(hidden), "{}", session.screen());
+        session.keys("a");
+        assert!(session.screen().contains(all) && !session.screen().contains("hidden"), "{}", session.screen());
+    }
+}
+
+#[test]
 fn a_frozen_view_stays_while_watching_goes_on() {
     let mut session = sick(80, 24);
-    session.keys("t");
+    session.keys("T");
     session.draw();
     let before = session.screen();
     session.keys("space");
@@ -510,7 +766,7 @@ fn a_frozen_view_stays_while_watching_goes_on() {
 #[test]
 fn the_selection_follows_the_task_not_the_row() {
     let mut session = sick(80, 24);
-    session.keys("t down");
+    session.keys("T down");
     assert!(session.selected()[0].contains("audit"), "{:?}", session.selected());
     session.keys("i");
     assert!(session.selected()[0].contains("audit"), "{:?}", session.selected());
@@ -542,13 +798,13 @@ fn what_a_target_says_cannot_reach_the_terminal() {
     session.service.spawn(7, "\u{1b}[2J\u{1b}]0;owned\u{7}\n\u{202e}evil", "src/\u{9b}31m\r.rs", 1);
     session.service.spawn(8, &"very-long-name-".repeat(30), "src/漢字/\u{200b}é.rs", 2);
     session.tick(4);
-    for keys in ["t", "enter", "esc down enter"] {
+    for keys in ["t", "enter", "T", "enter", "esc down enter"] {
         session.keys(keys);
         let screen = session.screen();
         assert!(!screen.contains(|it: char| it.is_control() && it != '\n'), "{screen:?}");
         assert!(!screen.contains(['\u{202e}', '\u{200b}']), "{screen:?}");
     }
-    session.keys("t");
+    session.keys("T");
     assert_snapshot!("hostile", session.screen());
 }
 
@@ -565,7 +821,7 @@ fn nothing_that_is_hidden_or_directs_text_reaches_the_screen() {
         session.service.spawn(7 + u64::from(line), &name, "src/main.rs", line);
     }
     session.tick(4);
-    session.keys("t");
+    session.keys("T");
     let screen = session.screen().replace('\n', "");
     for shown in ["\\u{61c}", "\\u{ad}", "\\u{3164}", "\\u{e0041}", "\\u{e0fff}"] {
         assert!(screen.contains(shown), "{shown} is not on the screen");
@@ -674,9 +930,9 @@ fn a_finding_on_two_targets_says_so() {
 #[test]
 fn a_spawn_site_has_a_page_with_its_tasks() {
     let mut session = sick(80, 45);
-    session.keys("t enter G enter");
+    session.keys("t enter");
     assert_snapshot!("site", session.screen());
-    session.keys("enter");
+    session.keys("G enter");
     assert!(session.screen().contains("Task 7: transfer"), "{}", session.screen());
 }
 
@@ -687,7 +943,7 @@ fn without_unicode_the_screen_is_ascii() {
     session.service.spawn(50, "größe", "src/ü.rs", 1);
     session.tick(1);
     let mut all = String::new();
-    for keys in ["o", "f", "enter", "x", "esc", "t", "enter", "r", "enter", "?"] {
+    for keys in ["o", "f", "enter", "x", "esc", "t", "enter", "T", "enter", "r", "enter", "?"] {
         session.keys(keys);
         session.draw();
         let screen = session.terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect::<String>();
@@ -717,6 +973,9 @@ fn no_screen_is_too_small() {
             "esc",
             "t",
             "enter",
+            "G enter",
+            "T",
+            "enter",
             "gg",
             "esc",
             "r",
@@ -726,6 +985,7 @@ fn no_screen_is_too_small() {
             "?",
             "esc",
             "/ x enter",
+            "/ x:y enter esc",
         ] {
             session.keys(keys);
             session.draw();
@@ -737,7 +997,7 @@ fn no_screen_is_too_small() {
 #[test]
 fn the_view_of_a_restarted_service_begins_anew() {
     let mut session = sick(80, 24);
-    session.keys("t down enter");
+    session.keys("T down enter");
     session.draw();
     assert!(session.screen().contains("audit"));
     session.connect();

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use console_api::field::{Name, Value};
+use console_api::tasks::task_details::PollTimesHistogram;
 use console_api::{Attribute, Field, Id, Location, PollStats, async_ops, instrument, resources, tasks};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2Serializer};
 use tokio_canary::feed::{Arrived, FeedEvent, Status, Update};
 
 /// So many milliseconds after the service began.
@@ -32,21 +35,24 @@ impl Service {
 
     /// Spawns a task, which is polled once for a moment.
     pub(super) fn spawn(&mut self, id: u64, name: &str, file: &str, line: u32) {
+        let mut fields = vec![("tenant", "acme")];
+        if !name.is_empty() {
+            fields.push(("task.name", name));
+        }
+        self.spawn_as(id, "task", &fields, file, line);
+    }
+
+    /// Spawns a task of a kind with fields of its own.
+    pub(super) fn spawn_as(&mut self, id: u64, kind: &str, fields: &[(&str, &str)], file: &str, line: u32) {
         let field = |name: &str, value| Field {
             name: Some(Name::StrName(name.to_owned())),
             value: Some(value),
             ..Field::default()
         };
-        let mut fields = vec![
-            field("kind", Value::StrVal("task".to_owned())),
-            field("task.id", Value::U64Val(id)),
-            field("tenant", Value::StrVal("acme".to_owned())),
-        ];
-        if !name.is_empty() {
-            fields.push(field("task.name", Value::StrVal(name.to_owned())));
-        }
+        let mut fields_of = vec![field("kind", Value::StrVal(kind.to_owned())), field("task.id", Value::U64Val(id))];
+        fields_of.extend(fields.iter().map(|(name, value)| field(name, Value::StrVal((*value).to_owned()))));
         let location = Some(place(file, line));
-        let task = tasks::Task { id: Some(Id { id }), fields, location, ..tasks::Task::default() };
+        let task = tasks::Task { id: Some(Id { id }), fields: fields_of, location, ..tasks::Task::default() };
         self.update.task_update.get_or_insert_default().new_tasks.push(task);
         self.tasks.insert(id, tasks::Stats { created_at: Some(at(self.millis).into()), ..tasks::Stats::default() });
         self.poll(id, Some(Duration::from_micros(300)));
@@ -80,19 +86,29 @@ impl Service {
 
     /// Makes a mutex.
     pub(super) fn mutex(&mut self, id: u64, file: &str, line: u32) {
-        let mutex = resources::Resource {
+        self.resource(id, "Mutex", vec![number("locked", 0)], file, line);
+    }
+
+    /// Makes a timer.
+    pub(super) fn timer(&mut self, id: u64, file: &str, line: u32) {
+        self.resource(id, "Sleep", vec![number("duration", 500)], file, line);
+    }
+
+    fn resource(&mut self, id: u64, concrete_type: &str, attributes: Vec<Attribute>, file: &str, line: u32) {
+        let resource = resources::Resource {
             id: Some(Id { id }),
-            concrete_type: "Mutex".to_owned(),
+            concrete_type: concrete_type.to_owned(),
             location: Some(place(file, line)),
             ..resources::Resource::default()
         };
-        self.update.resource_update.get_or_insert_default().new_resources.push(mutex);
-        let stats = resources::Stats {
-            created_at: Some(at(self.millis).into()),
-            dropped_at: None,
-            attributes: vec![number("locked", 0)],
-        };
+        self.update.resource_update.get_or_insert_default().new_resources.push(resource);
+        let stats = resources::Stats { created_at: Some(at(self.millis).into()), dropped_at: None, attributes };
         self.resources.insert(id, stats);
+    }
+
+    /// Drops a resource.
+    pub(super) fn drop_resource(&mut self, id: u64) {
+        self.resources.get_mut(&id).expect("it was made").dropped_at = Some(at(self.millis).into());
     }
 
     /// Lets a task lock a mutex at once.
@@ -144,6 +160,30 @@ impl Service {
         let arrived = self.event(FeedEvent::Update(Box::new(Update::from(message))));
         self.millis += 1_000;
         arrived
+    }
+
+    /// How long the polls of a task took, and how long it waited for them.
+    pub(super) fn details(&self, id: u64, polls: &[Duration], scheduled: &[Duration]) -> Arrived {
+        let histogram = |times: &[Duration]| {
+            let mut histogram = Histogram::<u64>::new_with_max(1_000_000_000, 2).expect("bounds of console-subscriber");
+            times
+                .iter()
+                .for_each(|time| histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+            let mut raw_histogram = Vec::new();
+            V2Serializer::new().serialize(&histogram, &mut raw_histogram).expect("memory takes everything");
+            tasks::DurationHistogram {
+                raw_histogram,
+                max_value: 1_000_000_000,
+                high_outliers: 2,
+                highest_outlier: None,
+            }
+        };
+        self.event(FeedEvent::Details(Box::new(tasks::TaskDetails {
+            task_id: Some(Id { id }),
+            now: Some(self.now().into()),
+            poll_times_histogram: Some(PollTimesHistogram::Histogram(histogram(polls))),
+            scheduled_times_histogram: Some(histogram(scheduled)),
+        })))
     }
 
     /// A change of the connection.
