@@ -597,6 +597,7 @@ fn filters_have_terms_for_every_list() {
             Root::Sites => pane.sites.list.len(),
             Root::Tasks => pane.tasks.list.len(),
             Root::Resources => pane.resources.list.len(),
+            root @ (Root::Overview | Root::Timeline) => panic!("{root:?} is not a list of these"),
         };
         assert_eq!(shown, rows, "{list} {filter}: {}", session.screen());
         session.keys("esc");
@@ -632,7 +633,7 @@ fn ctrl_c_closes_a_prompt_or_the_help_and_leaves_otherwise() {
         assert!(!session.state.prompt && session.screen().contains("4 tasks"), "{}", session.screen());
         session.keys("?");
         assert_eq!(session.press(ctrl(character)), None);
-        assert!(session.state.help.is_none());
+        assert!(session.state.over.is_none());
         session.keys("enter");
         assert_eq!(session.press(ctrl(character)), Some(Effect::Quit));
     }
