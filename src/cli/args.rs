@@ -10,11 +10,11 @@ use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, Type
 use super::complete::{Completed, detectors, formats, settings};
 use super::feeding::Feeding;
 use super::help::help;
+use super::looks::Places;
 use crate::config::options::{
-    Appearance, BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY,
-    BLACK_BOX_SEVERITY, FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes,
-    PARTIAL, PATH_PREFIX, Partial, PathPrefixes, Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit,
-    TARGETS_FROM, THEME, WAIT_FOR_TARGET, WARMUP,
+    BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
+    FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial,
+    Period, RATE_LIMIT, RATE_LIMIT_MAX, REDACT, RETAIN, RateLimit, TARGETS_FROM, WAIT_FOR_TARGET, WARMUP,
 };
 use crate::config::output::{Format, Output};
 use crate::config::receiver::{Kind, Receiver};
@@ -74,42 +74,6 @@ pub struct Outputs {
     /// Where the places of a target are in the repository.
     #[command(flatten)]
     pub places: Places,
-}
-
-/// Where the places of a target are in the repository.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Places {
-    /// Beginnings of paths and what stands for them.
-    #[arg(long = "path-prefix", value_name = "FROM=TO", value_parser = <PathPrefixes as Type>::parse)]
-    #[arg(help = format!("{}; repeatable", help(&PATH_PREFIX)))]
-    pub path_prefixes: Vec<PathPrefixes>,
-}
-
-impl Places {
-    /// Puts what they say into the flags.
-    pub(super) fn apply(&self, flags: &mut Flags) {
-        let rules: Vec<_> = self.path_prefixes.iter().flat_map(|it| it.0.clone()).collect();
-        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(Some(PathPrefixes(rules))));
-    }
-}
-
-/// How the terminal looks.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Looks {
-    /// The background that its colours are for.
-    #[arg(long, value_parser = one_of::<Appearance>(), help = help(&THEME))]
-    pub theme: Option<Appearance>,
-    /// Where the places of a target are in the repository.
-    #[command(flatten)]
-    pub places: Places,
-}
-
-impl Looks {
-    /// Puts what they say into the flags.
-    pub(super) fn apply(&self, flags: &mut Flags) {
-        flags.option("--theme", &THEME, self.theme);
-        self.places.apply(flags);
-    }
 }
 
 impl Outputs {

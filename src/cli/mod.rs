@@ -9,6 +9,7 @@ mod doctor;
 mod feeding;
 mod flags;
 mod help;
+mod looks;
 pub mod manual;
 mod pods;
 mod reading;
@@ -36,14 +37,15 @@ use crate::detect::settings::Type;
 use crate::feed::endpoint::Target;
 
 pub use self::args::{
-    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Looks,
-    Outputs, Playback, RateArgs, Receivers, Serving, Targets,
+    Attaching, BlackBoxArgs, Configuration, CriteriaArgs, Files, Finding, GateArgs, Judging, Keeping, Logging, Outputs,
+    Playback, RateArgs, Receivers, Serving, Targets,
 };
 pub use self::blame::{BlameArgs, BlameFormat};
 pub use self::compare::Compare;
 pub use self::demo::DemoArgs;
 pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
+pub use self::looks::{Looks, Places};
 pub use self::pods::PodArgs;
 pub use self::screen::{ScreenArgs, When};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::columns::Value;
 use super::place::named_place;
 use super::snapshot::Snapshot;
 use crate::detect::describe;
@@ -177,6 +178,14 @@ impl Snapshot<'_> {
     /// Where the time of one site's tasks goes; nothing of a site whose tasks did not live meanwhile.
     pub fn blame_of(&self, key: SiteKey, window: BlameWindow) -> Option<BlameRow> {
         row(&self.evidence, &self.blame_over(window), key)
+    }
+
+    /// Task-seconds a second that tasks lately waited for what tasks of a site held; nothing if they did not.
+    pub(super) fn costs_of(&self, key: SiteKey) -> Value<'static> {
+        let blame = self.blame_over(BlameWindow::Recent);
+        let cost = blame.sites.get(&key).map(|spent| spent.costs_others + spent.costs_siblings).unwrap_or_default();
+        let rate = cost.as_secs_f64() / blame.window().as_secs_f64().max(f64::MIN_POSITIVE);
+        if rate < LEAST_COST { Value::Nothing } else { Value::rate(rate) }
     }
 
     /// What tasks have spent their time on, those of the runtime left out.

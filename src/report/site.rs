@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::blame::{BlameRow, BlameWindow};
 use super::link::{Link, Linked};
 use super::sites::WINDOW;
 use super::snapshot::Snapshot;
@@ -51,6 +52,8 @@ pub struct SiteView {
     pub waits: Vec<Linked>,
     /// What others wait for that its tasks hold.
     pub blocks: Vec<Linked>,
+    /// What its tasks spent their time on lately, and what they cost others.
+    pub blame: Option<BlameRow>,
     /// How many tasks are spawned in a second.
     pub rate: f64,
     /// The share of a core that their polls take.
@@ -96,6 +99,7 @@ impl Snapshot<'_> {
             findings: self.findings_about(&Link::Site(key)),
             waits: self.waits_of(site.live.iter().map(|(_, task)| *task)),
             blocks: self.blocked_by(is_own),
+            blame: self.blame_of(key, BlameWindow::Recent),
             rate: self.evidence.births_per_second(site),
             busy: self.evidence.poll_time(site, WINDOW).share(),
             sizes: self.sizes_of(key),

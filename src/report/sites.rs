@@ -37,6 +37,8 @@ pub enum SiteColumn {
     Scheduled,
     /// The share of a core that they keep busy.
     Busy,
+    /// What they cost those who wait for what they hold.
+    Blame,
     /// How many findings there are about them, and how bad they are.
     Findings,
     /// Which findings those are.
@@ -80,6 +82,13 @@ impl Column for SiteColumn {
             "p99 of the time from wake to poll, where the feed reports it",
         ),
         column(Self::Busy, "busy", "busy", Kind::Share, "share of a core that the polls take, over 30 s"),
+        column(
+            Self::Blame,
+            "blame",
+            "blame",
+            Kind::Rate,
+            "task-seconds per second that tasks waited for what tasks of the site held, over 30 s",
+        ),
         column(
             Self::Findings,
             "findings",
@@ -168,6 +177,7 @@ impl Snapshot<'_> {
             SiteColumn::Poll => self.poll_of(key, site),
             SiteColumn::Scheduled => Value::time(self.p99_of(key, |details| details.scheduled.as_ref())),
             SiteColumn::Busy => Value::share(self.evidence.poll_time(site, WINDOW).share()),
+            SiteColumn::Blame => self.costs_of(key),
             SiteColumn::Findings => self.severity_about(&link),
             SiteColumn::Finding => self.detectors_about(&link),
             SiteColumn::Wait => {

@@ -164,12 +164,18 @@ impl Columns {
         Some(usize::try_from(column).unwrap_or(usize::MAX).min(self.count.saturating_sub(1)))
     }
 
+    /// The column that begins with a time, or in which what follows it is; the first one for times before that.
+    fn after(&self, time: SystemTime) -> usize {
+        let since = time.duration_since(self.from).unwrap_or_default();
+        usize::try_from(since.as_nanos() / self.width.as_nanos().max(1)).unwrap_or(usize::MAX)
+    }
+
     fn fill(&self, sign: VitalSign, samples: &[&VitalSample]) -> Vec<Option<f64>> {
         let mut values: Vec<Option<f64>> = vec![None; self.count];
         for sample in samples {
             let (Some(value), Some(last)) = (sign.of(sample), self.at(sample.to)) else { continue };
             // Columns narrower than the time between two updates belong to the sample that covers them.
-            let first = self.at(sample.from).map_or(0, |column| (column + 1).min(last));
+            let first = self.after(sample.from).min(last);
             for column in first..=last {
                 if let Some(known) = values.get_mut(column) {
                     *known = Some(known.map_or(value, |known| known.max(value)));

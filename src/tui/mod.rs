@@ -15,6 +15,7 @@ pub mod theme;
 mod ui;
 pub mod update;
 mod views;
+mod visit;
 pub mod widgets;
 mod writer;
 

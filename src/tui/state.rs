@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use super::list::List;
 use super::tables::findings::Findings;
-use super::tables::ops::Ops;
 use super::tables::resources::Resources;
 use super::tables::sites::Sites;
 use super::tables::tasks::Tasks;
 use super::tables::timeline::Timeline;
 use super::tables::{AnyTable, Table};
 use super::theme::Theme;
+pub use super::visit::{Goto, Over, OverWhat, Visit, VisitedList};
 use super::widgets::page::Reader;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
@@ -210,39 +210,6 @@ impl Context {
     pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
 }
 
-/// A page that lies over the screen until it is closed.
-#[derive(Debug)]
-pub struct Over {
-    /// What it is about.
-    pub what: OverWhat,
-    /// How far it was read.
-    pub reader: Reader<()>,
-}
-
-/// What a page that lies over the screen is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverWhat {
-    /// The keys.
-    Help,
-    /// A detector, by id.
-    Detector(&'static str),
-}
-
-impl From<OverWhat> for Over {
-    fn from(what: OverWhat) -> Self {
-        Self { what, reader: Reader::default() }
-    }
-}
-
-/// Where a line of the overview leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Goto {
-    /// The target.
-    pub target: TargetId,
-    /// What of it; nothing for the target as a whole.
-    pub link: Option<Link>,
-}
-
 /// What lies at the bottom: the overview, or one of the three lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Root {
@@ -266,44 +233,6 @@ impl Root {
     #[must_use]
     pub fn in_header(self) -> Self {
         if self == Self::Sites { Self::Tasks } else { self }
-    }
-}
-
-/// A page or a part of a list that was opened.
-#[derive(Debug)]
-pub struct Visit {
-    /// What it is about.
-    pub link: Link,
-    /// How far it was read.
-    pub reader: Reader<Link>,
-    /// The list on it, if there is one.
-    pub list: Option<VisitedList>,
-}
-
-/// A list on a page, or instead of one.
-#[derive(Debug)]
-pub enum VisitedList {
-    /// The tasks of a spawn site.
-    Tasks(Box<Table<Tasks>>),
-    /// The async ops on a resource.
-    Ops(Box<Table<Ops>>),
-}
-
-impl VisitedList {
-    /// The list itself, whatever it is of.
-    fn table(&self) -> &dyn AnyTable {
-        match self {
-            Self::Tasks(table) => table.as_ref(),
-            Self::Ops(table) => table.as_ref(),
-        }
-    }
-
-    /// The same, to be changed.
-    fn table_mut(&mut self) -> &mut dyn AnyTable {
-        match self {
-            Self::Tasks(table) => table.as_mut(),
-            Self::Ops(table) => table.as_mut(),
-        }
     }
 }
 

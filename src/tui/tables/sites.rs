@@ -24,6 +24,7 @@ impl Listing for Sites {
         Column::text(SiteColumn::Name, 10, 2, 0),
         Column::text(SiteColumn::Kind, 8, 1, 10),
         Column::number(SiteColumn::Live, 6, 0),
+        Column::number(SiteColumn::Blame, 7, 2),
         Column::number(SiteColumn::Rate, 8, 6),
         Column::number(SiteColumn::Lifetime, 8, 7),
         Column::text(SiteColumn::Poll, 11, 1, 4).largest_first(),
@@ -34,7 +35,7 @@ impl Listing for Sites {
         Column::number(SiteColumn::Size, 7, 11),
         Column::text(SiteColumn::Location, 14, 3, 2).keeping_the_end(),
     ];
-    const SORTED_BY: SiteColumn = SiteColumn::Findings;
+    const SORTED_BY: SiteColumn = SiteColumn::Blame;
 
     fn rows(shown: &Snapshot<'_>, (): &(), wanted: &Wanted<'_, SiteColumn>) -> Rows<SiteKey> {
         shown.sites(wanted)

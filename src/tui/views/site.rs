@@ -2,10 +2,17 @@
 
 use super::task::{population, write_origin};
 use super::{or_unknown, wait};
+use crate::report::blame::{BlameRow, task_seconds};
 use crate::report::tasks::TaskRow;
 use crate::report::{Link, SiteKey, Snapshot};
 use crate::tui::widgets::page::Draft;
+use crate::tui::widgets::rows::Column;
+use crate::tui::widgets::table::Cell;
+use crate::tui::widgets::text::Cut;
 use crate::words;
+
+/// Most things that tasks spend their time on and are listed.
+const MOST_CAUSES: usize = 8;
 
 pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey) {
     let theme = draft.theme();
@@ -22,6 +29,9 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey)
     }
     let spawned = words::decimal(site.rate);
     draft.field("in the last 30 s", &format!("{spawned} spawned/s, {} of a core in polls", words::percent(site.busy)));
+    if let Some(blame) = &site.blame {
+        write_blame(draft, blame);
+    }
     write_origin(draft, site.package.as_deref(), site.sizes);
     wait::write_links(draft, Some("Findings"), &site.findings);
     wait::write_links(draft, Some("Waits for"), &site.waits);
@@ -36,6 +46,28 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey)
     }
     if site.more > 0 {
         draft.text(&format!("and {}", words::count(site.more, "other task")), theme.dim());
+    }
+}
+
+/// What the tasks spent their time on lately, and what that costs others.
+fn write_blame(draft: &mut Draft<Link>, blame: &BlameRow) {
+    draft.heading(&format!("Where their time goes: {}", task_seconds(blame.lived)));
+    let rows = blame.causes.iter().take(MOST_CAUSES).map(|cause| {
+        let cells = vec![
+            Cell::from(words::percent(cause.share)),
+            Cell::from(words::rate(cause.rate)),
+            Cell::from(cause.text.clone()),
+        ];
+        (cells, cause.awaited.as_ref().map(|awaited| Link::Resource(awaited.key)))
+    });
+    let columns = [Column::number("share"), Column::number("per s"), Column::flexible("spent on", Cut::End)];
+    draft.rows(&columns, &rows.collect::<Vec<_>>());
+    if let Some(costs) = &blame.costs {
+        draft.text(&words::sentences(&format!("{costs}.")), draft.theme().strong());
+    }
+    for victim in &blame.victims {
+        let text = format!("{}: {}", victim.party.label(), task_seconds(victim.rate));
+        draft.item("-", &text, Some(Link::Site(victim.party.key)));
     }
 }
 

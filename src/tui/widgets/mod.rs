@@ -3,6 +3,7 @@
 pub mod chart;
 pub mod line;
 pub mod page;
+pub mod rows;
 pub mod sparkline;
 pub mod table;
 pub mod text;

@@ -4,6 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::rows::{Column, widths};
 use super::table::Cell;
 use super::text::{Cut, cells, cut, wrap};
 use crate::tui::theme::Theme;
@@ -196,53 +197,6 @@ impl<L> Draft<L> {
     pub fn finish(self) -> Page<L> {
         Page { lines: self.lines, links: self.links }
     }
-}
-
-/// A column of rows on a page.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    heading: &'static str,
-    right: bool,
-    flexible: bool,
-    cut: Cut,
-}
-
-impl Column {
-    /// Text as wide as it is.
-    pub const fn text(heading: &'static str) -> Self {
-        Self { heading, right: false, flexible: false, cut: Cut::End }
-    }
-
-    /// A number, written on the right.
-    pub const fn number(heading: &'static str) -> Self {
-        Self { right: true, ..Self::text(heading) }
-    }
-
-    /// Text that gives way where there is no room.
-    pub const fn flexible(heading: &'static str, cut: Cut) -> Self {
-        Self { heading, right: false, flexible: true, cut }
-    }
-}
-
-/// The width of each column: what its texts need; where that is too much, flexible ones share what is left.
-fn widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
-    let need = |index: usize, column: &Column| {
-        let texts = rows.iter().filter_map(|row| row.get(index)).map(|text| text.width());
-        texts.max().unwrap_or(0).max(column.heading.width())
-    };
-    let mut widths: Vec<usize> = columns.iter().enumerate().map(|(index, column)| need(index, column)).collect();
-    let gaps = 2 * columns.len().saturating_sub(1);
-    let fixed: usize = widths.iter().zip(columns).filter(|(_, it)| !it.flexible).map(|(width, _)| *width).sum();
-    let mut room = width.saturating_sub(gaps + fixed);
-    // Those that need least are served first.
-    let mut flexible: Vec<usize> = (0..columns.len()).filter(|index| columns[*index].flexible).collect();
-    flexible.sort_by_key(|index| widths[*index]);
-    for (served, index) in flexible.iter().enumerate() {
-        let share = room / (flexible.len() - served);
-        widths[*index] = widths[*index].min(share);
-        room -= widths[*index];
-    }
-    widths
 }
 
 /// A page to be shown.

@@ -279,7 +279,7 @@ fn the_place_of_what_is_looked_at_is_opened() {
 #[test]
 fn the_page_of_what_was_forgotten_stays_under_a_heading() {
     let mut session = sick(80, 45);
-    session.keys("t enter");
+    session.keys("T enter");
     session.draw();
     session.service.end(7);
     session.service.end(9);

@@ -128,7 +128,7 @@ fn a_recording_is_put_to_where_findings_open_and_back_from_its_end() {
 fn a_finding_can_be_opened_from_the_command_line() {
     let path = crate::tool::deadlock();
     let mut terminal = started(&[&path, "--at", "1h", "--open", "deadlock"]);
-    let screen = terminal.wait_for("the page", |screen| screen.contains("Evidence") && screen.contains("Involved"));
+    let screen = terminal.wait_for("the page", |screen| screen.contains("Evidence") && screen.contains("Wait cycle"));
     assert!(screen.contains("Deadlock:"), "{screen}");
     terminal.press("q");
     assert!(terminal.end().success());

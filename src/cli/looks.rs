@@ -1,0 +1,45 @@
+//! How the terminal looks, and where the places of a target are in the repository.
+
+use clap::Args;
+
+use super::args::one_of;
+use super::help::help;
+use crate::config::Flags;
+use crate::config::options::{Appearance, PATH_PREFIX, PathPrefixes, THEME};
+use crate::detect::settings::Type;
+
+/// Where the places of a target are in the repository.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Places {
+    /// Beginnings of paths and what stands for them.
+    #[arg(long = "path-prefix", value_name = "FROM=TO", value_parser = <PathPrefixes as Type>::parse)]
+    #[arg(help = format!("{}; repeatable", help(&PATH_PREFIX)))]
+    pub path_prefixes: Vec<PathPrefixes>,
+}
+
+impl Places {
+    /// Puts what they say into the flags.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        let rules: Vec<_> = self.path_prefixes.iter().flat_map(|it| it.0.clone()).collect();
+        flags.option("--path-prefix", &PATH_PREFIX, (!rules.is_empty()).then_some(Some(PathPrefixes(rules))));
+    }
+}
+
+/// How the terminal looks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Looks {
+    /// The background that its colours are for.
+    #[arg(long, value_parser = one_of::<Appearance>(), help = help(&THEME))]
+    pub theme: Option<Appearance>,
+    /// Where the places of a target are in the repository.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+impl Looks {
+    /// Puts what they say into the flags.
+    pub(super) fn apply(&self, flags: &mut Flags) {
+        flags.option("--theme", &THEME, self.theme);
+        self.places.apply(flags);
+    }
+}
