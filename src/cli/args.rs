@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
+use clap::builder::{StringValueParser, TypedValueParser};
 
 use super::complete::{Completed, detectors, formats, settings};
 use super::feeding::Feeding;
 use super::help::help;
 use super::looks::Places;
+use super::one_of::one_of;
 use crate::config::options::{
     BASELINE, BLACK_BOX, BLACK_BOX_AFTER, BLACK_BOX_BEFORE, BLACK_BOX_DISK, BLACK_BOX_MEMORY, BLACK_BOX_SEVERITY,
     FAIL_ON, LISTEN, LOG, LOG_FILE, LogFilter, MAX_TARGETS, MIN_ACTIVITY, MIN_UPDATES, Mebibytes, PARTIAL, Partial,
@@ -354,12 +355,6 @@ pub(super) fn targets_help() -> String {
         "Running service (host:port, http://host:port, https://host, unix:/path), pod (k8s://namespace/pod, deploy/name) or recording \
          (a file) [default: those of the configuration, or {DEFAULT_TARGET}]"
     )
-}
-
-/// Reads one of a few words, and lists them in help, errors and completions.
-pub(super) fn one_of<T: Word + Send>() -> impl TypedValueParser<Value = T> {
-    let value = |value: &T| PossibleValue::new(value.word()).help(value.meaning());
-    PossibleValuesParser::new(T::ALL.iter().map(value)).try_map(|text| T::parse(&text))
 }
 
 /// An output beside the terminal, which is on standard output.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{one_of, positive_duration};
+use super::args::positive_duration;
+use super::one_of::one_of;
 use super::reading::Reading;
 use crate::config::word::Word;
 use crate::feed::endpoint::Target;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::{Judging, Outputs, one_of, positive_duration};
+use super::args::{Judging, Outputs, positive_duration};
 use super::help::help;
+use super::one_of::one_of;
 use super::reading::Reading;
 use crate::compare::lockfile;
 use crate::config::options::FAIL_ON;

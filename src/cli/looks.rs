@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::args::one_of;
 use super::help::help;
+use super::one_of::one_of;
 use crate::config::Flags;
 use crate::config::options::{Appearance, PATH_PREFIX, PathPrefixes, THEME};
 use crate::detect::settings::Type;

@@ -11,6 +11,7 @@ mod flags;
 mod help;
 mod looks;
 pub mod manual;
+mod one_of;
 mod pods;
 mod reading;
 mod screen;

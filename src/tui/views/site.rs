@@ -29,13 +29,13 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey)
     }
     let spawned = words::decimal(site.rate);
     draft.field("in the last 30 s", &format!("{spawned} spawned/s, {} of a core in polls", words::percent(site.busy)));
-    if let Some(blame) = &site.blame {
-        write_blame(draft, blame);
-    }
     write_origin(draft, site.package.as_deref(), site.sizes);
     wait::write_links(draft, Some("Findings"), &site.findings);
     wait::write_links(draft, Some("Waits for"), &site.waits);
     wait::write_links(draft, Some("Who waits for it"), &site.blocks);
+    if let Some(blame) = &site.blame {
+        write_blame(draft, blame);
+    }
     draft.heading("Tasks");
     draft.item("-", "all of them in a list", Some(Link::TasksOf(key)));
     if site.tasks.is_empty() {

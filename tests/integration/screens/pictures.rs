@@ -29,10 +29,10 @@ struct Picture {
 }
 
 const PICTURES: &[Picture] = &[
-    Picture { name: "findings", second: 20, keys: "", shows: "deadlock" },
-    Picture { name: "finding", second: 20, keys: "\n", shows: "Evidence" },
-    Picture { name: "tasks", second: 20, keys: "t", shows: "waits for" },
-    Picture { name: "task", second: 20, keys: "\n\n", shows: "Waits for" },
+    Picture { name: "overview", second: 20, keys: "", shows: "Vital signs" },
+    Picture { name: "finding", second: 20, keys: "\n", shows: "Wait cycle" },
+    Picture { name: "sites", second: 20, keys: "t", shows: "blame" },
+    Picture { name: "tasks", second: 20, keys: "T", shows: "waits for" },
     Picture { name: "timeline", second: 20, keys: "v", shows: "polls/s" },
 ];
 
