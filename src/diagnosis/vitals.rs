@@ -156,7 +156,7 @@ mod tests {
             workers: 2,
             delays: None,
             waiting: second % 5,
-            lag: (second % 2 == 0).then_some(Duration::from_millis(second)),
+            lag: second.is_multiple_of(2).then_some(Duration::from_millis(second)),
             lost: 1,
         }
     }

@@ -98,7 +98,7 @@ mod tests {
     const DARK: [Rgb; 6] = [[0, 0, 0], [0, 43, 54], [40, 42, 54], [46, 52, 64], [40, 40, 40], [40, 44, 52]];
     const LIGHT: [Rgb; 4] = [[255, 255, 255], [253, 246, 227], [251, 241, 199], [250, 250, 250]];
 
-    /// The palettes of xterm, VGA, the Windows console, Terminal.app and PuTTY: red, blue, and the bright red, green, yellow and cyan; black
+    /// The palettes of xterm, VGA, the Windows console, `Terminal.app` and `PuTTY`: red, blue, and the bright red, green, yellow and cyan; black
     /// and white as backgrounds.
     const SIXTEEN: [([Rgb; 6], Rgb, Rgb); 5] = [
         (

@@ -18,26 +18,26 @@ pub(super) fn write(draft: &mut Draft<Link>, diagram: &DiagramView) {
             (true, 0) => art.begin,
             (true, _) => art.rail,
         };
-        draft.drawn(Span::styled(rail, theme.bad()), &node.text, theme.strong(), Some(node.link.clone()));
+        draft.drawn(&Span::styled(rail, theme.bad()), &node.text, theme.strong(), Some(node.link.clone()));
         if index < last {
             let rail = if diagram.is_cycle { art.rail } else { "" };
             draft.drawn(
-                Span::styled(rail, theme.bad()),
+                &Span::styled(rail, theme.bad()),
                 &format!("  {} {}", art.down, tie.in_words("")),
                 theme.dim(),
                 None,
             );
         } else if diagram.is_cycle {
-            draft.drawn(Span::styled(art.end, theme.bad()), &tie.in_words(" the first task"), theme.dim(), None);
+            draft.drawn(&Span::styled(art.end, theme.bad()), &tie.in_words(" the first task"), theme.dim(), None);
         }
     }
     for (other, age) in &diagram.others {
         let text = format!("{}, waiting for {}", other.text, words::duration(*age));
-        draft.drawn(Span::styled(art.branch, theme.dim()), &text, theme.plain(), Some(other.link.clone()));
+        draft.drawn(&Span::styled(art.branch, theme.dim()), &text, theme.plain(), Some(other.link.clone()));
     }
     if diagram.more > 0 {
         let text = format!("and {}", words::count(diagram.more, "other task"));
-        draft.drawn(Span::styled(art.branch, theme.dim()), &text, theme.dim(), None);
+        draft.drawn(&Span::styled(art.branch, theme.dim()), &text, theme.dim(), None);
     }
     if let Some(note) = &diagram.note {
         draft.text(note, theme.plain());

@@ -27,7 +27,7 @@ fn explanation(theme: Theme, width: u16, id: &str, shown: Option<&Snapshot<'_>>)
     if let (Some(detector), Some(shown)) = (detector, shown) {
         let look = Look::Text { columns: draft.width().into() };
         for line in explain::page(&explain::markdown(detector, shown.settings()), look).lines() {
-            draft.drawn(ratatui::text::Span::raw(""), line, theme.plain(), None);
+            draft.drawn(&ratatui::text::Span::raw(""), line, theme.plain(), None);
         }
     }
     draft.finish()

@@ -143,11 +143,11 @@ impl<L> Draft<L> {
     }
 
     /// One line of a drawing: a rail, then a text that may lead somewhere. What does not fit goes on below, beside the rail.
-    pub fn drawn(&mut self, rail: Span<'static>, text: &str, style: Style, target: Option<L>) {
+    pub fn drawn(&mut self, rail: &Span<'static>, text: &str, style: Style, target: Option<L>) {
         let from = self.lines.len();
         let room = self.width.saturating_sub(rail.width()).max(1);
         for (index, line) in wrap(&self.theme.text(text), room).into_iter().enumerate() {
-            let rail = if index == 0 { rail.clone() } else { self.theme.diagram().beside(&rail) };
+            let rail = if index == 0 { rail.clone() } else { self.theme.diagram().beside(rail) };
             self.lines.push(Line::from(vec![rail, Span::styled(line, style)]));
         }
         self.links.extend(target.map(|target| (from..self.lines.len(), target)));

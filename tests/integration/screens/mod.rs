@@ -258,7 +258,8 @@ fn a_finding_is_copied_as_markdown() {
     let Some(Effect::Copy { text, file }) = session.keys("y") else { panic!("nothing was copied") };
     assert!(text.starts_with("**critical** `deadlock` at `transfer (src/bank.rs:41:9)`"), "{text}");
     assert!(text.contains("| time without progress | **9.0 s** | 3 s | now |"), "{text}");
-    assert!(file.starts_with("tokio-canary-deadlock-") && file.ends_with(".md"), "{file}");
+    let name = file.strip_suffix(".md").unwrap_or_default();
+    assert!(name.starts_with("tokio-canary-deadlock-"), "{file}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The pictures of the guide to the terminal: real screens of the demo, as SVG. `BLESS=1 cargo test --test integration -- pictures` draws
 //! them anew.
 
+#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+
 use std::fmt::Write;
 use std::fs;
 use std::time::{Duration, SystemTime};
