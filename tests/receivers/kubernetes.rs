@@ -1,4 +1,4 @@
-//! The client of Kubernetes on PyPI at the API server that stands in for a real one in the tests: it gets what ours gets, so that the two are
+//! The client of Kubernetes on `PyPI` at the API server that stands in for a real one in the tests: it gets what ours gets, so that the two are
 //! not merely right about each other.
 
 use std::env;

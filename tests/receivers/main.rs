@@ -1,6 +1,6 @@
 //! Real receivers of what the tool says: each test starts one, and asks it what it got. And a client of Kubernetes that is not ours.
 //!
-//! They need Debian's packages `prometheus` and `prometheus-alertmanager`, and the package `kubernetes` of PyPI: `.ci/receivers` installs
+//! They need Debian's packages `prometheus` and `prometheus-alertmanager`, and the package `kubernetes` of `PyPI`: `.ci/receivers` installs
 //! them and runs this. Without them the tests fail. The program that is watched is this one, started again.
 
 mod alertmanager;
