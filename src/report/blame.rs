@@ -258,7 +258,9 @@ fn costs(others: f64, siblings: f64) -> Option<String> {
 
 /// An amount of task time in a second: `3.4 task-seconds/s`.
 pub fn task_seconds(rate: f64) -> String {
-    format!("{} task-seconds/s", words::rate(rate))
+    let number = words::rate(rate);
+    let unit = if number == "1" { "task-second/s" } else { "task-seconds/s" };
+    format!("{number} {unit}")
 }
 
 fn cause(evidence: &Evidence<'_>, share: &Share, spent: &SiteBlame, seconds: f64) -> CauseRow {

@@ -225,7 +225,8 @@ impl UiState {
             let member = fleet.member(target)?;
             let view = Snapshot::new(fleet, member).finding(&key)?;
             let text = markdown::finding(&view, member.diagnosis().target());
-            let file = format!("tokio-canary-{}-{}.md", view.row.detector, view.fingerprint);
+            // A colon is a drive or a host to some programs.
+            let file = format!("tokio-canary-{}.md", view.fingerprint.replace(':', "-"));
             Some(Effect::Copy { text, file })
         });
         if copied.is_none() {

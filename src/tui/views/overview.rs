@@ -36,6 +36,9 @@ const VITALS_WINDOW: Duration = Duration::from_secs(120);
 const VITALS_MARGIN: usize = 28;
 const MOST_COLUMNS: usize = 60;
 
+/// Width from which on the list of findings says their grades.
+const ROOM_FOR_GRADE: u16 = 60;
+
 /// What the overview is about.
 pub(super) struct Overview<'a> {
     pub(super) fleet: &'a Fleet,
@@ -226,12 +229,14 @@ fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], se
         return;
     }
     draft.heading("Findings");
+    // The page says the grade as well; beside the name of a target, and on a narrow screen, there is no room for it.
+    let has_grade = !several && draft.width() >= ROOM_FOR_GRADE;
     let cells = |(target, name, row): &(TargetId, String, FindingRow)| {
         let is_over = row.state == State::Resolved;
         let style = if is_over { theme.dim() } else { theme.severity(row.severity) };
         let severity = if is_over { row.state.as_str() } else { row.severity.as_str() };
         let mut cells = vec![Cell::styled(severity, style)];
-        if !several {
+        if has_grade {
             cells.push(Cell::from(row.grade.as_str().to_owned()));
         }
         cells.push(Cell::from(row.detector.to_owned()));
@@ -243,12 +248,10 @@ fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], se
         (cells, Some(Goto { target: *target, link: Some(Link::Finding(row.key.clone())) }))
     };
     let (severity, finding) = (Column::text("severity"), Column::text("finding"));
-    // The page says the grade as well; beside the name of a target there is no room for it.
-    let mut columns = if several {
-        vec![severity, finding, Column::flexible("target", Cut::Start)]
-    } else {
-        vec![severity, Column::text("grade"), finding]
-    };
+    let mut columns = vec![severity];
+    columns.extend(has_grade.then(|| Column::text("grade")));
+    columns.push(finding);
+    columns.extend(several.then(|| Column::flexible("target", Cut::Start)));
     columns.extend([Column::flexible("where", Cut::Start), Column::number("age")]);
     let shown = rows.iter().take(MOST_ROWS).map(cells).collect::<Vec<_>>();
     draft.rows(&columns, &shown);
