@@ -5,6 +5,7 @@
 mod pseudo;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use prost::Message;
@@ -177,6 +178,32 @@ fn a_seek_that_is_followed_by_another_comes_to_the_last_one() {
     terminal.wait_for("ten seconds less", |screen| at(2)(screen) && screen.contains("sched"));
     terminal.press("f>");
     terminal.wait_for("ten seconds more", at(12));
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+/// The editor reads what is typed while it is open, and the view what is typed afterwards.
+#[test]
+fn the_place_of_a_finding_opens_in_an_editor_that_gets_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("tests/patients/sick/bank.rs");
+    fs::create_dir_all(source.parent().unwrap()).unwrap();
+    fs::write(&source, "").unwrap();
+    let (editor, typed) = (folder.path().join("editor"), folder.path().join("typed"));
+    let script = "#!/bin/sh\nprintf '\\033[H\\033[Jopened %s' \"$*\"\nread -r line\nprintf '%s' \"$line\" > typed\n";
+    fs::write(&editor, script).unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut demo = tool(&["demo"]);
+    demo.current_dir(folder.path()).env("EDITOR", &editor).env_remove("VISUAL");
+    let mut terminal = Terminal::start(&mut demo, 120, 40);
+    terminal.hear("deadlock");
+    terminal.press("e");
+    terminal.hear("opened +99 tests/patients/sick/bank.rs");
+    terminal.press("quit?\n");
+    terminal.hear("Longest waits");
+    assert_eq!(fs::read_to_string(&typed).unwrap(), "quit?");
+    terminal.press("t");
+    terminal.hear("spawn/s");
     terminal.press("q");
     assert!(terminal.end().success());
 }
