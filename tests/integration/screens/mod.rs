@@ -303,7 +303,7 @@ fn findings_fit_every_screen() {
 
 #[test]
 fn a_finding_has_a_page() {
-    for (width, height) in [(80, 24), (40, 10)] {
+    for (width, height) in [(160, 45), (120, 40), (80, 24), (40, 10)] {
         let mut session = sick(width, height);
         session.keys("f down enter");
         assert_snapshot!(format!("finding_{width}x{height}"), session.screen());
