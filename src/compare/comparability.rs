@@ -76,7 +76,7 @@ pub(super) fn least_blocks(more_than: usize, candidates: usize) -> usize {
     ((more_than + 1).max(FIRST_LOOK)..MOST_NEEDED).find(is_enough).unwrap_or(MOST_NEEDED)
 }
 
-/// How long this many targets have to be watched for so many blocks together: the first block of each begins late.
+/// The time for which this many targets must be watched to give this many blocks together: the first block of each begins late.
 pub(super) fn time_of(blocks: usize, targets: usize) -> Duration {
     BLOCK * u32::try_from(blocks.div_ceil(targets.max(1)) + 1).unwrap_or(u32::MAX)
 }

@@ -29,6 +29,7 @@ pub mod population;
 mod promptness;
 pub mod pulse;
 pub mod running_polls;
+mod runtime_parts;
 mod schedule;
 pub mod self_wakes;
 pub mod senders;

@@ -91,7 +91,8 @@ impl ConnectionView {
     /// The connection of a diagnosis, as of a time by our clock.
     pub fn of(diagnosis: &Diagnosis, now: SystemTime) -> Self {
         let view = Self::without_place(diagnosis, now);
-        let last = last_seen(diagnosis, now).filter(|_| view.state.as_str() == ConnectionState::Lost.as_str());
+        let is_lost = matches!(view.state, ConnectionState::Lost | ConnectionState::Stranger);
+        let last = last_seen(diagnosis, now).filter(|_| is_lost);
         Self { place: diagnosis.place().map(str::to_owned), last, ..view }
     }
 

@@ -9,6 +9,7 @@ use super::place::{lead, named_place};
 use super::snapshot::Snapshot;
 use crate::detect::finding::Finding;
 use crate::detect::severity::{Grade, Severity, State};
+use crate::fleet::{Fleet, TargetId};
 use crate::model::time::Timestamp;
 
 /// Which finding: one of the same class may come again after it was resolved.
@@ -21,6 +22,11 @@ pub struct FindingKey {
 impl FindingKey {
     pub(super) fn of(finding: &Finding) -> Self {
         Self { fingerprint: finding.fingerprint.clone(), first_seen: finding.first_seen }
+    }
+
+    /// Whether it is the key of this finding.
+    pub(super) fn is_of(&self, finding: &Finding) -> bool {
+        self.first_seen == finding.first_seen && self.fingerprint == finding.fingerprint
     }
 
     /// What makes it the same finding again, in every run.
@@ -182,9 +188,33 @@ impl Snapshot<'_> {
     /// The finding of a key, unless it was forgotten.
     pub(super) fn find(&self, key: &FindingKey) -> Option<&Finding> {
         let engine = self.diagnosis().engine();
-        let is_it = |finding: &&Finding| finding.first_seen == key.first_seen && finding.fingerprint == key.fingerprint;
+        let is_it = |finding: &&Finding| key.is_of(finding);
         engine.finding(&key.fingerprint).filter(is_it).or_else(|| engine.resolved().find(is_it))
     }
+}
+
+/// A finding in a list of the findings of all targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetFinding {
+    /// The target that has it worst.
+    pub target: TargetId,
+    /// That target, or how many have it: `3 of 5 targets`.
+    pub on: String,
+    /// What a list says of it.
+    pub row: FindingRow,
+}
+
+/// The present findings of all targets, those of one class as one, in the order in which they are read.
+pub fn of_fleet(fleet: &Fleet) -> Vec<FleetFinding> {
+    let rows = fleet.findings().into_iter().filter_map(|shared| {
+        let (member, finding) = *shared.members.first()?;
+        let on = match shared.members.len() {
+            1 => member.diagnosis().target().to_owned(),
+            many => format!("{many} of {} targets", fleet.members().len()),
+        };
+        Some(FleetFinding { target: member.id(), on, row: row(finding, member.diagnosis().now()) })
+    });
+    rows.collect()
 }
 
 /// A finding as a row, at a time of the target's.

@@ -20,7 +20,7 @@ pub struct Wanted<'a, C> {
     pub order: Order<C>,
     /// What each of them has to match.
     pub query: &'a Query<C>,
-    /// Whether those that are usually of no interest are wanted too.
+    /// Whether rows that are hidden by default are wanted too.
     pub all: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct Wanted<'a, C> {
 pub struct Rows<K> {
     /// The rows, in order.
     pub keys: Vec<K>,
-    /// How many more match, and are of no interest as a rule.
+    /// How many more match and are hidden by default.
     pub hidden: usize,
     /// How many of the rows are of each of these kinds.
     pub tally: Vec<(usize, &'static str)>,

@@ -9,7 +9,6 @@ use super::snapshot::Snapshot;
 use crate::evidence::places;
 use crate::model::entity::details::{Details, Durations};
 use crate::model::entity::site::Site;
-use crate::model::tokio::TaskKind;
 use crate::model::{SiteKey, TaskKey};
 use crate::words;
 
@@ -134,7 +133,7 @@ impl Snapshot<'_> {
             if !wanted.query.is_empty() && !wanted.query.accepts(|column| self.value_of_site(key, site, column)) {
                 continue;
             }
-            if !wanted.all && self.is_site_of_runtime(key, site) {
+            if !wanted.all && self.is_hidden_site(key) {
                 hidden += 1;
                 continue;
             }
@@ -228,11 +227,8 @@ impl Snapshot<'_> {
         longest
     }
 
-    /// Whether a site is a thread or the entry of a runtime, or console-subscriber's own, and there is no finding about it.
-    fn is_site_of_runtime(&self, key: SiteKey, site: &Site) -> bool {
-        let oldest = || site.live.iter().next().and_then(|(_, task)| self.evidence.task(*task));
-        let of_runtime =
-            site.id.kind == TaskKind::BlockOn || site.is_of_console || oldest().is_some_and(|it| it.is_worker_thread());
-        of_runtime && !self.is_touched(&Link::Site(key))
+    /// Whether a list leaves a site out by default: it is no work of the service, and there is no finding about it.
+    fn is_hidden_site(&self, key: SiteKey) -> bool {
+        self.evidence.is_scaffolding(key) && !self.is_touched(&Link::Site(key))
     }
 }

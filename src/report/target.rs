@@ -1,5 +1,6 @@
 //! A target as a whole: the connection, how long it has been watched, how complete its feed is, and what it comes to so far.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use super::attachment::AttachmentView;
@@ -9,7 +10,7 @@ use super::verdict::VerdictView;
 use crate::detect::describe;
 use crate::detect::severity::Severity;
 use crate::diagnosis::{Criteria, Diagnosis, Outlook, Status, Withheld};
-use crate::fleet::TargetId;
+use crate::fleet::{Fleet, TargetId};
 use crate::words;
 
 /// The least share of a core for which the target works for us that is worth a word.
@@ -160,6 +161,13 @@ impl TargetView {
             format!("Forgot {sites} without tasks, most of them seen once: the target makes up a name for each task.")
         })
     }
+}
+
+/// The targets of a fleet, at most this many, as of a time by our clock: the worst findings first, and of equals those that are lost.
+pub fn of_fleet(fleet: &Fleet, criteria: Criteria, now: SystemTime, most: usize) -> Vec<TargetView> {
+    let mut targets: Vec<_> = fleet.members().map(|member| Snapshot::new(fleet, member)).collect();
+    targets.sort_by_cached_key(|it| (Reverse(it.worst()), !it.is_lost(), it.member.id()));
+    targets.iter().take(most).map(|target| target.target(criteria, now)).collect()
 }
 
 impl Snapshot<'_> {

@@ -11,7 +11,7 @@ use crate::detect::describe;
 use crate::model::TaskKey;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
-use crate::model::tokio::{ResourceKind, TaskKind};
+use crate::model::tokio::ResourceKind;
 use crate::words;
 
 /// The states of a task, in the order in which they are counted.
@@ -172,7 +172,7 @@ impl Snapshot<'_> {
             if !wanted.query.is_empty() && !wanted.query.accepts(|column| self.value_of_task(key, task, column)) {
                 continue;
             }
-            if !wanted.all && self.is_of_runtime(key, task) {
+            if !wanted.all && self.is_hidden_task(key, task) {
                 hidden += 1;
                 continue;
             }
@@ -232,11 +232,9 @@ impl Snapshot<'_> {
         }
     }
 
-    /// Whether a task is a thread or the entry of a runtime, or console-subscriber's own, and there is no finding about it.
-    fn is_of_runtime(&self, key: TaskKey, task: &Task) -> bool {
-        let is_own = || self.evidence.site(task.site).is_some_and(|site| site.is_of_console);
-        let of_runtime = task.kind == TaskKind::BlockOn || task.is_worker_thread() || is_own();
-        of_runtime && !self.is_touched(&Link::Task(key))
+    /// Whether a list leaves a task out by default: it is no work of the service, and there is no finding about it.
+    fn is_hidden_task(&self, key: TaskKey, task: &Task) -> bool {
+        self.evidence.is_scaffolding(task.site) && !self.is_touched(&Link::Task(key))
     }
 
     /// The name of a task, or the function that stands for it, or else what its library spawns there; empty if there is nothing of that.

@@ -7,7 +7,7 @@ use super::connection::clock;
 use super::findings::{FindingKey, FindingRow, row};
 use super::order::{Rows, Wanted};
 use super::snapshot::Snapshot;
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, Transition};
 use crate::detect::severity::{Severity, State};
 
 /// What became of a finding.
@@ -119,20 +119,23 @@ impl Snapshot<'_> {
 
     /// What became of findings lately, oldest first.
     pub fn timeline(&self) -> Vec<TimelineRow> {
-        let begins = self.begins();
         let mut open: Vec<(&str, Severity)> = Vec::new();
         let mut rows = Vec::new();
         for (at, transition) in self.member.history() {
             let finding = &transition.finding;
             let Some(turn) = turn(&mut open, finding) else { continue };
-            let offset = begins.and_then(|begins| at.duration_since(begins).ok()).unwrap_or_default();
-            rows.push(TimelineRow { at, offset, turn, finding: row(finding, transition.at) });
+            rows.push(self.timeline_row_of(at, transition, turn));
         }
         rows
     }
 }
 
 impl Snapshot<'_> {
+    fn timeline_row_of(&self, at: SystemTime, transition: &Transition, turn: Turn) -> TimelineRow {
+        let offset = self.begins().and_then(|begins| at.duration_since(begins).ok()).unwrap_or_default();
+        TimelineRow { at, offset, turn, finding: row(&transition.finding, transition.at) }
+    }
+
     /// The rows of the timeline that are wanted.
     pub fn timeline_keys(&self, wanted: &Wanted<'_, TimelineColumn>) -> Rows<TimelineKey> {
         let mut rows = self.timeline();
@@ -149,7 +152,13 @@ impl Snapshot<'_> {
 
     /// A row of the timeline, unless that was forgotten.
     pub fn timeline_row(&self, key: &TimelineKey) -> Option<TimelineRow> {
-        self.timeline().into_iter().find(|row| row.key() == *key)
+        let is_over = key.turn == Turn::Resolved;
+        let (at, transition) = self.member.history().find(|(at, transition)| {
+            let finding = &transition.finding;
+            let is_turn = (finding.state == State::Resolved) == is_over && finding.state != State::Pending;
+            *at == key.at && is_turn && key.finding.is_of(finding)
+        })?;
+        Some(self.timeline_row_of(at, transition, key.turn))
     }
 }
 
@@ -169,7 +178,7 @@ fn turn<'a>(open: &mut Vec<(&'a str, Severity)>, finding: &'a Finding) -> Option
             open[known].1 = finding.severity();
             Some(Turn::Worsened)
         }
-        // Its opening is so long ago that it is not kept.
+        // The journal no longer holds its opening.
         (State::Resolved, None) => Some(Turn::Resolved),
         (State::Firing | State::Pending, _) => None,
     }

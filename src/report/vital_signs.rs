@@ -120,7 +120,7 @@ pub struct VitalSigns {
 }
 
 impl VitalSigns {
-    /// In which of so many columns a time is; none outside of them.
+    /// The column, of this many, that a time falls into; none outside of them.
     pub fn column(&self, at: SystemTime, columns: usize) -> Option<usize> {
         Columns::of(self.from, self.to, columns).at(at).filter(|_| at <= self.to)
     }
@@ -132,7 +132,7 @@ impl VitalSigns {
 }
 
 impl Snapshot<'_> {
-    /// The vital signs over the last time of this length, or over all that is kept, in so many columns; nothing before the first update.
+    /// The vital signs over the last `window`, or over all that is kept, in this many columns; nothing before the first update.
     pub fn vital_signs(&self, window: Option<Duration>, columns: usize) -> Option<VitalSigns> {
         let samples: Vec<&VitalSample> = self.diagnosis().vital_samples().collect();
         let (first, last) = (samples.first()?, samples.last()?);

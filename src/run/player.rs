@@ -19,7 +19,7 @@ const MOST: usize = 64;
 /// and tasks, resources and async ops in all of them together: each takes about a kilobyte.
 const MOST_ENTITIES: usize = 100_000;
 
-/// Opens the recording once more, without so many events.
+/// Opens the recording again and skips this many events.
 type Reopen = Box<dyn Fn(Control, u64) -> anyhow::Result<Deck> + Send>;
 
 /// A recording under control.
@@ -212,7 +212,7 @@ impl Player {
         Ok(Go::Restore(Box::new(self.kept[index].member.clone()), feed))
     }
 
-    /// Reads the recording once more, from after so many events.
+    /// Reads the recording again, skipping this many events.
     fn turn(&mut self, taken: u64, until: Option<SystemTime>) -> anyhow::Result<Feed> {
         let control = Control { until, ..*self.control.borrow() };
         let deck = (self.reopen)(control, taken)?;

@@ -14,7 +14,7 @@ use crate::report::TaskKey;
 
 /// What is said of a target that cannot be asked to pause or seek.
 const NOT_PLAYED: &str =
-    "Only a recording that is played in the terminal can be paused or put back; this target is live.";
+    "Only a recording that is played in the terminal can be paused or rewound; this target is live.";
 
 /// The targets of a run and their feeds.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Watch {
     sources: BTreeMap<TargetId, Source>,
     /// Recordings under control, also those that have ended.
     players: BTreeMap<TargetId, Player>,
-    /// Whether what happened last had happened before: a recording was put back meanwhile.
+    /// Whether the last step is a repetition, because the recording was rewound.
     is_repeated: bool,
     /// What was caused by us, and not yet taken.
     upcoming: VecDeque<Upcoming>,

@@ -62,7 +62,7 @@ pub enum Action {
     SortRight,
     /// Reverse the order.
     Invert,
-    /// Show rows that are usually of no interest, or hide them.
+    /// Show the rows that are hidden by default, or hide them again.
     All,
     /// Stop or resume changing what is shown.
     Freeze,
@@ -82,13 +82,13 @@ pub enum Action {
     Slower,
     /// Play a recording faster.
     Faster,
-    /// Put a recording back.
+    /// Seek back in a recording.
     SeekBack,
-    /// Put a recording forward.
+    /// Seek forward in a recording.
     SeekForward,
-    /// Put a recording to the opening of a finding before.
+    /// Seek back to where a finding opened.
     PreviousOpening,
-    /// Put a recording to the next opening of a finding.
+    /// Seek forward to where a finding opens.
     NextOpening,
     /// Save the last minutes as a recording.
     Save,
@@ -223,10 +223,10 @@ pub const KEYMAP: &[Binding] = &[
     ),
     binding("p", &[char('p')], Action::PlayOrPause, VIEWS, "pause a recording, or continue"),
     binding(".", &[char('.')], Action::Step, VIEWS, "play the next update of a recording"),
-    binding("<", &[char('<')], Action::SeekBack, VIEWS, "put a recording back by 10 s"),
-    binding(">", &[char('>')], Action::SeekForward, VIEWS, "put a recording forward by 10 s"),
-    binding("{", &[char('{')], Action::PreviousOpening, VIEWS, "put a recording back to where a finding opened"),
-    binding("}", &[char('}')], Action::NextOpening, VIEWS, "put a recording forward to where a finding opens"),
+    binding("<", &[char('<')], Action::SeekBack, VIEWS, "go back 10 s in a recording"),
+    binding(">", &[char('>')], Action::SeekForward, VIEWS, "go forward 10 s in a recording"),
+    binding("{", &[char('{')], Action::PreviousOpening, VIEWS, "go back to where a finding opened in a recording"),
+    binding("}", &[char('}')], Action::NextOpening, VIEWS, "go forward to where a finding opens in a recording"),
     binding("-", &[char('-')], Action::Slower, VIEWS, "play a recording more slowly"),
     binding("+ =", &[char('+'), char('=')], Action::Faster, VIEWS, "play a recording faster"),
     binding("w", &[char('w')], Action::Save, VIEWS, "save the last minutes as a recording"),

@@ -59,7 +59,7 @@ pub enum Effect {
     },
 }
 
-/// How far a recording is put back or forward by one key.
+/// How far one key seeks in a recording.
 const LEAP: Duration = Duration::from_secs(10);
 
 /// What an action may need to know besides the state.
@@ -250,7 +250,7 @@ impl UiState {
         }
     }
 
-    /// Opens what is selected. A recording is put to where that is which is selected in its timeline.
+    /// Opens what is selected. In the timeline of a recording, seeks to it as well.
     fn open_selected(&mut self, around: Surroundings<'_>) -> Option<Effect> {
         let at = self.pane().and_then(Pane::selected_time);
         match self.overview_target().cloned() {

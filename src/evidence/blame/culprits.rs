@@ -89,7 +89,7 @@ impl<'a> Tracer<'a> {
         std::mem::take(&mut self.found)
     }
 
-    /// Lays this share of a whole to those who held what a task waited for.
+    /// Attributes this share of a whole to those who held what a task waited for.
     fn follow(&mut self, wait: &Wait, share: f64) {
         let (holds, full) = self.holds(wait);
         let known: f64 = holds.iter().map(|hold| hold.weight).sum();

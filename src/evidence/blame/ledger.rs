@@ -117,7 +117,7 @@ fn rests_on_timer(evidence: &Evidence<'_>, key: TaskKey) -> Option<bool> {
     (wait.awaited.is_empty() && !wait.ticking).then_some(wait.sleeping.is_some())
 }
 
-/// Lays a time to those who held what a task waited for meanwhile.
+/// Attributes a time to those who held what a task waited for meanwhile.
 fn lay(
     tracer: &mut Tracer<'_>,
     wait: &Wait,

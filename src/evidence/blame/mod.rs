@@ -100,16 +100,6 @@ impl Evidence<'_> {
         self.memory.recent_blame.get_or_init(|| Arc::new(self.settle(&self.tally().since(earlier)))).clone()
     }
 
-    /// Whether the tasks of a site are the runtime's own threads, which look like jobs that never end, or belong to console-subscriber.
-    pub fn is_of_runtime(&self, key: SiteKey) -> bool {
-        let Some(site) = self.site(key) else { return false };
-        let is_thread = || {
-            let first = site.live.iter().next().and_then(|(_, task)| self.task(*task));
-            first.is_some_and(|task| task.is_worker_thread() || task.is_block_in_place())
-        };
-        site.is_of_console || (site.id.kind == TaskKind::Blocking && is_thread())
-    }
-
     fn settle(&self, tally: &Tally) -> Blame {
         let sites = tally.sites.iter().filter(|(_, site)| !site.lived.is_zero());
         let mut blame = Blame {

@@ -40,7 +40,7 @@ impl Wait {
 }
 
 impl Evidence<'_> {
-    /// The wait of an op, as far as we were watching: an ended one, or one that lasts until now. Nothing of what is no wait, or of nobody known.
+    /// The part of an op's wait that was observed, until it ended or until now; nothing for an op that does not wait, or whose task is unknown.
     pub(super) fn wait_of(&self, key: OpKey) -> Option<Wait> {
         let op = self.op(key).filter(|op| op.parent.is_none() && !op.is_sleep())?;
         let to = match op.stats.dropped {

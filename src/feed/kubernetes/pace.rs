@@ -33,7 +33,7 @@ impl Default for Rate {
     }
 }
 
-/// What comes of something that may take so long, waits for turns not counted; none if it takes longer.
+/// The result of `work`, unless it takes longer than `limit`. Time spent waiting for the rate limit does not count.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let extended = watch::Sender::new(Duration::ZERO);
     let (mut work, begun) = (pin!(EXTENDED.scope(extended.clone(), work)), Instant::now());

@@ -34,7 +34,7 @@ impl Speed {
         }
     }
 
-    /// How much of a recording is played in so long a time; nothing counts where it takes no time.
+    /// The part of a recording that is played within `played`; zero at maximum speed, which takes no time.
     pub(super) fn recorded_time(self, played: Duration) -> Duration {
         match self {
             Self::Factor(factor) => Duration::try_from_secs_f64(played.as_secs_f64() * factor).unwrap_or(Duration::MAX),

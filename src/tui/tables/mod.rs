@@ -78,7 +78,7 @@ pub struct Table<L: Listing> {
     pub sort: Sort<L::Column>,
     /// What is left out.
     pub filter: Filter<L::Column>,
-    /// Whether rows of no interest are shown too.
+    /// Whether rows that are hidden by default are shown.
     pub all: bool,
     /// How many of those are hidden.
     pub hidden: usize,
@@ -135,7 +135,7 @@ pub trait AnyTable {
     fn sort(&mut self, width: u16, step: isize);
     /// Reverses the order.
     fn invert(&mut self);
-    /// Shows rows of no interest, or hides them.
+    /// Shows the rows that are hidden by default, or hides them again.
     fn toggle_all(&mut self);
     /// The filter as typed.
     fn line(&self) -> &TextLine;

@@ -95,7 +95,7 @@ fn nobody(frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
     frame.render_widget(Paragraph::new(draft.finish().lines), area);
 }
 
-/// Draws what is said over every view of a connection that is not as it should be, and returns what room is left.
+/// Draws the banner of a faulty connection above a view, and returns the area below it.
 fn draw_banner(frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) -> Rect {
     let banner = notice::banner(look.connection, look.theme, area.width);
     let height = u16::try_from(banner.len()).unwrap_or(u16::MAX).min(area.height / 2);

@@ -10,9 +10,9 @@ use ratatui::widgets::Paragraph;
 use super::{Look, draw_reader, notice, page};
 use crate::diagnosis::Verdict;
 use crate::fleet::{Fleet, TargetId};
-use crate::report::findings::FindingRow;
-use crate::report::target::TargetView;
-use crate::report::{FindingKey, Link, Snapshot, State};
+use crate::report::findings::{self, FleetFinding};
+use crate::report::target::{self, TargetView};
+use crate::report::{Link, Snapshot, State};
 use crate::tui::state::{Goto, UiState};
 use crate::tui::widgets::page::{Draft, Reader};
 use crate::tui::widgets::rows::Column;
@@ -90,30 +90,23 @@ impl Overview<'_> {
             notice::no_findings(&mut draft, self.look.target);
             return draft;
         }
-        let rows = if several { self.all_findings() } else { self.own_findings() };
+        let rows = self.findings(several);
         if !several {
             verdict(&mut draft, self.look.target, rows.is_empty());
         }
-        findings(&mut draft, &rows, several);
+        list_findings(&mut draft, &rows, several);
         self.waits(&mut draft);
         self.vitals(&mut draft);
         draft
     }
 
-    fn snapshot_of(&self, target: TargetId) -> Option<Snapshot<'_>> {
-        self.fleet.member(target).map(|member| Snapshot::new(self.fleet, member))
-    }
-
     /// Every target with its state in words, worst first.
     fn targets(&self, draft: &mut Draft<Goto>, state: &UiState) {
         let theme = draft.theme();
-        let views =
-            self.fleet.members().map(|member| Snapshot::new(self.fleet, member).target(state.criteria, self.now));
-        let mut views: Vec<TargetView> = views.collect();
-        views.sort_by_key(|view| (std::cmp::Reverse(view.worst), view.connection.state.is_good(), view.id));
+        let views = target::of_fleet(self.fleet, state.criteria, self.now, MOST_ROWS);
         draft.heading("Targets");
-        let more = views.len().saturating_sub(MOST_ROWS);
-        let rows = views.iter().take(MOST_ROWS).map(|view| {
+        let more = self.fleet.members().len() - views.len();
+        let rows = views.iter().map(|view| {
             let style = if view.connection.state.is_good() { theme.good() } else { theme.bad() };
             let worst = view.worst.map_or(theme.plain(), |severity| theme.severity(severity));
             let found = if view.updates == 0 { "-".to_owned() } else { words::count(view.findings, "finding") };
@@ -137,22 +130,13 @@ impl Overview<'_> {
         }
     }
 
-    fn own_findings(&self) -> Vec<(TargetId, String, FindingRow)> {
-        let rows = self.look.shown.all_findings().into_iter();
-        rows.filter_map(|key| Some((self.active, String::new(), self.look.shown.finding_row(&key)?))).collect()
-    }
-
-    /// The findings of all targets, worst first.
-    fn all_findings(&self) -> Vec<(TargetId, String, FindingRow)> {
-        let mut rows = Vec::new();
-        for member in self.fleet.members() {
-            let Some(shown) = self.snapshot_of(member.id()) else { continue };
-            let keys: Vec<FindingKey> = shown.all_findings();
-            let own = keys.iter().filter_map(|key| shown.finding_row(key));
-            rows.extend(own.map(|row| (member.id(), member.diagnosis().target().to_owned(), row)));
+    /// The findings of all targets, or of the only one with those that are resolved.
+    fn findings(&self, several: bool) -> Vec<FleetFinding> {
+        if several {
+            return findings::of_fleet(self.fleet);
         }
-        rows.sort_by_key(|(target, _, row)| (row.state, std::cmp::Reverse((row.severity, row.grade)), *target));
-        rows
+        let rows = self.look.shown.all_findings().into_iter().filter_map(|key| self.look.shown.finding_row(&key));
+        rows.map(|row| FleetFinding { target: self.active, on: String::new(), row }).collect()
     }
 
     fn waits(&self, draft: &mut Draft<Goto>) {
@@ -219,7 +203,7 @@ fn verdict(draft: &mut Draft<Goto>, target: &TargetView, is_clean: bool) {
     }
 }
 
-fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], several: bool) {
+fn list_findings(draft: &mut Draft<Goto>, rows: &[FleetFinding], several: bool) {
     let theme = draft.theme();
     if rows.is_empty() {
         if several {
@@ -231,7 +215,7 @@ fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], se
     draft.heading("Findings");
     // The page says the grade as well; beside the name of a target, and on a narrow screen, there is no room for it.
     let has_grade = !several && draft.width() >= ROOM_FOR_GRADE;
-    let cells = |(target, name, row): &(TargetId, String, FindingRow)| {
+    let cells = |FleetFinding { target, on, row }: &FleetFinding| {
         let is_over = row.state == State::Resolved;
         let style = if is_over { theme.dim() } else { theme.severity(row.severity) };
         let severity = if is_over { row.state.as_str() } else { row.severity.as_str() };
@@ -241,7 +225,7 @@ fn findings(draft: &mut Draft<Goto>, rows: &[(TargetId, String, FindingRow)], se
         }
         cells.push(Cell::from(row.detector.to_owned()));
         if several {
-            cells.push(Cell::from(name.clone()));
+            cells.push(Cell::from(on.clone()));
         }
         cells.push(Cell::from(format!("{} {}", row.name, row.location).trim().to_owned()));
         cells.push(Cell::from(words::duration(row.since)));

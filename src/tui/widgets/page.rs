@@ -124,22 +124,13 @@ impl<L> Draft<L> {
     }
 
     /// Numbers under headings, as wide as they need to be.
-    pub fn grid(&mut self, headings: &[&str], rows: &[Vec<String>]) {
-        let theme = self.theme;
-        let text = |row: &[String]| row.iter().map(|cell| theme.text(cell)).collect::<Vec<_>>();
-        let mut all = vec![headings.iter().map(|&heading| heading.to_owned()).collect::<Vec<_>>()];
-        all.extend(rows.iter().map(|row| text(row)));
-        let columns = headings.len();
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0))
-            .collect();
-        for (index, row) in all.iter().enumerate() {
-            let style = if index == 0 { theme.dim() } else { Style::new() };
-            let pad = |(cell, width): (&String, &usize)| format!("{cell}{}", " ".repeat(width - cell.width()));
-            let line = row.iter().zip(&widths).map(pad).collect::<Vec<_>>().join("  ");
-            let line = cut(line.trim_end(), self.width, Cut::End, theme.ellipsis());
-            self.lines.push(Line::styled(line, style));
-        }
+    pub fn grid(&mut self, headings: &[&str], rows: &[Vec<String>])
+    where
+        L: Clone,
+    {
+        let columns: Vec<Column<'_>> = headings.iter().map(|heading| Column::text(heading)).collect();
+        let cells = |row: &Vec<String>| row.iter().cloned().map(Cell::from).collect();
+        self.rows(&columns, &rows.iter().map(|row| (cells(row), None)).collect::<Vec<_>>());
     }
 
     /// One line of a drawing: a rail, then a text that may lead somewhere. What does not fit goes on below, beside the rail.
@@ -159,7 +150,7 @@ impl<L> Draft<L> {
     }
 
     /// Rows under headings, each of which may lead somewhere. Columns are as wide as they need to be; flexible ones give way.
-    pub fn rows(&mut self, columns: &[Column], rows: &[(Vec<Cell>, Option<L>)])
+    pub fn rows(&mut self, columns: &[Column<'_>], rows: &[(Vec<Cell>, Option<L>)])
     where
         L: Clone,
     {
@@ -167,7 +158,7 @@ impl<L> Draft<L> {
         let texts: Vec<Vec<String>> =
             rows.iter().map(|(cells, _)| cells.iter().map(|cell| theme.text(&cell.text)).collect()).collect();
         let widths = widths(columns, &texts, self.width);
-        let cell = |text: &str, column: &Column, width: usize, style: Style| {
+        let cell = |text: &str, column: &Column<'_>, width: usize, style: Style| {
             let text = cut(text, width, column.cut, theme.ellipsis());
             let pad = " ".repeat(width.saturating_sub(text.width()));
             let text = if column.right { format!("{pad}{text}") } else { format!("{text}{pad}") };
