@@ -19,14 +19,14 @@ use crate::model::{ResourceKey, SiteKey, TaskKey};
 
 /// Most holders that are followed from one.
 const DEPTH: usize = 8;
-/// Most holds of one lock that one wait is laid to; of more, the newest.
+/// Maximum number of holds of one lock that one wait is attributed to; the newest ones count.
 const HOLDS: usize = 64;
 /// Most holds that are looked at for one wait, over all locks.
 const STEPS: usize = 256;
 /// Who holds a lock for less time than this is not asked what it waited for meanwhile.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// Whom a wait is laid to: nothing where the holder is not known, and its share of the wait. The shares of a wait sum up to 1.
+/// Whom a wait is attributed to: nothing where the holder is not known, and its share of the wait. The shares of a wait sum up to 1.
 pub(super) type Culprits = Vec<(Option<SiteKey>, f64)>;
 
 /// A time in which somebody held a lock.
@@ -46,7 +46,7 @@ impl Hold {
     }
 }
 
-/// Finds out whom waits are laid to.
+/// Finds out whom waits are attributed to.
 #[derive(Debug)]
 pub(super) struct Tracer<'a> {
     evidence: &'a Evidence<'a>,
@@ -82,7 +82,7 @@ impl<'a> Tracer<'a> {
         *self.idle.entry(lock).or_insert_with(|| had() && evidence.is_idle_pool(lock))
     }
 
-    /// Whom a wait for a lock is laid to.
+    /// Whom a wait for a lock is attributed to.
     pub(super) fn culprits(&mut self, wait: &Wait) -> Culprits {
         self.steps = STEPS;
         self.follow(wait, 1.0);
@@ -105,7 +105,7 @@ impl<'a> Tracer<'a> {
         self.lay_to(None, share * (whole - known) / whole);
     }
 
-    /// Lays a share to a holder, but for the time in which it waited for another lock itself. In a circle nobody is at the end: then it is laid to
+    /// Attributes a share to a holder, but for the time in which it waited for another lock itself. In a circle nobody is at the end: then it is attributed to
     /// the first holder.
     fn ask(&mut self, held: ResourceKey, hold: &Hold, share: f64) {
         let is_in_circle = hold.task.is_some_and(|task| self.path.iter().any(|(earlier, _)| *earlier == task));

@@ -140,7 +140,7 @@ impl Model {
     }
 
     /// The task of this id, if it lived at that time: by now the id may stand for another. A thread that polls tasks awaits nothing itself. The
-    /// ops of a task that the target did not report for want of room are laid to it: console-subscriber does not enter such a task's span.
+    /// ops of a task that the target did not report for want of room are attributed to it: console-subscriber does not enter such a task's span.
     fn task_at(&self, id: u64, at: Option<Timestamp>) -> Option<TaskKey> {
         let key = self.ids.task(id)?;
         let task = self.tasks.get(key)?;

@@ -192,7 +192,7 @@ pub struct Content<'a, C: 'static> {
     pub rows: &'a [Style],
 }
 
-/// Lays a table out in lines: its headings, and its rows. `cell` makes the cell of a row in a column. Returns the columns that are shown too.
+/// Attributes a table out in lines: its headings, and its rows. `cell` makes the cell of a row in a column. Returns the columns that are shown too.
 pub fn lay_out<C: columns::Column>(
     theme: &Theme,
     width: u16,
