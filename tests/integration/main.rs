@@ -8,6 +8,7 @@ mod compare;
 mod config;
 #[cfg(feature = "k8s")]
 mod deploy;
+mod diagrams;
 mod docs;
 mod doctor;
 mod evidence;

@@ -83,9 +83,7 @@ impl Overview<'_> {
         let theme = *self.look.theme;
         let mut draft = Draft::new(theme, usize::from(width));
         let several = self.fleet.members().count() > 1;
-        if several {
-            self.targets(&mut draft, state);
-        }
+        let is_open = several && self.targets(&mut draft, state);
         if self.look.target.updates == 0 && !several {
             notice::no_findings(&mut draft, self.look.target);
             return draft;
@@ -94,14 +92,17 @@ impl Overview<'_> {
         if !several {
             verdict(&mut draft, self.look.target, rows.is_empty());
         }
+        if rows.is_empty() && several {
+            none_anywhere(&mut draft, is_open);
+        }
         list_findings(&mut draft, &rows, several);
         self.waits(&mut draft);
         self.vitals(&mut draft);
         draft
     }
 
-    /// Every target with its state in words, worst first.
-    fn targets(&self, draft: &mut Draft<Goto>, state: &UiState) {
+    /// Every target with its state in words, worst first. Returns whether one of them is not judged.
+    fn targets(&self, draft: &mut Draft<Goto>, state: &UiState) -> bool {
         let theme = draft.theme();
         let views = target::of_fleet(self.fleet, state.criteria, self.now, MOST_ROWS);
         draft.heading("Targets");
@@ -128,6 +129,7 @@ impl Overview<'_> {
         if more > 0 {
             draft.text(&format!("and {}: Tab shows each", words::count(more, "other target")), theme.dim());
         }
+        more > 0 || views.iter().any(|view| view.verdict.verdict == Verdict::Inconclusive)
     }
 
     /// The findings of all targets, or of the only one with those that are resolved.
@@ -203,13 +205,19 @@ fn verdict(draft: &mut Draft<Goto>, target: &TargetView, is_clean: bool) {
     }
 }
 
+/// What is said where no target has a finding; `is_open` where that does not mean that all are healthy.
+fn none_anywhere(draft: &mut Draft<Goto>, is_open: bool) {
+    let theme = draft.theme();
+    draft.heading("Findings");
+    draft.text("No findings on any target yet.", theme.plain());
+    if is_open {
+        draft.text("That does not mean healthy: not every target could be judged.", theme.bad());
+    }
+}
+
 fn list_findings(draft: &mut Draft<Goto>, rows: &[FleetFinding], several: bool) {
     let theme = draft.theme();
     if rows.is_empty() {
-        if several {
-            draft.heading("Findings");
-            draft.text("None on any target yet.", theme.dim());
-        }
         return;
     }
     draft.heading("Findings");

@@ -228,6 +228,13 @@ fn the_overview_of_several_targets_lists_them_and_their_findings_worst_first() {
     session.keys("o");
     let screen = session.screen();
     assert!(screen.contains("deadlock"), "it lists the findings of all targets: {screen}");
+    let mut session = Session::new(100, 30);
+    session.fleet.join(diagnosis("unix:/run/other.sock"));
+    let screen = session.screen();
+    assert!(
+        screen.contains("No findings on any target yet.") && screen.contains("That does not mean healthy"),
+        "{screen}"
+    );
 }
 
 #[test]
