@@ -71,7 +71,7 @@ fn no_task_stands_twice_in_a_diagram() {
     let mut seen = 0;
     for folder in folders.map(|it| it.expect("an entry").path()).filter(|it| it.is_dir()) {
         for file in fs::read_dir(&folder).expect("a folder").map(|it| it.expect("an entry").path()) {
-            if !file.extension().is_some_and(|it| it == "toml") {
+            if file.extension().is_none_or(|it| it != "toml") {
                 continue;
             }
             for diagram in diagrams(&file.to_string_lossy(), None) {
