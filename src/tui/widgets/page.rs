@@ -174,7 +174,10 @@ impl<L> Draft<L> {
             }
             Line::from(spans)
         };
-        let headings = columns.iter().zip(&widths).map(|(it, width)| cell(it.heading, it, *width, theme.dim()));
+        let headings = columns.iter().zip(&widths).map(|(it, width)| {
+            // Of a heading the beginning says most.
+            cell(it.heading, &Column { cut: Cut::End, ..*it }, *width, theme.dim())
+        });
         self.lines.push(line(headings.collect()));
         for ((cells, target), texts) in rows.iter().zip(&texts) {
             let spans = columns.iter().zip(&widths).zip(texts.iter().zip(cells));
