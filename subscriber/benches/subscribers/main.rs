@@ -1,0 +1,66 @@
+//! What a subscriber costs the service that has it: `cargo bench --bench subscribers`.
+//!
+//! Starts a small service again and again: without a subscriber, with a layer that only reads what tokio reports (the floor), with
+//! `console-subscriber`, and with this one, each with nobody attached and with a client that reads all updates. Compare the rows of one
+//! load with each other: they were measured one after the other on the same machine.
+
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a service that cannot serve measures nothing; the table is the result")]
+
+mod floor;
+mod process;
+mod reader;
+mod service;
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crate::process::Served;
+use crate::reader::Reader;
+use crate::service::{Load, Subscriber};
+
+/// The loads of the table.
+const LOADS: [Load; 4] = [Load::PerSecond(100), Load::PerSecond(500), Load::PerSecond(5_000), Load::Max];
+
+/// From the start of the service to the first measurement.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// How long each case is measured.
+const LENGTH: Duration = Duration::from_secs(10);
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.as_slice() {
+        [serve, load, subscriber] if serve == "--serve" => service::run(load.parse()?, subscriber.parse()?),
+        [] => table(&LOADS, &Subscriber::ALL, LENGTH),
+        [load, rest @ ..] => {
+            let named: Vec<Subscriber> = rest.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+            table(&[load.parse()?], if named.is_empty() { &Subscriber::ALL } else { &named }, LENGTH)
+        }
+    }
+}
+
+fn table(loads: &[Load], subscribers: &[Subscriber], length: Duration) -> io::Result<()> {
+    println!("| Requests/s | Subscriber | Attached | Served/s | CPU | Memory | Updates late by |");
+    println!("|---|---|---|---|---|---|---|");
+    for load in loads {
+        for subscriber in subscribers {
+            let attached: &[bool] = if subscriber.serves() { &[false, true] } else { &[false] };
+            for attached in attached {
+                row(*load, *subscriber, *attached, length)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(load: Load, subscriber: Subscriber, attached: bool, length: Duration) -> io::Result<()> {
+    let mut served = Served::start(load, subscriber)?;
+    let reader = attached.then(|| Reader::attach(&served.address));
+    thread::sleep(SETTLING);
+    let usage = served.measure(length)?;
+    let late = reader.map_or_else(String::new, |reader| format!("{:.1} s", reader.lag().as_secs_f64()));
+    let client = if attached { "a reader" } else { "nobody" };
+    println!("| {load} | {subscriber} | {client} | {:.0} | {:.1} % | {} MiB | {late} |", usage.requests, usage.cpu, usage.memory);
+    Ok(())
+}

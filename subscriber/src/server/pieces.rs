@@ -1,0 +1,97 @@
+//! One state of the service, cut into messages that every client accepts.
+
+use bytes::Bytes;
+
+use crate::encode::{self, async_op_update, canary, resource_update, task_update, update};
+use crate::recorder::Recorder;
+use crate::store::{Kind, PerKind};
+use crate::wire;
+
+/// The size of a piece. Clients of tonic refuse messages from 4 MiB on unless they are told otherwise; what a piece adds to its frames
+/// takes far less than the rest.
+const PIECE: usize = 3 * 1024 * 1024;
+
+/// The order within a state: what an entity refers to comes before it.
+const ORDER: [Kind; 3] = [Kind::Resource, Kind::Task, Kind::AsyncOp];
+
+/// The frames of a state, and how many more there would have been.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Elements of the three parts of an update.
+    pub(crate) frames: PerKind<Vec<u8>>,
+    /// How many frames were dropped because nobody read them.
+    pub(crate) dropped: PerKind<u64>,
+    /// Elements of `RegisterMetadata`.
+    pub(crate) metadata: Vec<u8>,
+    /// Whether the process introduces itself.
+    pub(crate) introduces: bool,
+}
+
+/// Messages that carry `state`, at least one.
+pub(crate) fn cut(state: &State, recorder: &Recorder) -> Vec<Bytes> {
+    let mut pieces: Vec<PerKind<&[u8]>> = vec![PerKind::default()];
+    let mut room = PIECE.saturating_sub(state.metadata.len());
+    for kind in ORDER {
+        let mut rest = state.frames.as_ref(kind).as_slice();
+        while !rest.is_empty() {
+            let fits = fitting(rest, room);
+            // A frame that is larger than a piece goes alone, and so would anything that is no frame.
+            let taken = if fits == 0 && room == PIECE { wire::frame_length(rest).unwrap_or(rest.len()) } else { fits };
+            if taken > 0 {
+                let (now, later) = rest.split_at(taken);
+                if let Some(piece) = pieces.last_mut() {
+                    *piece.of(kind) = now;
+                }
+                room = room.saturating_sub(taken);
+                rest = later;
+            }
+            if !rest.is_empty() {
+                pieces.push(PerKind::default());
+                room = PIECE;
+            }
+        }
+    }
+    let last = pieces.len() - 1;
+    pieces.iter().enumerate().map(|(index, piece)| write(state, piece, index == 0, index == last, recorder)).collect()
+}
+
+/// The length of the frames at the start of `frames` that fit into `room`.
+fn fitting(frames: &[u8], room: usize) -> usize {
+    if frames.len() <= room {
+        return frames.len();
+    }
+    let mut end = 0;
+    while let Some(length) = wire::frame_length(&frames[end..]).filter(|length| end + length <= room) {
+        end += length;
+    }
+    end
+}
+
+fn write(state: &State, piece: &PerKind<&[u8]>, is_first: bool, is_last: bool, recorder: &Recorder) -> Bytes {
+    let clock = &recorder.store.clock;
+    let mut out = Vec::with_capacity(piece.tasks.len() + piece.resources.len() + piece.async_ops.len() + state.metadata.len() + 512);
+    encode::timestamp(&mut out, update::NOW, clock, Some(clock.now()));
+    if is_first && !state.metadata.is_empty() {
+        wire::bytes(&mut out, update::NEW_METADATA, &state.metadata);
+    }
+    let parts = [
+        (Kind::Task, update::TASKS, task_update::DROPPED),
+        (Kind::Resource, update::RESOURCES, resource_update::DROPPED),
+        (Kind::AsyncOp, update::ASYNC_OPS, async_op_update::DROPPED),
+    ];
+    for (kind, field, dropped_field) in parts {
+        let mut dropped = Vec::new();
+        if is_first {
+            wire::count(&mut dropped, dropped_field, *state.dropped.as_ref(kind));
+        }
+        wire::joined(&mut out, field, &[piece.as_ref(kind), &dropped]);
+    }
+    if state.introduces && is_first {
+        encode::fact(&mut out, canary::PROCESS, std::process::id().into());
+        encode::fact(&mut out, canary::STARTED, u64::try_from(clock.started().as_nanos()).unwrap_or(u64::MAX));
+    }
+    if !is_last {
+        encode::fact(&mut out, canary::MORE, 1);
+    }
+    out.into()
+}

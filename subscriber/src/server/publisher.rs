@@ -1,0 +1,250 @@
+//! Sends clients what has changed, once an interval.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use console_api::instrument::{State as Announced, Temporality};
+use console_api::tasks::TaskDetails;
+use console_api::tasks::task_details::PollTimesHistogram;
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::encode;
+use crate::histogram::{Histograms, Limits};
+use crate::recorder::Recorder;
+use crate::server::pieces::{self, State};
+use crate::server::queue::{Messages, Queue, queue};
+use crate::store::{Kind, PerKind};
+
+/// The bytes that a client may leave unread. It is sent nothing more until it has read half of them, and then the whole state, because
+/// the changes in between are gone.
+const UNREAD: usize = 16 * 1024 * 1024;
+
+/// The shortest time between two messages to a client, however much there is to send.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The number of a connection.
+pub(crate) type Connection = u64;
+
+/// What clients ask for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// All updates.
+    Updates(Connection, oneshot::Sender<Messages>),
+    /// The details of a task. Not answered if there is no such task.
+    Details(u64, oneshot::Sender<Messages>),
+    /// Whether the connection is paused.
+    States(Connection, oneshot::Sender<Messages>),
+    /// No more updates to this connection until further notice.
+    Pause(Connection),
+    /// Updates again.
+    Resume(Connection),
+}
+
+/// A client that is sent updates.
+#[derive(Debug)]
+struct Client {
+    connection: Connection,
+    queue: Queue,
+    /// Whether it lacks changes, so that the next message must carry everything.
+    is_behind: bool,
+    /// Frames that it was not sent.
+    missed: PerKind<u64>,
+}
+
+/// The publisher of one subscriber.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    recorder: Arc<Recorder>,
+    interval: Duration,
+    histograms: Limits,
+    clients: Vec<Client>,
+    details: Vec<(u64, Queue)>,
+    states: Vec<(Connection, Queue)>,
+    paused: HashSet<Connection>,
+    /// How many callsites clients have been sent.
+    known_callsites: usize,
+    is_watched: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(recorder: Arc<Recorder>, interval: Duration, histograms: Limits) -> Self {
+        let (clients, details, states) = (Vec::new(), Vec::new(), Vec::new());
+        Self { recorder, interval, histograms, clients, details, states, paused: HashSet::new(), known_callsites: 0, is_watched: false }
+    }
+
+    /// Publishes until nobody can ask for anything any more.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut ticks = interval(self.interval.max(PAUSE));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let recorder = Arc::clone(&self.recorder);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    self.publish();
+                    self.announce();
+                    recorder.store.forget(recorder.store.clock.now());
+                }
+                () = recorder.due.notified() => {
+                    self.publish();
+                    tokio::time::sleep(PAUSE).await;
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Updates(connection, reply) => {
+                let (queue, messages) = queue();
+                if reply.send(messages).is_ok() {
+                    let mut client = Client { connection, queue, is_behind: true, missed: PerKind::default() };
+                    if !self.paused.contains(&connection) {
+                        client.catch_up(&self.recorder);
+                        self.is_watched = true;
+                    }
+                    self.clients.push(client);
+                }
+            }
+            Command::Details(task, reply) => {
+                let (queue, messages) = queue();
+                if let Some(details) = self.details_of(task) && reply.send(messages).is_ok() {
+                    queue.push(details);
+                    self.details.push((task, queue));
+                }
+            }
+            Command::States(connection, reply) => {
+                let (queue, messages) = queue();
+                if reply.send(messages).is_ok() {
+                    queue.push(self.state_of(connection));
+                    self.states.push((connection, queue));
+                }
+            }
+            Command::Pause(connection) => {
+                self.paused.insert(connection);
+                self.announce();
+            }
+            Command::Resume(connection) => {
+                self.paused.remove(&connection);
+                self.announce();
+                self.publish();
+            }
+        }
+    }
+
+    /// Sends each client what it lacks.
+    fn publish(&mut self) {
+        self.leave();
+        if self.is_watched {
+            let (frames, dropped) = self.recorder.store.changes();
+            let mut metadata = Vec::new();
+            let callsites = self.recorder.metadata.len();
+            self.recorder.metadata.encode(self.known_callsites, &mut metadata);
+            self.known_callsites = callsites;
+            let state = State { frames, dropped, metadata, introduces: false };
+            let pieces = pieces::cut(&state, &self.recorder);
+            for client in self.clients.iter_mut().filter(|client| !client.is_behind) {
+                if self.paused.contains(&client.connection) {
+                    client.is_behind = true;
+                } else if client.queue.waiting() > UNREAD {
+                    client.is_behind = true;
+                    client.miss(&state);
+                } else {
+                    pieces.iter().for_each(|piece| client.queue.push(piece.clone()));
+                }
+            }
+        }
+        for client in &mut self.clients {
+            if client.is_behind && !self.paused.contains(&client.connection) && client.queue.waiting() < UNREAD / 2 {
+                client.catch_up(&self.recorder);
+                self.is_watched = true;
+            }
+        }
+        self.send_details();
+    }
+
+    /// Forgets clients that have left. Nothing is kept to be sent if nobody is there to read it.
+    fn leave(&mut self) {
+        self.clients.retain(|client| !client.queue.is_closed());
+        self.states.retain(|(_, queue)| !queue.is_closed());
+        let connections = || self.clients.iter().map(|client| client.connection).chain(self.states.iter().map(|(connection, _)| *connection));
+        let open: HashSet<Connection> = connections().collect();
+        // A connection that only ever paused is forgotten with the rest: it has nothing that could be paused.
+        self.paused.retain(|connection| open.contains(connection));
+        let is_read = self.clients.iter().any(|client| !self.paused.contains(&client.connection));
+        if self.is_watched && !is_read {
+            self.recorder.store.unwatch();
+            self.is_watched = false;
+            self.clients.iter_mut().for_each(|client| client.is_behind = true);
+        }
+    }
+
+    fn send_details(&mut self) {
+        let mut details = std::mem::take(&mut self.details);
+        details.retain(|(task, queue)| {
+            // A histogram is small: only who reads nothing at all leaves so many unread.
+            let Some(message) = self.details_of(*task).filter(|_| !queue.is_closed() && queue.waiting() < UNREAD / 16) else { return false };
+            queue.push(message);
+            true
+        });
+        self.details = details;
+    }
+
+    /// The details of a task that lives. Its histograms begin now if nobody asked before.
+    fn details_of(&self, id: u64) -> Option<Bytes> {
+        let mut shard = self.recorder.store.shard(id);
+        let task = shard.task(id)?;
+        if task.histograms.is_none() {
+            task.histograms = Histograms::new(self.histograms).map(Box::new);
+        }
+        let histograms = task.histograms.as_ref()?;
+        let (polls, scheduled) = (histograms.polls.encode(), histograms.scheduled.encode());
+        drop(shard);
+        let clock = &self.recorder.store.clock;
+        let now = prost_types::Timestamp::from(std::time::UNIX_EPOCH + clock.wall(clock.now()));
+        let details = TaskDetails {
+            task_id: Some(id.into()),
+            now: Some(now),
+            poll_times_histogram: Some(PollTimesHistogram::Histogram(polls)),
+            scheduled_times_histogram: Some(scheduled),
+        };
+        Some(details.encode_to_vec().into())
+    }
+
+    fn announce(&mut self) {
+        for (connection, queue) in self.states.iter().filter(|(_, queue)| queue.waiting() == 0) {
+            queue.push(self.state_of(*connection));
+        }
+    }
+
+    fn state_of(&self, connection: Connection) -> Bytes {
+        let temporality = if self.paused.contains(&connection) { Temporality::Paused } else { Temporality::Live };
+        Announced { temporality: temporality.into() }.encode_to_vec().into()
+    }
+}
+
+impl Client {
+    /// Sends everything.
+    fn catch_up(&mut self, recorder: &Recorder) {
+        let mut metadata = Vec::new();
+        recorder.metadata.encode(0, &mut metadata);
+        let dropped = std::mem::take(&mut self.missed);
+        let state = State { frames: recorder.store.snapshot(), dropped, metadata, introduces: true };
+        pieces::cut(&state, recorder).into_iter().for_each(|piece| self.queue.push(piece));
+        self.is_behind = false;
+    }
+
+    /// Counts what it is not sent.
+    fn miss(&mut self, state: &State) {
+        for kind in [Kind::Task, Kind::Resource, Kind::AsyncOp] {
+            *self.missed.of(kind) += encode::frames(state.frames.as_ref(kind)) + state.dropped.as_ref(kind);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! An operation on a resource, such as one `lock().await`.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Moment};
+use crate::encode::{self, canary, timestamp};
+use crate::fields::StateFields;
+use crate::store::attributes::Attributes;
+use crate::store::polls::Polls;
+use crate::wire;
+
+/// What is known of an operation.
+#[derive(Debug)]
+pub(crate) struct AsyncOp {
+    /// Its description, shared by all operations of one kind.
+    pub(crate) site: Arc<[u8]>,
+    pub(crate) resource: u64,
+    /// The operation of which it is a part.
+    pub(crate) parent: Option<u64>,
+    /// Whether it also has the attributes of the operation inside.
+    pub(crate) inherits: bool,
+    /// Whether the operation around it does.
+    pub(crate) passes_on: bool,
+    /// Whether it takes permits for the task that polls it.
+    pub(crate) acquires: bool,
+    pub(crate) created: Moment,
+    pub(crate) polls: Polls,
+    /// The task that polled it last.
+    task: Option<u64>,
+    /// Whether its last poll was ready.
+    was_ready: bool,
+    attributes: Attributes,
+}
+
+/// What a new operation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nature {
+    pub(crate) resource: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) inherits: bool,
+    pub(crate) passes_on: bool,
+    pub(crate) acquires: bool,
+}
+
+impl AsyncOp {
+    pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
+        let Nature { resource, parent, inherits, passes_on, acquires } = nature;
+        let (polls, attributes) = (Polls::default(), Attributes::default());
+        Self { site, resource, parent, inherits, passes_on, acquires, created, polls, task: None, was_ready: false, attributes }
+    }
+
+    /// Applies a state that `owner` reported.
+    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields) {
+        self.attributes.update(owner, metadata, state);
+    }
+
+    /// `task` polled it. Says how many permits the task has acquired by that.
+    pub(crate) fn polled(&mut self, task: u64, is_ready: bool) -> Option<u64> {
+        self.task = Some(task);
+        self.was_ready = is_ready;
+        (is_ready && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1))
+    }
+
+    /// Appends what never changes, as an element of `AsyncOpUpdate`.
+    pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
+        wire::nested(out, encode::async_op_update::NEW, |out| {
+            encode::id(out, encode::async_op::ID, id);
+            out.extend_from_slice(&self.site);
+            if let Some(parent) = self.parent {
+                encode::id(out, encode::async_op::PARENT, parent);
+            }
+            encode::id(out, encode::async_op::RESOURCE, self.resource);
+        });
+    }
+
+    /// Appends what changes, as an element of `AsyncOpUpdate`.
+    pub(crate) fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
+        use encode::async_op_stats as number;
+        wire::nested(out, encode::async_op_update::STATS, |out| {
+            wire::uint(out, 1, id);
+            wire::nested(out, 2, |out| {
+                timestamp(out, number::CREATED_AT, clock, Some(self.created));
+                timestamp(out, number::DROPPED_AT, clock, dropped);
+                if let Some(task) = self.task {
+                    encode::id(out, number::TASK, task);
+                }
+                self.polls.encode(out, number::POLL_STATS, clock);
+                self.attributes.encode(out, number::ATTRIBUTES);
+                if dropped.is_some() {
+                    encode::fact_in_words(out, canary::END, if self.was_ready { "completed" } else { "cancelled" });
+                }
+            });
+        });
+    }
+}

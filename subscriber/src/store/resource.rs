@@ -1,0 +1,74 @@
+//! A resource: a lock, a semaphore, a channel's queue, a timer.
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, Moment};
+use crate::encode::{self, timestamp};
+use crate::fields::{Change, StateFields, Value};
+use crate::store::attributes::Attributes;
+use crate::store::holders::Holders;
+use crate::wire;
+
+/// What is known of a resource.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// Its description, shared by all resources of one place.
+    pub(crate) site: Arc<[u8]>,
+    /// The resource of which it is a part.
+    pub(crate) parent: Option<u64>,
+    /// Whether it also has the attributes of its children.
+    pub(crate) inherits: bool,
+    /// Whether its parent does.
+    pub(crate) passes_on: bool,
+    pub(crate) created: Moment,
+    attributes: Attributes,
+    pub(crate) holders: Holders,
+}
+
+impl Resource {
+    pub(crate) fn new(site: Arc<[u8]>, parent: Option<u64>, inherits: bool, passes_on: bool, created: Moment) -> Self {
+        Self { site, parent, inherits, passes_on, created, attributes: Attributes::default(), holders: Holders::default() }
+    }
+
+    /// Applies a state that `owner` reported while `task` was being polled.
+    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, now: Moment) {
+        self.attributes.update(owner, metadata, state);
+        // What tokio's locks report once a guard exists, and once it is dropped. Permits are a matter of the operation that acquires them,
+        // because a semaphore's own reports do not say for whom.
+        match (&state.attribute, state.change) {
+            (Some(("locked" | "write_locked", Value::Bool(true))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
+                self.holders.acquire(task, 1, now);
+            }
+            (Some(("locked" | "write_locked", Value::Bool(false))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
+                self.holders.release(task, 1);
+            }
+            (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => self.holders.release(task, *permits),
+            _ => {}
+        }
+    }
+
+    /// Appends what never changes, as an element of `ResourceUpdate`.
+    pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
+        wire::nested(out, encode::resource_update::NEW, |out| {
+            encode::id(out, encode::resource::ID, id);
+            out.extend_from_slice(&self.site);
+            if let Some(parent) = self.parent {
+                encode::id(out, encode::resource::PARENT, parent);
+            }
+        });
+    }
+
+    /// Appends what changes, as an element of `ResourceUpdate`.
+    pub(crate) fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
+        use encode::resource_stats as number;
+        wire::nested(out, encode::resource_update::STATS, |out| {
+            wire::uint(out, 1, id);
+            wire::nested(out, 2, |out| {
+                timestamp(out, number::CREATED_AT, clock, Some(self.created));
+                timestamp(out, number::DROPPED_AT, clock, dropped);
+                self.attributes.encode(out, number::ATTRIBUTES);
+                self.holders.encode(out, clock);
+            });
+        });
+    }
+}

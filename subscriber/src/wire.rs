@@ -1,0 +1,130 @@
+//! Protocol Buffers, written straight into a buffer: an entity is encoded once and never built as a message.
+//!
+//! The field numbers of the messages are in `encode`, beside what they hold.
+
+use std::fmt;
+
+/// The wire type of what follows a key: <https://protobuf.dev/programming-guides/encoding/#structure>.
+const VARINT: u64 = 0;
+const LENGTH_DELIMITED: u64 = 2;
+
+/// The most bytes that a length takes in front of a message.
+const LONGEST_VARINT: usize = 10;
+
+/// Appends a number in base 128.
+#[inline]
+pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+#[inline]
+fn key(out: &mut Vec<u8>, field: u32, wire_type: u64) {
+    varint(out, u64::from(field) << 3 | wire_type);
+}
+
+/// Appends an unsigned number, zero as well: where zero is the default, ask [`count`].
+#[inline]
+pub(crate) fn uint(out: &mut Vec<u8>, field: u32, value: u64) {
+    key(out, field, VARINT);
+    varint(out, value);
+}
+
+/// Appends an unsigned number unless it is the default, zero.
+#[inline]
+pub(crate) fn count(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        uint(out, field, value);
+    }
+}
+
+/// Appends a signed number in the encoding of `sint64`.
+pub(crate) fn sint(out: &mut Vec<u8>, field: u32, value: i64) {
+    uint(out, field, ((value << 1) ^ (value >> 63)).cast_unsigned());
+}
+
+/// Appends bytes or a string.
+#[inline]
+pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    key(out, field, LENGTH_DELIMITED);
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Appends a message of which the parts are encoded already.
+pub(crate) fn joined(out: &mut Vec<u8>, field: u32, parts: &[&[u8]]) {
+    key(out, field, LENGTH_DELIMITED);
+    varint(out, parts.iter().map(|part| part.len() as u64).sum());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// Appends what `value` displays as a string.
+pub(crate) fn formatted(out: &mut Vec<u8>, field: u32, value: fmt::Arguments<'_>) {
+    nested(out, field, |out| {
+        // Only the value's own formatting can fail; what it wrote until then is kept.
+        let _incomplete = fmt::write(&mut Text(out), value);
+    });
+}
+
+/// Appends a message of which the length is known once `write` has written it.
+#[inline]
+pub(crate) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    key(out, field, LENGTH_DELIMITED);
+    // Nearly all messages are shorter than 128 bytes or little longer, so one byte is reserved and the rest moved where it is needed.
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let length = out.len() - at - 1;
+    let prefix = varint_length(length);
+    if prefix > 1 {
+        out.resize(out.len() + prefix - 1, 0);
+        out.copy_within(at + 1..at + 1 + length, at + prefix);
+    }
+    let mut rest = length;
+    for byte in &mut out[at..at + prefix] {
+        *byte = rest.to_le_bytes()[0] | 0x80;
+        rest >>= 7;
+    }
+    out[at + prefix - 1] &= 0x7f;
+}
+
+fn varint_length(mut value: usize) -> usize {
+    let mut length = 1;
+    while value >= 0x80 {
+        value >>= 7;
+        length += 1;
+    }
+    length
+}
+
+/// A string that is written to the end of a buffer.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// The length of the field at the start of `frames`, key included. All that is written here is length-delimited at the outermost level.
+pub(crate) fn frame_length(frames: &[u8]) -> Option<usize> {
+    let (_key, after_key) = read_varint(frames)?;
+    let (length, after_length) = read_varint(&frames[after_key..])?;
+    let end = usize::try_from(length).ok()?.checked_add(after_key)?.checked_add(after_length)?;
+    (end <= frames.len()).then_some(end)
+}
+
+fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().take(LONGEST_VARINT).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, index + 1));
+        }
+    }
+    None
+}
