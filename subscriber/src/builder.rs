@@ -18,6 +18,7 @@ use crate::layer::{ConsoleLayer, OnlyRuntime};
 use crate::recorder::Recorder;
 use crate::server::{Server, ServerAddr, Settings};
 use crate::store::Limits;
+use crate::subscriber::CanarySubscriber;
 
 /// Sets up a [`ConsoleLayer`] and its [`Server`].
 #[derive(Debug, Clone)]
@@ -175,10 +176,8 @@ impl Builder {
 
     /// The layer and its server, which records and serves nothing until it is run. Without the filter that [`Self::spawn`] adds.
     pub fn build(self) -> (ConsoleLayer, Server) {
-        let Self { address, interval, limits, histograms, token, .. } = self;
-        let recorder = Recorder::new(limits);
-        let settings = Settings { address, interval, histograms, token };
-        (ConsoleLayer::of(Arc::clone(&recorder)), Server::new(recorder, settings))
+        let (recorder, server) = self.parts(false);
+        (ConsoleLayer::of(recorder), server)
     }
 
     /// The layer, filtered to what it records, with its server on a thread of its own. A server that cannot be started says so on standard
@@ -187,13 +186,31 @@ impl Builder {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
+        ConsoleLayer::of(self.start(false)).with_filter(OnlyRuntime)
+    }
+
+    /// A subscriber that records what tokio reports and passes everything else on to `inner`, with its server on a thread of its own. It
+    /// costs about half of what the layer costs, because no registry sees the runtime's spans; no layer of `inner` sees them either.
+    pub fn wrap<S: Subscriber>(self, inner: S) -> CanarySubscriber<S> {
+        CanarySubscriber::new(self.start(true), inner)
+    }
+
+    /// Starts the server.
+    fn start(self, gives_numbers: bool) -> Arc<Recorder> {
         let self_trace = self.self_trace;
-        let (layer, server) = self.build();
+        let (recorder, server) = self.parts(gives_numbers);
         let started = thread::Builder::new().name("tokio-canary-subscriber".to_owned()).spawn(move || serve(server, self_trace));
         if let Err(error) = started {
             complain(&error);
         }
-        layer.with_filter(OnlyRuntime)
+        recorder
+    }
+
+    fn parts(self, gives_numbers: bool) -> (Arc<Recorder>, Server) {
+        let Self { address, interval, limits, histograms, token, .. } = self;
+        let recorder = Recorder::new(limits, gives_numbers);
+        let settings = Settings { address, interval, histograms, token };
+        (Arc::clone(&recorder), Server::new(recorder, settings))
     }
 
     /// Makes this the process's subscriber, with a log to standard output of what the filter in [`Self::filter_env_var`] lets through
@@ -211,8 +228,8 @@ impl Builder {
             }
         });
         let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing_core::Level::ERROR));
-        let layer = self.spawn();
-        tracing_subscriber::registry().with(layer).with(tracing_subscriber::fmt::layer().with_filter(filter)).init();
+        let log = tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_filter(filter));
+        self.wrap(log).init();
     }
 }
 

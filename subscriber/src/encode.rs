@@ -29,7 +29,6 @@ pub(crate) mod task_update {
 pub(crate) mod resource_update {
     pub(crate) const NEW: u32 = 1;
     pub(crate) const STATS: u32 = 2;
-    pub(crate) const POLL_OPS: u32 = 3;
     pub(crate) const DROPPED: u32 = 4;
 }
 
@@ -86,16 +85,6 @@ pub(crate) mod resource_stats {
     pub(crate) const CREATED_AT: u32 = 1;
     pub(crate) const DROPPED_AT: u32 = 2;
     pub(crate) const ATTRIBUTES: u32 = 3;
-}
-
-/// `PollOp`.
-pub(crate) mod poll_op {
-    pub(crate) const METADATA: u32 = 2;
-    pub(crate) const RESOURCE: u32 = 3;
-    pub(crate) const NAME: u32 = 4;
-    pub(crate) const TASK: u32 = 5;
-    pub(crate) const ASYNC_OP: u32 = 6;
-    pub(crate) const IS_READY: u32 = 7;
 }
 
 /// `AsyncOp`.
@@ -156,8 +145,10 @@ pub(crate) mod canary {
     pub(crate) const RUNTIME: &str = "canary.runtime";
     /// On a task: the thread that polled it last.
     pub(crate) const THREAD: &str = "canary.thread";
-    /// On a task or an operation: how it ended.
+    /// On a task that was dropped: how it ended.
     pub(crate) const END: &str = "canary.end";
+    /// On an operation: its last poll was ready. One that was dropped without was cancelled.
+    pub(crate) const READY: &str = "canary.ready";
     /// On a resource: a task that holds it, oldest first.
     pub(crate) const HOLDER: &str = "canary.holder";
     /// On a resource, after each holder: nanoseconds since the Unix epoch at which it acquired.

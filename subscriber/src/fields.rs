@@ -224,22 +224,14 @@ impl Visit for WakerFields {
     }
 }
 
-/// The longest name of an operation that is kept whole. Those of tokio have up to 16 bytes.
-const OP_NAME: usize = 32;
-
 /// An event about the poll of an operation.
 #[derive(Default)]
 pub(crate) struct PollOpFields {
-    name: smallvec::SmallVec<[u8; OP_NAME]>,
     /// Whether it was ready.
     pub(crate) is_ready: Option<bool>,
-}
-
-impl PollOpFields {
-    /// The name of what was polled.
-    pub(crate) fn name(&self) -> &[u8] {
-        &self.name
-    }
+    /// Whether the operation itself was polled. A semaphore's own report comes twice a poll, the first time for the cooperative budget,
+    /// which says nothing of the permits.
+    pub(crate) is_whole: bool,
 }
 
 impl Visit for PollOpFields {
@@ -253,7 +245,7 @@ impl Visit for PollOpFields {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "op_name" {
-            self.name.extend_from_slice(value.as_bytes());
+            self.is_whole = value == "poll";
         }
     }
 }

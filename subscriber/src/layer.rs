@@ -47,7 +47,7 @@ impl<S: Subscriber> Layer<S> for ConsoleLayer {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        self.recorder.new_span(attributes, id);
+        self.recorder.new_span(attributes, Some(id));
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -12,6 +12,7 @@ mod recorder;
 mod server;
 mod stack;
 mod store;
+mod subscriber;
 mod threads;
 mod wire;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 pub use self::builder::Builder;
 pub use self::layer::ConsoleLayer;
 pub use self::server::{Error, InstrumentService, Server, ServerAddr, ServerParts};
+pub use self::subscriber::CanarySubscriber;
 
 /// Makes this the process's subscriber, set up by the environment variables of `console-subscriber`. See [`Builder::init`].
 ///
@@ -30,6 +32,15 @@ pub use self::server::{Error, InstrumentService, Server, ServerAddr, ServerParts
 /// If the process has a subscriber already, or an environment variable cannot be understood.
 pub fn init() {
     ConsoleLayer::builder().with_default_env().init();
+}
+
+/// A subscriber around `inner`, set up by the environment variables of `console-subscriber`. See [`Builder::wrap`].
+///
+/// # Panics
+///
+/// If an environment variable cannot be understood.
+pub fn wrap<S: Subscriber>(inner: S) -> CanarySubscriber<S> {
+    ConsoleLayer::builder().with_default_env().wrap(inner)
 }
 
 /// A layer to be added to a subscriber, set up by the environment variables of `console-subscriber`. See [`Builder::spawn`].

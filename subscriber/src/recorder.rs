@@ -1,7 +1,7 @@
 //! From what the runtime reports to what the store knows.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
@@ -13,19 +13,20 @@ use crate::encode;
 use crate::fields::{AsyncOpFields, Place, PollOpFields, ResourceFields, StateFields, TaskFields, WakerFields, WakerOp};
 use crate::metadata::Registered;
 use crate::stack;
+use crate::store::address::Address;
 use crate::store::async_op::{AsyncOp, Nature};
 use crate::store::resource::Resource;
+use crate::store::shard::{Entity, Shard};
 use crate::store::task::Task;
 use crate::store::{Kind, Limits, Store};
 use crate::threads::Thread;
-use crate::wire;
 
 /// How many subscribers the process has had.
 static SUBSCRIBERS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Where descriptions are written before they are shared. No code but ours runs while it is borrowed, except `Debug` of fields.
-    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::default());
+    /// Where descriptions are written before they are shared.
+    static BUFFERS: Cell<Buffers> = Cell::new(Buffers::default());
 }
 
 #[derive(Default)]
@@ -46,99 +47,103 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    /// One that gives spans their numbers, or takes those of a registry.
+    pub(crate) fn new(limits: Limits, gives_numbers: bool) -> Arc<Self> {
         let number = SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { number, store: Store::new(limits), metadata: Registered::default(), due: Notify::new() })
+        Arc::new(Self { number, store: Store::new(limits, gives_numbers), metadata: Registered::default(), due: Notify::new() })
     }
 
-    /// A span begins.
-    pub(crate) fn new_span(&self, attributes: &Attributes<'_>, id: &Id) {
+    /// A span begins. `span` is its number, if a registry gave it one; else the number that it has from now on is returned.
+    pub(crate) fn new_span(&self, attributes: &Attributes<'_>, span: Option<&Id>) -> u64 {
         let metadata = attributes.metadata();
-        let id = id.into_u64();
-        match Callsite::of(metadata) {
-            Callsite::Task => self.new_task(attributes, metadata, id),
-            Callsite::Resource => self.new_resource(attributes, metadata, id),
-            Callsite::AsyncOp => self.new_async_op(attributes, metadata, id),
-            _ => {}
-        }
+        let span = span.map(Id::into_u64);
+        let id = match Callsite::of(metadata) {
+            Callsite::Task => Some(self.new_task(attributes, metadata, span)),
+            Callsite::Resource => self.new_resource(attributes, metadata, span),
+            Callsite::AsyncOp => self.new_async_op(attributes, metadata, span),
+            _ => None,
+        };
+        id.unwrap_or_else(|| Address { kind: Kind::Task, shard: 0, slot: usize::MAX }.number(0))
     }
 
-    fn new_task(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, id: u64) {
+    fn keep<T: Entity>(&self, span: Option<u64>, description: &[u8], entity: impl FnOnce(Arc<[u8]>) -> T) -> u64 {
+        let mut shard = span.map_or_else(|| self.store.next_shard(), |span| self.store.shard_of_registered(span));
+        let site = shard.sites.share(description);
+        shard.insert(span, entity(site))
+    }
+
+    fn new_task(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, span: Option<u64>) -> u64 {
         let now = self.store.clock.now();
         let parent = stack::innermost(self.number).task;
         describe(metadata, encode::task::METADATA, |buffers| {
-            let mut fields =
-                TaskFields { out: &mut buffers.description, metadata: callsite::number(metadata), task: None, place: std::mem::take(&mut buffers.place) };
+            let place = std::mem::take(&mut buffers.place);
+            let mut fields = TaskFields { out: &mut buffers.description, metadata: callsite::number(metadata), task: None, place };
             attributes.record(&mut fields);
-            let (number, place) = (fields.task, fields.place);
-            place.encode(&mut buffers.description, encode::task::LOCATION);
-            buffers.place = place;
-            let mut shard = self.store.shard(id);
-            let site = shard.sites.share(&buffers.description);
-            shard.insert_task(id, Task::new(site, number, parent, now));
-        });
+            let number = fields.task;
+            buffers.place = fields.place;
+            buffers.place.encode(&mut buffers.description, encode::task::LOCATION);
+            self.keep(span, &buffers.description, |site| Task::new(site, number, parent, now))
+        })
     }
 
-    fn new_resource(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, id: u64) {
+    fn new_resource(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, span: Option<u64>) -> Option<u64> {
         let now = self.store.clock.now();
         let parent = stack::innermost(self.number).resource;
-        let passes_on = parent.is_some_and(|parent| self.store.shard(parent).resource(parent).is_some_and(|parent| parent.inherits));
+        let passes_on = parent.is_some_and(|id| self.store.shard(id).get::<Resource>(id).is_some_and(|parent| parent.inherits));
         describe(metadata, encode::resource::METADATA, |buffers| {
             let mut fields = ResourceFields::new(&mut buffers.description, std::mem::take(&mut buffers.place));
             attributes.record(&mut fields);
-            let (inherits, is_complete, place) = (fields.inherits, fields.is_complete(), fields.place);
-            place.encode(&mut buffers.description, encode::resource::LOCATION);
-            buffers.place = place;
-            if is_complete {
-                let mut shard = self.store.shard(id);
-                let site = shard.sites.share(&buffers.description);
-                shard.insert_resource(id, Resource::new(site, parent, inherits, passes_on, now));
-            }
-        });
+            let (inherits, is_complete) = (fields.inherits, fields.is_complete());
+            buffers.place = fields.place;
+            buffers.place.encode(&mut buffers.description, encode::resource::LOCATION);
+            is_complete.then(|| self.keep(span, &buffers.description, |site| Resource::new(site, parent, inherits, passes_on, now)))
+        })
     }
 
-    fn new_async_op(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, id: u64) {
+    fn new_async_op(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, span: Option<u64>) -> Option<u64> {
         let innermost = stack::innermost(self.number);
         // An operation is reported inside of its resource.
-        let Some(resource) = innermost.resource else { return };
+        let resource = innermost.resource?;
         let now = self.store.clock.now();
         let parent = innermost.async_op;
-        let passes_on = parent.is_some_and(|parent| self.store.shard(parent).async_op(parent).is_some_and(|parent| parent.inherits));
+        let passes_on = parent.is_some_and(|id| self.store.shard(id).get::<AsyncOp>(id).is_some_and(|parent| parent.inherits));
         describe(metadata, encode::async_op::METADATA, |buffers| {
             let mut fields = AsyncOpFields { out: &mut buffers.description, inherits: false, acquires: false, has_source: false };
             attributes.record(&mut fields);
-            let (inherits, acquires, has_source) = (fields.inherits, fields.acquires, fields.has_source);
-            if has_source {
-                let mut shard = self.store.shard(id);
-                let site = shard.sites.share(&buffers.description);
-                shard.insert_async_op(id, AsyncOp::new(site, Nature { resource, parent, inherits, passes_on, acquires }, now));
-            }
-        });
+            let nature = Nature { resource, parent, inherits: fields.inherits, passes_on, acquires: fields.acquires };
+            fields.has_source.then(|| self.keep(span, &buffers.description, |site| AsyncOp::new(site, nature, now)))
+        })
     }
 
     /// A span is entered.
     #[inline]
     pub(crate) fn enter(&self, id: &Id) {
         let id = id.into_u64();
+        let Some(kind) = self.begin(id) else { return };
+        stack::enter(self.number, kind, id);
+    }
+
+    /// A poll begins, if the span is polled. Says what it is.
+    #[inline]
+    fn begin(&self, id: u64) -> Option<Kind> {
+        // A resource is only entered.
+        if self.store.gives_numbers && Address::of(id).is_some_and(|address| address.kind == Kind::Resource) {
+            return Some(Kind::Resource);
+        }
         let mut shard = self.store.shard(id);
-        let Some(kind) = shard.kind(id) else { return };
+        let kind = shard.kind(id)?;
         match kind {
             Kind::Task => {
                 let now = self.store.clock.now();
-                if let Some(task) = shard.task(id) {
-                    task.start_poll(now, stack::entry(self.number, id, now), &Thread::current());
-                }
+                shard.change(id, |task: &mut Task| task.start_poll(now, stack::entry(self.number, id, now), Thread::current()))?;
             }
             Kind::AsyncOp => {
                 let now = self.store.clock.now();
-                if let Some(op) = shard.async_op(id) {
-                    op.polls.start(now);
-                }
+                shard.change(id, |op: &mut AsyncOp| op.polls.start(now))?;
             }
             Kind::Resource => {}
         }
-        drop(shard);
-        stack::enter(self.number, kind, id);
+        Some(kind)
     }
 
     /// A span is left.
@@ -148,31 +153,59 @@ impl Recorder {
         match stack::leave(self.number, id) {
             Some(Kind::Task) => {
                 let now = self.store.clock.now();
-                if let Some(task) = self.store.shard(id).task(id) {
-                    task.end_poll(now);
-                }
+                self.store.shard(id).change(id, |task: &mut Task| task.end_poll(now));
                 stack::left(self.number, id, now);
             }
             Some(Kind::AsyncOp) => {
                 let now = self.store.clock.now();
-                if let Some(op) = self.store.shard(id).async_op(id) {
-                    op.polls.end(now);
-                }
+                self.store.shard(id).change(id, |op: &mut AsyncOp| op.polls.end(now));
             }
             Some(Kind::Resource) | None => {}
         }
     }
 
+    /// There is one more handle of a span.
+    #[inline]
+    pub(crate) fn clone_span(&self, id: &Id) {
+        self.store.shard(id.into_u64()).clone_span(id.into_u64());
+    }
+
+    /// There is one handle less of a span. Says whether it was the last, so that the span has ended.
+    #[inline]
+    pub(crate) fn drop_span(&self, id: &Id) -> bool {
+        let shard = self.store.shard(id.into_u64());
+        self.end(id.into_u64(), shard, |shard, id| shard.drop_span(id))
+    }
+
     /// A span has ended.
     pub(crate) fn close(&self, id: &Id) {
-        let id = id.into_u64();
-        let mut shard = self.store.shard(id);
-        if shard.kind(id).is_none() {
-            return;
+        let shard = self.store.shard(id.into_u64());
+        self.end(id.into_u64(), shard, |_, _| true);
+    }
+
+    /// Ends what the span is, if `is_last`. Says whether it was.
+    #[inline]
+    fn end(&self, id: u64, mut shard: MutexGuard<'_, Shard>, is_last: impl FnOnce(&mut Shard, u64) -> bool) -> bool {
+        if !is_last(&mut shard, id) {
+            return false;
         }
-        let is_due = shard.close(id, self.store.clock.now(), &self.store.clock);
+        let clock = &self.store.clock;
+        let mut awaited = None;
+        let is_due = match shard.kind(id) {
+            Some(Kind::Task) => shard.close::<Task>(id, clock).is_some_and(|closed| closed.is_due),
+            Some(Kind::Resource) => shard.close::<Resource>(id, clock).is_some_and(|closed| closed.is_due),
+            Some(Kind::AsyncOp) => shard.close::<AsyncOp>(id, clock).is_some_and(|closed| {
+                awaited = closed.entity.waited.then_some(closed.entity.resource);
+                closed.is_due
+            }),
+            None => false,
+        };
         drop(shard);
+        if let Some(resource) = awaited {
+            self.store.shard(resource).change(resource, |resource: &mut Resource| resource.was_awaited = true);
+        }
         self.send_if(is_due);
+        true
     }
 
     /// Something happened.
@@ -180,7 +213,7 @@ impl Recorder {
         let metadata = event.metadata();
         match Callsite::of(metadata) {
             Callsite::Waker => self.waker(event),
-            Callsite::PollOp => self.poll_op(event, callsite::number(metadata)),
+            Callsite::PollOp => self.poll_op(event),
             Callsite::ResourceState => self.resource_state(event, callsite::number(metadata)),
             Callsite::AsyncOpState => self.async_op_state(event, callsite::number(metadata)),
             _ => {}
@@ -191,40 +224,22 @@ impl Recorder {
         let mut fields = WakerFields::default();
         event.record(&mut fields);
         let WakerFields { task: Some(id), op: Some(op) } = fields else { return };
-        let now = self.store.clock.now();
         let is_self = matches!(op, WakerOp::Wake | WakerOp::WakeByRef) && stack::contains(self.number, id);
-        if let Some(task) = self.store.shard(id).task(id) {
-            task.waker(op, is_self, now);
-        }
+        self.store.shard(id).change(id, |task: &mut Task| task.waker(op, is_self, || self.store.clock.now()));
     }
 
-    fn poll_op(&self, event: &Event<'_>, metadata: u64) {
+    fn poll_op(&self, event: &Event<'_>) {
         let innermost = stack::innermost(self.number);
-        let (Some(resource), Some(task), Some(op_id)) = (innermost.resource, innermost.task, innermost.async_op) else { return };
+        let (Some(task), Some(id)) = (innermost.task, innermost.async_op) else { return };
         let mut fields = PollOpFields::default();
         event.record(&mut fields);
         let Some(is_ready) = fields.is_ready else { return };
-        let mut shard = self.store.shard(op_id);
-        let acquired = shard.async_op(op_id).and_then(|op| op.polled(task, is_ready).map(|permits| (op.resource, permits)));
-        let is_due = shard.poll_op(|out| {
-            use encode::poll_op as number;
-            wire::nested(out, encode::resource_update::POLL_OPS, |out| {
-                encode::id(out, number::METADATA, metadata);
-                encode::id(out, number::RESOURCE, resource);
-                wire::bytes(out, number::NAME, fields.name());
-                encode::id(out, number::TASK, task);
-                encode::id(out, number::ASYNC_OP, op_id);
-                wire::count(out, number::IS_READY, is_ready.into());
-            });
-        });
-        drop(shard);
+        let polled = |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole).map(|permits| (op.resource, permits));
+        let acquired = self.store.shard(id).change(id, polled).flatten();
         if let Some((semaphore, permits)) = acquired {
             let now = self.store.clock.now();
-            if let Some(semaphore) = self.store.shard(semaphore).resource(semaphore) {
-                semaphore.holders.acquire(Some(task), permits, now);
-            }
+            self.store.shard(semaphore).change(semaphore, |semaphore: &mut Resource| semaphore.holders.acquire(Some(task), permits, now));
         }
-        self.send_if(is_due);
     }
 
     fn resource_state(&self, event: &Event<'_>, metadata: u64) {
@@ -232,12 +247,12 @@ impl Recorder {
         let Some(id) = innermost.resource else { return };
         let mut state = StateFields::default();
         event.record(&mut state);
-        let now = self.store.clock.now();
         let update = |resource: u64| {
-            let mut shard = self.store.shard(resource);
-            let resource = shard.resource(resource)?;
-            resource.update(id, metadata, &state, innermost.task, now);
-            resource.parent.filter(|_| resource.passes_on)
+            let change = |resource: &mut Resource| {
+                resource.update(id, metadata, &state, innermost.task, || self.store.clock.now());
+                resource.parent.filter(|_| resource.passes_on)
+            };
+            self.store.shard(resource).change(resource, change).flatten()
         };
         if let Some(parent) = update(id) {
             let _grandparent = update(parent);
@@ -249,10 +264,11 @@ impl Recorder {
         let mut state = StateFields::default();
         event.record(&mut state);
         let update = |op: u64| {
-            let mut shard = self.store.shard(op);
-            let op = shard.async_op(op)?;
-            op.update(id, metadata, &state);
-            op.parent.filter(|_| op.passes_on)
+            let change = |op: &mut AsyncOp| {
+                op.update(id, metadata, &state);
+                op.parent.filter(|_| op.passes_on)
+            };
+            self.store.shard(op).change(op, change).flatten()
         };
         if let Some(parent) = update(id) {
             let _grandparent = update(parent);
@@ -267,20 +283,14 @@ impl Recorder {
     }
 }
 
-/// Calls `with` with buffers that hold the number of a callsite and nothing else. Inside of another such call, which only a `Debug` that
-/// spawns a task can cause, they are new ones.
-fn describe(metadata: &'static Metadata<'static>, field: u32, with: impl FnOnce(&mut Buffers)) {
-    let mut with = Some(with);
-    let mut run = |buffers: &mut Buffers| {
-        buffers.description.clear();
-        buffers.place.clear();
-        encode::id(&mut buffers.description, field, callsite::number(metadata));
-        if let Some(with) = with.take() {
-            with(buffers);
-        }
-    };
-    let ran = BUFFERS.try_with(|buffers| buffers.try_borrow_mut().map(|mut buffers| run(&mut buffers)).is_ok());
-    if !ran.unwrap_or(false) {
-        run(&mut Buffers::default());
-    }
+/// Calls `with` with buffers that hold the number of a callsite and nothing else.
+fn describe<T>(metadata: &'static Metadata<'static>, field: u32, with: impl FnOnce(&mut Buffers) -> T) -> T {
+    // Taken out while they are used: a `Debug` that spawns a task would find new ones, and so does a thread that is ending.
+    let mut buffers = BUFFERS.try_with(Cell::take).unwrap_or_default();
+    buffers.description.clear();
+    buffers.place.clear();
+    encode::id(&mut buffers.description, field, callsite::number(metadata));
+    let result = with(&mut buffers);
+    let _ending = BUFFERS.try_with(|kept| kept.set(buffers));
+    result
 }

@@ -43,16 +43,18 @@ pub(crate) enum Subscriber {
     Floor,
     /// `console-subscriber`.
     Console,
-    /// This one.
+    /// This one, as a layer.
+    Layer,
+    /// This one, as `init` installs it.
     Canary,
 }
 
 impl Subscriber {
-    pub(crate) const ALL: [Self; 4] = [Self::None, Self::Floor, Self::Console, Self::Canary];
+    pub(crate) const ALL: [Self; 5] = [Self::None, Self::Floor, Self::Console, Self::Layer, Self::Canary];
 
     /// Whether a client can attach to it.
     pub(crate) fn serves(self) -> bool {
-        matches!(self, Self::Console | Self::Canary)
+        matches!(self, Self::Console | Self::Layer | Self::Canary)
     }
 }
 
@@ -90,6 +92,7 @@ impl Display for Subscriber {
             Self::None => "none",
             Self::Floor => "floor",
             Self::Console => "console-subscriber",
+            Self::Layer => "tokio-canary-subscriber-layer",
             Self::Canary => "tokio-canary-subscriber",
         })
     }
@@ -105,10 +108,11 @@ pub(crate) fn run(load: Load, subscriber: Subscriber) -> io::Result<()> {
             let feed = console_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).spawn();
             tracing_subscriber::registry().with(feed).init();
         }
-        Subscriber::Canary => {
+        Subscriber::Layer => {
             let feed = tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).spawn();
             tracing_subscriber::registry().with(feed).init();
         }
+        Subscriber::Canary => tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).init(),
     }
     let served = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&served);

@@ -11,9 +11,6 @@ use crate::wire;
 /// takes far less than the rest.
 const PIECE: usize = 3 * 1024 * 1024;
 
-/// The order within a state: what an entity refers to comes before it.
-const ORDER: [Kind; 3] = [Kind::Resource, Kind::Task, Kind::AsyncOp];
-
 /// The frames of a state, and how many more there would have been.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -31,8 +28,8 @@ pub(crate) struct State {
 pub(crate) fn cut(state: &State, recorder: &Recorder) -> Vec<Bytes> {
     let mut pieces: Vec<PerKind<&[u8]>> = vec![PerKind::default()];
     let mut room = PIECE.saturating_sub(state.metadata.len());
-    for kind in ORDER {
-        let mut rest = state.frames.as_ref(kind).as_slice();
+    for kind in Kind::ALL {
+        let mut rest = state.frames.get(kind).as_slice();
         while !rest.is_empty() {
             let fits = fitting(rest, room);
             // A frame that is larger than a piece goes alone, and so would anything that is no frame.
@@ -82,9 +79,9 @@ fn write(state: &State, piece: &PerKind<&[u8]>, is_first: bool, is_last: bool, r
     for (kind, field, dropped_field) in parts {
         let mut dropped = Vec::new();
         if is_first {
-            wire::count(&mut dropped, dropped_field, *state.dropped.as_ref(kind));
+            wire::count(&mut dropped, dropped_field, *state.dropped.get(kind));
         }
-        wire::joined(&mut out, field, &[piece.as_ref(kind), &dropped]);
+        wire::joined(&mut out, field, &[piece.get(kind), &dropped]);
     }
     if state.introduces && is_first {
         encode::fact(&mut out, canary::PROCESS, std::process::id().into());

@@ -17,6 +17,7 @@ use crate::histogram::{Histograms, Limits};
 use crate::recorder::Recorder;
 use crate::server::pieces::{self, State};
 use crate::server::queue::{Messages, Queue, queue};
+use crate::store::task::Task;
 use crate::store::{Kind, PerKind};
 
 /// The bytes that a client may leave unread. It is sent nothing more until it has read half of them, and then the whole state, because
@@ -199,14 +200,13 @@ impl Publisher {
 
     /// The details of a task that lives. Its histograms begin now if nobody asked before.
     fn details_of(&self, id: u64) -> Option<Bytes> {
-        let mut shard = self.recorder.store.shard(id);
-        let task = shard.task(id)?;
-        if task.histograms.is_none() {
-            task.histograms = Histograms::new(self.histograms).map(Box::new);
-        }
-        let histograms = task.histograms.as_ref()?;
-        let (polls, scheduled) = (histograms.polls.encode(), histograms.scheduled.encode());
-        drop(shard);
+        let encode = |task: &mut Task| {
+            if task.histograms.is_none() {
+                task.histograms = Histograms::new(self.histograms).map(Box::new);
+            }
+            task.histograms.as_ref().map(|histograms| (histograms.polls.encode(), histograms.scheduled.encode()))
+        };
+        let (polls, scheduled) = self.recorder.store.shard(id).change(id, encode).flatten()?;
         let clock = &self.recorder.store.clock;
         let now = prost_types::Timestamp::from(std::time::UNIX_EPOCH + clock.wall(clock.now()));
         let details = TaskDetails {
@@ -243,8 +243,8 @@ impl Client {
 
     /// Counts what it is not sent.
     fn miss(&mut self, state: &State) {
-        for kind in [Kind::Task, Kind::Resource, Kind::AsyncOp] {
-            *self.missed.of(kind) += encode::frames(state.frames.as_ref(kind)) + state.dropped.as_ref(kind);
+        for kind in Kind::ALL {
+            *self.missed.of(kind) += encode::frames(state.frames.get(kind)) + state.dropped.get(kind);
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct AsyncOp {
     task: Option<u64>,
     /// Whether its last poll was ready.
     was_ready: bool,
+    /// Whether any poll was not.
+    pub(crate) waited: bool,
     attributes: Attributes,
 }
 
@@ -46,7 +48,7 @@ impl AsyncOp {
     pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
         let Nature { resource, parent, inherits, passes_on, acquires } = nature;
         let (polls, attributes) = (Polls::default(), Attributes::default());
-        Self { site, resource, parent, inherits, passes_on, acquires, created, polls, task: None, was_ready: false, attributes }
+        Self { site, resource, parent, inherits, passes_on, acquires, created, polls, task: None, was_ready: false, waited: false, attributes }
     }
 
     /// Applies a state that `owner` reported.
@@ -54,11 +56,18 @@ impl AsyncOp {
         self.attributes.update(owner, metadata, state);
     }
 
-    /// `task` polled it. Says how many permits the task has acquired by that.
-    pub(crate) fn polled(&mut self, task: u64, is_ready: bool) -> Option<u64> {
+    /// `task` polled it or, unless it `is_whole`, a part of it. Says how many permits the task has acquired by that.
+    pub(crate) fn polled(&mut self, task: u64, is_ready: bool, is_whole: bool) -> Option<u64> {
         self.task = Some(task);
+        // That the budget is used up is no wait for the resource, but it is seldom, and the poll that follows corrects it.
         self.was_ready = is_ready;
-        (is_ready && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1))
+        self.waited |= !is_ready;
+        (is_whole && is_ready && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1))
+    }
+
+    /// Whether it is kept after its end: what never waited is told to who watches, and to nobody later.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.waited
     }
 
     /// Appends what never changes, as an element of `AsyncOpUpdate`.
@@ -86,8 +95,8 @@ impl AsyncOp {
                 }
                 self.polls.encode(out, number::POLL_STATS, clock);
                 self.attributes.encode(out, number::ATTRIBUTES);
-                if dropped.is_some() {
-                    encode::fact_in_words(out, canary::END, if self.was_ready { "completed" } else { "cancelled" });
+                if self.was_ready {
+                    encode::fact(out, canary::READY, 1);
                 }
             });
         });

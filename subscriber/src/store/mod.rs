@@ -1,15 +1,17 @@
-//! What lives and what ended, by the number of its span. Each callback locks one shard of it for well under a microsecond.
+//! What lives and what ended. Each callback locks one shard of it for well under a microsecond.
 
+pub(crate) mod address;
 pub(crate) mod async_op;
 mod attributes;
 mod holders;
 pub(crate) mod polls;
 pub(crate) mod resource;
 mod retained;
-mod shard;
+pub(crate) mod shard;
 mod sites;
 pub(crate) mod task;
 
+use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,17 +19,64 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-pub(crate) use self::shard::{Kind, PerKind, Room, Shard};
+use self::address::{Address, MOST_SHARDS};
+use self::shard::{Room, Shard};
 use crate::clock::{Clock, Moment};
 
 /// The shards for each thread that the machine can run at a time: so many that two threads seldom want the same.
 const SHARDS_PER_THREAD: usize = 8;
 
-/// How many shards a store has.
-const SHARDS: std::ops::RangeInclusive<usize> = 16..=128;
+/// The fewest shards of a store.
+const FEWEST_SHARDS: usize = 16;
 
 /// The changes that are written while a shard is locked. More would keep a worker waiting that wants the same shard.
 const AT_A_TIME: usize = 32;
+
+thread_local! {
+    /// The shard that the thread takes next.
+    static TURN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Tasks, resources and operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Task,
+    Resource,
+    AsyncOp,
+}
+
+impl Kind {
+    /// All of them; what others refer to comes first.
+    pub(crate) const ALL: [Self; 3] = [Self::Resource, Self::Task, Self::AsyncOp];
+}
+
+/// Something for each kind.
+#[derive(Debug, Default)]
+pub(crate) struct PerKind<T> {
+    pub(crate) tasks: T,
+    pub(crate) resources: T,
+    pub(crate) async_ops: T,
+}
+
+impl<T> PerKind<T> {
+    /// What there is for a kind, to be changed.
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Task => &mut self.tasks,
+            Kind::Resource => &mut self.resources,
+            Kind::AsyncOp => &mut self.async_ops,
+        }
+    }
+
+    /// What there is for a kind.
+    pub(crate) fn get(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Task => &self.tasks,
+            Kind::Resource => &self.resources,
+            Kind::AsyncOp => &self.async_ops,
+        }
+    }
+}
 
 /// How much a store keeps.
 #[derive(Debug, Clone, Copy)]
@@ -46,28 +95,53 @@ pub(crate) struct Store {
     pub(crate) clock: Clock,
     shards: Box<[Mutex<Shard>]>,
     retention: u64,
+    /// Whether it gives spans their numbers; else a registry does.
+    pub(crate) gives_numbers: bool,
 }
 
 impl Store {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, gives_numbers: bool) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let shards = (threads * SHARDS_PER_THREAD).next_power_of_two().clamp(*SHARDS.start(), *SHARDS.end());
+        let shards = (threads * SHARDS_PER_THREAD).next_power_of_two().clamp(FEWEST_SHARDS, MOST_SHARDS);
         // Of three kinds; what is unsent is sent when it has reached a quarter of its room.
         let room = Room { retained: limits.retained / shards / 3, due: limits.unsent / shards / 12, unsent: limits.unsent / shards / 3 };
         Self {
             clock: Clock::start(),
-            shards: (0..shards).map(|_| Mutex::new(Shard::new(room))).collect(),
+            shards: (0..shards).map(|number| Mutex::new(Shard::new(number, room))).collect(),
             retention: u64::try_from(limits.retention.as_nanos()).unwrap_or(u64::MAX),
+            gives_numbers,
         }
     }
 
-    /// The shard of a span, locked. A thread that panicked while it had it, which no code here does, has left it usable.
+    /// The shard of a span whose number a registry gave out, locked.
+    #[inline]
+    pub(crate) fn shard_of_registered(&self, id: u64) -> MutexGuard<'_, Shard> {
+        // The numbers of spans are regular, so they are mixed.
+        let mixed = FixedState::default().hash_one(id);
+        self.lock(usize::try_from(mixed).unwrap_or(mixed.to_le_bytes()[0].into()))
+    }
+
+    /// The shard of a span, locked.
     #[inline]
     pub(crate) fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
-        // The numbers of spans are regular, so they are mixed; the number of shards is a power of two.
-        let mixed = FixedState::default().hash_one(id);
-        let index = usize::try_from(mixed).unwrap_or(mixed.to_le_bytes()[0].into()) & (self.shards.len() - 1);
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        match Address::of(id).filter(|_| self.gives_numbers) {
+            Some(address) => self.lock(address.shard),
+            None => self.shard_of_registered(id),
+        }
+    }
+
+    /// A shard for something new, locked: each thread takes them in turn, so that what one thread makes and all threads use is not kept
+    /// behind one lock.
+    #[inline]
+    pub(crate) fn next_shard(&self) -> MutexGuard<'_, Shard> {
+        let turn = TURN.try_with(|turn| turn.replace(turn.get().wrapping_add(1))).unwrap_or_default();
+        self.lock(turn)
+    }
+
+    #[inline]
+    fn lock(&self, number: usize) -> MutexGuard<'_, Shard> {
+        // Their number is a power of two. A thread that panicked while it had one, which no code here does, has left it usable.
+        self.shards[number & (self.shards.len() - 1)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {

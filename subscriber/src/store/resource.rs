@@ -23,21 +23,23 @@ pub(crate) struct Resource {
     pub(crate) created: Moment,
     attributes: Attributes,
     pub(crate) holders: Holders,
+    /// Whether anybody ever waited for it.
+    pub(crate) was_awaited: bool,
 }
 
 impl Resource {
     pub(crate) fn new(site: Arc<[u8]>, parent: Option<u64>, inherits: bool, passes_on: bool, created: Moment) -> Self {
-        Self { site, parent, inherits, passes_on, created, attributes: Attributes::default(), holders: Holders::default() }
+        Self { site, parent, inherits, passes_on, created, attributes: Attributes::default(), holders: Holders::default(), was_awaited: false }
     }
 
     /// Applies a state that `owner` reported while `task` was being polled.
-    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, now: Moment) {
+    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, now: impl FnOnce() -> Moment) {
         self.attributes.update(owner, metadata, state);
         // What tokio's locks report once a guard exists, and once it is dropped. Permits are a matter of the operation that acquires them,
         // because a semaphore's own reports do not say for whom.
         match (&state.attribute, state.change) {
             (Some(("locked" | "write_locked", Value::Bool(true))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
-                self.holders.acquire(task, 1, now);
+                self.holders.acquire(task, 1, now());
             }
             (Some(("locked" | "write_locked", Value::Bool(false))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
                 self.holders.release(task, 1);
@@ -45,6 +47,11 @@ impl Resource {
             (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => self.holders.release(task, *permits),
             _ => {}
         }
+    }
+
+    /// Whether it is kept after its end: only if waits on it are kept that refer to it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.was_awaited
     }
 
     /// Appends what never changes, as an element of `ResourceUpdate`.

@@ -1,4 +1,4 @@
-//! A part of the store: the entities of some span numbers, behind one lock.
+//! A part of the store, behind one lock.
 
 use std::collections::HashMap;
 
@@ -6,50 +6,18 @@ use foldhash::fast::RandomState;
 use slab::Slab;
 
 use crate::clock::{Clock, Moment};
+use crate::store::address::Address;
 use crate::store::async_op::AsyncOp;
 use crate::store::resource::Resource;
 use crate::store::retained::Retained;
 use crate::store::sites::Sites;
 use crate::store::task::Task;
+use crate::store::{Kind, PerKind};
 
-/// Tasks, resources and operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Task,
-    Resource,
-    AsyncOp,
-}
-
-/// Something for each kind.
-#[derive(Debug, Default)]
-pub(crate) struct PerKind<T> {
-    pub(crate) tasks: T,
-    pub(crate) resources: T,
-    pub(crate) async_ops: T,
-}
-
-impl<T> PerKind<T> {
-    pub(crate) fn of(&mut self, kind: Kind) -> &mut T {
-        match kind {
-            Kind::Task => &mut self.tasks,
-            Kind::Resource => &mut self.resources,
-            Kind::AsyncOp => &mut self.async_ops,
-        }
-    }
-
-    pub(crate) fn as_ref(&self, kind: Kind) -> &T {
-        match kind {
-            Kind::Task => &self.tasks,
-            Kind::Resource => &self.resources,
-            Kind::AsyncOp => &self.async_ops,
-        }
-    }
-}
-
-/// Limits of a shard, in bytes.
+/// Limits of a shard, in bytes for each kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
-    /// For what ended, by kind.
+    /// For what ended.
     pub(crate) retained: usize,
     /// For what clients have not been sent yet, from which on the publisher is asked to send it.
     pub(crate) due: usize,
@@ -62,39 +30,64 @@ pub(crate) struct Room {
 struct Live<T> {
     id: u64,
     entity: T,
+    /// Handles of its span. Counted only where no registry counts them.
+    handles: u32,
     /// Whether clients have been sent what never changes.
     introduced: bool,
     /// Whether it has changed since clients were sent what changes.
     changed: bool,
 }
 
-/// What can be written to the feed.
-pub(crate) trait Encode {
+/// What the store keeps.
+pub(crate) trait Entity: Sized {
+    const KIND: Kind;
+    fn slab(shard: &mut Shard) -> &mut Slab<Entry<Self>>;
     fn encode_new(&self, id: u64, out: &mut Vec<u8>);
     fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>);
+    /// Whether it is kept after its end for clients that attach later.
+    fn is_kept(&self) -> bool;
 }
 
-macro_rules! encode {
-    ($($entity:ty),*) => {$(
-        impl Encode for $entity {
+/// Something that lives; opaque outside of its shard.
+#[derive(Debug)]
+pub(crate) struct Entry<T>(Live<T>);
+
+macro_rules! entity {
+    ($entity:ty, $kind:ident, $slab:ident) => {
+        impl Entity for $entity {
+            const KIND: Kind = Kind::$kind;
+            #[inline]
+            fn slab(shard: &mut Shard) -> &mut Slab<Entry<Self>> {
+                &mut shard.$slab
+            }
             fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
                 self.encode_new(id, out);
             }
             fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
                 self.encode_stats(id, dropped, clock, out);
             }
+            fn is_kept(&self) -> bool {
+                self.is_kept()
+            }
         }
-    )*};
+    };
 }
-encode!(Task, Resource, AsyncOp);
+entity!(Task, Task, tasks);
+entity!(Resource, Resource, resources);
+entity!(AsyncOp, AsyncOp, async_ops);
 
 /// A part of the store.
 #[derive(Debug)]
 pub(crate) struct Shard {
+    /// Its number in the store.
+    number: usize,
+    /// Where spans are kept whose numbers a registry gave out.
     index: HashMap<u64, (Kind, usize), RandomState>,
-    tasks: Slab<Live<Task>>,
-    resources: Slab<Live<Resource>>,
-    async_ops: Slab<Live<AsyncOp>>,
+    tasks: Slab<Entry<Task>>,
+    resources: Slab<Entry<Resource>>,
+    async_ops: Slab<Entry<AsyncOp>>,
+    /// How many entities it has had.
+    lives: u64,
     pub(crate) sites: Sites,
     /// What ended.
     pub(crate) retained: PerKind<Retained>,
@@ -102,21 +95,23 @@ pub(crate) struct Shard {
     watched: bool,
     /// What has changed since clients were sent what changes.
     changed: Vec<(Kind, usize)>,
-    /// Frames of what ended since clients were sent anything, and of polls of operations.
+    /// Frames of what ended since clients were sent anything.
     unsent: PerKind<Vec<u8>>,
-    /// How many frames there was no room for.
+    /// How many entities there was no room for.
     dropped: PerKind<u64>,
     scratch: Vec<u8>,
     room: Room,
 }
 
 impl Shard {
-    pub(crate) fn new(room: Room) -> Self {
+    pub(crate) fn new(number: usize, room: Room) -> Self {
         Self {
+            number,
             index: HashMap::default(),
             tasks: Slab::new(),
             resources: Slab::new(),
             async_ops: Slab::new(),
+            lives: 0,
             sites: Sites::default(),
             retained: PerKind::default(),
             watched: false,
@@ -128,78 +123,126 @@ impl Shard {
         }
     }
 
-    pub(crate) fn insert_task(&mut self, id: u64, task: Task) {
-        let index = insert(&mut self.tasks, id, task, self.watched);
-        self.inserted(id, Kind::Task, index);
-    }
-
-    pub(crate) fn insert_resource(&mut self, id: u64, resource: Resource) {
-        let index = insert(&mut self.resources, id, resource, self.watched);
-        self.inserted(id, Kind::Resource, index);
-    }
-
-    pub(crate) fn insert_async_op(&mut self, id: u64, op: AsyncOp) {
-        let index = insert(&mut self.async_ops, id, op, self.watched);
-        self.inserted(id, Kind::AsyncOp, index);
-    }
-
-    fn inserted(&mut self, id: u64, kind: Kind, index: usize) {
-        if self.watched {
-            self.changed.push((kind, index));
+    /// Keeps an entity under the number of its span, or under a new number if it has none. Says which.
+    pub(crate) fn insert<T: Entity>(&mut self, span: Option<u64>, entity: T) -> u64 {
+        let watched = self.watched;
+        self.lives += 1;
+        let (lives, shard) = (self.lives, self.number);
+        let slab = T::slab(self);
+        let entry = slab.vacant_entry();
+        let address = Address { kind: T::KIND, shard, slot: entry.key() };
+        let id = span.unwrap_or_else(|| address.number(lives));
+        if !address.exists() {
+            return id;
         }
-        // A number is not used again before its span is closed; if it were, the older entity would never end.
-        if let Some((kind, index)) = self.index.insert(id, (kind, index)) {
-            self.remove(kind, index);
+        // Who begins to watch later is sent everything first.
+        entry.insert(Entry(Live { id, entity, handles: 1, introduced: !watched, changed: watched }));
+        if watched {
+            self.changed.push((T::KIND, address.slot));
         }
+        // A registry does not use a number again before its span is closed; if it did, the older entity would never end.
+        if span.is_some() && let Some((kind, slot)) = self.index.insert(id, (T::KIND, address.slot)) {
+            self.remove(kind, slot);
+        }
+        id
     }
 
-    fn remove(&mut self, kind: Kind, index: usize) {
+    fn remove(&mut self, kind: Kind, slot: usize) {
         match kind {
-            Kind::Task => drop(self.tasks.try_remove(index)),
-            Kind::Resource => drop(self.resources.try_remove(index)),
-            Kind::AsyncOp => drop(self.async_ops.try_remove(index)),
+            Kind::Task => drop(self.tasks.try_remove(slot)),
+            Kind::Resource => drop(self.resources.try_remove(slot)),
+            Kind::AsyncOp => drop(self.async_ops.try_remove(slot)),
         }
+    }
+
+    #[inline]
+    fn locate(&self, id: u64) -> Option<(Kind, usize)> {
+        // A number that only looks like an address is in the index, if it is anywhere.
+        if !self.index.is_empty() && let Some(&place) = self.index.get(&id) {
+            return Some(place);
+        }
+        Address::of(id).map(|address| (address.kind, address.slot))
     }
 
     /// What the span is, if it is anything.
     #[inline]
     pub(crate) fn kind(&self, id: u64) -> Option<Kind> {
-        self.index.get(&id).map(|(kind, _)| *kind)
+        self.locate(id).map(|(kind, _)| kind)
     }
 
-    /// The task, to be changed.
     #[inline]
-    pub(crate) fn task(&mut self, id: u64) -> Option<&mut Task> {
-        let &(Kind::Task, index) = self.index.get(&id)? else { return None };
-        change(&mut self.tasks, Kind::Task, index, self.watched, &mut self.changed)
+    fn live<T: Entity>(&mut self, id: u64) -> Option<(usize, &mut Live<T>)> {
+        let (_, slot) = self.locate(id).filter(|(kind, _)| *kind == T::KIND)?;
+        let Entry(live) = T::slab(self).get_mut(slot)?;
+        (live.id == id).then_some((slot, live))
     }
 
-    /// The resource, to be changed.
+    /// The entity, to be looked at.
     #[inline]
-    pub(crate) fn resource(&mut self, id: u64) -> Option<&mut Resource> {
-        let &(Kind::Resource, index) = self.index.get(&id)? else { return None };
-        change(&mut self.resources, Kind::Resource, index, self.watched, &mut self.changed)
+    pub(crate) fn get<T: Entity>(&mut self, id: u64) -> Option<&T> {
+        self.live(id).map(|(_, live)| &live.entity)
     }
 
-    /// The operation, to be changed.
+    /// Changes an entity, if there is one.
     #[inline]
-    pub(crate) fn async_op(&mut self, id: u64) -> Option<&mut AsyncOp> {
-        let &(Kind::AsyncOp, index) = self.index.get(&id)? else { return None };
-        change(&mut self.async_ops, Kind::AsyncOp, index, self.watched, &mut self.changed)
+    pub(crate) fn change<T: Entity, R>(&mut self, id: u64, change: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let watched = self.watched;
+        let (slot, live) = self.live::<T>(id)?;
+        let result = change(&mut live.entity);
+        if watched && !live.changed {
+            live.changed = true;
+            self.changed.push((T::KIND, slot));
+        }
+        Some(result)
     }
 
-    /// Ends whatever the span is. Says whether so much waits to be sent that it should not wait for the next interval.
-    pub(crate) fn close(&mut self, id: u64, now: Moment, clock: &Clock) -> bool {
-        let Some((kind, index)) = self.index.remove(&id) else { return false };
-        self.scratch.clear();
-        let introduced = match kind {
-            Kind::Task => close(&mut self.tasks, index, now, clock, &mut self.scratch),
-            Kind::Resource => close(&mut self.resources, index, now, clock, &mut self.scratch),
-            Kind::AsyncOp => close(&mut self.async_ops, index, now, clock, &mut self.scratch),
-        };
-        let Some(introduction) = introduced else { return false };
-        self.retained.of(kind).push(&self.scratch, now, self.room.retained);
-        self.watched && self.send(kind, introduction)
+    /// There is one more handle of a span.
+    #[inline]
+    pub(crate) fn clone_span(&mut self, id: u64) {
+        if let Some(handles) = self.handles(id) {
+            *handles += 1;
+        }
+    }
+
+    /// There is one handle less of a span. Says whether it was the last.
+    #[inline]
+    pub(crate) fn drop_span(&mut self, id: u64) -> bool {
+        // A span that was not recorded, because it did not say what it must, is not kept either.
+        let Some(handles) = self.handles(id) else { return true };
+        *handles -= 1;
+        *handles == 0
+    }
+
+    #[inline]
+    fn handles(&mut self, id: u64) -> Option<&mut u32> {
+        match self.kind(id)? {
+            Kind::Task => self.live::<Task>(id).map(|(_, live)| &mut live.handles),
+            Kind::Resource => self.live::<Resource>(id).map(|(_, live)| &mut live.handles),
+            Kind::AsyncOp => self.live::<AsyncOp>(id).map(|(_, live)| &mut live.handles),
+        }
+    }
+
+    /// Ends an entity.
+    pub(crate) fn close<T: Entity>(&mut self, id: u64, clock: &Clock) -> Option<Closed<T>> {
+        let (slot, live) = self.live::<T>(id)?;
+        let (introduced, is_kept) = (live.introduced, live.entity.is_kept());
+        let Entry(Live { entity, .. }) = T::slab(self).try_remove(slot)?;
+        if !self.index.is_empty() {
+            self.index.remove(&id);
+        }
+        let mut is_due = false;
+        if self.watched || is_kept {
+            let now = clock.now();
+            self.scratch.clear();
+            entity.encode_new(id, &mut self.scratch);
+            let stats = self.scratch.len();
+            entity.encode_stats(id, Some(now), clock, &mut self.scratch);
+            if is_kept {
+                self.retained.of(T::KIND).push(&self.scratch, now, self.room.retained);
+            }
+            is_due = self.watched && self.send(T::KIND, if introduced { stats } else { 0 });
+        }
+        Some(Closed { entity, is_due })
     }
 
     /// Keeps the frames in `scratch` from `start` on until they are sent.
@@ -213,25 +256,15 @@ impl Shard {
         unsent.len() > self.room.due
     }
 
-    /// Keeps the frame of a poll of an operation until it is sent. It is written only if anybody watches.
-    pub(crate) fn poll_op(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        if !self.watched {
-            return false;
-        }
-        self.scratch.clear();
-        write(&mut self.scratch);
-        self.send(Kind::Resource, 0)
-    }
-
     /// Appends everything that lives and everything that is retained. From then on, what changes is kept for [`Self::take_changes`].
     pub(crate) fn snapshot(&mut self, clock: &Clock, out: &mut PerKind<Vec<u8>>) {
         self.watched = true;
-        for kind in [Kind::Resource, Kind::AsyncOp, Kind::Task] {
-            self.retained.as_ref(kind).copy_to(out.of(kind));
+        for kind in Kind::ALL {
+            self.retained.of(kind).copy_to(out.of(kind));
         }
-        self.tasks.iter().for_each(|(_, live)| live.encode_all(clock, &mut out.tasks));
-        self.resources.iter().for_each(|(_, live)| live.encode_all(clock, &mut out.resources));
-        self.async_ops.iter().for_each(|(_, live)| live.encode_all(clock, &mut out.async_ops));
+        encode_all(&self.tasks, clock, &mut out.tasks);
+        encode_all(&self.resources, clock, &mut out.resources);
+        encode_all(&self.async_ops, clock, &mut out.async_ops);
     }
 
     /// How many entities have changed since [`Self::take_changes`] was called.
@@ -241,16 +274,16 @@ impl Shard {
 
     /// Appends what has changed since the last call, up to `most` entities, and how much was dropped. Says whether that was all.
     pub(crate) fn take_changes(&mut self, most: usize, clock: &Clock, out: &mut PerKind<Vec<u8>>, dropped: &mut PerKind<u64>) -> bool {
-        for kind in [Kind::Resource, Kind::AsyncOp, Kind::Task] {
+        for kind in Kind::ALL {
             out.of(kind).append(self.unsent.of(kind));
             *dropped.of(kind) += std::mem::take(self.dropped.of(kind));
         }
         let rest = self.changed.len().saturating_sub(most);
-        for (kind, index) in self.changed.drain(rest..) {
+        for (kind, slot) in self.changed.drain(rest..) {
             match kind {
-                Kind::Task => encode_change(&mut self.tasks, index, clock, &mut out.tasks),
-                Kind::Resource => encode_change(&mut self.resources, index, clock, &mut out.resources),
-                Kind::AsyncOp => encode_change(&mut self.async_ops, index, clock, &mut out.async_ops),
+                Kind::Task => encode_change(&mut self.tasks, slot, clock, &mut out.tasks),
+                Kind::Resource => encode_change(&mut self.resources, slot, clock, &mut out.resources),
+                Kind::AsyncOp => encode_change(&mut self.async_ops, slot, clock, &mut out.async_ops),
             }
         }
         rest == 0
@@ -261,43 +294,26 @@ impl Shard {
         self.watched = false;
         self.unsent = PerKind::default();
         self.dropped = PerKind::default();
-        for (kind, index) in std::mem::take(&mut self.changed) {
+        for (kind, slot) in std::mem::take(&mut self.changed) {
             match kind {
-                Kind::Task => settle(&mut self.tasks, index),
-                Kind::Resource => settle(&mut self.resources, index),
-                Kind::AsyncOp => settle(&mut self.async_ops, index),
+                Kind::Task => settle(&mut self.tasks, slot),
+                Kind::Resource => settle(&mut self.resources, slot),
+                Kind::AsyncOp => settle(&mut self.async_ops, slot),
             }
         }
     }
 }
 
-fn insert<T>(slab: &mut Slab<Live<T>>, id: u64, entity: T, watched: bool) -> usize {
-    // Who begins to watch later is sent everything first.
-    slab.insert(Live { id, entity, introduced: !watched, changed: watched })
-}
-
-#[inline]
-fn change<'a, T>(slab: &'a mut Slab<Live<T>>, kind: Kind, index: usize, watched: bool, changed: &mut Vec<(Kind, usize)>) -> Option<&'a mut T> {
-    let live = slab.get_mut(index)?;
-    if watched && !live.changed {
-        live.changed = true;
-        changed.push((kind, index));
-    }
-    Some(&mut live.entity)
-}
-
-/// Removes an entity and writes it to `out`. Says where the part begins that clients have not been sent.
-fn close<T: Encode>(slab: &mut Slab<Live<T>>, index: usize, now: Moment, clock: &Clock, out: &mut Vec<u8>) -> Option<usize> {
-    let Live { id, entity, introduced, .. } = slab.try_remove(index)?;
-    entity.encode_new(id, out);
-    let stats = out.len();
-    entity.encode_stats(id, Some(now), clock, out);
-    Some(if introduced { stats } else { 0 })
+/// An entity that has ended.
+pub(crate) struct Closed<T> {
+    pub(crate) entity: T,
+    /// Whether so much waits to be sent that it should not wait for the next interval.
+    pub(crate) is_due: bool,
 }
 
 /// Writes what clients do not know. An entity that has ended meanwhile, or another one in its place, has been or will be written by itself.
-fn encode_change<T: Encode>(slab: &mut Slab<Live<T>>, index: usize, clock: &Clock, out: &mut Vec<u8>) {
-    if let Some(live) = slab.get_mut(index).filter(|live| live.changed) {
+fn encode_change<T: Entity>(slab: &mut Slab<Entry<T>>, slot: usize, clock: &Clock, out: &mut Vec<u8>) {
+    if let Some(Entry(live)) = slab.get_mut(slot).filter(|entry| entry.0.changed) {
         live.changed = false;
         if !std::mem::replace(&mut live.introduced, true) {
             live.entity.encode_new(live.id, out);
@@ -306,16 +322,16 @@ fn encode_change<T: Encode>(slab: &mut Slab<Live<T>>, index: usize, clock: &Cloc
     }
 }
 
-fn settle<T>(slab: &mut Slab<Live<T>>, index: usize) {
-    if let Some(live) = slab.get_mut(index) {
+fn settle<T>(slab: &mut Slab<Entry<T>>, slot: usize) {
+    if let Some(Entry(live)) = slab.get_mut(slot) {
         live.changed = false;
         live.introduced = true;
     }
 }
 
-impl<T: Encode> Live<T> {
-    fn encode_all(&self, clock: &Clock, out: &mut Vec<u8>) {
-        self.entity.encode_new(self.id, out);
-        self.entity.encode_stats(self.id, None, clock, out);
+fn encode_all<T: Entity>(slab: &Slab<Entry<T>>, clock: &Clock, out: &mut Vec<u8>) {
+    for (_, Entry(live)) in slab {
+        live.entity.encode_new(live.id, out);
+        live.entity.encode_stats(live.id, None, clock, out);
     }
 }

@@ -95,13 +95,13 @@ impl Task {
     }
 
     /// A poll begins on `thread`.
-    pub(crate) fn start_poll(&mut self, now: Moment, entry: Entry, thread: &Thread) {
+    pub(crate) fn start_poll(&mut self, now: Moment, entry: Entry, thread: Thread) {
         let last_ended = self.polls.ended;
         if !self.polls.start(now) {
             return;
         }
         self.last_entry = entry;
-        self.thread = Some(*thread);
+        self.thread = Some(thread);
         if self.polls.count == 1 {
             self.runtime = RuntimeNumber::current();
         }
@@ -123,7 +123,7 @@ impl Task {
     }
 
     /// Something happens to one of its wakers.
-    pub(crate) fn waker(&mut self, op: WakerOp, is_self: bool, now: Moment) {
+    pub(crate) fn waker(&mut self, op: WakerOp, is_self: bool, now: impl FnOnce() -> Moment) {
         match op {
             WakerOp::Clone => self.waker_clones += 1,
             WakerOp::Drop => self.waker_drops += 1,
@@ -132,9 +132,15 @@ impl Task {
                 self.waker_drops += u64::from(op == WakerOp::Wake);
                 self.wakes += 1;
                 self.self_wakes += u64::from(is_self);
-                self.last_wake = self.last_wake.max(Some(now));
+                self.last_wake = self.last_wake.max(Some(now()));
             }
         }
+    }
+
+    /// Whether it is kept after its end: all tasks are.
+    #[expect(clippy::unused_self, reason = "the others look at themselves")]
+    pub(crate) fn is_kept(&self) -> bool {
+        true
     }
 
     /// Appends what never changes, as an element of `TaskUpdate`.

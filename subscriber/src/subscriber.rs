@@ -1,0 +1,187 @@
+//! A subscriber that keeps the runtime's spans to itself: cheaper than any layer, because a registry never sees them.
+
+use std::any::TypeId;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use foldhash::fast::RandomState;
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
+
+use crate::callsite::Callsite;
+use crate::recorder::Recorder;
+use crate::store::address::is_marked;
+
+/// Records what tokio reports, and passes everything else on to the subscriber inside.
+///
+/// The layers of the subscriber inside do not see the runtime's spans. Where one of them must, use [`Builder::spawn`](crate::Builder::spawn).
+#[derive(Debug)]
+pub struct CanarySubscriber<S> {
+    recorder: Arc<Recorder>,
+    inner: S,
+    lookalikes: Lookalikes,
+}
+
+impl<S: Subscriber> CanarySubscriber<S> {
+    pub(crate) fn new(recorder: Arc<Recorder>, inner: S) -> Self {
+        Self { recorder, inner, lookalikes: Lookalikes::default() }
+    }
+
+    /// The subscriber inside.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    #[inline]
+    fn is_ours(&self, id: &Id) -> bool {
+        let id = id.into_u64();
+        is_marked(id) && !self.lookalikes.contains(id)
+    }
+}
+
+impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Callsite::of(metadata) == Callsite::Other {
+            return self.inner.register_callsite(metadata);
+        }
+        self.recorder.metadata.insert(metadata);
+        Interest::always()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        Callsite::of(metadata) != Callsite::Other || self.inner.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // The runtime's spans are of the lowest level.
+        Some(LevelFilter::TRACE)
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        if Callsite::of(attributes.metadata()) == Callsite::Other {
+            let id = self.inner.new_span(attributes);
+            if is_marked(id.into_u64()) {
+                self.lookalikes.insert(id.into_u64());
+            }
+            return id;
+        }
+        loop {
+            let id = self.recorder.new_span(attributes, None);
+            if !self.lookalikes.contains(id) {
+                return Id::from_u64(id);
+            }
+            // The subscriber inside has a span of that number. It lives, so this is not for long; what was kept under it is let go.
+            self.recorder.drop_span(&Id::from_u64(id));
+        }
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        if !self.is_ours(id) {
+            self.inner.record(id, values);
+        }
+    }
+
+    fn record_follows_from(&self, id: &Id, follows: &Id) {
+        if !self.is_ours(id) && !self.is_ours(follows) {
+            self.inner.record_follows_from(id, follows);
+        }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>) -> bool {
+        Callsite::of(event.metadata()) != Callsite::Other || self.inner.event_enabled(event)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if Callsite::of(event.metadata()) == Callsite::Other {
+            self.inner.event(event);
+        } else {
+            self.recorder.event(event);
+        }
+    }
+
+    fn enter(&self, id: &Id) {
+        if self.is_ours(id) {
+            self.recorder.enter(id);
+        } else {
+            self.inner.enter(id);
+        }
+    }
+
+    fn exit(&self, id: &Id) {
+        if self.is_ours(id) {
+            self.recorder.exit(id);
+        } else {
+            self.inner.exit(id);
+        }
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if self.is_ours(id) {
+            self.recorder.clone_span(id);
+            return id.clone();
+        }
+        let clone = self.inner.clone_span(id);
+        if is_marked(clone.into_u64()) {
+            self.lookalikes.insert(clone.into_u64());
+        }
+        clone
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        if self.is_ours(&id) {
+            return self.recorder.drop_span(&id);
+        }
+        let number = id.into_u64();
+        let closed = self.inner.try_close(id);
+        if closed {
+            self.lookalikes.remove(number);
+        }
+        closed
+    }
+
+    fn current_span(&self) -> Current {
+        self.inner.current_span()
+    }
+
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.inner.on_register_dispatch(dispatch);
+    }
+
+    #[expect(unsafe_code, reason = "without it, layers inside that look for themselves or each other would not be found")]
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        // SAFETY: what the subscriber inside returns points into it, and it lives as long as this one.
+        unsafe { self.inner.downcast_raw(id) }
+    }
+}
+
+/// Numbers of the subscriber inside that carry the mark. A registry gives such numbers to its four-thousandth thread, so there are none
+/// as a rule; but then they must not be taken for ours.
+#[derive(Debug, Default)]
+struct Lookalikes {
+    exist: AtomicBool,
+    ids: RwLock<HashSet<u64, RandomState>>,
+}
+
+impl Lookalikes {
+    #[inline]
+    fn contains(&self, id: u64) -> bool {
+        self.exist.load(Ordering::Acquire) && self.ids.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    #[cold]
+    fn insert(&self, id: u64) {
+        self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.exist.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, id: u64) {
+        if self.exist.load(Ordering::Acquire) {
+            self.ids.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        }
+    }
+}
