@@ -28,6 +28,7 @@ pub struct Builder {
     interval: Duration,
     limits: Limits,
     histograms: HistogramLimits,
+    unread: usize,
     token: Option<Arc<str>>,
     filter_env_var: String,
     self_trace: bool,
@@ -47,6 +48,7 @@ impl Default for Builder {
                 poll: ConsoleLayer::DEFAULT_POLL_DURATION_MAX,
                 scheduled: ConsoleLayer::DEFAULT_SCHEDULED_DURATION_MAX,
             },
+            unread: ConsoleLayer::DEFAULT_UNREAD_BYTES,
             token: None,
             filter_env_var: "RUST_LOG".to_owned(),
             self_trace: false,
@@ -66,6 +68,9 @@ impl ConsoleLayer {
 
     /// The default limit of the bytes of changes that clients have not been sent.
     pub const DEFAULT_UNSENT_BYTES: usize = 48 * 1024 * 1024;
+
+    /// The default limit of the bytes that a client may leave unread.
+    pub const DEFAULT_UNREAD_BYTES: usize = 16 * 1024 * 1024;
 
     /// The default for the longest poll that a histogram tells from longer ones.
     pub const DEFAULT_POLL_DURATION_MAX: Duration = Duration::from_secs(1);
@@ -98,6 +103,12 @@ impl Builder {
     pub fn unsent_bytes(mut self, bytes: usize) -> Self {
         self.limits.unsent = bytes;
         self
+    }
+
+    /// The limit of the bytes that a client may leave unread. One that leaves more is sent the whole state as soon as it has read half of
+    /// them, and how much it was not sent. Default: 16 MiB.
+    pub fn unread_bytes(self, bytes: usize) -> Self {
+        Self { unread: bytes, ..self }
     }
 
     /// Where to listen: a TCP address or the path of a Unix domain socket. Default: `127.0.0.1:6669`. Environment: `TOKIO_CONSOLE_BIND`.
@@ -207,9 +218,9 @@ impl Builder {
     }
 
     fn parts(self, gives_numbers: bool) -> (Arc<Recorder>, Server) {
-        let Self { address, interval, limits, histograms, token, .. } = self;
+        let Self { address, interval, limits, histograms, unread, token, .. } = self;
         let recorder = Recorder::new(limits, gives_numbers);
-        let settings = Settings { address, interval, histograms, token };
+        let settings = Settings { address, interval, histograms, unread, token };
         (Arc::clone(&recorder), Server::new(recorder, settings))
     }
 

@@ -19,12 +19,19 @@ pub(crate) enum Callsite {
     ResourceState,
     /// An event: an attribute of an operation changed.
     AsyncOpState,
-    /// Anything else. Spans named `runtime.resource.async_op.poll` are part of it: they say nothing that the span of the operation does
-    /// not say, and without them a wait costs a third less.
+    /// A span of the runtime that says nothing that others do not say: without it, a wait costs a third less.
+    Redundant,
+    /// Anything else.
     Other,
 }
 
 impl Callsite {
+    /// Whether it is recorded.
+    #[inline]
+    pub(crate) fn is_recorded(self) -> bool {
+        !matches!(self, Self::Redundant | Self::Other)
+    }
+
     /// What `metadata` reports. Compares lengths first, so a callsite of somebody else costs next to nothing.
     #[inline]
     pub(crate) fn of(metadata: &Metadata<'_>) -> Self {
@@ -34,6 +41,7 @@ impl Callsite {
                 "task" if metadata.target() == "tokio::task" => Self::Task,
                 "runtime.resource" => Self::Resource,
                 "runtime.resource.async_op" => Self::AsyncOp,
+                "runtime.resource.async_op.poll" => Self::Redundant,
                 _ => Self::Other,
             }
         } else {

@@ -12,11 +12,6 @@ impl Moment {
     pub(crate) fn since(self, earlier: Self) -> u64 {
         self.0.get().saturating_sub(earlier.0.get())
     }
-
-    #[cfg(test)]
-    pub(crate) fn at(nanoseconds: u64) -> Self {
-        Self(NonZeroU64::new(nanoseconds).unwrap_or(NonZeroU64::MIN))
-    }
 }
 
 /// The clock of one subscriber.

@@ -39,7 +39,7 @@ impl ConsoleLayer {
 
 impl<S: Subscriber> Layer<S> for ConsoleLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Callsite::of(metadata) != Callsite::Other {
+        if Callsite::of(metadata).is_recorded() {
             self.recorder.metadata.insert(metadata);
         }
         // Never `never`: that would disable the callsite for the layers beside this one.
@@ -73,11 +73,11 @@ pub(crate) struct OnlyRuntime;
 
 impl<S> Filter<S> for OnlyRuntime {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        Callsite::of(metadata) != Callsite::Other
+        Callsite::of(metadata).is_recorded()
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         // Decided once for each callsite: it depends on names alone.
-        if Callsite::of(metadata) == Callsite::Other { Interest::never() } else { Interest::always() }
+        if Callsite::of(metadata).is_recorded() { Interest::always() } else { Interest::never() }
     }
 }

@@ -43,15 +43,21 @@ impl<S: Subscriber> CanarySubscriber<S> {
 
 impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Callsite::of(metadata) == Callsite::Other {
-            return self.inner.register_callsite(metadata);
+        match Callsite::of(metadata) {
+            Callsite::Other => self.inner.register_callsite(metadata),
+            Callsite::Redundant => Interest::never(),
+            _ => {
+                self.recorder.metadata.insert(metadata);
+                Interest::always()
+            }
         }
-        self.recorder.metadata.insert(metadata);
-        Interest::always()
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        Callsite::of(metadata) != Callsite::Other || self.inner.enabled(metadata)
+        match Callsite::of(metadata) {
+            Callsite::Other => self.inner.enabled(metadata),
+            callsite => callsite.is_recorded(),
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -60,8 +66,12 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if Callsite::of(attributes.metadata()) == Callsite::Other {
-            let id = self.inner.new_span(attributes);
+        if !Callsite::of(attributes.metadata()).is_recorded() {
+            // The subscriber inside does not know the runtime's spans, so none of them can be a parent there.
+            let id = match attributes.parent() {
+                Some(parent) if self.is_ours(parent) => self.inner.new_span(&Attributes::new_root(attributes.metadata(), attributes.values())),
+                _ => self.inner.new_span(attributes),
+            };
             if is_marked(id.into_u64()) {
                 self.lookalikes.insert(id.into_u64());
             }
@@ -90,14 +100,14 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
     }
 
     fn event_enabled(&self, event: &Event<'_>) -> bool {
-        Callsite::of(event.metadata()) != Callsite::Other || self.inner.event_enabled(event)
+        Callsite::of(event.metadata()).is_recorded() || self.inner.event_enabled(event)
     }
 
     fn event(&self, event: &Event<'_>) {
-        if Callsite::of(event.metadata()) == Callsite::Other {
-            self.inner.event(event);
-        } else {
+        if Callsite::of(event.metadata()).is_recorded() {
             self.recorder.event(event);
+        } else {
+            self.inner.event(event);
         }
     }
 
@@ -159,8 +169,7 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
     }
 }
 
-/// Numbers of the subscriber inside that carry the mark. A registry gives such numbers to its four-thousandth thread, so there are none
-/// as a rule; but then they must not be taken for ours.
+/// Numbers of the subscriber inside that look like ours. As a rule there are none; where there are, they must not be taken for ours.
 #[derive(Debug, Default)]
 struct Lookalikes {
     exist: AtomicBool,

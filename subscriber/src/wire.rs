@@ -69,26 +69,38 @@ pub(crate) fn formatted(out: &mut Vec<u8>, field: u32, value: fmt::Arguments<'_>
     });
 }
 
-/// Appends a message of which the length is known once `write` has written it.
+/// Appends a message, most likely one shorter than 128 bytes, of which the length is known once `write` has written it.
 #[inline]
 pub(crate) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    reserved(out, field, 1, write);
+}
+
+/// Appends a message, most likely one of 128 bytes or more, of which the length is known once `write` has written it.
+#[inline]
+pub(crate) fn long(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    reserved(out, field, 2, write);
+}
+
+/// Reserves so many bytes for the length, and moves the message where that is wrong.
+#[inline]
+fn reserved(out: &mut Vec<u8>, field: u32, reserved: usize, write: impl FnOnce(&mut Vec<u8>)) {
     key(out, field, LENGTH_DELIMITED);
-    // Nearly all messages are shorter than 128 bytes or little longer, so one byte is reserved and the rest moved where it is needed.
     let at = out.len();
-    out.push(0);
+    out.resize(at + reserved, 0);
     write(out);
-    let length = out.len() - at - 1;
-    let prefix = varint_length(length);
-    if prefix > 1 {
-        out.resize(out.len() + prefix - 1, 0);
-        out.copy_within(at + 1..at + 1 + length, at + prefix);
+    let length = out.len() - at - reserved;
+    let needed = varint_length(length);
+    if needed != reserved {
+        out.resize(out.len().max(at + needed + length), 0);
+        out.copy_within(at + reserved..at + reserved + length, at + needed);
+        out.truncate(at + needed + length);
     }
     let mut rest = length;
-    for byte in &mut out[at..at + prefix] {
+    for byte in &mut out[at..at + needed] {
         *byte = rest.to_le_bytes()[0] | 0x80;
         rest >>= 7;
     }
-    out[at + prefix - 1] &= 0x7f;
+    out[at + needed - 1] &= 0x7f;
 }
 
 fn varint_length(mut value: usize) -> usize {
@@ -127,4 +139,49 @@ fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of so many bytes, written both ways.
+    fn written(length: usize) -> [Vec<u8>; 2] {
+        let content = vec![7; length];
+        let (mut short, mut longer) = (vec![1], vec![1]);
+        nested(&mut short, 3, |out| out.extend_from_slice(&content));
+        long(&mut longer, 3, |out| out.extend_from_slice(&content));
+        [short, longer]
+    }
+
+    #[test]
+    fn a_length_is_right_however_long_it_was_thought_to_be() {
+        for length in [0, 1, 127, 128, 129, 16_383, 16_384, 3_000_000] {
+            let mut expected = vec![1];
+            bytes(&mut expected, 3, &vec![7; length]);
+            for written in written(length) {
+                assert_eq!(written, expected, "{length} bytes");
+                assert_eq!(frame_length(&written[1..]), Some(written.len() - 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_has_no_length() {
+        let mut whole = Vec::new();
+        bytes(&mut whole, 1, b"content");
+        for end in 0..whole.len() {
+            assert_eq!(frame_length(&whole[..end]), None, "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn signed_numbers_are_folded() {
+        for (value, folded) in [(0, 0), (-1, 1), (1, 2), (i64::MAX, u64::MAX - 1), (i64::MIN, u64::MAX)] {
+            let (mut signed, mut unsigned) = (Vec::new(), Vec::new());
+            sint(&mut signed, 6, value);
+            uint(&mut unsigned, 6, folded);
+            assert_eq!(signed, unsigned, "{value}");
+        }
+    }
 }

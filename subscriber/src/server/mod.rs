@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) address: ServerAddr,
     pub(crate) interval: Duration,
     pub(crate) histograms: Limits,
+    /// The bytes that a client may leave unread.
+    pub(crate) unread: usize,
     pub(crate) token: Option<Arc<str>>,
 }
 
@@ -105,7 +107,7 @@ impl Server {
     pub fn into_parts(self) -> ServerParts {
         let Self { recorder, settings } = self;
         let (commands, received) = mpsc::channel(COMMANDS);
-        let publisher = Publisher::new(recorder, settings.interval, settings.histograms);
+        let publisher = Publisher::new(recorder, &settings);
         ServerParts { instrument_service: InstrumentService::new(commands, settings.token), publisher: Box::pin(publisher.run(received)) }
     }
 }

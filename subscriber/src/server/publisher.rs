@@ -15,14 +15,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::encode;
 use crate::histogram::{Histograms, Limits};
 use crate::recorder::Recorder;
+use crate::server::Settings;
 use crate::server::pieces::{self, State};
 use crate::server::queue::{Messages, Queue, queue};
 use crate::store::task::Task;
 use crate::store::{Kind, PerKind};
 
-/// The bytes that a client may leave unread. It is sent nothing more until it has read half of them, and then the whole state, because
-/// the changes in between are gone.
-const UNREAD: usize = 16 * 1024 * 1024;
+/// The bytes of details that a client may leave unread. A histogram is small: only who reads nothing at all leaves so many.
+const DETAILS_UNREAD: usize = 1024 * 1024;
 
 /// The shortest time between two messages to a client, however much there is to send.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -62,6 +62,9 @@ pub(crate) struct Publisher {
     recorder: Arc<Recorder>,
     interval: Duration,
     histograms: Limits,
+    /// The bytes that a client may leave unread. It is sent nothing more until it has read half of them, and then the whole state, because
+    /// the changes in between are gone.
+    unread: usize,
     clients: Vec<Client>,
     details: Vec<(u64, Queue)>,
     states: Vec<(Connection, Queue)>,
@@ -72,9 +75,19 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn new(recorder: Arc<Recorder>, interval: Duration, histograms: Limits) -> Self {
-        let (clients, details, states) = (Vec::new(), Vec::new(), Vec::new());
-        Self { recorder, interval, histograms, clients, details, states, paused: HashSet::new(), known_callsites: 0, is_watched: false }
+    pub(crate) fn new(recorder: Arc<Recorder>, settings: &Settings) -> Self {
+        Self {
+            recorder,
+            interval: settings.interval,
+            histograms: settings.histograms,
+            unread: settings.unread,
+            clients: Vec::new(),
+            details: Vec::new(),
+            states: Vec::new(),
+            paused: HashSet::new(),
+            known_callsites: 0,
+            is_watched: false,
+        }
     }
 
     /// Publishes until nobody can ask for anything any more.
@@ -154,7 +167,7 @@ impl Publisher {
             for client in self.clients.iter_mut().filter(|client| !client.is_behind) {
                 if self.paused.contains(&client.connection) {
                     client.is_behind = true;
-                } else if client.queue.waiting() > UNREAD {
+                } else if client.queue.waiting() > self.unread {
                     client.is_behind = true;
                     client.miss(&state);
                 } else {
@@ -163,7 +176,7 @@ impl Publisher {
             }
         }
         for client in &mut self.clients {
-            if client.is_behind && !self.paused.contains(&client.connection) && client.queue.waiting() < UNREAD / 2 {
+            if client.is_behind && !self.paused.contains(&client.connection) && client.queue.waiting() <= self.unread / 2 {
                 client.catch_up(&self.recorder);
                 self.is_watched = true;
             }
@@ -190,8 +203,7 @@ impl Publisher {
     fn send_details(&mut self) {
         let mut details = std::mem::take(&mut self.details);
         details.retain(|(task, queue)| {
-            // A histogram is small: only who reads nothing at all leaves so many unread.
-            let Some(message) = self.details_of(*task).filter(|_| !queue.is_closed() && queue.waiting() < UNREAD / 16) else { return false };
+            let Some(message) = self.details_of(*task).filter(|_| !queue.is_closed() && queue.waiting() < DETAILS_UNREAD) else { return false };
             queue.push(message);
             true
         });

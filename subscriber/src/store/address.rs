@@ -2,9 +2,10 @@
 
 use crate::store::Kind;
 
-/// The fields of a number, from the lowest bit on.
-const SLOT_BITS: u32 = 22;
-const LIFE_BITS: u32 = 13;
+/// The fields of a number, from the lowest bit on. Above them, all bits are set: of the numbers of a registry, only those of its
+/// three-thousandth thread and later ones can look like that.
+const SLOT_BITS: u32 = 20;
+const LIFE_BITS: u32 = 20;
 const SHARD_BITS: u32 = 7;
 const KIND_BITS: u32 = 2;
 
@@ -28,7 +29,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The number of this address in the `life`th life of its slot.
+    /// The number of this address for the `life`th entity of its kind and shard. It comes back after a million of them at the earliest.
     pub(crate) fn number(self, life: u64) -> u64 {
         let kind = match self.kind {
             Kind::Task => 0,
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lives_of_a_slot_have_two_numbers() {
+    fn two_entities_of_a_slot_have_two_numbers() {
         let address = Address { kind: Kind::Task, shard: 1, slot: 2 };
         assert_ne!(address.number(7), address.number(8));
     }

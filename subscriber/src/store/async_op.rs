@@ -72,7 +72,7 @@ impl AsyncOp {
 
     /// Appends what never changes, as an element of `AsyncOpUpdate`.
     pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
-        wire::nested(out, encode::async_op_update::NEW, |out| {
+        wire::long(out, encode::async_op_update::NEW, |out| {
             encode::id(out, encode::async_op::ID, id);
             out.extend_from_slice(&self.site);
             if let Some(parent) = self.parent {
@@ -85,9 +85,9 @@ impl AsyncOp {
     /// Appends what changes, as an element of `AsyncOpUpdate`.
     pub(crate) fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
         use encode::async_op_stats as number;
-        wire::nested(out, encode::async_op_update::STATS, |out| {
+        wire::long(out, encode::async_op_update::STATS, |out| {
             wire::uint(out, 1, id);
-            wire::nested(out, 2, |out| {
+            wire::long(out, 2, |out| {
                 timestamp(out, number::CREATED_AT, clock, Some(self.created));
                 timestamp(out, number::DROPPED_AT, clock, dropped);
                 if let Some(task) = self.task {

@@ -56,7 +56,7 @@ impl Resource {
 
     /// Appends what never changes, as an element of `ResourceUpdate`.
     pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
-        wire::nested(out, encode::resource_update::NEW, |out| {
+        wire::long(out, encode::resource_update::NEW, |out| {
             encode::id(out, encode::resource::ID, id);
             out.extend_from_slice(&self.site);
             if let Some(parent) = self.parent {
@@ -68,9 +68,9 @@ impl Resource {
     /// Appends what changes, as an element of `ResourceUpdate`.
     pub(crate) fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
         use encode::resource_stats as number;
-        wire::nested(out, encode::resource_update::STATS, |out| {
+        wire::long(out, encode::resource_update::STATS, |out| {
             wire::uint(out, 1, id);
-            wire::nested(out, 2, |out| {
+            wire::long(out, 2, |out| {
                 timestamp(out, number::CREATED_AT, clock, Some(self.created));
                 timestamp(out, number::DROPPED_AT, clock, dropped);
                 self.attributes.encode(out, number::ATTRIBUTES);

@@ -87,7 +87,7 @@ pub(crate) struct Shard {
     resources: Slab<Entry<Resource>>,
     async_ops: Slab<Entry<AsyncOp>>,
     /// How many entities it has had.
-    lives: u64,
+    lives: PerKind<u64>,
     pub(crate) sites: Sites,
     /// What ended.
     pub(crate) retained: PerKind<Retained>,
@@ -111,7 +111,7 @@ impl Shard {
             tasks: Slab::new(),
             resources: Slab::new(),
             async_ops: Slab::new(),
-            lives: 0,
+            lives: PerKind::default(),
             sites: Sites::default(),
             retained: PerKind::default(),
             watched: false,
@@ -126,12 +126,12 @@ impl Shard {
     /// Keeps an entity under the number of its span, or under a new number if it has none. Says which.
     pub(crate) fn insert<T: Entity>(&mut self, span: Option<u64>, entity: T) -> u64 {
         let watched = self.watched;
-        self.lives += 1;
-        let (lives, shard) = (self.lives, self.number);
+        *self.lives.of(T::KIND) += 1;
+        let (life, shard) = (*self.lives.of(T::KIND), self.number);
         let slab = T::slab(self);
         let entry = slab.vacant_entry();
         let address = Address { kind: T::KIND, shard, slot: entry.key() };
-        let id = span.unwrap_or_else(|| address.number(lives));
+        let id = span.unwrap_or_else(|| address.number(life));
         if !address.exists() {
             return id;
         }

@@ -145,7 +145,7 @@ impl Task {
 
     /// Appends what never changes, as an element of `TaskUpdate`.
     pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
-        wire::nested(out, encode::task_update::NEW, |out| {
+        wire::long(out, encode::task_update::NEW, |out| {
             encode::id(out, encode::task::ID, id);
             out.extend_from_slice(&self.site);
             if let Some(number) = self.number {
@@ -162,9 +162,9 @@ impl Task {
 
     /// Appends what changes, as an element of `TaskUpdate`.
     pub(crate) fn encode_stats(&self, id: u64, dropped: Option<Moment>, clock: &Clock, out: &mut Vec<u8>) {
-        wire::nested(out, encode::task_update::STATS, |out| {
+        wire::long(out, encode::task_update::STATS, |out| {
             wire::uint(out, 1, id);
-            wire::nested(out, 2, |out| self.encode_values(dropped, clock, out));
+            wire::long(out, 2, |out| self.encode_values(dropped, clock, out));
         });
     }
 
