@@ -1,4 +1,4 @@
-//! Who holds a lock or a permit. The feed never says so: it is inferred from who acquired it last.
+//! Who holds a lock or a permit. console-subscriber never says so: it is inferred from who acquired it last. Our own subscriber does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -24,6 +24,8 @@ pub enum Confidence {
     Possible,
     /// Nothing the feed reports speaks against it.
     Likely,
+    /// The target says so, and the guard cannot have been passed on.
+    Certain,
 }
 
 /// A task that holds a lock, as far as can be inferred.
@@ -76,7 +78,7 @@ impl Holders {
 }
 
 impl Evidence<'_> {
-    /// Who holds a lock or semaphore that is waited for; the feed never says so.
+    /// Who holds a lock or semaphore that is waited for.
     pub fn holders(&self, lock: ResourceKey) -> Rc<Holders> {
         self.holders.get(lock, || Rc::new(self.infer_holders(lock)))
     }
@@ -84,6 +86,9 @@ impl Evidence<'_> {
     fn infer_holders(&self, lock: ResourceKey) -> Holders {
         // A task that acquired it unseen, with `try_lock`, may wait for its end while the lock is reported as free.
         let Some(resource) = self.resource(lock).filter(|_| !self.is_free(lock)) else { return Holders::default() };
+        if self.process().is_some() {
+            return self.reported_holders(resource);
+        }
         let readers = self.readers_inside(lock);
         match resource.kind {
             ResourceKind::Mutex => {
@@ -104,6 +109,18 @@ impl Evidence<'_> {
             }
             _ => Holders::default(),
         }
+    }
+
+    /// The holders that the target itself reports, of which those count that live: what a task that is gone holds was passed on, and nobody
+    /// says to whom.
+    fn reported_holders(&self, resource: &Resource) -> Holders {
+        let living = resource.holders.iter().filter_map(|it| {
+            let task = self.task_of_span(it.task?, it.since).filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
+            let confidence = if it.borrowed { Confidence::Certain } else { Confidence::Possible };
+            Some(Holder { task, since: it.since, confidence })
+        });
+        let tasks: Vec<Holder> = living.collect();
+        Holders { inside: Some(tasks.len()), each: tasks.len() == resource.holders.len(), tasks }
     }
 
     /// Whether every task that may hold a lock or a permit, as far as was seen, is gone, waits here itself or did so in vain since.

@@ -84,6 +84,17 @@ pub struct Model {
     pub(in crate::model) reconnected: bool,
     /// Whether the next connection is known to be to another process.
     pub(in crate::model) is_another: bool,
+    /// Which process the target is, where it says so.
+    pub(in crate::model) process: Option<Process>,
+}
+
+/// Which process a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its number in its own namespace.
+    pub number: u64,
+    /// When its feed began.
+    pub started: Timestamp,
 }
 
 /// So long after a process begins something of it has ended, usually.
@@ -142,6 +153,7 @@ impl Model {
             epoch: 0,
             reconnected: false,
             is_another: false,
+            process: None,
         }
     }
 
@@ -153,6 +165,17 @@ impl Model {
     /// The target's clock, with its gaps.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The task that a span id stood for at a time, if it is known: ids come back.
+    pub fn task_of_span(&self, id: u64, at: Timestamp) -> Option<TaskKey> {
+        self.ids.task(id).filter(|key| self.task(*key).is_some_and(|task| task.stats.created <= at))
+    }
+
+    /// Which process the target is, where it says so. A target that does says more than the feed of console-subscriber: who holds locks and
+    /// permits, how tasks ended, and whether ops were ready.
+    pub fn process(&self) -> Option<Process> {
+        self.process
     }
 
     /// What the feed lost or delayed.

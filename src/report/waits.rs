@@ -192,6 +192,7 @@ impl Snapshot<'_> {
         let task = self.evidence.task(holder.task);
         let who = task.map_or_else(|| "a task that is gone".to_owned(), |task| describe::task(&self.evidence, task));
         let sure = match holder.confidence {
+            Confidence::Certain => "certain",
             Confidence::Likely => "likely",
             Confidence::Possible => "possibly",
         };

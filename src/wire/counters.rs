@@ -7,6 +7,7 @@ use console_api::{PollStats, async_ops, resources, tasks};
 
 use super::direct::{Direct, duration, id, length, time};
 use super::elements::{nanos, split};
+use super::facts::{FACTS, Holder, TaskEnd, fact, is_ready};
 use super::fields::{Value, in_order};
 use super::introduced::Attribute;
 
@@ -68,6 +69,8 @@ pub struct TaskStats {
     pub polls: Polls,
     /// Time between being woken and being polled.
     pub scheduled: Duration,
+    /// How it ended, where the target says so.
+    pub end: Option<TaskEnd>,
 }
 
 /// The counters of an async op.
@@ -81,6 +84,8 @@ pub struct OpStats<'a> {
     pub task: Option<u64>,
     /// Its polls.
     pub polls: Polls,
+    /// Whether its last poll was ready, where the target says so.
+    pub is_ready: bool,
     /// What it says about itself.
     pub attributes: Vec<Attribute<'a>>,
 }
@@ -94,13 +99,15 @@ pub struct ResourceStats<'a> {
     pub dropped: Option<u64>,
     /// What it says about itself.
     pub attributes: Vec<Attribute<'a>>,
+    /// Who holds it, oldest first, where the target says so.
+    pub holders: Vec<Holder>,
 }
 
 impl Polls {
     #[inline]
     fn usual(bytes: &[u8]) -> Option<Self> {
         let mut polls = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Varint(count)) => polls.polls = count,
                 (3, Value::Bytes(at)) => polls.first = time(at)?,
@@ -121,7 +128,7 @@ impl Direct<'_> for TaskStats {
     #[inline]
     fn usual(bytes: &[u8]) -> Option<Self> {
         let mut stats = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[FACTS], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(at)) => stats.created = time(at)?,
                 (2, Value::Bytes(at)) => stats.dropped = time(at)?,
@@ -132,6 +139,7 @@ impl Direct<'_> for TaskStats {
                 (7, Value::Bytes(polls)) => stats.polls = Polls::usual(polls)?,
                 (8, Value::Varint(count)) => stats.self_wakes = count,
                 (9, Value::Bytes(scheduled)) => stats.scheduled = length(scheduled)?,
+                (FACTS, Value::Bytes(it)) => stats.end = TaskEnd::of(&fact(it)?).or(stats.end),
                 _ => return None,
             }
             Some(())
@@ -146,13 +154,14 @@ impl<'a> Direct<'a> for OpStats<'a> {
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         const ATTRIBUTES: u32 = 6;
         let mut stats = Self::default();
-        in_order(bytes, Some(ATTRIBUTES), |number, value| {
+        in_order(bytes, &[ATTRIBUTES, FACTS], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(at)) => stats.created = time(at)?,
                 (2, Value::Bytes(at)) => stats.dropped = time(at)?,
                 (4, Value::Bytes(task)) => stats.task = Some(id(task)?),
                 (5, Value::Bytes(polls)) => stats.polls = Polls::usual(polls)?,
                 (ATTRIBUTES, Value::Bytes(attribute)) => stats.attributes.push(Attribute::usual(attribute)?),
+                (FACTS, Value::Bytes(it)) => stats.is_ready |= is_ready(&fact(it)?),
                 _ => return None,
             }
             Some(())
@@ -167,11 +176,12 @@ impl<'a> Direct<'a> for ResourceStats<'a> {
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         const ATTRIBUTES: u32 = 3;
         let mut stats = Self::default();
-        in_order(bytes, Some(ATTRIBUTES), |number, value| {
+        in_order(bytes, &[ATTRIBUTES, FACTS], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(at)) => stats.created = time(at)?,
                 (2, Value::Bytes(at)) => stats.dropped = time(at)?,
                 (ATTRIBUTES, Value::Bytes(attribute)) => stats.attributes.push(Attribute::usual(attribute)?),
+                (FACTS, Value::Bytes(it)) => Holder::note(&mut stats.holders, &fact(it)?),
                 _ => return None,
             }
             Some(())
@@ -204,6 +214,7 @@ impl From<tasks::Stats> for TaskStats {
             last_wake: wire.last_wake.as_ref().and_then(nanos),
             polls: wire.poll_stats.map(Polls::from).unwrap_or_default(),
             scheduled: wire.scheduled_time.as_ref().map(duration).unwrap_or_default(),
+            end: None,
         }
     }
 }
@@ -215,6 +226,7 @@ impl From<async_ops::Stats> for OpStats<'_> {
             dropped: wire.dropped_at.as_ref().and_then(nanos),
             task: wire.task_id.map(|id| id.id),
             polls: wire.poll_stats.map(Polls::from).unwrap_or_default(),
+            is_ready: false,
             attributes: wire.attributes.into_iter().map(Attribute::from).collect(),
         }
     }
@@ -226,6 +238,7 @@ impl From<resources::Stats> for ResourceStats<'_> {
             created: wire.created_at.as_ref().and_then(nanos),
             dropped: wire.dropped_at.as_ref().and_then(nanos),
             attributes: wire.attributes.into_iter().map(Attribute::from).collect(),
+            holders: Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Elements read straight from their bytes, so that nothing is copied and little is done for each: of a large update there are a million.
 //!
 //! Each reader knows what targets write. Anything else is left to prost, which knows what to make of a field that is there twice or that nobody
-//! knows, and refuses what is malformed.
+//! knows, and refuses what is malformed; facts beyond the protocol are lost with it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) trait Direct<'a>: Sized {
 #[inline]
 pub(super) fn id(bytes: &[u8]) -> Option<u64> {
     let mut id = 0;
-    in_order(bytes, None, |number, value| match (number, value) {
+    in_order(bytes, &[], |number, value| match (number, value) {
         (1, Value::Varint(number)) => {
             id = number;
             Some(())
@@ -50,7 +50,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<Cow<'_, str>> {
 #[inline]
 fn parts(bytes: &[u8]) -> Option<(i64, i32)> {
     let mut parts = (0, 0);
-    in_order(bytes, None, |number, value| {
+    in_order(bytes, &[], |number, value| {
         match (number, value) {
             (1, Value::Varint(seconds)) => parts.0 = seconds.cast_signed(),
             (2, Value::Varint(nanos)) => parts.1 = i32::try_from(nanos.cast_signed()).ok()?,

@@ -111,18 +111,18 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a message as every encoder writes it: its fields in the order of their numbers, and each once, but for the one that repeats, if one does.
+/// Reads a message as every encoder writes it: its fields in the order of their numbers, and each once, but for those that repeat.
 /// `None` for any other message, and where `read` makes nothing of a field.
 #[inline]
 pub(super) fn in_order<'a>(
     bytes: &'a [u8],
-    repeats: Option<u32>,
+    repeats: &[u32],
     mut read: impl FnMut(u32, Value<'a>) -> Option<()>,
 ) -> Option<()> {
     let mut left = fields(bytes);
     let mut last = 0;
     for field in left.by_ref() {
-        if field.number < last || (field.number == last && repeats != Some(last)) {
+        if field.number < last || (field.number == last && !repeats.contains(&last)) {
             return None;
         }
         last = field.number;

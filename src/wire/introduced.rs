@@ -14,6 +14,8 @@ pub struct Task<'a> {
     pub id: Option<u64>,
     /// The fields of its span.
     pub fields: Vec<Field<'a>>,
+    /// The task that spawned it, where the target says so.
+    pub parent: Option<u64>,
     /// Where it was spawned.
     pub location: Option<Location<'a>>,
 }
@@ -107,12 +109,13 @@ impl<'a> Direct<'a> for Task<'a> {
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         const FIELDS: u32 = 4;
         let mut task = Self::default();
-        in_order(bytes, Some(FIELDS), |number, value| {
+        in_order(bytes, &[FIELDS], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(own)) => task.id = Some(id(own)?),
                 (2, Value::Bytes(metadata)) => drop(id(metadata)?),
                 (3, Value::Varint(_)) => {}
                 (FIELDS, Value::Bytes(field)) => task.fields.push(Field::usual(field)?),
+                (5, Value::Bytes(parent)) => task.parent = Some(id(parent)?),
                 (6, Value::Bytes(location)) => task.location = Some(Location::usual(location)?),
                 _ => return None,
             }
@@ -127,7 +130,7 @@ impl<'a> Direct<'a> for Resource<'a> {
 
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut resource = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(own)) => resource.id = Some(id(own)?),
                 (2, Value::Bytes(metadata)) => drop(id(metadata)?),
@@ -146,7 +149,7 @@ impl<'a> Direct<'a> for Resource<'a> {
 
 /// Reads a `resource::Kind`, of which nothing is kept.
 fn known_kind(bytes: &[u8]) -> Option<()> {
-    in_order(bytes, None, |number, value| match (number, value) {
+    in_order(bytes, &[], |number, value| match (number, value) {
         (1, Value::Varint(_)) => Some(()),
         (2, Value::Bytes(other)) => text(other).map(drop),
         _ => None,
@@ -158,7 +161,7 @@ impl<'a> Direct<'a> for AsyncOp<'a> {
 
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut op = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(own)) => op.id = Some(id(own)?),
                 (2, Value::Bytes(metadata)) => drop(id(metadata)?),
@@ -176,7 +179,7 @@ impl<'a> Direct<'a> for AsyncOp<'a> {
 impl<'a> Location<'a> {
     fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut location = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(file)) => location.file = Some(text(file)?),
                 (2, Value::Bytes(module)) => location.module = Some(text(module)?),
@@ -191,9 +194,9 @@ impl<'a> Location<'a> {
 }
 
 impl<'a> Field<'a> {
-    fn usual(bytes: &'a [u8]) -> Option<Self> {
+    pub(super) fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut field = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             // A name of both kinds or a second value is none that anybody writes.
             let is_new = if number < 3 { field.name.is_none() } else { field.value.is_none() || number == 8 };
             match (number, value) {
@@ -219,7 +222,7 @@ impl<'a> Field<'a> {
 impl<'a> Attribute<'a> {
     pub(super) fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut attribute = Self::default();
-        in_order(bytes, None, |number, value| {
+        in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(field)) => attribute.field = Some(Field::usual(field)?),
                 (2, Value::Bytes(unit)) => attribute.unit = Some(text(unit)?),
@@ -236,6 +239,7 @@ impl From<tasks::Task> for Task<'_> {
         Self {
             id: wire.id.map(|id| id.id),
             fields: wire.fields.into_iter().map(Field::from).collect(),
+            parent: wire.parents.last().map(|parent| parent.id),
             location: wire.location.map(Location::from),
         }
     }

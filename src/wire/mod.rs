@@ -6,6 +6,7 @@ mod counters;
 mod direct;
 mod elements;
 mod encode;
+mod facts;
 mod fields;
 pub mod introduced;
 mod shorten;
@@ -22,6 +23,7 @@ use self::direct::Direct;
 pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
+pub use self::facts::{Holder, Process, TaskEnd};
 pub use self::fields::Malformed;
 use self::fields::{check, fields};
 pub use self::survey::Survey;
@@ -95,6 +97,16 @@ impl Message {
     fn stamp(&self) -> Option<Timestamp> {
         let last = fields(&self.0).filter(|field| field.number == NOW).last()?;
         Timestamp::decode(last.bytes()?).ok()
+    }
+
+    /// The process that it is from, where the target says so; it does in its first message.
+    pub fn process(&self) -> Option<Process> {
+        facts::process(&self.0)
+    }
+
+    /// Whether more pieces of the same state follow at once.
+    pub fn has_more(&self) -> bool {
+        facts::has_more(&self.0)
     }
 
     /// Events that the target had to throw away since the message before.

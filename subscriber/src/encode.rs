@@ -155,6 +155,8 @@ pub(crate) mod canary {
     pub(crate) const HELD_SINCE: &str = "canary.held_since";
     /// On a resource, after each holder: how many permits it holds.
     pub(crate) const HELD_PERMITS: &str = "canary.held_permits";
+    /// On a resource, after each holder: whether its guard is known to be borrowed from the lock, so that no other task can have it.
+    pub(crate) const HELD_BORROWED: &str = "canary.held_borrowed";
     /// On a resource: the task that released last.
     pub(crate) const RELEASED_BY: &str = "canary.released_by";
 }

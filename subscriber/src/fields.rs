@@ -95,19 +95,21 @@ impl Visit for TaskFields<'_> {
 
 /// The static description of a resource.
 pub(crate) struct ResourceFields<'a> {
-    /// The encoded type and kind, and whether it is internal.
+    /// The encoded type and kind.
     pub(crate) out: &'a mut Vec<u8>,
     /// Where it was made.
     pub(crate) place: Place,
     /// Whether it also has the attributes of its children.
     pub(crate) inherits: bool,
+    /// Whether it is an internal part of another.
+    pub(crate) is_internal: bool,
     has_type: bool,
     has_kind: bool,
 }
 
 impl<'a> ResourceFields<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, place: Place) -> Self {
-        Self { out, place, inherits: false, has_type: false, has_kind: false }
+        Self { out, place, inherits: false, is_internal: false, has_type: false, has_kind: false }
     }
 
     /// Whether it said what a resource has to say.
@@ -139,7 +141,7 @@ impl Visit for ResourceFields<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         match field.name() {
-            "is_internal" => wire::count(self.out, encode::resource::IS_INTERNAL, value.into()),
+            "is_internal" => self.is_internal = value,
             "inherits_child_attrs" => self.inherits = value,
             _ => {}
         }
@@ -158,6 +160,8 @@ pub(crate) struct AsyncOpFields<'a> {
     pub(crate) inherits: bool,
     /// Whether it takes permits of a semaphore that it hands to a task: then the task holds them.
     pub(crate) acquires: bool,
+    /// Whether what it acquires can be passed on to another task.
+    pub(crate) owned: bool,
     /// Whether it said what an operation has to say.
     pub(crate) has_source: bool,
 }
@@ -169,6 +173,7 @@ impl Visit for AsyncOpFields<'_> {
         if field.name() == "source" {
             self.has_source = true;
             self.acquires = value.starts_with("Semaphore::acquire");
+            self.owned = value.ends_with("_owned");
             wire::bytes(self.out, encode::async_op::SOURCE, value.as_bytes());
         }
     }

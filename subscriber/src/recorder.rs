@@ -15,7 +15,8 @@ use crate::metadata::Registered;
 use crate::stack;
 use crate::store::address::Address;
 use crate::store::async_op::{AsyncOp, Nature};
-use crate::store::resource::Resource;
+use crate::store::holders::Holder;
+use crate::store::resource::{self, Resource};
 use crate::store::shard::{Entity, Shard};
 use crate::store::task::Task;
 use crate::store::{Kind, Limits, Store};
@@ -81,8 +82,9 @@ impl Recorder {
             attributes.record(&mut fields);
             let number = fields.task;
             buffers.place = fields.place;
+            let place = buffers.description.len();
             buffers.place.encode(&mut buffers.description, encode::task::LOCATION);
-            self.keep(span, &buffers.description, |site| Task::new(site, number, parent, now))
+            self.keep(span, &buffers.description, |site| Task::new(site, place, number, parent, now))
         })
     }
 
@@ -93,10 +95,11 @@ impl Recorder {
         describe(metadata, encode::resource::METADATA, |buffers| {
             let mut fields = ResourceFields::new(&mut buffers.description, std::mem::take(&mut buffers.place));
             attributes.record(&mut fields);
-            let (inherits, is_complete) = (fields.inherits, fields.is_complete());
+            let (inherits, is_internal, is_complete) = (fields.inherits, fields.is_internal, fields.is_complete());
             buffers.place = fields.place;
             buffers.place.encode(&mut buffers.description, encode::resource::LOCATION);
-            is_complete.then(|| self.keep(span, &buffers.description, |site| Resource::new(site, parent, inherits, passes_on, now)))
+            let nature = resource::Nature { parent, inherits, passes_on, is_internal };
+            is_complete.then(|| self.keep(span, &buffers.description, |site| Resource::new(site, nature, now)))
         })
     }
 
@@ -108,9 +111,10 @@ impl Recorder {
         let parent = innermost.async_op;
         let passes_on = parent.is_some_and(|id| self.store.shard(id).get::<AsyncOp>(id).is_some_and(|parent| parent.inherits));
         describe(metadata, encode::async_op::METADATA, |buffers| {
-            let mut fields = AsyncOpFields { out: &mut buffers.description, inherits: false, acquires: false, has_source: false };
+            let mut fields = AsyncOpFields { out: &mut buffers.description, inherits: false, acquires: false, owned: false, has_source: false };
             attributes.record(&mut fields);
-            let nature = Nature { resource, parent, inherits: fields.inherits, passes_on, acquires: fields.acquires };
+            let AsyncOpFields { inherits, acquires, owned, .. } = fields;
+            let nature = Nature { resource, parent, inherits, passes_on, acquires, owned };
             fields.has_source.then(|| self.keep(span, &buffers.description, |site| AsyncOp::new(site, nature, now)))
         })
     }
@@ -234,11 +238,15 @@ impl Recorder {
         let mut fields = PollOpFields::default();
         event.record(&mut fields);
         let Some(is_ready) = fields.is_ready else { return };
-        let polled = |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole).map(|permits| (op.resource, permits));
-        let acquired = self.store.shard(id).change(id, polled).flatten();
-        if let Some((semaphore, permits)) = acquired {
-            let now = self.store.clock.now();
-            self.store.shard(semaphore).change(semaphore, |semaphore: &mut Resource| semaphore.holders.acquire(Some(task), permits, now));
+        let Some(polled) = self.store.shard(id).change(id, |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole)) else { return };
+        if polled.is_granted && !polled.owned {
+            // What a lock reports next on this thread is that it is locked.
+            stack::borrowed(self.number, polled.resource);
+        }
+        if let Some(permits) = polled.permits {
+            let (task, now, borrowed) = (Some(task), self.store.clock.now(), !polled.owned);
+            let acquire = |semaphore: &mut Resource| semaphore.holders.acquire(Holder { task, since: now, permits, borrowed });
+            self.store.shard(polled.resource).change(polled.resource, acquire);
         }
     }
 
@@ -249,7 +257,13 @@ impl Recorder {
         event.record(&mut state);
         let update = |resource: u64| {
             let change = |resource: &mut Resource| {
-                resource.update(id, metadata, &state, innermost.task, || self.store.clock.now());
+                let acquired = || Holder {
+                    task: innermost.task,
+                    since: self.store.clock.now(),
+                    permits: 1,
+                    borrowed: stack::take_borrowed(self.number, id),
+                };
+                resource.update(id, metadata, &state, innermost.task, acquired);
                 resource.parent.filter(|_| resource.passes_on)
             };
             self.store.shard(resource).change(resource, change).flatten()

@@ -7,7 +7,7 @@ use crate::store::Kind;
 use crate::store::task::Entry;
 
 thread_local! {
-    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entered: Vec::new(), left: None }) };
+    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entered: Vec::new(), left: None, borrowed: None }) };
 }
 
 /// A span that was entered and not left.
@@ -25,6 +25,8 @@ struct Stack {
     entered: Vec<Entered>,
     /// The task that the thread left last and when, if it did nothing since.
     left: Option<(usize, u64, Moment)>,
+    /// The lock that was acquired last by an operation whose guard is borrowed from it.
+    borrowed: Option<(usize, u64)>,
 }
 
 /// The innermost spans of each kind.
@@ -95,4 +97,14 @@ pub(crate) fn innermost(subscriber: usize) -> Innermost {
         innermost
     })
     .unwrap_or_default()
+}
+
+/// Notes that a guard that is borrowed from `lock` has been acquired.
+pub(crate) fn borrowed(subscriber: usize, lock: u64) {
+    with_stack(|stack| stack.borrowed = Some((subscriber, lock)));
+}
+
+/// Whether the last that was acquired is a guard that is borrowed from `lock`. Asked once for each.
+pub(crate) fn take_borrowed(subscriber: usize, lock: u64) -> bool {
+    with_stack(|stack| stack.borrowed.take() == Some((subscriber, lock))).unwrap_or(false)
 }

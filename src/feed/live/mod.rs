@@ -8,6 +8,7 @@ pub mod examine;
 mod greeting;
 mod guarded;
 mod outbox;
+mod pieces;
 mod probe;
 mod pump;
 mod reason;

@@ -24,6 +24,7 @@ use super::connect::{Channel, Headers, LOST_AFTER, line_over};
 use super::details::Details;
 use super::guarded::{Guarded, guarded};
 use super::outbox::Outbox;
+use super::pieces::Pieces;
 use super::probe::{what_closes, what_closes_in};
 use super::pump::{Observation, Pump};
 use super::retry::Retry;
@@ -73,6 +74,7 @@ struct Connection {
     lag: LagMeter,
     cadence: Cadence,
     silence: Silence,
+    pieces: Pieces,
 }
 
 impl Session {
@@ -225,7 +227,11 @@ impl Session {
             tokio::select! {
                 biased;
                 update = connection.updates.message() => match update {
-                    Ok(Some(update)) => self.forward(&mut connection, update).await,
+                    Ok(Some(piece)) => {
+                        if let Some(update) = connection.pieces.join(piece) {
+                            self.forward(&mut connection, update).await;
+                        }
+                    }
                     Ok(None) => return reason::stream_ended(&self.address),
                     Err(status) => {
                         let silent_for = connection.silence.length(Instant::now());
@@ -240,6 +246,9 @@ impl Session {
                     connection.details.want(&self.wanted.borrow_and_update());
                 }
                 () = sleep_until(connection.silence.due()), if !connection.paused => {
+                    if let Some(update) = connection.pieces.take() {
+                        self.forward(&mut connection, update).await;
+                    }
                     let quiet = connection.silence.report(Instant::now());
                     self.outbox.send(FeedEvent::Quiet(quiet)).await;
                 }
@@ -309,6 +318,7 @@ impl Connection {
             lag: LagMeter::default(),
             cadence: Cadence::default(),
             silence: Silence::begin(Instant::now(), options.quiet_after, None),
+            pieces: Pieces::new(options.decode_limit),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct OpStats {
     pub requested: Option<u64>,
     /// Permits it has been given.
     pub obtained: Option<u64>,
+    /// Whether its last poll was ready, where the target says so with its counters.
+    pub is_ready: bool,
 }
 
 impl OpStats {

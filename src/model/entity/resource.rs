@@ -132,6 +132,19 @@ impl Permits {
     }
 }
 
+/// Who holds a lock or permits, as the target says: others leave it to inference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportedHolder {
+    /// The span id of the task; `None` for a thread that polled no task.
+    pub task: Option<u64>,
+    /// When it acquired them.
+    pub since: Timestamp,
+    /// How many permits.
+    pub permits: u64,
+    /// Whether no other task can have the guard.
+    pub borrowed: bool,
+}
+
 /// A resource of the target.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -169,6 +182,8 @@ pub struct Resource {
     pub ops: ThinVec<OpKey>,
     /// Who got in, last ones first out.
     pub grants: Grants,
+    /// Who holds it, oldest first, where the target says so.
+    pub holders: ThinVec<ReportedHolder>,
     /// How long the waits were, per way of entry.
     pub waits: WaitLog,
     /// Who waited some time and gave up, newest last.

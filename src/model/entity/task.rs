@@ -53,6 +53,8 @@ pub struct TaskStats {
     pub poll: PollStats,
     /// Time between being woken and being polled. After cancellation it includes the whole last wait.
     pub scheduled: Duration,
+    /// Whether its future was dropped before it was ready, where the target says so.
+    pub was_cancelled: Option<bool>,
 }
 
 impl TaskStats {
@@ -320,11 +322,13 @@ impl Task {
         let listed = self.kind == TaskKind::Task && stats.dropped.is_none();
         self.span_entered_off_task |= listed && (lives_on || stats.unexplained_polls() > 1);
         if stats.dropped.is_some() && before.dropped.is_none() {
-            self.cancelled = stats.was_dropped_at_first_await()
-                || (was_idle
-                    && !self.span_entered_off_task
-                    && stats.poll.polls == before.poll.polls + 1
-                    && stats.wakes == before.wakes);
+            self.cancelled = stats.was_cancelled.unwrap_or_else(|| {
+                stats.was_dropped_at_first_await()
+                    || (was_idle
+                        && !self.span_entered_off_task
+                        && stats.poll.polls == before.poll.polls + 1
+                        && stats.wakes == before.wakes)
+            });
         }
         self.first_seen_running = match self.first_seen_running.take() {
             Some(mut first) if first.started == stats.poll.started => {

@@ -118,6 +118,9 @@ impl Model {
         };
         let (was_alive, waits, before) = (op.is_alive(), op.parent.is_none() && !op.is_sleep(), op.task);
         op.stats = stats;
+        if self.process.is_some() {
+            op.ready = Some(stats.is_ready);
+        }
         op.task = task.or(op.task);
         let after = op.task;
         if waits && after != before {

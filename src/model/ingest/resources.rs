@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use thin_vec::ThinVec;
 
 use super::changes::Changes;
-use crate::model::entity::resource::{Attribute, Permits, Resource};
+use crate::model::entity::resource::{Attribute, Permits, ReportedHolder, Resource};
 use crate::model::history::waits::{Grants, WaitLog};
 use crate::model::keys::{Entity, Id, ResourceKey};
 use crate::model::location::Location;
@@ -72,6 +72,7 @@ impl Model {
             depths: VecDeque::default(),
             ops: ThinVec::new(),
             grants: Grants::default(),
+            holders: ThinVec::new(),
             waits: WaitLog::default(),
             given_up: VecDeque::default(),
             unserved: None,
@@ -117,6 +118,7 @@ impl Model {
         created: Timestamp,
         dropped: Option<Timestamp>,
         attributes: Vec<Attribute>,
+        holders: ThinVec<ReportedHolder>,
         changes: &mut Changes,
     ) {
         let is_known = |key: &ResourceKey| self.resources.get(*key).is_some_and(|it| it.created == created);
@@ -137,6 +139,7 @@ impl Model {
         // Whoever uses it was introduced in the same update, before its first report.
         let fresh = newborn && !resource.placeholder && resource.first_seen == now && !used;
         resource.change(attributes, fresh, now);
+        resource.holders = holders;
         let was_dropped = resource.dropped.is_some();
         if resource.depth().is_some() && resource.dropped.is_none() {
             self.queues.insert(key);

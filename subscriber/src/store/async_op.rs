@@ -13,7 +13,7 @@ use crate::wire;
 #[derive(Debug)]
 pub(crate) struct AsyncOp {
     /// Its description, shared by all operations of one kind.
-    pub(crate) site: Arc<[u8]>,
+    site: Arc<[u8]>,
     pub(crate) resource: u64,
     /// The operation of which it is a part.
     pub(crate) parent: Option<u64>,
@@ -23,7 +23,9 @@ pub(crate) struct AsyncOp {
     pub(crate) passes_on: bool,
     /// Whether it takes permits for the task that polls it.
     pub(crate) acquires: bool,
-    pub(crate) created: Moment,
+    /// Whether what it acquires can be passed on to another task.
+    owned: bool,
+    created: Moment,
     pub(crate) polls: Polls,
     /// The task that polled it last.
     task: Option<u64>,
@@ -34,6 +36,18 @@ pub(crate) struct AsyncOp {
     attributes: Attributes,
 }
 
+/// What came of a poll.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Polled {
+    pub(crate) resource: u64,
+    /// Whether the operation is over, and what it wanted acquired.
+    pub(crate) is_granted: bool,
+    /// Whether that can be passed on to another task.
+    pub(crate) owned: bool,
+    /// How many permits the task has acquired, where the resource does not report that itself.
+    pub(crate) permits: Option<u64>,
+}
+
 /// What a new operation is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nature {
@@ -42,13 +56,14 @@ pub(crate) struct Nature {
     pub(crate) inherits: bool,
     pub(crate) passes_on: bool,
     pub(crate) acquires: bool,
+    pub(crate) owned: bool,
 }
 
 impl AsyncOp {
     pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
-        let Nature { resource, parent, inherits, passes_on, acquires } = nature;
+        let Nature { resource, parent, inherits, passes_on, acquires, owned } = nature;
         let (polls, attributes) = (Polls::default(), Attributes::default());
-        Self { site, resource, parent, inherits, passes_on, acquires, created, polls, task: None, was_ready: false, waited: false, attributes }
+        Self { site, resource, parent, inherits, passes_on, acquires, owned, created, polls, task: None, was_ready: false, waited: false, attributes }
     }
 
     /// Applies a state that `owner` reported.
@@ -56,13 +71,15 @@ impl AsyncOp {
         self.attributes.update(owner, metadata, state);
     }
 
-    /// `task` polled it or, unless it `is_whole`, a part of it. Says how many permits the task has acquired by that.
-    pub(crate) fn polled(&mut self, task: u64, is_ready: bool, is_whole: bool) -> Option<u64> {
+    /// `task` polled it or, unless it `is_whole`, a part of it.
+    pub(crate) fn polled(&mut self, task: u64, is_ready: bool, is_whole: bool) -> Polled {
         self.task = Some(task);
         // That the budget is used up is no wait for the resource, but it is seldom, and the poll that follows corrects it.
         self.was_ready = is_ready;
         self.waited |= !is_ready;
-        (is_whole && is_ready && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1))
+        let is_granted = is_ready && is_whole;
+        let permits = (is_granted && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1));
+        Polled { resource: self.resource, is_granted, owned: self.owned, permits }
     }
 
     /// Whether it is kept after its end: what never waited is told to who watches, and to nobody later.

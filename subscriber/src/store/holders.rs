@@ -12,25 +12,28 @@ const MOST: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     held: SmallVec<[Holder; 1]>,
-    /// The task that released last, and how often anything was released.
+    /// The task that released last.
     released_by: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Holder {
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
     /// `None` where no task was being polled: a thread of its own holds it.
-    task: Option<u64>,
-    since: Moment,
-    permits: u64,
+    pub(crate) task: Option<u64>,
+    pub(crate) since: Moment,
+    pub(crate) permits: u64,
+    /// Whether the guard is known to be borrowed from the lock, so that no other task can have it.
+    pub(crate) borrowed: bool,
 }
 
 impl Holders {
     /// A task acquired.
-    pub(crate) fn acquire(&mut self, task: Option<u64>, permits: u64, now: Moment) {
+    pub(crate) fn acquire(&mut self, holder: Holder) {
         if self.held.len() == MOST {
             self.held.remove(0);
         }
-        self.held.push(Holder { task, since: now, permits });
+        self.held.push(holder);
     }
 
     /// A task released. Its own come first; else it released for another, as a guard that was moved does, and the oldest goes.
@@ -55,6 +58,7 @@ impl Holders {
             encode::fact(out, canary::HOLDER, holder.task.unwrap_or(0));
             encode::fact(out, canary::HELD_SINCE, u64::try_from(clock.wall(holder.since).as_nanos()).unwrap_or(u64::MAX));
             encode::fact(out, canary::HELD_PERMITS, holder.permits);
+            encode::fact(out, canary::HELD_BORROWED, holder.borrowed.into());
         }
         if let Some(task) = self.released_by {
             encode::fact(out, canary::RELEASED_BY, task);

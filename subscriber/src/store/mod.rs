@@ -3,7 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod async_op;
 mod attributes;
-mod holders;
+pub(crate) mod holders;
 pub(crate) mod polls;
 pub(crate) mod resource;
 mod retained;

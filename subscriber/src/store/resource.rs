@@ -6,40 +6,51 @@ use crate::clock::{Clock, Moment};
 use crate::encode::{self, timestamp};
 use crate::fields::{Change, StateFields, Value};
 use crate::store::attributes::Attributes;
-use crate::store::holders::Holders;
+use crate::store::holders::{Holder, Holders};
 use crate::wire;
 
 /// What is known of a resource.
 #[derive(Debug)]
 pub(crate) struct Resource {
     /// Its description, shared by all resources of one place.
-    pub(crate) site: Arc<[u8]>,
+    site: Arc<[u8]>,
     /// The resource of which it is a part.
     pub(crate) parent: Option<u64>,
     /// Whether it also has the attributes of its children.
     pub(crate) inherits: bool,
     /// Whether its parent does.
     pub(crate) passes_on: bool,
-    pub(crate) created: Moment,
+    is_internal: bool,
+    created: Moment,
     attributes: Attributes,
     pub(crate) holders: Holders,
     /// Whether anybody ever waited for it.
     pub(crate) was_awaited: bool,
 }
 
+/// What a new resource is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nature {
+    pub(crate) parent: Option<u64>,
+    pub(crate) inherits: bool,
+    pub(crate) passes_on: bool,
+    pub(crate) is_internal: bool,
+}
+
 impl Resource {
-    pub(crate) fn new(site: Arc<[u8]>, parent: Option<u64>, inherits: bool, passes_on: bool, created: Moment) -> Self {
-        Self { site, parent, inherits, passes_on, created, attributes: Attributes::default(), holders: Holders::default(), was_awaited: false }
+    pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
+        let Nature { parent, inherits, passes_on, is_internal } = nature;
+        Self { site, parent, inherits, passes_on, is_internal, created, attributes: Attributes::default(), holders: Holders::default(), was_awaited: false }
     }
 
     /// Applies a state that `owner` reported while `task` was being polled.
-    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, now: impl FnOnce() -> Moment) {
+    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, acquired: impl FnOnce() -> Holder) {
         self.attributes.update(owner, metadata, state);
         // What tokio's locks report once a guard exists, and once it is dropped. Permits are a matter of the operation that acquires them,
         // because a semaphore's own reports do not say for whom.
         match (&state.attribute, state.change) {
             (Some(("locked" | "write_locked", Value::Bool(true))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
-                self.holders.acquire(task, 1, now());
+                self.holders.acquire(acquired());
             }
             (Some(("locked" | "write_locked", Value::Bool(false))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
                 self.holders.release(task, 1);
@@ -62,6 +73,7 @@ impl Resource {
             if let Some(parent) = self.parent {
                 encode::id(out, encode::resource::PARENT, parent);
             }
+            wire::count(out, encode::resource::IS_INTERNAL, self.is_internal.into());
         });
     }
 

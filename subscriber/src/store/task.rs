@@ -14,14 +14,16 @@ use crate::wire;
 /// What is known of a task.
 #[derive(Debug)]
 pub(crate) struct Task {
-    /// Its description, shared by all tasks of one place.
-    pub(crate) site: Arc<[u8]>,
+    /// Its description, shared by all tasks of one place: its callsite and fields, and then where it was spawned.
+    site: Arc<[u8]>,
+    /// Where in the description the place begins.
+    place: usize,
     /// The number by which the user knows it.
-    pub(crate) number: Option<u64>,
+    number: Option<u64>,
     /// The task that spawned it.
-    pub(crate) parent: Option<u64>,
-    pub(crate) created: Moment,
-    pub(crate) polls: Polls,
+    parent: Option<u64>,
+    created: Moment,
+    polls: Polls,
     /// Nanoseconds from wakes to the polls that followed.
     scheduled: u64,
     last_wake: Option<Moment>,
@@ -74,9 +76,10 @@ impl Entry {
 }
 
 impl Task {
-    pub(crate) fn new(site: Arc<[u8]>, number: Option<u64>, parent: Option<u64>, created: Moment) -> Self {
+    pub(crate) fn new(site: Arc<[u8]>, place: usize, number: Option<u64>, parent: Option<u64>, created: Moment) -> Self {
         Self {
             site,
+            place,
             number,
             parent,
             created,
@@ -147,7 +150,9 @@ impl Task {
     pub(crate) fn encode_new(&self, id: u64, out: &mut Vec<u8>) {
         wire::long(out, encode::task_update::NEW, |out| {
             encode::id(out, encode::task::ID, id);
-            out.extend_from_slice(&self.site);
+            // In the order of their numbers, which clients may rely on to read it in one pass.
+            let (description, place) = self.site.split_at(self.place.min(self.site.len()));
+            out.extend_from_slice(description);
             if let Some(number) = self.number {
                 wire::nested(out, encode::task::FIELDS, |out| {
                     wire::bytes(out, 1, b"task.id");
@@ -157,6 +162,7 @@ impl Task {
             if let Some(parent) = self.parent {
                 encode::id(out, encode::task::PARENTS, parent);
             }
+            out.extend_from_slice(place);
         });
     }
 

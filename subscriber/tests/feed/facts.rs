@@ -129,6 +129,7 @@ async fn who_holds_a_lock_is_told_however_late_a_client_attaches() {
         let semaphore = *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Semaphore" && !it.is_internal).unwrap().0;
         let known = facts(&address, |known| known.resource(semaphore, "canary.released_by").is_some()).await;
         assert_eq!(known.resource(mutex, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
+        assert_eq!(known.resource(mutex, "canary.held_borrowed").as_deref(), Some("1"), "{known:?}");
         assert_eq!(known.resource(semaphore, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
         assert_eq!(known.resource(semaphore, "canary.held_permits").as_deref(), Some("3"), "{known:?}");
         assert_eq!(known.resource(semaphore, "canary.released_by").as_deref(), Some(&*releases), "{known:?}");

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use super::MOST_FIELDS;
-use super::values::{op_stats, task_stats};
+use super::values::{holders, op_stats, task_stats};
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::task::Task;
@@ -60,7 +60,7 @@ impl Model {
         };
         let attributes = stats.attributes.iter().take(MOST_FIELDS).filter_map(|it| self.attribute(it)).collect();
         let dropped = stats.dropped.map(Timestamp::from_nanos);
-        self.resource_changed(entry.id, created, dropped, attributes, changes);
+        self.resource_changed(entry.id, created, dropped, attributes, holders(&stats.holders), changes);
     }
 
     fn change_task(&mut self, entry: &Entry<'_, TaskStats>, changes: &mut Changes) {

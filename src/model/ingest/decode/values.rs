@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use console_api::tasks;
+use thin_vec::ThinVec;
 
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::details::Durations;
+use crate::model::entity::resource::ReportedHolder;
 use crate::model::entity::task::{PollStats, TaskStats};
 use crate::model::time::Timestamp;
 use crate::model::tokio::attribute;
 use crate::wire::introduced::{FieldName, FieldValue};
-use crate::wire::{self, Polls};
+use crate::wire::{self, Polls, TaskEnd};
 
 /// No counter of a real process gets further: cut off here, sums over any number of tasks stay in range.
 const HIGHEST: u64 = 1 << 40;
@@ -49,6 +51,7 @@ pub(super) fn task_stats(wire: &wire::TaskStats) -> Option<TaskStats> {
         last_wake: wire.last_wake.map(Timestamp::from_nanos),
         poll: poll_stats(&wire.polls),
         scheduled: wire.scheduled.min(LONGEST),
+        was_cancelled: wire.end.map(|end| end == TaskEnd::Cancelled),
     })
 }
 
@@ -66,7 +69,19 @@ pub(super) fn op_stats(wire: &wire::OpStats<'_>) -> Option<OpStats> {
         task: wire.task,
         requested: permits(attribute::REQUESTED),
         obtained: permits(attribute::OBTAINED),
+        is_ready: wire.is_ready,
     })
+}
+
+/// Who holds a resource, without what makes no sense.
+pub(super) fn holders(wire: &[wire::Holder]) -> ThinVec<ReportedHolder> {
+    let holder = |it: &wire::Holder| ReportedHolder {
+        task: it.task,
+        since: Timestamp::from_nanos(it.since),
+        permits: count(it.permits),
+        borrowed: it.borrowed,
+    };
+    wire.iter().map(holder).collect()
 }
 
 /// A distribution of durations, if it is one.

@@ -1,0 +1,112 @@
+//! What a target says beyond the protocol of console-subscriber: `proto/canary.proto`.
+
+use super::fields::fields;
+use super::introduced::{Field, FieldName, FieldValue};
+
+/// The field that has the facts, of whatever message has any.
+pub(super) const FACTS: u32 = 1000;
+/// Most holders of one resource that are read.
+const MOST_HOLDERS: usize = 16;
+
+/// Which process a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its number in its own namespace.
+    pub number: u64,
+    /// When its feed began, in nanoseconds since the epoch.
+    pub started: u64,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// Its future was ready.
+    Completed,
+    /// Its future was dropped before.
+    Cancelled,
+    /// It panicked.
+    Panicked,
+}
+
+/// Who acquired a lock or permits and has not released them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The span id of the task; `None` for a thread that polled no task.
+    pub task: Option<u64>,
+    /// When it acquired them, in nanoseconds since the epoch.
+    pub since: u64,
+    /// How many permits.
+    pub permits: u64,
+    /// Whether no other task can have the guard.
+    pub borrowed: bool,
+}
+
+/// A fact: its name and its value.
+type Fact<'a> = (std::borrow::Cow<'a, str>, FieldValue<'a>);
+
+/// Reads a fact; `None` for anything else.
+pub(super) fn fact(bytes: &[u8]) -> Option<Fact<'_>> {
+    match Field::usual(bytes)? {
+        Field { name: Some(FieldName::Text(name)), value: Some(value), .. } => Some((name, value)),
+        _ => None,
+    }
+}
+
+impl TaskEnd {
+    /// The end that a fact tells, if it tells one.
+    pub(super) fn of((name, value): &Fact<'_>) -> Option<Self> {
+        let FieldValue::Text(end) = value else { return None };
+        match (&**name, &**end) {
+            ("canary.end", "completed") => Some(Self::Completed),
+            ("canary.end", "cancelled") => Some(Self::Cancelled),
+            ("canary.end", "panicked") => Some(Self::Panicked),
+            _ => None,
+        }
+    }
+}
+
+impl Holder {
+    /// Adds what a fact tells of holders: each begins with the fact that names it.
+    pub(super) fn note(holders: &mut Vec<Self>, (name, value): &Fact<'_>) {
+        let FieldValue::Number(number) = *value else { return };
+        if **name == *"canary.holder" && holders.len() < MOST_HOLDERS {
+            holders.push(Self { task: Some(number).filter(|task| *task != 0), since: 0, permits: 1, borrowed: false });
+        }
+        let Some(last) = holders.last_mut() else { return };
+        match &**name {
+            "canary.held_since" => last.since = number,
+            "canary.held_permits" => last.permits = number,
+            "canary.held_borrowed" => last.borrowed = number != 0,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a fact says that the last poll of an op was ready.
+pub(super) fn is_ready((name, value): &Fact<'_>) -> bool {
+    **name == *"canary.ready" && *value == FieldValue::Number(1)
+}
+
+/// The facts of a message as a whole.
+fn of_message(bytes: &[u8]) -> impl Iterator<Item = Fact<'_>> {
+    let facts = fields(bytes).filter(|field| field.number == FACTS);
+    facts.filter_map(|field| field.bytes()).filter_map(fact)
+}
+
+/// A number that a message says as a whole.
+fn number(bytes: &[u8], wanted: &str) -> Option<u64> {
+    of_message(bytes).find_map(|(name, value)| match value {
+        FieldValue::Number(number) if name == wanted => Some(number),
+        _ => None,
+    })
+}
+
+/// The process that a message is from, if it says so.
+pub(super) fn process(bytes: &[u8]) -> Option<Process> {
+    Some(Process { number: number(bytes, "canary.process")?, started: number(bytes, "canary.started")? })
+}
+
+/// Whether more pieces of the same state follow.
+pub(super) fn has_more(bytes: &[u8]) -> bool {
+    number(bytes, "canary.more") == Some(1)
+}
