@@ -1,4 +1,4 @@
-//! What every example service shares: its flags, a console-subscriber in front of all runtimes, and an end together with its parent.
+//! What every example service shares: its flags, a console feed in front of all runtimes, and an end together with its parent.
 
 mod load;
 
@@ -14,9 +14,12 @@ use clap::Parser;
 use console_subscriber::{ConsoleLayer, ServerParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::filter::{FilterFn, LevelFilter};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::util::TryInitError;
 
 /// Flags that every example service has.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,9 @@ pub(crate) struct Service {
     /// Events that the feed can hold before it drops some.
     #[arg(long, value_name = "COUNT", default_value_t = ConsoleLayer::DEFAULT_EVENT_BUFFER_CAPACITY)]
     event_buffer: usize,
+    /// What serves the feed.
+    #[arg(long, value_enum, default_value_t)]
+    subscriber: Subscriber,
     /// Puts a log level filter before the feed, so that Tokio's spans never reach it.
     #[arg(long)]
     filtered: bool,
@@ -50,6 +56,21 @@ pub(crate) struct Service {
     #[arg(long)]
     die_with_parent: bool,
 }
+
+/// What serves a feed.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum Subscriber {
+    /// `console-subscriber`.
+    #[default]
+    Console,
+    /// `tokio-canary-subscriber`, as its `init` installs it.
+    Canary,
+    /// `tokio-canary-subscriber`, as a layer.
+    CanaryLayer,
+}
+
+/// Serves clients of a listener until that fails.
+type Serve = Box<dyn FnOnce(TcpListener) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send>;
 
 /// Where `ConsoleLayer::builder().with_default_env()` would serve the feed.
 fn usual_address() -> SocketAddr {
@@ -88,30 +109,56 @@ impl Service {
         let listener = TcpListener::bind(self.bind)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let (layer, server) = ConsoleLayer::builder()
-            .publish_interval(self.publish_interval)
-            .retention(self.retention)
-            .event_buffer_capacity(self.event_buffer)
-            .build();
-        let wanted = FilterFn::new(|metadata| {
-            metadata.target().starts_with("tokio")
-                || metadata.name().starts_with("runtime")
-                || metadata.target().starts_with("runtime")
-        });
-        let level = if self.filtered { LevelFilter::INFO } else { LevelFilter::TRACE };
-        tracing_subscriber::registry()
-            .with(layer.with_filter(wanted).with_filter(level))
-            .try_init()
-            .map_err(io::Error::other)?;
+        let serve = match self.subscriber {
+            Subscriber::Console => self.install_console(),
+            Subscriber::Canary => self.install_canary(),
+            Subscriber::CanaryLayer => self.install_canary_layer(),
+        };
+        let serve = serve.map_err(io::Error::other)?;
         spawn_thread("console-feed", move || {
             // The feed must not describe itself: neither its own runtime nor its connections.
             let _unobserved = tracing::subscriber::set_default(NoSubscriber::default());
-            if let Err(error) = answer_clients(listener, server.into_parts()) {
+            if let Err(error) = serve(listener) {
                 complain(&error);
                 process::exit(4);
             }
         })?;
         Ok(address)
+    }
+
+    fn install_console(&self) -> Result<Serve, TryInitError> {
+        let (layer, server) = ConsoleLayer::builder()
+            .publish_interval(self.publish_interval)
+            .retention(self.retention)
+            .event_buffer_capacity(self.event_buffer)
+            .build();
+        tracing_subscriber::registry().with(layer.with_filter(runtime()).with_filter(self.level())).try_init()?;
+        let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
+        Ok(Box::new(move |listener| {
+            answer(listener, aggregator.run(), Server::builder().add_service(instrument_server))
+        }))
+    }
+
+    fn install_canary(&self) -> Result<Serve, TryInitError> {
+        let (subscriber, server) = self.canary().build_around(tracing_subscriber::registry().with(self.level()));
+        subscriber.try_init()?;
+        Ok(serve_canary(server))
+    }
+
+    fn install_canary_layer(&self) -> Result<Serve, TryInitError> {
+        let (layer, server) = self.canary().build();
+        tracing_subscriber::registry().with(layer.with_filter(runtime()).with_filter(self.level())).try_init()?;
+        Ok(serve_canary(server))
+    }
+
+    fn canary(&self) -> tokio_canary_subscriber::Builder {
+        tokio_canary_subscriber::ConsoleLayer::builder()
+            .publish_interval(self.publish_interval)
+            .retention(self.retention)
+    }
+
+    fn level(&self) -> LevelFilter {
+        if self.filtered { LevelFilter::INFO } else { LevelFilter::TRACE }
     }
 
     fn wait(&self) {
@@ -193,12 +240,30 @@ fn idle(builder: &mut Builder) -> Runtime {
     }
 }
 
-fn answer_clients(listener: TcpListener, parts: ServerParts) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let ServerParts { instrument_server, aggregator, .. } = parts;
+/// Lets through what the runtime reports.
+fn runtime() -> FilterFn {
+    FilterFn::new(|metadata| {
+        metadata.target().starts_with("tokio")
+            || metadata.name().starts_with("runtime")
+            || metadata.target().starts_with("runtime")
+    })
+}
+
+fn serve_canary(server: tokio_canary_subscriber::Server) -> Serve {
+    let tokio_canary_subscriber::ServerParts { instrument_service, publisher, .. } = server.into_parts();
+    Box::new(move |listener| answer(listener, publisher, Server::builder().add_service(instrument_service)))
+}
+
+/// Serves clients of a listener, with what gives the service its answers running beside it.
+fn answer(
+    listener: TcpListener,
+    beside: impl Future<Output = ()> + Send + 'static,
+    router: Router,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     idle(&mut Builder::new_current_thread()).block_on(async move {
-        tokio::spawn(aggregator.run());
+        tokio::spawn(beside);
         let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-        tonic::transport::Server::builder().add_service(instrument_server).serve_with_incoming(clients).await?;
+        router.serve_with_incoming(clients).await?;
         Ok(())
     })
 }

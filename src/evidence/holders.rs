@@ -115,7 +115,8 @@ impl Evidence<'_> {
     /// says to whom.
     fn reported_holders(&self, resource: &Resource) -> Holders {
         let living = resource.holders.iter().filter_map(|it| {
-            let task = self.task_of_span(it.task?, it.since).filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
+            let task =
+                self.task_of_span(it.task?, it.since).filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
             let confidence = if it.borrowed { Confidence::Certain } else { Confidence::Possible };
             Some(Holder { task, since: it.since, confidence })
         });

@@ -157,7 +157,10 @@ impl Builder {
     /// Does nothing but say so on standard error: `tokio-canary record` records a feed. Here so that programs need not be changed.
     #[expect(clippy::print_stderr, reason = "whoever sets this expects a file, and there is no log yet")]
     pub fn recording_path(self, path: impl Into<PathBuf>) -> Self {
-        eprintln!("tokio-canary-subscriber: nothing is recorded to {}: use `tokio-canary record`", path.into().display());
+        eprintln!(
+            "tokio-canary-subscriber: nothing is recorded to {}: use `tokio-canary record`",
+            path.into().display()
+        );
         self
     }
 
@@ -191,6 +194,12 @@ impl Builder {
         (ConsoleLayer::of(recorder), server)
     }
 
+    /// The subscriber that [`Self::wrap`] makes and its server, which serves nothing until it is run.
+    pub fn build_around<S: Subscriber>(self, inner: S) -> (CanarySubscriber<S>, Server) {
+        let (recorder, server) = self.parts(true);
+        (CanarySubscriber::new(recorder, inner), server)
+    }
+
     /// The layer, filtered to what it records, with its server on a thread of its own. A server that cannot be started says so on standard
     /// error; the service goes on.
     pub fn spawn<S>(self) -> impl Layer<S>
@@ -210,7 +219,8 @@ impl Builder {
     fn start(self, gives_numbers: bool) -> Arc<Recorder> {
         let self_trace = self.self_trace;
         let (recorder, server) = self.parts(gives_numbers);
-        let started = thread::Builder::new().name("tokio-canary-subscriber".to_owned()).spawn(move || serve(server, self_trace));
+        let started =
+            thread::Builder::new().name("tokio-canary-subscriber".to_owned()).spawn(move || serve(server, self_trace));
         if let Err(error) = started {
             complain(&error);
         }
@@ -280,7 +290,8 @@ fn bind(address: &str) -> Result<ServerAddr, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         return Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)).into());
     }
-    let mut resolved = address.to_socket_addrs().map_err(|error| format!("{error}; expected HOST:PORT or unix:PATH"))?;
+    let mut resolved =
+        address.to_socket_addrs().map_err(|error| format!("{error}; expected HOST:PORT or unix:PATH"))?;
     resolved.next().map(ServerAddr::from).ok_or_else(|| "no such host".to_owned())
 }
 

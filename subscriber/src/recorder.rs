@@ -1,8 +1,8 @@
 //! From what the runtime reports to what the store knows.
 
 use std::cell::Cell;
-use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::Notify;
 use tracing_core::span::{Attributes, Id};
@@ -10,7 +10,9 @@ use tracing_core::{Event, Metadata};
 
 use crate::callsite::{self, Callsite};
 use crate::encode;
-use crate::fields::{AsyncOpFields, Place, PollOpFields, ResourceFields, StateFields, TaskFields, WakerFields, WakerOp};
+use crate::fields::{
+    AsyncOpFields, Place, PollOpFields, ResourceFields, StateFields, TaskFields, WakerFields, WakerOp,
+};
 use crate::metadata::Registered;
 use crate::stack;
 use crate::store::address::Address;
@@ -51,7 +53,12 @@ impl Recorder {
     /// One that gives spans their numbers, or takes those of a registry.
     pub(crate) fn new(limits: Limits, gives_numbers: bool) -> Arc<Self> {
         let number = SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { number, store: Store::new(limits, gives_numbers), metadata: Registered::default(), due: Notify::new() })
+        Arc::new(Self {
+            number,
+            store: Store::new(limits, gives_numbers),
+            metadata: Registered::default(),
+            due: Notify::new(),
+        })
     }
 
     /// A span begins. `span` is its number, if a registry gave it one; else the number that it has from now on is returned.
@@ -78,7 +85,8 @@ impl Recorder {
         let parent = stack::innermost(self.number).task;
         describe(metadata, encode::task::METADATA, |buffers| {
             let place = std::mem::take(&mut buffers.place);
-            let mut fields = TaskFields { out: &mut buffers.description, metadata: callsite::number(metadata), task: None, place };
+            let mut fields =
+                TaskFields { out: &mut buffers.description, metadata: callsite::number(metadata), task: None, place };
             attributes.record(&mut fields);
             let number = fields.task;
             buffers.place = fields.place;
@@ -88,10 +96,16 @@ impl Recorder {
         })
     }
 
-    fn new_resource(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, span: Option<u64>) -> Option<u64> {
+    fn new_resource(
+        &self,
+        attributes: &Attributes<'_>,
+        metadata: &'static Metadata<'static>,
+        span: Option<u64>,
+    ) -> Option<u64> {
         let now = self.store.clock.now();
         let parent = stack::innermost(self.number).resource;
-        let passes_on = parent.is_some_and(|id| self.store.shard(id).get::<Resource>(id).is_some_and(|parent| parent.inherits));
+        let passes_on =
+            parent.is_some_and(|id| self.store.shard(id).get::<Resource>(id).is_some_and(|parent| parent.inherits));
         describe(metadata, encode::resource::METADATA, |buffers| {
             let mut fields = ResourceFields::new(&mut buffers.description, std::mem::take(&mut buffers.place));
             attributes.record(&mut fields);
@@ -103,15 +117,27 @@ impl Recorder {
         })
     }
 
-    fn new_async_op(&self, attributes: &Attributes<'_>, metadata: &'static Metadata<'static>, span: Option<u64>) -> Option<u64> {
+    fn new_async_op(
+        &self,
+        attributes: &Attributes<'_>,
+        metadata: &'static Metadata<'static>,
+        span: Option<u64>,
+    ) -> Option<u64> {
         let innermost = stack::innermost(self.number);
         // An operation is reported inside of its resource.
         let resource = innermost.resource?;
         let now = self.store.clock.now();
         let parent = innermost.async_op;
-        let passes_on = parent.is_some_and(|id| self.store.shard(id).get::<AsyncOp>(id).is_some_and(|parent| parent.inherits));
+        let passes_on =
+            parent.is_some_and(|id| self.store.shard(id).get::<AsyncOp>(id).is_some_and(|parent| parent.inherits));
         describe(metadata, encode::async_op::METADATA, |buffers| {
-            let mut fields = AsyncOpFields { out: &mut buffers.description, inherits: false, acquires: false, owned: false, has_source: false };
+            let mut fields = AsyncOpFields {
+                out: &mut buffers.description,
+                inherits: false,
+                acquires: false,
+                owned: false,
+                has_source: false,
+            };
             attributes.record(&mut fields);
             let AsyncOpFields { inherits, acquires, owned, .. } = fields;
             let nature = Nature { resource, parent, inherits, passes_on, acquires, owned };
@@ -139,7 +165,9 @@ impl Recorder {
         match kind {
             Kind::Task => {
                 let now = self.store.clock.now();
-                shard.change(id, |task: &mut Task| task.start_poll(now, stack::entry(self.number, id, now), Thread::current()))?;
+                shard.change(id, |task: &mut Task| {
+                    task.start_poll(now, stack::entry(self.number, id, now), Thread::current())
+                })?;
             }
             Kind::AsyncOp => {
                 let now = self.store.clock.now();
@@ -238,14 +266,19 @@ impl Recorder {
         let mut fields = PollOpFields::default();
         event.record(&mut fields);
         let Some(is_ready) = fields.is_ready else { return };
-        let Some(polled) = self.store.shard(id).change(id, |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole)) else { return };
+        let Some(polled) =
+            self.store.shard(id).change(id, |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole))
+        else {
+            return;
+        };
         if polled.is_granted && !polled.owned {
             // What a lock reports next on this thread is that it is locked.
             stack::borrowed(self.number, polled.resource);
         }
         if let Some(permits) = polled.permits {
             let (task, now, borrowed) = (Some(task), self.store.clock.now(), !polled.owned);
-            let acquire = |semaphore: &mut Resource| semaphore.holders.acquire(Holder { task, since: now, permits, borrowed });
+            let acquire =
+                |semaphore: &mut Resource| semaphore.holders.acquire(Holder { task, since: now, permits, borrowed });
             self.store.shard(polled.resource).change(polled.resource, acquire);
         }
     }

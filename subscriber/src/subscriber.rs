@@ -69,7 +69,9 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
         if !Callsite::of(attributes.metadata()).is_recorded() {
             // The subscriber inside does not know the runtime's spans, so none of them can be a parent there.
             let id = match attributes.parent() {
-                Some(parent) if self.is_ours(parent) => self.inner.new_span(&Attributes::new_root(attributes.metadata(), attributes.values())),
+                Some(parent) if self.is_ours(parent) => {
+                    self.inner.new_span(&Attributes::new_root(attributes.metadata(), attributes.values()))
+                }
                 _ => self.inner.new_span(attributes),
             };
             if is_marked(id.into_u64()) {
@@ -159,7 +161,10 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
         self.inner.on_register_dispatch(dispatch);
     }
 
-    #[expect(unsafe_code, reason = "without it, layers inside that look for themselves or each other would not be found")]
+    #[expect(
+        unsafe_code,
+        reason = "without it, layers inside that look for themselves or each other would not be found"
+    )]
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tokio_canary::detect::severity::{Family, Severity};
 
+use clap::ValueEnum as _;
+
 use crate::healthy::{self, Pattern};
 use crate::machine::Demand;
+use crate::service::Subscriber;
 use crate::sick::{self, Condition, Illness};
 
 /// The argument that makes this program a patient.
@@ -153,6 +156,13 @@ pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
 }
 
 impl Patient {
+    /// The same program with its feed served by that subscriber.
+    pub(crate) fn served_by(mut self, subscriber: Subscriber) -> Self {
+        let name = subscriber.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        self.command.extend(["--subscriber".to_owned(), name]);
+        self
+    }
+
     /// The most time that it is watched, which is what an examination is planned with.
     pub(crate) fn longest_watch(&self) -> Duration {
         match self.stay {

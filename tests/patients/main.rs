@@ -51,6 +51,9 @@ struct Examination {
     /// The build of the tool that examines them.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_tokio-canary"))]
     tool: PathBuf,
+    /// What serves the feeds of the programs. The scores of both are to be compared; recordings and baselines are of the first.
+    #[arg(long, value_enum, default_value_t)]
+    subscriber: service::Subscriber,
     #[command(flatten)]
     beyond: Beyond,
 }
@@ -108,7 +111,7 @@ fn main() -> ExitCode {
 /// Does what the arguments say, and returns whether all is as it has to be.
 fn run(arguments: Examination) -> io::Result<bool> {
     let selection = arguments.selection();
-    let Examination { flags, tool, beyond } = arguments;
+    let Examination { flags, tool, subscriber, beyond } = arguments;
     if let Some(length) = beyond.soak {
         return soak::run(length, &tool);
     }
@@ -119,7 +122,8 @@ fn run(arguments: Examination) -> io::Result<bool> {
         return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
     }
     let chosen = corpus::patients(selection).into_iter().filter(|patient| flags.selects(&patient.name));
-    let mut chosen: Vec<Arc<Patient>> = chosen.map(Arc::new).collect();
+    let served = chosen.map(|patient| patient.served_by(subscriber));
+    let mut chosen: Vec<Arc<Patient>> = served.map(Arc::new).collect();
     chosen.sort_by_key(|patient| {
         (patient.demand != Demand::Everything, Reverse(patient.head_start + patient.longest_watch()))
     });

@@ -54,7 +54,8 @@ mod tests {
         let update = instrument::Update { task_update: Some(tasks), ..instrument::Update::default() };
         let mut bytes = update.encode_to_vec();
         if more {
-            let fact = console_api::Field { name: Some("canary.more".into()), value: Some(1_u64.into()), metadata_id: None };
+            let fact =
+                console_api::Field { name: Some("canary.more".into()), value: Some(1_u64.into()), metadata_id: None };
             prost::encoding::message::encode(1000, &fact, &mut bytes);
         }
         Update::decode(bytes.into()).unwrap()

@@ -4,7 +4,11 @@
 //! `console-subscriber`, and with this one, each with nobody attached and with a client that reads all updates. Compare the rows of one
 //! load with each other: they were measured one after the other on the same machine.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a service that cannot serve measures nothing; the table is the result")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a service that cannot serve measures nothing; the table is the result"
+)]
 
 mod floor;
 mod process;
@@ -61,6 +65,9 @@ fn row(load: Load, subscriber: Subscriber, attached: bool, length: Duration) -> 
     let usage = served.measure(length)?;
     let late = reader.map_or_else(String::new, |reader| format!("{:.1} s", reader.lag().as_secs_f64()));
     let client = if attached { "a reader" } else { "nobody" };
-    println!("| {load} | {subscriber} | {client} | {:.0} | {:.1} % | {} MiB | {late} |", usage.requests, usage.cpu, usage.memory);
+    println!(
+        "| {load} | {subscriber} | {client} | {:.0} | {:.1} % | {} MiB | {late} |",
+        usage.requests, usage.cpu, usage.memory
+    );
     Ok(())
 }

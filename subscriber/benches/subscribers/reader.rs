@@ -46,7 +46,8 @@ async fn read(address: String, lag: Arc<AtomicU64>) {
     while let Ok(Some(update)) = updates.message().await {
         let now = update.now.and_then(|now| SystemTime::try_from(now).ok());
         let tasks = update.task_update.unwrap_or_default();
-        let created = |id: u64| tasks.stats_update.get(&id).and_then(|stats| SystemTime::try_from(stats.created_at?).ok());
+        let created =
+            |id: u64| tasks.stats_update.get(&id).and_then(|stats| SystemTime::try_from(stats.created_at?).ok());
         let youngest = tasks.new_tasks.iter().filter_map(|task| created(task.id?.id)).max();
         if let (Some(now), Some(youngest)) = (now, youngest) {
             let age = now.duration_since(youngest).unwrap_or_default();

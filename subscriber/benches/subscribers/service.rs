@@ -64,7 +64,10 @@ impl FromStr for Load {
     fn from_str(text: &str) -> Result<Self, io::Error> {
         match text {
             "max" => Ok(Self::Max),
-            number => number.parse().map(Self::PerSecond).map_err(|_| io::Error::other(format!("neither a number of requests nor `max`: {text}"))),
+            number => number
+                .parse()
+                .map(Self::PerSecond)
+                .map_err(|_| io::Error::other(format!("neither a number of requests nor `max`: {text}"))),
         }
     }
 }
@@ -82,7 +85,10 @@ impl FromStr for Subscriber {
     type Err = io::Error;
 
     fn from_str(text: &str) -> Result<Self, io::Error> {
-        Self::ALL.into_iter().find(|known| known.to_string() == text).ok_or_else(|| io::Error::other(format!("no such subscriber: {text}")))
+        Self::ALL
+            .into_iter()
+            .find(|known| known.to_string() == text)
+            .ok_or_else(|| io::Error::other(format!("no such subscriber: {text}")))
     }
 }
 
@@ -109,10 +115,13 @@ pub(crate) fn run(load: Load, subscriber: Subscriber) -> io::Result<()> {
             tracing_subscriber::registry().with(feed).init();
         }
         Subscriber::Layer => {
-            let feed = tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).spawn();
+            let feed =
+                tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).spawn();
             tracing_subscriber::registry().with(feed).init();
         }
-        Subscriber::Canary => tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).init(),
+        Subscriber::Canary => {
+            tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).init()
+        }
     }
     let served = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&served);

@@ -109,7 +109,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Accepted<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 
@@ -132,7 +136,9 @@ pub(crate) async fn tcp(address: SocketAddr) -> io::Result<impl Stream<Item = io
 /// Accepts connections of a Unix domain socket. A file that an earlier life of the process has left is replaced; one that somebody listens
 /// on is not.
 #[cfg(unix)]
-pub(crate) async fn unix(path: &std::path::Path) -> io::Result<impl Stream<Item = io::Result<Accepted<UnixStream>>> + use<>> {
+pub(crate) async fn unix(
+    path: &std::path::Path,
+) -> io::Result<impl Stream<Item = io::Result<Accepted<UnixStream>>> + use<>> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).await.is_err() => {
             std::fs::remove_file(path)?;

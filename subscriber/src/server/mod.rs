@@ -108,6 +108,9 @@ impl Server {
         let Self { recorder, settings } = self;
         let (commands, received) = mpsc::channel(COMMANDS);
         let publisher = Publisher::new(recorder, &settings);
-        ServerParts { instrument_service: InstrumentService::new(commands, settings.token), publisher: Box::pin(publisher.run(received)) }
+        ServerParts {
+            instrument_service: InstrumentService::new(commands, settings.token),
+            publisher: Box::pin(publisher.run(received)),
+        }
     }
 }

@@ -66,7 +66,9 @@ fn fitting(frames: &[u8], room: usize) -> usize {
 
 fn write(state: &State, piece: &PerKind<&[u8]>, is_first: bool, is_last: bool, recorder: &Recorder) -> Bytes {
     let clock = &recorder.store.clock;
-    let mut out = Vec::with_capacity(piece.tasks.len() + piece.resources.len() + piece.async_ops.len() + state.metadata.len() + 512);
+    let mut out = Vec::with_capacity(
+        piece.tasks.len() + piece.resources.len() + piece.async_ops.len() + state.metadata.len() + 512,
+    );
     encode::timestamp(&mut out, update::NOW, clock, Some(clock.now()));
     if is_first && !state.metadata.is_empty() {
         wire::bytes(&mut out, update::NEW_METADATA, &state.metadata);

@@ -129,7 +129,9 @@ impl Publisher {
             }
             Command::Details(task, reply) => {
                 let (queue, messages) = queue();
-                if let Some(details) = self.details_of(task) && reply.send(messages).is_ok() {
+                if let Some(details) = self.details_of(task)
+                    && reply.send(messages).is_ok()
+                {
                     queue.push(details);
                     self.details.push((task, queue));
                 }
@@ -176,7 +178,10 @@ impl Publisher {
             }
         }
         for client in &mut self.clients {
-            if client.is_behind && !self.paused.contains(&client.connection) && client.queue.waiting() <= self.unread / 2 {
+            if client.is_behind
+                && !self.paused.contains(&client.connection)
+                && client.queue.waiting() <= self.unread / 2
+            {
                 client.catch_up(&self.recorder);
                 self.is_watched = true;
             }
@@ -188,7 +193,12 @@ impl Publisher {
     fn leave(&mut self) {
         self.clients.retain(|client| !client.queue.is_closed());
         self.states.retain(|(_, queue)| !queue.is_closed());
-        let connections = || self.clients.iter().map(|client| client.connection).chain(self.states.iter().map(|(connection, _)| *connection));
+        let connections = || {
+            self.clients
+                .iter()
+                .map(|client| client.connection)
+                .chain(self.states.iter().map(|(connection, _)| *connection))
+        };
         let open: HashSet<Connection> = connections().collect();
         // A connection that only ever paused is forgotten with the rest: it has nothing that could be paused.
         self.paused.retain(|connection| open.contains(connection));
@@ -203,7 +213,11 @@ impl Publisher {
     fn send_details(&mut self) {
         let mut details = std::mem::take(&mut self.details);
         details.retain(|(task, queue)| {
-            let Some(message) = self.details_of(*task).filter(|_| !queue.is_closed() && queue.waiting() < DETAILS_UNREAD) else { return false };
+            let Some(message) =
+                self.details_of(*task).filter(|_| !queue.is_closed() && queue.waiting() < DETAILS_UNREAD)
+            else {
+                return false;
+            };
             queue.push(message);
             true
         });

@@ -38,7 +38,10 @@ impl InstrumentService {
 
     fn admits(&self, request: &http::Request<Body>) -> bool {
         let Some(token) = &self.token else { return true };
-        let shown = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let shown = request
+            .headers()
+            .get(http::header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         shown.is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
     }
 }
@@ -58,7 +61,8 @@ impl Service<http::Request<Body>> for InstrumentService {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if !self.admits(&request) {
-            let refusal = Status::unauthenticated("this subscriber wants a token: send the header `authorization: Bearer TOKEN`");
+            let refusal =
+                Status::unauthenticated("this subscriber wants a token: send the header `authorization: Bearer TOKEN`");
             return Box::pin(async move { Ok(refusal.into_http()) });
         }
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();

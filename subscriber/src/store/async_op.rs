@@ -63,7 +63,21 @@ impl AsyncOp {
     pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
         let Nature { resource, parent, inherits, passes_on, acquires, owned } = nature;
         let (polls, attributes) = (Polls::default(), Attributes::default());
-        Self { site, resource, parent, inherits, passes_on, acquires, owned, created, polls, task: None, was_ready: false, waited: false, attributes }
+        Self {
+            site,
+            resource,
+            parent,
+            inherits,
+            passes_on,
+            acquires,
+            owned,
+            created,
+            polls,
+            task: None,
+            was_ready: false,
+            waited: false,
+            attributes,
+        }
     }
 
     /// Applies a state that `owner` reported.

@@ -41,7 +41,11 @@ impl Holders {
         self.released_by = task;
         let mut left = permits;
         while left > 0 {
-            let Some(index) = self.held.iter().position(|holder| holder.task == task).or((!self.held.is_empty()).then_some(0)) else { return };
+            let Some(index) =
+                self.held.iter().position(|holder| holder.task == task).or((!self.held.is_empty()).then_some(0))
+            else {
+                return;
+            };
             let holder = &mut self.held[index];
             let returned = left.min(holder.permits);
             holder.permits -= returned;
@@ -56,7 +60,11 @@ impl Holders {
     pub(crate) fn encode(&self, out: &mut Vec<u8>, clock: &Clock) {
         for holder in &self.held {
             encode::fact(out, canary::HOLDER, holder.task.unwrap_or(0));
-            encode::fact(out, canary::HELD_SINCE, u64::try_from(clock.wall(holder.since).as_nanos()).unwrap_or(u64::MAX));
+            encode::fact(
+                out,
+                canary::HELD_SINCE,
+                u64::try_from(clock.wall(holder.since).as_nanos()).unwrap_or(u64::MAX),
+            );
             encode::fact(out, canary::HELD_PERMITS, holder.permits);
             encode::fact(out, canary::HELD_BORROWED, holder.borrowed.into());
         }

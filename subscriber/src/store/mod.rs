@@ -104,7 +104,11 @@ impl Store {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let shards = (threads * SHARDS_PER_THREAD).next_power_of_two().clamp(FEWEST_SHARDS, MOST_SHARDS);
         // Of three kinds; what is unsent is sent when it has reached a quarter of its room.
-        let room = Room { retained: limits.retained / shards / 3, due: limits.unsent / shards / 12, unsent: limits.unsent / shards / 3 };
+        let room = Room {
+            retained: limits.retained / shards / 3,
+            due: limits.unsent / shards / 12,
+            unsent: limits.unsent / shards / 3,
+        };
         Self {
             clock: Clock::start(),
             shards: (0..shards).map(|number| Mutex::new(Shard::new(number, room))).collect(),
@@ -163,7 +167,8 @@ impl Store {
             let mut rounds = rounds(shard);
             while rounds > 0 {
                 let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                rounds = if shard.take_changes(AT_A_TIME, &self.clock, &mut frames, &mut dropped) { 0 } else { rounds - 1 };
+                rounds =
+                    if shard.take_changes(AT_A_TIME, &self.clock, &mut frames, &mut dropped) { 0 } else { rounds - 1 };
             }
         }
         (frames, dropped)

@@ -40,22 +40,43 @@ pub(crate) struct Nature {
 impl Resource {
     pub(crate) fn new(site: Arc<[u8]>, nature: Nature, created: Moment) -> Self {
         let Nature { parent, inherits, passes_on, is_internal } = nature;
-        Self { site, parent, inherits, passes_on, is_internal, created, attributes: Attributes::default(), holders: Holders::default(), was_awaited: false }
+        Self {
+            site,
+            parent,
+            inherits,
+            passes_on,
+            is_internal,
+            created,
+            attributes: Attributes::default(),
+            holders: Holders::default(),
+            was_awaited: false,
+        }
     }
 
     /// Applies a state that `owner` reported while `task` was being polled.
-    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields, task: Option<u64>, acquired: impl FnOnce() -> Holder) {
+    pub(crate) fn update(
+        &mut self,
+        owner: u64,
+        metadata: u64,
+        state: &StateFields,
+        task: Option<u64>,
+        acquired: impl FnOnce() -> Holder,
+    ) {
         self.attributes.update(owner, metadata, state);
         // What tokio's locks report once a guard exists, and once it is dropped. Permits are a matter of the operation that acquires them,
         // because a semaphore's own reports do not say for whom.
         match (&state.attribute, state.change) {
-            (Some(("locked" | "write_locked", Value::Bool(true))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
+            (Some(("locked" | "write_locked", Value::Bool(true))), _)
+            | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
                 self.holders.acquire(acquired());
             }
-            (Some(("locked" | "write_locked", Value::Bool(false))), _) | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
+            (Some(("locked" | "write_locked", Value::Bool(false))), _)
+            | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
                 self.holders.release(task, 1);
             }
-            (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => self.holders.release(task, *permits),
+            (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => {
+                self.holders.release(task, *permits)
+            }
             _ => {}
         }
     }

@@ -141,7 +141,9 @@ impl Shard {
             self.changed.push((T::KIND, address.slot));
         }
         // A registry does not use a number again before its span is closed; if it did, the older entity would never end.
-        if span.is_some() && let Some((kind, slot)) = self.index.insert(id, (T::KIND, address.slot)) {
+        if span.is_some()
+            && let Some((kind, slot)) = self.index.insert(id, (T::KIND, address.slot))
+        {
             self.remove(kind, slot);
         }
         id
@@ -158,7 +160,9 @@ impl Shard {
     #[inline]
     fn locate(&self, id: u64) -> Option<(Kind, usize)> {
         // A number that only looks like an address is in the index, if it is anywhere.
-        if !self.index.is_empty() && let Some(&place) = self.index.get(&id) {
+        if !self.index.is_empty()
+            && let Some(&place) = self.index.get(&id)
+        {
             return Some(place);
         }
         Address::of(id).map(|address| (address.kind, address.slot))
@@ -273,7 +277,13 @@ impl Shard {
     }
 
     /// Appends what has changed since the last call, up to `most` entities, and how much was dropped. Says whether that was all.
-    pub(crate) fn take_changes(&mut self, most: usize, clock: &Clock, out: &mut PerKind<Vec<u8>>, dropped: &mut PerKind<u64>) -> bool {
+    pub(crate) fn take_changes(
+        &mut self,
+        most: usize,
+        clock: &Clock,
+        out: &mut PerKind<Vec<u8>>,
+        dropped: &mut PerKind<u64>,
+    ) -> bool {
         for kind in Kind::ALL {
             out.of(kind).append(self.unsent.of(kind));
             *dropped.of(kind) += std::mem::take(self.dropped.of(kind));

@@ -76,7 +76,13 @@ impl Entry {
 }
 
 impl Task {
-    pub(crate) fn new(site: Arc<[u8]>, place: usize, number: Option<u64>, parent: Option<u64>, created: Moment) -> Self {
+    pub(crate) fn new(
+        site: Arc<[u8]>,
+        place: usize,
+        number: Option<u64>,
+        parent: Option<u64>,
+        created: Moment,
+    ) -> Self {
         Self {
             site,
             place,

@@ -19,7 +19,8 @@ async fn everything() {
     let (permits, gate) = (Arc::new(Semaphore::new(3)), Arc::new(Notify::new()));
     let readers = Arc::new(RwLock::new(0));
     let holder = spawn("holder", {
-        let (lock, gate, readers, permits) = (Arc::clone(&lock), Arc::clone(&gate), Arc::clone(&readers), Arc::clone(&permits));
+        let (lock, gate, readers, permits) =
+            (Arc::clone(&lock), Arc::clone(&gate), Arc::clone(&readers), Arc::clone(&permits));
         async move {
             let _guard = lock.lock().await;
             let _writer = readers.write().await;
@@ -89,7 +90,11 @@ fn normalised(told: &Told) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     let mut line = |line: String| *lines.entry(line).or_default() += 1;
     let task_name = |id: u64| told.tasks.get(&id).map_or("unknown".to_owned(), |task| text(&task.fields, "task.name"));
-    let resource_name = |id: u64| told.resources.get(&id).map_or("unknown".to_owned(), |it| format!("{} internal={}", it.concrete_type, it.is_internal));
+    let resource_name = |id: u64| {
+        told.resources
+            .get(&id)
+            .map_or("unknown".to_owned(), |it| format!("{} internal={}", it.concrete_type, it.is_internal))
+    };
     for (id, task) in &told.tasks {
         let stats = &told.task_stats[id];
         let mut fields = texts(&task.fields);
@@ -98,25 +103,47 @@ fn normalised(told: &Told) -> BTreeMap<String, usize> {
         let counts = (!task_name(*id).is_empty()).then(|| {
             let polls = stats.poll_stats.unwrap_or_default();
             let waker = (stats.wakes, stats.self_wakes, stats.waker_clones, stats.waker_drops);
-            (polls.polls, waker, polls.first_poll.is_some(), polls.last_poll_ended.is_some(), stats.dropped_at.is_some())
+            (
+                polls.polls,
+                waker,
+                polls.first_poll.is_some(),
+                polls.last_poll_ended.is_some(),
+                stats.dropped_at.is_some(),
+            )
         });
         // The thread of a blocking task is another one.
         let counts = counts.filter(|_| fields.get("kind").is_some_and(|kind| kind != "blocking"));
-        line(format!("task {fields:?} {} {} {counts:?}", place(task.location.as_ref()), told.metadata[&task.metadata.unwrap().id].name));
+        line(format!(
+            "task {fields:?} {} {} {counts:?}",
+            place(task.location.as_ref()),
+            told.metadata[&task.metadata.unwrap().id].name
+        ));
     }
     for (id, resource) in &told.resources {
         let stats = &told.resource_stats[id];
         let parent = resource.parent_resource_id.map(|parent| resource_name(parent.id));
         let attributes = attributes(&stats.attributes);
         let kind = format!("{:?}", resource.kind);
-        line(format!("resource {} {kind} {} in {parent:?} {attributes:?} dropped={}", resource_name(*id), place(resource.location.as_ref()), stats.dropped_at.is_some()));
+        line(format!(
+            "resource {} {kind} {} in {parent:?} {attributes:?} dropped={}",
+            resource_name(*id),
+            place(resource.location.as_ref()),
+            stats.dropped_at.is_some()
+        ));
     }
     for (id, op) in &told.ops {
         let stats = &told.op_stats[id];
-        let inside = op.parent_async_op_id.and_then(|parent| told.ops.get(&parent.id)).map(|parent| parent.source.clone());
-        let (resource, task) = (resource_name(op.resource_id.unwrap().id), stats.task_id.map(|task| task_name(task.id)));
+        let inside =
+            op.parent_async_op_id.and_then(|parent| told.ops.get(&parent.id)).map(|parent| parent.source.clone());
+        let (resource, task) =
+            (resource_name(op.resource_id.unwrap().id), stats.task_id.map(|task| task_name(task.id)));
         let polls = stats.poll_stats.map(|stats| stats.polls);
-        line(format!("op {} on {resource} in {inside:?} by {task:?} {polls:?} {:?} dropped={}", op.source, attributes(&stats.attributes), stats.dropped_at.is_some()));
+        line(format!(
+            "op {} on {resource} in {inside:?} by {task:?} {polls:?} {:?} dropped={}",
+            op.source,
+            attributes(&stats.attributes),
+            stats.dropped_at.is_some()
+        ));
     }
     lines
 }

@@ -46,7 +46,8 @@ async fn facts(address: &str, until: impl Fn(&Update) -> bool) -> Update {
     let _listens = connect(address).await;
     let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
     grpc.ready().await.unwrap();
-    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/rs.tokio.console.instrument.Instrument/WatchUpdates");
+    let path =
+        tonic::codegen::http::uri::PathAndQuery::from_static("/rs.tokio.console.instrument.Instrument/WatchUpdates");
     let codec = tonic_prost::ProstCodec::<console_api::instrument::InstrumentRequest, Update>::default();
     let request = tonic::Request::new(console_api::instrument::InstrumentRequest {});
     let mut updates = grpc.server_streaming(request, path, codec).await.unwrap().into_inner();
@@ -91,10 +92,19 @@ async fn how_a_task_ended_is_told() {
             std::future::pending().await
         });
         let mut client = Client::attach(&address).await;
-        client.read("end of all", |told| ["aborted", "completes", "panics", "never-polled"].iter().all(|name| told.have_ended(name, 1))).await;
+        client
+            .read("end of all", |told| {
+                ["aborted", "completes", "panics", "never-polled"].iter().all(|name| told.have_ended(name, 1))
+            })
+            .await;
         let id = |name| client.told.task(name).unwrap().0;
         let known = facts(&address, |known| known.task(id("never-polled"), "canary.end").is_some()).await;
-        for (name, end) in [("completes", "completed"), ("panics", "panicked"), ("aborted", "cancelled"), ("never-polled", "cancelled")] {
+        for (name, end) in [
+            ("completes", "completed"),
+            ("panics", "panicked"),
+            ("aborted", "cancelled"),
+            ("never-polled", "cancelled"),
+        ] {
             assert_eq!(known.task(id(name), "canary.end").as_deref(), Some(end), "{name} under {how:?}");
         }
         assert!(known.task(id("completes"), "canary.runtime").is_some(), "{known:?}");
@@ -126,7 +136,8 @@ async fn who_holds_a_lock_is_told_however_late_a_client_attaches() {
         let holder = client.told.task("holder").unwrap().0.to_string();
         let releases = client.told.task("releases").unwrap().0.to_string();
         let mutex = *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Mutex").unwrap().0;
-        let semaphore = *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Semaphore" && !it.is_internal).unwrap().0;
+        let semaphore =
+            *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Semaphore" && !it.is_internal).unwrap().0;
         let known = facts(&address, |known| known.resource(semaphore, "canary.released_by").is_some()).await;
         assert_eq!(known.resource(mutex, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
         assert_eq!(known.resource(mutex, "canary.held_borrowed").as_deref(), Some("1"), "{known:?}");

@@ -41,7 +41,8 @@ pub(crate) fn dispatch(how: Instrumented) -> (Dispatch, String) {
     let dispatch = match how {
         Instrumented::Console => {
             let address: std::net::SocketAddr = address.parse().unwrap();
-            let layer = console_subscriber::ConsoleLayer::builder().server_addr(address).publish_interval(INTERVAL).spawn();
+            let layer =
+                console_subscriber::ConsoleLayer::builder().server_addr(address).publish_interval(INTERVAL).spawn();
             Dispatch::new(tracing_subscriber::registry().with(layer))
         }
         Instrumented::Layer => Dispatch::new(tracing_subscriber::registry().with(ours.spawn())),

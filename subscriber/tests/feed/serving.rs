@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use console_api::instrument::{InstrumentRequest, PauseRequest, ResumeRequest, StateRequest, TaskDetailsRequest, Temporality};
+use console_api::instrument::{
+    InstrumentRequest, PauseRequest, ResumeRequest, StateRequest, TaskDetailsRequest, Temporality,
+};
 use console_api::tasks::task_details::PollTimesHistogram;
 use tokio::time::sleep;
 use tonic::Code;
@@ -80,7 +82,8 @@ async fn a_client_that_reads_nothing_costs_a_bounded_amount_and_catches_up() {
     let mut other = Client::attach(&address).await;
     // Many times what a client may leave unread.
     other.read("a lot", |told| told.bytes > 30 * UNREAD).await;
-    slow.read("everything that lives, and how much was lost", |told| told.task("lives").is_some() && told.dropped > 0).await;
+    slow.read("everything that lives, and how much was lost", |told| told.task("lives").is_some() && told.dropped > 0)
+        .await;
     // Beside what it may leave unread: one update, one state, and what is on its way between the processes.
     assert!(slow.told.bytes < 20 * UNREAD, "{} bytes were kept for it", slow.told.bytes);
 }
@@ -99,7 +102,8 @@ async fn details_begin_when_somebody_asks() {
     let mut client = Client::attach(&address).await;
     client.read("task", |told| told.task("polled").is_some()).await;
     let id = client.told.task("polled").unwrap().0;
-    let mut details = client.rpc.watch_task_details(TaskDetailsRequest { id: Some(id.into()) }).await.unwrap().into_inner();
+    let mut details =
+        client.rpc.watch_task_details(TaskDetailsRequest { id: Some(id.into()) }).await.unwrap().into_inner();
     let count = |details: console_api::tasks::TaskDetails| {
         let Some(PollTimesHistogram::Histogram(polls)) = details.poll_times_histogram else { panic!("no histogram") };
         let polls: hdrhistogram::Histogram<u64> =
@@ -145,6 +149,10 @@ async fn a_socket_that_an_earlier_life_left_is_replaced() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), connected).await.is_ok(), "nobody listens on {}", path.display());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(60), connected).await.is_ok(),
+        "nobody listens on {}",
+        path.display()
+    );
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -77,7 +77,8 @@ fn two_runtimes_of_many_threads_lose_nothing() {
     let told = &client.told;
     assert_eq!(told.dropped, 0);
     for name in ["first", "second"] {
-        let ids: Vec<u64> = told.tasks.iter().filter(|(_, task)| text(&task.fields, "task.name") == name).map(|(id, _)| *id).collect();
+        let ids: Vec<u64> =
+            told.tasks.iter().filter(|(_, task)| text(&task.fields, "task.name") == name).map(|(id, _)| *id).collect();
         assert_eq!(ids.len(), TASKS, "{name}");
         for id in ids {
             let stats = &told.task_stats[&id];

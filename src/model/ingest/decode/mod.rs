@@ -42,7 +42,8 @@ impl Model {
         if std::mem::take(&mut self.reconnected) {
             self.identify(message, now, &mut changes);
         }
-        let process = message.process().map(|it| Process { number: it.number, started: Timestamp::from_nanos(it.started) });
+        let process =
+            message.process().map(|it| Process { number: it.number, started: Timestamp::from_nanos(it.started) });
         self.process = process.or(self.process);
         let before = self.move_on_to(now, &mut changes);
         self.note_quality(message.dropped(), lag);
@@ -103,7 +104,8 @@ impl Model {
             || Kind::ALL.into_iter().flat_map(|kind| message.created(kind).map(move |(id, at)| (key(kind, id), at)));
         let told = self.process.zip(message.process());
         let same_process = told.map(|(known, it)| known.number == it.number && known.started.nanos() == it.started);
-        let same = same_process.unwrap_or_else(|| births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at))));
+        let same = same_process
+            .unwrap_or_else(|| births().any(|(id, at)| self.created(id) == Some(Timestamp::from_nanos(at))));
         let is_another = std::mem::take(&mut self.is_another) || same_process == Some(false);
         // Births prove what they show. Where there are none, what is known of the process itself counts.
         if !same && (is_another || births().next().is_some()) {
