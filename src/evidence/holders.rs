@@ -15,7 +15,10 @@ use crate::model::{OpKey, ResourceKey, TaskKey};
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
 /// A grant and the permits left after it are reported one after the other: disorder of this size is allowed.
-const SAME_REPORT: Duration = Duration::from_millis(10);
+pub(super) const SAME_REPORT: Duration = Duration::from_millis(10);
+
+/// As many holders of one resource are reported at most: there may be more.
+const MOST_REPORTED: usize = 16;
 
 /// How sure an inferred relation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,14 +117,15 @@ impl Evidence<'_> {
     /// The holders that the target itself reports, of which those count that live: what a task that is gone holds was passed on, and nobody
     /// says to whom.
     fn reported_holders(&self, resource: &Resource) -> Holders {
+        let are_all = resource.holders.len() < MOST_REPORTED;
         let living = resource.holders.iter().filter_map(|it| {
             let task =
                 self.task_of_span(it.task?, it.since).filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
-            let confidence = if it.borrowed { Confidence::Certain } else { Confidence::Possible };
+            let confidence = if it.borrowed && are_all { Confidence::Certain } else { Confidence::Possible };
             Some(Holder { task, since: it.since, confidence })
         });
         let tasks: Vec<Holder> = living.collect();
-        Holders { inside: Some(tasks.len()), each: tasks.len() == resource.holders.len(), tasks }
+        Holders { inside: are_all.then_some(tasks.len()), each: tasks.len() == resource.holders.len(), tasks }
     }
 
     /// Whether every task that may hold a lock or a permit, as far as was seen, is gone, waits here itself or did so in vain since.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::holders::Confidence;
+use super::holders::{Confidence, SAME_REPORT};
 use super::view::Evidence;
 use crate::model::entity::resource::Resource;
 use crate::model::location::Location;
@@ -172,9 +172,10 @@ impl Evidence<'_> {
         }
         let holders = self.holders(key);
         let [holder] = holders.tasks.as_slice() else { return None };
-        let certain =
-            holder.confidence >= Confidence::Likely && newest.task == Some(holder.task) && newest.at == holder.since;
-        certain.then_some((holder.task, Held { lock: key, since: holder.since }))
+        let apart = holder.since.since(newest.at).max(newest.at.since(holder.since));
+        let is_newest = newest.task == Some(holder.task) && apart <= SAME_REPORT;
+        let certain = holder.confidence >= Confidence::Likely && is_newest;
+        certain.then_some((holder.task, Held { lock: key, since: newest.at }))
     }
 
     fn observations_of(&self, key: TaskKey, locks: &[Held]) -> Vec<Observation> {

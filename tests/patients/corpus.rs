@@ -156,11 +156,21 @@ pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
 }
 
 impl Patient {
-    /// The same program with its feed served by that subscriber.
-    pub(crate) fn served_by(mut self, subscriber: Subscriber) -> Self {
+    /// The same program with its feed served by that subscriber; `None` if its fault is one that only another can have.
+    pub(crate) fn served_by(mut self, subscriber: Subscriber) -> Option<Self> {
+        let is_impossible = match subscriber {
+            Subscriber::Console => false,
+            // It has no buffer of events.
+            Subscriber::CanaryLayer => self.name == "feed::partial-feed",
+            // Nor can a filter keep the runtime's spans from it.
+            Subscriber::Canary => matches!(&*self.name, "feed::partial-feed" | "feed::not-instrumented"),
+        };
+        if is_impossible {
+            return None;
+        }
         let name = subscriber.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         self.command.extend(["--subscriber".to_owned(), name]);
-        self
+        Some(self)
     }
 
     /// The most time that it is watched, which is what an examination is planned with.

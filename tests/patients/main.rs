@@ -122,7 +122,7 @@ fn run(arguments: Examination) -> io::Result<bool> {
         return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
     }
     let chosen = corpus::patients(selection).into_iter().filter(|patient| flags.selects(&patient.name));
-    let served = chosen.map(|patient| patient.served_by(subscriber));
+    let served = chosen.filter_map(|patient| patient.served_by(subscriber));
     let mut chosen: Vec<Arc<Patient>> = served.map(Arc::new).collect();
     chosen.sort_by_key(|patient| {
         (patient.demand != Demand::Everything, Reverse(patient.head_start + patient.longest_watch()))

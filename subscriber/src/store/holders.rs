@@ -38,6 +38,10 @@ impl Holders {
 
     /// A task released. Its own come first; else it released for another, as a guard that was moved does, and the oldest goes.
     pub(crate) fn release(&mut self, task: Option<u64>, permits: u64) {
+        // A new lock reports that it is free before anybody had it.
+        if self.held.is_empty() {
+            return;
+        }
         self.released_by = task;
         let mut left = permits;
         while left > 0 {

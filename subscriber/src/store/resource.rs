@@ -65,14 +65,15 @@ impl Resource {
         self.attributes.update(owner, metadata, state);
         // What tokio's locks report once a guard exists, and once it is dropped. Permits are a matter of the operation that acquires them,
         // because a semaphore's own reports do not say for whom.
+        let is_number = |value: &Value| matches!(value, Value::U64(_) | Value::I64(_));
         match (&state.attribute, state.change) {
-            (Some(("locked" | "write_locked", Value::Bool(true))), _)
-            | (Some(("current_readers", Value::U64(_))), Some(Change::Add)) => {
-                self.holders.acquire(acquired());
+            (Some(("locked" | "write_locked", Value::Bool(true))), _) => self.holders.acquire(acquired()),
+            (Some(("locked" | "write_locked", Value::Bool(false))), _) => self.holders.release(task, 1),
+            (Some(("current_readers", value)), Some(Change::Add)) if is_number(value) => {
+                self.holders.acquire(acquired())
             }
-            (Some(("locked" | "write_locked", Value::Bool(false))), _)
-            | (Some(("current_readers", Value::U64(_))), Some(Change::Subtract)) => {
-                self.holders.release(task, 1);
+            (Some(("current_readers", value)), Some(Change::Subtract)) if is_number(value) => {
+                self.holders.release(task, 1)
             }
             (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => {
                 self.holders.release(task, *permits)

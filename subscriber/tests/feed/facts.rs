@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, RwLock, Semaphore};
 use tokio::time::sleep;
 
 use crate::client::{Client, connect, texts};
@@ -121,9 +121,12 @@ async fn who_holds_a_lock_is_told_however_late_a_client_attaches() {
             let moved = Arc::clone(&lock).lock_owned().await;
             drop(moved);
             let (its_lock, its_permits) = (Arc::clone(&lock), Arc::clone(&permits));
+            let readers = Arc::new(RwLock::new(()));
+            drop(readers.write().await);
             spawn("holder", async move {
                 let _guard = its_lock.lock().await;
                 let _permits = its_permits.acquire_many(3).await.unwrap();
+                let _reads = readers.read().await;
                 std::future::pending::<()>().await;
             });
             tokio::task::yield_now().await;
@@ -138,7 +141,9 @@ async fn who_holds_a_lock_is_told_however_late_a_client_attaches() {
         let mutex = *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Mutex").unwrap().0;
         let semaphore =
             *client.told.resources.iter().find(|(_, it)| it.concrete_type == "Semaphore" && !it.is_internal).unwrap().0;
+        let rwlock = *client.told.resources.iter().find(|(_, it)| it.concrete_type == "RwLock").unwrap().0;
         let known = facts(&address, |known| known.resource(semaphore, "canary.released_by").is_some()).await;
+        assert_eq!(known.resource(rwlock, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
         assert_eq!(known.resource(mutex, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
         assert_eq!(known.resource(mutex, "canary.held_borrowed").as_deref(), Some("1"), "{known:?}");
         assert_eq!(known.resource(semaphore, "canary.holder").as_deref(), Some(&*holder), "{known:?}");
