@@ -257,6 +257,10 @@ impl Session {
     }
 
     async fn forward(&mut self, connection: &mut Connection, mut update: Update) {
+        if update.message.process().is_some() {
+            // It is not a console-subscriber: nothing of it is ever late, so there is nothing to pump.
+            connection.pump = None;
+        }
         let survey = Survey::of(&update.message);
         update.lag = connection.lag.observe(&survey);
         connection.cadence.observe(survey.now);

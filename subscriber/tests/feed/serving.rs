@@ -94,6 +94,7 @@ async fn details_begin_when_somebody_asks() {
     let _running = run(dispatch, || async {
         spawn("polled", async {
             loop {
+                std::thread::sleep(Duration::from_millis(1));
                 sleep(Duration::from_millis(5)).await;
             }
         });
@@ -104,14 +105,19 @@ async fn details_begin_when_somebody_asks() {
     let id = client.told.task("polled").unwrap().0;
     let mut details =
         client.rpc.watch_task_details(TaskDetailsRequest { id: Some(id.into()) }).await.unwrap().into_inner();
-    let count = |details: console_api::tasks::TaskDetails| {
+    let polls = |details: console_api::tasks::TaskDetails| -> hdrhistogram::Histogram<u64> {
         let Some(PollTimesHistogram::Histogram(polls)) = details.poll_times_histogram else { panic!("no histogram") };
-        let polls: hdrhistogram::Histogram<u64> =
-            hdrhistogram::serialization::Deserializer::new().deserialize(&mut polls.raw_histogram.as_slice()).unwrap();
-        polls.len()
+        hdrhistogram::serialization::Deserializer::new().deserialize(&mut polls.raw_histogram.as_slice()).unwrap()
     };
-    assert_eq!(count(details.message().await.unwrap().unwrap()), 0);
-    while count(details.message().await.unwrap().unwrap()) < 5 {}
+    assert_eq!(polls(details.message().await.unwrap().unwrap()).len(), 0);
+    let known = loop {
+        let known = polls(details.message().await.unwrap().unwrap());
+        if known.len() >= 5 {
+            break known;
+        }
+    };
+    // Each poll takes a millisecond or more, and the least of them hardly a second.
+    assert!((1_000_000..1_000_000_000).contains(&known.min()), "{} ns", known.min());
     let missing = client.rpc.watch_task_details(TaskDetailsRequest { id: Some(u64::MAX.into()) }).await.unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
 }
