@@ -50,7 +50,7 @@ impl Hyperlinks {
                 {
                     link(buffer, (x + at.0, y), at.1, &address);
                 }
-                x = x.saturating_add(width(&word)).saturating_add(1);
+                x = x.saturating_add(width(&word).max(1));
             }
         }
     }
@@ -76,10 +76,18 @@ fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
-/// What stands in a row from a cell to the next blank one.
-fn word(buffer: &Buffer, x: u16, y: u16) -> String {
-    let cells = (x..buffer.area.right()).map(|x| buffer[(x, y)].symbol());
-    cells.take_while(|symbol| !symbol.trim().is_empty()).collect()
+/// What stands in a row from a cell to the next blank one. Cells behind a wide character are not blank.
+fn word(buffer: &Buffer, mut x: u16, y: u16) -> String {
+    let mut word = String::new();
+    while x < buffer.area.right() {
+        let symbol = buffer[(x, y)].symbol();
+        if symbol.trim().is_empty() {
+            break;
+        }
+        word.push_str(symbol);
+        x = x.saturating_add(width(symbol).max(1));
+    }
+    word
 }
 
 /// The place in a word, where it begins in it and how long it is. Of one that was cut nobody knows where it is.
@@ -135,7 +143,9 @@ mod tests {
                         continue;
                     }
                     self.0.insert((x, y), (first.to_string(), address.clone()));
-                    (x, rest) = (x + 1, &rest[first.len_utf8()..]);
+                    let cells = width(first.encode_utf8(&mut [0; 4]));
+                    (1..cells).for_each(|more| drop(self.0.insert((x + more, y), (String::new(), address.clone()))));
+                    (x, rest) = (x + cells, &rest[first.len_utf8()..]);
                 }
                 assert_eq!(address, "", "a link is closed where it is opened");
             }
@@ -197,6 +207,8 @@ mod tests {
             ),
             ("src/gone.rs:1:2 src/bank.rs ../bank.rs:1", vec![]),
             ("…bank.rs:41:9 src/bank.rs:4…", vec![]),
+            ("\u{6f22}xbank.rs:1", vec![]),
+            ("\u{6f22}\u{5b57} bank.rs:1", vec![("bank.rs:1", "bank.rs:1:1")]),
             ("\u{2502} src/bank.rs:1:2", vec![("src/bank.rs:1:2", "src/bank.rs:1:2")]),
         ] {
             let mut shown = Shown::default();
