@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::args::{Judging, Outputs, positive_duration};
 use super::help::help;
+use super::looks::Drawing;
 use super::one_of::one_of;
 use super::reading::Reading;
 use crate::compare::lockfile;
@@ -29,6 +30,12 @@ pub struct Compare {
     /// Time to watch each target, and the longest wait for its first update [default: 2m; a recording is read to its end].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
+    /// Show the comparison in the terminal while it runs; `q` leaves, with the exit code of the verdict.
+    #[arg(long, requires = "canary")]
+    pub tui: bool,
+    /// What it is drawn with.
+    #[command(flatten)]
+    pub drawing: Drawing,
     /// Every pod that a target of Kubernetes means when the comparison begins, each as a target of its own, instead of one of them.
     #[arg(long, help_heading = "Kubernetes")]
     pub all_pods: bool,

@@ -129,6 +129,7 @@ impl Cli {
             Some(Command::Compare(compare)) => {
                 flags.targets = compare.targets();
                 compare.outputs.apply(&mut flags);
+                compare.drawing.apply(&mut flags);
                 flags.option("--fail-on", &FAIL_ON, compare.fail_on.map(Some));
             }
             Some(Command::Demo(demo)) => demo.outputs.apply(&mut flags),

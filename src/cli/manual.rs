@@ -154,6 +154,7 @@ const ENTRIES: &[Entry] = &[
         variables: Variables::All,
         examples: &[
             ("tokio-canary compare --canary 10.0.0.7:6669 --stable 10.0.0.8:6669 --for 2m", "Compare two services."),
+            ("tokio-canary compare --tui --canary 10.0.0.7:6669 --stable 10.0.0.8:6669", "Show that while it runs."),
             ("tokio-canary compare --canary new.mcap --stable old.mcap", "Compare two recordings."),
             (
                 "tokio-canary compare --canary deploy/new --stable deploy/old --all-pods -n shop --output sarif=canary.sarif",

@@ -46,7 +46,7 @@ pub use self::compare::Compare;
 pub use self::demo::DemoArgs;
 pub use self::doctor::DoctorArgs;
 pub use self::feeding::Feeding;
-pub use self::looks::{Looks, Places};
+pub use self::looks::{Drawing, Looks, Places};
 pub use self::pods::PodArgs;
 pub use self::screen::{ScreenArgs, When};
 

@@ -165,6 +165,34 @@ pub struct Change {
     pub place: Option<Location>,
 }
 
+/// A number that both sides have, be it higher on the canary or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// Which.
+    pub metric: Metric,
+    /// What it is on the canary, typically,
+    pub canary: f64,
+    /// and on stable.
+    pub stable: f64,
+    /// How many times that is, after allowing for the load.
+    pub ratio: f64,
+    /// How it is taken.
+    pub level: Level,
+}
+
+/// How a number of the canary is taken beside that of stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It is higher, and that counts.
+    Higher,
+    /// It is higher by enough to count, which may be chance so far.
+    Unsure,
+    /// No difference that counts.
+    Alike,
+    /// It is not compared, since the canary has more load.
+    OfLoad,
+}
+
 /// Canary against stable.
 #[derive(Debug, Clone)]
 pub struct Comparison {
@@ -186,6 +214,8 @@ pub struct Comparison {
     pub structure: Vec<NewItem>,
     /// What is higher on the canary, rates before times, the greatest ratio first.
     pub changes: Vec<Change>,
+    /// The numbers that are large enough to matter on a side: those of the changes first, then the greatest ratio.
+    pub measurements: Vec<Measurement>,
     /// How many numbers were compared.
     pub compared: usize,
     /// How many were not, because the canary had more load.

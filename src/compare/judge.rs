@@ -1,7 +1,9 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
 use super::comparability::{comparability, coverage, least_blocks, losses, short, time_of};
-use super::comparison::{Change, Comparison, Conclusion, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit};
+use super::comparison::{
+    Change, Comparison, Conclusion, Criteria, Level, Measurement, NewFinding, NewItem, Reason, Side, Standing, Unit,
+};
 use super::item::Item;
 use super::load::{self, Work};
 use super::metric::{Kind, Metric, Subject, What};
@@ -58,6 +60,7 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         findings: Vec::new(),
         structure: Vec::new(),
         changes: Vec::new(),
+        measurements: Vec::new(),
         compared: 0,
         not_compared: 0,
         look: sides.look(unit),
@@ -70,6 +73,7 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         comparison.structure = new_structure(&sides, &comparison, criteria);
         let measured = measure(&sides, unit, comparison.look);
         (comparison.changes, comparison.compared) = (measured.changes, measured.compared);
+        comparison.measurements = measured.measurements;
         comparison.changes.iter_mut().for_each(|it| it.place = place(canary, &it.metric.subject));
         comparison.not_compared = measured.not_compared;
         comparison.reasons.extend(measured.too_short);
@@ -158,6 +162,7 @@ fn place(canary: &[&Observer], subject: &Subject) -> Option<Location> {
 #[derive(Default)]
 struct Measured {
     changes: Vec<Change>,
+    measurements: Vec<Measurement>,
     compared: usize,
     not_compared: usize,
     /// Whether a number that was not compared is higher.
@@ -186,7 +191,9 @@ fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
         for metric in metrics.iter().filter(|it| it.what.kind() == kind) {
             let load_ratio = load::ratio(metric, &sides.works.0, &sides.works.1);
             let Some(candidate) = sides.candidate(metric, (unit, look), load_ratio) else { continue };
-            if metric.what.depends_on_load() && load_ratio > LIKE_LOAD {
+            let is_of_load = metric.what.depends_on_load() && load_ratio > LIKE_LOAD;
+            measured.measurements.extend(candidate.measurement(is_of_load));
+            if is_of_load {
                 measured.not_compared += 1;
                 measured.is_hidden_by_load |= candidate.is_higher;
             } else {
@@ -218,7 +225,38 @@ fn measure(sides: &Sides<'_>, unit: Unit, look: u32) -> Measured {
         measured.changes.extend(changes);
     }
     measured.too_short.dedup();
+    measured.rank();
     measured
+}
+
+impl Measured {
+    /// Marks the measurements that are changes, and sorts all of them: those first, then the greatest ratio.
+    fn rank(&mut self) {
+        for it in &mut self.measurements {
+            if self.changes.iter().any(|change| change.metric == it.metric) {
+                it.level = Level::Higher;
+            }
+        }
+        self.measurements.sort_by(|one, other| {
+            let is_lower = |it: &Measurement| it.level != Level::Higher;
+            is_lower(one).cmp(&is_lower(other)).then_with(|| other.ratio.total_cmp(&one.ratio))
+        });
+    }
+}
+
+impl Candidate {
+    /// The number itself, if it is large enough to matter on a side.
+    fn measurement(&self, is_of_load: bool) -> Option<Measurement> {
+        let Change { metric, canary, stable, ratio, .. } = &self.change;
+        let level = match () {
+            () if is_of_load => Level::OfLoad,
+            () if self.is_higher => Level::Unsure,
+            () => Level::Alike,
+        };
+        let measurement =
+            || Measurement { metric: metric.clone(), canary: *canary, stable: *stable, ratio: *ratio, level };
+        (canary.max(*stable) >= metric.what.floor()).then(measurement)
+    }
 }
 
 impl Sides<'_> {

@@ -16,7 +16,8 @@ mod statistics;
 mod structure;
 
 pub use self::comparison::{
-    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit,
+    Change, Comparison, Conclusion, Coverage, Criteria, Level, Measurement, NewFinding, NewItem, Reason, Side,
+    Standing, Unit,
 };
 pub use self::item::{Item, Thing, Who};
 pub use self::judge::compare;
@@ -24,4 +25,5 @@ pub use self::load::Load;
 pub use self::metric::{Kind, Metric, Subject, What};
 pub use self::observer::{FindingKey, Observer, Sighted};
 pub use self::series::{BLOCK, Series};
+pub use self::statistics::FIRST_LOOK;
 pub use self::structure::{Exercise, Structure};

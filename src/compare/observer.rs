@@ -35,6 +35,8 @@ pub struct FindingKey {
 pub struct Sighted {
     /// What found it.
     pub detector: &'static Detector,
+    /// The name of the finding on its target.
+    pub fingerprint: String,
     /// The place, with its line.
     pub location: String,
     /// The sentence about it when it was worst.
@@ -176,6 +178,7 @@ impl Observer {
         if is_news {
             let sighted = Sighted {
                 detector: finding.detector,
+                fingerprint: finding.fingerprint.clone(),
                 location: subject.location.clone(),
                 summary: finding.symptom.summary.clone(),
                 grade: finding.grade(),

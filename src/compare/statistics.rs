@@ -11,7 +11,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 pub(super) const ALPHA: f64 = 0.05;
 
 /// Blocks of each side at the first look; each further look needs twice as many.
-pub(super) const FIRST_LOOK: usize = 5;
+pub const FIRST_LOOK: usize = 5;
 
 /// Samples up to this size are ranked exactly; larger ones by the normal approximation.
 const EXACT: usize = 16;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
-pub use super::appearance::{Appearance, THEME};
+pub use super::appearance::{Appearance, HYPERLINKS, Hyperlinks, THEME};
 use super::headers::Headers;
 use super::listen::Listen;
 pub use super::period::Period;
@@ -104,7 +104,7 @@ pub static REDACT: Setting<bool> = Setting::new(
 pub static PATH_PREFIX: Setting<Option<PathPrefixes>> = Setting::new(
     "path-prefix",
     None,
-    "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit, brief, and the editor of the terminal only)",
+    "start of the paths that a target reports and its replacement in the repository, as FROM=TO (github, sarif, junit, brief, and the editor and hyperlinks of the terminal only)",
 );
 /// How often to say that everything still works.
 pub static HEARTBEAT: Setting<Period> =
@@ -179,6 +179,7 @@ pub static OPTIONS: &[&dyn AnySetting] = &[
     &REDACT,
     &PATH_PREFIX,
     &THEME,
+    &HYPERLINKS,
     &HEARTBEAT,
     &LISTEN,
     &BLACK_BOX,

@@ -74,7 +74,6 @@ static TASKS: &[Place] = &[
     place("jsonrpsee-server", "src/server.rs", "jsonrpsee connection", Part::Connection, "0.25.1"),
     place("actix-rt", "src/arbiter.rs", "actix task", Part::Executor, "2.15.0"),
     place("reqwest", "src/blocking/client.rs", "reqwest blocking request", Part::Executor, "0.12.28"),
-    place("sqlx-core", "src/rt/mod.rs", "sqlx pool maintenance", Part::Background, "0.8.6"),
     place("sqlx-core", "src/pool/inner.rs", "sqlx pool maintenance", Part::Background, "0.8.6"),
     place("sqlx-core", "src/pool/connection.rs", "sqlx pool return", Part::Chore, "0.8.6"),
     place("deadpool-postgres", "src/lib.rs", "deadpool Postgres connection", Part::Background, "0.14.2"),
@@ -164,6 +163,9 @@ mod tests {
         assert_eq!(name("axum-0.8.1/src/serve/mod.rs:276:9"), Some("axum shutdown watcher"));
         assert_eq!(name("hyper-util-0.1.9/src/rt/tokio.rs:115:9"), Some("hyper task"));
         assert_eq!(name("sqlx-core-0.8.6/src/pool/connection.rs:208:13"), Some("sqlx pool return"));
+        assert_eq!(name("sqlx-core-0.8.6/src/pool/inner.rs:529:5"), Some("sqlx pool maintenance"));
+        // Its `rt::spawn` is `track_caller`: no task of it is ever from there, and one that were could be of any kind.
+        assert_eq!(name("sqlx-core-0.8.6/src/rt/mod.rs:68:41"), None);
         assert_eq!(name("src/serve/mod.rs:389:5"), None);
         assert_eq!(name("my-axum-0.8.9/src/serve/mod.rs:389:5"), None);
         let pool = of_resource(ResourceKind::Semaphore, &Location::parse("sqlx-core-0.8.2/src/sync.rs:37:17"));

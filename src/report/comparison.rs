@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::measurement::MeasurementRow;
 use crate::compare::{
     Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Standing, Subject, Unit,
 };
@@ -31,6 +32,8 @@ pub struct ComparisonView {
     pub load_ratio: Option<f64>,
     /// What differs: what counts first.
     pub differences: Vec<DifferenceView>,
+    /// The numbers of both sides, be they different or not: those that are a regression first, then the greatest ratio.
+    pub measurements: Vec<MeasurementRow>,
     /// How many numbers were compared.
     pub compared: usize,
     /// How many were not, because the canary had more load.
@@ -46,6 +49,8 @@ pub struct SideView {
     pub watched: Duration,
     /// Blocks of ten seconds that count.
     pub blocks: usize,
+    /// Blocks that do not, because something of them is missing.
+    pub spoilt: usize,
     /// Tasks started a second; `None` if no block counts.
     pub started: Option<f64>,
     /// Polls a second, likewise.
@@ -71,6 +76,8 @@ pub struct DifferenceView {
     pub summary: String,
     /// More about it: what a finding says.
     pub details: String,
+    /// The name of the finding on the canary, if it is one.
+    pub finding: Option<String>,
     /// The numbers, where there are any.
     pub numbers: Option<Numbers>,
 }
@@ -122,6 +129,7 @@ impl ComparisonView {
                 .all(|it| it.blocks > 0)
                 .then_some(comparison.load_ratio),
             differences,
+            measurements: comparison.measurements.iter().map(MeasurementRow::of).collect(),
             compared: comparison.compared,
             not_compared: comparison.not_compared,
         };
@@ -153,32 +161,41 @@ impl ComparisonView {
 
     /// The verdict in a sentence or two.
     fn say(&self, conclusion: Conclusion) -> String {
-        let count = |counts: bool| self.differences.iter().filter(|it| it.counts == counts).count();
-        let new = match count(false) {
+        let new = match self.differences.iter().filter(|it| !it.counts).count() {
             0 => String::new(),
             new => format!(" New here, not counted: {}.", words::count(new, "part")),
         };
         match conclusion {
-            Conclusion::Regression => {
-                let worst = self.differences.first().map(|it| it.summary.clone()).unwrap_or_default();
-                let others = match count(true) {
-                    0 | 1 => String::new(),
-                    2 => " 1 more difference counts.".to_owned(),
-                    all => format!(" {} more differences count.", words::number(all - 1)),
-                };
-                format!("REGRESSION (exit 1): {worst}.{others}{new}")
-            }
+            Conclusion::Regression => format!("REGRESSION (exit 1): {}{new}", self.worse()),
             Conclusion::Same => {
                 let watched = words::duration(self.canary.watched.min(self.stable.watched));
                 format!("SAME (exit 0): the canary does not differ from stable in {watched}.{new}")
             }
-            Conclusion::NotEnoughData => {
-                let why: Vec<&str> = self.reasons.iter().map(|(_, sentence)| sentence.as_str()).collect();
-                let seen = self.differences.iter().find(|it| it.kind == "finding").map(|it| it.summary.as_str());
-                let seen = seen.map_or_else(String::new, |seen| format!(" Seen so far: {seen}."));
-                format!("NOT ENOUGH DATA (exit 3): {}.{seen}{new}", why.join("; "))
-            }
+            Conclusion::NotEnoughData => format!("NOT ENOUGH DATA (exit 3): {}{new}", self.why_open()),
         }
+    }
+
+    /// What is worse on the canary, in sentences of which the first begins in lower case.
+    pub fn worse(&self) -> String {
+        let worst = self.differences.first().map(|it| it.summary.clone()).unwrap_or_default();
+        let others = match self.differences.iter().filter(|it| it.counts).count() {
+            0 | 1 => String::new(),
+            2 => " 1 more difference counts.".to_owned(),
+            all => format!(" {} more differences count.", words::number(all - 1)),
+        };
+        format!("{worst}.{others}")
+    }
+
+    /// Why nothing can be said, and what was seen all the same, in the same form.
+    pub fn why_open(&self) -> String {
+        let seen = self.differences.iter().find(|it| it.kind == "finding").map(|it| it.summary.as_str());
+        let seen = seen.map_or_else(String::new, |seen| format!(" Seen so far: {seen}."));
+        format!("{}.{seen}", self.reasons_in_words())
+    }
+
+    /// Why nothing can be said, as one clause.
+    pub fn reasons_in_words(&self) -> String {
+        self.reasons.iter().map(|(_, sentence)| sentence.as_str()).collect::<Vec<_>>().join("; ")
     }
 
     /// What each side did, in a sentence.
@@ -203,6 +220,7 @@ impl SideView {
             targets: coverage.targets,
             watched: coverage.watched,
             blocks: coverage.blocks,
+            spoilt: coverage.spoilt,
             started: (coverage.blocks > 0).then_some(coverage.load.started),
             polls: (coverage.blocks > 0).then_some(coverage.load.polls),
         }
@@ -232,6 +250,7 @@ impl DifferenceView {
             location: it.sighted.location.clone(),
             summary: format!("{who} has the {severity} {}{place}{rest}", it.key.detector),
             details: it.sighted.summary.clone(),
+            finding: Some(it.sighted.fingerprint.clone()),
             numbers: None,
         }
     }
@@ -248,6 +267,7 @@ impl DifferenceView {
             location: it.exercise.place.as_ref().map_or_else(String::new, |place| place.as_str().to_owned()),
             summary: format!("only on the canary, {} (seen {times}){start}", it.item),
             details: String::new(),
+            finding: None,
             numbers: None,
         }
     }
@@ -280,6 +300,7 @@ impl DifferenceView {
                 value(it.stable)
             ),
             details: String::new(),
+            finding: None,
             numbers: Some(Numbers {
                 canary: it.canary,
                 stable: it.stable,

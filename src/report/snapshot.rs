@@ -6,8 +6,17 @@ use super::touched::Touched;
 use crate::detect::settings::Settings;
 use crate::diagnosis::Diagnosis;
 use crate::evidence::Evidence;
-use crate::fleet::{Fleet, Member};
+use crate::fleet::{Fleet, Member, TargetId};
 use crate::model::time::Timestamp;
+
+/// What is known of a target and its fleet at a moment: another when anything has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    target: TargetId,
+    own: u64,
+    fleet: u64,
+    members: usize,
+}
 
 /// One target as it is known at present, or was when the view was frozen.
 #[derive(Debug)]
@@ -27,6 +36,12 @@ impl<'a> Snapshot<'a> {
     /// A number that changes whenever something has arrived from the target.
     pub fn revision(&self) -> u64 {
         self.member.revision()
+    }
+
+    /// What changes whenever something has arrived from this target or another of its fleet: what is made of it stays the same until then.
+    pub fn version(&self) -> Version {
+        let fleet = self.fleet.members().map(|member| member.revision()).fold(0, u64::wrapping_add);
+        Version { target: self.member.id(), own: self.member.revision(), fleet, members: self.fleet.members().len() }
     }
 
     /// The process of the target that its keys belong to: rises by one when it was seen to restart.

@@ -67,6 +67,10 @@ pub(super) fn require(cli: &Cli, config: &Config) -> Result<(), UsageError> {
     }
     let has_ndjson = config.outputs().any(|output| output.format == Format::Ndjson);
     match &cli.command {
+        Some(Command::Compare(compare)) if !compare.tui && compare.drawing.given().is_some() => {
+            let flag = compare.drawing.given().unwrap_or_default();
+            refuse(format!("{flag} is for the terminal, and nothing is drawn there. Add --tui."))
+        }
         Some(Command::Watch(watch)) if config.get(&BLACK_BOX).is_none() && watch.black_box.given().is_some() => {
             let flag = watch.black_box.given().unwrap_or_default();
             refuse(format!("{flag} is for the black box, and there is none. Add --black-box FOLDER."))

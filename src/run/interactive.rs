@@ -7,6 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::black_boxes::BlackBoxes;
 use super::headless::finish;
+use super::keeping::keep;
 use super::notes::note;
 use super::opening::Opening;
 use super::roster::{Places, Roster, found};
@@ -17,10 +18,8 @@ use super::witness::WitnessDesk;
 use crate::alert::Outputs;
 use crate::alert::event::Summary;
 use crate::diagnosis::Criteria;
-use crate::report::repository::Repository;
 use crate::report::verdict::VerdictView;
-use crate::tui::theme::Theme;
-use crate::tui::{Asked, Ui};
+use crate::tui::{Asked, Presentation, Ui};
 
 /// How often to look what became of files.
 const LOOK: Duration = Duration::from_secs(1);
@@ -45,12 +44,12 @@ pub(super) async fn interactive(
     targets: Found,
     (mut outputs, recording): (Outputs, Option<&Recording>),
     mut desk: WitnessDesk,
-    (criteria, appearance): (Criteria, (Repository, Theme)),
+    (criteria, presentation): (Criteria, Presentation),
     notices: &mut Receiver<String>,
     stop: &Stop,
 ) -> anyhow::Result<u8> {
     let Found { mut watch, mut roster, mut black_boxes, mut opening } = targets;
-    let mut ui = Ui::open(criteria, appearance.0, appearance.1)?;
+    let mut ui = Ui::open(criteria, presentation)?;
     stop.restores(ui.restorer());
     let mut asked = std::pin::pin!(stop.asked());
     let mut look = lazily(LOOK);
@@ -108,14 +107,6 @@ pub(super) async fn interactive(
     drop(watch);
     black_boxes.close(stop).await;
     Ok(code)
-}
-
-/// Keeps a text in a file here, beside the clipboard, which not every terminal gives away. Returns what came of it.
-fn keep(text: &str, file: &str) -> String {
-    match std::fs::write(file, text) {
-        Ok(()) => format!("Copied to the clipboard, if the terminal allows it, and to {file}."),
-        Err(error) => format!("Copied to the clipboard, if the terminal allows it. Cannot write {file}: {error}."),
-    }
 }
 
 /// Ticks that do not pile up.

@@ -17,8 +17,10 @@ mod explain;
 mod headless;
 mod interactive;
 mod judgement;
+mod keeping;
 mod locked;
 mod log;
+mod looks;
 mod notes;
 mod opener;
 mod opening;
@@ -55,6 +57,7 @@ use self::exit::{INTERNAL, SUCCESS, USAGE, UsageError, is_usage, sentence, worst
 use self::headless::Run;
 use self::interactive::{Found, interactive};
 use self::locked::Locked;
+use self::looks::{presentation, repository, undrawable};
 use self::notes::note;
 use self::opening::Opening;
 use self::print::{print, printed};
@@ -67,11 +70,9 @@ use crate::alert::http::{Desk, Server};
 use crate::alert::push::Notify;
 use crate::cli::manual::{self, Page};
 use crate::cli::{Cli, Command, Playback, Record, ScreenArgs, skill};
-use crate::config::options::{Appearance, LISTEN, PATH_PREFIX, REDACT, THEME};
+use crate::config::options::LISTEN;
 use crate::config::{Config, Faults, Sources};
 use crate::feed::recording::Speed;
-use crate::report::repository::Repository;
-use crate::tui::theme::{Background, Theme};
 use crate::{panics, spelling, words};
 
 /// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
@@ -305,35 +306,10 @@ async fn run_interactive(
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
     let targets = Found { watch, roster, black_boxes, opening };
-    let look = (repository(config), theme(config));
     let outputs = (outputs, recording.as_ref());
-    let code = interactive(targets, outputs, desk, (terms::criteria(config), look), &mut notices, stop).await?;
+    let code = interactive(targets, outputs, desk, (terms::criteria(config), presentation(config)), &mut notices, stop)
+        .await?;
     Ok(close(recording, code, stop).await)
-}
-
-/// How the terminal looks: as its environment says, unless the user says otherwise.
-fn theme(config: &Config) -> Theme {
-    let theme = Theme::from_env();
-    match config.get(&THEME) {
-        Appearance::Auto => theme,
-        Appearance::Dark => theme.on(Background::Dark),
-        Appearance::Light => theme.on(Background::Light),
-    }
-}
-
-/// Where the places of targets are.
-fn repository(config: &Config) -> Repository {
-    let prefixes = config.get(&PATH_PREFIX).map(|it| it.0).unwrap_or_default();
-    Repository::new(&prefixes, config.get(&REDACT))
-}
-
-/// What keeps a terminal of this name from being drawn on, as a sentence.
-fn undrawable(terminal: Option<&str>) -> Option<&'static str> {
-    match terminal {
-        None | Some("") => Some("TERM is not set, so nothing is known of a terminal to draw on."),
-        Some("dumb") => Some("TERM is `dumb`: this terminal cannot be drawn on."),
-        Some(_) => None,
-    }
 }
 
 /// What to do where there is no terminal to draw on.
@@ -348,16 +324,5 @@ async fn close(recording: Option<Recording>, code: u8, stop: &Stop) -> u8 {
             note(&sentence(&error));
             worst_of([code, INTERNAL])
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_without_a_name_or_without_a_cursor_is_not_drawn_on() {
-        assert_eq!(undrawable(Some("xterm-256color")), None);
-        assert!([None, Some(""), Some("dumb")].into_iter().all(|it| undrawable(it).is_some()));
     }
 }

@@ -18,6 +18,8 @@ pub enum Action {
     Help,
     /// Show the overview.
     Overview,
+    /// Show the comparison.
+    Comparison,
     /// Show the findings.
     Findings,
     /// Show the tasks by spawn site, or from there one by one.
@@ -174,11 +176,12 @@ pub const KEYMAP: &[Binding] = &[
         &[Key::Plain(KeyCode::Esc), char('['), Key::Plain(KeyCode::Backspace)],
         Action::Back,
         VIEWS,
-        "go back; in a list, clear the filter, then to the overview",
+        "go back; in a list, clear the filter, then to the overview or comparison",
     )
     .hinted("back"),
     binding("]", &[char(']')], Action::Forward, VIEWS, "go forward again"),
     binding("o 0", &[char('o'), char('0')], Action::Overview, VIEWS, "show the overview").hinted("overview"),
+    binding("c", &[char('c')], Action::Comparison, VIEWS, "show the comparison (`compare --tui`)").hinted("comparison"),
     binding("f 1", &[char('f'), char('1')], Action::Findings, VIEWS, "show findings").hinted("findings"),
     binding("t 2", &[char('t'), char('2')], Action::Tasks, VIEWS, "show tasks by spawn site; again, one by one")
         .hinted("tasks"),

@@ -3,10 +3,13 @@
 //! State, update, view: [`state`] is all that a frame depends on besides the fleet, `update` changes it, `views` draw it, and [`Ui`] says
 //! when. What is shown comes from the [`report`](crate::report). Nothing here talks to a target.
 
+mod comparing;
 mod editor;
+pub mod hyperlinks;
 mod keyboard;
 pub mod keymap;
 pub mod list;
+mod pane;
 mod signals;
 pub mod state;
 pub mod tables;
@@ -19,5 +22,5 @@ mod visit;
 pub mod widgets;
 mod writer;
 
-pub use self::ui::{Asked, Attention, Ui};
+pub use self::ui::{Asked, Attention, Presentation, Ui};
 pub use self::views::draw;

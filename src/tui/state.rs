@@ -2,26 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use super::list::List;
-use super::tables::findings::Findings;
-use super::tables::resources::Resources;
-use super::tables::sites::Sites;
-use super::tables::tasks::Tasks;
-use super::tables::timeline::Timeline;
-use super::tables::{AnyTable, Table};
+use super::comparing::Comparing;
+pub use super::pane::{Front, Frozen, Pane, Root};
 use super::theme::Theme;
-pub use super::visit::{Goto, Over, OverWhat, Visit, VisitedList};
+pub use super::visit::{Detail, Goto, MadeFrom, Over, OverWhat, Visit, VisitedList};
 use super::widgets::page::Reader;
 use crate::diagnosis::{Criteria, Status};
 use crate::fleet::{Fleet, Member, TargetId};
-use crate::report::filter::quoted;
+use crate::report::long_waits::LongWaits;
+use crate::report::progress::ProgressView;
 use crate::report::repository::Repository;
-use crate::report::{FindingKey, Link, Snapshot, TaskKey};
-
-/// Most pages of the history that are kept.
-const MOST_VISITS: usize = 50;
+use crate::report::{FindingKey, Link, Snapshot, TaskKey, Version};
 
 /// Everything that decides what is drawn, except the fleet and the time.
 #[derive(Debug)]
@@ -32,6 +24,12 @@ pub struct UiState {
     pub active: Option<TargetId>,
     /// The overview, which is one for all targets.
     pub overview: Reader<Goto>,
+    /// The longest waits of a target, as the overview lists them.
+    pub long_waits: Option<(Version, LongWaits)>,
+    /// The page beside the overview.
+    pub detail: Option<Detail>,
+    /// The comparison of all targets, where there is one.
+    pub comparison: Option<Comparing>,
     /// What is explained over it.
     pub over: Option<Over>,
     /// Whether the filter of the list is being typed.
@@ -65,6 +63,9 @@ impl UiState {
             panes: BTreeMap::new(),
             active: None,
             overview: Reader::default(),
+            long_waits: None,
+            detail: None,
+            comparison: None,
             over: None,
             prompt: false,
             past_filters: Vec::new(),
@@ -93,9 +94,10 @@ impl UiState {
 
     /// Makes views of the targets that joined, and drops those of targets that left.
     pub fn sync(&mut self, fleet: &Fleet) {
+        let home = if self.comparison.is_some() { Root::Comparison } else { Root::Overview };
         self.panes.retain(|id, _| fleet.member(*id).is_some());
         for member in fleet.members() {
-            self.panes.entry(member.id()).or_default();
+            self.panes.entry(member.id()).or_insert_with(|| Pane::new(home));
         }
         self.active = self.active.filter(|id| self.panes.contains_key(id)).or(self.panes.keys().next().copied());
     }
@@ -106,7 +108,7 @@ impl UiState {
             Context::Help
         } else if self.prompt {
             Context::Prompt
-        } else if self.pane().is_some_and(|pane| pane.is_on_page() || pane.is_overview()) {
+        } else if self.front().is_some() || self.pane().is_some_and(Pane::is_on_page) {
             Context::Page
         } else {
             Context::List
@@ -145,7 +147,8 @@ impl UiState {
     pub fn is_ticking(&self, fleet: &Fleet) -> bool {
         let is_lost =
             |member: &Member| matches!(member.diagnosis().status(), Status::Lost { .. } | Status::Stranger { .. });
-        self.panes.values().any(|pane| pane.frozen.is_some()) || fleet.members().any(is_lost)
+        let runs = self.comparison.as_ref().is_some_and(|it| !it.view.is_over);
+        runs || self.panes.values().any(|pane| pane.frozen.is_some()) || fleet.members().any(is_lost)
     }
 
     /// The finding that is being looked at: on the page on top, or selected in the list.
@@ -160,19 +163,43 @@ impl UiState {
     pub fn chosen(&self) -> Option<(TargetId, Link)> {
         let pane = self.pane()?;
         let of_pane = || if pane.is_on_page() { Some(pane.visits.last()?.link.clone()) } else { pane.selected() };
-        let (target, link) = match self.overview_target() {
+        let (target, link) = match self.front_target() {
             Some(Goto { target, link }) => (*target, link.clone()),
             None => (self.active?, of_pane()),
         };
         Some((target, link?))
     }
 
-    /// Where the selected line of the overview leads, while that is on top.
-    pub fn overview_target(&self) -> Option<&Goto> {
-        self.pane().filter(|pane| pane.is_overview()).and_then(|_| self.overview.target())
+    /// The page about all targets that is on top: the overview, or the comparison.
+    pub fn front(&self) -> Option<&Reader<Goto>> {
+        match self.pane()?.front()? {
+            Front::Overview => Some(&self.overview),
+            Front::Comparison => self.comparison.as_ref().map(|it| &it.reader),
+        }
     }
 
-    /// Shows what a line of the overview leads to: a page about a target, or the findings of one.
+    /// The same, to be changed.
+    pub fn front_mut(&mut self) -> Option<&mut Reader<Goto>> {
+        match self.pane()?.front()? {
+            Front::Overview => Some(&mut self.overview),
+            Front::Comparison => self.comparison.as_mut().map(|it| &mut it.reader),
+        }
+    }
+
+    /// Where the selected line of that page leads.
+    pub fn front_target(&self) -> Option<&Goto> {
+        self.front()?.target()
+    }
+
+    /// Shows what a comparison of the targets comes to so far.
+    pub fn compare(&mut self, view: ProgressView) {
+        match &mut self.comparison {
+            Some(comparison) => comparison.view = view,
+            None => self.comparison = Some(view.into()),
+        }
+    }
+
+    /// Shows what a line of that page leads to: a page about a target, or the findings of one.
     pub fn go(&mut self, goto: Goto, fleet: &Fleet) {
         let Goto { target, link } = goto;
         self.active = Some(target);
@@ -208,157 +235,4 @@ pub enum Context {
 impl Context {
     /// Every context.
     pub const ALL: [Self; 4] = [Self::List, Self::Page, Self::Help, Self::Prompt];
-}
-
-/// What lies at the bottom: the overview, or one of the three lists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Root {
-    /// The most important of everything, where everybody starts.
-    #[default]
-    Overview,
-    /// Findings.
-    Findings,
-    /// Tasks, grouped by spawn site.
-    Sites,
-    /// Tasks, one by one.
-    Tasks,
-    /// Resources.
-    Resources,
-    /// What became of findings, in the order of time.
-    Timeline,
-}
-
-impl Root {
-    /// The list that stands for it in the header: tasks are one view, grouped or not.
-    #[must_use]
-    pub fn in_header(self) -> Self {
-        if self == Self::Sites { Self::Tasks } else { self }
-    }
-}
-
-/// A target as it was when the user stopped the view.
-#[derive(Debug)]
-pub struct Frozen {
-    /// By our clock.
-    pub at: SystemTime,
-    /// The target as it was.
-    pub member: Arc<Member>,
-}
-
-/// The view of one target.
-#[derive(Debug, Default)]
-pub struct Pane {
-    /// What is shown instead of what is, while frozen.
-    pub frozen: Option<Frozen>,
-    /// The list at the bottom.
-    pub root: Root,
-    /// The pages opened over it, the last one on top.
-    pub visits: Vec<Visit>,
-    /// Those that were left by going back, the one to go forward to last.
-    pub ahead: Vec<Visit>,
-    /// The list of findings.
-    pub findings: Table<Findings>,
-    /// The list of spawn sites.
-    pub sites: Table<Sites>,
-    /// The list of tasks.
-    pub tasks: Table<Tasks>,
-    /// The list of resources.
-    pub resources: Table<Resources>,
-    /// The timeline.
-    pub timeline: Table<Timeline>,
-    /// The process of the target that the keys in lists and pages belong to.
-    epoch: u32,
-}
-
-impl Pane {
-    /// Freezes the view, or lets it continue. The target is watched all the same.
-    pub fn freeze(&mut self, live: &Member, now: SystemTime) {
-        self.frozen = match self.frozen.take() {
-            Some(_) => None,
-            None => Some(Frozen { at: now, member: Arc::new(live.clone()) }),
-        };
-    }
-
-    /// Opens a page, or the tasks of a spawn site.
-    pub fn open(&mut self, link: Link, shown: &Snapshot<'_>) {
-        let list = match &link {
-            Link::TasksOf(site) => {
-                let mut tasks: Box<Table<Tasks>> = Box::default();
-                tasks.all = true;
-                tasks.set_filter(&format!("site:{}", quoted(&shown.site_text(*site))));
-                Some(VisitedList::Tasks(tasks))
-            }
-            Link::Resource(resource) => Some(VisitedList::Ops(Box::new(Table::of(*resource)))),
-            Link::Finding(_) | Link::Task(_) | Link::Site(_) => None,
-        };
-        self.ahead.clear();
-        self.visits.push(Visit { link, reader: Reader::default(), list });
-        if self.visits.len() > MOST_VISITS {
-            self.visits.remove(0);
-        }
-    }
-
-    /// Whether a page lies on top, and not a list.
-    fn is_on_page(&self) -> bool {
-        self.visits.last().is_some_and(|visit| !matches!(visit.link, Link::TasksOf(_)))
-    }
-
-    /// Whether the overview is on top.
-    pub fn is_overview(&self) -> bool {
-        self.root == Root::Overview && self.visits.is_empty()
-    }
-
-    /// When that happened which is selected in the timeline, if that is on the screen.
-    pub fn selected_time(&self) -> Option<SystemTime> {
-        let is_shown = self.root == Root::Timeline && self.visits.is_empty();
-        self.timeline.list.selected().filter(|_| is_shown).map(|key| key.at)
-    }
-
-    /// What is selected in the list on top.
-    pub fn selected(&self) -> Option<Link> {
-        self.table()?.selected()
-    }
-
-    /// The list on top, or on the page on top.
-    pub fn table(&self) -> Option<&dyn AnyTable> {
-        match (self.visits.last(), self.root) {
-            (Some(visit), _) => visit.list.as_ref().map(VisitedList::table),
-            (None, Root::Overview) => None,
-            (None, Root::Findings) => Some(&self.findings),
-            (None, Root::Sites) => Some(&self.sites),
-            (None, Root::Tasks) => Some(&self.tasks),
-            (None, Root::Resources) => Some(&self.resources),
-            (None, Root::Timeline) => Some(&self.timeline),
-        }
-    }
-
-    /// The same, to be changed.
-    pub fn table_mut(&mut self) -> Option<&mut dyn AnyTable> {
-        match (self.visits.last_mut(), self.root) {
-            (Some(visit), _) => visit.list.as_mut().map(VisitedList::table_mut),
-            (None, Root::Overview) => None,
-            (None, Root::Findings) => Some(&mut self.findings),
-            (None, Root::Sites) => Some(&mut self.sites),
-            (None, Root::Tasks) => Some(&mut self.tasks),
-            (None, Root::Resources) => Some(&mut self.resources),
-            (None, Root::Timeline) => Some(&mut self.timeline),
-        }
-    }
-
-    /// Brings the list on top up to date with what is shown.
-    fn refresh(&mut self, shown: &Snapshot<'_>) {
-        // The keys of another process mean nothing, or worse, something else.
-        let epoch = shown.epoch();
-        if std::mem::replace(&mut self.epoch, epoch) != epoch {
-            for visits in [&mut self.visits, &mut self.ahead] {
-                visits.retain(|visit| matches!(visit.link, Link::Finding(_)));
-            }
-            self.sites.list = List::default();
-            self.tasks.list = List::default();
-            self.resources.list = List::default();
-        }
-        if let Some(table) = self.table_mut() {
-            table.refresh(shown);
-        }
-    }
 }

@@ -11,6 +11,7 @@ use tokio::process::Child;
 use tokio::time::{sleep, sleep_until};
 
 use super::editor;
+use super::hyperlinks::Hyperlinks;
 use super::keyboard::Keyboard;
 use super::signals::Signals;
 use super::state::UiState;
@@ -22,6 +23,7 @@ use crate::diagnosis::Criteria;
 use crate::fleet::{Fleet, Step, TargetId};
 use crate::playing::Ask;
 use crate::report::TaskKey;
+use crate::report::progress::ProgressView;
 use crate::report::repository::Repository;
 
 /// The least time between two frames.
@@ -89,10 +91,22 @@ pub enum Asked {
     },
 }
 
+/// What the screen looks like.
+#[derive(Debug)]
+pub struct Presentation {
+    /// Colours and glyphs.
+    pub theme: Theme,
+    /// Where the places of targets are.
+    pub repository: Repository,
+    /// What makes places lead there, where it is wanted.
+    pub hyperlinks: Option<Hyperlinks>,
+}
+
 /// The screen, the keyboard and what is on the screen.
 pub struct Ui {
     screen: Screen,
     state: UiState,
+    hyperlinks: Option<Hyperlinks>,
     keys: Keyboard,
     editor: Option<Child>,
     signals: Signals,
@@ -104,17 +118,19 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Takes the terminal, to show targets measured by these criteria; their places are in this repository.
+    /// Takes the terminal, to show targets measured by these criteria.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(criteria: Criteria, repository: Repository, theme: Theme) -> anyhow::Result<Self> {
+    pub fn open(criteria: Criteria, presentation: Presentation) -> anyhow::Result<Self> {
+        let Presentation { theme, repository, hyperlinks } = presentation;
         let signals = Signals::new()?;
         let screen = Screen::open().context("The terminal cannot be used.")?;
         let now = Instant::now();
         Ok(Self {
             screen,
             state: UiState { criteria, repository, ..UiState::new(theme) },
+            hyperlinks,
             keys: Keyboard::listen()?,
             editor: None,
             signals,
@@ -173,6 +189,12 @@ impl Ui {
         self.dirty = true;
     }
 
+    /// Shows what a comparison of the targets comes to so far.
+    pub fn compare(&mut self, view: ProgressView) {
+        self.state.compare(view);
+        self.dirty = true;
+    }
+
     /// Shows a sentence until the next key.
     pub fn say(&mut self, sentence: String) {
         self.state.message = Some(sentence);
@@ -206,8 +228,13 @@ impl Ui {
         self.dirty = false;
         self.next_frame = Instant::now() + FRAME;
         self.is_ticking = self.state.is_ticking(fleet);
-        let (state, now) = (&mut self.state, SystemTime::now());
-        let drawn = self.screen.draw(|frame| views::draw(frame, state, fleet, now));
+        let (state, hyperlinks, now) = (&mut self.state, &mut self.hyperlinks, SystemTime::now());
+        let drawn = self.screen.draw(|frame| {
+            views::draw(frame, state, fleet, now);
+            if let Some(hyperlinks) = hyperlinks {
+                hyperlinks.apply(frame.buffer_mut(), &state.repository);
+            }
+        });
         drawn.context("The terminal takes no output any more.")
     }
 

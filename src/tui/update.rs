@@ -104,6 +104,7 @@ impl UiState {
             Action::NextTarget => self.switch(true),
             Action::PreviousTarget => self.switch(false),
             Action::Overview => self.in_pane(|pane| pane.go_to(Root::Overview)),
+            Action::Comparison => self.show_comparison(),
             Action::Findings => self.in_pane(|pane| pane.go_to(Root::Findings)),
             Action::Tasks => self.in_pane(Pane::go_to_tasks),
             Action::AllTasks => self.in_pane(|pane| pane.go_to(Root::Tasks)),
@@ -158,6 +159,13 @@ impl UiState {
     fn in_table(&mut self, act: impl FnOnce(&mut dyn AnyTable)) {
         if let Some(table) = self.pane_mut().and_then(Pane::table_mut) {
             act(table);
+        }
+    }
+
+    fn show_comparison(&mut self) {
+        match self.comparison {
+            Some(_) => self.in_pane(|pane| pane.go_to(Root::Comparison)),
+            None => self.message = Some("Nothing is compared; `tokio-canary compare --tui` does that.".to_owned()),
         }
     }
 
@@ -253,7 +261,7 @@ impl UiState {
     /// Opens what is selected. In the timeline of a recording, seeks to it as well.
     fn open_selected(&mut self, around: Surroundings<'_>) -> Option<Effect> {
         let at = self.pane().and_then(Pane::selected_time);
-        match self.overview_target().cloned() {
+        match self.front_target().cloned() {
             Some(goto) => self.go(goto, around.fleet),
             None => drop(self.with_shown(around.fleet, Pane::follow)),
         }
@@ -277,8 +285,8 @@ impl UiState {
         if let Some(over) = &mut self.over {
             return travel.read(&mut over.reader);
         }
-        if self.pane().is_some_and(|pane| pane.is_overview()) {
-            return travel.read(&mut self.overview);
+        if let Some(front) = self.front_mut() {
+            return travel.read(front);
         }
         let Some(pane) = self.pane_mut() else { return };
         match pane.visits.last_mut().filter(|visit| !matches!(visit.link, Link::TasksOf(_))) {
@@ -313,11 +321,11 @@ impl Pane {
         }
     }
 
-    /// Closes the page on top; in a list, clears the filter, or goes to the overview.
+    /// Closes the page on top; in a list, clears the filter, or goes to where it began.
     fn go_back(&mut self) {
         match self.visits.pop() {
             Some(visit) => self.ahead.push(visit),
-            None if self.table().is_none_or(|table| table.line().text().is_empty()) => self.root = Root::Overview,
+            None if self.table().is_none_or(|table| table.line().text().is_empty()) => self.root = self.home,
             None => self.table_mut().into_iter().for_each(|table| table.set_filter("")),
         }
     }

@@ -5,7 +5,7 @@ use super::tables::tasks::Tasks;
 use super::tables::{AnyTable, Table};
 use super::widgets::page::Reader;
 use crate::fleet::TargetId;
-use crate::report::Link;
+use crate::report::{Link, Version};
 
 /// A page that lies over the screen until it is closed.
 #[derive(Debug)]
@@ -49,6 +49,28 @@ pub struct Visit {
     pub reader: Reader<Link>,
     /// The list on it, if there is one.
     pub list: Option<VisitedList>,
+    /// What it was made from when it was drawn last.
+    pub made_from: Option<MadeFrom>,
+}
+
+/// What a page is made from: where nothing of that has changed, it is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MadeFrom {
+    /// What is known.
+    pub version: Version,
+    /// How wide it is.
+    pub width: u16,
+}
+
+/// The page of what is selected in the overview, beside it.
+#[derive(Debug)]
+pub struct Detail {
+    /// What it is about.
+    pub goto: Goto,
+    /// What it was made from.
+    pub made_from: MadeFrom,
+    /// The page.
+    pub reader: Reader<Link>,
 }
 
 /// A list on a page, or instead of one.

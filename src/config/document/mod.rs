@@ -273,7 +273,7 @@ mod tests {
                 "colour = 1",
                 "there is no option or section `colour`; there are detectors, suppress, targets, output, alertmanager, webhook, \
                  on-transition, targets-from, max-targets, fail-on, min-updates, min-activity, warmup, partial, baseline, exit-zero, wait-for-target, early-exit, \
-                 retain, decode-limit, pump, ca, header, redact, path-prefix, theme, heartbeat, listen, black-box, black-box-severity, black-box-before, black-box-after, \
+                 retain, decode-limit, pump, ca, header, redact, path-prefix, theme, hyperlinks, heartbeat, listen, black-box, black-box-severity, black-box-before, black-box-after, \
                  black-box-memory, black-box-disk, rate-limit, rate-limit-max, log, log-file",
             ),
             ("fail-on = \"warn\"", "fail-on: `warn` is not a severity; did you mean `warning`?"),

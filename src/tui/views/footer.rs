@@ -32,6 +32,7 @@ fn hints(state: &UiState, width: u16) -> Line<'static> {
     let hinted: Vec<(&Binding, &str)> = KEYMAP
         .iter()
         .filter(|binding| binding.contexts.contains(&context))
+        .filter(|binding| binding.action != Action::Comparison || state.comparison.is_some())
         .filter_map(|binding| Some((binding, binding.hint?)))
         .collect();
     let is_first = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);

@@ -13,7 +13,7 @@ use crate::fleet::Fleet;
 use crate::report::meanwhile::Meanwhile;
 use crate::report::target::TargetView;
 use crate::report::{Severity, Snapshot};
-use crate::tui::state::{Pane, Root, UiState};
+use crate::tui::state::{Front, Pane, Root, UiState};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::text::{Cut, cut};
 use crate::words;
@@ -44,16 +44,28 @@ impl Part {
     }
 }
 
+/// How many lines it takes.
+pub(super) fn height(state: &UiState) -> u16 {
+    let has_tabs = state.panes.len() > 1;
+    1 + u16::from(has_tabs) + u16::from(!is_comparison(state))
+}
+
+/// Whether the comparison is on top, which is about no target in particular.
+fn is_comparison(state: &UiState) -> bool {
+    state.pane().is_some_and(|pane| pane.front() == Some(Front::Comparison))
+}
+
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &Fleet, target: &Targets<'_>) {
     let Some(pane) = state.pane() else { return };
-    let theme = &state.theme;
     let width = usize::from(area.width);
     let mut lines = Vec::new();
     if state.panes.len() > 1 {
         lines.push(tabs(state, fleet, width));
     }
-    lines.push(connection_line(pane, target, theme, width));
-    lines.push(views_line(pane, target.shown, theme, width));
+    if !is_comparison(state) {
+        lines.push(connection_line(state, pane, target, width));
+    }
+    lines.push(views_line(state, pane, target.shown, width));
     frame.render_widget(Paragraph::new(Text::from(lines)), area);
 }
 
@@ -81,7 +93,8 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     let mut spans = Vec::new();
     spans.extend((first > 0).then(|| Span::styled(format!("{first}< "), theme.dim())));
     for (index, member) in fleet.members().enumerate().skip(first).take(shown) {
-        let name = cut(&theme.text(member.diagnosis().target()), room.max(4), Cut::Start, theme.ellipsis());
+        let side = state.comparison.as_ref().and_then(|it| it.view.target(member.id())).map(|it| it.side);
+        let name = tab_name(side, &theme.text(member.diagnosis().target()), room, theme);
         let snapshot = Snapshot::new(fleet, member);
         let (word, base) = state_of(&snapshot, theme);
         let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
@@ -92,24 +105,44 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     Line::from(spans)
 }
 
+/// The name of a target on its tab: behind the side of a comparison that it is on, as far as there is room.
+fn tab_name(side: Option<&str>, name: &str, room: usize, theme: &Theme) -> String {
+    let Some(side) = side else { return cut(name, room.max(4), Cut::Start, theme.ellipsis()) };
+    match room.saturating_sub(side.len() + 1) {
+        ..4 => side.to_owned(),
+        room => format!("{side} {}", cut(name, room, Cut::Start, theme.ellipsis())),
+    }
+}
+
 /// Where a target stands, in a word: whether it is lost, or the worst that was found.
 fn state_of(target: &Snapshot<'_>, theme: &Theme) -> (&'static str, Style) {
     let worst = target.worst().map_or(Style::new(), |severity| theme.severity(severity));
     let word = match target.worst() {
         _ if target.is_lost() => return ("LOST", worst.patch(theme.bad())),
-        Some(Severity::Critical) => "CRIT",
-        Some(Severity::Warning) => "WARN",
-        Some(Severity::Info) => "info",
+        Some(severity) => word_of(severity),
         None if target.revision() == 0 => "wait",
         None => "-",
     };
     (word, worst)
 }
 
-fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usize) -> Line<'static> {
-    let live = target.live;
+/// A severity where there is little room.
+fn word_of(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "CRIT",
+        Severity::Warning => "WARN",
+        Severity::Info => "info",
+    }
+}
+
+fn connection_line(state: &UiState, pane: &Pane, target: &Targets<'_>, width: usize) -> Line<'static> {
+    let (theme, live) = (&state.theme, target.live);
     let style = if live.connection.state.is_good() { theme.good() } else { theme.bad() };
-    let mut parts = vec![Part::new(live.connection.label.as_str(), live.connection.label.as_str(), style, 0)];
+    let label = match &state.comparison {
+        Some(it) => it.view.connection(live.id, &live.connection),
+        None => live.connection.label.clone(),
+    };
+    let mut parts = vec![Part::new(label.as_str(), label.as_str(), style, 0)];
     if let Some(frozen) = &pane.frozen {
         let age = target.now.duration_since(frozen.at).unwrap_or_default().as_secs();
         let meanwhile = target.meanwhile.in_words().map(|it| format!(", meanwhile {it}")).unwrap_or_default();
@@ -151,7 +184,9 @@ fn connection_line(pane: &Pane, target: &Targets<'_>, theme: &Theme, width: usiz
 }
 
 /// The lists that there are, and how much is in them.
-fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> Line<'static> {
+fn views_line(state: &UiState, pane: &Pane, shown: &TargetView, width: usize) -> Line<'static> {
+    let theme = &state.theme;
+    let comparison = state.comparison.as_ref().map(|_| (Root::Comparison, "c", "comparison", None, None));
     let lists = [
         (Root::Overview, "o", "overview", None, None),
         (Root::Findings, "f", "findings", Some(shown.findings), shown.worst),
@@ -162,10 +197,11 @@ fn views_line(pane: &Pane, shown: &TargetView, theme: &Theme, width: usize) -> L
     let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {
         let base = worst.map_or(Style::new(), |severity| theme.severity(severity));
         let style = if root == pane.root.in_header() { base.patch(theme.selected()) } else { base };
-        let number = number.map(|number| format!("{} ", words::number(number))).unwrap_or_default();
+        let worst = worst.map_or_else(String::new, |severity| format!("{} ", word_of(severity)));
+        let number = number.map(|number| format!("{} {worst}", words::number(number))).unwrap_or_default();
         Part::new(format!(" {key} {name} {number}"), format!(" {key} {number}"), style, 0)
     };
-    fit(lists.into_iter().map(part).collect(), width, " ")
+    fit(comparison.into_iter().chain(lists).map(part).collect(), width, " ")
 }
 
 /// The parts in one line: all of them long, or short, or those that fit.

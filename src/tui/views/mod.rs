@@ -1,5 +1,6 @@
 //! The screen: header, one view, footer. Views only draw; what they say comes from the report.
 
+mod comparison;
 mod diagram;
 mod finding;
 mod footer;
@@ -23,7 +24,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::state::{Pane, Root, UiState, VisitedList};
+use super::state::{Front, MadeFrom, Pane, Root, UiState, VisitedList};
 use super::theme::Theme;
 use super::widgets::page::{Draft, Page, Reader};
 use crate::fleet::Fleet;
@@ -46,6 +47,13 @@ struct Look<'a> {
     theme: &'a Theme,
 }
 
+impl Look<'_> {
+    /// What a page of this width is made from.
+    fn made_from(&self, width: u16) -> MadeFrom {
+        MadeFrom { version: self.shown.version(), width }
+    }
+}
+
 /// Draws the whole screen as of `now`, by our clock.
 pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: SystemTime) {
     let area = frame.area();
@@ -54,8 +62,8 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
         return;
     }
     state.refresh(fleet);
-    let header_height = if state.panes.len() > 1 { 3 } else { 2 };
-    let layout = Layout::vertical([Constraint::Length(header_height), Constraint::Min(0), Constraint::Length(1)]);
+    let header_height = Constraint::Length(header::height(state));
+    let layout = Layout::vertical([header_height, Constraint::Min(0), Constraint::Length(1)]);
     let [header, body, footer] = layout.areas(area);
     let Some(member) = state.active.and_then(|id| fleet.member(id)) else {
         footer::draw(frame, footer, state);
@@ -75,12 +83,16 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
     let active = member.id();
     if let Some(pane) = state.pane_mut() {
         let look = Look { shown: &shown, target: &target, connection: &live.connection, theme: &theme };
-        let is_overview = pane.root == Root::Overview && pane.visits.is_empty();
-        let body = if is_overview && target.updates == 0 { body } else { draw_banner(frame, body, &look) };
-        if !is_overview {
-            return draw_pane(frame, body, pane, &look);
+        let front = pane.front();
+        let is_whole = front == Some(Front::Comparison) || front.is_some() && target.updates == 0;
+        let body = if is_whole { body } else { draw_banner(frame, body, &look) };
+        match front {
+            None => draw_pane(frame, body, pane, &look),
+            Some(Front::Overview) => {
+                overview::draw(frame, body, state, &overview::Overview { fleet, active, look: &look, now });
+            }
+            Some(Front::Comparison) => comparison::draw(frame, body, state, fleet, now),
         }
-        overview::draw(frame, body, state, &overview::Overview { fleet, active, look: &look, now });
     }
 }
 
@@ -109,16 +121,21 @@ fn draw_pane(frame: &mut Frame<'_>, area: Rect, pane: &mut Pane, look: &Look<'_>
         if let Some(VisitedList::Tasks(tasks)) = &mut visit.list {
             return list::draw(frame, area, tasks, look);
         }
-        let height = usize::from(area.height);
-        if look.shown.knows(&visit.link) || visit.reader.is_empty() {
+        let (height, from) = (usize::from(area.height), look.made_from(area.width));
+        // A list on a page changes by keys as well.
+        if visit.list.is_none() && visit.made_from == Some(from) {
+            visit.reader.resize(height);
+        } else if look.shown.knows(&visit.link) || visit.reader.is_empty() {
+            visit.made_from = Some(from);
             visit.reader.show(page(look, &visit.link, &mut visit.list, area.width), height);
         } else {
+            visit.made_from = None;
             visit.reader.end(Line::styled(notice::GONE, look.theme.bad()), height);
         }
         return draw_reader(frame, area, look.theme, &visit.reader);
     }
     match pane.root {
-        Root::Overview => {}
+        Root::Overview | Root::Comparison => {}
         Root::Findings => list::findings(frame, area, &mut pane.findings, look),
         Root::Sites => list::draw(frame, area, &mut pane.sites, look),
         Root::Tasks => list::draw(frame, area, &mut pane.tasks, look),

@@ -13,7 +13,7 @@ use crate::fleet::{Fleet, TargetId};
 use crate::report::findings::{self, FleetFinding};
 use crate::report::target::{self, TargetView};
 use crate::report::{Link, Snapshot, State};
-use crate::tui::state::{Goto, UiState};
+use crate::tui::state::{Detail, Goto, UiState};
 use crate::tui::widgets::page::{Draft, Reader};
 use crate::tui::widgets::rows::Column;
 use crate::tui::widgets::sparkline::sparkline_of;
@@ -49,6 +49,7 @@ pub(super) struct Overview<'a> {
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &mut UiState, overview: &Overview<'_>) {
     let theme = *overview.look.theme;
+    overview.know_waits(state);
     if area.width < WIDE {
         state.overview.show(overview.write(state, area.width).finish(), usize::from(area.height));
         return draw_reader(frame, area, &theme, &state.overview);
@@ -63,20 +64,37 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &mut UiState, overv
 }
 
 impl Overview<'_> {
-    /// Draws the page of what is selected.
-    fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, state: &UiState) {
-        let Some(Goto { target, link: Some(link) }) = state.overview.target() else { return };
-        let mut reader: Reader<Link> = Reader::default();
-        let height = usize::from(area.height);
-        if *target == self.active {
-            reader.show(page(self.look, link, &mut None, area.width), height);
-        } else if let Some(member) = self.fleet.member(*target) {
-            let shown = Snapshot::new(self.fleet, member);
-            let view = shown.target(state.criteria, self.now);
-            let look = Look { shown: &shown, target: &view, connection: &view.connection, ..*self.look };
-            reader.show(page(&look, link, &mut None, area.width), height);
+    /// Looks at the longest waits, if anything has arrived since the last time.
+    fn know_waits(&self, state: &mut UiState) {
+        let version = self.look.shown.version();
+        if state.long_waits.as_ref().is_none_or(|(of, _)| *of != version) {
+            state.long_waits = Some((version, self.look.shown.long_waits(MOST_WAITS)));
         }
-        draw_reader(frame, area, self.look.theme, &reader.unselected());
+    }
+
+    /// Draws the page of what is selected.
+    fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
+        let Some(goto) = state.overview.target().cloned() else { return };
+        let Goto { target, link: Some(link) } = &goto else { return };
+        let height = usize::from(area.height);
+        let made_from = self.look.made_from(area.width);
+        let is_made = |it: &Detail| it.goto == goto && it.made_from == made_from;
+        if !state.detail.as_ref().is_some_and(is_made) {
+            let mut reader: Reader<Link> = Reader::default();
+            if *target == self.active {
+                reader.show(page(self.look, link, &mut None, area.width), height);
+            } else if let Some(member) = self.fleet.member(*target) {
+                let shown = Snapshot::new(self.fleet, member);
+                let view = shown.target(state.criteria, self.now);
+                let look = Look { shown: &shown, target: &view, connection: &view.connection, ..*self.look };
+                reader.show(page(&look, link, &mut None, area.width), height);
+            }
+            state.detail = Some(Detail { goto, made_from, reader: reader.unselected() });
+        }
+        if let Some(detail) = &mut state.detail {
+            detail.reader.resize(height);
+            draw_reader(frame, area, self.look.theme, &detail.reader);
+        }
     }
 
     fn write(&self, state: &UiState, width: u16) -> Draft<Goto> {
@@ -96,7 +114,7 @@ impl Overview<'_> {
             none_anywhere(&mut draft, is_open);
         }
         list_findings(&mut draft, &rows, several);
-        self.waits(&mut draft);
+        self.waits(&mut draft, state);
         self.vitals(&mut draft);
         draft
     }
@@ -110,7 +128,9 @@ impl Overview<'_> {
         let rows = views.iter().map(|view| {
             let style = if view.connection.state.is_good() { theme.good() } else { theme.bad() };
             let worst = view.worst.map_or(theme.plain(), |severity| theme.severity(severity));
-            let found = if view.updates == 0 { "-".to_owned() } else { words::count(view.findings, "finding") };
+            let severity = view.worst.map_or_else(String::new, |severity| format!(", {}", severity.as_str()));
+            let found = words::number(view.findings) + &severity;
+            let found = if view.updates == 0 { "-".to_owned() } else { found };
             let cells = vec![
                 Cell::from(view.name.clone()),
                 Cell::styled(view.connection.label.clone(), style),
@@ -141,9 +161,9 @@ impl Overview<'_> {
         rows.map(|row| FleetFinding { target: self.active, on: String::new(), row }).collect()
     }
 
-    fn waits(&self, draft: &mut Draft<Goto>) {
+    fn waits(&self, draft: &mut Draft<Goto>, state: &UiState) {
         let theme = draft.theme();
-        let waits = self.look.shown.long_waits(MOST_WAITS);
+        let Some((_, waits)) = &state.long_waits else { return };
         draft.heading("Longest waits");
         if waits.rows.is_empty() {
             return draft.text("No task waits for a lock, a permit or room in a channel.", theme.dim());

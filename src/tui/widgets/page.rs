@@ -244,6 +244,11 @@ impl<L: Clone + PartialEq> Reader<L> {
         self.settle();
     }
 
+    /// Shows the same state of the page on a screen of this height.
+    pub fn resize(&mut self, height: usize) {
+        self.fit(height);
+    }
+
     /// Whether nothing was shown yet.
     pub fn is_empty(&self) -> bool {
         self.page.lines.is_empty()

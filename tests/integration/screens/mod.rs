@@ -1,5 +1,7 @@
 //! What is on the screen: a made-up service, keys, and the whole picture that comes of it.
 
+mod colours;
+mod comparison;
 mod pictures;
 mod service;
 
@@ -605,7 +607,7 @@ fn filters_have_terms_for_every_list() {
             Root::Sites => pane.sites.list.len(),
             Root::Tasks => pane.tasks.list.len(),
             Root::Resources => pane.resources.list.len(),
-            root @ (Root::Overview | Root::Timeline) => panic!("{root:?} is not a list of these"),
+            root @ (Root::Overview | Root::Comparison | Root::Timeline) => panic!("{root:?} is not a list of these"),
         };
         assert_eq!(shown, rows, "{list} {filter}: {}", session.screen());
         session.keys("esc");

@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 mod pseudo;
+mod service;
+mod state;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use prost::Message;
 
 use self::pseudo::Terminal;
+use self::service::Service;
 use crate::source::in_repository;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::run;
@@ -180,6 +184,111 @@ fn a_seek_that_is_followed_by_another_comes_to_the_last_one() {
     terminal.wait_for("ten seconds more", at(12));
     terminal.press("q");
     assert!(terminal.end().success());
+}
+
+#[test]
+fn the_verdict_of_a_comparison_stays_until_the_user_leaves_and_is_the_exit_code() {
+    let path = |recording| crate::tool::corpus(recording).to_string_lossy().into_owned();
+    let stable = path("field/redis_blpop_shared-healthy");
+    for (canary, code, verdict) in [
+        ("field/sqlx_stream_nested-faulty", 1, "REGRESSION (exit 1): only the canary has the "),
+        ("field/redis_blpop_shared-healthy", 0, "SAME (exit 0): the canary does not differ from stable"),
+    ] {
+        let mut terminal = started(&["compare", "--tui", "--canary", &path(canary), "--stable", &stable]);
+        let screen = terminal.hear(&format!("Press q to leave with exit code {code}."));
+        assert!(screen.contains(verdict) && screen.contains("Load and coverage"), "{screen}");
+        if code == 1 {
+            terminal.press("\r");
+            terminal.hear("What to do");
+            terminal.press("c");
+            terminal.hear(verdict);
+        }
+        terminal.press("q");
+        assert_eq!(terminal.end().code(), Some(code), "{canary}");
+    }
+}
+
+#[test]
+fn a_comparison_that_is_left_early_was_interrupted() {
+    run(async {
+        let script = || Script { initial: Some(idle(20).encode_to_vec()), ..Script::default() };
+        let (canary, stable) = (FakeService::start(script()).await, FakeService::start(script()).await);
+        let targets = [canary.address.to_string(), stable.address.to_string()];
+        tokio::task::spawn_blocking(move || {
+            let [canary, stable] = &targets;
+            let arguments = ["compare", "--tui", "--canary", canary, "--stable", stable, "--for", "10m"];
+            let mut terminal = started(&arguments);
+            let screen = terminal.wait_for("both sides", |screen| {
+                screen.contains("Not enough data yet, after 0 s of 10 min") && screen.matches(" live ").count() >= 2
+            });
+            assert!(screen.contains("1:canary ") && screen.contains("2:stable "), "{screen}");
+            terminal.press("q");
+            terminal.hear("NOT ENOUGH DATA (exit 3): no update came from the canary");
+            assert_eq!(terminal.end().code(), Some(3));
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_comparison_without_a_terminal_is_not_shown() {
+    let path = crate::tool::corpus("field/redis_blpop_shared-healthy").to_string_lossy().into_owned();
+    let outcome = Outcome::of(&mut tool(&["compare", "--tui", "--canary", &path, "--stable", &path]));
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("Leave --tui out: the verdict is printed."), "{outcome:?}");
+}
+
+/// Whoever attaches later than a service remembers sees waits whose other side it does not know: they are shown, and nothing is called healthy.
+#[test]
+fn a_deadlock_from_before_the_memory_of_a_service_is_not_called_healthy() {
+    Service::run_if_asked();
+    let retention = Duration::from_secs(1);
+    let test = "terminal::a_deadlock_from_before_the_memory_of_a_service_is_not_called_healthy";
+    let service = Service::start(test, retention);
+    // That time passes is what is tested: what the locks were acquired with is forgotten by then.
+    std::thread::sleep(retention * 4);
+    let mut terminal = Terminal::start(&mut tool(&[&service.address]), 160, 45);
+    let screen = terminal.wait_for("both waits", |screen| screen.matches("  Mutex  ").count() >= 2);
+    assert!(screen.contains("attached ") && screen.contains(" after start"), "it says how late it is: {screen}");
+    let waits: Vec<&str> = screen.lines().filter(|line| line.contains("  Mutex  ")).collect();
+    let is_unknown = |line: &&str| line.split(['\u{2502}', '|']).next().is_some_and(|it| it.trim_end().ends_with(" -"));
+    assert!(waits.iter().all(is_unknown), "who holds them is not known: {waits:#?}");
+    let is_doubted = |screen: &str| screen.contains("does not mean healthy") || screen.contains("Not fully judged");
+    assert!(is_doubted(&screen), "{screen}");
+    terminal.press("T/waits:mutex\r\r");
+    terminal.hear("holder unknown (acquired before attaching, or not reported)");
+    terminal.press("o");
+    terminal.wait_for("its doubt", is_doubted);
+    terminal.press("q");
+    assert!(terminal.end().success());
+}
+
+#[test]
+fn places_are_hyperlinks_where_that_is_asked_for_and_the_screen_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("tests/patients/sick/bank.rs");
+    fs::create_dir_all(source.parent().unwrap()).unwrap();
+    fs::write(&source, "").unwrap();
+    let path = in_repository(RECORDING);
+    let shown = |more: &[&str]| {
+        let arguments = [&[path.to_str().unwrap(), "--at", "00:20"][..], more].concat();
+        let mut terminal = Terminal::start(tool(&arguments).current_dir(folder.path()), 160, 40);
+        terminal.wait_for("its place", |screen| place(screen).is_some_and(|(at, _)| at >= 19));
+        terminal.press("f\r");
+        let screen = terminal.hear("Wait cycle");
+        terminal.press("q");
+        terminal.ended();
+        terminal.assert_as_it_was();
+        (screen, terminal.addresses())
+    };
+    let (plain, none) = shown(&["--hyperlinks", "never"]);
+    assert!(none.is_empty(), "{none:?}");
+    let (linked, addresses) = shown(&["--hyperlinks", "vscode://file{path}:{line}:{column}"]);
+    assert_eq!(plain, linked);
+    let root = folder.path().canonicalize().unwrap();
+    let expected = format!("vscode://file{}/tests/patients/sick/bank.rs:", root.display());
+    assert!(!addresses.is_empty() && addresses.iter().all(|it| it.starts_with(&expected)), "{addresses:?}");
 }
 
 /// The editor reads what is typed while it is open, and the view what is typed afterwards.

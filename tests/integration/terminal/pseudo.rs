@@ -1,5 +1,6 @@
 //! The real binary in a pseudo-terminal: keys go in, and what would be on its screen comes out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,15 +8,25 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::support::LIMIT;
+
+/// The mode that is set at first: the cursor shows.
+pub(super) const CURSOR: u16 = 25;
+/// The mode in which a program draws on a screen of its own.
+pub(super) const ALTERNATE: u16 = 1049;
 
 /// A tool in a terminal of its own. Dropping it ends it.
 pub(super) struct Terminal {
     child: Child,
     keyboard: File,
+    /// The line itself, as a shell would hold it before and after the tool.
+    line: File,
+    /// What it was like before.
+    before: Termios,
     screen: Arc<(Mutex<Screen>, Condvar)>,
 }
 
@@ -29,6 +40,8 @@ impl Terminal {
         tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let line = || File::options().read(true).write(true).open(&name).unwrap();
+        let shell = line();
+        let before = tcgetattr(&shell).unwrap();
         command.stdin(Stdio::from(line())).stdout(Stdio::from(line())).stderr(Stdio::from(line()));
         command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env_remove("LC_ALL").env_remove("NO_COLOR");
         let child = command.spawn().unwrap();
@@ -41,7 +54,7 @@ impl Terminal {
                 shown.1.notify_all();
             }
         });
-        Self { child, keyboard: File::from(master), screen }
+        Self { child, keyboard: File::from(master), line: shell, before, screen }
     }
 
     /// Presses keys.
@@ -70,6 +83,11 @@ impl Terminal {
 
     /// Waits until the process has ended.
     pub(super) fn end(mut self) -> ExitStatus {
+        self.ended()
+    }
+
+    /// The same, while the terminal stays.
+    pub(super) fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -78,6 +96,44 @@ impl Terminal {
             assert!(begun.elapsed() < LIMIT, "it did not end:\n{}", self.screen.0.lock().unwrap().text());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Sends a signal to the process.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether keys reach the process one by one.
+    pub(super) fn is_raw(&self) -> bool {
+        !tcgetattr(&self.line).unwrap().local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// The modes that were set or reset, by their numbers, and whether each is set.
+    pub(super) fn modes(&self) -> BTreeMap<u16, bool> {
+        self.screen.0.lock().unwrap().modes.clone()
+    }
+
+    /// The addresses of hyperlinks that were written.
+    pub(super) fn addresses(&self) -> BTreeSet<String> {
+        self.screen.0.lock().unwrap().addresses.clone()
+    }
+
+    /// Looks that a shell finds the terminal as it left it: settings of the line, screen, cursor, what keys and pasted texts are sent as, and
+    /// nothing half written.
+    pub(super) fn assert_as_it_was(&self) {
+        let (screen, changed) = &*self.screen;
+        let (begun, mut locked) = (Instant::now(), screen.lock().unwrap());
+        // What the process wrote last may be on its way.
+        while !locked.is_as_at_first() {
+            let left = (&locked.modes, locked.keyboard, &locked.pending, &locked.address);
+            assert!(begun.elapsed() < LIMIT, "modes, keyboard, rest and link: {left:?}");
+            locked = changed.wait_timeout(locked, Duration::from_millis(200)).unwrap().0;
+        }
+        let attributes = |it: &Termios| {
+            let modes = (it.input_modes, it.output_modes, it.control_modes, it.local_modes);
+            (modes, format!("{:?}", it.special_codes))
+        };
+        assert_eq!(attributes(&tcgetattr(&self.line).unwrap()), attributes(&self.before));
     }
 }
 
@@ -96,12 +152,37 @@ struct Screen {
     row: usize,
     /// What came of a sequence or of a character that is not complete.
     pending: Vec<u8>,
+    /// What is on the first screen while the alternate one shows, and where its cursor is.
+    first: Option<(Vec<Vec<char>>, usize, usize)>,
+    /// The private modes that were set or reset.
+    modes: BTreeMap<u16, bool>,
+    /// How many ways of reporting keys were put over the first.
+    keyboard: i32,
+    /// Where what is written leads.
+    address: String,
+    addresses: BTreeSet<String>,
 }
 
 impl Screen {
     fn new(columns: u16, rows: u16) -> Self {
         let cells = vec![vec![' '; usize::from(columns)]; usize::from(rows)];
-        Self { cells, column: 0, row: 0, pending: Vec::new() }
+        Self {
+            cells,
+            column: 0,
+            row: 0,
+            pending: Vec::new(),
+            first: None,
+            modes: BTreeMap::new(),
+            keyboard: 0,
+            address: String::new(),
+            addresses: BTreeSet::new(),
+        }
+    }
+
+    /// Whether no mode is other than a terminal begins with: all are off, but for the cursor.
+    fn is_as_at_first(&self) -> bool {
+        let modes = self.modes.iter().all(|(mode, is_set)| *is_set == (*mode == CURSOR));
+        modes && self.keyboard == 0 && self.pending.is_empty() && self.address.is_empty()
     }
 
     fn text(&self) -> String {
@@ -118,6 +199,26 @@ impl Screen {
         self.pending = rest.to_vec();
     }
 
+    /// Goes to the next row. Below the last one, everything moves up.
+    fn feed(&mut self) {
+        if self.row + 1 < self.cells.len() {
+            self.row += 1;
+        } else {
+            self.cells.rotate_left(1);
+            self.cells.iter_mut().next_back().into_iter().for_each(|row| row.fill(' '));
+        }
+    }
+
+    /// Shows the alternate screen, or the first one as it was.
+    fn switch(&mut self, is_alternate: bool) {
+        if is_alternate && self.first.is_none() {
+            let blank = self.cells.iter().map(|row| vec![' '; row.len()]).collect();
+            self.first = Some((std::mem::replace(&mut self.cells, blank), self.column, self.row));
+        } else if let Some(first) = self.first.take_if(|_| !is_alternate) {
+            (self.cells, self.column, self.row) = first;
+        }
+    }
+
     /// Takes one character or sequence; nothing if that is not complete.
     fn take(&mut self, bytes: &[u8]) -> Option<usize> {
         match *bytes.first()? {
@@ -127,13 +228,17 @@ impl Screen {
                 Some(1)
             }
             b'\n' => {
-                self.row += 1;
+                self.feed();
                 Some(1)
             }
             ..0x20 => Some(1),
             first => {
                 let length = [1, 1, 2, 3, 4][(first.leading_ones().min(4)) as usize];
                 let character = std::str::from_utf8(bytes.get(..length)?).ok()?.chars().next()?;
+                if self.column >= self.cells[0].len() {
+                    self.column = 0;
+                    self.feed();
+                }
                 if let Some(cell) = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column)) {
                     *cell = character;
                 }
@@ -151,13 +256,32 @@ impl Screen {
                 let numbers: Vec<usize> = text.split(';').map(|it| it.parse().unwrap_or(0)).collect();
                 let number = |index: usize| numbers.get(index).copied().unwrap_or(0).max(1) - 1;
                 match bytes[end] {
+                    end @ (b'h' | b'l') if text.starts_with('?') => {
+                        for mode in text[1..].split(';').map(|mode| mode.parse().unwrap()) {
+                            self.modes.insert(mode, end == b'h');
+                            if mode == ALTERNATE {
+                                self.switch(end == b'h');
+                            }
+                        }
+                    }
+                    b'u' if text.starts_with('>') => self.keyboard += 1,
+                    b'u' if text.starts_with('<') => self.keyboard -= 1,
                     b'H' | b'f' => (self.row, self.column) = (number(0), number(1)),
                     b'J' => self.cells.iter_mut().for_each(|row| row.fill(' ')),
                     _ => {}
                 }
                 Some(end + 1)
             }
-            b']' => Some(2 + bytes.get(2..)?.iter().position(|byte| *byte == 0x07)? + 1),
+            b']' => {
+                let rest = bytes.get(2..)?;
+                let at = |end: &[u8]| rest.windows(end.len()).position(|it| it == end).map(|at| (at, end.len()));
+                let (length, end) = [at(b"\x07"), at(b"\x1b\\")].into_iter().flatten().min()?;
+                if let Some(address) = String::from_utf8_lossy(&rest[..length]).strip_prefix("8;;") {
+                    address.clone_into(&mut self.address);
+                    self.addresses.extend((!address.is_empty()).then(|| address.to_owned()));
+                }
+                Some(2 + length + end)
+            }
             _ => Some(2),
         }
     }

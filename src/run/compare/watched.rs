@@ -1,69 +1,46 @@
-//! `compare`: watches a canary and what is known to work, and says whether the canary does worse.
+//! The targets of a comparison and what is remembered of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::comparison_outputs::ComparisonOutputs;
-use super::exit::{INCONCLUSIVE, SUCCESS, UsageError, worst_of};
-use super::locked;
-use super::notes::{note, note_connection, note_lag};
-use super::repository;
-use super::sides::Sides;
-use super::signals::Stop;
-use super::stopwatch::{Clock, Stopwatch};
-use super::targets::{self, Opened};
 use crate::cli::Compare;
 use crate::compare::{Criteria, Item, Observer, compare};
-use crate::config::Config;
-use crate::config::options::FAIL_ON;
-use crate::detect::severity::Severity;
-use crate::fleet::{Step, TargetId};
+use crate::fleet::{Fleet, Step, TargetId};
+use crate::report::TaskKey;
 use crate::report::comparison::ComparisonView;
+use crate::report::progress::{ComparedTarget, ProgressView};
+use crate::run::exit::{INCONCLUSIVE, SUCCESS};
+use crate::run::locked;
+use crate::run::notes::{note, note_connection, note_lag};
+use crate::run::signals::Stop;
+use crate::run::stopwatch::{Clock, Stopwatch};
+use crate::run::targets::Opened;
 use crate::words;
 
 /// How much longer than asked for a running service is watched, so that its last block is complete.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Compares what the arguments name, and returns the exit code.
-///
-/// # Errors
-/// A target, an output or the lockfile cannot be used.
-pub(super) async fn run(args: &Compare, config: &Config, stop: &Stop) -> anyhow::Result<u8> {
-    let outputs = ComparisonOutputs::open(&args.outputs.outputs, repository(config)).map_err(UsageError)?;
-    let known = args.write.as_deref().map(|path| locked::read(path).map(Option::unwrap_or_default)).transpose()?;
-    stop.ends_with(INCONCLUSIVE);
-    let Some(sides) = Sides::of(args, config, stop).await? else { return Ok(INCONCLUSIVE) };
-    let opened = targets::open_these(config, &sides.targets).map_err(UsageError::from)?;
-    let mut watched = Watched::new(opened, sides.canaries, args);
-    let interrupted = watched.watch(stop).await;
-    let mut codes = Vec::new();
-    if let (Some(path), Some(known)) = (&args.write, &known) {
-        codes.push(watched.write(path, known, interrupted)?);
-    }
-    if !args.canary.is_empty() {
-        let fail_on = config.get(&FAIL_ON).unwrap_or(Severity::Warning);
-        let view = watched.compare(Criteria { fail_on, fails_on_new: args.fail_on_new }, interrupted);
-        outputs.put(&view, watched.opened.watch.fleet())?;
-        codes.push(view.exit_code);
-    } else if interrupted {
-        codes.push(INCONCLUSIVE);
-    }
-    Ok(worst_of(codes))
-}
+/// How often to look whether time is over.
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// The targets and what is remembered of them.
-struct Watched {
+pub(super) struct Watched {
     opened: Opened,
     /// In the order of the targets.
     observers: BTreeMap<TargetId, (Observer, Stopwatch)>,
     /// How many of them are the canary.
     canaries: usize,
     limit: Duration,
+    /// The time to watch recordings; none if they are read to their end.
+    recorded: Option<Duration>,
+    /// Whether nothing more comes from any of them.
+    is_over: bool,
 }
 
 impl Watched {
-    fn new(opened: Opened, canaries: usize, args: &Compare) -> Self {
+    /// What was opened; the first targets are the canary.
+    pub(super) fn new(opened: Opened, canaries: usize, args: &Compare) -> Self {
         let observer = |target: TargetId| {
             let is_recorded = opened.replayed.contains(&target);
             let (clock, limit) =
@@ -71,19 +48,20 @@ impl Watched {
             (target, (Observer::for_at_most(limit), Stopwatch::start(clock)))
         };
         let observers = opened.watch.fleet().members().map(|member| observer(member.id())).collect();
-        Self { opened, observers, canaries, limit: args.limit() }
+        let (limit, recorded) = (args.limit(), args.duration);
+        Self { opened, observers, canaries, limit, recorded, is_over: false }
     }
 
     /// Watches until all have been watched for long enough, or a signal comes; returns whether one did.
-    async fn watch(&mut self, stop: &Stop) -> bool {
+    pub(super) async fn watch(&mut self, stop: &Stop) -> bool {
         let mut asked = std::pin::pin!(stop.asked());
-        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut tick = tokio::time::interval(TICK);
         let mut next_note = Instant::now() + Duration::from_secs(30);
         loop {
             tokio::select! {
                 () = &mut asked => return true,
-                step = self.opened.watch.next() => match step {
-                    Some(step) => self.take(&step),
+                step = self.next() => match step {
+                    Some(step) => self.announce(&step),
                     None => return false,
                 },
                 _ = tick.tick() => self.check_time(),
@@ -95,13 +73,34 @@ impl Watched {
         }
     }
 
+    /// Takes in what happens next; none when all have been watched for long enough. Nothing is lost if this is dropped before.
+    pub(super) async fn next(&mut self) -> Option<Step> {
+        let step = self.opened.watch.next().await;
+        match &step {
+            Some(step) => self.take(step),
+            None => self.is_over = true,
+        }
+        step
+    }
+
+    /// Says what became of the connection to a running service.
+    fn announce(&self, step: &Step) {
+        if let Step::Arrived { target, .. } | Step::Closed(target) = step
+            && !self.opened.replayed.contains(target)
+        {
+            note_connection(step, self.fleet());
+            note_lag(step, self.fleet());
+        }
+    }
+
+    /// The targets.
+    pub(super) fn fleet(&self) -> &Fleet {
+        self.opened.watch.fleet()
+    }
+
     fn take(&mut self, step: &Step) {
         let (Step::Arrived { target, .. } | Step::Closed(target)) = step else { return };
         let fleet = self.opened.watch.fleet();
-        if !self.opened.replayed.contains(target) {
-            note_connection(step, fleet);
-            note_lag(step, fleet);
-        }
         let Some((member, (observer, stopwatch))) = fleet.member(*target).zip(self.observers.get_mut(target)) else {
             return;
         };
@@ -128,7 +127,7 @@ impl Watched {
     }
 
     /// Ends the feeds of services that have had their time, or never answer.
-    fn check_time(&mut self) {
+    pub(super) fn check_time(&mut self) {
         for (target, (_, stopwatch)) in &self.observers {
             let limit = if stopwatch.has_begun() { self.limit + SLACK } else { self.limit };
             if !self.opened.replayed.contains(target) && stopwatch.watched() >= limit {
@@ -138,14 +137,51 @@ impl Watched {
     }
 
     fn say_progress(&self) {
-        let least = self.observers.values().map(|(observer, _)| observer.watched()).min().unwrap_or_default();
-        if !self.opened.watch.fleet().members().all(|it| self.opened.replayed.contains(&it.id())) {
-            note(&format!("Watched for {} of {}.", words::duration(least), words::limit(self.limit)));
+        if !self.is_recorded() {
+            note(&format!("Watched for {} of {}.", words::duration(self.watched()), words::limit(self.limit)));
+        }
+    }
+
+    /// The time for which every target has been watched.
+    fn watched(&self) -> Duration {
+        self.observers.values().map(|(observer, _)| observer.watched()).min().unwrap_or_default()
+    }
+
+    /// Whether all targets are recordings.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.fleet().members().all(|it| self.opened.replayed.contains(&it.id()))
+    }
+
+    /// Whether all of them have been watched to the end.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The comparison so far, and how far it has come.
+    pub(super) fn progress(&self, criteria: Criteria) -> ProgressView {
+        let target = |(index, id): (usize, &TargetId)| ComparedTarget {
+            id: *id,
+            side: if index < self.canaries { "canary" } else { "stable" },
+            is_done: !self.opened.watch.is_watched(*id),
+        };
+        ProgressView {
+            comparison: self.compare(criteria, false),
+            watched: self.watched(),
+            limit: if self.is_recorded() { self.recorded } else { Some(self.limit) },
+            is_over: self.is_over,
+            targets: self.observers.keys().enumerate().map(target).collect(),
+        }
+    }
+
+    /// What is looked at of the targets, so that its details are worth having.
+    pub(super) fn look_at(&mut self, open: impl Fn(TargetId) -> Option<TaskKey>) {
+        for target in self.observers.keys() {
+            self.opened.watch.look_at(*target, open(*target));
         }
     }
 
     /// The comparison in words; the first targets are the canary.
-    fn compare(&self, criteria: Criteria, interrupted: bool) -> ComparisonView {
+    pub(super) fn compare(&self, criteria: Criteria, interrupted: bool) -> ComparisonView {
         let observers: Vec<&Observer> = self.observers.values().map(|(observer, _)| observer).collect();
         let (canary, stable) = observers.split_at(self.canaries.min(observers.len()));
         let comparison = compare(canary, stable, criteria);
@@ -153,7 +189,7 @@ impl Watched {
     }
 
     /// Writes the lockfile, and returns the exit code of that.
-    fn write(&self, path: &Path, known: &BTreeSet<Item>, interrupted: bool) -> anyhow::Result<u8> {
+    pub(super) fn write(&self, path: &Path, known: &BTreeSet<Item>, interrupted: bool) -> anyhow::Result<u8> {
         let structures = self.observers.values().map(|(observer, _)| observer.structure());
         let seen: BTreeSet<Item> = structures.flat_map(|it| it.items().map(|(item, _)| item.clone())).collect();
         if seen.is_empty() {
