@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::service::{Load, Subscriber};
 
@@ -105,6 +106,12 @@ impl Served {
 
 impl Drop for Ended {
     fn drop(&mut self) {
+        // A console whose terminal is gone does not end by itself: it goes on without one, at the cost of half a core.
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+            let _ = kill_process(child, Signal::KILL);
+        }
         // Ended already is as good.
         let _ = self.0.kill();
         let _ = self.0.wait();
