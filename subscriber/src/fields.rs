@@ -292,9 +292,26 @@ pub(crate) struct StateFields {
     pub(crate) unit: Option<Box<str>>,
 }
 
+/// What a field of such an event is: the attribute, or something about it.
+enum Role {
+    Attribute,
+    Change,
+    Unit,
+}
+
+impl Role {
+    fn of(field: &Field) -> Self {
+        match field.name().rsplit_once('.') {
+            Some((_, "op")) => Self::Change,
+            Some((_, "unit")) => Self::Unit,
+            _ => Self::Attribute,
+        }
+    }
+}
+
 impl StateFields {
     fn take(&mut self, field: &Field, value: Value) {
-        if !field.name().ends_with(".op") && !field.name().ends_with(".unit") {
+        if let Role::Attribute = Role::of(field) {
             self.attribute = Some((field.name(), value));
         }
     }
@@ -318,17 +335,17 @@ impl Visit for StateFields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name().ends_with(".op") {
-            self.change = match value {
-                "add" => Some(Change::Add),
-                "sub" => Some(Change::Subtract),
-                "override" => Some(Change::Replace),
-                _ => None,
-            };
-        } else if field.name().ends_with(".unit") {
-            self.unit = Some(value.into());
-        } else {
-            self.take(field, Value::Str(value.into()));
+        match Role::of(field) {
+            Role::Attribute => self.attribute = Some((field.name(), Value::Str(value.into()))),
+            Role::Unit => self.unit = Some(value.into()),
+            Role::Change => {
+                self.change = match value {
+                    "add" => Some(Change::Add),
+                    "sub" => Some(Change::Subtract),
+                    "override" => Some(Change::Replace),
+                    _ => None,
+                };
+            }
         }
     }
 }

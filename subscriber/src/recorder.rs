@@ -166,7 +166,7 @@ impl Recorder {
             Kind::Task => {
                 let now = self.store.clock.now();
                 shard.change(id, |task: &mut Task| {
-                    task.start_poll(now, stack::entry(self.number, id, now), Thread::current())
+                    task.start_poll(now, stack::entry(self.number, id, now), Thread::current());
                 })?;
             }
             Kind::AsyncOp => {

@@ -45,7 +45,7 @@ impl Served {
         thread::sleep(length);
         let (end, requests_after, used_after) = self.read()?;
         let seconds = (end - start).as_secs_f64();
-        let cpu = 100.0 * (used_after - used).as_secs_f64() / seconds;
+        let cpu = 100.0 * used_after.saturating_sub(used).as_secs_f64() / seconds;
         Ok(Usage { requests: per(requests_after - requests, 1) / seconds, cpu, memory: self.memory()? })
     }
 

@@ -120,7 +120,7 @@ pub(crate) fn run(load: Load, subscriber: Subscriber) -> io::Result<()> {
             tracing_subscriber::registry().with(feed).init();
         }
         Subscriber::Canary => {
-            tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).init()
+            tokio_canary_subscriber::ConsoleLayer::builder().server_addr(address).retention(RETENTION).init();
         }
     }
     let served = Arc::new(AtomicU64::new(0));

@@ -70,13 +70,13 @@ impl Resource {
             (Some(("locked" | "write_locked", Value::Bool(true))), _) => self.holders.acquire(acquired()),
             (Some(("locked" | "write_locked", Value::Bool(false))), _) => self.holders.release(task, 1),
             (Some(("current_readers", value)), Some(Change::Add)) if is_number(value) => {
-                self.holders.acquire(acquired())
+                self.holders.acquire(acquired());
             }
             (Some(("current_readers", value)), Some(Change::Subtract)) if is_number(value) => {
-                self.holders.release(task, 1)
+                self.holders.release(task, 1);
             }
             (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => {
-                self.holders.release(task, *permits)
+                self.holders.release(task, *permits);
             }
             _ => {}
         }

@@ -120,9 +120,13 @@ impl Client {
                 self.told.take(self.updates.message().await.expect("an update").expect("more updates"));
             }
         };
-        if timeout(LIMIT, read).await.is_err() {
-            panic!("no {what} within {LIMIT:?}: {} tasks, {} updates", self.told.tasks.len(), self.told.updates);
-        }
+        let found = timeout(LIMIT, read).await;
+        assert!(
+            found.is_ok(),
+            "no {what} within {LIMIT:?}: {} tasks, {} updates",
+            self.told.tasks.len(),
+            self.told.updates
+        );
     }
 
     /// The next update, or `None` if there is none for a while.

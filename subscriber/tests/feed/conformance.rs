@@ -82,7 +82,7 @@ async fn everything() {
     tokio::task::Builder::new().name("blocking").spawn_blocking(|| ()).unwrap().await.unwrap();
     tokio::task::Builder::new().name("local").spawn_local(async {}).unwrap().await.unwrap();
     spawn("last", async {}).await.unwrap();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What was told, without what depends on time and with names for numbers, each line as often as it was told of something.

@@ -89,7 +89,7 @@ async fn how_a_task_ended_is_told() {
             let never_polled = spawn("never-polled", async {});
             never_polled.abort();
             let _cancelled = never_polled.await.unwrap_err();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let mut client = Client::attach(&address).await;
         client
@@ -132,7 +132,7 @@ async fn who_holds_a_lock_is_told_however_late_a_client_attaches() {
             tokio::task::yield_now().await;
             let _waiter = spawn("waiter", async move { drop(lock.lock().await) });
             spawn("releases", async move { drop(permits.acquire().await.unwrap()) }).await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let mut client = Client::attach(&address).await;
         client.read("holder and release", |told| told.task("holder").is_some() && told.have_ended("releases", 1)).await;
@@ -163,7 +163,7 @@ async fn a_task_names_the_task_that_spawned_it() {
             spawn("child", std::future::pending::<()>());
             std::future::pending::<()>().await;
         });
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let mut client = Client::attach(&address).await;
     client.read("child", |told| told.task("child").is_some()).await;

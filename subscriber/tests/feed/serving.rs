@@ -25,7 +25,7 @@ async fn a_large_state_arrives_in_pieces_that_any_client_accepts() {
             tokio::spawn(std::future::pending::<()>());
         }
         spawn("last", std::future::pending::<()>());
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     // Attaches when all of them live already.
     let mut first = Client::attach(&address).await;
@@ -98,7 +98,7 @@ async fn details_begin_when_somebody_asks() {
                 sleep(Duration::from_millis(5)).await;
             }
         });
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let mut client = Client::attach(&address).await;
     client.read("task", |told| told.task("polled").is_some()).await;
