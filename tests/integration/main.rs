@@ -12,6 +12,7 @@ mod diagrams;
 mod docs;
 mod doctor;
 mod evidence;
+mod facts;
 mod feed;
 mod fleet;
 mod gate;

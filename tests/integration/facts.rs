@@ -1,0 +1,208 @@
+//! What a target says beyond the feed of console-subscriber (`proto/canary.proto`) counts as a fact, where others leave it to inference.
+
+#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+
+use std::collections::HashMap;
+
+use console_api::{Field, Id, Location, PollStats, async_ops, resources, tasks};
+use prost::Message as _;
+use prost_types::Timestamp;
+use tokio_canary::evidence::{Evidence, Memory};
+use tokio_canary::evidence::holders::Confidence;
+use tokio_canary::model::Model;
+use tokio_canary::wire::Message;
+
+/// `Update`, with the facts that this is about.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Update {
+    #[prost(message, optional, tag = "1")]
+    now: Option<Timestamp>,
+    #[prost(message, optional, tag = "2")]
+    tasks: Option<TaskUpdate>,
+    #[prost(message, optional, tag = "3")]
+    resources: Option<ResourceUpdate>,
+    #[prost(message, optional, tag = "4")]
+    async_ops: Option<async_ops::AsyncOpUpdate>,
+    #[prost(message, repeated, tag = "1000")]
+    canary: Vec<Field>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct TaskUpdate {
+    #[prost(message, repeated, tag = "1")]
+    new: Vec<tasks::Task>,
+    #[prost(map = "uint64, message", tag = "3")]
+    stats: HashMap<u64, TaskStats>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct TaskStats {
+    #[prost(message, optional, tag = "1")]
+    created: Option<Timestamp>,
+    #[prost(message, optional, tag = "2")]
+    dropped: Option<Timestamp>,
+    #[prost(uint64, tag = "3")]
+    wakes: u64,
+    #[prost(message, optional, tag = "7")]
+    polls: Option<PollStats>,
+    #[prost(message, repeated, tag = "1000")]
+    canary: Vec<Field>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ResourceUpdate {
+    #[prost(message, repeated, tag = "1")]
+    new: Vec<resources::Resource>,
+    #[prost(map = "uint64, message", tag = "2")]
+    stats: HashMap<u64, ResourceStats>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ResourceStats {
+    #[prost(message, optional, tag = "1")]
+    created: Option<Timestamp>,
+    #[prost(message, repeated, tag = "1000")]
+    canary: Vec<Field>,
+}
+
+const START: i64 = 1_700_000_000;
+const LOCK: u64 = 90;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp { seconds: START + second, nanos: 0 }
+}
+
+fn nanos(second: i64) -> u64 {
+    u64::try_from((START + second) * 1_000_000_000).expect("after the epoch")
+}
+
+fn number(name: &str, value: u64) -> Field {
+    Field { name: Some(name.into()), value: Some(value.into()), metadata_id: None }
+}
+
+fn word(name: &str, value: &str) -> Field {
+    Field { name: Some(name.into()), value: Some(value.into()), metadata_id: None }
+}
+
+/// A process that introduces itself.
+fn process(started: i64) -> Vec<Field> {
+    vec![number("canary.process", 7), number("canary.started", nanos(started))]
+}
+
+/// A task that was polled once, and is dropped at a time if one is given.
+fn task(id: u64, created: i64, dropped: Option<i64>, canary: Vec<Field>) -> (tasks::Task, (u64, TaskStats)) {
+    let place = Location { file: Some("src/a.rs".into()), line: Some(1), column: Some(1), ..Location::default() };
+    let task = tasks::Task { id: Some(Id { id }), location: Some(place), ..tasks::Task::default() };
+    let polls = PollStats {
+        polls: 1 + u64::from(dropped.is_some()),
+        first_poll: Some(at(created)),
+        last_poll_started: Some(at(dropped.unwrap_or(created))),
+        last_poll_ended: Some(at(dropped.unwrap_or(created))),
+        busy_time: None,
+    };
+    let stats =
+        TaskStats { created: Some(at(created)), dropped: dropped.map(at), wakes: 1, polls: Some(polls), canary };
+    (task, (id, stats))
+}
+
+fn update(second: i64, tasks: Vec<(tasks::Task, (u64, TaskStats))>, canary: Vec<Field>) -> Update {
+    let (new, stats) = tasks.into_iter().unzip::<_, _, _, HashMap<_, _>>();
+    Update { now: Some(at(second)), tasks: Some(TaskUpdate { new, stats }), canary, ..Update::default() }
+}
+
+/// A mutex of which nobody was seen to acquire it, and what is said of it.
+fn lock(canary: Vec<Field>) -> ResourceUpdate {
+    let mutex = resources::Resource {
+        id: Some(LOCK.into()),
+        concrete_type: "Mutex".into(),
+        kind: Some(resources::resource::Kind { kind: Some(resources::resource::kind::Kind::Other("Sync".into())) }),
+        ..resources::Resource::default()
+    };
+    ResourceUpdate { new: vec![mutex], stats: HashMap::from([(LOCK, ResourceStats { created: Some(at(0)), canary })]) }
+}
+
+fn apply(model: &mut Model, update: &Update) {
+    let message = Message::new(update.encode_to_vec().into()).expect("a sound message");
+    let changes = model.apply(&message, None);
+    drop(changes);
+}
+
+/// Who holds the mutex, by span id, and how sure that is.
+fn holders(model: &Model) -> Vec<(u64, Confidence)> {
+    let memory = Memory::default();
+    let evidence = Evidence::new(model, &memory);
+    let (key, _) = evidence.resources().find(|(_, it)| it.id == LOCK).expect("the mutex");
+    let holders = evidence.holders(key);
+    holders.tasks.iter().map(|it| (model.task(it.task).expect("the task").id, it.confidence)).collect()
+}
+
+fn held_by(task: u64, borrowed: u64) -> Vec<Field> {
+    let since = number("canary.held_since", nanos(1));
+    vec![
+        number("canary.holder", task),
+        since,
+        number("canary.held_permits", 1),
+        number("canary.held_borrowed", borrowed),
+    ]
+}
+
+#[test]
+fn a_holder_that_the_target_names_needs_no_acquisition_to_be_seen() {
+    let told = [
+        (held_by(1, 1), vec![(1, Confidence::Certain)]),
+        // Its guard may be anywhere by now.
+        (held_by(1, 0), vec![(1, Confidence::Possible)]),
+        // A thread that polls no task, and a task that nobody introduced.
+        (held_by(0, 1), vec![]),
+        (held_by(5, 1), vec![]),
+        (vec![], vec![]),
+    ];
+    for (facts, expected) in told {
+        let mut model = Model::default();
+        let tasks = vec![task(1, 0, None, vec![]), task(2, 0, None, vec![])];
+        apply(&mut model, &Update { resources: Some(lock(facts.clone())), ..update(10, tasks, process(0)) });
+        assert_eq!(holders(&model), expected, "{facts:?}");
+    }
+}
+
+#[test]
+fn a_holder_that_has_ended_holds_nothing_any_more() {
+    let mut model = Model::default();
+    let tasks = vec![task(1, 0, Some(5), vec![word("canary.end", "completed")])];
+    apply(&mut model, &Update { resources: Some(lock(held_by(1, 1))), ..update(10, tasks, process(0)) });
+    assert_eq!(holders(&model), []);
+}
+
+#[test]
+fn facts_of_a_target_that_does_not_introduce_itself_are_no_facts() {
+    let mut model = Model::default();
+    apply(
+        &mut model,
+        &Update { resources: Some(lock(held_by(1, 1))), ..update(10, vec![task(1, 0, None, vec![])], vec![]) },
+    );
+    assert_eq!(holders(&model), []);
+}
+
+#[test]
+fn how_a_task_ended_is_what_the_target_says() {
+    // The counters are those of a task that was dropped at its first await: without the fact, that is what they would mean.
+    for (end, cancelled) in [("completed", false), ("panicked", false), ("cancelled", true)] {
+        let mut model = Model::default();
+        apply(&mut model, &update(10, vec![task(1, 0, None, vec![])], process(0)));
+        apply(&mut model, &update(11, vec![task(1, 0, Some(11), vec![word("canary.end", end)])], vec![]));
+        let (_, known) = model.tasks().next().expect("the task");
+        assert_eq!(known.cancelled, cancelled, "{end}");
+    }
+}
+
+#[test]
+fn a_restart_is_told_by_the_process_and_not_by_what_lives_in_it() {
+    for (started, epoch) in [(0, 0), (15, 1)] {
+        let mut model = Model::default();
+        apply(&mut model, &update(10, vec![task(1, 0, None, vec![])], process(0)));
+        model.reconnect();
+        // Nothing that lived before lives now, in the same process as in another.
+        apply(&mut model, &update(20, vec![task(8, 18, None, vec![])], process(started)));
+        assert_eq!(model.epoch(), epoch, "started at {started}");
+    }
+}
