@@ -29,7 +29,7 @@ pub struct Compare {
     /// Time to watch each target, and the longest wait for its first update [default: 2m; a recording is read to its end].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,
-    /// Every pod that a target of Kubernetes means when the comparison begins, each as a target of its own, instead of one of them.
+    /// Every pod that a target of Kubernetes means, as they come and go, each as a target of its own, instead of one of them.
     #[arg(long, help_heading = "Kubernetes")]
     pub all_pods: bool,
     /// Where the result goes.

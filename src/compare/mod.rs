@@ -15,6 +15,7 @@ mod series;
 mod statistics;
 mod structure;
 
+pub use self::comparability::Restarts;
 pub use self::comparison::{
     Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit,
 };
@@ -22,6 +23,6 @@ pub use self::item::{Item, Thing, Who};
 pub use self::judge::compare;
 pub use self::load::Load;
 pub use self::metric::{Kind, Metric, Subject, What};
-pub use self::observer::{FindingKey, Observer, Sighted};
+pub use self::observer::{FindingKey, Loss, Observer, Sighted};
 pub use self::series::{BLOCK, Series};
 pub use self::structure::{Exercise, Structure};

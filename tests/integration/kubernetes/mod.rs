@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod choice;
+mod compare;
 mod discovery;
 mod doctor;
 mod faults;
