@@ -11,6 +11,7 @@ mod golden;
 mod leaks;
 mod rights;
 mod secured;
+mod slow_link;
 mod tool;
 
 use std::path::Path;
