@@ -35,6 +35,8 @@ pub fn comparison_line(view: &ComparisonView, fleet: &Fleet) -> String {
 fn side(side: &SideView) -> Value {
     json!({
         "targets": side.targets,
+        "joined_later": side.late,
+        "left": side.taken_away,
         "watched_s": side.watched.as_secs_f64(),
         "blocks": side.blocks,
         "tasks_started_per_s": side.started,

@@ -36,7 +36,7 @@ pub struct Compare {
     /// What it is drawn with.
     #[command(flatten)]
     pub drawing: Drawing,
-    /// Every pod that a target of Kubernetes means when the comparison begins, each as a target of its own, instead of one of them.
+    /// Every pod that a target of Kubernetes means, as they come and go, each as a target of its own, instead of one of them.
     #[arg(long, help_heading = "Kubernetes")]
     pub all_pods: bool,
     /// Where the result goes.

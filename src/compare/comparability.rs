@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::comparison::{Comparison, Coverage, Reason, Side};
 use super::load::Load;
-use super::observer::Observer;
+use super::observer::{Loss, Observer};
 use super::series::BLOCK;
 use super::statistics::{FIRST_LOOK, allowed, float, least_chance, looks, tests_of};
 
@@ -19,6 +19,8 @@ pub(super) fn coverage(side: &[&Observer], load: Load) -> Coverage {
     let watched = |it: &&&Observer| !it.watched().is_zero();
     Coverage {
         targets: side.iter().filter(watched).count(),
+        late: side.iter().filter(watched).filter(|it| it.is_late()).count(),
+        taken_away: side.iter().filter(watched).filter(|it| it.is_taken_away()).count(),
         watched: side.iter().map(|it| it.watched()).max().unwrap_or_default(),
         blocks: side.iter().map(|it| it.series().blocks()).sum(),
         spoilt: side.iter().map(|it| it.series().spoilt()).sum(),
@@ -86,15 +88,55 @@ pub(super) fn short(side: Side, watched: Duration, needed: Duration) -> Reason {
     if watched < needed { Reason::TooShort { side, watched, needed } } else { Reason::Incomplete(side) }
 }
 
-/// Why a comparison without a difference does not show that the canary works: not everything of a target was seen, or its process ended.
-pub(super) fn losses(canary: &[&Observer], stable: &[&Observer]) -> Vec<Reason> {
-    let is_partly_lost =
-        |side: &[&Observer]| side.iter().any(|it| !it.watched().is_zero()) && side.iter().any(|it| it.is_lost());
-    let sides = [(Side::Canary, canary), (Side::Stable, stable)];
-    let lost = sides.into_iter().filter(|(_, side)| is_partly_lost(side)).map(|(side, _)| Reason::Lost(side));
+/// How often the processes of a side were seen to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restarts {
+    /// All of them together.
+    pub times: usize,
+    /// Targets that sent updates.
+    pub targets: usize,
+}
+
+impl Restarts {
+    fn of(side: &[&Observer]) -> Self {
+        let targets = side.iter().filter(|it| !it.watched().is_zero()).count();
+        Self { times: side.iter().map(|it| it.restarts()).sum(), targets }
+    }
+
+    /// Whether there were more of them for each target.
+    fn exceed(self, other: Self) -> bool {
+        self.times * other.targets.max(1) > other.times * self.targets.max(1)
+    }
+}
+
+/// What ended on a side before its time, so that a comparison without a difference does not show that the canary works.
+pub(super) fn deaths(canary: &[&Observer], stable: &[&Observer]) -> Vec<Reason> {
+    let lost = [(Side::Canary, canary, stable), (Side::Stable, stable, canary)].map(lost);
+    // Stable may be scaled down while the canary takes over.
+    let is_there = |it: &&&Observer| !it.watched().is_zero() && !it.is_taken_away();
+    let has_left = canary.iter().any(|it| it.is_taken_away()) && !canary.iter().any(|it| is_there(&it));
+    let (of_canary, of_stable) = (Restarts::of(canary), Restarts::of(stable));
+    let restarted = of_canary.exceed(of_stable).then_some(Reason::Restarted { canary: of_canary, stable: of_stable });
+    restarted.into_iter().chain(lost.into_iter().flatten()).chain(has_left.then_some(Reason::AllLeft)).collect()
+}
+
+/// The worst loss of a side of which something came.
+fn lost((side, observers, others): (Side, &[&Observer], &[&Observer])) -> Option<Reason> {
+    if observers.iter().all(|it| it.watched().is_zero()) {
+        return None;
+    }
+    let is_end = |it: &Observer| it.is_recorded() && matches!(it.loss(), Some(Loss::Gone | Loss::Silent));
+    let ends = |side: &[&Observer]| side.iter().filter(|it| is_end(it)).count();
+    // A recording may be ended with its service, but then as often on stable.
+    let are_usual = side == Side::Stable || ends(observers) * others.len() <= ends(others) * observers.len();
+    let counting = observers.iter().filter(|it| !(are_usual && is_end(it)));
+    let losses = counting.filter_map(|it| it.loss().map(|how| (how, it.watched())));
+    losses.min().map(|(how, after)| Reason::Lost { side, how, after })
+}
+
+/// Sides of whose structure not all was kept.
+pub(super) fn overflows(canary: &[&Observer], stable: &[&Observer]) -> impl Iterator<Item = Reason> {
     let is_full = |side: &[&Observer]| side.iter().any(|it| it.structure().is_full());
-    let full = sides.into_iter().filter(|(_, side)| is_full(side)).map(|(side, _)| Reason::TooManyParts(side));
-    let restarts = |side: &[&Observer]| side.iter().map(|it| it.restarts()).max().unwrap_or_default();
-    let (canary, stable) = (restarts(canary), restarts(stable));
-    lost.chain(full).chain((canary > stable).then_some(Reason::Restarted { canary, stable })).collect()
+    let sides = [(Side::Canary, is_full(canary)), (Side::Stable, is_full(stable))];
+    sides.into_iter().filter(|(_, is_full)| *is_full).map(|(side, _)| Reason::TooManyParts(side))
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::comparability::Restarts;
 use super::item::Item;
 use super::load::Load;
 use super::metric::Metric;
-use super::observer::{FindingKey, Sighted};
+use super::observer::{FindingKey, Loss, Sighted};
 use super::structure::Exercise;
 use crate::detect::severity::Severity;
 use crate::model::location::Location;
@@ -67,13 +68,22 @@ pub enum Reason {
     /// Neither side does anything.
     Idle,
     /// A target of a side did not come up, or was gone before its time was over.
-    Lost(Side),
+    Lost {
+        /// Which side.
+        side: Side,
+        /// How.
+        how: Loss,
+        /// How long it had been watched.
+        after: Duration,
+    },
+    /// Every target of the canary was taken away before its time was over.
+    AllLeft,
     /// The canary restarted more often than stable.
     Restarted {
-        /// Restarts of the target of the canary that has most of them,
-        canary: usize,
-        /// and the same of stable.
-        stable: usize,
+        /// Its restarts,
+        canary: Restarts,
+        /// and those of stable.
+        stable: Restarts,
     },
     /// The canary has so many times the load, and what differs may come from that.
     Load(f64),
@@ -99,6 +109,10 @@ pub enum Unit {
 pub struct Coverage {
     /// Targets that sent updates.
     pub targets: usize,
+    /// How many of them came after the others.
+    pub late: usize,
+    /// How many of them were taken away before their time was over.
+    pub taken_away: usize,
     /// The longest time that one of them was watched.
     pub watched: Duration,
     /// Blocks that count, of all of them.
@@ -225,6 +239,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// What ended on a side before its time.
+    pub fn deaths(&self) -> impl Iterator<Item = &Reason> {
+        let is_death = |it: &&Reason| matches!(it, Reason::Lost { .. } | Reason::AllLeft | Reason::Restarted { .. });
+        self.reasons.iter().filter(is_death)
+    }
+
     /// The same of a comparison that was ended before its time: what is worse is worse all the same.
     #[must_use]
     pub fn interrupted(mut self) -> Self {

@@ -1,6 +1,6 @@
 //! Canary against stable, in the order in which it convinces: what is new, then rates, then times.
 
-use super::comparability::{comparability, coverage, least_blocks, losses, short, time_of};
+use super::comparability::{comparability, coverage, deaths, least_blocks, overflows, short, time_of};
 use super::comparison::{
     Change, Comparison, Conclusion, Criteria, Level, Measurement, NewFinding, NewItem, Reason, Side, Standing, Unit,
 };
@@ -81,7 +81,9 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
             comparison.findings.iter().any(|it| it.standing == Standing::OfLoad) || measured.is_hidden_by_load;
         comparison.reasons.extend(is_of_load.then_some(Reason::Load(comparison.load_ratio)));
     }
-    comparison.reasons.extend(losses(canary, stable));
+    comparison.reasons.extend(overflows(canary, stable));
+    // A process that died is said before anything else.
+    comparison.reasons.splice(0..0, deaths(canary, stable));
     let is_worse = comparison.findings.iter().any(|it| it.standing == Standing::Counts)
         || comparison.structure.iter().any(|it| it.counts)
         || !comparison.changes.is_empty();

@@ -15,6 +15,7 @@ mod series;
 mod statistics;
 mod structure;
 
+pub use self::comparability::Restarts;
 pub use self::comparison::{
     Change, Comparison, Conclusion, Coverage, Criteria, Level, Measurement, NewFinding, NewItem, Reason, Side,
     Standing, Unit,
@@ -23,7 +24,7 @@ pub use self::item::{Item, Thing, Who};
 pub use self::judge::compare;
 pub use self::load::Load;
 pub use self::metric::{Kind, Metric, Subject, What};
-pub use self::observer::{FindingKey, Observer, Sighted};
+pub use self::observer::{FindingKey, Loss, Observer, Sighted};
 pub use self::series::{BLOCK, Series};
 pub use self::statistics::FIRST_LOOK;
 pub use self::structure::{Exercise, Structure};

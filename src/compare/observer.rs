@@ -1,7 +1,7 @@
 //! What is remembered of one target for a comparison: its structure, its series and its findings.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::item;
 use super::series::Series;
@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Who is attached to a process this soon has seen its start.
 const SOON: Duration = Duration::from_secs(2);
+
+/// A service that is gone for less than this when its recording ends was stopped with it.
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// What makes findings of two versions of a program the same: lines move.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +50,19 @@ pub struct Sighted {
     pub shown: Option<Severity>,
 }
 
+/// How the watch of a target ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Its process, or the way to it, was gone.
+    Gone,
+    /// It was connected and sent nothing any more.
+    Silent,
+    /// Nothing came from it.
+    NeverCame,
+    /// Its recording breaks off.
+    Cut,
+}
+
 /// What is remembered of one target.
 #[derive(Debug, Clone, Default)]
 pub struct Observer {
@@ -61,7 +77,14 @@ pub struct Observer {
     knows_start: bool,
     saw_start: bool,
     restarts: usize,
-    is_cut: bool,
+    was_live: bool,
+    /// When the connection was lost, by the clock of who watched.
+    gone: Option<SystemTime>,
+    loss: Option<Loss>,
+    is_recorded: bool,
+    is_late: bool,
+    is_taken_away: bool,
+    has_failed: bool,
     stranger: Option<String>,
 }
 
@@ -69,6 +92,12 @@ impl Observer {
     /// One that takes in no more than this time of the target, by its own clock: so that a recording says the same each time.
     pub fn for_at_most(limit: Option<Duration>) -> Self {
         Self { limit, ..Self::default() }
+    }
+
+    /// The same of a target that came after the others.
+    #[must_use]
+    pub fn joining_late(self) -> Self {
+        Self { is_late: true, ..self }
     }
 
     /// The structure that showed.
@@ -111,9 +140,28 @@ impl Observer {
         self.restarts
     }
 
-    /// Whether nothing came from it, or no more came before its time was over: it did not come up, died, or its recording is cut off.
-    pub fn is_lost(&self) -> bool {
-        self.is_cut || self.watched.is_zero()
+    /// How it was lost before its time was over; none of one that was taken away by whoever runs it.
+    pub fn loss(&self) -> Option<Loss> {
+        match () {
+            () if self.is_taken_away => None,
+            () if self.watched.is_zero() => Some(Loss::NeverCame),
+            () => self.loss,
+        }
+    }
+
+    /// Whether it is a recording, which may have been ended together with its service.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
+    }
+
+    /// Whether it came after the others.
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// Whether it was taken away before its time was over: a pod that a rollout replaced.
+    pub fn is_taken_away(&self) -> bool {
+        self.is_taken_away
     }
 
     /// What answers there instead of a console, as a sentence: no update can be expected any more.
@@ -123,8 +171,11 @@ impl Observer {
 
     /// Takes in what the diagnosis of the target says after an event.
     pub fn observe(&mut self, diagnosis: &Diagnosis) {
-        if let Status::Stranger { reason, .. } = diagnosis.status() {
-            self.stranger = Some(reason.clone());
+        match diagnosis.status() {
+            Status::Stranger { reason, .. } => self.stranger = Some(reason.clone()),
+            Status::Live => (self.was_live, self.gone) = (true, None),
+            _ if self.was_live => self.gone = self.gone.or(diagnosis.arrived()),
+            _ => {}
         }
         if diagnosis.updates() == self.updates || self.is_over() {
             return;
@@ -155,15 +206,31 @@ impl Observer {
 
     /// Takes in the end of the target: what has happened since the last look at its structure, and whether it was still there.
     pub fn finish(&mut self, diagnosis: &Diagnosis) {
-        let is_silent = || !matches!(diagnosis.status(), Status::Live) || diagnosis.model().quality().quiet.is_some();
-        self.is_cut = !self.is_over()
-            && match diagnosis.ended() {
-                Some(ended) => matches!(ended, Ended::Truncated { .. }),
-                None => is_silent(),
-            };
+        let is_live = matches!(diagnosis.status(), Status::Live);
+        self.is_recorded = diagnosis.ended().is_some();
+        let gone_for = diagnosis.arrived().zip(self.gone).and_then(|(end, since)| end.duration_since(since).ok());
+        // Not every recording says how the connection was, and many services are stopped just before their recording.
+        let is_gone = if self.is_recorded { gone_for.is_some_and(|it| it >= STOPPED) } else { !is_live };
+        self.is_taken_away &= !self.is_over();
+        self.loss = match diagnosis.ended() {
+            _ if self.is_over() => None,
+            Some(Ended::Truncated { .. }) => Some(Loss::Cut),
+            _ if is_gone || self.has_failed => Some(Loss::Gone),
+            _ => diagnosis.model().quality().quiet.map(|_| Loss::Silent),
+        };
         if self.updates > 0 && (!self.is_over() || diagnosis.updates() == self.updates) {
             self.structure.observe(&diagnosis.evidence());
         }
+    }
+
+    /// Takes in that whoever runs the target has taken it away while it worked.
+    pub fn take_away(&mut self) {
+        self.is_taken_away = !self.is_over();
+    }
+
+    /// Takes in that its process is known to have failed, which may be heard before its connection ends.
+    pub fn fail(&mut self) {
+        self.has_failed = true;
     }
 
     fn note(&mut self, finding: &Finding, is_shown: bool) {

@@ -61,10 +61,17 @@ pub enum Discovered {
         /// How to reach it.
         target: Target,
     },
+    /// A target is being taken away: its process will be asked to end, and [`Left`](Self::Left) follows. Not every search can say so.
+    Leaving {
+        /// The key with which it joined.
+        key: String,
+    },
     /// A target is gone. A key that nobody knows changes nothing.
     Left {
         /// The key with which it joined.
         key: String,
+        /// Whether its process is known to have failed.
+        has_failed: bool,
     },
     /// Nothing can be found at present. What was found stays; the search goes on.
     Lost {
@@ -85,7 +92,7 @@ mod tests {
         let (other, second) = mpsc::channel(WAITING);
         let both = vec![Discovery { events: first }, Discovery { events: second }];
         let mut all = all_of(both).expect("two of them");
-        let left = |key: &str| Discovered::Left { key: key.to_owned() };
+        let left = |key: &str| Discovered::Left { key: key.to_owned(), has_failed: false };
         one.send(Discovered::Complete).await.expect("it listens");
         one.send(left("a")).await.expect("it listens");
         assert_eq!(all.events.recv().await, Some(left("a")));

@@ -83,7 +83,7 @@ impl List {
         };
         self.fault = None;
         let gone = self.present.keys().filter(|key| !wanted.contains_key(*key)).cloned();
-        let mut events: Vec<_> = gone.map(|key| Discovered::Left { key }).collect();
+        let mut events: Vec<_> = gone.map(|key| Discovered::Left { key, has_failed: false }).collect();
         let new = wanted.iter().filter(|(key, _)| !self.present.contains_key(*key));
         events.extend(new.map(|(key, target)| {
             let (key, name, target) = (key.clone(), key.clone(), target.clone());
@@ -128,8 +128,9 @@ mod tests {
         };
         let said = list.compare(Path::new("t.txt"), text).into_iter().map(|event| match event {
             Discovered::Joined { key, .. } => format!("+{}", key.trim_start_matches("http://")),
-            Discovered::Left { key } => format!("-{}", key.trim_start_matches("http://")),
+            Discovered::Left { key, .. } => format!("-{}", key.trim_start_matches("http://")),
             Discovered::Lost { reason } => reason,
+            Discovered::Leaving { .. } => panic!("a file does not say so"),
             Discovered::Complete => "complete".to_owned(),
         });
         said.collect()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::measurement::MeasurementRow;
 use crate::compare::{
-    Change, Comparison, Conclusion, Coverage, Kind, NewFinding, NewItem, Reason, Side, Standing, Subject, Unit,
+    Change, Comparison, Conclusion, Coverage, Kind, Loss, NewFinding, NewItem, Reason, Restarts, Side, Standing,
+    Subject, Unit,
 };
 use crate::detect::fingerprint;
 use crate::words;
@@ -22,6 +23,8 @@ pub struct ComparisonView {
     pub method: String,
     /// Why nothing could be said, a word and a sentence each.
     pub reasons: Vec<(&'static str, String)>,
+    /// What died on the canary alone, in clauses.
+    pub deaths: Vec<String>,
     /// `pod` or `block`.
     pub unit: &'static str,
     /// The canary.
@@ -45,6 +48,10 @@ pub struct ComparisonView {
 pub struct SideView {
     /// Targets that sent updates.
     pub targets: usize,
+    /// How many of them came after the others.
+    pub late: usize,
+    /// How many of them were taken away before their time was over.
+    pub taken_away: usize,
     /// The longest time that one of them was watched.
     pub watched: Duration,
     /// Blocks of ten seconds that count.
@@ -118,6 +125,7 @@ impl ComparisonView {
             sentence: String::new(),
             method: method(comparison),
             reasons: comparison.reasons.iter().map(describe).collect(),
+            deaths: comparison.deaths().map(|it| describe(it).1).collect(),
             unit: match comparison.unit {
                 Unit::Pod => "pod",
                 Unit::Block => "block",
@@ -159,9 +167,10 @@ impl ComparisonView {
         }
     }
 
-    /// The verdict in a sentence or two.
+    /// The verdict in a sentence or two; what died is in the first.
     fn say(&self, conclusion: Conclusion) -> String {
-        let new = match self.differences.iter().filter(|it| !it.counts).count() {
+        let count = |counts: bool| self.differences.iter().filter(|it| it.counts == counts).count();
+        let new = match count(false) {
             0 => String::new(),
             new => format!(" New here, not counted: {}.", words::count(new, "part")),
         };
@@ -175,15 +184,16 @@ impl ComparisonView {
         }
     }
 
-    /// What is worse on the canary, in sentences of which the first begins in lower case.
+    /// What is worse on the canary, what died first, in sentences of which the first begins in lower case.
     pub fn worse(&self) -> String {
-        let worst = self.differences.first().map(|it| it.summary.clone()).unwrap_or_default();
+        let worst = self.differences.first().map(|it| it.summary.as_str()).unwrap_or_default();
+        let all: Vec<&str> = self.deaths.iter().map(String::as_str).chain([worst]).collect();
         let others = match self.differences.iter().filter(|it| it.counts).count() {
             0 | 1 => String::new(),
             2 => " 1 more difference counts.".to_owned(),
             all => format!(" {} more differences count.", words::number(all - 1)),
         };
-        format!("{worst}.{others}")
+        format!("{}.{others}", all.join("; "))
     }
 
     /// Why nothing can be said, and what was seen all the same, in the same form.
@@ -207,7 +217,7 @@ impl ComparisonView {
                     format!("{} polls/s, {} tasks started/s", words::decimal(polls), words::decimal(started))
                 },
             );
-            format!("{} for {}, {load}", words::count(side.targets, "target"), words::duration(side.watched))
+            format!("{} for {}, {load}", side.targets(), words::duration(side.watched))
         };
         let ratio = self.load_ratio.map_or_else(|| "unknown".to_owned(), words::decimal);
         format!("Canary: {}. Stable: {}. Load ratio: {ratio}.", side(&self.canary), side(&self.stable))
@@ -218,12 +228,24 @@ impl SideView {
     fn of(coverage: &Coverage) -> Self {
         Self {
             targets: coverage.targets,
+            late: coverage.late,
+            taken_away: coverage.taken_away,
             watched: coverage.watched,
             blocks: coverage.blocks,
             spoilt: coverage.spoilt,
             started: (coverage.blocks > 0).then_some(coverage.load.started),
             polls: (coverage.blocks > 0).then_some(coverage.load.polls),
         }
+    }
+
+    /// Its targets, and how many of them came and went.
+    fn targets(&self) -> String {
+        let (all, of) = (words::count(self.targets, "target"), |count: usize, what: &str| {
+            (count > 0).then(|| format!("{} {what}", words::number(count)))
+        });
+        let parts: Vec<String> =
+            of(self.late, "joined later").into_iter().chain(of(self.taken_away, "left before the end")).collect();
+        if parts.is_empty() { all } else { format!("{all} ({})", parts.join(", ")) }
     }
 }
 
@@ -367,13 +389,25 @@ fn describe(reason: &Reason) -> (&'static str, String) {
         }
         Reason::CanaryIdle => ("canary_idle", "the canary is idle while stable is busy".to_owned()),
         Reason::StableIdle => ("stable_idle", "stable is idle while the canary is busy".to_owned()),
-        Reason::Lost(side) => {
-            let what = "did not come up, or was gone before its time was over";
-            ("lost", format!("a target of {} {what}", name(*side)))
+        Reason::Lost { side, how, after } => {
+            let (name, after) = (name(*side), words::duration(*after));
+            let what = match how {
+                Loss::Gone => format!("a target of {name} was lost after {after}"),
+                Loss::Silent => format!("a target of {name} was silent at the end, after {after}"),
+                Loss::NeverCame => format!("a target of {name} did not come up"),
+                Loss::Cut => format!("a recording of {name} breaks off after {after}"),
+            };
+            ("lost", what)
         }
+        Reason::AllLeft => ("lost", "every target of the canary left before its time was over".to_owned()),
         Reason::Restarted { canary, stable } => {
-            let (times, others) = (words::count(*canary, "time"), words::count(*stable, "time"));
-            ("restarted", format!("the canary restarted {times} while it was watched, stable {others}"))
+            let is_plain = canary.targets < 2 && stable.targets < 2;
+            let times = |it: &Restarts| {
+                let of = if is_plain { String::new() } else { format!(" in {}", words::count(it.targets, "target")) };
+                format!("{}{of}", words::count(it.times, "time"))
+            };
+            let (canary, stable) = (times(canary), times(stable));
+            ("restarted", format!("the canary restarted {canary} while it was watched, stable {stable}"))
         }
         Reason::Idle => ("idle", "both sides are idle".to_owned()),
         Reason::Load(ratio) => {

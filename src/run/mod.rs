@@ -29,6 +29,7 @@ mod print;
 mod program;
 mod record;
 mod roster;
+mod seat;
 mod sides;
 mod signals;
 mod started;

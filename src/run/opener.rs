@@ -58,6 +58,11 @@ impl Opener {
         Self { named, ..self }
     }
 
+    /// The same, with the clusters of another, so that both keep to one rate.
+    pub(super) fn sharing(self, clusters: Clusters) -> Self {
+        Self { options: live::Options { clusters, ..self.options }, ..self }
+    }
+
     /// The clusters of the run.
     pub(super) fn clusters(&self) -> Clusters {
         self.options.clusters.clone()

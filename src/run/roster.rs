@@ -35,6 +35,8 @@ pub(super) struct Roster {
     opened: usize,
     is_closed: bool,
     has_said_full: bool,
+    /// What its targets are said to be of, such as ` of the canary`.
+    of: &'static str,
 }
 
 /// A target that was found.
@@ -60,6 +62,11 @@ impl Roster {
         Some(Self::new(discovery, opener, config.get(&MAX_TARGETS)))
     }
 
+    /// Those that a discovery finds, and what they are said to be of.
+    pub(super) fn following(discovery: Discovery, opener: Opener, most: usize, of: &'static str) -> Self {
+        Self { of, ..Self::new(discovery, opener, most) }
+    }
+
     fn new(discovery: Discovery, opener: Opener, most: usize) -> Self {
         Self {
             discovery: Some(discovery),
@@ -71,6 +78,7 @@ impl Roster {
             opened: 0,
             is_closed: false,
             has_said_full: false,
+            of: "",
         }
     }
 
@@ -95,6 +103,11 @@ impl Roster {
         self.is_closed = true;
     }
 
+    /// The target that was found under a key, if it has a place.
+    pub(super) fn target(&self, key: &str) -> Option<TargetId> {
+        self.placed.get(key).copied().flatten()
+    }
+
     /// How many targets were found and never watched.
     pub(super) fn unwatched(&self) -> usize {
         self.waiting.len() + self.uncounted + self.placed.values().filter(|id| id.is_none()).count()
@@ -105,9 +118,10 @@ impl Roster {
         match found {
             Discovered::Joined { .. } if self.is_closed => Vec::new(),
             Discovered::Joined { key, name, target } => self.join(Found { key, name, target }, places),
-            Discovered::Left { key } => self.leave(&key, places),
+            Discovered::Leaving { .. } => Vec::new(),
+            Discovered::Left { key, .. } => self.leave(&key, places),
             Discovered::Lost { .. } if self.opener.judging.redacts() => {
-                vec!["The search for targets failed.".to_owned()]
+                vec![format!("The search for targets{} failed.", self.of)]
             }
             Discovered::Lost { reason } => vec![reason],
             Discovered::Complete => vec![self.first_listing()],
@@ -116,8 +130,8 @@ impl Roster {
 
     fn first_listing(&self) -> String {
         match self.placed.len() + self.waiting.len() + self.uncounted {
-            0 => "No target was found so far; any that appears is added.".to_owned(),
-            found => format!("Found {}; any other that appears is added.", words::count(found, "target")),
+            0 => format!("No target{} was found so far; any that appears is added.", self.of),
+            found => format!("Found {}{}; any other that appears is added.", words::count(found, "target"), self.of),
         }
     }
 

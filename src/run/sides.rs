@@ -1,108 +1,69 @@
-//! The two sides of a comparison: the targets that are named, or every pod that they mean when it begins.
-
-use std::time::Duration;
-
-use tokio::time::{Instant, timeout_at};
+//! The two sides of a comparison: the targets that are named, and every pod that they mean while it lasts.
 
 use super::exit::UsageError;
-use super::notes::note;
-use super::signals::Stop;
+use super::opener::Opener;
+use super::roster::Roster;
 use crate::cli::Compare;
+use crate::compare::Side;
 use crate::config::Config;
-use crate::config::options::REDACT;
-use crate::feed::discovery::Discovered;
+use crate::config::options::MAX_TARGETS;
+use crate::feed::discovery::all_of;
 use crate::feed::endpoint::{Address, Target};
-use crate::feed::kubernetes::{Clusters, discover};
+use crate::feed::kubernetes::discover;
 use crate::feed::pod_target::PodTarget;
-use crate::words;
+use crate::feed::recording::Speed;
 
-/// The targets of a comparison, those of the canary first.
+/// The sides in the order in which their targets are named.
+pub(super) const SIDES: [Side; 2] = [Side::Canary, Side::Stable];
+
+/// The targets of a comparison.
 pub(super) struct Sides {
+    /// Those that are named, the canary's first.
     pub(super) targets: Vec<Target>,
     /// How many of them are the canary.
     pub(super) canaries: usize,
+    /// What finds the others of each side.
+    pub(super) rosters: [Option<Roster>; 2],
 }
-
-/// The search for the pods of targets.
-struct Search {
-    clusters: Clusters,
-    limit: Duration,
-    redacts: bool,
-}
-
-/// Pods cannot be found, which has been said.
-struct NotFound;
 
 impl Sides {
-    /// The targets of a comparison; none if pods cannot be found, which is said, or if a signal comes before that.
+    /// The targets of a comparison.
     ///
     /// # Errors
-    /// Every pod is asked for, and no target is one.
-    pub(super) async fn of(args: &Compare, config: &Config, stop: &Stop) -> Result<Option<Self>, UsageError> {
+    /// Every pod is asked for, and no target is one; or a suppression cannot be applied to stand-ins.
+    pub(super) fn of(args: &Compare, config: &Config) -> Result<Self, UsageError> {
         let (targets, canaries) = (config.targets(), args.canary.len());
         if !args.all_pods {
-            return Ok(Some(Self { targets: targets.to_vec(), canaries }));
+            return Ok(Self { targets: targets.to_vec(), canaries, rosters: [None, None] });
         }
-        if !targets.iter().any(|target| matches!(target, Target::Live(Address::Pod(_)))) {
+        if !targets.iter().any(|target| pod(target).is_some()) {
             let why = "--all-pods is for pods of Kubernetes, and no target is one. Name one, as in `deploy/NAME -n NAMESPACE`.";
             return Err(UsageError(why.to_owned()));
         }
-        let (clusters, redacts) = (config.pods().clusters(), config.get(&REDACT));
-        let search = Search { clusters, limit: args.limit(), redacts };
-        let found = async {
-            let (canary, stable) = targets.split_at(canaries.min(targets.len()));
-            let (canary, stable) = (search.expand(canary).await?, search.expand(stable).await?);
-            Ok::<_, NotFound>(Self { canaries: canary.len(), targets: [canary, stable].concat() })
+        let (canary, stable) = targets.split_at(canaries.min(targets.len()));
+        let named = |side: &[Target]| side.iter().filter(|it| pod(it).is_none()).cloned().collect::<Vec<_>>();
+        let named = [named(canary), named(stable)];
+        let (canaries, targets) = (named[0].len(), named.concat());
+        let clusters = config.pods().clusters();
+        let most = config.get(&MAX_TARGETS);
+        let roster = |side: &[Target], before: usize, of: &'static str| {
+            let pods = side.iter().filter_map(pod);
+            let discovery = all_of(pods.map(|pod| discover(pod.clone(), clusters.clone())).collect());
+            let opener = Opener::new(config, Speed::Max).map_err(anyhow::Error::from)?;
+            let opener = opener.sharing(clusters.clone()).after(before);
+            Ok::<_, UsageError>(discovery.map(|it| Roster::following(it, opener, most, of)))
         };
-        tokio::select! {
-            () = stop.asked() => Ok(None),
-            found = found => Ok(found.ok()),
-        }
+        // Stand-ins of the two sides are apart.
+        let rosters =
+            [roster(canary, targets.len(), " of the canary")?, roster(stable, targets.len() + most, " of stable")?];
+        Ok(Self { targets, canaries, rosters })
     }
 }
 
-impl Search {
-    /// These targets, with every pod that one means in its place.
-    async fn expand(&self, targets: &[Target]) -> Result<Vec<Target>, NotFound> {
-        let mut all = Vec::new();
-        for target in targets {
-            match target {
-                Target::Live(Address::Pod(pod)) => all.extend(self.pods_of(pod).await?),
-                other => all.push(other.clone()),
-            }
-        }
-        Ok(all)
-    }
-
-    /// The pods that run now.
-    async fn pods_of(&self, target: &PodTarget) -> Result<Vec<Target>, NotFound> {
-        let mut discovery = discover(target.clone(), self.clusters.clone());
-        let (deadline, mut pods) = (Instant::now() + self.limit, Vec::new());
-        loop {
-            match timeout_at(deadline, discovery.events.recv()).await {
-                Ok(Some(Discovered::Joined { key, target, .. })) => pods.push((key, target)),
-                Ok(Some(Discovered::Left { key })) => pods.retain(|(of, _)| *of != key),
-                // It is tried again: an API server may be away for a moment.
-                Ok(Some(Discovered::Lost { reason })) => self.say(&reason, "The search for pods failed."),
-                Ok(Some(Discovered::Complete) | None) => break,
-                Err(_) => {
-                    let what = format!("were not listed within {}", words::limit(self.limit));
-                    self.say(&format!("The pods of {target} {what}."), &format!("The pods of a target {what}."));
-                    return Err(NotFound);
-                }
-            }
-        }
-        if pods.is_empty() {
-            self.say(&format!("{target} means no pod that runs."), "A target means no pod that runs.");
-            return Err(NotFound);
-        }
-        let pods_of = words::count(pods.len(), "pod");
-        self.say(&format!("{target} means {pods_of}."), &format!("A target means {pods_of}."));
-        Ok(pods.into_iter().map(|(_, target)| target).collect())
-    }
-
-    /// Says something, or the same without names.
-    fn say(&self, sentence: &str, without_names: &str) {
-        note(if self.redacts { without_names } else { sentence });
+/// The pods that a target means, if it means some.
+fn pod(target: &Target) -> Option<&PodTarget> {
+    match target {
+        Target::Live(Address::Pod(pod)) => Some(pod),
+        _ => None,
     }
 }

@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 use console_api::field::{Name, Value as FieldValue};
 use console_api::instrument::Update;
 use console_api::{Field, Location};
+use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_canary::feed::recording::{Events, Kept, Note, save};
+use tokio_canary::feed::{Arrived, FeedEvent, Status};
 
 use crate::outputs::{faults, schema};
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::hostile::{Hostile, Kind};
-use crate::support::updates::births;
+use crate::support::updates::{births, working};
 use crate::support::{LIMIT, eventually, run};
 use crate::tool::{Desk, Notes, Outcome, corpus, tool};
 
@@ -86,6 +90,83 @@ fn a_fault_is_a_regression_beside_its_repair_and_a_repair_is_none_beside_itself(
         assert_eq!(worse.code, Some(1), "{program}: {worse:?}");
         let same = compared(&desk, &healthy, &healthy, &[]);
         assert_eq!(same.code, Some(0), "{program}: {same:?}");
+    }
+}
+
+/// The recording of a healthy service, which dies at a time while the recorder waits for it to come back.
+fn dying(desk: &Desk, name: &str, after: Duration) -> String {
+    let mut events: Vec<Arrived> = Events::open(corpus(STABLE)).unwrap().collect();
+    let (begun, end) = (events[0].at, events[events.len() - 1].at);
+    let death = begun + after;
+    assert!(death < end, "the recording is that long");
+    events.retain(|it| it.at < death);
+    let status = Status::Lost { reason: "The connection ended.".to_owned(), retry_at: end };
+    events.push(Arrived { at: death, event: FeedEvent::Status(status) });
+    events.push(Arrived { at: end, event: FeedEvent::Status(Status::Dialing) });
+    let path = desk.file(name);
+    save(&path, &Kept { target: "service", events: &events, note: Note::default() }).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_canary_that_died_while_it_was_recorded_is_not_the_same() {
+    let desk = Desk::new();
+    let stable = path(STABLE);
+    let dead = dying(&desk, "dead.mcap", Duration::from_secs(53));
+    let compare = |canary: &str, stable: &str| desk.run(&["compare", "--canary", canary, "--stable", stable]);
+    let outcome = compare(&dead, &stable);
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    let said = "NOT ENOUGH DATA (exit 3): a target of the canary was lost after ";
+    assert!(outcome.stdout.starts_with(said), "{outcome:?}");
+    let same = compare(&dead, &dying(&desk, "stopped.mcap", Duration::from_secs(53)));
+    assert_eq!(same.code, Some(0), "both were stopped before their recordings: {same:?}");
+    assert_eq!(compare(&stable, &dead).code, Some(0), "stable may be stopped");
+}
+
+/// Publishes what a process does, until nobody watches it.
+async fn work(service: &FakeService, started: u64, seconds: u64) {
+    for second in 1..=seconds {
+        service.publish(&working(started, second));
+        sleep(Duration::from_millis(10)).await;
+    }
+    eventually("all of it is read", || service.backlog() == 0).await;
+}
+
+#[test]
+fn a_canary_that_restarts_while_it_runs_is_not_the_same_and_one_that_stays_is() {
+    for restarts in [true, false] {
+        run(async move {
+            let script = |started| Script { initial: Some(working(started, 0).encode_to_vec()), ..Script::default() };
+            let services = [FakeService::start(script(1_000_000)).await, FakeService::start(script(1_000_000)).await];
+            let [canary, stable] = services.each_ref().map(|it| it.socket_addr());
+            let mut command = tool(&["compare", "--for", "60s", "--canary", &canary.to_string()]);
+            command.args(["--stable", &stable.to_string()]);
+            let outcome = spawn_blocking(move || Outcome::of(&mut command));
+            let [mut service, other] = services;
+            eventually("watchers", || service.watchers() == 1 && other.watchers() == 1).await;
+            work(&other, 1_000_000, 65).await;
+            work(&service, 1_000_000, 30).await;
+            let mut started = 1_000_000;
+            if restarts {
+                service.stop().await;
+                started = 1_032_000;
+                service = FakeService::start_at(canary, script(started)).await;
+                eventually("a watcher", || service.watchers() == 1).await;
+            }
+            let mut second = if restarts { 0 } else { 30 };
+            while service.watchers() > 0 {
+                second += 1;
+                service.publish(&working(started, second));
+                sleep(Duration::from_millis(10)).await;
+            }
+            let outcome = outcome.await.unwrap();
+            if restarts {
+                let said = "NOT ENOUGH DATA (exit 3): the canary restarted 1 time while it was watched, stable 0 times";
+                assert!(outcome.code == Some(3) && outcome.stdout.starts_with(said), "{outcome:?}");
+            } else {
+                assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            }
+        });
     }
 }
 

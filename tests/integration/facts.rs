@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use console_api::{Field, Id, Location, PollStats, async_ops, resources, tasks};
 use prost::Message as _;
 use prost_types::Timestamp;
-use tokio_canary::evidence::{Evidence, Memory};
 use tokio_canary::evidence::holders::Confidence;
+use tokio_canary::evidence::{Evidence, Memory};
 use tokio_canary::model::Model;
 use tokio_canary::wire::Message;
 

@@ -8,6 +8,7 @@ use clap::ValueEnum as _;
 
 use crate::healthy::{self, Pattern};
 use crate::machine::Demand;
+use crate::route::Route;
 use crate::service::Subscriber;
 use crate::sick::{self, Condition, Illness};
 
@@ -51,6 +52,8 @@ pub(crate) struct Patient {
     pub(crate) command: Vec<String>,
     /// What it needs of the machine.
     pub(crate) demand: Demand,
+    /// How the tool reaches it.
+    pub(crate) route: Route,
     /// How long it runs before the tool attaches.
     pub(crate) head_start: Duration,
     /// How long the tool watches.
@@ -122,6 +125,9 @@ pub(crate) enum Selection {
     },
 }
 
+/// Sick programs, and families of healthy ones, that are reached in pods too.
+const IN_PODS: &[&str] = &["deadlock", "blocked-worker", "stopped-consumer", "servers"];
+
 /// The patients of a selection.
 pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
     let plain = |least| sick::all().map(move |illness| sick_patient(illness, None, least));
@@ -140,7 +146,7 @@ pub(crate) fn patients(selection: Selection) -> Vec<Patient> {
             let sick = sick.map(|illness| sick_patient(illness, Some(Condition::Forgotten), Duration::ZERO));
             let healthy = families.clone().filter(|family| FAST_FORGOTTEN.contains(&family.program.as_str()));
             let forgotten = sick.chain(healthy.map(|family| forgetful(family, FAMILY_WATCH)));
-            plain(Duration::ZERO).chain(families).chain(disturbed()).chain(forgotten).collect()
+            plain(Duration::ZERO).chain(families).chain(disturbed()).chain(forgotten).chain(in_pods()).collect()
         }
         Selection::Bases { healthy_for } => {
             plain(Duration::ZERO).chain(alone(healthy_for)).chain(disturbed()).collect()
@@ -229,6 +235,7 @@ fn sick_patient(illness: &Illness, condition: Option<Condition>, least: Duration
         program: illness.id.to_owned(),
         command: command(SICK, &flags),
         demand: if illness.computes { Demand::Core } else { Demand::Little },
+        route: Route::Direct,
         head_start,
         stay: Stay::UntilFound { least },
         standstill: None,
@@ -269,12 +276,29 @@ fn healthy_patient(name: &str, family: &healthy::Family, patterns: &[Pattern], w
         program: name.to_owned(),
         command: command(HEALTHY, &["--pattern", &ids.join(",")]),
         demand: if family.measures { Demand::Everything } else { Demand::Little },
+        route: Route::Direct,
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill: None,
         label: None,
         exit_codes: &[0],
     }
+}
+
+/// Programs that are reached by a port-forward to a pod, near and far.
+fn in_pods() -> impl Iterator<Item = Patient> {
+    let routes = if cfg!(feature = "k8s") { &[Route::Pod, Route::FarPod][..] } else { &[] };
+    routes.iter().flat_map(|route| {
+        let sick = sick::all().filter(|illness| IN_PODS.contains(&illness.id));
+        let sick = sick.map(|illness| sick_patient(illness, None, Duration::ZERO));
+        let families = healthy::FAMILIES.iter().filter(|family| IN_PODS.contains(&family.name));
+        let healthy = families.map(|family| healthy_patient(family.name, family, family.patterns, FAMILY_WATCH));
+        sick.chain(healthy).map(|patient| Patient {
+            name: format!("{}+{}", patient.name, route.as_str()),
+            route: *route,
+            ..patient
+        })
+    })
 }
 
 fn disturbed() -> [Patient; 4] {
@@ -304,6 +328,7 @@ fn disturbed_patient(
         program: detector.to_owned(),
         command: command(HEALTHY, flags),
         demand: Demand::Little,
+        route: Route::Direct,
         head_start: Duration::ZERO,
         stay: Stay::For(watch),
         standstill,

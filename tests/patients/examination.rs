@@ -32,7 +32,8 @@ pub(crate) struct Report {
 ///
 /// When either cannot be started, or the tool does not come to its end, or says what is not JSON.
 pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>) -> io::Result<Report> {
-    let (subject, target) = process::start_patient(&patient.command)?;
+    let (subject, url) = process::start_patient(&patient.command)?;
+    let way = patient.route.open(&url)?;
     let standstill = patient.standstill;
     let _pause = standstill.map(|it| process::pause(&subject.0, it.after, it.length)).transpose()?;
     thread::sleep(patient.head_start);
@@ -45,9 +46,9 @@ pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>)
     };
     match patient.stay {
         Stay::For(watch) => {
-            command.args(["check", &target, "--for", &format!("{}s", watch.as_secs()), "--no-early-exit"])
+            command.args(["check", &way.target, "--for", &format!("{}s", watch.as_secs()), "--no-early-exit"])
         }
-        Stay::UntilFound { .. } => command.args(["watch", &target]),
+        Stay::UntilFound { .. } => command.args(["watch", &way.target]),
     };
     // Some healthy programs rest for minutes: what is tested is that they raise no alarm.
     command.args(["--isolated", "--output", "ndjson", "--fail-on", fail_on.as_str(), "--min-activity", "0"]);
@@ -55,6 +56,7 @@ pub(crate) fn examine(patient: &Patient, tool: &Path, recordings: Option<&Path>)
     if let Some(path) = &recording {
         command.arg("--record").arg(path);
     }
+    way.explain(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut tool = process::start(&mut command)?;

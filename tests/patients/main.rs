@@ -6,6 +6,9 @@
 //! one, started again.
 
 mod baseline;
+#[path = "../integration/support/cluster/mod.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "the tests of Kubernetes use all of it")]
+mod cluster;
 mod corpus;
 mod examination;
 mod gate;
@@ -18,6 +21,7 @@ mod pack;
 mod process;
 mod recordings;
 mod replay;
+mod route;
 mod score;
 #[path = "../../examples/service/mod.rs"]
 mod service;

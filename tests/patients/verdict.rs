@@ -12,6 +12,7 @@ use tokio_canary::detect::severity::Severity;
 use crate::baseline::{self, Warning};
 use crate::corpus::{Label, Patient};
 use crate::examination::Report;
+use crate::route::{Route, TARGET};
 
 /// First line of the table.
 pub(crate) const HEADING: &str = "patient                             found  place  seconds  false";
@@ -249,6 +250,15 @@ fn contract_faults(patient: &Patient, report: &Report) -> Vec<String> {
             }
         }
         _ => faults.push("The last line is no summary.".to_owned()),
+    }
+    if patient.route != Route::Direct {
+        let names_pod =
+            |line: &Value| line["place"].as_str().is_some_and(|it| it.starts_with("pod `web-1` in namespace"));
+        if !report.lines.iter().any(|(_, line)| names_pod(line)) {
+            faults.push("The pod was never named.".to_owned());
+        }
+        let others = report.lines.iter().filter(|(_, line)| line["target"].is_string() && line["target"] != TARGET);
+        faults.extend(others.map(|(_, line)| format!("Another target than the pod: {line}")));
     }
     if !report.exit_code.is_some_and(|code| patient.exit_codes.contains(&code)) {
         let complaints = report.complaints.trim();

@@ -55,8 +55,8 @@ struct Search {
     target: PodTarget,
     clusters: Clusters,
     sender: mpsc::Sender<Discovered>,
-    /// The pods that were said to be there: their names by their unique ids.
-    known: BTreeMap<String, String>,
+    /// The pods that were said to be there, by their unique ids, and whether they are said to be leaving.
+    known: BTreeMap<String, bool>,
     is_complete: bool,
     /// Why nothing could be found at the last attempt.
     fault: Option<String>,
@@ -111,7 +111,7 @@ impl Search {
         let there: Vec<_> = pods.iter().filter_map(uid).collect();
         let gone: Vec<_> = self.known.keys().filter(|key| !there.contains(&key.as_str())).cloned().collect();
         for key in gone {
-            self.leave(&key).await?;
+            self.leave(&key, false).await?;
         }
         for pod in &pods {
             self.see(pod, &scope).await?;
@@ -150,7 +150,7 @@ impl Search {
         while let Ok(Some(event)) = events.try_next().await {
             match event {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => self.see(&pod, scope).await?,
-                WatchEvent::Deleted(pod) => self.leave(uid(&pod).unwrap_or_default()).await?,
+                WatchEvent::Deleted(pod) => self.leave(uid(&pod).unwrap_or_default(), false).await?,
                 WatchEvent::Bookmark(_) => {}
                 WatchEvent::Error(_) => break,
             }
@@ -164,9 +164,13 @@ impl Search {
         let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref()).unwrap_or_default();
         let is_known = self.known.contains_key(uid);
         match phase {
-            "Succeeded" | "Failed" => self.leave(uid).await,
+            "Succeeded" | "Failed" => self.leave(uid, phase == "Failed" && !pod::is_deleting(pod)).await,
+            _ if is_known && pod::is_deleting(pod) => match self.known.insert(uid.to_owned(), true) {
+                Some(true) => Ok(()),
+                _ => self.say(Discovered::Leaving { key: uid.to_owned() }).await,
+            },
             "Running" if !is_known && !pod::is_deleting(pod) => {
-                self.known.insert(uid.to_owned(), name.to_owned());
+                self.known.insert(uid.to_owned(), false);
                 let target = PodTarget {
                     namespace: Some(scope.namespace.clone()),
                     object: Some((Kind::Pod, name.to_owned())),
@@ -182,9 +186,13 @@ impl Search {
         }
     }
 
-    async fn leave(&mut self, uid: &str) -> Result<(), Gone> {
+    async fn leave(&mut self, uid: &str, has_failed: bool) -> Result<(), Gone> {
         match self.known.remove(uid) {
-            Some(_) => self.say(Discovered::Left { key: uid.to_owned() }).await,
+            // The process of a pod that is being deleted may end as it likes.
+            Some(is_leaving) => {
+                let has_failed = has_failed && !is_leaving;
+                self.say(Discovered::Left { key: uid.to_owned(), has_failed }).await
+            }
             None => Ok(()),
         }
     }

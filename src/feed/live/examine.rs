@@ -2,6 +2,7 @@
 
 mod pod;
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,10 @@ use super::{Options, reason};
 
 /// How many addresses of a host are listed.
 const LISTED: usize = 4;
+
+/// The number of small calls that are timed, and the time after which there are no more of them.
+const SMALL_CALLS: usize = 5;
+const SMALL_CALLS_TAKE: Duration = Duration::from_secs(2);
 
 /// A part of the way to a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,9 +160,10 @@ impl Way<'_> {
     }
 
     async fn go(&self) -> Result<(), End> {
-        let channel = match self.address {
-            Address::Pod(pod) => self.to_pod(pod).await?,
-            Address::Tcp { .. } | Address::Tls { .. } | Address::Unix(_) => self.to_address().await?,
+        // A port-forward lasts as long as who has dialled it.
+        let (channel, _reach) = match self.address {
+            Address::Pod(pod) => self.to_pod(pod).await.map(|(channel, reach)| (channel, Some(reach)))?,
+            Address::Tcp { .. } | Address::Tls { .. } | Address::Unix(_) => (self.to_address().await?, None),
         };
         let outcome = served(channel, self.options.subscribe_timeout).await;
         self.note(Stage::Protocol, outcome);
@@ -257,30 +263,55 @@ fn found_at(host: &str, found: &[SocketAddr]) -> String {
     format!("{} is {}{more}.", quote(host), addresses.join(", "))
 }
 
-/// Which of the calls are served. Neither of these changes anything: a request for details without an id is refused before it reaches the
-/// aggregator, and the state is only read.
+/// Which of the calls are served, and how long a small one takes. None of these changes anything: a request for details without an id is
+/// refused before it reaches the aggregator, and the state is only read.
 async fn served(channel: Channel, limit: Duration) -> Outcome {
     let mut client = InstrumentClient::new(channel);
-    let details = timeout(limit, client.watch_task_details(TaskDetailsRequest { id: None })).await;
+    let (details, took) = time_small_calls(&mut client, limit).await;
     let state = timeout(limit, client.watch_state(StateRequest {})).await;
-    match (Served::of(details), Served::of(state)) {
+    match (details, Served::of(state)) {
         (Served::Unknown, _) | (_, Served::Unknown) => Outcome::Doubtful(format!(
             "WatchUpdates is served, and other calls were not answered within {}. The process is busy or stopped: look at its CPU.",
             words::limit(limit)
         )),
-        (Served::Yes, Served::Yes) => Outcome::Good(
-            "WatchUpdates, WatchTaskDetails and WatchState are served: console-subscriber 0.5 or newer.".to_owned(),
-        ),
-        (Served::Yes, Served::No) => Outcome::Good(
-            "WatchUpdates and WatchTaskDetails are served, WatchState is not: console-subscriber 0.2 to 0.4, which does not say whether a \
-             client has paused it."
+        (Served::Lost, _) | (_, Served::Lost) => Outcome::Doubtful(
+            "WatchUpdates is served, and the connection ended at other calls. Try again; let the proxy in between pass every call of the \
+             service rs.tokio.console.instrument.Instrument."
                 .to_owned(),
         ),
+        (Served::Yes, Served::Yes) => Outcome::Good(format!(
+            "WatchUpdates, WatchTaskDetails and WatchState are served: console-subscriber 0.5 or newer. {took}"
+        )),
+        (Served::Yes, Served::No) => Outcome::Good(format!(
+            "WatchUpdates and WatchTaskDetails are served, WatchState is not: console-subscriber 0.2 to 0.4, which does not say whether a \
+             client has paused it. {took}"
+        )),
         (Served::No, _) => Outcome::Doubtful(
             "WatchUpdates is served, WatchTaskDetails is not. A lagging feed cannot be drained and no poll times of single tasks are \
              shown: let the proxy in between pass every call of the service rs.tokio.console.instrument.Instrument."
                 .to_owned(),
         ),
+    }
+}
+
+/// Makes small calls one after the other, and says whether they are served and how long they take.
+async fn time_small_calls(client: &mut InstrumentClient<Channel>, limit: Duration) -> (Served, String) {
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    loop {
+        let called = Instant::now();
+        let served = Served::of(timeout(limit, client.watch_task_details(TaskDetailsRequest { id: None })).await);
+        times.push(called.elapsed());
+        let is_enough = times.len() == SMALL_CALLS || begun.elapsed() >= SMALL_CALLS_TAKE;
+        if is_enough || !matches!(served, Served::Yes) {
+            times.sort_unstable();
+            let median = words::duration(times[times.len() / 2]);
+            let took = match times.len() {
+                1 => format!("A small call takes {median}."),
+                several => format!("Small calls take {median} (median of {several})."),
+            };
+            return (served, took);
+        }
     }
 }
 
@@ -291,6 +322,8 @@ enum Served {
     No,
     /// It was not answered in time.
     Unknown,
+    /// The connection ended.
+    Lost,
 }
 
 impl Served {
@@ -299,6 +332,7 @@ impl Served {
         let refused = [Code::Unimplemented, Code::PermissionDenied, Code::Unauthenticated];
         match answer {
             Err(_) => Self::Unknown,
+            Ok(Err(status)) if status.source().is_some() => Self::Lost,
             Ok(Err(status)) if refused.contains(&status.code()) => Self::No,
             Ok(_) => Self::Yes,
         }

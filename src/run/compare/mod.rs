@@ -33,10 +33,10 @@ pub(super) async fn run(args: &Compare, config: &Config, stop: &Stop) -> anyhow:
     let outputs = ComparisonOutputs::open(&args.outputs.outputs, repository(config)).map_err(UsageError)?;
     let known = args.write.as_deref().map(|path| locked::read(path).map(Option::unwrap_or_default)).transpose()?;
     stop.ends_with(INCONCLUSIVE);
-    let Some(sides) = Sides::of(args, config, stop).await? else { return Ok(INCONCLUSIVE) };
+    let sides = Sides::of(args, config)?;
     let mut opened = targets::open_these(config, &sides.targets).map_err(UsageError::from)?;
     let tapes = std::mem::take(&mut opened.tapes);
-    let mut watched = Watched::new(opened, sides.canaries, args);
+    let mut watched = Watched::new(opened, sides, args);
     let fail_on = config.get(&FAIL_ON).unwrap_or(Severity::Warning);
     let criteria = Criteria { fail_on, fails_on_new: args.fail_on_new };
     let interrupted = if args.tui {

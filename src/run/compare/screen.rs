@@ -67,6 +67,7 @@ pub(super) async fn show(
                 None => ui.compare(watched.progress(criteria)),
             },
         }
+        watched.news().into_iter().for_each(|sentence| ui.say(sentence));
         if !watched.is_over() && Instant::now() >= next {
             let begun = Instant::now();
             ui.compare(watched.progress(criteria));

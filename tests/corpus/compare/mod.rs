@@ -4,13 +4,13 @@ mod pairs;
 mod service;
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Trial;
 use tokio_canary::compare::{Comparison, Conclusion, Criteria, Item, Observer, compare};
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::detect::severity::Severity;
-use tokio_canary::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent};
+use tokio_canary::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent, Status};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::report::comparison::ComparisonView;
 
@@ -39,7 +39,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
 }
 
 /// Tests of what no pair of programs shows.
-fn of_observers() -> [Trial; 6] {
+fn of_observers() -> [Trial; 11] {
     [
         trial("compare::updates every 8 s are comparable", || {
             let pair = pair("updates every 8 s");
@@ -50,19 +50,59 @@ fn of_observers() -> [Trial; 6] {
         trial("compare::a canary that never came up is not the same", || {
             let mut silent = Observer::for_at_most(None);
             silent.finish(&Diagnosis::new("dead".to_owned(), Settings::default(), DEFAULT_RETENTION));
-            let [canary, stable] = usual_observers(|_| ());
+            let [canary, stable] = usual_observers([&alive, &alive]);
             expect(&compare(&[&canary, &silent], &[&stable], CRITERIA), Conclusion::NotEnoughData, "the canary")
         }),
         trial("compare::a recording that is cut off is not the same", || {
-            let cut = |diagnosis: &mut Diagnosis| {
-                let event = FeedEvent::Ended(Ended::Truncated { reason: "It is cut off.".to_owned() });
-                diagnosis.apply(Arrived { at: SystemTime::UNIX_EPOCH, event });
+            let cut = |observer: &mut Observer, diagnosis: &mut Diagnosis| {
+                ended(observer, diagnosis, (0, Ended::Truncated { reason: "It is cut off.".to_owned() }));
             };
-            let [canary, stable] = usual_observers(cut);
-            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::NotEnoughData, "the canary")
+            let [canary, stable] = usual_observers([&cut, &alive]);
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::NotEnoughData, "of the canary breaks off")
+        }),
+        trial("compare::a canary that died in its recording is not the same", || {
+            let [canary, stable] = usual_observers([&died, &complete]);
+            let lost = "NOT ENOUGH DATA (exit 3): a target of the canary was lost after ";
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::NotEnoughData, lost)
+        }),
+        trial("compare::recordings that end with their services are the same", || {
+            let same = |ends: [End<'_>; 2]| {
+                let [canary, stable] = usual_observers(ends);
+                expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Same, "")
+            };
+            [same([&died, &died]), same([&stopped, &complete])].concat()
+        }),
+        trial("compare::a stable that died in its recording is no fault of the canary", || {
+            let [canary, stable] = usual_observers([&complete, &died]);
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Same, "")
+        }),
+        trial("compare::restarts count for each target", || {
+            let with = |restarts: [bool; 6]| {
+                let program = |(seed, restarts): (u64, bool)| {
+                    let others = if restarts { pairs::restarting } else { pairs::usual };
+                    observed(&others(&mut Dice::of(seed)))
+                };
+                let observers: Vec<Observer> = (0..).zip(restarts).map(program).collect();
+                let (canary, stable) = observers.split_at(3);
+                compare(&canary.iter().collect::<Vec<_>>(), &stable.iter().collect::<Vec<_>>(), CRITERIA)
+            };
+            let says = "the canary restarted 3 times in 3 targets while it was watched, stable 1 time in 3 targets";
+            let more = with([true, true, true, false, false, true]);
+            let equal = with([false, true, false, true, false, false]);
+            [expect(&more, Conclusion::NotEnoughData, says), expect(&equal, Conclusion::Same, "")].concat()
+        }),
+        trial("compare::what died is said beside what is worse", || {
+            let faulty = pair("a deadlock");
+            let mut canary = observed(&(faulty.canary)(&mut Dice::of(5)));
+            let stable = observed(&(faulty.stable)(&mut Dice::of(6)));
+            let mut diagnosis = Diagnosis::new("dead".to_owned(), Settings::default(), DEFAULT_RETENTION);
+            died(&mut canary, &mut diagnosis);
+            canary.finish(&diagnosis);
+            let says = "REGRESSION (exit 1): a target of the canary was lost after ";
+            expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Regression, says)
         }),
         trial("compare::a service that came up is the same", || {
-            let [canary, stable] = usual_observers(|_| ());
+            let [canary, stable] = usual_observers([&alive, &alive]);
             expect(&compare(&[&canary], &[&stable], CRITERIA), Conclusion::Same, "")
         }),
         trial("compare::what was only seen at the start is not lasting", || {
@@ -89,17 +129,55 @@ fn pair(name: &str) -> &'static Pair {
     PAIRS.iter().find(|pair| pair.name == name).unwrap_or_else(|| panic!("there is no pair {name}"))
 }
 
-/// A canary with this end, and stable, both the usual service.
-fn usual_observers(end: impl Fn(&mut Diagnosis)) -> [Observer; 2] {
-    let observer = |seed: u64, end: &dyn Fn(&mut Diagnosis)| {
+/// How the watch of a process ends.
+type End<'a> = &'a dyn Fn(&mut Observer, &mut Diagnosis);
+
+/// A canary and stable with these ends, both the usual service.
+fn usual_observers(ends: [End<'_>; 2]) -> [Observer; 2] {
+    let observer = |(seed, end): (u64, End<'_>)| {
         let mut observer = Observer::for_at_most(None);
         let scenario = Scenario::parse(&(PAIRS[0].stable)(&mut Dice::of(seed)));
         let mut diagnosis = play_before(&scenario, Told::Once, &mut |it| observer.observe(it)).diagnosis;
-        end(&mut diagnosis);
+        end(&mut observer, &mut diagnosis);
         observer.finish(&diagnosis);
         observer
     };
-    [observer(1, &end), observer(2, &|_| ())]
+    [(1, ends[0]), (2, ends[1])].map(observer)
+}
+
+/// A service that is there until its time is over.
+fn alive(_: &mut Observer, _: &mut Diagnosis) {}
+
+/// A recording that ends while its service is there.
+fn complete(observer: &mut Observer, diagnosis: &mut Diagnosis) {
+    ended(observer, diagnosis, (0, Ended::Complete));
+}
+
+/// A recording that lasts longer than its service.
+fn died(observer: &mut Observer, diagnosis: &mut Diagnosis) {
+    lost(observer, diagnosis);
+    ended(observer, diagnosis, (20, Ended::Complete));
+}
+
+/// A recording that ends a moment after its service.
+fn stopped(observer: &mut Observer, diagnosis: &mut Diagnosis) {
+    lost(observer, diagnosis);
+    ended(observer, diagnosis, (2, Ended::Complete));
+}
+
+/// The end of a recording so many seconds after the epoch.
+fn ended(observer: &mut Observer, diagnosis: &mut Diagnosis, (second, ended): (u64, Ended)) {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+    diagnosis.apply(Arrived { at, event: FeedEvent::Ended(ended) });
+    observer.observe(diagnosis);
+}
+
+/// The end of a connection at the epoch.
+fn lost(observer: &mut Observer, diagnosis: &mut Diagnosis) {
+    let at = SystemTime::UNIX_EPOCH;
+    let status = Status::Lost { reason: "It is gone.".to_owned(), retry_at: at };
+    diagnosis.apply(Arrived { at, event: FeedEvent::Status(status) });
+    observer.observe(diagnosis);
 }
 
 fn expect(comparison: &Comparison, conclusion: Conclusion, says: &str) -> Vec<String> {

@@ -155,7 +155,12 @@ pub(crate) const PAIRS: &[Pair] = &[
     }),
 ];
 
-fn usual(dice: &mut Dice) -> String {
+/// The usual service, which is started anew once.
+pub(crate) fn restarting(dice: &mut Dice) -> String {
+    service(dice, |it| it.others = event("30s", "restart = \"1s\""))
+}
+
+pub(crate) fn usual(dice: &mut Dice) -> String {
     Service::default().scenario(dice)
 }
 

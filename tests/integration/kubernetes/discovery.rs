@@ -14,7 +14,9 @@ async fn next(discovery: &mut Discovery) -> String {
             assert_eq!(name, target.to_string());
             format!("{key} {}", name.split('?').next().expect("a name"))
         }
-        Discovered::Left { key } => format!("{key} left"),
+        Discovered::Leaving { key } => format!("{key} is leaving"),
+        Discovered::Left { key, has_failed: false } => format!("{key} left"),
+        Discovered::Left { key, .. } => format!("{key} failed"),
         Discovered::Lost { reason } => format!("lost: {reason}"),
         Discovered::Complete => "complete".to_owned(),
     }
@@ -47,6 +49,31 @@ fn pods_are_followed_as_they_come_and_go_also_when_the_watch_is_too_old() {
         let requests = scene.cluster.requests();
         let lists = requests.iter().filter(|it| !it.contains("watch=")).count();
         assert!(lists >= 2, "it listed again after 410: {requests:#?}");
+    });
+}
+
+#[test]
+fn a_pod_that_is_taken_away_is_said_to_be_leaving_and_one_that_fails_has_failed() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.set_pod(&pod_of("web-2", "u2", &service));
+        let mut discovery = discover(target("k8s:///?selector=app=web", &scene.kubeconfig()), Clusters::default());
+        for expected in ["u1 k8s://shop/web-1", "u2 k8s://shop/web-2", "complete"] {
+            assert_eq!(next(&mut discovery).await, expected);
+        }
+        let mut deleted = pod_of("web-1", "u1", &service);
+        deleted.is_deleting = true;
+        scene.cluster.set_pod(&deleted);
+        assert_eq!(next(&mut discovery).await, "u1 is leaving");
+        // Its process ends as it likes.
+        deleted.phase = "Failed";
+        scene.cluster.set_pod(&deleted);
+        assert_eq!(next(&mut discovery).await, "u1 left");
+        let mut evicted = pod_of("web-2", "u2", &service);
+        evicted.phase = "Failed";
+        scene.cluster.set_pod(&evicted);
+        assert_eq!(next(&mut discovery).await, "u2 failed");
     });
 }
 

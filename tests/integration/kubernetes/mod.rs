@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod choice;
+mod compare;
 mod discovery;
 mod doctor;
 mod faults;
@@ -10,6 +11,7 @@ mod golden;
 mod leaks;
 mod rights;
 mod secured;
+mod slow_link;
 mod tool;
 
 use std::path::Path;

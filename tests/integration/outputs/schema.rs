@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio_canary::alert::event::{Digest, Event, EventKind};
 use tokio_canary::alert::sink::Sink;
 use tokio_canary::alert::{LineFormat, Lines};
-use tokio_canary::compare::{Criteria as CompareCriteria, Reason, Side, compare};
+use tokio_canary::compare::{Criteria as CompareCriteria, Loss, Reason, Restarts, Side, compare};
 use tokio_canary::config::word::Word;
 use tokio_canary::detect::detectors::DETECTORS;
 use tokio_canary::detect::doubt::Doubt;
@@ -166,7 +166,7 @@ fn a_field_that_is_missing_renamed_or_not_documented_is_found() {
 
 /// Every reason why a comparison may be inconclusive, in the order of the schema.
 fn reasons() -> [Reason; 12] {
-    let (side, time) = (Side::Canary, Duration::from_secs(1));
+    let (side, time, restarts) = (Side::Canary, Duration::from_secs(1), Restarts { times: 1, targets: 1 });
     [
         Reason::NoUpdates { side, answers: None },
         Reason::TooShort { side, watched: time, needed: time },
@@ -174,8 +174,8 @@ fn reasons() -> [Reason; 12] {
         Reason::CanaryIdle,
         Reason::StableIdle,
         Reason::Idle,
-        Reason::Lost(side),
-        Reason::Restarted { canary: 1, stable: 0 },
+        Reason::Lost { side, how: Loss::Gone, after: time },
+        Reason::Restarted { canary: restarts, stable: restarts },
         Reason::Load(2.0),
         Reason::TooFewTargets,
         Reason::TooManyParts(side),

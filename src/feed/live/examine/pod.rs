@@ -10,7 +10,8 @@ use crate::feed::pod_target::PodTarget;
 use super::{End, Outcome, Stage, Way, at};
 
 impl Way<'_> {
-    pub(super) async fn to_pod(&self, pod: &PodTarget) -> Result<Channel, End> {
+    /// The channel to a pod, and what holds the way to it open.
+    pub(super) async fn to_pod(&self, pod: &PodTarget) -> Result<(Channel, Reach), End> {
         let limit = self.options.connect_timeout;
         let mut reach = Reach::new(pod.clone(), self.options.clusters.clone());
         self.good(Stage::Kubeconfig, reach.access().await.map_err(at(Stage::Kubeconfig))?);
@@ -34,7 +35,7 @@ impl Way<'_> {
             Ok((channel, _)) => {
                 forwards();
                 self.answers();
-                Ok(channel)
+                Ok((channel, reach))
             }
             Err(Failure::Stranger(stranger)) if stranger.is_certain() => {
                 forwards();

@@ -3,6 +3,7 @@
 //! Each pod stands for programs on ports of this machine.
 
 mod forward;
+mod link;
 mod objects;
 mod server;
 
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::rustls::ServerConfig;
 
+pub(crate) use self::link::Link;
 use self::objects::Objects;
 pub(crate) use self::objects::PodSketch;
 pub(crate) use self::server::Tls;
@@ -50,6 +52,8 @@ pub(crate) struct Switches {
     pub(crate) kubelet_is_down: bool,
     /// Whether a watch sends one line that has no end.
     pub(crate) line_is_endless: bool,
+    /// The line over which new connections come, where it is a slow one.
+    pub(crate) link: Option<Link>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

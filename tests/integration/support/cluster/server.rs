@@ -36,9 +36,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Opti
         let of_connection = shared.clone();
         let tls = tls.clone().map(TlsAcceptor::from);
         lock(&shared.connections).spawn(async move {
-            match tls {
-                None => serve(stream, of_connection).await,
-                Some(tls) => {
+            let link = lock(&of_connection.switches).link;
+            match (tls, link) {
+                (None, None) => serve(stream, of_connection).await,
+                (None, Some(link)) => serve(link.to(stream), of_connection).await,
+                (Some(tls), _) => {
                     if let Ok(stream) = tls.accept(stream).await {
                         serve(stream, of_connection).await;
                     }
