@@ -240,11 +240,9 @@ impl SideView {
 
     /// Its targets, and how many of them came and went.
     fn targets(&self) -> String {
-        let (all, of) = (words::count(self.targets, "target"), |count: usize, what: &str| {
-            (count > 0).then(|| format!("{} {what}", words::number(count)))
-        });
-        let parts: Vec<String> =
-            of(self.late, "joined later").into_iter().chain(of(self.taken_away, "left before the end")).collect();
+        let of = |count: usize, what: &str| (count > 0).then(|| format!("{} {what}", words::number(count)));
+        let parts = [of(self.late, "joined later"), of(self.taken_away, "left before the end")];
+        let (all, parts) = (words::count(self.targets, "target"), parts.into_iter().flatten().collect::<Vec<_>>());
         if parts.is_empty() { all } else { format!("{all} ({})", parts.join(", ")) }
     }
 }
