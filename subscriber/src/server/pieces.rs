@@ -94,3 +94,54 @@ fn write(state: &State, piece: &PerKind<&[u8]>, is_first: bool, is_last: bool, r
     }
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use console_api::instrument::Update;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::store::Limits;
+
+    /// A state with so many tasks, each of about so many bytes.
+    fn state(tasks: u64, bytes: usize) -> State {
+        let mut state = State { introduces: true, ..State::default() };
+        for id in 1..=tasks {
+            wire::long(&mut state.frames.tasks, task_update::NEW, |out| {
+                encode::id(out, encode::task::ID, id);
+                encode::field(out, encode::task::FIELDS, &"x".repeat(bytes), 1, |out| {
+                    wire::uint(out, encode::value::U64, 1)
+                });
+            });
+        }
+        state.dropped.tasks = 3;
+        state
+    }
+
+    fn recorder() -> std::sync::Arc<Recorder> {
+        let limits = Limits { retention: std::time::Duration::ZERO, retained: 0, unsent: 0 };
+        Recorder::new(limits, true)
+    }
+
+    #[test]
+    fn all_frames_arrive_once_in_pieces_that_are_small_enough() {
+        for (tasks, bytes, expected) in [(0, 0, 1), (10, 100, 1), (40, 1024 * 1024 / 5, 3), (3, PIECE, 3)] {
+            let pieces = cut(&state(tasks, bytes), &recorder());
+            let updates: Vec<Update> =
+                pieces.iter().map(|piece| Update::decode(&**piece).expect("a message")).collect();
+            assert_eq!(pieces.len(), expected, "{tasks} of {bytes} bytes");
+            let ids: Vec<u64> = updates
+                .iter()
+                .filter_map(|update| update.task_update.as_ref())
+                .flat_map(|part| part.new_tasks.iter().filter_map(|task| Some(task.id?.id)))
+                .collect();
+            assert_eq!(ids, (1..=tasks).collect::<Vec<_>>());
+            let dropped: u64 =
+                updates.iter().filter_map(|update| Some(update.task_update.as_ref()?.dropped_events)).sum();
+            assert_eq!(dropped, 3);
+            assert!(updates.iter().all(|update| update.now.is_some()));
+            // One that is larger than a piece goes alone.
+            assert!(bytes >= PIECE || pieces.iter().all(|piece| piece.len() < 4 * 1024 * 1024));
+        }
+    }
+}

@@ -77,3 +77,64 @@ impl Holders {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acquired(tasks: &[(u64, u64)]) -> Holders {
+        let mut holders = Holders::default();
+        let since = Clock::start().now();
+        for &(task, permits) in tasks {
+            holders.acquire(Holder { task: Some(task), since, permits, borrowed: true });
+        }
+        holders
+    }
+
+    fn held(holders: &Holders) -> Vec<(u64, u64)> {
+        holders.held.iter().map(|it| (it.task.unwrap_or(0), it.permits)).collect()
+    }
+
+    #[test]
+    fn a_release_that_is_reported_after_the_next_acquisition_is_that_of_the_one_before() {
+        // A lock is handed over before its release is reported.
+        let mut holders = acquired(&[(1, 1), (2, 1)]);
+        holders.release(Some(1), 1);
+        assert_eq!(held(&holders), [(2, 1)]);
+        assert_eq!(holders.released_by, Some(1));
+    }
+
+    #[test]
+    fn a_guard_that_was_moved_is_released_by_another_task() {
+        let mut holders = acquired(&[(1, 1)]);
+        holders.release(Some(7), 1);
+        assert_eq!(held(&holders), []);
+        assert_eq!(holders.released_by, Some(7));
+    }
+
+    #[test]
+    fn permits_come_back_one_by_one_and_many_at_once() {
+        let mut holders = acquired(&[(1, 3), (2, 2)]);
+        holders.release(Some(2), 1);
+        assert_eq!(held(&holders), [(1, 3), (2, 1)]);
+        holders.release(Some(2), 2);
+        assert_eq!(held(&holders), [(1, 2)], "what it has not itself, it releases for the oldest");
+        holders.release(Some(2), 100);
+        assert_eq!(held(&holders), []);
+    }
+
+    #[test]
+    fn a_new_lock_that_reports_to_be_free_was_released_by_nobody() {
+        let mut holders = Holders::default();
+        holders.release(Some(1), 1);
+        assert_eq!(holders.released_by, None);
+    }
+
+    #[test]
+    fn permits_that_are_forgotten_take_a_bounded_amount() {
+        let tasks: Vec<(u64, u64)> = (1..=100).map(|task| (task, 1)).collect();
+        let holders = acquired(&tasks);
+        assert_eq!(holders.held.len(), MOST);
+        assert_eq!(holders.held.last().and_then(|it| it.task), Some(100));
+    }
+}

@@ -56,3 +56,51 @@ impl Retained {
         self.pieces.iter().for_each(|piece| out.extend_from_slice(&piece.frames));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    fn copied(retained: &Retained) -> Vec<u8> {
+        let mut out = Vec::new();
+        retained.copy_to(&mut out);
+        out
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_first_and_the_limit_holds() {
+        let (mut retained, now) = (Retained::default(), Clock::start().now());
+        let limit = 10 * PIECE;
+        for number in 0..=255 {
+            retained.push(&[number; PIECE / 4], now, limit);
+            assert!(retained.bytes <= limit, "{} bytes", retained.bytes);
+        }
+        let copied = copied(&retained);
+        assert_eq!(copied.len(), retained.bytes);
+        assert!(copied.is_sorted(), "oldest first");
+        assert_eq!(copied.last(), Some(&255));
+    }
+
+    #[test]
+    fn what_is_larger_than_all_there_is_room_for_is_not_kept() {
+        let (mut retained, now) = (Retained::default(), Clock::start().now());
+        retained.push(&[1; 100], now, 50);
+        assert_eq!(copied(&retained), []);
+    }
+
+    #[test]
+    fn what_ended_before_the_retention_is_forgotten() {
+        let clock = Clock::start();
+        let (mut retained, ended) = (Retained::default(), clock.now());
+        retained.push(b"ended", ended, 100);
+        retained.forget(ended, 0);
+        assert_eq!(copied(&retained), b"ended");
+        std::thread::sleep(Duration::from_millis(2));
+        retained.forget(clock.now(), 1_000_000);
+        assert_eq!(copied(&retained), []);
+        assert_eq!(retained.bytes, 0);
+    }
+}

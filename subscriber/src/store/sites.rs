@@ -32,3 +32,26 @@ impl Sites {
         new
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_kept_once() {
+        let mut sites = Sites::default();
+        let (one, other) = (sites.share(b"a place"), sites.share(b"a place"));
+        assert!(Arc::ptr_eq(&one, &other));
+    }
+
+    #[test]
+    fn names_that_nothing_uses_any_more_are_forgotten() {
+        let mut sites = Sites::default();
+        let used = sites.share(b"used");
+        for number in 0..100_000_u32 {
+            drop(sites.share(&number.to_le_bytes()));
+        }
+        assert!(sites.known.len() <= 4 * IDLE, "{}", sites.known.len());
+        assert!(Arc::ptr_eq(&used, &sites.share(b"used")));
+    }
+}
