@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::comparison::{Comparison, Coverage, Reason, Side};
+use super::comparison::{Comparison, Coverage, Reason, Restarts, Side};
 use super::load::Load;
 use super::observer::{Loss, Observer};
 use super::series::BLOCK;
@@ -89,24 +89,9 @@ pub(super) fn short(side: Side, watched: Duration, needed: Duration) -> Reason {
 }
 
 /// How often the processes of a side were seen to restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restarts {
-    /// All of them together.
-    pub times: usize,
-    /// Targets that sent updates.
-    pub targets: usize,
-}
-
-impl Restarts {
-    fn of(side: &[&Observer]) -> Self {
-        let targets = side.iter().filter(|it| !it.watched().is_zero()).count();
-        Self { times: side.iter().map(|it| it.restarts()).sum(), targets }
-    }
-
-    /// Whether there were more of them for each target.
-    fn exceed(self, other: Self) -> bool {
-        self.times * other.targets.max(1) > other.times * self.targets.max(1)
-    }
+fn restarts(side: &[&Observer]) -> Restarts {
+    let targets = side.iter().filter(|it| !it.watched().is_zero()).count();
+    Restarts { times: side.iter().map(|it| it.restarts()).sum(), targets }
 }
 
 /// What ended on a side before its time, so that a comparison without a difference does not show that the canary works.
@@ -115,7 +100,7 @@ pub(super) fn deaths(canary: &[&Observer], stable: &[&Observer]) -> Vec<Reason> 
     // Stable may be scaled down while the canary takes over.
     let is_there = |it: &&&Observer| !it.watched().is_zero() && !it.is_taken_away();
     let has_left = canary.iter().any(|it| it.is_taken_away()) && !canary.iter().any(|it| is_there(&it));
-    let (of_canary, of_stable) = (Restarts::of(canary), Restarts::of(stable));
+    let (of_canary, of_stable) = (restarts(canary), restarts(stable));
     let restarted = of_canary.exceed(of_stable).then_some(Reason::Restarted { canary: of_canary, stable: of_stable });
     restarted.into_iter().chain(lost.into_iter().flatten()).chain(has_left.then_some(Reason::AllLeft)).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::comparability::Restarts;
 use super::item::Item;
 use super::load::Load;
 use super::metric::Metric;
@@ -38,6 +37,22 @@ pub enum Conclusion {
     Same,
     /// Neither can be said.
     NotEnoughData,
+}
+
+/// How often the processes of a side were seen to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restarts {
+    /// All of them together.
+    pub times: usize,
+    /// Targets that sent updates.
+    pub targets: usize,
+}
+
+impl Restarts {
+    /// Whether there were more of them for each target.
+    pub(super) fn exceed(self, other: Self) -> bool {
+        self.times * other.targets.max(1) > other.times * self.targets.max(1)
+    }
 }
 
 /// Why neither can be said.

@@ -8,6 +8,7 @@ pub mod attachment;
 pub mod blame;
 pub mod columns;
 pub mod comparison;
+mod comparison_method;
 pub mod connection;
 pub mod diagram;
 pub mod feed;

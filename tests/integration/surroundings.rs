@@ -302,6 +302,7 @@ fn no_end_of_a_run_is_decided_by_a_clock_that_can_be_set() {
         "run/watch.rs",
         "run/configuration.rs",
         "run/doctor/lines.rs",
+        "run/seat.rs",
         "run/stopwatch.rs",
     ];
     for source in read_sources(&in_repository("src")) {
