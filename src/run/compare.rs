@@ -95,7 +95,7 @@ impl Watched {
             tokio::select! {
                 () = &mut asked => return true,
                 step = self.opened.watch.next(), if !is_waiting => match step {
-                    Some(step) => self.take(step),
+                    Some(step) => self.take(&step),
                     None => return false,
                 },
                 found = found(canary) => self.follow(0, found),
@@ -130,8 +130,8 @@ impl Watched {
         }
     }
 
-    fn take(&mut self, step: Step) {
-        let target = match &step {
+    fn take(&mut self, step: &Step) {
+        let target = match step {
             Step::Joined(_) => return,
             Step::Arrived { target, .. } | Step::Closed(target) => *target,
             Step::Left(member) => {
@@ -146,15 +146,15 @@ impl Watched {
         let fleet = self.opened.watch.fleet();
         let is_recorded = self.opened.replayed.contains(&target);
         if !is_recorded {
-            note_connection(&step, fleet);
-            note_lag(&step, fleet);
+            note_connection(step, fleet);
+            note_lag(step, fleet);
         }
         let Some((member, seat)) = fleet.member(target).zip(self.seats.get_mut(&target)) else { return };
         let diagnosis = member.diagnosis();
         if let Step::Arrived { at, .. } = step {
-            seat.take(at, diagnosis);
+            seat.take(*at, diagnosis);
             if !is_recorded {
-                self.entry.take(at, diagnosis.updates() > 0);
+                self.entry.take(*at, diagnosis.updates() > 0);
             }
         } else {
             seat.observer.finish(diagnosis);
