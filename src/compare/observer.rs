@@ -65,6 +65,7 @@ pub enum Loss {
 
 /// What is remembered of one target.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a target, each apart from the others")]
 pub struct Observer {
     limit: Option<Duration>,
     structure: Structure,

@@ -1,5 +1,7 @@
 //! `compare` and the concurrency lockfile, through the real binary.
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
 use std::fs;
 use std::time::{Duration, Instant};
 
