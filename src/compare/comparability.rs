@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::comparison::{Comparison, Coverage, Reason, Side};
+use super::comparison::{Comparison, Coverage, Reason, Restarts, Side};
 use super::load::Load;
 use super::observer::{Loss, Observer};
 use super::series::BLOCK;
@@ -86,15 +86,6 @@ pub(super) fn time_of(blocks: usize, targets: usize) -> Duration {
 /// What a side lacks that has too few blocks: time, or what the feed withheld in its time.
 pub(super) fn short(side: Side, watched: Duration, needed: Duration) -> Reason {
     if watched < needed { Reason::TooShort { side, watched, needed } } else { Reason::Incomplete(side) }
-}
-
-/// How often the processes of a side were seen to restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restarts {
-    /// All of them together.
-    pub times: usize,
-    /// Targets that sent updates.
-    pub targets: usize,
 }
 
 impl Restarts {

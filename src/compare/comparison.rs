@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::comparability::Restarts;
 use super::item::Item;
 use super::load::Load;
 use super::metric::Metric;
@@ -93,6 +92,15 @@ pub enum Reason {
     TooManyParts(Side),
     /// A signal ended it.
     Interrupted,
+}
+
+/// How often the processes of a side were seen to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restarts {
+    /// All of them together.
+    pub times: usize,
+    /// Targets that sent updates.
+    pub targets: usize,
 }
 
 /// What is one observation in the statistics.

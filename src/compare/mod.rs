@@ -15,9 +15,8 @@ mod series;
 mod statistics;
 mod structure;
 
-pub use self::comparability::Restarts;
 pub use self::comparison::{
-    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Side, Standing, Unit,
+    Change, Comparison, Conclusion, Coverage, Criteria, NewFinding, NewItem, Reason, Restarts, Side, Standing, Unit,
 };
 pub use self::item::{Item, Thing, Who};
 pub use self::judge::compare;
