@@ -110,7 +110,7 @@ mod tests {
             wire::long(&mut state.frames.tasks, task_update::NEW, |out| {
                 encode::id(out, encode::task::ID, id);
                 encode::field(out, encode::task::FIELDS, &"x".repeat(bytes), 1, |out| {
-                    wire::uint(out, encode::value::U64, 1)
+                    wire::uint(out, encode::value::U64, 1);
                 });
             });
         }
