@@ -63,11 +63,20 @@ fn row(load: Load, subscriber: Subscriber, attached: bool, length: Duration) -> 
     let reader = attached.then(|| Reader::attach(&served.address));
     thread::sleep(SETTLING);
     let usage = served.measure(length)?;
-    let late = reader.map_or_else(String::new, |reader| format!("{:.1} s", reader.lag().as_secs_f64()));
+    let late = reader.map_or_else(String::new, |reader| in_words(reader.lag()));
     let client = if attached { "a reader" } else { "nobody" };
     println!(
         "| {load} | {subscriber} | {client} | {:.0} | {:.1} % | {} MiB | {late} |",
         usage.requests, usage.cpu, usage.memory
     );
     Ok(())
+}
+
+/// A lag in words: below what it is read to, it is none.
+fn in_words(lag: Duration) -> String {
+    match lag.as_secs_f64() {
+        seconds if seconds < 0.05 => "< 50 ms".to_owned(),
+        seconds if seconds < 1.0 => format!("{} ms", lag.as_millis()),
+        seconds => format!("{seconds:.1} s"),
+    }
 }
