@@ -12,18 +12,19 @@ pub struct AttachmentView {
     pub after_start: Duration,
     /// How long the target keeps what has ended, at least.
     pub remembers: Duration,
-    /// Whether acquisitions that still matter may be forgotten.
+    /// Whether acquisitions that still matter may be forgotten. A target that reports its holders has forgotten none of those.
     pub may_have_forgotten: bool,
 }
 
 impl AttachmentView {
     /// How late we attached to the target of a diagnosis.
     pub fn of(diagnosis: &Diagnosis) -> Self {
-        let attachment = diagnosis.evidence().attachment();
+        let evidence = diagnosis.evidence();
+        let attachment = evidence.attachment();
         Self {
             after_start: attachment.after_start,
             remembers: attachment.remembers,
-            may_have_forgotten: attachment.may_have_forgotten(),
+            may_have_forgotten: attachment.may_have_forgotten() && evidence.process().is_none(),
         }
     }
 
