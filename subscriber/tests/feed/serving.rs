@@ -68,7 +68,8 @@ async fn a_pause_blinds_nobody_else() {
 async fn a_client_that_reads_nothing_costs_a_bounded_amount_and_catches_up() {
     const UNREAD: usize = 1024 * 1024;
     let (builder, address) = builder();
-    let dispatch = Dispatch::new(builder.unread_bytes(UNREAD).wrap(tracing_subscriber::registry()));
+    let dispatch =
+        Dispatch::new(builder.unread_bytes(UNREAD).unsent_bytes(8 * UNREAD).wrap(tracing_subscriber::registry()));
     let _running = run(dispatch, || async {
         spawn("lives", std::future::pending::<()>());
         loop {
