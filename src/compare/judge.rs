@@ -82,7 +82,7 @@ pub fn compare(canary: &[&Observer], stable: &[&Observer], criteria: Criteria) -
         comparison.reasons.extend(is_of_load.then_some(Reason::Load(comparison.load_ratio)));
     }
     comparison.reasons.extend(overflows(canary, stable));
-    // A process that died is said before anything else.
+    // A process that died comes first.
     comparison.reasons.splice(0..0, deaths(canary, stable));
     let is_worse = comparison.findings.iter().any(|it| it.standing == Standing::Counts)
         || comparison.structure.iter().any(|it| it.counts)

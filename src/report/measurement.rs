@@ -16,7 +16,7 @@ pub struct MeasurementRow {
     pub stable: String,
     /// How many times that is, after allowing for the load.
     pub ratio: String,
-    /// How it is taken, in a word or two; empty where there is no difference that counts.
+    /// How the difference is rated; empty if it does not count.
     pub judged: &'static str,
     /// Whether it is a regression.
     pub counts: bool,

@@ -227,7 +227,7 @@ impl Snapshot<'_> {
         longest
     }
 
-    /// Whether a list leaves a site out by default: it is no work of the service, and there is no finding about it.
+    /// Whether a list leaves a site out by default: it does no work for the service, and no finding is about it.
     fn is_hidden_site(&self, key: SiteKey) -> bool {
         self.evidence.is_scaffolding(key) && !self.is_touched(&Link::Site(key))
     }

@@ -232,7 +232,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// Whether a list leaves a task out by default: it is no work of the service, and there is no finding about it.
+    /// Whether a list leaves a task out by default: it does no work for the service, and no finding is about it.
     fn is_hidden_task(&self, key: TaskKey, task: &Task) -> bool {
         self.evidence.is_scaffolding(task.site) && !self.is_touched(&Link::Task(key))
     }

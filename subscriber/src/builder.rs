@@ -98,7 +98,7 @@ impl Builder {
         self
     }
 
-    /// The limit of the bytes of changes that clients have not been sent. What there is no room for is counted, and clients are told.
+    /// The limit of the bytes of changes that clients have not been sent. Beyond it changes are dropped, and clients receive the count.
     /// Default: 48 MiB, of which nothing is used while nobody is attached.
     pub fn unsent_bytes(mut self, bytes: usize) -> Self {
         self.limits.unsent = bytes;

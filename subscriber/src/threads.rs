@@ -12,10 +12,10 @@ static NAMES: Mutex<Vec<Box<str>>> = Mutex::new(Vec::new());
 /// All runtimes that ever polled a task, by number.
 static RUNTIMES: Mutex<Vec<runtime::Id>> = Mutex::new(Vec::new());
 
-/// The most threads that are told apart.
+/// The most threads that are named.
 const MOST_THREADS: usize = 10_000;
 
-/// The most runtimes that are told apart.
+/// The most runtimes that are numbered.
 const MOST_RUNTIMES: usize = 1_000;
 
 thread_local! {
@@ -39,10 +39,12 @@ impl Thread {
     fn introduce() -> Self {
         let name = describe();
         let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < MOST_THREADS {
+        // One without a number of its own has no name: that of another would be wrong.
+        let number = if names.len() < MOST_THREADS { names.len() } else { usize::MAX };
+        if number < MOST_THREADS {
             names.push(name);
         }
-        let thread = Self(u32::try_from(names.len() - 1).unwrap_or(u32::MAX));
+        let thread = Self(u32::try_from(number).unwrap_or(u32::MAX));
         // Fails only while the thread is ending.
         let _ended = THREAD.try_with(|known| known.set(Some(thread)));
         thread

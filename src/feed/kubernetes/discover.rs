@@ -55,7 +55,7 @@ struct Search {
     target: PodTarget,
     clusters: Clusters,
     sender: mpsc::Sender<Discovered>,
-    /// The pods that were said to be there, by their unique ids, and whether they are said to be leaving.
+    /// The pods reported so far by their unique ids, and whether each is terminating.
     known: BTreeMap<String, bool>,
     is_complete: bool,
     /// Why nothing could be found at the last attempt.

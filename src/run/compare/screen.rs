@@ -15,7 +15,7 @@ use crate::tui::{Asked, Presentation, Ui};
 
 /// The least time between two comparisons.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The share of the time that comparing may take: one in so many.
+/// The divisor of the share of time spent comparing.
 const SHARE: u32 = 10;
 
 /// How long what was said before may take to be written.

@@ -96,7 +96,7 @@ impl AsyncOp {
         Polled { resource: self.resource, is_granted, owned: self.owned, permits }
     }
 
-    /// Whether it is kept after its end: what never waited is told to who watches, and to nobody later.
+    /// Whether it is kept after its end: what never waited is sent only to clients that are attached.
     pub(crate) fn is_kept(&self) -> bool {
         self.waited
     }

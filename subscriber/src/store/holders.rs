@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::clock::{Clock, Moment};
 use crate::encode::{self, canary};
 
-/// The most holders that are told apart. A semaphore that is never released, because its permits are forgotten, has no end of them.
+/// The most holders that are kept. A semaphore whose permits are forgotten gathers any number of them.
 const MOST: usize = 16;
 
 /// The tasks that acquired and have not released, oldest first.
