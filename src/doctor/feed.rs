@@ -157,6 +157,9 @@ fn message(view: &FeedView, seen: &Seen) -> Step {
             format!("{shorten}, and attach when it starts."),
         );
     }
+    if view.reports_holders {
+        return Step::good(Topic::Message, format!("{said}; a state comes in pieces that every client takes."));
+    }
     let share = words_share(seen.largest);
     if share > 1.0 {
         let fact = format!("{said}, above the 4 MiB that tokio-console takes.");
@@ -207,6 +210,9 @@ fn waits(view: &FeedView, seen: &Seen) -> Step {
             "No operation on a resource was seen, so who waits for what is not known.",
             "An idle service has none: put some load on it. If it had, a filter drops runtime=trace.",
         ),
+        (ops, 0) if view.reports_holders => {
+            Step::good(Topic::Waits, format!("{} known.", words::count(ops, "operation")))
+        }
         (ops, polls) => Step::good(
             Topic::Waits,
             format!("{} known, {} seen.", words::count(ops, "operation"), words::count(polls, "poll of operations")),
@@ -215,6 +221,12 @@ fn waits(view: &FeedView, seen: &Seen) -> Step {
 }
 
 fn retention(view: &FeedView) -> Step {
+    if view.reports_holders {
+        return Step::good(
+            Topic::Retention,
+            "The target never forgets who holds what, and keeps what ended within bounds.",
+        );
+    }
     let kept = words::count(view.finished_kept, "finished task");
     if view.finished_kept >= MANY_KEPT {
         return Step::warning(

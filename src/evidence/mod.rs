@@ -34,6 +34,7 @@ mod schedule;
 pub mod self_wakes;
 pub mod senders;
 pub mod sizing;
+pub mod spawners;
 mod spin;
 pub mod stragglers;
 pub mod stuck;

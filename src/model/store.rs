@@ -11,6 +11,7 @@ use super::entity::details::{Details, RecentDetails};
 use super::entity::resource::Resource;
 use super::entity::site::{Site, SiteId};
 use super::entity::task::Task;
+use super::entity::thread::Threads;
 use super::health::clock::Clock;
 use super::health::quality::Quality;
 use super::health::retention::Retention;
@@ -42,6 +43,7 @@ pub struct Model {
     pub(in crate::model) forgotten_sites: u64,
     pub(in crate::model) metadata: SeededMap<u64, Metadata>,
     pub(in crate::model) strings: Interner,
+    pub(in crate::model) threads: Threads,
     pub(in crate::model) clock: Clock,
     pub(in crate::model) quality: Quality,
     pub(in crate::model) details: RecentDetails,
@@ -125,6 +127,7 @@ impl Model {
             most_sites: 0,
             forgotten_sites: 0,
             metadata: SeededMap::default(),
+            threads: Threads::default(),
             strings: Interner::default(),
             clock: Clock::default(),
             quality: Quality::default(),
@@ -165,6 +168,11 @@ impl Model {
     /// The target's clock, with its gaps.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The thread that polled a task last: its name and, where the target knows it, the number under which debuggers know it.
+    pub fn thread_of(&self, task: &Task) -> Option<&Text> {
+        task.stats.thread.and_then(|thread| self.threads.name(thread))
     }
 
     /// The task that a span id stood for at a time, if it is known: ids come back.

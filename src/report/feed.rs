@@ -31,6 +31,8 @@ pub struct FeedView {
     pub paused: bool,
     /// How late we attached, and what the target remembers.
     pub attachment: AttachmentView,
+    /// Whether the target says who holds what, and in which process: tokio-canary-subscriber does, and keeps what ended within bounds.
+    pub reports_holders: bool,
     /// How many finished tasks the target keeps, at least.
     pub finished_kept: u64,
     /// What the feed withholds at present.
@@ -57,6 +59,7 @@ impl Snapshot<'_> {
             malformed: model.malformed_in_all(),
             paused: quality.paused,
             attachment: AttachmentView::of(diagnosis),
+            reports_holders: model.process().is_some(),
             finished_kept: model.target_retention().kept(model.now()),
             quality: QualityView::of(diagnosis),
             pumping: diagnosis.pumping(),

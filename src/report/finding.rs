@@ -171,8 +171,7 @@ impl Snapshot<'_> {
             return Vec::new();
         };
         let (evidence, scope) = (&self.evidence, &finding.symptom.scope);
-        let tasks = scope.tasks.iter().filter_map(|key| Some((*key, evidence.task(*key)?)));
-        let tasks = tasks.map(|(key, task)| Linked { text: describe::task(evidence, task), link: Link::Task(key) });
+        let tasks = scope.tasks.iter().filter_map(|key| self.linked_task(*key));
         let resources = scope.resources.iter().filter(|key| evidence.resource(**key).is_some());
         let resources =
             resources.map(|key| Linked { text: describe::resource(evidence, *key), link: Link::Resource(*key) });

@@ -42,6 +42,12 @@ impl Snapshot<'_> {
             Link::Resource(key) => describe::resource_location(&self.evidence, *key),
         }
     }
+
+    /// A task, named, unless it has ended and was forgotten.
+    pub(super) fn linked_task(&self, key: TaskKey) -> Option<Linked> {
+        let text = describe::task(&self.evidence, self.evidence.task(key)?);
+        Some(Linked { text, link: Link::Task(key) })
+    }
 }
 
 /// A text about something that has a page of its own.

@@ -1,5 +1,6 @@
 //! The page about a task: what it is, where its time goes, and why it makes no progress.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::link::{Link, Linked};
@@ -31,6 +32,12 @@ pub struct TaskView {
     pub state: String,
     /// For blocking tasks, the type of the closure.
     pub function: Option<String>,
+    /// The thread that polled it last, where the target says so.
+    pub thread: Option<String>,
+    /// The number of the runtime that polls it, where the target says so.
+    pub runtime: Option<u16>,
+    /// The task that spawned it, where the target says so and it is still listed.
+    pub spawned_by: Option<Linked>,
     /// The findings about it.
     pub findings: Vec<Linked>,
     /// What it waits for.
@@ -129,6 +136,9 @@ impl Snapshot<'_> {
             title: title(task),
             state: state(task),
             function: task.function().map(|it| it.to_string()),
+            thread: self.evidence.thread_of(task).map(|it| it.to_string()),
+            runtime: task.stats.runtime.map(NonZeroU16::get),
+            spawned_by: task.spawned_by.and_then(|spawner| self.linked_task(spawner)),
             findings: self.findings_about(&Link::Task(key)),
             wait: self.wait_view(key, task),
             blocks: self.blocked_by(|holder| holder == key),

@@ -6,7 +6,8 @@ use prost::Message as Encode;
 use prost::bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint, message, uint64};
 
-use super::elements::{self, Numbers, Repeats, capped, numbers};
+use super::elements::{Numbers, Repeats, capped, numbers, split};
+use super::facts::{self, FACTS};
 use super::{Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
 
 /// What is done to the elements of messages. Metadata of a message come first, for its other elements refer to them.
@@ -31,7 +32,7 @@ pub trait Change {
 const MALFORMED: &[u8] = &[0x07];
 
 impl Message {
-    /// The message with every element changed. Nothing but what the protocol defines is taken over.
+    /// The message with every element changed. Beyond what the protocol defines, only facts that name nothing are taken over.
     #[must_use]
     pub fn changed(&self, change: &mut dyn Change) -> Self {
         let mut out = Vec::with_capacity(self.wire_bytes());
@@ -58,6 +59,7 @@ impl Message {
             |change, it| change.async_op(it),
             |change, it| change.async_op_stats(it),
         );
+        facts::nameless(&self.0).for_each(|fact| bytes(FACTS, fact, &mut out));
         Self(Bytes::from(out))
     }
 
@@ -76,7 +78,7 @@ impl Message {
             push(new, capped(it), &mut content, |it| of_new(change, it));
         }
         for it in self.stats_elements(kind) {
-            entry(stats, elements::entry(it), &mut content, |it| of_stats(change, it));
+            entry(stats, it, &mut content, |it| of_stats(change, it));
         }
         if kind == Kind::Resource {
             for poll in self.elements(part, POLL_OPS) {
@@ -110,13 +112,16 @@ fn push<T: Encode>(number: u32, element: Option<T>, out: &mut Vec<u8>, change: i
 }
 
 /// Writes an entry of a map, changed.
-fn entry<T: Encode>(number: u32, entry: Option<(u64, T)>, out: &mut Vec<u8>, change: impl FnOnce(&mut T)) {
-    match entry {
-        Some((id, mut stats)) => {
+fn entry<T: Repeats>(number: u32, entry: &[u8], out: &mut Vec<u8>, change: impl FnOnce(&mut T)) {
+    let (id, value) = split(entry);
+    match value.and_then(|value| Some((value, capped::<T>(value)?))) {
+        Some((value, mut stats)) => {
             change(&mut stats);
+            let mut changed = stats.encode_to_vec();
+            facts::nameless(value).for_each(|fact| bytes(FACTS, fact, &mut changed));
             let mut content = Vec::new();
             uint64::encode(1, &id, &mut content);
-            message::encode(2, &stats, &mut content);
+            bytes(2, &changed, &mut content);
             bytes(number, &content, out);
         }
         None => bytes(number, MALFORMED, out),

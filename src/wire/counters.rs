@@ -1,5 +1,6 @@
 //! Counters of tasks, resources and async ops: nearly all of an update is that.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use console_api::{PollStats, async_ops, resources, tasks};
 
 use super::direct::{Direct, duration, id, length, time};
 use super::elements::{nanos, split};
-use super::facts::{FACTS, Holder, TaskEnd, fact, is_ready};
+use super::facts::{FACTS, Holder, TaskEnd, fact, is_ready, runtime, thread};
 use super::fields::{Value, in_order};
 use super::introduced::Attribute;
 
@@ -49,8 +50,8 @@ impl<'a, S: Direct<'a>> Entry<'a, S> {
 }
 
 /// The counters of a task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TaskStats {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskStats<'a> {
     /// When it was spawned.
     pub created: Option<u64>,
     /// When its span closed.
@@ -71,6 +72,10 @@ pub struct TaskStats {
     pub scheduled: Duration,
     /// How it ended, where the target says so.
     pub end: Option<TaskEnd>,
+    /// The thread that polled it last, where the target says so.
+    pub thread: Option<Cow<'a, str>>,
+    /// The number of the runtime that polls it, where the target says so.
+    pub runtime: Option<u64>,
 }
 
 /// The counters of an async op.
@@ -122,11 +127,11 @@ impl Polls {
     }
 }
 
-impl Direct<'_> for TaskStats {
+impl<'a> Direct<'a> for TaskStats<'a> {
     type Decoded = tasks::Stats;
 
     #[inline]
-    fn usual(bytes: &[u8]) -> Option<Self> {
+    fn usual(bytes: &'a [u8]) -> Option<Self> {
         let mut stats = Self::default();
         in_order(bytes, &[FACTS], |number, value| {
             match (number, value) {
@@ -139,7 +144,12 @@ impl Direct<'_> for TaskStats {
                 (7, Value::Bytes(polls)) => stats.polls = Polls::usual(polls)?,
                 (8, Value::Varint(count)) => stats.self_wakes = count,
                 (9, Value::Bytes(scheduled)) => stats.scheduled = length(scheduled)?,
-                (FACTS, Value::Bytes(it)) => stats.end = TaskEnd::of(&fact(it)?).or(stats.end),
+                (FACTS, Value::Bytes(it)) => {
+                    let fact = fact(it)?;
+                    stats.end = TaskEnd::of(&fact).or(stats.end);
+                    stats.thread = thread(&fact).or(stats.thread.take());
+                    stats.runtime = runtime(&fact).or(stats.runtime);
+                }
                 _ => return None,
             }
             Some(())
@@ -202,7 +212,7 @@ impl From<PollStats> for Polls {
     }
 }
 
-impl From<tasks::Stats> for TaskStats {
+impl From<tasks::Stats> for TaskStats<'_> {
     fn from(wire: tasks::Stats) -> Self {
         Self {
             created: wire.created_at.as_ref().and_then(nanos),
@@ -215,6 +225,8 @@ impl From<tasks::Stats> for TaskStats {
             polls: wire.poll_stats.map(Polls::from).unwrap_or_default(),
             scheduled: wire.scheduled_time.as_ref().map(duration).unwrap_or_default(),
             end: None,
+            thread: None,
+            runtime: None,
         }
     }
 }

@@ -108,6 +108,8 @@ impl Dropped {
 pub struct PollOp<'a> {
     /// What was polled, as the target calls it.
     pub name: &'a [u8],
+    /// The resource.
+    pub resource_id: Option<u64>,
     /// The op.
     pub async_op_id: Option<u64>,
     /// Whether the poll was ready.
@@ -119,6 +121,7 @@ impl<'a> PollOp<'a> {
         let mut poll = Self::default();
         for field in fields(bytes) {
             match (field.number, field.value) {
+                (3, Value::Bytes(resource)) => poll.resource_id = Some(number(resource, 1)),
                 (4, Value::Bytes(name)) => poll.name = name,
                 (6, Value::Bytes(op)) => poll.async_op_id = Some(number(op, 1)),
                 (7, Value::Varint(ready)) => poll.is_ready = ready != 0,

@@ -9,6 +9,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use prost_types::Timestamp;
 
 use super::elements::{Numbers, numbers};
+use super::facts::FACTS;
 use super::{Kind, METADATA, Message, NEW_METADATA, NOW, POLL_OPS};
 
 /// A message that is put together from elements.
@@ -27,22 +28,34 @@ impl Builder {
         Self(bytes)
     }
 
-    /// Adds what there is to say about entities of a kind: introductions, entries of counters, and events that were thrown away.
+    /// Adds what there is to say about entities of a kind: introductions, entries of counters, polls of async ops, and events that were
+    /// thrown away.
     pub fn part<'a>(
         &mut self,
         kind: Kind,
         new: impl Iterator<Item = &'a [u8]> + Clone,
         stats: impl Iterator<Item = &'a [u8]> + Clone,
+        polls: impl Iterator<Item = &'a [u8]> + Clone,
         dropped_events: u64,
     ) {
         let Numbers { part, new: introductions, stats: entries, dropped } = numbers(kind);
         let new = new.map(|element| (introductions, element));
-        self.elements(part, new.chain(stats.map(|entry| (entries, entry))), (dropped, dropped_events));
+        let all = new.chain(stats.map(|entry| (entries, entry))).chain(polls.map(|poll| (POLL_OPS, poll)));
+        self.elements(part, all, (dropped, dropped_events));
     }
 
     /// Adds metadata.
     pub fn metadata<'a>(&mut self, metadata: impl Iterator<Item = &'a [u8]> + Clone) {
         self.elements(METADATA, metadata.map(|element| (NEW_METADATA, element)), (0, 0));
+    }
+
+    /// Adds what the message says as a whole beyond the protocol.
+    pub fn facts<'a>(&mut self, facts: impl Iterator<Item = &'a [u8]>) {
+        for fact in facts {
+            encode_key(FACTS, WireType::LengthDelimited, &mut self.0);
+            encode_varint(length(fact), &mut self.0);
+            self.0.extend_from_slice(fact);
+        }
     }
 
     /// The message.
@@ -106,14 +119,12 @@ impl Builder {
         polls: &[Vec<u8>],
         dropped_events: u64,
     ) {
-        let Numbers { part, new: introductions, stats: entries, dropped } = numbers(kind);
         let new: Vec<_> = new.iter().map(Encode::encode_to_vec).collect();
         let mut sorted: Vec<_> = stats.iter().collect();
         sorted.sort_unstable_by_key(|(id, _)| **id);
         let stats: Vec<_> = sorted.into_iter().map(|(id, stats)| entry(*id, stats)).collect();
-        let all = [(introductions, &*new), (entries, &*stats), (POLL_OPS, polls)].into_iter();
-        let all = all.flat_map(|(number, elements)| elements.iter().map(move |element| (number, &**element)));
-        self.elements(part, all, (dropped, dropped_events));
+        let [new, stats, polls] = [&*new, &*stats, polls].map(|elements| elements.iter().map(|element| &**element));
+        self.part(kind, new, stats, polls, dropped_events);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a target says beyond the protocol of console-subscriber: `proto/canary.proto`.
 
+use std::borrow::Cow;
+
 use super::fields::fields;
 use super::introduced::{Field, FieldName, FieldValue};
 
@@ -42,7 +44,7 @@ pub struct Holder {
 }
 
 /// A fact: its name and its value.
-type Fact<'a> = (std::borrow::Cow<'a, str>, FieldValue<'a>);
+type Fact<'a> = (Cow<'a, str>, FieldValue<'a>);
 
 /// Reads a fact; `None` for anything else.
 pub(super) fn fact(bytes: &[u8]) -> Option<Fact<'_>> {
@@ -82,20 +84,47 @@ impl Holder {
     }
 }
 
+/// The thread that a fact names, as debuggers know it.
+pub(super) fn thread<'a>((name, value): &Fact<'a>) -> Option<Cow<'a, str>> {
+    match value {
+        FieldValue::Text(thread) if **name == *"canary.thread" => Some(thread.clone()),
+        _ => None,
+    }
+}
+
+/// The number of the runtime that a fact names.
+pub(super) fn runtime((name, value): &Fact<'_>) -> Option<u64> {
+    match value {
+        FieldValue::Number(runtime) if **name == *"canary.runtime" => Some(*runtime),
+        _ => None,
+    }
+}
+
 /// Whether a fact says that the last poll of an op was ready.
 pub(super) fn is_ready((name, value): &Fact<'_>) -> bool {
     **name == *"canary.ready" && *value == FieldValue::Number(1)
 }
 
-/// The facts of a message as a whole.
-fn of_message(bytes: &[u8]) -> impl Iterator<Item = Fact<'_>> {
-    let facts = fields(bytes).filter(|field| field.number == FACTS);
-    facts.filter_map(|field| field.bytes()).filter_map(fact)
+/// The facts of a message as a whole, or of an element.
+fn facts(bytes: &[u8]) -> impl Iterator<Item = Fact<'_>> {
+    raw(bytes).filter_map(fact)
+}
+
+/// The same, as they came.
+pub(super) fn raw(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fields(bytes).filter(|field| field.number == FACTS).filter_map(|field| field.bytes())
+}
+
+/// Those of them that name nothing: numbers, and how tasks ended.
+pub(super) fn nameless(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    raw(bytes).filter(|bytes| {
+        fact(bytes).is_some_and(|it| matches!(it.1, FieldValue::Number(_)) || TaskEnd::of(&it).is_some())
+    })
 }
 
 /// A number that a message says as a whole.
 fn number(bytes: &[u8], wanted: &str) -> Option<u64> {
-    of_message(bytes).find_map(|(name, value)| match value {
+    facts(bytes).find_map(|(name, value)| match value {
         FieldValue::Number(number) if name == wanted => Some(number),
         _ => None,
     })

@@ -9,6 +9,7 @@ mod encode;
 mod facts;
 mod fields;
 pub mod introduced;
+mod select;
 mod shorten;
 mod survey;
 
@@ -26,6 +27,7 @@ pub use self::encode::Builder;
 pub use self::facts::{Holder, Process, TaskEnd};
 pub use self::fields::Malformed;
 use self::fields::{check, fields};
+pub use self::select::Select;
 pub use self::survey::Survey;
 
 /// `Update.now` of the protocol.
@@ -104,6 +106,11 @@ impl Message {
         facts::process(&self.0)
     }
 
+    /// What it says as a whole beyond the protocol, as it came.
+    pub fn raw_facts(&self) -> impl Iterator<Item = &[u8]> {
+        facts::raw(&self.0)
+    }
+
     /// Whether more pieces of the same state follow at once.
     pub fn has_more(&self) -> bool {
         facts::has_more(&self.0)
@@ -140,7 +147,7 @@ impl Message {
     }
 
     /// Counters of tasks by their ids.
-    pub fn task_stats(&self) -> impl Iterator<Item = Entry<'_, TaskStats>> {
+    pub fn task_stats(&self) -> impl Iterator<Item = Entry<'_, TaskStats<'_>>> {
         self.stats_elements(Kind::Task).map(Entry::new)
     }
 

@@ -3,79 +3,59 @@
 use std::collections::BTreeSet;
 
 use console_api::instrument::Update;
-use console_api::{Field, Id, MetaId, async_ops, register_metadata, resources, tasks};
+use console_api::{Field, MetaId};
 
 use super::inventory::{Keep, messages};
 use crate::diagnosis::Arrived;
-use crate::feed::{self, FeedEvent};
+use crate::feed::FeedEvent;
+use crate::wire::{Kind, PollOp, Select};
 
 /// The events with nothing in them but what is kept, one by one.
 pub(super) fn only<'a>(events: &'a [Arrived], keep: &'a Keep) -> impl Iterator<Item = Arrived> + 'a {
     events.iter().filter_map(|arrived| {
         let event = match &arrived.event {
-            FeedEvent::Update(update) => event(update_of(&update.message.decoded(), keep)),
             FeedEvent::Details(details) => {
                 let is_kept = details.task_id.is_some_and(|id| keep.tasks.contains(&id.id));
                 is_kept.then(|| FeedEvent::Details(details.clone()))?
             }
-            other => other.clone(),
+            other => selected(other, keep),
         };
         Some(Arrived { at: arrived.at, event })
     })
 }
 
-/// An update as an event.
-pub(super) fn event(message: Update) -> FeedEvent {
-    FeedEvent::Update(Box::new(feed::Update::from(message)))
-}
+impl Select for Keep {
+    fn entity(&self, kind: Kind, id: u64) -> bool {
+        let kept = match kind {
+            Kind::Task => &self.tasks,
+            Kind::Resource => &self.resources,
+            Kind::AsyncOp => &self.ops,
+        };
+        kept.contains(&id)
+    }
 
-fn update_of(message: &Update, keep: &Keep) -> Update {
-    Update {
-        now: message.now,
-        task_update: message.task_update.as_ref().map(|part| tasks_of(part, keep)),
-        resource_update: message.resource_update.as_ref().map(|part| resources_of(part, keep)),
-        async_op_update: message.async_op_update.as_ref().map(|part| ops_of(part, keep)),
-        new_metadata: message.new_metadata.clone(),
+    fn poll_op(&self, poll: &PollOp<'_>) -> bool {
+        let has_resource = poll.resource_id.is_some_and(|id| self.resources.contains(&id));
+        has_resource && poll.async_op_id.is_none_or(|id| self.ops.contains(&id))
     }
 }
 
-fn tasks_of(part: &tasks::TaskUpdate, keep: &Keep) -> tasks::TaskUpdate {
-    let is_kept = |id: &u64| keep.tasks.contains(id);
-    tasks::TaskUpdate {
-        new_tasks: part.new_tasks.iter().filter(|it| has(it.id, is_kept)).cloned().collect(),
-        stats_update: part.stats_update.iter().filter(|(id, _)| is_kept(id)).map(|(id, it)| (*id, *it)).collect(),
-        dropped_events: part.dropped_events,
+/// Everything but poll ops.
+struct NoPollOps;
+
+impl Select for NoPollOps {
+    fn poll_op(&self, _: &PollOp<'_>) -> bool {
+        false
     }
 }
 
-fn resources_of(part: &resources::ResourceUpdate, keep: &Keep) -> resources::ResourceUpdate {
-    let is_kept = |id: &u64| keep.resources.contains(id);
-    let stats = part.stats_update.iter().filter(|(id, _)| is_kept(id));
-    let concerns = |poll: &&resources::PollOp| {
-        let is_op = |id: &u64| keep.ops.contains(id);
-        has(poll.resource_id, is_kept) && poll.async_op_id.as_ref().is_none_or(|id| is_op(&id.id))
-    };
-    resources::ResourceUpdate {
-        new_resources: part.new_resources.iter().filter(|it| has(it.id, is_kept)).cloned().collect(),
-        stats_update: stats.map(|(id, it)| (*id, it.clone())).collect(),
-        new_poll_ops: part.new_poll_ops.iter().filter(concerns).cloned().collect(),
-        dropped_events: part.dropped_events,
-    }
-}
+/// Of metadata only these.
+struct Metadata(BTreeSet<u64>);
 
-fn ops_of(part: &async_ops::AsyncOpUpdate, keep: &Keep) -> async_ops::AsyncOpUpdate {
-    let is_kept = |id: &u64| keep.ops.contains(id);
-    let stats = part.stats_update.iter().filter(|(id, _)| is_kept(id));
-    async_ops::AsyncOpUpdate {
-        new_async_ops: part.new_async_ops.iter().filter(|it| has(it.id, is_kept)).cloned().collect(),
-        stats_update: stats.map(|(id, it)| (*id, it.clone())).collect(),
-        dropped_events: part.dropped_events,
+impl Select for Metadata {
+    fn metadata(&self, id: u64) -> bool {
+        self.0.contains(&id)
     }
-}
-
-/// What nobody can name is left out too.
-fn has(id: Option<Id>, is_kept: impl Fn(&u64) -> bool) -> bool {
-    id.is_some_and(|id| is_kept(&id.id))
 }
 
 /// The events without details of tasks.
@@ -85,36 +65,28 @@ pub(super) fn without_details(events: &[Arrived]) -> Vec<Arrived> {
 
 /// The events without poll ops.
 pub(super) fn without_poll_ops(events: &[Arrived]) -> Vec<Arrived> {
-    each_update(events, |update| {
-        if let Some(part) = &mut update.resource_update {
-            part.new_poll_ops.clear();
-        }
-    })
+    each_update(events, &NoPollOps)
 }
 
 /// The events without metadata that nothing refers to.
 pub(super) fn without_unused_metadata(events: &[Arrived]) -> Vec<Arrived> {
     let mut used = BTreeSet::new();
     messages(events).for_each(|message| note_metadata(&message.decoded(), &mut |id| used.extend(id.map(|id| id.id))));
-    each_update(events, |update| {
-        if let Some(register_metadata) = &mut update.new_metadata {
-            let is_used = |it: &register_metadata::NewMetadata| it.id.is_some_and(|id| used.contains(&id.id));
-            register_metadata.metadata.retain(is_used);
-        }
-    })
+    each_update(events, &Metadata(used))
 }
 
-/// The events with every update changed.
-pub(super) fn each_update(events: &[Arrived], mut change: impl FnMut(&mut Update)) -> Vec<Arrived> {
-    let mut events = events.to_vec();
-    for arrived in &mut events {
-        if let FeedEvent::Update(update) = &mut arrived.event {
-            let mut message = update.message.decoded();
-            change(&mut message);
-            **update = message.into();
-        }
+/// The events with what is selected of every update.
+fn each_update(events: &[Arrived], select: &dyn Select) -> Vec<Arrived> {
+    let only = |arrived: &Arrived| Arrived { at: arrived.at, event: selected(&arrived.event, select) };
+    events.iter().map(only).collect()
+}
+
+/// An event with what is selected of it, if it is an update.
+fn selected(event: &FeedEvent, select: &dyn Select) -> FeedEvent {
+    match event {
+        FeedEvent::Update(update) => FeedEvent::Update(Box::new(update.message.selected(select).into())),
+        other => other.clone(),
     }
-    events
 }
 
 fn note_metadata(update: &Update, note: &mut dyn FnMut(Option<MetaId>)) {

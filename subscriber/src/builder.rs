@@ -219,16 +219,15 @@ impl Builder {
     fn start(self, gives_numbers: bool) -> Arc<Recorder> {
         let self_trace = self.self_trace;
         let (recorder, server) = self.parts(gives_numbers);
-        let started =
-            thread::Builder::new().name("tokio-canary-subscriber".to_owned()).spawn(move || serve(server, self_trace));
-        if let Err(error) = started {
-            complain(&error);
-        }
+        start(server, self_trace);
         recorder
     }
 
     fn parts(self, gives_numbers: bool) -> (Arc<Recorder>, Server) {
         let Self { address, interval, limits, histograms, unread, token, .. } = self;
+        if !cfg!(tokio_unstable) {
+            complain("tokio reports nothing without RUSTFLAGS=\"--cfg tokio_unstable\"");
+        }
         let recorder = Recorder::new(limits, gives_numbers);
         let settings = Settings { address, interval, histograms, unread, token };
         (Arc::clone(&recorder), Server::new(recorder, settings))
@@ -250,7 +249,19 @@ impl Builder {
         });
         let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing_core::Level::ERROR));
         let log = tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_filter(filter));
-        self.wrap(log).init();
+        let self_trace = self.self_trace;
+        let (subscriber, server) = self.build_around(log);
+        // First, so that a second one serves nothing.
+        subscriber.init();
+        start(server, self_trace);
+    }
+}
+
+/// Runs a server on a thread of its own.
+fn start(server: Server, self_trace: bool) {
+    let serve = move || serve(server, self_trace);
+    if let Err(error) = thread::Builder::new().name("tokio-canary-subscriber".to_owned()).spawn(serve) {
+        complain(&error);
     }
 }
 
@@ -273,7 +284,7 @@ fn serve(server: Server, self_trace: bool) {
 
 #[expect(clippy::print_stderr, reason = "the process's log may be what cannot be set up")]
 fn complain(error: &(impl std::fmt::Display + ?Sized)) {
-    eprintln!("tokio-canary-subscriber: the feed is not served: {error}");
+    eprintln!("tokio-canary-subscriber: there is no feed: {error}");
 }
 
 fn text(variable: &str) -> Option<String> {

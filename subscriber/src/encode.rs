@@ -141,6 +141,10 @@ pub(crate) mod canary {
     pub(crate) const STARTED: &str = "canary.started";
     /// On an update: whether more pieces of the same state follow at once.
     pub(crate) const MORE: &str = "canary.more";
+    /// On a resource: permits of holders that are not listed.
+    pub(crate) const HELD_BY_MORE: &str = "canary.held_by_more";
+    /// On a resource: whether permits came back that nobody was seen to acquire, so that who holds others is not known.
+    pub(crate) const HOLDERS_UNCLEAR: &str = "canary.holders_unclear";
     /// On a task: the runtime that polls it.
     pub(crate) const RUNTIME: &str = "canary.runtime";
     /// On a task: the thread that polled it last.

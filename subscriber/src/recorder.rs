@@ -160,17 +160,17 @@ impl Recorder {
         if self.store.gives_numbers && Address::of(id).is_some_and(|address| address.kind == Kind::Resource) {
             return Some(Kind::Resource);
         }
+        // Before the lock: how long that is waited for is not what lies between two polls.
+        let now = self.store.clock.now();
         let mut shard = self.store.shard(id);
         let kind = shard.kind(id)?;
         match kind {
             Kind::Task => {
-                let now = self.store.clock.now();
                 shard.change(id, |task: &mut Task| {
                     task.start_poll(now, stack::entry(self.number, id, now), Thread::current());
                 })?;
             }
             Kind::AsyncOp => {
-                let now = self.store.clock.now();
                 shard.change(id, |op: &mut AsyncOp| op.polls.start(now))?;
             }
             Kind::Resource => {}
@@ -186,7 +186,7 @@ impl Recorder {
             Some(Kind::Task) => {
                 let now = self.store.clock.now();
                 self.store.shard(id).change(id, |task: &mut Task| task.end_poll(now));
-                stack::left(self.number, id, now);
+                stack::left(self.number, id, self.store.clock.now());
             }
             Some(Kind::AsyncOp) => {
                 let now = self.store.clock.now();
@@ -262,21 +262,27 @@ impl Recorder {
 
     fn poll_op(&self, event: &Event<'_>) {
         let innermost = stack::innermost(self.number);
-        let (Some(task), Some(id)) = (innermost.task, innermost.async_op) else { return };
+        let Some(id) = innermost.async_op else { return };
         let mut fields = PollOpFields::default();
         event.record(&mut fields);
         let Some(is_ready) = fields.is_ready else { return };
-        let Some(polled) =
-            self.store.shard(id).change(id, |op: &mut AsyncOp| op.polled(task, is_ready, fields.is_whole))
+        let (task, is_whole) = (innermost.task, fields.is_whole);
+        let Some(polled) = self.store.shard(id).change(id, |op: &mut AsyncOp| op.polled(task, is_ready, is_whole))
         else {
             return;
         };
+        if !is_whole {
+            // The operation around it ends well only if this one does: an error is not reported here, and there looks like a success.
+            stack::part_ended(self.number, polled.parent.filter(|_| is_ready));
+            return;
+        }
+        let ended_well = stack::take_ended_part(self.number, id);
         if polled.is_granted && !polled.owned {
             // What a lock reports next on this thread is that it is locked.
             stack::borrowed(self.number, polled.resource);
         }
-        if let Some(permits) = polled.permits {
-            let (task, now, borrowed) = (Some(task), self.store.clock.now(), !polled.owned);
+        if let Some(permits) = polled.permits.filter(|_| ended_well) {
+            let (now, borrowed) = (self.store.clock.now(), !polled.owned);
             let acquire =
                 |semaphore: &mut Resource| semaphore.holders.acquire(Holder { task, since: now, permits, borrowed });
             self.store.shard(polled.resource).change(polled.resource, acquire);
@@ -307,18 +313,28 @@ impl Recorder {
     }
 
     fn async_op_state(&self, event: &Event<'_>, metadata: u64) {
-        let Some(id) = stack::innermost(self.number).async_op else { return };
+        let innermost = stack::innermost(self.number);
+        let Some(id) = innermost.async_op else { return };
         let mut state = StateFields::default();
         event.record(&mut state);
         let update = |op: u64| {
             let change = |op: &mut AsyncOp| {
-                op.update(id, metadata, &state);
-                op.parent.filter(|_| op.passes_on)
+                let obtained = op.update(id, metadata, &state);
+                (op.parent.filter(|_| op.passes_on), op.resource, obtained)
             };
-            self.store.shard(op).change(op, change).flatten()
+            self.store.shard(op).change(op, change)
         };
-        if let Some(parent) = update(id) {
-            let _grandparent = update(parent);
+        let Some((Some(parent), semaphore, _)) = update(id) else { return };
+        if let Some((_, _, Some((resource, permits)))) = update(parent) {
+            // Who polls the operation is inside of its semaphore. Anybody else gives it permits that he had.
+            let given = innermost.resource != Some(semaphore);
+            let obtain = |resource: &mut Resource| {
+                if given {
+                    resource.holders.give_back(innermost.task, permits);
+                }
+                resource.holders.obtained(permits);
+            };
+            self.store.shard(resource).change(resource, obtain);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::store::Kind;
 use crate::store::task::Entry;
 
 thread_local! {
-    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entered: Vec::new(), left: None, borrowed: None }) };
+    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entered: Vec::new(), left: None, borrowed: None, ended_part: None }) };
 }
 
 /// A span that was entered and not left.
@@ -27,6 +27,8 @@ struct Stack {
     left: Option<(usize, u64, Moment)>,
     /// The lock that was acquired last by an operation whose guard is borrowed from it.
     borrowed: Option<(usize, u64)>,
+    /// The operation of which a part has ended last, if it ended well.
+    ended_part: Option<(usize, u64)>,
 }
 
 /// The innermost spans of each kind.
@@ -107,4 +109,14 @@ pub(crate) fn borrowed(subscriber: usize, lock: u64) {
 /// Whether the last that was acquired is a guard that is borrowed from `lock`. Asked once for each.
 pub(crate) fn take_borrowed(subscriber: usize, lock: u64) -> bool {
     with_stack(|stack| stack.borrowed.take() == Some((subscriber, lock))).unwrap_or(false)
+}
+
+/// Notes that a part of an operation was polled, and the operation if that ended well.
+pub(crate) fn part_ended(subscriber: usize, op: Option<u64>) {
+    with_stack(|stack| stack.ended_part = op.map(|op| (subscriber, op)));
+}
+
+/// Whether the last part that was polled is one of this operation, and ended well. Asked once for each.
+pub(crate) fn take_ended_part(subscriber: usize, op: u64) -> bool {
+    with_stack(|stack| stack.ended_part.take() == Some((subscriber, op))).unwrap_or(false)
 }

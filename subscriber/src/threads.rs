@@ -6,54 +6,112 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{self, Handle};
 
-/// The names of all threads that ever polled a task, by number. A runtime reuses its threads, and those of its blocking pool are few.
-static NAMES: Mutex<Vec<Box<str>>> = Mutex::new(Vec::new());
+/// The names of the threads that poll tasks.
+static NAMES: Mutex<Names> = Mutex::new(Names { places: Vec::new(), free: Vec::new() });
 
 /// All runtimes that ever polled a task, by number.
 static RUNTIMES: Mutex<Vec<runtime::Id>> = Mutex::new(Vec::new());
 
-/// The most threads that are named.
+/// The most threads that are named at a time.
 const MOST_THREADS: usize = 10_000;
 
 /// The most runtimes that are numbered.
 const MOST_RUNTIMES: usize = 1_000;
 
 thread_local! {
-    static THREAD: Cell<Option<Thread>> = const { Cell::new(None) };
+    static THREAD: Own = const { Own(Cell::new(None)) };
     static RUNTIME: Cell<Option<(runtime::Id, RuntimeNumber)>> = const { Cell::new(None) };
 }
 
+/// Names by number. The number of a thread that has ended is given to another one: those of a blocking pool come and go for as long as the
+/// process runs.
+#[derive(Debug)]
+struct Names {
+    places: Vec<NamePlace>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct NamePlace {
+    /// How many threads had the number before.
+    life: u32,
+    /// Empty after the end of the thread.
+    name: Box<str>,
+}
+
+impl Names {
+    fn add(&mut self, name: Box<str>) -> Option<Thread> {
+        if let Some(number) = self.free.pop() {
+            let place = self.places.get_mut(number as usize)?;
+            place.name = name;
+            return Some(Thread { number, life: place.life });
+        }
+        let number = u32::try_from(self.places.len()).ok().filter(|_| self.places.len() < MOST_THREADS)?;
+        self.places.push(NamePlace { life: 0, name });
+        Some(Thread { number, life: 0 })
+    }
+
+    fn remove(&mut self, thread: Thread) {
+        if let Some(place) = self.places.get_mut(thread.number as usize).filter(|place| place.life == thread.life) {
+            *place = NamePlace { life: place.life.wrapping_add(1), name: Box::default() };
+            self.free.push(thread.number);
+        }
+    }
+
+    fn get(&self, thread: Thread) -> Option<&str> {
+        let place = self.places.get(thread.number as usize).filter(|place| place.life == thread.life)?;
+        Some(&place.name)
+    }
+}
+
+/// What the present thread is, which ends with it.
+struct Own(Cell<Option<Thread>>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.get() {
+            NAMES.lock().unwrap_or_else(PoisonError::into_inner).remove(thread);
+        }
+    }
+}
+
 /// A thread.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Thread(u32);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thread {
+    number: u32,
+    life: u32,
+}
 
 impl Thread {
+    /// One that has no name.
+    const NAMELESS: Self = Self { number: u32::MAX, life: 0 };
+
     /// The present thread.
     #[inline]
     pub(crate) fn current() -> Self {
-        let known = THREAD.try_with(Cell::get).ok().flatten();
+        let known = THREAD.try_with(|own| own.0.get()).ok().flatten();
         known.unwrap_or_else(Self::introduce)
     }
 
     #[cold]
     fn introduce() -> Self {
-        let name = describe();
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        // One without a number of its own has no name: that of another would be wrong.
-        let number = if names.len() < MOST_THREADS { names.len() } else { usize::MAX };
-        if number < MOST_THREADS {
-            names.push(name);
-        }
-        let thread = Self(u32::try_from(number).unwrap_or(u32::MAX));
-        // Fails only while the thread is ending.
-        let _ended = THREAD.try_with(|known| known.set(Some(thread)));
-        thread
+        // Fails only while the thread is ending. It would not be seen to end then.
+        THREAD
+            .try_with(|own| {
+                let name = describe();
+                let thread = NAMES.lock().unwrap_or_else(PoisonError::into_inner).add(name);
+                let thread = thread.unwrap_or(Self::NAMELESS);
+                own.0.set(Some(thread));
+                thread
+            })
+            .unwrap_or(Self::NAMELESS)
     }
 
-    /// Calls `use_it` with its name and, where the system tells, the number under which debuggers and `top -H` know it.
+    /// Calls `use_it` with its name and, where the system tells, the number under which debuggers and `top -H` know it; not for one that
+    /// has ended.
     pub(crate) fn name(self, use_it: impl FnOnce(&str)) {
         let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = names.get(self.0 as usize) {
+        if let Some(name) = names.get(self) {
             use_it(name);
         }
     }
@@ -104,5 +162,36 @@ impl RuntimeNumber {
     /// Its number, counted from one.
     pub(crate) fn get(self) -> u64 {
         self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_thread_that_has_ended_is_given_to_another() {
+        let mut names = Names { places: Vec::new(), free: Vec::new() };
+        let first = names.add("first".into()).unwrap();
+        let second = names.add("second".into()).unwrap();
+        names.remove(first);
+        names.remove(first);
+        let third = names.add("third".into()).unwrap();
+        assert_eq!((third.number, names.places.len()), (first.number, 2));
+        assert_eq!((names.get(first), names.get(second), names.get(third)), (None, Some("second"), Some("third")));
+    }
+
+    #[test]
+    fn a_thread_has_a_name_while_it_lives() {
+        let name = |thread: Thread| {
+            let mut found = None;
+            thread.name(|name| found = Some(name.to_owned()));
+            found
+        };
+        let thread = std::thread::Builder::new().name("worker".to_owned());
+        let (ended, while_it_lived) =
+            thread.spawn(move || (Thread::current(), name(Thread::current()))).unwrap().join().unwrap();
+        assert!(while_it_lived.is_some_and(|name| name.starts_with("worker")));
+        assert_eq!(name(ended), None);
     }
 }

@@ -130,6 +130,12 @@ pub(crate) fn frame_length(frames: &[u8]) -> Option<usize> {
     (end <= frames.len()).then_some(end)
 }
 
+/// The number of the field that the frame at the start of `frames` is.
+pub(crate) fn frame_field(frames: &[u8]) -> Option<u32> {
+    let (key, _) = read_varint(frames)?;
+    u32::try_from(key >> 3).ok()
+}
+
 fn read_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(LONGEST_VARINT).enumerate() {

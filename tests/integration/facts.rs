@@ -8,9 +8,12 @@ use console_api::{Field, Id, Location, PollStats, async_ops, resources, tasks};
 use prost::Message as _;
 use prost_types::Timestamp;
 use tokio_canary::evidence::holders::Confidence;
+use tokio_canary::evidence::spawners::Spawner;
 use tokio_canary::evidence::{Evidence, Memory};
+use tokio_canary::feed::recording::Mirror;
 use tokio_canary::model::Model;
-use tokio_canary::wire::Message;
+use tokio_canary::wire::{Kind, Message, Select};
+use tokio_canary::witness::redact::Redactor;
 
 /// `Update`, with the facts that this is about.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -204,5 +207,85 @@ fn a_restart_is_told_by_the_process_and_not_by_what_lives_in_it() {
         // Nothing that lived before lives now, in the same process as in another.
         apply(&mut model, &update(20, vec![task(8, 18, None, vec![])], process(started)));
         assert_eq!(model.epoch(), epoch, "started at {started}");
+    }
+}
+
+#[test]
+fn a_task_has_the_thread_that_polls_it_and_the_task_that_spawned_it() {
+    let mut model = Model::default();
+    let spawner = task(1, 0, None, vec![word("canary.thread", "tokio-rt-worker 4711"), number("canary.runtime", 2)]);
+    let mut spawned: Vec<_> = (2..12).map(|id| task(id, 5, None, vec![])).collect();
+    spawned.iter_mut().for_each(|(task, _)| task.parents = vec![1_u64.into()]);
+    // The id of its spawner is that of a younger task by now.
+    let mut orphan = task(12, 5, None, vec![]);
+    orphan.0.parents = vec![13_u64.into()];
+    let tasks = spawned.into_iter().chain([spawner, orphan, task(13, 6, None, vec![])]);
+    apply(&mut model, &update(10, tasks.collect(), process(0)));
+    let of = |id| model.tasks().find(|(_, task)| task.id == id).expect("the task");
+    let (first, spawner) = of(1);
+    assert_eq!(model.thread_of(spawner).map(|it| &**it), Some("tokio-rt-worker 4711"));
+    assert_eq!(spawner.stats.runtime.map(u16::from), Some(2));
+    assert_eq!((spawner.spawned_by, of(2).1.spawned_by, of(12).1.spawned_by), (None, Some(first), None));
+    assert_eq!((model.thread_of(of(2).1), of(2).1.stats.runtime), (None, None));
+    let memory = Memory::default();
+    let evidence = Evidence::new(&model, &memory);
+    let site = evidence.site(spawner.site).expect("the site of all");
+    // Ten of thirteen are not nearly all.
+    assert_eq!(evidence.spawner(site), None);
+}
+
+#[test]
+fn whoever_spawns_nearly_all_tasks_of_a_site_is_its_spawner() {
+    for (second_spawner, expected) in [(1, true), (2, false)] {
+        let mut model = Model::default();
+        let mut all: Vec<_> = (1..40).map(|id| task(id, i64::from(id > 2), None, vec![])).collect();
+        for (task, _) in &mut all[2..] {
+            let spawner = if task.id.is_some_and(|id| id.id % 2 == 0) { 1 } else { second_spawner };
+            task.parents = vec![spawner.into()];
+        }
+        apply(&mut model, &update(10, all, process(0)));
+        let (key, first) = model.tasks().find(|(_, task)| task.id == 1).expect("the task");
+        let memory = Memory::default();
+        let evidence = Evidence::new(&model, &memory);
+        let site = evidence.site(first.site).expect("the site of all");
+        let expected = if expected { Spawner::Task(key) } else { Spawner::Site(first.site) };
+        assert_eq!(evidence.spawner(site), Some(expected), "{second_spawner}");
+    }
+}
+
+/// Keeps the first tasks and everything else.
+struct Early;
+
+impl Select for Early {
+    fn entity(&self, kind: Kind, id: u64) -> bool {
+        kind != Kind::Task || id < 9
+    }
+}
+
+#[test]
+fn facts_are_in_recordings_that_were_cut_joined_redacted_or_begun_late() {
+    let dropped = task(3, 0, Some(9), vec![word("canary.end", "cancelled"), word("canary.thread", "acme-worker 7")]);
+    let tasks = vec![task(1, 0, None, vec![]), task(2, 0, None, vec![]), dropped, task(9, 0, None, vec![])];
+    let state = Update { resources: Some(lock(held_by(1, 1))), ..update(10, tasks, process(0)) };
+    let state = Message::new(state.encode_to_vec().into()).expect("a sound message");
+    let nothing = Message::new(update(11, vec![], vec![]).encode_to_vec().into()).expect("a sound message");
+    let mut mirror = Mirror::default();
+    mirror.apply(&state);
+    mirror.apply(&nothing);
+    for (how, message, tasks, thread) in [
+        ("as it came", state.clone(), 4, Some("acme-worker 7")),
+        ("selected", state.selected(&Early), 3, Some("acme-worker 7")),
+        ("joined", state.followed_by(&nothing), 4, Some("acme-worker 7")),
+        ("begun late", mirror.render(), 4, Some("acme-worker 7")),
+        ("redacted", state.changed(&mut Redactor::by_name()), 4, None),
+    ] {
+        let mut model = Model::default();
+        drop(model.apply(&message, None));
+        assert_eq!(model.process().map(|it| it.number), Some(7), "{how}");
+        assert_eq!(holders(&model), [(1, Confidence::Certain)], "{how}");
+        assert_eq!(model.tasks().count(), tasks, "{how}");
+        let (_, ended) = model.tasks().find(|(_, task)| task.id == 3).expect("the task");
+        assert!(ended.cancelled, "{how}");
+        assert_eq!(model.thread_of(ended).map(|it| &**it), thread, "{how}");
     }
 }

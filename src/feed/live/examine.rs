@@ -280,7 +280,7 @@ async fn served(channel: Channel, limit: Duration) -> Outcome {
                 .to_owned(),
         ),
         (Served::Yes, Served::Yes) => Outcome::Good(format!(
-            "WatchUpdates, WatchTaskDetails and WatchState are served: console-subscriber 0.5 or newer. {took}"
+            "WatchUpdates, WatchTaskDetails and WatchState are served, as by console-subscriber 0.5 or newer. {took}"
         )),
         (Served::Yes, Served::No) => Outcome::Good(format!(
             "WatchUpdates and WatchTaskDetails are served, WatchState is not: console-subscriber 0.2 to 0.4, which does not say whether a \

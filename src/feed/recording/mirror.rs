@@ -24,6 +24,8 @@ pub struct Mirror {
     resources: Entities,
     async_ops: Entities,
     dropped: Dropped,
+    /// What the target said last of itself as a whole, beyond the protocol.
+    facts: Vec<Box<[u8]>>,
     reconnected: bool,
 }
 
@@ -53,6 +55,9 @@ impl Mirror {
             self.metadata_bytes = self.metadata_bytes + more - former.map_or(0, |former| PLACE + former.len());
         }
         self.dropped = self.dropped.plus(message.dropped());
+        if message.process().is_some() {
+            self.facts = message.raw_facts().map(Box::from).collect();
+        }
         self.tasks.apply(message, Kind::Task);
         self.resources.apply(message, Kind::Resource);
         self.async_ops.apply(message, Kind::AsyncOp);
@@ -93,9 +98,10 @@ impl Mirror {
         let mut builder = Builder::new(self.now);
         for (kind, entities) in self.each() {
             let dropped = self.dropped.of(kind);
-            builder.part(kind, entities.descriptions(), entities.stats(), dropped);
+            builder.part(kind, entities.descriptions(), entities.stats(), std::iter::empty(), dropped);
         }
         builder.metadata(self.metadata.values().map(|metadata| &**metadata));
+        builder.facts(self.facts.iter().map(|fact| &**fact));
         builder.finish()
     }
 

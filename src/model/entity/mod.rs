@@ -5,3 +5,4 @@ pub mod details;
 pub mod resource;
 pub mod site;
 pub mod task;
+pub mod thread;

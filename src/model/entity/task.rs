@@ -1,11 +1,12 @@
 //! A task: what it is, what its counters say, and what state that is.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::time::Duration;
 
 use thin_vec::ThinVec;
 
-use crate::model::keys::{OpKey, SiteKey};
+use crate::model::entity::thread::Thread;
+use crate::model::keys::{OpKey, SiteKey, TaskKey};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, is_block_in_place, is_worker_thread};
@@ -55,6 +56,10 @@ pub struct TaskStats {
     pub scheduled: Duration,
     /// Whether its future was dropped before it was ready, where the target says so.
     pub was_cancelled: Option<bool>,
+    /// The thread that polled it last, where the target says so.
+    pub thread: Option<Thread>,
+    /// The runtime that polls it, counted from 1, where the target says so.
+    pub runtime: Option<NonZeroU16>,
 }
 
 impl TaskStats {
@@ -151,6 +156,8 @@ pub struct Task {
     pub site: SiteKey,
     /// Its counters as of [`changed`](Self::changed).
     pub stats: TaskStats,
+    /// The task that spawned it, where the target says so.
+    pub spawned_by: Option<TaskKey>,
     /// Time of the update that introduced it.
     pub first_seen: Timestamp,
     /// Time of the update that last changed it.
@@ -179,6 +186,7 @@ impl Task {
             kind: TaskKind::Other,
             site,
             stats: TaskStats { created, ..TaskStats::default() },
+            spawned_by: None,
             first_seen: now,
             changed: now,
             placeholder: true,

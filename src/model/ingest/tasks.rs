@@ -77,6 +77,16 @@ impl Model {
         self.index_task(key);
     }
 
+    /// Notes which task has spawned another. Span ids come back: what is younger than the task has not spawned it.
+    pub(super) fn link_task(&mut self, id: u64, spawner: u64) {
+        let Some(key) = self.ids.task(id) else { return };
+        let Some(created) = self.tasks.get(key).map(|task| task.stats.created) else { return };
+        let spawner = self.task_of_span(spawner, created).filter(|spawner| *spawner != key);
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.spawned_by = spawner.or(task.spawned_by);
+        }
+    }
+
     /// Adds a task of which nothing but the id, the site and perhaps the time of birth is known yet. It has not joined the site.
     fn insert_task(&mut self, id: u64, site: SiteKey, created: Option<Timestamp>) -> TaskKey {
         let now = self.now();

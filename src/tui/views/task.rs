@@ -19,7 +19,14 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: TaskKey)
     if let Some(function) = &task.function {
         draft.field("function", function);
     }
+    if let Some(thread) = &task.thread {
+        draft.field("thread", thread);
+    }
+    if let Some(runtime) = task.runtime {
+        draft.field("runtime", &words::number(runtime));
+    }
     write_origin(draft, task.package.as_deref(), task.sizes);
+    wait::write_links(draft, Some("Spawned by"), task.spawned_by.as_slice());
     wait::write_links(draft, Some("Findings"), &task.findings);
     wait::write(draft, &task.wait);
     wait::write_links(draft, Some("Who waits for it"), &task.blocks);

@@ -1,4 +1,4 @@
-//! What a subscriber costs the service that has it: `cargo bench --bench subscribers`.
+//! What a subscriber costs the service that has it: `cargo bench --bench subscribers`, and whether it grows: `-- soak MINUTES`.
 //!
 //! Starts a small service again and again: without a subscriber, with a layer that only reads what tokio reports (the floor), with
 //! `console-subscriber`, and with this one, each with nobody attached and with a client that reads all updates. Compare the rows of one
@@ -32,10 +32,16 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// How long each case is measured.
 const LENGTH: Duration = Duration::from_secs(10);
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The load under which memory is looked at for a long time.
+const SOAK: Load = Load::PerSecond(500);
+
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
         [serve, load, subscriber] if serve == "--serve" => service::run(load.parse()?, subscriber.parse()?),
+        [soak, minutes] if soak == "soak" => self::soak(minutes.parse().map_err(io::Error::other)?),
         [] => table(&LOADS, &Subscriber::ALL, LENGTH),
         [load, rest @ ..] => {
             let named: Vec<Subscriber> = rest.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
@@ -69,6 +75,28 @@ fn row(load: Load, subscriber: Subscriber, attached: bool, length: Duration) -> 
         "| {load} | {subscriber} | {client} | {:.0} | {:.1} % | {} MiB | {late} |",
         usage.requests, usage.cpu, usage.memory
     );
+    Ok(())
+}
+
+/// Prints every minute what this subscriber takes, with nobody attached and with a client, in services that run beside each other.
+fn soak(minutes: u32) -> io::Result<()> {
+    let (mut alone, mut watched) = (Served::start(SOAK, Subscriber::Canary)?, Served::start(SOAK, Subscriber::Canary)?);
+    let reader = Reader::attach(&watched.address);
+    println!("{SOAK} requests/s");
+    println!("| After | Nobody attached | CPU | A reader | CPU | Updates late by |");
+    println!("|---|---|---|---|---|---|");
+    for minute in 1..=minutes {
+        thread::scope(|scope| {
+            let [alone, watched] = [&mut alone, &mut watched].map(|it| scope.spawn(|| it.measure(MINUTE)));
+            let [alone, watched] = [alone, watched].map(|it| it.join().expect("a measurement"));
+            let (alone, watched, late) = (alone?, watched?, in_words(reader.lag()));
+            println!(
+                "| {minute} min | {} MiB | {:.1} % | {} MiB | {:.1} % | {late} |",
+                alone.memory, alone.cpu, watched.memory, watched.cpu
+            );
+            Ok::<_, io::Error>(())
+        })?;
+    }
     Ok(())
 }
 

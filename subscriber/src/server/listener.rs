@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::Connected;
+
+/// The pause after a connection that could not be accepted.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +129,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Accepted<S> {
 /// Accepts TCP connections.
 pub(crate) async fn tcp(address: SocketAddr) -> io::Result<impl Stream<Item = io::Result<Accepted<TcpStream>>>> {
     let listener = TcpListener::bind(address).await?;
-    Ok(tokio_stream::wrappers::TcpListenerStream::new(listener).map(|accepted| {
+    Ok(tokio_stream::wrappers::TcpListenerStream::new(listener).then(unhurried).map(|accepted| {
         let stream = accepted?;
         // Messages are whole: nothing is gained by waiting for more. Without it they are only later.
         let _later = stream.set_nodelay(true);
@@ -133,18 +137,37 @@ pub(crate) async fn tcp(address: SocketAddr) -> io::Result<impl Stream<Item = io
     }))
 }
 
-/// Accepts connections of a Unix domain socket. A file that an earlier life of the process has left is replaced; one that somebody listens
-/// on is not.
+/// Accepts connections of a Unix domain socket. A socket that an earlier life of the process has left is replaced; one that somebody listens
+/// on is not, nor is any other file.
 #[cfg(unix)]
 pub(crate) async fn unix(
     path: &std::path::Path,
 ) -> io::Result<impl Stream<Item = io::Result<Accepted<UnixStream>>> + use<>> {
     let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).await.is_err() => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left(path).await => {
             std::fs::remove_file(path)?;
             UnixListener::bind(path)?
         }
         bound => bound?,
     };
-    Ok(tokio_stream::wrappers::UnixListenerStream::new(listener).map(|accepted| accepted.map(Accepted::new)))
+    let accepted = tokio_stream::wrappers::UnixListenerStream::new(listener).then(unhurried);
+    Ok(accepted.map(|accepted| accepted.map(Accepted::new)))
+}
+
+/// Whether a path is that of a socket on which nobody listens.
+#[cfg(unix)]
+async fn is_left(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && UnixStream::connect(path).await.err().is_some_and(refused)
+}
+
+/// What was accepted; an error only after a while, since a process without free file descriptors would be asked again at once.
+async fn unhurried<T>(accepted: io::Result<T>) -> io::Result<T> {
+    if accepted.is_err() {
+        tokio::time::sleep(AFTER_ERROR).await;
+    }
+    accepted
 }

@@ -32,8 +32,8 @@ pub(crate) fn cut(state: &State, recorder: &Recorder) -> Vec<Bytes> {
         let mut rest = state.frames.get(kind).as_slice();
         while !rest.is_empty() {
             let fits = fitting(rest, room);
-            // A frame that is larger than a piece goes alone, and so would anything that is no frame.
-            let taken = if fits == 0 && room == PIECE { wire::frame_length(rest).unwrap_or(rest.len()) } else { fits };
+            // What is larger than a piece goes alone, and so would anything that is no frame.
+            let taken = if fits == 0 && room == PIECE { entity(rest).unwrap_or(rest.len()) } else { fits };
             if taken > 0 {
                 let (now, later) = rest.split_at(taken);
                 if let Some(piece) = pieces.last_mut() {
@@ -58,10 +58,24 @@ fn fitting(frames: &[u8], room: usize) -> usize {
         return frames.len();
     }
     let mut end = 0;
-    while let Some(length) = wire::frame_length(&frames[end..]).filter(|length| end + length <= room) {
+    while let Some(length) = entity(&frames[end..]).filter(|length| end + length <= room) {
         end += length;
     }
     end
+}
+
+/// The length of what is said about the first entity: a frame, or the two with which one is introduced. tokio-console forgets an entity whose
+/// description comes without its counters.
+fn entity(frames: &[u8]) -> Option<usize> {
+    let first = wire::frame_length(frames)?;
+    let second = wire::frame_length(&frames[first..]).filter(|_| introduces(frames) && !introduces(&frames[first..]));
+    Some(first + second.unwrap_or(0))
+}
+
+/// Whether a frame introduces an entity, of whatever kind.
+fn introduces(frame: &[u8]) -> bool {
+    const { assert!(task_update::NEW == resource_update::NEW && task_update::NEW == async_op_update::NEW) };
+    wire::frame_field(frame) == Some(task_update::NEW)
 }
 
 fn write(state: &State, piece: &PerKind<&[u8]>, is_first: bool, is_last: bool, recorder: &Recorder) -> Bytes {
@@ -142,6 +156,30 @@ mod tests {
             assert!(updates.iter().all(|update| update.now.is_some()));
             // One that is larger than a piece goes alone.
             assert!(bytes >= PIECE || pieces.iter().all(|piece| piece.len() < 4 * 1024 * 1024));
+        }
+    }
+
+    #[test]
+    fn a_description_and_its_counters_are_in_one_piece() {
+        let mut state = State::default();
+        for id in 1..=9_u64 {
+            wire::long(&mut state.frames.tasks, task_update::NEW, |out| {
+                encode::id(out, encode::task::ID, id);
+                out.resize(out.len() + PIECE / 3, 0);
+            });
+            wire::long(&mut state.frames.tasks, task_update::STATS, |out| {
+                wire::uint(out, 1, id);
+                out.resize(out.len() + PIECE / 7, 0);
+            });
+        }
+        let limits = Limits { retention: std::time::Duration::ZERO, retained: 0, unsent: 0 };
+        let pieces = cut(&state, &Recorder::new(limits, true));
+        assert!(pieces.len() > 4, "{} pieces", pieces.len());
+        let mut rest = state.frames.tasks.as_slice();
+        while !rest.is_empty() {
+            let fits = fitting(rest, PIECE);
+            assert!(fits > 0 && introduces(&rest[..fits]), "a piece begins with a description");
+            rest = &rest[fits..];
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Command {
 /// A client that is sent updates.
 #[derive(Debug)]
 struct Client {
+    /// The bytes of the last whole state, until it has been read so far that what is left is no more than a client may leave unread.
+    state: usize,
     connection: Connection,
     queue: Queue,
     /// Whether it lacks changes, so that the next message must carry everything.
@@ -119,7 +121,8 @@ impl Publisher {
             Command::Updates(connection, reply) => {
                 let (queue, messages) = queue();
                 if reply.send(messages).is_ok() {
-                    let mut client = Client { connection, queue, is_behind: true, missed: PerKind::default() };
+                    let missed = PerKind::default();
+                    let mut client = Client { state: 0, connection, queue, is_behind: true, missed };
                     if !self.paused.contains(&connection) {
                         client.catch_up(&self.recorder);
                         self.is_watched = true;
@@ -169,7 +172,7 @@ impl Publisher {
             for client in self.clients.iter_mut().filter(|client| !client.is_behind) {
                 if self.paused.contains(&client.connection) {
                     client.is_behind = true;
-                } else if client.queue.waiting() > self.unread {
+                } else if client.leaves_unread(self.unread) {
                     client.is_behind = true;
                     client.miss(&state);
                 } else {
@@ -256,15 +259,34 @@ impl Publisher {
     }
 }
 
+impl Drop for Publisher {
+    /// Nothing is kept to be sent if nobody sends it.
+    fn drop(&mut self) {
+        self.recorder.store.unwatch();
+    }
+}
+
 impl Client {
     /// Sends everything.
     fn catch_up(&mut self, recorder: &Recorder) {
-        let mut metadata = Vec::new();
-        recorder.metadata.encode(0, &mut metadata);
         let dropped = std::mem::take(&mut self.missed);
-        let state = State { frames: recorder.store.snapshot(), dropped, metadata, introduces: true };
-        pieces::cut(&state, recorder).into_iter().for_each(|piece| self.queue.push(piece));
+        let (frames, mut metadata) = (recorder.store.snapshot(), Vec::new());
+        // After what refers to them: a callsite may have been new meanwhile.
+        recorder.metadata.encode(0, &mut metadata);
+        let state = State { frames, dropped, metadata, introduces: true };
+        let pieces = pieces::cut(&state, recorder);
+        self.state = pieces.iter().map(|piece| piece.len()).sum();
+        pieces.into_iter().for_each(|piece| self.queue.push(piece));
         self.is_behind = false;
+    }
+
+    /// Whether it leaves more than `most` bytes unread, apart from a state that may be larger than that.
+    fn leaves_unread(&mut self, most: usize) -> bool {
+        let waiting = self.queue.waiting();
+        if waiting <= most {
+            self.state = 0;
+        }
+        waiting > most.saturating_add(self.state)
     }
 
     /// Counts what it is not sent.

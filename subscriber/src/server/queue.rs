@@ -10,6 +10,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::Stream;
 use tonic::Status;
 
+/// What gRPC adds to a message: one that is empty takes room, too.
+const FRAME: usize = 5;
+
 /// The end at which messages are put in. Whoever puts them in looks at [`Self::waiting`] first: that bounds it.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -34,7 +37,7 @@ pub(crate) fn queue() -> (Queue, Messages) {
 impl Queue {
     /// Adds a message. Lost if the client has left, which [`Self::is_closed`] tells.
     pub(crate) fn push(&self, message: Bytes) {
-        self.waiting.fetch_add(message.len(), Ordering::Relaxed);
+        self.waiting.fetch_add(message.len() + FRAME, Ordering::Relaxed);
         let _left = self.messages.send(message);
     }
 
@@ -55,7 +58,7 @@ impl Stream for Messages {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let message = std::task::ready!(self.messages.poll_recv(cx));
         if let Some(message) = &message {
-            self.waiting.fetch_sub(message.len(), Ordering::Relaxed);
+            self.waiting.fetch_sub(message.len() + FRAME, Ordering::Relaxed);
         }
         Poll::Ready(message.map(Ok))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Moment};
 use crate::encode::{self, canary, timestamp};
-use crate::fields::StateFields;
+use crate::fields::{Change, StateFields, Value};
 use crate::store::attributes::Attributes;
 use crate::store::polls::Polls;
 use crate::wire;
@@ -40,6 +40,8 @@ pub(crate) struct AsyncOp {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Polled {
     pub(crate) resource: u64,
+    /// The operation around it.
+    pub(crate) parent: Option<u64>,
     /// Whether the operation is over, and what it wanted acquired.
     pub(crate) is_granted: bool,
     /// Whether that can be passed on to another task.
@@ -80,20 +82,26 @@ impl AsyncOp {
         }
     }
 
-    /// Applies a state that `owner` reported.
-    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields) {
+    /// Applies a state that `owner` reported. Says of which semaphore it has obtained permits for its task, and how many.
+    pub(crate) fn update(&mut self, owner: u64, metadata: u64, state: &StateFields) -> Option<(u64, u64)> {
         self.attributes.update(owner, metadata, state);
+        match (&state.attribute, state.change) {
+            (Some(("permits_obtained", Value::U64(permits))), Some(Change::Add)) if self.acquires && *permits > 0 => {
+                Some((self.resource, *permits))
+            }
+            _ => None,
+        }
     }
 
-    /// `task` polled it or, unless it `is_whole`, a part of it.
-    pub(crate) fn polled(&mut self, task: u64, is_ready: bool, is_whole: bool) -> Polled {
-        self.task = Some(task);
+    /// `task`, or a thread that runs none, polled it or, unless it `is_whole`, a part of it.
+    pub(crate) fn polled(&mut self, task: Option<u64>, is_ready: bool, is_whole: bool) -> Polled {
+        self.task = task.or(self.task);
         // That the budget is used up is no wait for the resource, but it is seldom, and the poll that follows corrects it.
         self.was_ready = is_ready;
         self.waited |= !is_ready;
         let is_granted = is_ready && is_whole;
         let permits = (is_granted && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1));
-        Polled { resource: self.resource, is_granted, owned: self.owned, permits }
+        Polled { resource: self.resource, parent: self.parent, is_granted, owned: self.owned, permits }
     }
 
     /// Whether it is kept after its end: what never waited is sent only to clients that are attached.

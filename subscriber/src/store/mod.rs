@@ -29,7 +29,7 @@ const SHARDS_PER_THREAD: usize = 8;
 /// The fewest shards of a store.
 const FEWEST_SHARDS: usize = 16;
 
-/// The changes that are written while a shard is locked. More would keep a worker waiting that wants the same shard.
+/// The changes or entities that are written while a shard is locked. More would keep a worker waiting that wants the same shard.
 const AT_A_TIME: usize = 32;
 
 thread_local! {
@@ -38,7 +38,7 @@ thread_local! {
 }
 
 /// Tasks, resources and operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Task,
     Resource,
@@ -155,7 +155,17 @@ impl Store {
     /// Everything that lives and everything that is retained. From then on, changes are kept for [`Self::changes`].
     pub(crate) fn snapshot(&self) -> PerKind<Vec<u8>> {
         let mut frames = PerKind::default();
-        self.each().for_each(|mut shard| shard.snapshot(&self.clock, &mut frames));
+        for number in 0..self.shards.len() {
+            self.lock(number).begin_snapshot(&mut frames);
+            for kind in Kind::ALL {
+                let mut from = Some(0);
+                // Not all at once: a worker may wait for the shard.
+                while let Some(next) = from {
+                    from = self.lock(number).snapshot(kind, next, AT_A_TIME, &self.clock, &mut frames);
+                }
+            }
+            self.lock(number).end_snapshot();
+        }
         frames
     }
 

@@ -68,15 +68,15 @@ impl Resource {
         let is_number = |value: &Value| matches!(value, Value::U64(_) | Value::I64(_));
         match (&state.attribute, state.change) {
             (Some(("locked" | "write_locked", Value::Bool(true))), _) => self.holders.acquire(acquired()),
-            (Some(("locked" | "write_locked", Value::Bool(false))), _) => self.holders.release(task, 1),
+            (Some(("locked" | "write_locked", Value::Bool(false))), _) => self.holders.release(task),
             (Some(("current_readers", value)), Some(Change::Add)) if is_number(value) => {
                 self.holders.acquire(acquired());
             }
             (Some(("current_readers", value)), Some(Change::Subtract)) if is_number(value) => {
-                self.holders.release(task, 1);
+                self.holders.release(task);
             }
             (Some(("permits", Value::U64(permits))), Some(Change::Add)) if self.inherits => {
-                self.holders.release(task, *permits);
+                self.holders.give_back(task, *permits);
             }
             _ => {}
         }

@@ -7,6 +7,9 @@ use crate::clock::Moment;
 /// The size of the pieces that are forgotten at once.
 const PIECE: usize = 16 * 1024;
 
+/// The fewest pieces, or all would be forgotten at once where there is little room.
+const PIECES: usize = 8;
+
 /// Entities of one kind that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
@@ -35,7 +38,7 @@ impl Retained {
                 last.newest = now;
             }
             _ => {
-                let mut piece = Vec::with_capacity(PIECE.min(limit).max(frames.len()));
+                let mut piece = Vec::with_capacity(PIECE.min(limit / PIECES).max(frames.len()));
                 piece.extend_from_slice(frames);
                 self.pieces.push_back(Piece { frames: piece, newest: now });
             }
@@ -82,6 +85,17 @@ mod tests {
         assert_eq!(copied.len(), retained.bytes);
         assert!(copied.is_sorted(), "oldest first");
         assert_eq!(copied.last(), Some(&255));
+    }
+
+    #[test]
+    fn little_is_forgotten_at_once_where_there_is_little_room() {
+        let (mut retained, now, limit) = (Retained::default(), Clock::start().now(), PIECE);
+        let mut least = limit;
+        for number in 0..1_000_u32 {
+            retained.push(&[0; 100], now, limit);
+            least = if number > 200 { least.min(retained.bytes) } else { least };
+        }
+        assert!(least >= limit - limit / PIECES - 200, "{least} of {limit} bytes");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::store::sites::Sites;
 use crate::store::task::Task;
 use crate::store::{Kind, PerKind};
 
+/// Fewer changes than this are not worth a look at which of them have ended.
+const MANY_CHANGED: usize = 1_024;
+
 /// Limits of a shard, in bytes for each kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
@@ -93,8 +96,12 @@ pub(crate) struct Shard {
     pub(crate) retained: PerKind<Retained>,
     /// Whether anybody is watching: else nothing is kept to be sent.
     watched: bool,
-    /// What has changed since clients were sent what changes.
+    /// Whether what lives is being written for a client: what ends meanwhile may or may not have been.
+    snapshots: bool,
+    /// What has changed since clients were sent what changes, and what has ended since.
     changed: Vec<(Kind, usize)>,
+    /// When so many have changed, those that have ended are taken out.
+    most_changed: usize,
     /// Frames of what ended since clients were sent anything.
     unsent: PerKind<Vec<u8>>,
     /// How many entities there was no room for.
@@ -115,7 +122,9 @@ impl Shard {
             sites: Sites::default(),
             retained: PerKind::default(),
             watched: false,
+            snapshots: false,
             changed: Vec::new(),
+            most_changed: MANY_CHANGED,
             unsent: PerKind::default(),
             dropped: PerKind::default(),
             scratch: Vec::new(),
@@ -138,7 +147,7 @@ impl Shard {
         // Who begins to watch later is sent everything first.
         entry.insert(Entry(Live { id, entity, handles: 1, introduced: !watched, changed: watched }));
         if watched {
-            self.changed.push((T::KIND, address.slot));
+            self.note_change(T::KIND, address.slot);
         }
         // A registry does not use a number again before its span is closed; if it did, the older entity would never end.
         if span.is_some()
@@ -195,9 +204,25 @@ impl Shard {
         let result = change(&mut live.entity);
         if watched && !live.changed {
             live.changed = true;
-            self.changed.push((T::KIND, slot));
+            self.note_change(T::KIND, slot);
         }
         Some(result)
+    }
+
+    /// Notes what has changed. If nobody takes the changes, as in a process that was forked, they are no more than what lives.
+    fn note_change(&mut self, kind: Kind, slot: usize) {
+        self.changed.push((kind, slot));
+        if self.changed.len() > self.most_changed {
+            let Self { changed, tasks, resources, async_ops, .. } = self;
+            changed.sort_unstable();
+            changed.dedup();
+            changed.retain(|(kind, slot)| match kind {
+                Kind::Task => has_changed(tasks, *slot),
+                Kind::Resource => has_changed(resources, *slot),
+                Kind::AsyncOp => has_changed(async_ops, *slot),
+            });
+            self.most_changed = MANY_CHANGED.max(2 * self.changed.len());
+        }
     }
 
     /// There is one more handle of a span.
@@ -244,7 +269,8 @@ impl Shard {
             if is_kept {
                 self.retained.of(T::KIND).push(&self.scratch, now, self.room.retained);
             }
-            is_due = self.watched && self.send(T::KIND, if introduced { stats } else { 0 });
+            let known = introduced && !self.snapshots;
+            is_due = self.watched && self.send(T::KIND, if known { stats } else { 0 });
         }
         Some(Closed { entity, is_due })
     }
@@ -260,15 +286,34 @@ impl Shard {
         unsent.len() > self.room.due
     }
 
-    /// Appends everything that lives and everything that is retained. From then on, what changes is kept for [`Self::take_changes`].
-    pub(crate) fn snapshot(&mut self, clock: &Clock, out: &mut PerKind<Vec<u8>>) {
+    /// Appends everything that is retained. From then on, what changes is kept for [`Self::take_changes`].
+    pub(crate) fn begin_snapshot(&mut self, out: &mut PerKind<Vec<u8>>) {
         self.watched = true;
+        self.snapshots = true;
         for kind in Kind::ALL {
             self.retained.of(kind).copy_to(out.of(kind));
         }
-        encode_all(&self.tasks, clock, &mut out.tasks);
-        encode_all(&self.resources, clock, &mut out.resources);
-        encode_all(&self.async_ops, clock, &mut out.async_ops);
+    }
+
+    /// Appends what lives in up to `most` slots. Says where to go on, if there are more.
+    pub(crate) fn snapshot(
+        &mut self,
+        kind: Kind,
+        from: usize,
+        most: usize,
+        clock: &Clock,
+        out: &mut PerKind<Vec<u8>>,
+    ) -> Option<usize> {
+        match kind {
+            Kind::Task => encode_some(&self.tasks, from, most, clock, &mut out.tasks),
+            Kind::Resource => encode_some(&self.resources, from, most, clock, &mut out.resources),
+            Kind::AsyncOp => encode_some(&self.async_ops, from, most, clock, &mut out.async_ops),
+        }
+    }
+
+    /// All that lives has been appended.
+    pub(crate) fn end_snapshot(&mut self) {
+        self.snapshots = false;
     }
 
     /// How many entities have changed since [`Self::take_changes`] was called.
@@ -339,9 +384,23 @@ fn settle<T>(slab: &mut Slab<Entry<T>>, slot: usize) {
     }
 }
 
-fn encode_all<T: Entity>(slab: &Slab<Entry<T>>, clock: &Clock, out: &mut Vec<u8>) {
-    for (_, Entry(live)) in slab {
+fn has_changed<T>(slab: &Slab<Entry<T>>, slot: usize) -> bool {
+    slab.get(slot).is_some_and(|Entry(live)| live.changed)
+}
+
+/// Appends what lives in up to `most` slots. Says where to go on, if there are more.
+fn encode_some<T: Entity>(
+    slab: &Slab<Entry<T>>,
+    from: usize,
+    most: usize,
+    clock: &Clock,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    // Slots that are empty are among them: no slot in use is beyond the capacity.
+    let until = slab.capacity().min(from + most);
+    for Entry(live) in (from..until).filter_map(|slot| slab.get(slot)) {
         live.entity.encode_new(live.id, out);
         live.entity.encode_stats(live.id, None, clock, out);
     }
+    (until < slab.capacity()).then_some(until)
 }

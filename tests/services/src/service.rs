@@ -14,6 +14,8 @@ use console_subscriber::{ConsoleLayer, ServerParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::prelude::*;
@@ -44,6 +46,33 @@ impl Variant {
     }
 }
 
+/// What serves a service's feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subscriber {
+    /// `console-subscriber`.
+    Console,
+    /// `tokio-canary-subscriber`, as its `init` installs it.
+    Canary,
+}
+
+impl Subscriber {
+    /// The word for it on the command line and in names of files.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Canary => "canary",
+        }
+    }
+
+    /// The crate.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Console => "console-subscriber",
+            Self::Canary => "tokio-canary-subscriber",
+        }
+    }
+}
+
 /// What a service is started with.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -59,6 +88,9 @@ pub(crate) struct Options {
     /// Size of what the program is about; `list` says what that is.
     #[arg(long)]
     pub(crate) size: Option<usize>,
+    /// What serves the feed.
+    #[arg(long, value_enum, default_value = "console")]
+    pub(crate) subscriber: Subscriber,
     /// Where the console feed is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6669")]
     pub(crate) bind: SocketAddr,
@@ -165,7 +197,7 @@ pub(crate) fn run(program: &Program, options: &Options) -> anyhow::Result<()> {
     if options.count {
         spawn_thread("counter", count);
     }
-    let address = serve_feed(options.bind)?;
+    let address = serve_feed(options.subscriber, options.bind)?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     let load = Load {
         variant: options.variant,
@@ -208,32 +240,56 @@ pub(crate) fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 /// Does what `ConsoleLayer::builder().spawn()` does, on a listener that is bound here, because the builder cannot tell which port 0 became.
-fn serve_feed(bind: SocketAddr) -> anyhow::Result<SocketAddr> {
+fn serve_feed(subscriber: Subscriber, bind: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(bind)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let (layer, server) = ConsoleLayer::builder().retention(RETENTION).build();
-    let wanted = FilterFn::new(|metadata| {
-        ["tokio", "runtime"].iter().any(|start| metadata.target().starts_with(start))
-            || metadata.name().starts_with("runtime")
-    });
-    tracing_subscriber::registry().with(layer.with_filter(wanted)).try_init()?;
+    let serve = match subscriber {
+        Subscriber::Console => install_console()?,
+        Subscriber::Canary => install_canary()?,
+    };
     spawn_thread("console-feed", move || {
         // The feed must not describe itself: neither its own runtime nor its connections.
         let _unobserved = tracing::subscriber::set_default(NoSubscriber::default());
-        if let Err(error) = answer_clients(listener, server.into_parts()) {
+        if let Err(error) = serve(listener) {
             give_up(&error);
         }
     });
     Ok(address)
 }
 
-fn answer_clients(listener: TcpListener, parts: ServerParts) -> anyhow::Result<()> {
-    let ServerParts { instrument_server, aggregator, .. } = parts;
+/// Serves the clients of a listener until that fails.
+type Serve = Box<dyn FnOnce(TcpListener) -> anyhow::Result<()> + Send>;
+
+fn install_console() -> anyhow::Result<Serve> {
+    let (layer, server) = ConsoleLayer::builder().retention(RETENTION).build();
+    let wanted = FilterFn::new(|metadata| {
+        ["tokio", "runtime"].iter().any(|start| metadata.target().starts_with(start))
+            || metadata.name().starts_with("runtime")
+    });
+    tracing_subscriber::registry().with(layer.with_filter(wanted)).try_init()?;
+    let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
+    Ok(Box::new(|listener| answer(listener, aggregator.run(), Server::builder().add_service(instrument_server))))
+}
+
+fn install_canary() -> anyhow::Result<Serve> {
+    let builder = tokio_canary_subscriber::ConsoleLayer::builder().retention(RETENTION);
+    let (subscriber, server) = builder.build_around(tracing_subscriber::registry());
+    subscriber.try_init()?;
+    let tokio_canary_subscriber::ServerParts { instrument_service, publisher, .. } = server.into_parts();
+    Ok(Box::new(|listener| answer(listener, publisher, Server::builder().add_service(instrument_service))))
+}
+
+/// Serves the clients of a listener, with what gives the service its answers running beside it.
+fn answer(
+    listener: TcpListener,
+    beside: impl Future<Output = ()> + Send + 'static,
+    router: Router,
+) -> anyhow::Result<()> {
     runtime(&mut Builder::new_current_thread()).block_on(async move {
-        tokio::spawn(aggregator.run());
+        tokio::spawn(beside);
         let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-        tonic::transport::Server::builder().add_service(instrument_server).serve_with_incoming(clients).await?;
+        router.serve_with_incoming(clients).await?;
         Ok(())
     })
 }

@@ -127,7 +127,9 @@ fn symptom(
 }
 
 fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usize, critical: Duration) -> String {
-    let who = evidence.task(worst.task).map(|task| describe::task(evidence, task)).unwrap_or_default();
+    let task = evidence.task(worst.task);
+    let who = task.map(|task| describe::task(evidence, task)).unwrap_or_default();
+    let name = task.and_then(|task| evidence.thread_of(task)).map_or_else(String::new, |name| format!(" ({name})"));
     let thread = match worst.kind {
         TaskKind::BlockOn => "the thread that called block_on",
         TaskKind::Local => "the thread of its LocalSet",
@@ -146,7 +148,7 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usi
         ),
     };
     format!(
-        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}.{siblings}{victims}",
+        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}{name}.{siblings}{victims}",
         words::duration(worst.age),
         words::limit(critical),
     )

@@ -38,6 +38,10 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 const BYTES_EACH: usize = 50_000;
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
+    // Such a target keeps what ended within bounds of its own, in bytes.
+    if evidence.process().is_some() {
+        return;
+    }
     let (retention, limit) = (evidence.target_retention(), settings.get(&TASKS));
     let kept = usize::try_from(retention.kept(evidence.now())).unwrap_or(usize::MAX);
     if kept < limit {

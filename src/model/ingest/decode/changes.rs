@@ -63,8 +63,13 @@ impl Model {
         self.resource_changed(entry.id, created, dropped, attributes, holders(&stats.holders), changes);
     }
 
-    fn change_task(&mut self, entry: &Entry<'_, TaskStats>, changes: &mut Changes) {
-        match entry.read().and_then(|stats| task_stats(&stats)) {
+    fn change_task(&mut self, entry: &Entry<'_, TaskStats<'_>>, changes: &mut Changes) {
+        let stats = entry.read().and_then(|stats| {
+            let name = stats.thread.as_deref();
+            let thread = name.and_then(|name| self.threads.named(name, |name| self.strings.intern(name)));
+            task_stats(&stats, thread)
+        });
+        match stats {
             Some(stats) => self.task_changed(entry.id, stats, changes),
             None => self.quality.malformed += 1,
         }

@@ -153,8 +153,15 @@ impl Model {
             }
         }
         let births = message.births(Kind::Task);
+        let mut some_have_spawners = false;
         for task in message.new_tasks() {
+            some_have_spawners |= task.as_ref().is_some_and(|task| task.parent.is_some());
             self.introduce_task(task, &births, changes);
+        }
+        for task in message.new_tasks().flatten().take_while(|_| some_have_spawners) {
+            if let (Some(id), Some(spawner)) = (task.id, task.parent) {
+                self.link_task(id, spawner);
+            }
         }
         let births = message.births(Kind::AsyncOp);
         for op in message.new_async_ops() {

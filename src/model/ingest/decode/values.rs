@@ -1,5 +1,6 @@
 //! Single values of the wire, in the model's terms: what makes no sense becomes nothing.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use console_api::tasks;
@@ -9,6 +10,7 @@ use crate::model::entity::async_op::OpStats;
 use crate::model::entity::details::Durations;
 use crate::model::entity::resource::ReportedHolder;
 use crate::model::entity::task::{PollStats, TaskStats};
+use crate::model::entity::thread::Thread;
 use crate::model::time::Timestamp;
 use crate::model::tokio::attribute;
 use crate::wire::introduced::{FieldName, FieldValue};
@@ -39,8 +41,8 @@ fn poll_stats(wire: &Polls) -> PollStats {
     }
 }
 
-/// The counters of a task; nothing without its time of birth.
-pub(super) fn task_stats(wire: &wire::TaskStats) -> Option<TaskStats> {
+/// The counters of a task that this thread polled last; nothing without its time of birth.
+pub(super) fn task_stats(wire: &wire::TaskStats<'_>, thread: Option<Thread>) -> Option<TaskStats> {
     Some(TaskStats {
         created: wire.created.map(Timestamp::from_nanos)?,
         dropped: wire.dropped.map(Timestamp::from_nanos),
@@ -52,6 +54,8 @@ pub(super) fn task_stats(wire: &wire::TaskStats) -> Option<TaskStats> {
         poll: poll_stats(&wire.polls),
         scheduled: wire.scheduled.min(LONGEST),
         was_cancelled: wire.end.map(|end| end == TaskEnd::Cancelled),
+        thread,
+        runtime: wire.runtime.and_then(|number| NonZeroU16::new(u16::try_from(number).ok()?)),
     })
 }
 

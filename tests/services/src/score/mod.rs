@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::programs::{PROGRAMS, Program};
-use crate::service::Variant;
+use crate::service::{Subscriber, Variant};
 
 pub(crate) use self::verdict::Verdict;
 
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// Only the faulty or only the repaired ones.
     #[arg(long, value_enum)]
     only: Option<Variant>,
+    /// What serves the feeds; more than one is scored side by side.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["console", "canary"])]
+    subscriber: Vec<Subscriber>,
     /// How many services run at a time, but for those that need the machine to themselves.
     #[arg(long, default_value_t = 6)]
     at_once: usize,
@@ -65,12 +68,17 @@ fn default_tool() -> &'static str {
 pub(crate) struct Trial {
     pub(crate) program: &'static Program,
     pub(crate) variant: Variant,
+    pub(crate) subscriber: Subscriber,
 }
 
 impl Trial {
     /// Name of the recorded feed.
     pub(crate) fn recording(&self) -> String {
-        format!("{}-{}.mcap", self.program.id, self.variant.as_str())
+        let (id, variant) = (self.program.id, self.variant.as_str());
+        match self.subscriber {
+            Subscriber::Console => format!("{id}-{variant}.mcap"),
+            Subscriber::Canary => format!("{id}-{variant}-{}.mcap", self.subscriber.as_str()),
+        }
     }
 
     /// Whether nothing else may run meanwhile.
@@ -82,10 +90,11 @@ impl Trial {
 impl Options {
     /// How a service is started.
     fn arguments(&self, trial: Trial) -> Vec<String> {
-        let Trial { program, variant } = trial;
+        let Trial { program, variant, subscriber } = trial;
         let (rate, size) = self.load_of(program);
         let values = [
             ("--variant", variant.as_str().to_owned()),
+            ("--subscriber", subscriber.as_str().to_owned()),
             ("--seed", self.seed.to_string()),
             ("--rate", rate.to_string()),
             ("--size", size.to_string()),
@@ -126,10 +135,13 @@ impl Options {
         };
         let variants =
             [Variant::Healthy, Variant::Faulty].into_iter().filter(|&it| self.only.is_none_or(|only| only == it));
+        let of = |variant| {
+            let programs = programs.clone().filter(by_name);
+            let each = |program| self.subscriber.iter().map(move |&subscriber| Trial { program, variant, subscriber });
+            programs.flat_map(each)
+        };
         // The longest first.
-        let mut trials: Vec<_> = variants
-            .flat_map(|variant| programs.clone().filter(by_name).map(move |program| Trial { program, variant }))
-            .collect();
+        let mut trials: Vec<_> = variants.flat_map(of).collect();
         trials.sort_by_key(|trial| std::cmp::Reverse(self.watch_of_twin(trial.program)));
         trials
     }

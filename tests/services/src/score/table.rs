@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::{Options, Verdict};
 use crate::programs::{PROGRAMS, Program, Severity};
-use crate::service::Variant;
+use crate::service::{Subscriber, Variant};
 
 /// What stands around the table in the page of scores.
 const MARKERS: (&str, &str) = ("<!-- services -->", "<!-- /services -->");
@@ -16,24 +17,18 @@ const TITLE: &str = "# Score\n";
 
 /// The table with its totals and how it came about.
 pub(crate) fn page(options: &Options, verdicts: &[Verdict]) -> String {
-    let rows: String = PROGRAMS
-        .iter()
-        .flat_map(|file| file.iter())
-        .filter_map(|program| {
-            let of =
-                |variant| verdicts.iter().find(|it| it.trial.program.id == program.id && it.trial.variant == variant);
-            let (faulty, healthy) = (of(Variant::Faulty), of(Variant::Healthy));
-            (faulty.is_some() || healthy.is_some()).then(|| row(program, faulty, healthy))
-        })
-        .collect();
+    let columns: Vec<_> = options.subscriber.iter().map(|&subscriber| of_subscriber(subscriber, verdicts)).collect();
+    let names: Vec<_> = options.subscriber.iter().map(|subscriber| subscriber.package()).collect();
+    let rows: String = PROGRAMS.iter().flat_map(|file| file.iter()).filter_map(|program| row(program, &columns)).collect();
     let Options { seed, rate_factor, size_factor, .. } = options;
-    let totals = totals(verdicts);
+    let totals = totals(&names, &columns);
+    let (heads, line) = heads(&names);
     format!(
         "## Services on published crates
 
 Written by `cargo run --manifest-path tests/services/Cargo.toml -- score --write docs/reference/score.md`, which starts the
 small services in [`tests/services`](../../tests/services), each with a fault that somebody reported in public and then repaired,
-under the same load (seed {seed}, loads times {rate_factor}, sizes times {size_factor}).
+under the same load (seed {seed}, loads times {rate_factor}, sizes times {size_factor}), with each subscriber that serves the feed.
 
 {totals}
 - *Found*: seconds from the start of the tool until a finding of one of the label's families is as severe as the label asks.
@@ -42,15 +37,49 @@ under the same load (seed {seed}, loads times {rate_factor}, sizes times {size_f
   a false alarm.
 - For growing crowds the label demands information only: for some minutes they look like clients that stay.
 
-| service | crates | fault | reported as | found | as | place | beside | repaired |
-|---|---|---|---|---|---|---|---|---|
+| service | crates | fault | reported as |{heads}
+|---|---|---|---|{line}
 {rows}
 ## Programs with one mechanism each
 "
     )
 }
 
-fn totals(verdicts: &[Verdict]) -> String {
+/// The verdicts on services whose feed one subscriber serves.
+fn of_subscriber(subscriber: Subscriber, verdicts: &[Verdict]) -> Vec<&Verdict> {
+    verdicts.iter().filter(|it| it.trial.subscriber == subscriber).collect()
+}
+
+/// The heads of the columns that every subscriber has, and the line below them.
+fn heads(names: &[&str]) -> (String, String) {
+    let heads = |name: &str| {
+        let with = if names.len() > 1 { format!(" with {name}") } else { String::new() };
+        format!(" found{with} | as | place | beside | repaired |")
+    };
+    (names.iter().map(|name| heads(name)).collect(), names.iter().map(|_| "---|---|---|---|---|").collect())
+}
+
+/// What the verdicts add up to, in a column for each subscriber.
+fn totals(names: &[&str], columns: &[Vec<&Verdict>]) -> String {
+    let columns: Vec<_> = columns.iter().map(|verdicts| sums(verdicts)).collect();
+    let row = |name: &str, cells: Vec<&str>| format!("| {name} | {} |\n", cells.join(" | "));
+    let rows = SUMS.iter().enumerate().map(|(at, name)| row(name, columns.iter().map(|it| &*it[at]).collect()));
+    let line = "---|".repeat(names.len());
+    format!("{}|---|{line}\n{}", row("", names.to_vec()), rows.collect::<String>())
+}
+
+/// What is added up.
+const SUMS: [&str; 7] = [
+    "faults found as severe as the label asks",
+    "faults found, information included",
+    "at the right place",
+    "false alarms on repaired services",
+    "false alarms beside the fault",
+    "time to detect, median",
+    "time to detect, worst",
+];
+
+fn sums(verdicts: &[&Verdict]) -> [String; SUMS.len()] {
     let faulty: Vec<_> = verdicts.iter().filter(|it| it.trial.variant == Variant::Faulty).collect();
     let healthy: Vec<_> = verdicts.iter().filter(|it| it.trial.variant == Variant::Healthy).collect();
     let found: Vec<_> = faulty.iter().filter(|it| it.is_found).collect();
@@ -58,38 +87,47 @@ fn totals(verdicts: &[Verdict]) -> String {
     let noticed = faulty.iter().filter(|it| it.found.is_some()).count();
     let beside: usize = faulty.iter().map(|it| it.alarms.len()).sum();
     let alarms: usize = healthy.iter().map(|it| it.alarms.len()).sum();
-    let alarmed = healthy.iter().filter(|it| !it.alarms.is_empty()).count();
     let mut delays: Vec<_> = found.iter().filter_map(|it| Some(it.found.as_ref()?.after)).collect();
     delays.sort();
-    let seconds = |delay: Option<&std::time::Duration>| {
+    let seconds = |delay: Option<&Duration>| {
         delay.map_or_else(|| "-".to_owned(), |delay| format!("{:.1} s", delay.as_secs_f64()))
     };
-    let (median, worst) = (seconds(delays.get(delays.len() / 2)), seconds(delays.last()));
     let (all, twins, found) = (faulty.len(), healthy.len(), found.len());
-    format!(
-        "| | tokio-canary |
-|---|---|
-| faults found as severe as the label asks | {found} of {all} |
-| faults found, information included | {noticed} of {all} |
-| at the right place | {placed} of {found} |
-| false alarms on {twins} repaired services | {alarms} on {alarmed} of them |
-| false alarms beside the fault | {beside} |
-| time to detect, median | {median} |
-| time to detect, worst | {worst} |
-"
-    )
+    [
+        format!("{found} of {all}"),
+        format!("{noticed} of {all}"),
+        format!("{placed} of {found}"),
+        format!("{alarms} on {twins}"),
+        beside.to_string(),
+        seconds(delays.get(delays.len() / 2)),
+        seconds(delays.last()),
+    ]
 }
 
-fn row(program: &Program, faulty: Option<&Verdict>, healthy: Option<&Verdict>) -> String {
+/// A service in the table, unless it was not watched.
+fn row(program: &Program, columns: &[Vec<&Verdict>]) -> Option<String> {
     let Program { id, crates, way, issue, .. } = program;
-    let (found, severity, place, beside) = faulty.map_or_else(|| ["-"; 4].map(str::to_owned).into(), cells);
-    let repaired = healthy.map_or_else(|| "-".to_owned(), of_repaired);
-    let link = issue.split_once('#').map_or_else(
-        || (*issue).to_owned(),
-        |(repository, number)| format!("[{issue}](https://github.com/{repository}/issues/{number})"),
-    );
-    let way = way.as_str();
-    format!("| `{id}` | {crates} | {way} | {link} | {found} | {severity} | {place} | {beside} | {repaired} |\n")
+    let cells: Vec<_> = columns.iter().map(|verdicts| cells_of(program, verdicts)).collect();
+    cells.iter().any(Option::is_some).then(|| {
+        let link = issue.split_once('#').map_or_else(
+            || (*issue).to_owned(),
+            |(repository, number)| format!("[{issue}](https://github.com/{repository}/issues/{number})"),
+        );
+        let cells: String = cells.into_iter().map(|cells| cells.unwrap_or_else(|| " - |".repeat(5))).collect();
+        format!("| `{id}` | {crates} | {} | {link} |{cells}\n", way.as_str())
+    })
+}
+
+/// What there is to say of a program with one subscriber; none if it was not watched.
+fn cells_of(program: &Program, verdicts: &[&Verdict]) -> Option<String> {
+    let of = |variant| verdicts.iter().find(|it| it.trial.program.id == program.id && it.trial.variant == variant);
+    let (faulty, healthy) = (of(Variant::Faulty), of(Variant::Healthy));
+    (faulty.is_some() || healthy.is_some()).then(|| {
+        let (found, severity, place, beside) =
+            faulty.map_or_else(|| ["-"; 4].map(str::to_owned).into(), |verdict| cells(verdict));
+        let repaired = healthy.map_or_else(|| "-".to_owned(), |verdict| of_repaired(verdict));
+        format!(" {found} | {severity} | {place} | {beside} | {repaired} |")
+    })
 }
 
 /// Found, as, place and beside.

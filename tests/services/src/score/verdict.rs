@@ -162,7 +162,8 @@ fn firings(report: &Report) -> Vec<Finding> {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = format!("{} ({})", self.trial.program.id, self.trial.variant.as_str());
+        let Trial { program, variant, subscriber } = self.trial;
+        let name = format!("{} ({}, {})", program.id, variant.as_str(), subscriber.as_str());
         let word = if self.is_right() { "as it has to be" } else { "NOT AS IT HAS TO BE" };
         write!(out, "{name:<48} {word}, watched for {:.0} s", self.watched.as_secs_f64())?;
         if let Some(failure) = &self.failure {
@@ -191,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::programs::PROGRAMS;
+    use crate::service::Subscriber;
 
     fn program(id: &str) -> &'static Program {
         PROGRAMS.iter().flat_map(|file| file.iter()).find(|program| program.id == id).unwrap()
@@ -206,7 +208,7 @@ mod tests {
     fn verdict(id: &str, variant: Variant, lines: Vec<(u64, Value)>) -> Verdict {
         let lines = lines.into_iter().map(|(after, line)| (Duration::from_secs(after), line)).collect();
         let report = Report { lines, watched: Duration::from_secs(60) };
-        judge(Trial { program: program(id), variant }, Ok(report))
+        judge(Trial { program: program(id), variant, subscriber: Subscriber::Console }, Ok(report))
     }
 
     #[test]

@@ -191,13 +191,14 @@ fn symptom(
     Symptom::of_site(evidence, key, &oldest, site.live.len())
         .unless((early || is_crowd(evidence, settings, site, wait, window)).then_some(LookAlike::ConnectingCrowd))
         .summary(format!(
-            "{} pile up: from {:.0} to {:.0} alive in {} ({} more a second), median age {}. {cause}",
+            "{} pile up: from {:.0} to {:.0} alive in {} ({} more a second), median age {}. {cause}{}",
             describe::tasks(site),
             live.first(),
             live.last(),
             words::limit(window),
             words::decimal(live.rate()),
             words::duration(age),
+            text::spawner(evidence, site),
         ))
         .because(Fact::count("tasks alive", "tasks", site.live.len()))
         .because(Fact::number("growth", "tasks", live.growth()).from(least_growth(settings, series)).over(window))

@@ -4,6 +4,7 @@ use crate::detect::describe;
 use crate::evidence::Evidence;
 use crate::evidence::crowd::Crowd;
 use crate::evidence::population::CommonWait;
+use crate::evidence::spawners::Spawner;
 use crate::model::ResourceKey;
 use crate::model::entity::site::Site;
 use crate::words;
@@ -54,6 +55,16 @@ fn reading(crowd: &Crowd) -> String {
     } else {
         String::new()
     }
+}
+
+/// Who spawns them, to be put behind what brings the pile-up about; empty where the target does not say.
+pub(super) fn spawner(evidence: &Evidence<'_>, site: &Site) -> String {
+    let name = match evidence.spawner(site) {
+        Some(Spawner::Task(key)) => evidence.task(key).map(|task| describe::task(evidence, task)),
+        Some(Spawner::Site(key)) => evidence.site(key).map(describe::tasks),
+        None => None,
+    };
+    name.map_or_else(String::new, |name| format!(" {name} spawned them."))
 }
 
 pub(super) fn advice(evidence: &Evidence<'_>, wait: &CommonWait, resource: Option<ResourceKey>) -> String {
