@@ -17,9 +17,6 @@ const MOST_READERS: u64 = 1_000;
 /// A grant and the permits left after it are reported one after the other: disorder of this size is allowed.
 pub(super) const SAME_REPORT: Duration = Duration::from_millis(10);
 
-/// As many holders of one resource are reported at most: there may be more.
-const MOST_REPORTED: usize = 16;
-
 /// How sure an inferred relation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
@@ -89,7 +86,7 @@ impl Evidence<'_> {
     fn infer_holders(&self, lock: ResourceKey) -> Holders {
         // A task that acquired it unseen, with `try_lock`, may wait for its end while the lock is reported as free.
         let Some(resource) = self.resource(lock).filter(|_| !self.is_free(lock)) else { return Holders::default() };
-        if self.process().is_some() {
+        if self.process().is_some() && !resource.holders.are_unclear {
             return self.reported_holders(resource);
         }
         let readers = self.readers_inside(lock);
@@ -117,15 +114,18 @@ impl Evidence<'_> {
     /// The holders that the target itself reports, of which those count that live: what a task that is gone holds was passed on, and nobody
     /// says to whom.
     fn reported_holders(&self, resource: &Resource) -> Holders {
-        let are_all = resource.holders.len() < MOST_REPORTED;
-        let living = resource.holders.iter().filter_map(|it| {
+        let reported = &resource.holders;
+        let are_all = !reported.are_more;
+        let living = reported.oldest.iter().filter_map(|it| {
             let task =
                 self.task_of_span(it.task?, it.since).filter(|task| self.task(*task).is_some_and(Task::is_alive))?;
-            let confidence = if it.borrowed && are_all { Confidence::Certain } else { Confidence::Possible };
+            let confidence = if it.borrowed { Confidence::Certain } else { Confidence::Possible };
             Some(Holder { task, since: it.since, confidence })
         });
         let tasks: Vec<Holder> = living.collect();
-        Holders { inside: are_all.then_some(tasks.len()), each: tasks.len() == resource.holders.len(), tasks }
+        // Of a semaphore, `try_acquire` may hold permits that nobody reports.
+        let inside = Some(tasks.len()).filter(|inside| are_all && *inside > 0);
+        Holders { inside, each: tasks.len() == reported.oldest.len(), tasks }
     }
 
     /// Whether every task that may hold a lock or a permit, as far as was seen, is gone, waits here itself or did so in vain since.

@@ -8,7 +8,7 @@ use console_api::{PollStats, async_ops, resources, tasks};
 
 use super::direct::{Direct, duration, id, length, time};
 use super::elements::{nanos, split};
-use super::facts::{FACTS, Holder, TaskEnd, fact, is_ready, runtime, thread};
+use super::facts::{FACTS, Holders, TaskEnd, fact, is_ready, runtime, thread};
 use super::fields::{Value, in_order};
 use super::introduced::Attribute;
 
@@ -104,8 +104,8 @@ pub struct ResourceStats<'a> {
     pub dropped: Option<u64>,
     /// What it says about itself.
     pub attributes: Vec<Attribute<'a>>,
-    /// Who holds it, oldest first, where the target says so.
-    pub holders: Vec<Holder>,
+    /// Who holds it, where the target says so.
+    pub holders: Holders,
 }
 
 impl Polls {
@@ -191,7 +191,7 @@ impl<'a> Direct<'a> for ResourceStats<'a> {
                 (1, Value::Bytes(at)) => stats.created = time(at)?,
                 (2, Value::Bytes(at)) => stats.dropped = time(at)?,
                 (ATTRIBUTES, Value::Bytes(attribute)) => stats.attributes.push(Attribute::usual(attribute)?),
-                (FACTS, Value::Bytes(it)) => Holder::note(&mut stats.holders, &fact(it)?),
+                (FACTS, Value::Bytes(it)) => stats.holders.note(&fact(it)?),
                 _ => return None,
             }
             Some(())
@@ -250,7 +250,7 @@ impl From<resources::Stats> for ResourceStats<'_> {
             created: wire.created_at.as_ref().and_then(nanos),
             dropped: wire.dropped_at.as_ref().and_then(nanos),
             attributes: wire.attributes.into_iter().map(Attribute::from).collect(),
-            holders: Vec::new(),
+            holders: Holders::default(),
         }
     }
 }

@@ -67,14 +67,32 @@ impl TaskEnd {
     }
 }
 
-impl Holder {
+/// What a target says of those who hold a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holders {
+    /// Those who have held it longest, oldest first.
+    pub oldest: Vec<Holder>,
+    /// Whether there are more.
+    pub are_more: bool,
+    /// Whether permits came back that nobody was seen to acquire, so that the target cannot tell who holds the others.
+    pub are_unclear: bool,
+}
+
+impl Holders {
     /// Adds what a fact tells of holders: each begins with the fact that names it.
-    pub(super) fn note(holders: &mut Vec<Self>, (name, value): &Fact<'_>) {
+    pub(super) fn note(&mut self, (name, value): &Fact<'_>) {
         let FieldValue::Number(number) = *value else { return };
-        if **name == *"canary.holder" && holders.len() < MOST_HOLDERS {
-            holders.push(Self { task: Some(number).filter(|task| *task != 0), since: 0, permits: 1, borrowed: false });
+        match &**name {
+            "canary.holder" if self.oldest.len() < MOST_HOLDERS => {
+                let task = Some(number).filter(|task| *task != 0);
+                self.oldest.push(Holder { task, since: 0, permits: 1, borrowed: false });
+            }
+            "canary.holder" => self.are_more = true,
+            "canary.held_by_more" => self.are_more |= number != 0,
+            "canary.holders_unclear" => self.are_unclear |= number != 0,
+            _ => {}
         }
-        let Some(last) = holders.last_mut() else { return };
+        let Some(last) = self.oldest.last_mut().filter(|_| !self.are_more) else { return };
         match &**name {
             "canary.held_since" => last.since = number,
             "canary.held_permits" => last.permits = number,

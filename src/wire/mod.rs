@@ -24,7 +24,7 @@ use self::direct::Direct;
 pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
-pub use self::facts::{Holder, Process, TaskEnd};
+pub use self::facts::{Holder, Holders, Process, TaskEnd};
 pub use self::fields::Malformed;
 use self::fields::{check, fields};
 pub use self::select::Select;

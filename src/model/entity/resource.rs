@@ -145,6 +145,17 @@ pub struct ReportedHolder {
     pub borrowed: bool,
 }
 
+/// What the target says of those who hold a lock or permits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportedHolders {
+    /// Those who have held it longest, oldest first.
+    pub oldest: ThinVec<ReportedHolder>,
+    /// Whether there are more.
+    pub are_more: bool,
+    /// Whether the target cannot tell, because permits came back that nobody was seen to acquire.
+    pub are_unclear: bool,
+}
+
 /// A resource of the target.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -182,8 +193,8 @@ pub struct Resource {
     pub ops: ThinVec<OpKey>,
     /// Who got in, last ones first out.
     pub grants: Grants,
-    /// Who holds it, oldest first, where the target says so.
-    pub holders: ThinVec<ReportedHolder>,
+    /// Who holds it, where the target says so.
+    pub holders: ReportedHolders,
     /// How long the waits were, per way of entry.
     pub waits: WaitLog,
     /// Who waited some time and gave up, newest last.

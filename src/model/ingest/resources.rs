@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use thin_vec::ThinVec;
 
 use super::changes::Changes;
-use crate::model::entity::resource::{Attribute, Permits, ReportedHolder, Resource};
+use crate::model::entity::resource::{Attribute, Permits, ReportedHolders, Resource};
 use crate::model::history::waits::{Grants, WaitLog};
 use crate::model::keys::{Entity, Id, ResourceKey};
 use crate::model::location::Location;
@@ -72,7 +72,7 @@ impl Model {
             depths: VecDeque::default(),
             ops: ThinVec::new(),
             grants: Grants::default(),
-            holders: ThinVec::new(),
+            holders: ReportedHolders::default(),
             waits: WaitLog::default(),
             given_up: VecDeque::default(),
             unserved: None,
@@ -118,7 +118,7 @@ impl Model {
         created: Timestamp,
         dropped: Option<Timestamp>,
         attributes: Vec<Attribute>,
-        holders: ThinVec<ReportedHolder>,
+        holders: ReportedHolders,
         changes: &mut Changes,
     ) {
         let is_known = |key: &ResourceKey| self.resources.get(*key).is_some_and(|it| it.created == created);

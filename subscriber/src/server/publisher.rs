@@ -296,3 +296,36 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store;
+
+    #[test]
+    fn a_publisher_that_ends_leaves_nothing_to_be_sent() {
+        let limits = store::Limits { retention: Duration::ZERO, retained: 0, unsent: 1 << 20 };
+        let recorder = Recorder::new(limits, true);
+        let settings = Settings {
+            address: crate::ServerAddr::Tcp(([127, 0, 0, 1], 0).into()),
+            interval: Duration::from_secs(1),
+            histograms: Limits { poll: Duration::from_secs(1), scheduled: Duration::from_secs(1) },
+            unread: 1 << 20,
+            token: None,
+        };
+        let publisher = Publisher::new(Arc::clone(&recorder), &settings);
+        let spawn = || {
+            let task = Task::new(Arc::from([]), 0, None, None, recorder.store.clock.now());
+            recorder.store.next_shard().insert(None, task);
+        };
+        drop(recorder.store.snapshot());
+        spawn();
+        assert!(!recorder.store.changes().0.tasks.is_empty(), "somebody watches");
+        spawn();
+        drop(publisher);
+        spawn();
+        assert!(recorder.store.changes().0.tasks.is_empty());
+    }
+}

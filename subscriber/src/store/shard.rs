@@ -404,3 +404,29 @@ fn encode_some<T: Entity>(
     }
     (until < slab.capacity()).then_some(until)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn changes_that_nobody_takes_are_no_more_than_what_lives() {
+        let (clock, room) = (Clock::start(), Room { retained: 0, due: 0, unsent: 0 });
+        let mut shard = Shard::new(0, room);
+        shard.begin_snapshot(&mut PerKind::default());
+        shard.end_snapshot();
+        let task = || Task::new(Arc::from([]), 0, None, None, clock.now());
+        let living: Vec<u64> = (0..100).map(|_| shard.insert(None, task())).collect();
+        for _ in 0..100_000 {
+            let id = shard.insert(None, task());
+            drop(shard.close::<Task>(id, &clock));
+        }
+        assert!(shard.changes() <= MANY_CHANGED, "{} changes", shard.changes());
+        let (mut out, mut dropped) = (PerKind::default(), PerKind::default());
+        while !shard.take_changes(64, &clock, &mut out, &mut dropped) {}
+        // Each with a description and counters.
+        assert_eq!(crate::encode::frames(&out.tasks), 2 * living.len() as u64);
+    }
+}

@@ -163,3 +163,15 @@ async fn a_socket_that_an_earlier_life_left_is_replaced() {
     );
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_no_socket_stays() {
+    let path = std::env::temp_dir().join(format!("tokio-canary-subscriber-{}.conf", std::process::id()));
+    std::fs::write(&path, "precious").unwrap();
+    let (builder, _) = builder();
+    let (_layer, server) = builder.server_addr(path.clone()).build();
+    server.serve().await.unwrap_err();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    std::fs::remove_file(&path).unwrap();
+}

@@ -4,11 +4,10 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use console_api::tasks;
-use thin_vec::ThinVec;
 
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::details::Durations;
-use crate::model::entity::resource::ReportedHolder;
+use crate::model::entity::resource::{ReportedHolder, ReportedHolders};
 use crate::model::entity::task::{PollStats, TaskStats};
 use crate::model::entity::thread::Thread;
 use crate::model::time::Timestamp;
@@ -78,14 +77,15 @@ pub(super) fn op_stats(wire: &wire::OpStats<'_>) -> Option<OpStats> {
 }
 
 /// Who holds a resource, without what makes no sense.
-pub(super) fn holders(wire: &[wire::Holder]) -> ThinVec<ReportedHolder> {
+pub(super) fn holders(wire: &wire::Holders) -> ReportedHolders {
     let holder = |it: &wire::Holder| ReportedHolder {
         task: it.task,
         since: Timestamp::from_nanos(it.since),
         permits: count(it.permits),
         borrowed: it.borrowed,
     };
-    wire.iter().map(holder).collect()
+    let wire::Holders { oldest, are_more, are_unclear } = wire;
+    ReportedHolders { oldest: oldest.iter().map(holder).collect(), are_more: *are_more, are_unclear: *are_unclear }
 }
 
 /// A distribution of durations, if it is one.
