@@ -222,20 +222,13 @@ impl Recorder {
             return false;
         }
         let clock = &self.store.clock;
-        let mut awaited = None;
         let is_due = match shard.kind(id) {
-            Some(Kind::Task) => shard.close::<Task>(id, clock).is_some_and(|closed| closed.is_due),
-            Some(Kind::Resource) => shard.close::<Resource>(id, clock).is_some_and(|closed| closed.is_due),
-            Some(Kind::AsyncOp) => shard.close::<AsyncOp>(id, clock).is_some_and(|closed| {
-                awaited = closed.entity.waited.then_some(closed.entity.resource);
-                closed.is_due
-            }),
+            Some(Kind::Task) => shard.close::<Task>(id, clock),
+            Some(Kind::Resource) => shard.close::<Resource>(id, clock),
+            Some(Kind::AsyncOp) => shard.close::<AsyncOp>(id, clock),
             None => false,
         };
         drop(shard);
-        if let Some(resource) = awaited {
-            self.store.shard(resource).change(resource, |resource: &mut Resource| resource.was_awaited = true);
-        }
         self.send_if(is_due);
         true
     }
@@ -271,6 +264,11 @@ impl Recorder {
         else {
             return;
         };
+        if polled.begins_to_wait {
+            // Now, and not when the operation ends: its resource may have ended before it.
+            let waited_for = |resource: &mut Resource| resource.was_awaited = true;
+            self.store.shard(polled.resource).change(polled.resource, waited_for);
+        }
         if !is_whole {
             // The operation around it ends well only if this one does: an error is not reported here, and there looks like a success.
             stack::part_ended(self.number, polled.parent.filter(|_| is_ready));

@@ -32,7 +32,7 @@ pub(crate) struct AsyncOp {
     /// Whether its last poll was ready.
     was_ready: bool,
     /// Whether any poll was not.
-    pub(crate) waited: bool,
+    waited: bool,
     attributes: Attributes,
 }
 
@@ -42,6 +42,8 @@ pub(crate) struct Polled {
     pub(crate) resource: u64,
     /// The operation around it.
     pub(crate) parent: Option<u64>,
+    /// Whether this is the first time that the operation waits.
+    pub(crate) begins_to_wait: bool,
     /// Whether the operation is over, and what it wanted acquired.
     pub(crate) is_granted: bool,
     /// Whether that can be passed on to another task.
@@ -98,10 +100,12 @@ impl AsyncOp {
         self.task = task.or(self.task);
         // That the budget is used up is no wait for the resource, but it is seldom, and the poll that follows corrects it.
         self.was_ready = is_ready;
+        let begins_to_wait = !is_ready && !self.waited;
         self.waited |= !is_ready;
         let is_granted = is_ready && is_whole;
         let permits = (is_granted && self.acquires).then(|| self.attributes.number("permits_requested").unwrap_or(1));
-        Polled { resource: self.resource, parent: self.parent, is_granted, owned: self.owned, permits }
+        let Self { resource, parent, owned, .. } = *self;
+        Polled { resource, parent, begins_to_wait, is_granted, owned, permits }
     }
 
     /// Whether it is kept after its end: what never waited is sent only to clients that are attached.

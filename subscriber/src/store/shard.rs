@@ -251,11 +251,11 @@ impl Shard {
         }
     }
 
-    /// Ends an entity.
-    pub(crate) fn close<T: Entity>(&mut self, id: u64, clock: &Clock) -> Option<Closed<T>> {
-        let (slot, live) = self.live::<T>(id)?;
+    /// Ends an entity. Says whether so much waits to be sent that it should not wait for the next interval.
+    pub(crate) fn close<T: Entity>(&mut self, id: u64, clock: &Clock) -> bool {
+        let Some((slot, live)) = self.live::<T>(id) else { return false };
         let (introduced, is_kept) = (live.introduced, live.entity.is_kept());
-        let Entry(Live { entity, .. }) = T::slab(self).try_remove(slot)?;
+        let Some(Entry(Live { entity, .. })) = T::slab(self).try_remove(slot) else { return false };
         if !self.index.is_empty() {
             self.index.remove(&id);
         }
@@ -272,7 +272,7 @@ impl Shard {
             let known = introduced && !self.snapshots;
             is_due = self.watched && self.send(T::KIND, if known { stats } else { 0 });
         }
-        Some(Closed { entity, is_due })
+        is_due
     }
 
     /// Keeps the frames in `scratch` from `start` on until they are sent.
@@ -359,13 +359,6 @@ impl Shard {
     }
 }
 
-/// An entity that has ended.
-pub(crate) struct Closed<T> {
-    pub(crate) entity: T,
-    /// Whether so much waits to be sent that it should not wait for the next interval.
-    pub(crate) is_due: bool,
-}
-
 /// Writes what clients do not know. An entity that has ended meanwhile, or another one in its place, has been or will be written by itself.
 fn encode_change<T: Entity>(slab: &mut Slab<Entry<T>>, slot: usize, clock: &Clock, out: &mut Vec<u8>) {
     if let Some(Entry(live)) = slab.get_mut(slot).filter(|entry| entry.0.changed) {
@@ -421,7 +414,7 @@ mod tests {
         let living: Vec<u64> = (0..100).map(|_| shard.insert(None, task())).collect();
         for _ in 0..100_000 {
             let id = shard.insert(None, task());
-            drop(shard.close::<Task>(id, &clock));
+            let _due = shard.close::<Task>(id, &clock);
         }
         assert!(shard.changes() <= MANY_CHANGED, "{} changes", shard.changes());
         let (mut out, mut dropped) = (PerKind::default(), PerKind::default());

@@ -26,6 +26,9 @@ pub(crate) struct Told {
     pub(crate) op_stats: HashMap<u64, async_ops::Stats>,
     pub(crate) metadata: HashMap<u64, console_api::Metadata>,
     pub(crate) dropped: u64,
+    /// Counters that came before what they are about was introduced, of tasks, resources and operations, and operations that came before
+    /// their resource.
+    pub(crate) early: [usize; 4],
     /// The size of the largest message.
     pub(crate) largest: usize,
     pub(crate) updates: usize,
@@ -42,14 +45,19 @@ impl Told {
         }
         let part = update.task_update.unwrap_or_default();
         self.tasks.extend(part.new_tasks.into_iter().map(|task| (task.id.unwrap().id, task)));
+        self.early[0] += part.stats_update.keys().filter(|id| !self.tasks.contains_key(id)).count();
         self.task_stats.extend(part.stats_update);
         self.dropped += part.dropped_events;
         let part = update.resource_update.unwrap_or_default();
         self.resources.extend(part.new_resources.into_iter().map(|resource| (resource.id.unwrap().id, resource)));
+        self.early[1] += part.stats_update.keys().filter(|id| !self.resources.contains_key(id)).count();
         self.resource_stats.extend(part.stats_update);
         self.dropped += part.dropped_events;
         let part = update.async_op_update.unwrap_or_default();
+        let is_known = |op: &async_ops::AsyncOp| op.resource_id.is_none_or(|id| self.resources.contains_key(&id.id));
+        self.early[3] += part.new_async_ops.iter().filter(|op| !is_known(op)).count();
         self.ops.extend(part.new_async_ops.into_iter().map(|op| (op.id.unwrap().id, op)));
+        self.early[2] += part.stats_update.keys().filter(|id| !self.ops.contains_key(id)).count();
         self.op_stats.extend(part.stats_update);
         self.dropped += part.dropped_events;
     }

@@ -1,11 +1,13 @@
 //! How clients are served.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use console_api::instrument::{
     InstrumentRequest, PauseRequest, ResumeRequest, StateRequest, TaskDetailsRequest, Temporality,
 };
 use console_api::tasks::task_details::PollTimesHistogram;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tonic::Code;
 use tracing::Dispatch;
@@ -36,6 +38,50 @@ async fn a_large_state_arrives_in_pieces_that_any_client_accepts() {
     assert!(told.largest < REFUSED, "{} bytes", told.largest);
     assert!(told.updates > 1, "one update of {} bytes holds it all", told.largest);
     assert_eq!(told.dropped, 0);
+}
+
+/// A client that attaches amid the load is told what everything is that it is told anything about.
+#[tokio::test]
+async fn whatever_has_counters_was_introduced() {
+    for how in [Instrumented::Layer, Instrumented::Subscriber] {
+        let (dispatch, address) = dispatch(how);
+        let _running = run(dispatch, || async {
+            for round in 0_u64.. {
+                for _ in 0..20 {
+                    spawn("request", request());
+                }
+                if round == 20 {
+                    spawn("warm", async {}).await.unwrap();
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        connect(&address).await;
+        sleep(Duration::from_millis(300)).await;
+        let mut client = Client::attach(&address).await;
+        client.read("some updates", |told| told.updates > 20).await;
+        assert_eq!(client.told.early, [0; 4], "tasks, resources, operations and what they wait for under {how:?}");
+    }
+}
+
+/// What many services do for each request.
+async fn request() {
+    let lock = Arc::new(Mutex::new(()));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let guard = lock.lock().await;
+    let other = Arc::clone(&lock);
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let waits = spawn("waits", async move {
+        drop(other.lock().await);
+        sender.send(()).await.unwrap();
+        answer.send(()).unwrap();
+    });
+    let asks = spawn("asks", answered);
+    sleep(Duration::from_millis(3)).await;
+    drop(guard);
+    receiver.recv().await.unwrap();
+    waits.await.unwrap();
+    asks.await.unwrap().unwrap();
 }
 
 #[tokio::test]
