@@ -155,30 +155,32 @@ impl Store {
     /// Everything that lives and everything that is retained. From then on, changes are kept for [`Self::changes`].
     pub(crate) fn snapshot(&self) -> PerKind<Vec<u8>> {
         let mut frames = PerKind::default();
-        for number in 0..self.shards.len() {
-            self.lock(number).begin_snapshot(&mut frames);
-            for kind in Kind::ALL {
+        self.each().for_each(|mut shard| shard.begin_snapshot());
+        // What others refer to comes last: so it is there whatever was added meanwhile.
+        for kind in Kind::ALL.into_iter().rev() {
+            for number in 0..self.shards.len() {
                 let mut from = Some(0);
                 // Not all at once: a worker may wait for the shard.
                 while let Some(next) = from {
                     from = self.lock(number).snapshot(kind, next, AT_A_TIME, &self.clock, &mut frames);
                 }
             }
-            self.lock(number).end_snapshot();
         }
+        self.each().for_each(|mut shard| shard.end_snapshot(&self.clock, &mut frames));
         frames
     }
 
     /// What has changed since the last call, and how many frames had to be dropped.
     pub(crate) fn changes(&self) -> (PerKind<Vec<u8>>, PerKind<u64>) {
         let (mut frames, mut dropped) = (PerKind::default(), PerKind::default());
-        for shard in &self.shards {
-            // What changes while it is written is left for the next call, or a busy service would never come to an end.
-            let mut rounds = rounds(shard);
-            while rounds > 0 {
-                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                rounds =
-                    if shard.take_changes(AT_A_TIME, &self.clock, &mut frames, &mut dropped) { 0 } else { rounds - 1 };
+        // What others refer to comes last, so that it is there whatever was added meanwhile. Resources refer to resources: those come twice.
+        for kind in Kind::ALL.into_iter().rev().chain([Kind::Resource]) {
+            let (frames, dropped) = (frames.of(kind), dropped.of(kind));
+            for number in 0..self.shards.len() {
+                let slots = self.lock(number).take_changes(kind, frames, dropped);
+                for some in slots.chunks(AT_A_TIME) {
+                    self.lock(number).encode_changes(kind, some, &self.clock, frames);
+                }
             }
         }
         (frames, dropped)
@@ -197,8 +199,4 @@ impl Store {
             shard.retained.async_ops.forget(now, self.retention);
         }
     }
-}
-
-fn rounds(shard: &Mutex<Shard>) -> usize {
-    shard.lock().unwrap_or_else(PoisonError::into_inner).changes().div_ceil(AT_A_TIME).max(1)
 }

@@ -25,8 +25,39 @@ pub(crate) enum Instrumented {
 /// The interval of updates: short, so that tests are.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// The subscriber of threads that have none of their own. It records nothing, and forbids nothing.
+///
+/// Without it, a callsite that is first reached while another test makes a subscriber may be taken for one that nobody wants.
+struct Nobody;
+
+impl tracing::Subscriber for Nobody {
+    fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {}
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 /// A builder for a test, and the address that it binds.
 pub(crate) fn builder() -> (Builder, String) {
+    static NOBODY: std::sync::Once = std::sync::Once::new();
+    NOBODY.call_once(|| tracing::subscriber::set_global_default(Nobody).unwrap());
     let address = free_address();
     (ConsoleLayer::builder().server_addr(address).publish_interval(INTERVAL), address.to_string())
 }

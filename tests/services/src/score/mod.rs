@@ -137,8 +137,9 @@ impl Options {
             [Variant::Healthy, Variant::Faulty].into_iter().filter(|&it| self.only.is_none_or(|only| only == it));
         let of = |variant| {
             let programs = programs.clone().filter(by_name);
-            let each = |program| self.subscriber.iter().map(move |&subscriber| Trial { program, variant, subscriber });
-            programs.flat_map(each)
+            programs.flat_map(move |program| {
+                self.subscriber.iter().map(move |&subscriber| Trial { program, variant, subscriber })
+            })
         };
         // The longest first.
         let mut trials: Vec<_> = variants.flat_map(of).collect();

@@ -1,10 +1,13 @@
 //! A part of the store, behind one lock.
 
+mod watched;
+
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use slab::Slab;
 
+use self::watched::Changed;
 use crate::clock::{Clock, Moment};
 use crate::store::address::Address;
 use crate::store::async_op::AsyncOp;
@@ -13,9 +16,6 @@ use crate::store::retained::Retained;
 use crate::store::sites::Sites;
 use crate::store::task::Task;
 use crate::store::{Kind, PerKind};
-
-/// Fewer changes than this are not worth a look at which of them have ended.
-const MANY_CHANGED: usize = 1_024;
 
 /// Limits of a shard, in bytes for each kind.
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +98,8 @@ pub(crate) struct Shard {
     watched: bool,
     /// Whether what lives is being written for a client: what ends meanwhile may or may not have been.
     snapshots: bool,
-    /// What has changed since clients were sent what changes, and what has ended since.
-    changed: Vec<(Kind, usize)>,
-    /// When so many have changed, those that have ended are taken out.
-    most_changed: usize,
+    /// Slots of what has changed since clients were sent what changes, and of what has ended since.
+    changed: PerKind<Changed>,
     /// Frames of what ended since clients were sent anything.
     unsent: PerKind<Vec<u8>>,
     /// How many entities there was no room for.
@@ -123,8 +121,7 @@ impl Shard {
             retained: PerKind::default(),
             watched: false,
             snapshots: false,
-            changed: Vec::new(),
-            most_changed: MANY_CHANGED,
+            changed: PerKind::default(),
             unsent: PerKind::default(),
             dropped: PerKind::default(),
             scratch: Vec::new(),
@@ -147,7 +144,7 @@ impl Shard {
         // Who begins to watch later is sent everything first.
         entry.insert(Entry(Live { id, entity, handles: 1, introduced: !watched, changed: watched }));
         if watched {
-            self.note_change(T::KIND, address.slot);
+            self.note_change::<T>(address.slot);
         }
         // A registry does not use a number again before its span is closed; if it did, the older entity would never end.
         if span.is_some()
@@ -204,25 +201,9 @@ impl Shard {
         let result = change(&mut live.entity);
         if watched && !live.changed {
             live.changed = true;
-            self.note_change(T::KIND, slot);
+            self.note_change::<T>(slot);
         }
         Some(result)
-    }
-
-    /// Notes what has changed. If nobody takes the changes, as in a process that was forked, they are no more than what lives.
-    fn note_change(&mut self, kind: Kind, slot: usize) {
-        self.changed.push((kind, slot));
-        if self.changed.len() > self.most_changed {
-            let Self { changed, tasks, resources, async_ops, .. } = self;
-            changed.sort_unstable();
-            changed.dedup();
-            changed.retain(|(kind, slot)| match kind {
-                Kind::Task => has_changed(tasks, *slot),
-                Kind::Resource => has_changed(resources, *slot),
-                Kind::AsyncOp => has_changed(async_ops, *slot),
-            });
-            self.most_changed = MANY_CHANGED.max(2 * self.changed.len());
-        }
     }
 
     /// There is one more handle of a span.
@@ -284,142 +265,5 @@ impl Shard {
         }
         unsent.extend_from_slice(&self.scratch[start..]);
         unsent.len() > self.room.due
-    }
-
-    /// Appends everything that is retained. From then on, what changes is kept for [`Self::take_changes`].
-    pub(crate) fn begin_snapshot(&mut self, out: &mut PerKind<Vec<u8>>) {
-        self.watched = true;
-        self.snapshots = true;
-        for kind in Kind::ALL {
-            self.retained.of(kind).copy_to(out.of(kind));
-        }
-    }
-
-    /// Appends what lives in up to `most` slots. Says where to go on, if there are more.
-    pub(crate) fn snapshot(
-        &mut self,
-        kind: Kind,
-        from: usize,
-        most: usize,
-        clock: &Clock,
-        out: &mut PerKind<Vec<u8>>,
-    ) -> Option<usize> {
-        match kind {
-            Kind::Task => encode_some(&self.tasks, from, most, clock, &mut out.tasks),
-            Kind::Resource => encode_some(&self.resources, from, most, clock, &mut out.resources),
-            Kind::AsyncOp => encode_some(&self.async_ops, from, most, clock, &mut out.async_ops),
-        }
-    }
-
-    /// All that lives has been appended.
-    pub(crate) fn end_snapshot(&mut self) {
-        self.snapshots = false;
-    }
-
-    /// How many entities have changed since [`Self::take_changes`] was called.
-    pub(crate) fn changes(&self) -> usize {
-        self.changed.len()
-    }
-
-    /// Appends what has changed since the last call, up to `most` entities, and how much was dropped. Says whether that was all.
-    pub(crate) fn take_changes(
-        &mut self,
-        most: usize,
-        clock: &Clock,
-        out: &mut PerKind<Vec<u8>>,
-        dropped: &mut PerKind<u64>,
-    ) -> bool {
-        for kind in Kind::ALL {
-            out.of(kind).append(self.unsent.of(kind));
-            *dropped.of(kind) += std::mem::take(self.dropped.of(kind));
-        }
-        let rest = self.changed.len().saturating_sub(most);
-        for (kind, slot) in self.changed.drain(rest..) {
-            match kind {
-                Kind::Task => encode_change(&mut self.tasks, slot, clock, &mut out.tasks),
-                Kind::Resource => encode_change(&mut self.resources, slot, clock, &mut out.resources),
-                Kind::AsyncOp => encode_change(&mut self.async_ops, slot, clock, &mut out.async_ops),
-            }
-        }
-        rest == 0
-    }
-
-    /// Nobody watches any more.
-    pub(crate) fn unwatch(&mut self) {
-        self.watched = false;
-        self.unsent = PerKind::default();
-        self.dropped = PerKind::default();
-        for (kind, slot) in std::mem::take(&mut self.changed) {
-            match kind {
-                Kind::Task => settle(&mut self.tasks, slot),
-                Kind::Resource => settle(&mut self.resources, slot),
-                Kind::AsyncOp => settle(&mut self.async_ops, slot),
-            }
-        }
-    }
-}
-
-/// Writes what clients do not know. An entity that has ended meanwhile, or another one in its place, has been or will be written by itself.
-fn encode_change<T: Entity>(slab: &mut Slab<Entry<T>>, slot: usize, clock: &Clock, out: &mut Vec<u8>) {
-    if let Some(Entry(live)) = slab.get_mut(slot).filter(|entry| entry.0.changed) {
-        live.changed = false;
-        if !std::mem::replace(&mut live.introduced, true) {
-            live.entity.encode_new(live.id, out);
-        }
-        live.entity.encode_stats(live.id, None, clock, out);
-    }
-}
-
-fn settle<T>(slab: &mut Slab<Entry<T>>, slot: usize) {
-    if let Some(Entry(live)) = slab.get_mut(slot) {
-        live.changed = false;
-        live.introduced = true;
-    }
-}
-
-fn has_changed<T>(slab: &Slab<Entry<T>>, slot: usize) -> bool {
-    slab.get(slot).is_some_and(|Entry(live)| live.changed)
-}
-
-/// Appends what lives in up to `most` slots. Says where to go on, if there are more.
-fn encode_some<T: Entity>(
-    slab: &Slab<Entry<T>>,
-    from: usize,
-    most: usize,
-    clock: &Clock,
-    out: &mut Vec<u8>,
-) -> Option<usize> {
-    // Slots that are empty are among them: no slot in use is beyond the capacity.
-    let until = slab.capacity().min(from + most);
-    for Entry(live) in (from..until).filter_map(|slot| slab.get(slot)) {
-        live.entity.encode_new(live.id, out);
-        live.entity.encode_stats(live.id, None, clock, out);
-    }
-    (until < slab.capacity()).then_some(until)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn changes_that_nobody_takes_are_no_more_than_what_lives() {
-        let (clock, room) = (Clock::start(), Room { retained: 0, due: 0, unsent: 0 });
-        let mut shard = Shard::new(0, room);
-        shard.begin_snapshot(&mut PerKind::default());
-        shard.end_snapshot();
-        let task = || Task::new(Arc::from([]), 0, None, None, clock.now());
-        let living: Vec<u64> = (0..100).map(|_| shard.insert(None, task())).collect();
-        for _ in 0..100_000 {
-            let id = shard.insert(None, task());
-            let _due = shard.close::<Task>(id, &clock);
-        }
-        assert!(shard.changes() <= MANY_CHANGED, "{} changes", shard.changes());
-        let (mut out, mut dropped) = (PerKind::default(), PerKind::default());
-        while !shard.take_changes(64, &clock, &mut out, &mut dropped) {}
-        // Each with a description and counters.
-        assert_eq!(crate::encode::frames(&out.tasks), 2 * living.len() as u64);
     }
 }
