@@ -169,6 +169,25 @@ fn a_holder_that_the_target_names_needs_no_acquisition_to_be_seen() {
 }
 
 #[test]
+fn holders_that_the_target_cannot_tell_are_inferred_and_a_list_that_is_cut_is_not_taken_for_all() {
+    let of = |facts: Vec<Field>| {
+        let mut model = Model::default();
+        let tasks = vec![task(1, 0, None, vec![]), task(2, 0, None, vec![])];
+        apply(&mut model, &Update { resources: Some(lock(facts)), ..update(10, tasks, process(0)) });
+        let memory = Memory::default();
+        let evidence = Evidence::new(&model, &memory);
+        let (key, _) = evidence.resources().find(|(_, it)| it.id == LOCK).expect("the mutex");
+        let holders = evidence.holders(key);
+        (holders.tasks.len(), holders.inside)
+    };
+    let with = |fact| held_by(1, 1).into_iter().chain([fact]).collect();
+    assert_eq!(of(held_by(1, 1)), (1, Some(1)));
+    assert_eq!(of(with(number("canary.held_by_more", 8))), (1, None));
+    // Nobody was seen to acquire it, so nothing can be inferred.
+    assert_eq!(of(with(number("canary.holders_unclear", 1))), (0, Some(1)));
+}
+
+#[test]
 fn a_holder_that_has_ended_holds_nothing_any_more() {
     let mut model = Model::default();
     let tasks = vec![task(1, 0, Some(5), vec![word("canary.end", "completed")])];

@@ -304,28 +304,68 @@ mod tests {
     use super::*;
     use crate::store;
 
-    #[test]
-    fn a_publisher_that_ends_leaves_nothing_to_be_sent() {
+    /// A publisher whose clients may leave a kibibyte unread.
+    fn publisher() -> Publisher {
         let limits = store::Limits { retention: Duration::ZERO, retained: 0, unsent: 1 << 20 };
-        let recorder = Recorder::new(limits, true);
         let settings = Settings {
             address: crate::ServerAddr::Tcp(([127, 0, 0, 1], 0).into()),
             interval: Duration::from_secs(1),
             histograms: Limits { poll: Duration::from_secs(1), scheduled: Duration::from_secs(1) },
-            unread: 1 << 20,
+            unread: 1024,
             token: None,
         };
-        let publisher = Publisher::new(Arc::clone(&recorder), &settings);
-        let spawn = || {
-            let task = Task::new(Arc::from([]), 0, None, None, recorder.store.clock.now());
-            recorder.store.next_shard().insert(None, task);
-        };
+        Publisher::new(Recorder::new(limits, true), &settings)
+    }
+
+    fn spawn(store: &store::Store, tasks: usize) {
+        for _ in 0..tasks {
+            store.next_shard().insert(None, Task::new(Arc::from([]), 0, None, None, store.clock.now()));
+        }
+    }
+
+    #[test]
+    fn a_publisher_that_ends_leaves_nothing_to_be_sent() {
+        let publisher = publisher();
+        let recorder = Arc::clone(&publisher.recorder);
         drop(recorder.store.snapshot());
-        spawn();
+        spawn(&recorder.store, 1);
         assert!(!recorder.store.changes().0.tasks.is_empty(), "somebody watches");
-        spawn();
+        spawn(&recorder.store, 1);
         drop(publisher);
-        spawn();
+        spawn(&recorder.store, 1);
         assert!(recorder.store.changes().0.tasks.is_empty());
+    }
+
+    #[test]
+    fn a_state_that_is_larger_than_what_may_be_left_unread_is_followed_by_changes() {
+        let mut publisher = publisher();
+        let recorder = Arc::clone(&publisher.recorder);
+        spawn(&recorder.store, 1_000);
+        let (reply, mut messages) = oneshot::channel();
+        publisher.obey(Command::Updates(1, reply));
+        let _unread = messages.try_recv().unwrap();
+        let state = publisher.clients[0].queue.waiting();
+        assert!(state > 10 * publisher.unread, "{state} bytes");
+        spawn(&recorder.store, 1);
+        publisher.publish();
+        assert!(!publisher.clients[0].is_behind);
+        for _ in 0..100 {
+            spawn(&recorder.store, 10);
+            publisher.publish();
+        }
+        assert!(publisher.clients[0].is_behind);
+        let waiting = publisher.clients[0].queue.waiting();
+        assert!(waiting < state + 4 * publisher.unread, "{waiting} bytes beside a state of {state}");
+    }
+
+    #[test]
+    fn who_does_not_read_whether_it_is_paused_is_told_once() {
+        let mut publisher = publisher();
+        let (reply, mut messages) = oneshot::channel();
+        publisher.obey(Command::States(1, reply));
+        let _unread = messages.try_recv().unwrap();
+        let waiting = publisher.states[0].1.waiting();
+        (0..100).for_each(|_| publisher.announce());
+        assert_eq!(publisher.states[0].1.waiting(), waiting);
     }
 }
