@@ -301,10 +301,13 @@ enum Role {
 
 impl Role {
     fn of(field: &Field) -> Self {
-        match field.name().rsplit_once('.') {
-            Some((_, "op")) => Self::Change,
-            Some((_, "unit")) => Self::Unit,
-            _ => Self::Attribute,
+        let name = field.name().as_bytes();
+        if name.ends_with(b".op") {
+            Self::Change
+        } else if name.ends_with(b".unit") {
+            Self::Unit
+        } else {
+            Self::Attribute
         }
     }
 }

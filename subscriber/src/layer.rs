@@ -47,11 +47,11 @@ impl<S: Subscriber> Layer<S> for ConsoleLayer {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        self.recorder.new_span(attributes, Some(id));
+        self.recorder.new_span(Callsite::of(attributes.metadata()), attributes, Some(id));
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.recorder.event(event);
+        self.recorder.event(Callsite::of(event.metadata()), event);
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {

@@ -61,11 +61,11 @@ impl Recorder {
         })
     }
 
-    /// A span begins. `span` is its number, if a registry gave it one; else the number that it has from now on is returned.
-    pub(crate) fn new_span(&self, attributes: &Attributes<'_>, span: Option<&Id>) -> u64 {
+    /// A span of a callsite begins. `span` is its number, if a registry gave it one; else the number that it has from now on is returned.
+    pub(crate) fn new_span(&self, callsite: Callsite, attributes: &Attributes<'_>, span: Option<&Id>) -> u64 {
         let metadata = attributes.metadata();
         let span = span.map(Id::into_u64);
-        let id = match Callsite::of(metadata) {
+        let id = match callsite {
             Callsite::Task => Some(self.new_task(attributes, metadata, span)),
             Callsite::Resource => self.new_resource(attributes, metadata, span),
             Callsite::AsyncOp => self.new_async_op(attributes, metadata, span),
@@ -233,10 +233,10 @@ impl Recorder {
         true
     }
 
-    /// Something happened.
-    pub(crate) fn event(&self, event: &Event<'_>) {
+    /// Something happened at a callsite.
+    pub(crate) fn event(&self, callsite: Callsite, event: &Event<'_>) {
         let metadata = event.metadata();
-        match Callsite::of(metadata) {
+        match callsite {
             Callsite::Waker => self.waker(event),
             Callsite::PollOp => self.poll_op(event),
             Callsite::ResourceState => self.resource_state(event, callsite::number(metadata)),

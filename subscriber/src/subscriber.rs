@@ -66,7 +66,8 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if !Callsite::of(attributes.metadata()).is_recorded() {
+        let callsite = Callsite::of(attributes.metadata());
+        if !callsite.is_recorded() {
             // The subscriber inside does not know the runtime's spans, so none of them can be a parent there.
             let id = match attributes.parent() {
                 Some(parent) if self.is_ours(parent) => {
@@ -80,7 +81,7 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
             return id;
         }
         loop {
-            let id = self.recorder.new_span(attributes, None);
+            let id = self.recorder.new_span(callsite, attributes, None);
             if !self.lookalikes.contains(id) {
                 return Id::from_u64(id);
             }
@@ -101,15 +102,12 @@ impl<S: Subscriber> Subscriber for CanarySubscriber<S> {
         }
     }
 
-    fn event_enabled(&self, event: &Event<'_>) -> bool {
-        Callsite::of(event.metadata()).is_recorded() || self.inner.event_enabled(event)
-    }
-
     fn event(&self, event: &Event<'_>) {
-        if Callsite::of(event.metadata()).is_recorded() {
-            self.recorder.event(event);
-        } else {
-            self.inner.event(event);
+        match Callsite::of(event.metadata()) {
+            callsite if callsite.is_recorded() => self.recorder.event(callsite, event),
+            // Not asked by `event_enabled`, which would look at each event of the runtime once more.
+            _ if self.inner.event_enabled(event) => self.inner.event(event),
+            _ => {}
         }
     }
 
