@@ -76,6 +76,10 @@ fn wakers(draft: &mut Draft<Link>, task: &TaskView) {
 fn distribution(draft: &mut Draft<Link>, heading: &str, it: &Distribution) {
     let theme = draft.theme();
     draft.heading(heading);
+    if it.count == 0 {
+        // Some targets begin to measure when somebody asks.
+        return draft.text("none measured yet", theme.dim());
+    }
     let (mut names, mut values): (Vec<&str>, Vec<String>) =
         it.quantiles.iter().map(|(name, value)| (*name, words::duration(*value))).unzip();
     names.push("longest");
