@@ -1,14 +1,16 @@
 //! The state of a target as its updates add up, in the form of one update.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
+
+use foldhash::quality::RandomState;
 
 use crate::wire::{Builder, Dropped, Kind, Message};
 
 /// How long an entity is kept after its end, by the target's clock.
 const KEPT_AFTER_END: Duration = Duration::from_secs(60);
-/// What an entry of a map takes besides its bytes, about: its place in the tree, and what the allocator adds to each of its texts.
+/// What an entry of a map takes besides its bytes, about: its place in the map, and what the allocator adds to each of its texts.
 const PLACE: usize = size_of::<(u64, Entity)>() * 3 / 2 + 32;
 
 /// Everything a target has reported so far that is still true, without poll ops, as it came.
@@ -97,8 +99,10 @@ impl Mirror {
     pub fn render(&self) -> Message {
         let mut builder = Builder::new(self.now);
         for (kind, entities) in self.each() {
-            let dropped = self.dropped.of(kind);
-            builder.part(kind, entities.descriptions(), entities.stats(), std::iter::empty(), dropped);
+            let (sorted, dropped) = (entities.sorted(), self.dropped.of(kind));
+            let descriptions = sorted.iter().filter_map(|(_, entity)| entity.described.as_deref());
+            let stats = sorted.iter().filter_map(|(_, entity)| entity.stats.as_deref());
+            builder.part(kind, descriptions, stats, std::iter::empty(), dropped);
         }
         builder.metadata(self.metadata.values().map(|metadata| &**metadata));
         builder.facts(self.facts.iter().map(|fact| &**fact));
@@ -143,10 +147,12 @@ impl std::ops::Add for Met {
     }
 }
 
-/// All entities of one kind by their span id. Ordered, so that equal states are equal messages and hostile ids cost nothing special.
+/// All entities of one kind by their span id. Hashed with a seed of our own, so that hostile ids cost nothing special.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Entities {
-    by_id: BTreeMap<u64, Entity>,
+    by_id: HashMap<u64, Entity, RandomState>,
+    /// Ends and ids of what has ended.
+    ended: BTreeSet<(u64, u64)>,
     /// The memory that they take, about.
     bytes: usize,
 }
@@ -178,7 +184,11 @@ impl Entities {
                 if !entity.is_same(None, stats.created) {
                     *entity = Entity::default();
                 }
-                entity.stats = Some(stats.entry.into());
+                match &mut entity.stats {
+                    // Most entries are as long as the one before.
+                    Some(known) if known.len() == stats.entry.len() => known.copy_from_slice(stats.entry),
+                    known => *known = Some(stats.entry.into()),
+                }
                 entity.created = stats.created;
                 entity.dropped = stats.dropped;
             });
@@ -194,8 +204,15 @@ impl Entities {
             }
             Entry::Vacant(place) => (place.insert(Entity::default()), 0),
         };
+        let ended = entity.dropped;
         change(entity);
         self.bytes = self.bytes + entity.bytes() - before;
+        if ended != entity.dropped {
+            if let Some(at) = ended {
+                self.ended.remove(&(at, id));
+            }
+            self.ended.extend(entity.dropped.map(|at| (at, id)));
+        }
     }
 
     fn meet(&self, message: &Message, kind: Kind) -> Met {
@@ -216,20 +233,20 @@ impl Entities {
 
     fn expire(&mut self, now: u64, kept: Duration) {
         let kept = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
-        let bytes = &mut self.bytes;
-        self.by_id.retain(|_, entity| {
-            let is_kept = entity.dropped.is_none_or(|ended| now.saturating_sub(ended) <= kept);
-            *bytes -= if is_kept { 0 } else { entity.bytes() };
-            is_kept
-        });
+        while let Some((_, id)) = self.ended.first().filter(|(ended, _)| now.saturating_sub(*ended) > kept).copied() {
+            self.ended.pop_first();
+            self.bytes -= self.by_id.remove(&id).map_or(0, |entity| entity.bytes());
+        }
+        if self.by_id.len() < self.by_id.capacity() / 4 {
+            self.by_id.shrink_to(2 * self.by_id.len());
+        }
     }
 
-    fn descriptions(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.by_id.values().filter_map(|entity| entity.described.as_deref())
-    }
-
-    fn stats(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.by_id.values().filter_map(|entity| entity.stats.as_deref())
+    /// All of them by id: equal states are equal messages.
+    fn sorted(&self) -> Vec<(u64, &Entity)> {
+        let mut sorted: Vec<_> = self.by_id.iter().map(|(id, entity)| (*id, entity)).collect();
+        sorted.sort_unstable_by_key(|(id, _)| *id);
+        sorted
     }
 }
 
@@ -296,8 +313,8 @@ mod tests {
     fn tasks_of(mirror: &Mirror) -> Vec<(u64, Option<String>, Option<i64>)> {
         let name = |task: &[u8]| tasks::Task::decode(task).unwrap().location.and_then(|it| it.file);
         let created = |at: u64| i64::try_from(at / 1_000_000_000).unwrap();
-        let tasks = mirror.tasks.by_id.iter();
-        tasks.map(|(id, it)| (*id, it.described.as_deref().and_then(name), it.created.map(created))).collect()
+        let tasks = mirror.tasks.sorted().into_iter();
+        tasks.map(|(id, it)| (id, it.described.as_deref().and_then(name), it.created.map(created))).collect()
     }
 
     fn mirror(updates: impl IntoIterator<Item = Message>) -> Mirror {
