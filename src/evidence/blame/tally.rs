@@ -39,10 +39,16 @@ pub(super) struct Blocked {
 
 impl Blocked {
     fn is_like(&self, other: &Self) -> bool {
-        let key = |it: &Self| it.awaited.as_ref().map(|(_, key)| *key);
-        let class = |it: &Self| it.awaited.as_ref().map(|(awaited, _)| awaited.clone());
-        (self.cause, self.holder) == (other.cause, other.holder)
-            && (key(self) == key(other) || class(self) == class(other))
+        self.is_the_same(other) || {
+            let [class, other_class] = [self, other].map(|it| it.awaited.as_ref().map(|(awaited, _)| awaited));
+            (self.cause, self.holder) == (other.cause, other.holder) && class == other_class
+        }
+    }
+
+    /// Whether both are about the very same resource, which is told faster than what is like it.
+    fn is_the_same(&self, other: &Self) -> bool {
+        let [key, other_key] = [self, other].map(|it| it.awaited.as_ref().map(|(_, key)| *key));
+        key == other_key && (self.cause, self.holder) == (other.cause, other.holder)
     }
 }
 
@@ -71,7 +77,8 @@ impl SiteTally {
         if new.time.is_zero() {
             return;
         }
-        let known = self.blocked.iter().position(|known| known.is_like(&new));
+        let known = self.blocked.iter().position(|known| known.is_the_same(&new));
+        let known = known.or_else(|| self.blocked.iter().position(|known| known.is_like(&new)));
         let index = known.or_else(|| {
             let fits = self.blocked.len() < ROWS;
             fits.then(|| {
