@@ -53,14 +53,14 @@ struct Arguments {
     bench: bool,
 }
 
-/// Keys, each with words that are on its view and on no other.
+/// Keys, each with words that are on its view and not on that of the key before.
 const KEYS: [(&str, &str); 6] = [
     ("o", "Vital signs, last"),
     ("t", "blame"),
     ("T", "waits for"),
     ("r", "waiters"),
     ("v", "core use"),
-    ("f", "says"),
+    ("f", "No findings yet."),
 ];
 
 /// The service, which ends with this.
