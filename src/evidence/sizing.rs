@@ -54,10 +54,11 @@ impl Evidence<'_> {
         if !is_enough || !self.keeps_coming(key, first.at) || !self.all_permits_are_out(semaphore) {
             return None;
         }
-        let needed = (2 * permits * arrived + granted) / (2 * granted);
+        let needed = needed(permits, arrived, granted);
         let arrivals = number(arrived) / window.as_secs_f64();
         let held = window.mul_f64(number(permits) / number(granted));
-        (10 * needed >= TENTHS * permits).then_some(Sizing { permits, needed, arrivals, held, window })
+        let is_more = 10 * u128::from(needed) >= u128::from(TENTHS) * u128::from(permits);
+        is_more.then_some(Sizing { permits, needed, arrivals, held, window })
     }
 
     /// The first and the last of the moments up to now at which somebody waited, without one in between at which nobody did.
@@ -66,5 +67,26 @@ impl Evidence<'_> {
         let mut contested = self.waiter_history(key)?.since(from).rev().take_while(|it| it.waiting > 0);
         let last = contested.next()?;
         Some((*contested.last()?, *last))
+    }
+}
+
+/// The permits that as many as arrived would need where so many served as many as were granted, rounded. A target may report any number of
+/// permits.
+fn needed(permits: u64, arrived: u64, granted: u64) -> u64 {
+    let [permits, arrived, granted] = [permits, arrived, granted.max(1)].map(u128::from);
+    let needed = permits.saturating_mul(2 * arrived).saturating_add(granted) / (2 * granted);
+    u64::try_from(needed).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needed_permits_are_rounded_and_any_number_of_them_is_survived() {
+        assert_eq!(needed(10, 38, 10), 38);
+        assert_eq!(needed(3, 7, 2), 11);
+        assert_eq!(needed(u64::MAX, 2, 1), u64::MAX);
+        assert_eq!(needed(u64::MAX, u64::MAX, 1), u64::MAX);
     }
 }
