@@ -70,8 +70,7 @@ impl Evidence<'_> {
     }
 }
 
-/// The permits that as many as arrived would need where so many served as many as were granted, rounded. A target may report any number of
-/// permits.
+/// Permits needed to serve all arrivals: `permits * arrived / granted`, rounded. Saturates, because a target may report any number of permits.
 fn needed(permits: u64, arrived: u64, granted: u64) -> u64 {
     let [permits, arrived, granted] = [permits, arrived, granted.max(1)].map(u128::from);
     let needed = permits.saturating_mul(2 * arrived).saturating_add(granted) / (2 * granted);

@@ -7,9 +7,9 @@ use super::numbers::ratio;
 use crate::model::entity::site::Site;
 use crate::model::{SiteKey, TaskKey};
 
-/// So many of the youngest tasks tell who spawns them.
+/// Number of youngest tasks that are sampled.
 const SAMPLE: usize = 200;
-/// The share of them that make a spawner the one of all.
+/// Minimum share of them that a common spawner has spawned.
 const NEARLY_ALL: f64 = 0.9;
 
 /// Who spawns the tasks of a site.
@@ -22,7 +22,7 @@ pub enum Spawner {
 }
 
 impl Evidence<'_> {
-    /// Who has spawned nearly all of the youngest tasks of a site; `None` where the target does not say, or nobody did.
+    /// The task or site that spawned nearly all of the youngest tasks of a site; `None` if there is none, or the target does not report it.
     pub fn spawner(&self, site: &Site) -> Option<Spawner> {
         let youngest = || site.live.iter().rev().take(SAMPLE);
         let spawners = youngest().filter_map(|(_, task)| self.task(*task)?.spawned_by);

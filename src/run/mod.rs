@@ -303,7 +303,7 @@ async fn run_interactive(
     black_boxes.save_at_end(stop);
     let (opening, sentences) = Opening::begin(screen, &mut watch);
     sentences.iter().for_each(|sentence| note(sentence));
-    // What was said belongs above the view, not into it.
+    // Earlier notes belong above the view, not into it.
     notes::flush(SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
     let targets = Found { watch, roster, black_boxes, opening };

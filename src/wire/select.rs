@@ -1,4 +1,4 @@
-//! Messages with some of their elements, as they came: what nobody here reads is taken over, too.
+//! Messages with some of their elements. Elements are copied as bytes, so that fields unknown here survive.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::{Builder, Kind, METADATA, Message, NEW_METADATA, POLL_OPS};
 
 /// Which elements of messages are kept.
 pub trait Select {
-    /// Whether what is said about an entity is kept.
+    /// Whether to keep the introduction and the counters of an entity.
     fn entity(&self, kind: Kind, id: u64) -> bool {
         let _ = (kind, id);
         true
     }
 
-    /// Whether a poll of an async op is kept.
+    /// Whether to keep a poll of an async op.
     fn poll_op(&self, poll: &PollOp<'_>) -> bool {
         let _ = poll;
         true
     }
 
-    /// Whether metadata of spans are kept.
+    /// Whether to keep the metadata of a callsite.
     fn metadata(&self, id: u64) -> bool {
         let _ = id;
         true
@@ -31,7 +31,7 @@ pub trait Select {
 }
 
 impl Message {
-    /// The message without those elements that are not kept, and without those that nobody can name.
+    /// The message with the elements that `select` keeps. Elements without a readable id are dropped.
     #[must_use]
     pub fn selected(&self, select: &dyn Select) -> Self {
         let mut out = Vec::with_capacity(self.wire_bytes());
@@ -51,7 +51,7 @@ impl Message {
         Self(Bytes::from(out))
     }
 
-    /// The message and the one after it as one, which says of each entity what was said last.
+    /// This message and the next one merged into one, with the latest counters of each entity.
     #[must_use]
     pub fn followed_by(&self, next: &Self) -> Self {
         let mut builder = Builder::new(next.now().or(self.now()));

@@ -45,7 +45,7 @@ impl Blocked {
         }
     }
 
-    /// Whether both are about the very same resource, which is told faster than what is like it.
+    /// Whether both are about the same resource. Cheaper than [`is_like`](Self::is_like), which compares places.
     fn is_the_same(&self, other: &Self) -> bool {
         let [key, other_key] = [self, other].map(|it| it.awaited.as_ref().map(|(_, key)| *key));
         key == other_key && (self.cause, self.holder) == (other.cause, other.holder)

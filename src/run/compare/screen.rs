@@ -18,13 +18,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The divisor of the share of time spent comparing.
 const SHARE: u32 = 10;
 
-/// How long what was said before may take to be written.
+/// Maximum time for earlier notes to be written.
 const SAYING: Duration = Duration::from_millis(500);
 
-/// What is said where the last minutes are asked for.
+/// Answer to a request to save the last minutes.
 const NOT_KEPT: &str = "A comparison keeps no recording. Record each target with `tokio-canary record` beside it.";
 
-/// What is said where a recording is to be played otherwise.
+/// Answer to a request to control the playback of a recording.
 const NOT_PLAYED: &str = "A comparison reads its recordings once. `tokio-canary FILE` plays one.";
 
 /// Shows a comparison until the user leaves, or a signal ends it. Returns whether that was before its end.
@@ -38,7 +38,7 @@ pub(super) async fn show(
     mut desk: WitnessDesk,
     stop: &Stop,
 ) -> anyhow::Result<bool> {
-    // What was said belongs above the view, not into it.
+    // Earlier notes belong above the view, not into it.
     flush(SAYING);
     let mut ui = Ui::open(measure, presentation)?;
     stop.restores(ui.restorer());
