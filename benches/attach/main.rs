@@ -8,7 +8,11 @@
 
 mod client;
 mod process;
+#[path = "../../subscriber/benches/subscribers/requests.rs"]
+mod requests;
 mod service;
+#[path = "../../subscriber/benches/subscribers/usage.rs"]
+mod usage;
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! The service as a process: started, asked what it has served, and looked at from outside.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::service::{Load, Subscriber};
+use crate::usage::{next_line, ratio, resident};
 
 /// The name that console-subscriber gives its thread.
 const SUBSCRIBER: &str = "console_subscri";
@@ -55,7 +56,7 @@ impl Served {
         let input = child.0.stdin.take().ok_or_else(missing)?;
         let output = BufReader::new(child.0.stdout.take().ok_or_else(missing)?);
         let mut served = Self { address: String::new(), child, input, output };
-        served.address = served.line()?;
+        served.address = next_line(&mut served.output)?;
         Ok(served)
     }
 
@@ -64,18 +65,18 @@ impl Served {
         thread::sleep(length);
         let after = self.read()?;
         let seconds = (after.at - before.at).as_secs_f64();
-        let share = |ticks: u64| 100.0 * per(ticks, clock_ticks_per_second()) / seconds;
+        let share = |ticks: u64| 100.0 * ratio(ticks, clock_ticks_per_second()) / seconds;
         Ok(Usage {
-            requests: per(after.requests - before.requests, 1) / seconds,
+            requests: ratio(after.requests - before.requests, 1) / seconds,
             cpu: share(after.ticks - before.ticks),
             subscriber: share(after.subscriber_ticks - before.subscriber_ticks),
-            memory: self.memory()?,
+            memory: resident(self.child.0.id())?,
         })
     }
 
     fn read(&mut self) -> io::Result<Reading> {
         writeln!(self.input)?;
-        let requests = self.line()?.parse().map_err(io::Error::other)?;
+        let requests = next_line(&mut self.output)?.parse().map_err(io::Error::other)?;
         let process = format!("/proc/{}", self.child.0.id());
         let mut subscriber_ticks = 0;
         for thread in fs::read_dir(format!("{process}/task"))? {
@@ -86,21 +87,6 @@ impl Served {
         }
         let ticks = ticks(&fs::read_to_string(format!("{process}/stat"))?)?;
         Ok(Reading { at: Instant::now(), requests, ticks, subscriber_ticks })
-    }
-
-    fn memory(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.0.id()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        let kibibytes: u64 = resident.unwrap_or("0").parse().map_err(io::Error::other)?;
-        Ok(kibibytes / 1024)
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        match self.output.read_line(&mut line)? {
-            0 => Err(io::Error::other("the service has ended by itself")),
-            _ => Ok(line.trim_end().to_owned()),
-        }
     }
 }
 
@@ -123,9 +109,4 @@ fn ticks(stat: &str) -> io::Result<u64> {
     let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
     ticks.sum::<Result<u64, _>>().map_err(io::Error::other)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few million at most")]
-fn per(count: u64, of: u64) -> f64 {
-    count as f64 / of as f64
 }

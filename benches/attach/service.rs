@@ -3,7 +3,6 @@
 use std::fmt::{self, Display, Formatter};
 use std::future::pending;
 use std::io::{self, BufRead, Write};
-use std::net::{SocketAddr, TcpListener};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +11,10 @@ use std::time::Duration;
 
 use console_subscriber::ConsoleLayer;
 use tokio::runtime::Builder;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 use tracing_subscriber::prelude::*;
+
+use crate::requests::{arrive, flat_out, free_address};
 
 /// Requests that are served at a time when the service runs flat out.
 const AT_A_TIME: usize = 64;
@@ -26,9 +26,6 @@ const START: u32 = 3_500;
 /// How long console-subscriber keeps what has ended. Each turn of it walks all of that, so with its default of an hour there would be no steady
 /// state to measure.
 const RETENTION: Duration = Duration::from_secs(10);
-
-/// How often requests arrive.
-const ARRIVAL: Duration = Duration::from_millis(10);
 
 /// How many requests arrive.
 #[derive(Debug, Clone, Copy)]
@@ -115,11 +112,6 @@ pub(crate) fn run(arguments: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// A port that nobody has taken: the subscriber cannot say which one it took by itself.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
 fn serve(load: Load, served: &Arc<AtomicU64>) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -131,41 +123,7 @@ fn serve(load: Load, served: &Arc<AtomicU64>) {
                 let _over = timeout(end, arrive(requests, 0, served)).await;
                 pending::<()>().await;
             }
-            Load::Max => flat_out(served).await,
+            Load::Max => flat_out(AT_A_TIME, served).await,
         }
     });
-}
-
-async fn arrive(per_second: u32, at_once: u32, served: &Arc<AtomicU64>) {
-    let mut due = interval(ARRIVAL);
-    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut owed = f64::from(at_once);
-    loop {
-        due.tick().await;
-        owed += f64::from(per_second) * ARRIVAL.as_secs_f64();
-        while owed >= 1.0 {
-            tokio::spawn(request(Arc::clone(served)));
-            owed -= 1.0;
-        }
-    }
-}
-
-async fn flat_out(served: &Arc<AtomicU64>) {
-    let mut loops = tokio::task::JoinSet::new();
-    for _ in 0..AT_A_TIME {
-        let served = Arc::clone(served);
-        loops.spawn(async move { while tokio::spawn(request(Arc::clone(&served))).await.is_ok() {} });
-    }
-    loops.join_all().await;
-}
-
-async fn request(served: Arc<AtomicU64>) {
-    let account = Mutex::new(0_u64);
-    let (work, mut inbox) = mpsc::channel(1);
-    let (answer, answered) = oneshot::channel();
-    *account.lock().await += 1;
-    work.send(answer).await.expect("an inbox");
-    inbox.recv().await.expect("work").send(account.into_inner()).expect("somebody who waits");
-    sleep(Duration::from_millis(1)).await;
-    served.fetch_add(answered.await.expect("an answer"), Ordering::Relaxed);
 }

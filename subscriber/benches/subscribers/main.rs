@@ -13,7 +13,9 @@
 mod floor;
 mod process;
 mod reader;
+mod requests;
 mod service;
+mod usage;
 
 use std::io;
 use std::thread;

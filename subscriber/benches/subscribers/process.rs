@@ -1,12 +1,13 @@
 //! The service as a process: started, asked what it has served, and looked at from outside.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::service::{Load, Subscriber};
+use crate::usage::{next_line, ratio, resident};
 
 /// A running service, which does not outlive its measurement.
 pub(crate) struct Served {
@@ -36,7 +37,7 @@ impl Served {
         let input = child.stdin.take().ok_or_else(missing)?;
         let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
         let mut served = Self { address: String::new(), child, input, output };
-        served.address = served.line()?;
+        served.address = next_line(&mut served.output)?;
         Ok(served)
     }
 
@@ -46,12 +47,12 @@ impl Served {
         let (end, requests_after, used_after) = self.read()?;
         let seconds = (end - start).as_secs_f64();
         let cpu = 100.0 * used_after.saturating_sub(used).as_secs_f64() / seconds;
-        Ok(Usage { requests: per(requests_after - requests, 1) / seconds, cpu, memory: self.memory()? })
+        Ok(Usage { requests: ratio(requests_after - requests, 1) / seconds, cpu, memory: resident(self.child.id())? })
     }
 
     fn read(&mut self) -> io::Result<(Instant, u64, Duration)> {
         writeln!(self.input)?;
-        let requests = self.line()?.parse().map_err(io::Error::other)?;
+        let requests = next_line(&mut self.output)?.parse().map_err(io::Error::other)?;
         let mut used = Duration::ZERO;
         // The times in `stat` are counted in ticks of 10 ms, at which a service with a timer is always or never found running.
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -61,21 +62,6 @@ impl Served {
         }
         Ok((Instant::now(), requests, used))
     }
-
-    fn memory(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        let kibibytes: u64 = resident.unwrap_or("0").parse().map_err(io::Error::other)?;
-        Ok(kibibytes / 1024)
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        match self.output.read_line(&mut line)? {
-            0 => Err(io::Error::other("the service has ended by itself")),
-            _ => Ok(line.trim_end().to_owned()),
-        }
-    }
 }
 
 impl Drop for Served {
@@ -84,9 +70,4 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a few million at most")]
-fn per(count: u64, of: u64) -> f64 {
-    count as f64 / of as f64
 }
