@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::exit::{SUCCESS, UsageError};
 use super::notes::{self, note};
@@ -14,8 +13,6 @@ use crate::explain::{self, Look};
 
 /// The pager where the environment names none.
 const PAGER: &str = "less";
-/// How long a message may take to be written before the pager takes the screen.
-const SAYING: Duration = Duration::from_millis(500);
 /// What `less` is told unless the environment does: leave at once if the page fits, let colours through, keep the page on the screen.
 const LESS: &str = "FRX";
 
@@ -65,7 +62,7 @@ fn through_pager(text: &str) -> io::Result<()> {
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", LESS);
     }
-    notes::flush(SAYING);
+    notes::flush(notes::SAYING);
     let mut pager = command.args(words).stdin(Stdio::piped()).spawn()?;
     if let Some(mut input) = pager.stdin.take() {
         // Whoever leaves the pager early has read enough.

@@ -46,7 +46,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -76,9 +75,6 @@ use crate::config::{Config, Faults, Sources};
 use crate::feed::recording::Speed;
 use crate::{panics, spelling, words};
 
-/// How long messages may take to be written at the end: nobody who does not read them keeps the process alive.
-const SAYING: Duration = Duration::from_millis(500);
-
 /// Notices that may wait to be shown in the terminal, one at a time; more are dropped.
 const NOTICES: usize = 100;
 
@@ -97,7 +93,7 @@ pub fn main_of_process() -> ExitCode {
             USAGE
         }
     };
-    notes::flush(SAYING);
+    notes::flush(notes::SAYING);
     ExitCode::from(code)
 }
 
@@ -115,7 +111,7 @@ fn lacks_command(cli: &Cli) -> bool {
 pub fn main(cli: &Cli) -> ExitCode {
     panics::hush();
     let code = code_of(dispatch(cli));
-    notes::flush(SAYING);
+    notes::flush(notes::SAYING);
     ExitCode::from(code)
 }
 
@@ -304,7 +300,7 @@ async fn run_interactive(
     let (opening, sentences) = Opening::begin(screen, &mut watch);
     sentences.iter().for_each(|sentence| note(sentence));
     // Earlier notes belong above the view, not into it.
-    notes::flush(SAYING);
+    notes::flush(notes::SAYING);
     let desk = WitnessDesk::new(tapes, config.settings());
     let targets = Found { watch, roster, black_boxes, opening };
     let outputs = (outputs, recording.as_ref());

@@ -18,6 +18,10 @@ use crate::words;
 /// Notes that may wait to be written. A run has a handful a minute.
 const WAITING: usize = 1_000;
 
+/// Maximum time for notes to be written before the process ends or something else takes the screen: a reader who does not read must not
+/// hold it up.
+pub(super) const SAYING: Duration = Duration::from_millis(500);
+
 /// The notes of the process.
 static NOTES: OnceLock<Option<Arc<Notes>>> = OnceLock::new();
 

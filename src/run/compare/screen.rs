@@ -8,7 +8,7 @@ use super::watched::{TICK, Watched};
 use crate::compare::Criteria;
 use crate::diagnosis;
 use crate::run::keeping::keep;
-use crate::run::notes::flush;
+use crate::run::notes::{SAYING, flush};
 use crate::run::signals::Stop;
 use crate::run::witness::WitnessDesk;
 use crate::tui::{Asked, Presentation, Ui};
@@ -17,9 +17,6 @@ use crate::tui::{Asked, Presentation, Ui};
 const PERIOD: Duration = Duration::from_secs(1);
 /// The divisor of the share of time spent comparing.
 const SHARE: u32 = 10;
-
-/// Maximum time for earlier notes to be written.
-const SAYING: Duration = Duration::from_millis(500);
 
 /// Answer to a request to save the last minutes.
 const NOT_KEPT: &str = "A comparison keeps no recording. Record each target with `tokio-canary record` beside it.";
