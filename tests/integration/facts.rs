@@ -218,6 +218,28 @@ fn how_a_task_ended_is_what_the_target_says() {
 }
 
 #[test]
+fn an_op_whose_resource_was_forgotten_is_no_loss_where_the_target_introduces_everything() {
+    for (facts, lost) in [(process(0), 0), (vec![], 1)] {
+        let mut model = Model::default();
+        let op = async_ops::AsyncOp {
+            id: Some(20_u64.into()),
+            source: "Receiver::await".into(),
+            resource_id: Some(LOCK.into()),
+            ..async_ops::AsyncOp::default()
+        };
+        let stats =
+            async_ops::Stats { created_at: Some(at(1)), dropped_at: Some(at(2)), ..async_ops::Stats::default() };
+        let ops = async_ops::AsyncOpUpdate {
+            new_async_ops: vec![op],
+            stats_update: HashMap::from([(20, stats)]),
+            ..async_ops::AsyncOpUpdate::default()
+        };
+        apply(&mut model, &Update { async_ops: Some(ops), ..update(10, vec![], facts) });
+        assert_eq!(model.quality().never_introduced, lost);
+    }
+}
+
+#[test]
 fn a_restart_is_told_by_the_process_and_not_by_what_lives_in_it() {
     for (started, epoch) in [(0, 0), (15, 1)] {
         let mut model = Model::default();
