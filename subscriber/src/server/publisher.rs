@@ -122,12 +122,8 @@ impl Publisher {
                 let (queue, messages) = queue();
                 if reply.send(messages).is_ok() {
                     let missed = PerKind::default();
-                    let mut client = Client { state: 0, connection, queue, is_behind: true, missed };
-                    if !self.paused.contains(&connection) {
-                        client.catch_up(&self.recorder);
-                        self.is_watched = true;
-                    }
-                    self.clients.push(client);
+                    self.clients.push(Client { state: 0, connection, queue, is_behind: true, missed });
+                    self.publish();
                 }
             }
             Command::Details(task, reply) => {
@@ -161,6 +157,22 @@ impl Publisher {
     /// Sends each client what it lacks.
     fn publish(&mut self) {
         self.leave();
+        let (paused, unread) = (&self.paused, self.unread);
+        let catches_up = |client: &Client| {
+            client.is_behind && !paused.contains(&client.connection) && client.queue.waiting() <= unread / 2
+        };
+        let behind: Vec<usize> = (0..self.clients.len()).filter(|index| catches_up(&self.clients[*index])).collect();
+        if !behind.is_empty() {
+            // Before the changes: what ends from now on is sent with its introduction, which those who catch up need.
+            self.recorder.store.begin_snapshot();
+        }
+        self.send_changes();
+        self.catch_up(&behind);
+        self.send_details();
+    }
+
+    /// Sends the changes to the clients that lack nothing else.
+    fn send_changes(&mut self) {
         if self.is_watched {
             let (frames, dropped) = self.recorder.store.changes();
             let mut metadata = Vec::new();
@@ -180,16 +192,26 @@ impl Publisher {
                 }
             }
         }
-        for client in &mut self.clients {
-            if client.is_behind
-                && !self.paused.contains(&client.connection)
-                && client.queue.waiting() <= self.unread / 2
-            {
-                client.catch_up(&self.recorder);
-                self.is_watched = true;
-            }
+    }
+
+    /// Sends everything to these clients.
+    fn catch_up(&mut self, clients: &[usize]) {
+        if clients.is_empty() {
+            return;
         }
-        self.send_details();
+        self.is_watched = true;
+        let (frames, mut metadata) = (self.recorder.store.snapshot(), Vec::new());
+        // After what refers to them: a callsite may have been new meanwhile.
+        self.recorder.metadata.encode(0, &mut metadata);
+        let mut state = State { frames, dropped: PerKind::default(), metadata, introduces: true };
+        for index in clients {
+            let client = &mut self.clients[*index];
+            state.dropped = std::mem::take(&mut client.missed);
+            let pieces = pieces::cut(&state, &self.recorder);
+            client.state = pieces.iter().map(|piece| piece.len()).sum();
+            pieces.into_iter().for_each(|piece| client.queue.push(piece));
+            client.is_behind = false;
+        }
     }
 
     /// Forgets clients that have left. Nothing is kept to be sent if nobody is there to read it.
@@ -267,19 +289,6 @@ impl Drop for Publisher {
 }
 
 impl Client {
-    /// Sends everything.
-    fn catch_up(&mut self, recorder: &Recorder) {
-        let dropped = std::mem::take(&mut self.missed);
-        let (frames, mut metadata) = (recorder.store.snapshot(), Vec::new());
-        // After what refers to them: a callsite may have been new meanwhile.
-        recorder.metadata.encode(0, &mut metadata);
-        let state = State { frames, dropped, metadata, introduces: true };
-        let pieces = pieces::cut(&state, recorder);
-        self.state = pieces.iter().map(|piece| piece.len()).sum();
-        pieces.into_iter().for_each(|piece| self.queue.push(piece));
-        self.is_behind = false;
-    }
-
     /// Whether it leaves more than `most` bytes unread, apart from a state that may be larger than that.
     fn leaves_unread(&mut self, most: usize) -> bool {
         let waiting = self.queue.waiting();
@@ -327,6 +336,7 @@ mod tests {
     fn a_publisher_that_ends_leaves_nothing_to_be_sent() {
         let publisher = publisher();
         let recorder = Arc::clone(&publisher.recorder);
+        recorder.store.begin_snapshot();
         drop(recorder.store.snapshot());
         spawn(&recorder.store, 1);
         assert!(!recorder.store.changes().0.tasks.is_empty(), "somebody watches");

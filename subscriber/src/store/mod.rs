@@ -152,10 +152,14 @@ impl Store {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Everything that lives and everything that is retained. From then on, changes are kept for [`Self::changes`].
+    /// From now on, changes are kept for [`Self::changes`], and what ends is kept with its introduction until the end of the snapshot.
+    pub(crate) fn begin_snapshot(&self) {
+        self.each().for_each(|mut shard| shard.begin_snapshot());
+    }
+
+    /// Everything that lives and everything that is retained, after [`Self::begin_snapshot`].
     pub(crate) fn snapshot(&self) -> PerKind<Vec<u8>> {
         let mut frames = PerKind::default();
-        self.each().for_each(|mut shard| shard.begin_snapshot());
         // What others refer to comes last: so it is there whatever was added meanwhile.
         for kind in Kind::ALL.into_iter().rev() {
             for number in 0..self.shards.len() {

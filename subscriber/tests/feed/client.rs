@@ -26,8 +26,8 @@ pub(crate) struct Told {
     pub(crate) op_stats: HashMap<u64, async_ops::Stats>,
     pub(crate) metadata: HashMap<u64, console_api::Metadata>,
     pub(crate) dropped: u64,
-    /// Counters that came before what they are about was introduced, of tasks, resources and operations, and operations that came before
-    /// their resource.
+    /// Counters that came before the introduction of their entity (tasks, resources, operations), and operations that waited and came before
+    /// their resource. What nobody waited for may end before its operation does, and is not retained.
     pub(crate) early: [usize; 4],
     /// The size of the largest message.
     pub(crate) largest: usize,
@@ -55,7 +55,11 @@ impl Told {
         self.dropped += part.dropped_events;
         let part = update.async_op_update.unwrap_or_default();
         let is_known = |op: &async_ops::AsyncOp| op.resource_id.is_none_or(|id| self.resources.contains_key(&id.id));
-        self.early[3] += part.new_async_ops.iter().filter(|op| !is_known(op)).count();
+        let waited = |op: &async_ops::AsyncOp| {
+            let stats = op.id.and_then(|id| part.stats_update.get(&id.id));
+            stats.and_then(|stats| stats.poll_stats).is_some_and(|polls| polls.polls > 1)
+        };
+        self.early[3] += part.new_async_ops.iter().filter(|op| waited(op) && !is_known(op)).count();
         self.ops.extend(part.new_async_ops.into_iter().map(|op| (op.id.unwrap().id, op)));
         self.early[2] += part.stats_update.keys().filter(|id| !self.ops.contains_key(id)).count();
         self.op_stats.extend(part.stats_update);

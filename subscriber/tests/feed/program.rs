@@ -68,7 +68,13 @@ fn free_address() -> std::net::SocketAddr {
 
 /// A subscriber and the address that it binds.
 pub(crate) fn dispatch(how: Instrumented) -> (Dispatch, String) {
+    dispatch_with(how, |builder| builder)
+}
+
+/// The same with settings of our subscriber.
+pub(crate) fn dispatch_with(how: Instrumented, set: impl FnOnce(Builder) -> Builder) -> (Dispatch, String) {
     let (ours, address) = builder();
+    let ours = set(ours);
     let dispatch = match how {
         Instrumented::Console => {
             let address: std::net::SocketAddr = address.parse().unwrap();

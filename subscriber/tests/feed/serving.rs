@@ -13,10 +13,13 @@ use tonic::Code;
 use tracing::Dispatch;
 
 use crate::client::{Client, connect};
-use crate::program::{Instrumented, builder, dispatch, run, spawn};
+use crate::program::{Instrumented, builder, dispatch, dispatch_with, run, spawn};
 
 /// The size from which on clients refuse messages by default.
 const REFUSED: usize = 4 * 1024 * 1024;
+
+/// Enough to retain all that ends in a test: with less, an operation may be retained for longer than what it waited for.
+const ROOM: usize = 1 << 30;
 
 #[tokio::test]
 async fn a_large_state_arrives_in_pieces_that_any_client_accepts() {
@@ -44,7 +47,7 @@ async fn a_large_state_arrives_in_pieces_that_any_client_accepts() {
 #[tokio::test]
 async fn whatever_has_counters_was_introduced() {
     for how in [Instrumented::Layer, Instrumented::Subscriber] {
-        let (dispatch, address) = dispatch(how);
+        let (dispatch, address) = dispatch_with(how, |builder| builder.retained_bytes(ROOM));
         let _running = run(dispatch, || async {
             for round in 0_u64.. {
                 for _ in 0..20 {
@@ -61,6 +64,29 @@ async fn whatever_has_counters_was_introduced() {
         let mut client = Client::attach(&address).await;
         client.read("some updates", |told| told.updates > 20).await;
         assert_eq!(client.told.early, [0; 4], "tasks, resources, operations and what they wait for under {how:?}");
+    }
+}
+
+/// The same while others attach, watch and leave.
+#[tokio::test]
+async fn whatever_has_counters_was_introduced_to_each_of_several_clients() {
+    let (dispatch, address) = dispatch_with(Instrumented::Subscriber, |builder| builder.retained_bytes(ROOM));
+    let _running = run(dispatch, || async {
+        loop {
+            for _ in 0..20 {
+                spawn("request", request());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut first = Client::attach(&address).await;
+    first.read("first update", |told| told.updates > 0).await;
+    for round in 0..15 {
+        // Amid an interval.
+        sleep(Duration::from_millis(20)).await;
+        let mut client = Client::attach(&address).await;
+        client.read("some updates", |told| told.updates > 2).await;
+        assert_eq!(client.told.early, [0; 4], "client {round}: tasks, resources, operations and what they wait for");
     }
 }
 
