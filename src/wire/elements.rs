@@ -146,10 +146,50 @@ pub struct RawStats<'a> {
 }
 
 impl<'a> RawStats<'a> {
-    pub(super) fn read(entry: &'a [u8]) -> Self {
+    fn read(entry: &'a [u8]) -> Self {
         let (id, stats) = split(entry);
-        let stats = stats.unwrap_or_default();
-        Self { id, created: time(stats, CREATED_AT), dropped: time(stats, DROPPED_AT), entry }
+        let (mut created, mut dropped) = (None, None);
+        for field in fields(stats.unwrap_or_default()) {
+            match (field.number, field.bytes()) {
+                (CREATED_AT, Some(at)) => created = created.or(Some(at)),
+                (DROPPED_AT, Some(at)) => dropped = dropped.or(Some(at)),
+                _ => {}
+            }
+        }
+        Self { id, created: created.and_then(timestamp), dropped: dropped.and_then(timestamp), entry }
+    }
+}
+
+/// What a message says about the entities of a kind, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Raw<'a> {
+    /// Those that it introduces, by their ids.
+    pub new: Vec<(u64, &'a [u8])>,
+    /// Those that it has counters of.
+    pub stats: Vec<RawStats<'a>>,
+    /// Events about them that the target had to throw away.
+    pub dropped: u64,
+}
+
+impl<'a> Raw<'a> {
+    /// Adds a part, in one walk over it.
+    pub(super) fn read(&mut self, part: &'a [u8], numbers: &Numbers) {
+        for field in fields(part) {
+            match field.value {
+                Value::Bytes(element) if field.number == numbers.new => {
+                    self.new.extend(id(element).map(|id| (id, element)));
+                }
+                Value::Bytes(entry) if field.number == numbers.stats => self.stats.push(RawStats::read(entry)),
+                value if field.number == numbers.dropped => self.dropped = count(value),
+                _ => {}
+            }
+        }
+    }
+
+    /// When each entity that it introduces was created.
+    pub fn births(&self) -> Births {
+        let counters = self.stats.iter().map(|stats| (stats.id, stats.created));
+        Births::new(self.new.iter().map(|(id, _)| *id), counters, |created| created)
     }
 }
 
@@ -158,19 +198,28 @@ impl<'a> RawStats<'a> {
 pub struct Births(HashMap<u64, u64, foldhash::quality::RandomState>);
 
 impl Births {
-    pub(super) fn new<'a>(ids: impl Iterator<Item = u64>, stats: impl Iterator<Item = &'a [u8]>) -> Self {
+    /// Of what is introduced, from the counters of everything, of which `created` is asked for.
+    fn new<T>(
+        ids: impl Iterator<Item = u64>,
+        counters: impl Iterator<Item = (u64, T)>,
+        created: impl Fn(T) -> Option<u64>,
+    ) -> Self {
         let mut births: HashMap<_, _, _> = ids.map(|id| (id, 0)).collect();
         if births.is_empty() {
             return Self::default();
         }
-        for entry in stats {
-            let (id, stats) = split(entry);
+        for (id, counters) in counters {
             // Most of what changes was born before.
             if let Some(birth) = births.get_mut(&id) {
-                *birth = stats.and_then(|stats| time(stats, CREATED_AT)).unwrap_or(0);
+                *birth = created(counters).unwrap_or(0);
             }
         }
         Self(births)
+    }
+
+    /// Of what is introduced, from the entries of everything.
+    pub(super) fn read<'a>(ids: impl Iterator<Item = u64>, entries: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self::new(ids, entries.map(split), |stats| time(stats?, CREATED_AT))
     }
 
     /// When the entity of this id was created, in nanoseconds since the epoch; `None` if the message does not say.
@@ -206,8 +255,12 @@ pub(super) fn split(entry: &[u8]) -> (u64, Option<&[u8]>) {
 
 /// A time in counters.
 fn time(stats: &[u8], number: u32) -> Option<u64> {
+    timestamp(part(stats, number)?)
+}
+
+fn timestamp(bytes: &[u8]) -> Option<u64> {
     let mut at = Timestamp::default();
-    for field in fields(part(stats, number)?) {
+    for field in fields(bytes) {
         match (field.number, field.value) {
             (1, Value::Varint(seconds)) => at.seconds = seconds.cast_signed(),
             (2, Value::Varint(nanos)) => at.nanos = i32::try_from(nanos.cast_signed()).ok()?,

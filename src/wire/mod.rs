@@ -21,7 +21,7 @@ use prost_types::Timestamp;
 pub use self::changed::Change;
 pub use self::counters::{Entry, OpStats, Polls, ResourceStats, TaskStats};
 use self::direct::Direct;
-pub use self::elements::{Births, Dropped, Kind, PollOp, RawStats, nanos};
+pub use self::elements::{Births, Dropped, Kind, PollOp, Raw, RawStats, nanos};
 use self::elements::{Numbers, capped, entry, id, numbers};
 pub use self::encode::Builder;
 pub use self::facts::{Holder, Holders, Process, TaskEnd};
@@ -51,6 +51,11 @@ impl Message {
     pub fn new(bytes: Bytes) -> Result<Self, Malformed> {
         check(&bytes)?;
         Ok(Self(bytes))
+    }
+
+    /// Takes in the bytes of a message that was sound when it came.
+    pub fn again(bytes: Bytes) -> Self {
+        Self(bytes)
     }
 
     /// The message as it came.
@@ -138,7 +143,7 @@ impl Message {
 
     /// When each entity that it introduces was created.
     pub fn births(&self, kind: Kind) -> Births {
-        Births::new(self.introduced_ids(kind).flatten(), self.stats_elements(kind))
+        Births::read(self.introduced_ids(kind).flatten(), self.stats_elements(kind))
     }
 
     /// The tasks that it introduces.
@@ -181,14 +186,11 @@ impl Message {
         self.elements(METADATA, NEW_METADATA).map(capped)
     }
 
-    /// The entities that it introduces, as they came, by their ids.
-    pub fn raw_new(&self, kind: Kind) -> impl Iterator<Item = (u64, &[u8])> {
-        self.new_elements(kind).filter_map(|element| Some((id(element)?, element)))
-    }
-
-    /// What it says about entities, as it came.
-    pub fn raw_stats(&self, kind: Kind) -> impl Iterator<Item = RawStats<'_>> {
-        self.stats_elements(kind).map(RawStats::read)
+    /// What it says about the entities of a kind, as it came.
+    pub fn raw(&self, kind: Kind) -> Raw<'_> {
+        let (numbers, mut raw) = (numbers(kind), Raw::default());
+        self.parts(numbers.part).for_each(|part| raw.read(part, &numbers));
+        raw
     }
 
     /// Metadata that it registers, as it came, by its ids.

@@ -2,14 +2,17 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZero;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use crate::wire::{Builder, Dropped, Kind, Message};
+use crate::wire::{Births, Builder, Dropped, Kind, Message, Raw};
 
 /// How long an entity is kept after its end, by the target's clock.
 const KEPT_AFTER_END: Duration = Duration::from_secs(60);
+/// Counters get room for a multiple of this, in bytes: most of the time they fit in again when they have changed.
+const ROOM: usize = 16;
 /// What an entry of a map takes besides its bytes, about: its place in the map, and what the allocator adds to each of its texts.
 const PLACE: usize = size_of::<(u64, Entity)>() * 3 / 2 + 32;
 
@@ -37,10 +40,13 @@ impl Mirror {
         self.reconnected = true;
     }
 
-    /// Adds what an update says.
-    pub fn apply(&mut self, message: &Message) {
+    /// Adds what an update says. Returns how many events the target had to throw away before it.
+    pub fn apply(&mut self, message: &Message) -> Dropped {
+        let raw = Kind::ALL.map(|kind| message.raw(kind));
+        let births = raw.each_ref().map(Raw::births);
         if std::mem::take(&mut self.reconnected) {
-            let met = self.each().map(|(kind, entities)| entities.meet(message, kind));
+            let kinds = raw.iter().zip(&births).zip([&self.tasks, &self.resources, &self.async_ops]);
+            let met = kinds.map(|((raw, births), entities)| entities.meet(raw, births));
             let met = met.fold(Met::default(), |sum, met| sum + met);
             if met.is_another_process() {
                 *self = Self::default();
@@ -56,13 +62,15 @@ impl Mirror {
             let more = PLACE + metadata.len();
             self.metadata_bytes = self.metadata_bytes + more - former.map_or(0, |former| PLACE + former.len());
         }
-        self.dropped = self.dropped.plus(message.dropped());
         if message.process().is_some() {
             self.facts = message.raw_facts().map(Box::from).collect();
         }
-        self.tasks.apply(message, Kind::Task);
-        self.resources.apply(message, Kind::Resource);
-        self.async_ops.apply(message, Kind::AsyncOp);
+        let [tasks, resources, async_ops] = raw.each_ref().map(|raw| raw.dropped);
+        let dropped = Dropped { tasks, resources, async_ops };
+        self.dropped = self.dropped.plus(dropped);
+        let kinds = [&mut self.tasks, &mut self.resources, &mut self.async_ops].into_iter().zip(&raw).zip(&births);
+        kinds.for_each(|((entities, raw), births)| entities.apply(raw, births));
+        dropped
     }
 
     /// Forgets what ended more than 60 s ago. Costs what lives, so it is not done at every update.
@@ -101,7 +109,7 @@ impl Mirror {
         for (kind, entities) in self.each() {
             let (sorted, dropped) = (entities.sorted(), self.dropped.of(kind));
             let descriptions = sorted.iter().filter_map(|(_, entity)| entity.described.as_deref());
-            let stats = sorted.iter().filter_map(|(_, entity)| entity.stats.as_deref());
+            let stats = sorted.iter().map(|(_, entity)| &*entity.stats).filter(|stats| !stats.is_empty());
             builder.part(kind, descriptions, stats, std::iter::empty(), dropped);
         }
         builder.metadata(self.metadata.values().map(|metadata| &**metadata));
@@ -161,36 +169,34 @@ struct Entities {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Entity {
     described: Option<Box<[u8]>>,
-    stats: Option<Box<[u8]>>,
+    /// Empty before there are any.
+    stats: Vec<u8>,
     /// Times of the target's clock, in nanoseconds.
-    created: Option<u64>,
-    dropped: Option<u64>,
+    created: Option<NonZero<u64>>,
+    dropped: Option<NonZero<u64>>,
 }
 
 impl Entities {
-    fn apply(&mut self, message: &Message, kind: Kind) {
-        let births = message.births(kind);
-        for (id, description) in message.raw_new(kind) {
-            self.change(id, |entity| {
+    fn apply(&mut self, raw: &Raw<'_>, births: &Births) {
+        for (id, description) in &raw.new {
+            self.change(*id, |entity| {
                 // Span ids come back: this is another entity, and nothing of the former one holds.
-                if !entity.is_same(Some(description), births.get(id)) {
+                if !entity.is_same(Some(description), births.get(*id)) {
                     *entity = Entity::default();
                 }
-                entity.described = Some(description.into());
+                entity.described = Some((*description).into());
             });
         }
-        for stats in message.raw_stats(kind) {
+        for stats in &raw.stats {
             self.change(stats.id, |entity| {
                 if !entity.is_same(None, stats.created) {
                     *entity = Entity::default();
                 }
-                match &mut entity.stats {
-                    // Most entries are as long as the one before.
-                    Some(known) if known.len() == stats.entry.len() => known.copy_from_slice(stats.entry),
-                    known => *known = Some(stats.entry.into()),
-                }
-                entity.created = stats.created;
-                entity.dropped = stats.dropped;
+                entity.stats.clear();
+                entity.stats.reserve_exact(stats.entry.len().next_multiple_of(ROOM));
+                entity.stats.extend_from_slice(stats.entry);
+                entity.created = stats.created.and_then(NonZero::new);
+                entity.dropped = stats.dropped.and_then(NonZero::new);
             });
         }
     }
@@ -209,25 +215,24 @@ impl Entities {
         self.bytes = self.bytes + entity.bytes() - before;
         if ended != entity.dropped {
             if let Some(at) = ended {
-                self.ended.remove(&(at, id));
+                self.ended.remove(&(at.get(), id));
             }
-            self.ended.extend(entity.dropped.map(|at| (at, id)));
+            self.ended.extend(entity.dropped.map(|at| (at.get(), id)));
         }
     }
 
-    fn meet(&self, message: &Message, kind: Kind) -> Met {
+    fn meet(&self, raw: &Raw<'_>, births: &Births) -> Met {
         let mut met = Met::default();
-        let births = message.births(kind);
-        for (id, description) in message.raw_new(kind) {
-            match self.by_id.get(&id) {
-                Some(entity) if entity.is_same(Some(description), births.get(id)) => met.known_described_again += 1,
+        for (id, description) in &raw.new {
+            match self.by_id.get(id) {
+                Some(entity) if entity.is_same(Some(description), births.get(*id)) => met.known_described_again += 1,
                 _ => met.unknown_described += 1,
             }
         }
         let is_known = |id: u64, created| {
-            self.by_id.get(&id).is_some_and(|entity| entity.stats.is_some() && entity.is_same(None, created))
+            self.by_id.get(&id).is_some_and(|entity| !entity.stats.is_empty() && entity.is_same(None, created))
         };
-        met.known = message.raw_stats(kind).filter(|stats| is_known(stats.id, stats.created)).count();
+        met.known = raw.stats.iter().filter(|stats| is_known(stats.id, stats.created)).count();
         met
     }
 
@@ -253,15 +258,14 @@ impl Entities {
 impl Entity {
     /// The memory that it takes, in bytes, about.
     fn bytes(&self) -> usize {
-        let length = |text: &Option<Box<[u8]>>| text.as_ref().map_or(0, |text| text.len());
-        PLACE + length(&self.described) + length(&self.stats)
+        PLACE + self.described.as_ref().map_or(0, |described| described.len()) + self.stats.len().next_multiple_of(ROOM)
     }
 
     /// Whether a description or stats under the same id are of the same entity: by its time of creation where that is known, by its
     /// description otherwise.
     fn is_same(&self, described: Option<&[u8]>, created: Option<u64>) -> bool {
         match (self.created, created) {
-            (Some(was), Some(is)) => was == is,
+            (Some(was), Some(is)) => was.get() == is,
             _ => match (&self.described, described) {
                 (Some(was), Some(is)) => **was == *is,
                 _ => true,
@@ -314,12 +318,16 @@ mod tests {
         let name = |task: &[u8]| tasks::Task::decode(task).unwrap().location.and_then(|it| it.file);
         let created = |at: u64| i64::try_from(at / 1_000_000_000).unwrap();
         let tasks = mirror.tasks.sorted().into_iter();
-        tasks.map(|(id, it)| (id, it.described.as_deref().and_then(name), it.created.map(created))).collect()
+        tasks
+            .map(|(id, it)| (id, it.described.as_deref().and_then(name), it.created.map(|at| created(at.get()))))
+            .collect()
     }
 
     fn mirror(updates: impl IntoIterator<Item = Message>) -> Mirror {
         let mut mirror = Mirror::default();
-        updates.into_iter().for_each(|update| mirror.apply(&update));
+        for update in updates {
+            mirror.apply(&update);
+        }
         mirror
     }
 

@@ -147,11 +147,9 @@ impl Window {
     }
 
     fn add(&mut self, entry: &Entry) {
-        // It was a sound message when it came.
-        let Ok(message) = Message::new(entry.bytes.clone()) else { return };
-        self.mirror.apply(&message);
+        let dropped = self.mirror.apply(&Message::again(entry.bytes.clone()));
         let now = entry.log_time;
-        if message.dropped().total() > 0 {
+        if dropped.total() > 0 {
             self.dropped = Some(now);
         } else if self.dropped.is_some_and(|at| Duration::from_nanos(now.abs_diff(at)) > DROPPED_MATTERS) {
             self.mirror.forget_dropped();
