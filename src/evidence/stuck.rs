@@ -63,7 +63,7 @@ pub struct StuckGroup {
     pub waits: BTreeMap<TaskKey, Vec<StuckWait>>,
     /// The locks they wait for.
     pub locks: BTreeSet<ResourceKey>,
-    /// Stuck tasks that wait for the same locks without holding one that is waited for.
+    /// All others that wait for the same locks.
     pub victims: Vec<TaskKey>,
     /// For how long nothing has moved on their locks.
     pub still_for: Duration,
@@ -140,8 +140,9 @@ impl Evidence<'_> {
         let certainty = self.certainty(core, &waits, &locks)?;
         let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
         tasks.sort_by_key(|task| own(task).iter().filter_map(|wait| self.began(wait.op)).min());
-        let waits_here = |task: &TaskKey| own(task).iter().any(|wait| locks.contains(&wait.lock));
-        let victims = stuck.keys().filter(|task| !core.contains(task) && waits_here(task)).copied().collect();
+        let waiting: BTreeSet<TaskKey> =
+            locks.iter().flat_map(|lock| self.waiters(*lock)).filter_map(|(_, op)| op.task).collect();
+        let victims = waiting.difference(core).copied().collect();
         let still_for = self.still_for(&waits);
         Some(StuckGroup { tasks, waits, locks, victims, still_for, certainty })
     }

@@ -22,9 +22,10 @@ use super::keys::{Entity, Ids, OpKey, ResourceKey, SiteKey, TaskKey};
 use super::text::{Interner, Text};
 use super::time::Timestamp;
 
-/// What a span's metadata contributes to the fields of the spans made from it.
+/// What a span's metadata say about the spans made from it.
 #[derive(Debug, Clone)]
 pub(in crate::model) struct Metadata {
+    pub(in crate::model) target: Text,
     pub(in crate::model) field_names: Vec<Text>,
 }
 

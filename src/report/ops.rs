@@ -14,6 +14,8 @@ use crate::model::{OpKey, ResourceKey, TaskKey};
 pub enum OpColumn {
     /// Its number.
     Id,
+    /// The op that it is part of.
+    Parent,
     /// Whether it waits.
     State,
     /// The task that polls it.
@@ -35,6 +37,7 @@ pub enum OpColumn {
 impl Column for OpColumn {
     const SPECS: &'static [Spec<Self>] = &[
         column(Self::Id, "id", "id", Kind::Id, "number of the op"),
+        column(Self::Parent, "parent", "parent", Kind::Id, "number of the op that it is part of"),
         column(Self::State, "state", "state", Kind::Text, "waiting or acquired"),
         column(Self::Task, "task", "task", Kind::Text, "task that polls it"),
         column(Self::Source, "source", "source", Kind::Text, "call that made it"),
@@ -76,6 +79,7 @@ impl Snapshot<'_> {
         let poll = &op.stats.poll;
         match column {
             OpColumn::Id => Value::Number(key.number().into()),
+            OpColumn::Parent => op.parent.map_or(Value::Nothing, |parent| Value::Number(parent.number().into())),
             OpColumn::State if self.evidence.is_waiting(key) => Value::Ranked(1, "waiting".into()),
             OpColumn::State if op.is_alive() => Value::Ranked(0, "acquired".into()),
             OpColumn::State => Value::Ranked(0, "done".into()),

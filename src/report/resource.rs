@@ -29,6 +29,8 @@ pub struct ResourceView {
     pub parent: Option<(ResourceKey, String)>,
     /// Where it was created; empty if that is not known.
     pub created_at: String,
+    /// The target of its span, as `tracing` calls it.
+    pub target: Option<String>,
     /// Names and values of what it says about itself.
     pub attributes: Vec<(String, String)>,
     /// How much was queued in it lately, at most once a second, oldest first.
@@ -89,6 +91,7 @@ impl Snapshot<'_> {
             title: describe::resource(evidence, key),
             parent: resource.parent.map(|parent| (parent, describe::resource(evidence, parent))),
             created_at: resource.location.to_string(),
+            target: resource.target.as_deref().map(str::to_owned),
             attributes: attributes.collect(),
             depths: resource
                 .depths

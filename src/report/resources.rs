@@ -39,6 +39,8 @@ pub enum ResourceColumn {
     Findings,
     /// Which findings those are.
     Finding,
+    /// The target of its span.
+    Target,
     /// The dependency that creates it.
     Crate,
     /// Where it was created.
@@ -52,6 +54,13 @@ impl Column for ResourceColumn {
         column(Self::Kind, "kind", "kind", Kind::Text, "Mutex, RwLock, Semaphore, bounded channel, Sleep and the like"),
         column(Self::Type, "type", "type", Kind::Text, "type, as the feed calls it"),
         column(Self::Visibility, "part", "part", Kind::Text, "public, or internal to another resource"),
+        column(
+            Self::Target,
+            "target",
+            "target",
+            Kind::Text,
+            "part of the program that its span is of, as tracing calls it",
+        ),
         column(Self::Crate, "crate", "crate", Kind::Text, "dependency that creates the resource"),
         column(Self::Total, "total", "age", Kind::Time, "time since it was created"),
         column(Self::Waiters, "waiters", "waiters", Kind::Count, "number of tasks that wait for it"),
@@ -180,6 +189,7 @@ impl Snapshot<'_> {
             ResourceColumn::Attributes => Value::Text(attributes(resource).into()),
             ResourceColumn::Findings => self.severity_about(&link),
             ResourceColumn::Finding => self.detectors_about(&link),
+            ResourceColumn::Target => resource.target.as_ref().map_or(Value::Nothing, |target| Value::text(target)),
             ResourceColumn::Crate => {
                 resource.location.package().map_or(Value::Nothing, |package| Value::text(package.name))
             }

@@ -32,6 +32,8 @@ pub struct TaskView {
     pub state: String,
     /// For blocking tasks, the type of the closure.
     pub function: Option<String>,
+    /// The target of its span, as `tracing` calls it.
+    pub target: Option<String>,
     /// The thread that polled it last, where the target says so.
     pub thread: Option<String>,
     /// The number of the runtime that polls it, where the target says so.
@@ -137,6 +139,7 @@ impl Snapshot<'_> {
             state: state(task),
             function: task.function().map(|it| it.to_string()),
             thread: self.evidence.thread_of(task).map(|it| it.to_string()),
+            target: self.evidence.site(task.site).and_then(|site| site.target.as_deref()).map(str::to_owned),
             runtime: task.stats.runtime.map(NonZeroU16::get),
             spawned_by: task.spawned_by.and_then(|spawner| self.linked_task(spawner)),
             findings: self.findings_about(&Link::Task(key)),

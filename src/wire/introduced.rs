@@ -12,6 +12,8 @@ use super::fields::{Value, in_order};
 pub struct Task<'a> {
     /// Its id.
     pub id: Option<u64>,
+    /// The metadata of its span.
+    pub metadata: Option<u64>,
     /// The fields of its span.
     pub fields: Vec<Field<'a>>,
     /// The task that spawned it, where the target says so.
@@ -25,6 +27,8 @@ pub struct Task<'a> {
 pub struct Resource<'a> {
     /// Its id.
     pub id: Option<u64>,
+    /// The metadata of its span.
+    pub metadata: Option<u64>,
     /// Its type.
     pub concrete_type: Cow<'a, str>,
     /// Where it was made.
@@ -112,7 +116,7 @@ impl<'a> Direct<'a> for Task<'a> {
         in_order(bytes, &[FIELDS], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(own)) => task.id = Some(id(own)?),
-                (2, Value::Bytes(metadata)) => drop(id(metadata)?),
+                (2, Value::Bytes(metadata)) => task.metadata = Some(id(metadata)?),
                 (3, Value::Varint(_)) => {}
                 (FIELDS, Value::Bytes(field)) => task.fields.push(Field::usual(field)?),
                 (5, Value::Bytes(parent)) => task.parent = Some(id(parent)?),
@@ -133,7 +137,7 @@ impl<'a> Direct<'a> for Resource<'a> {
         in_order(bytes, &[], |number, value| {
             match (number, value) {
                 (1, Value::Bytes(own)) => resource.id = Some(id(own)?),
-                (2, Value::Bytes(metadata)) => drop(id(metadata)?),
+                (2, Value::Bytes(metadata)) => resource.metadata = Some(id(metadata)?),
                 (3, Value::Bytes(name)) => resource.concrete_type = text(name)?,
                 (4, Value::Bytes(kind)) => known_kind(kind)?,
                 (5, Value::Bytes(location)) => resource.location = Some(Location::usual(location)?),
@@ -238,6 +242,7 @@ impl From<tasks::Task> for Task<'_> {
     fn from(wire: tasks::Task) -> Self {
         Self {
             id: wire.id.map(|id| id.id),
+            metadata: wire.metadata.map(|id| id.id),
             fields: wire.fields.into_iter().map(Field::from).collect(),
             parent: wire.parents.last().map(|parent| parent.id),
             location: wire.location.map(Location::from),
@@ -249,6 +254,7 @@ impl From<resources::Resource> for Resource<'_> {
     fn from(wire: resources::Resource) -> Self {
         Self {
             id: wire.id.map(|id| id.id),
+            metadata: wire.metadata.map(|id| id.id),
             concrete_type: wire.concrete_type.into(),
             location: wire.location.map(Location::from),
             parent: wire.parent_resource_id.map(|id| id.id),

@@ -28,7 +28,9 @@ const TIMES_SIZE: usize = 8;
 const FREE_TIME: Duration = Duration::from_secs(10);
 const TIME_PER_MEBIBYTE: Duration = Duration::from_secs(5);
 /// What all inputs together may leave behind: more would be a leak, as nothing of an input stays.
-const MAY_STAY: usize = 32 << 20;
+const MAY_STAY: i64 = 32 << 20;
+/// Inputs after which whatever is made once and kept has been made.
+const WARM_UP: u64 = 2_000;
 /// What libraries allocate by themselves counts too, in the end.
 const ADDRESS_SPACE: u64 = 8 << 30;
 /// Exit codes for the two faults that are noticed here.
@@ -93,19 +95,21 @@ pub(crate) fn work(task: &Task, seed: u64) -> io::Result<()> {
     let Some(kind) = task.kind else { return Ok(()) };
     let shelf = Shelf::open()?;
     let progress = task.progress.as_deref().map(open_progress).transpose()?;
-    let mut before = None;
+    let allocated = || i64::try_from(MEMORY.allocated()).unwrap_or(i64::MAX);
+    let mut stayed = 0;
     for number in task.first..task.first + task.count {
         if let Some(progress) = &progress {
             progress.write_at(&number.to_le_bytes(), 0)?;
         }
         let input = input(kind, seed, number, &shelf);
+        // A tape that was read for this input stays as well, so that counting begins here.
+        let before = allocated();
         within(&input, |input| judge(input, folder.path()))?;
-        drop(input);
-        // Tapes stay too, and all of them have been read by then.
-        if number - task.first == 2_000 {
-            before = Some(MEMORY.allocated());
+        stayed += allocated() - before;
+        // What is made once and kept has been made by then.
+        if number - task.first < WARM_UP {
+            stayed = 0;
         }
-        let stayed = MEMORY.allocated().saturating_sub(before.unwrap_or(usize::MAX));
         assert!(stayed <= MAY_STAY, "{stayed} bytes stay after {number} inputs");
     }
     Ok(())

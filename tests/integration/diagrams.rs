@@ -12,11 +12,16 @@ use crate::source::in_repository;
 use crate::support::simulator::scenario::Scenario;
 use crate::support::simulator::timeline::{Told, play_before};
 
-/// The diagrams of the findings of a detector in a scenario, or of all detectors, after every update.
+/// The diagrams of the findings of a detector in a scenario of the repository, or of all detectors, after every update.
 fn diagrams(scenario: &str, detector: Option<&str>) -> Vec<DiagramView> {
-    let path = in_repository("tests/scenarios").join(scenario);
+    let scenario = Scenario::read(&in_repository("tests/scenarios").join(scenario));
+    diagrams_of(&scenario, detector).into_iter().map(|(_, diagram)| diagram).collect()
+}
+
+/// The same of any scenario, each with the sentence of its finding.
+fn diagrams_of(scenario: &Scenario, detector: Option<&str>) -> Vec<(String, DiagramView)> {
     let mut drawn = Vec::new();
-    play_before(&Scenario::read(&path), Told::Once, &mut |diagnosis| {
+    play_before(scenario, Told::Once, &mut |diagnosis| {
         let is_it = |id: &str| detector.is_none_or(|detector| detector == id);
         if !diagnosis.findings().iter().any(|finding| is_it(finding.detector.id)) {
             return;
@@ -25,8 +30,9 @@ fn diagrams(scenario: &str, detector: Option<&str>) -> Vec<DiagramView> {
         let target = fleet.join(diagnosis.clone());
         let shown = Snapshot::new(&fleet, fleet.member(target).expect("it has joined"));
         let keys = shown.current_findings();
-        let keys = keys.iter().filter(|key| shown.finding_row(key).is_some_and(|row| is_it(row.detector)));
-        drawn.extend(keys.filter_map(|key| shown.diagram(key)));
+        let rows = keys.iter().filter_map(|key| Some((key, shown.finding_row(key)?)));
+        let rows = rows.filter(|(_, row)| is_it(row.detector));
+        drawn.extend(rows.filter_map(|(key, _)| Some((shown.finding(key)?.headline, shown.diagram(key)?))));
     });
     drawn
 }
@@ -63,6 +69,41 @@ fn those_who_wait_for_a_contended_lock_stand_below_its_holder() {
     assert!(!crowded.is_cycle, "{crowded:#?}");
     assert_eq!(ties(crowded), ["T holds", "R blocks", "T"], "{crowded:#?}");
     assert!(crowded.others.is_sorted_by(|one, other| one.1 >= other.1), "the longest wait first: {crowded:#?}");
+}
+
+#[test]
+fn a_deadlock_counts_all_who_wait_behind_it_as_its_diagram_does() {
+    let scenario = Scenario::parse(
+        r#"
+about = "Two tasks wait for each other; behind them a third one waits, and a fourth that gives up and tries again."
+run = "20s"
+shared = [{ name = "one", kind = "mutex", place = "src/a.rs:1:1" }, { name = "two", kind = "mutex", place = "src/a.rs:2:1" }]
+[[spawn]]
+at = "1s"
+name = "up"
+place = "src/a.rs:3:3"
+body = [{ lock = "one" }, { wait = "10ms" }, { lock = "two" }]
+[[spawn]]
+at = "1s"
+name = "down"
+place = "src/a.rs:4:4"
+body = [{ lock = "two" }, { wait = "10ms" }, { lock = "one" }]
+[[spawn]]
+at = "2s"
+name = "patient"
+place = "src/a.rs:5:5"
+body = [{ lock = "one" }]
+[[spawn]]
+at = "2s"
+name = "impatient"
+place = "src/a.rs:6:6"
+body = [{ forever = [{ lock = { of = "one", within = "60s" } }] }]
+"#,
+    );
+    let diagrams = diagrams_of(&scenario, Some("deadlock"));
+    let (sentence, last) = diagrams.last().expect("it fires");
+    assert!(sentence.contains("2 more tasks wait behind."), "{sentence}");
+    assert_eq!(last.others.len() + last.more, 2, "{last:#?}");
 }
 
 #[test]

@@ -3,15 +3,24 @@
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
-use console_api::{Field, Id, Location, PollStats, async_ops, resources, tasks};
+use console_api::register_metadata::NewMetadata;
+use console_api::{
+    Field, Id, Location, MetaId, Metadata, PollStats, RegisterMetadata, async_ops, instrument, resources, tasks,
+};
 use prost::Message as _;
 use prost_types::Timestamp;
+use tokio_canary::detect::settings::Settings;
+use tokio_canary::diagnosis::{Arrived, Diagnosis};
 use tokio_canary::evidence::holders::Confidence;
 use tokio_canary::evidence::spawners::Spawner;
 use tokio_canary::evidence::{Evidence, Memory};
+use tokio_canary::feed::FeedEvent;
 use tokio_canary::feed::recording::Mirror;
-use tokio_canary::model::Model;
+use tokio_canary::fleet::Fleet;
+use tokio_canary::model::{DEFAULT_RETENTION, Model};
+use tokio_canary::report::Snapshot;
 use tokio_canary::wire::{Kind, Message, Select};
 use tokio_canary::witness::redact::Redactor;
 
@@ -329,4 +338,33 @@ fn facts_are_in_recordings_that_were_cut_joined_redacted_or_begun_late() {
         assert!(ended.cancelled, "{how}");
         assert_eq!(model.thread_of(ended).map(|it| &**it), thread, "{how}");
     }
+}
+
+#[test]
+fn what_a_span_is_of_is_on_its_page() {
+    let metadata = |id: u64, target: &str| NewMetadata {
+        id: Some(MetaId { id }),
+        metadata: Some(Metadata { target: target.to_owned(), ..Default::default() }),
+    };
+    let task = tasks::Task { id: Some(Id { id: 1 }), metadata: Some(MetaId { id: 5 }), ..Default::default() };
+    let lock = resources::Resource { id: Some(Id { id: 2 }), metadata: Some(MetaId { id: 6 }), ..Default::default() };
+    let update = instrument::Update {
+        now: Some(at(1)),
+        new_metadata: Some(RegisterMetadata {
+            metadata: vec![metadata(5, "tokio::task"), metadata(6, "tokio::sync::mutex")],
+        }),
+        task_update: Some(tasks::TaskUpdate { new_tasks: vec![task], ..Default::default() }),
+        resource_update: Some(resources::ResourceUpdate { new_resources: vec![lock], ..Default::default() }),
+        ..Default::default()
+    };
+    let mut fleet = Fleet::default();
+    let target = fleet.join(Diagnosis::new("a".to_owned(), Settings::default(), DEFAULT_RETENTION));
+    let arrived = Arrived { at: SystemTime::UNIX_EPOCH, event: FeedEvent::Update(Box::new(update.into())) };
+    drop(fleet.apply(target, arrived));
+    let member = fleet.member(target).expect("it has joined");
+    let (task, _) = member.diagnosis().model().tasks().next().expect("the task");
+    let (lock, _) = member.diagnosis().model().resources().next().expect("the lock");
+    let shown = Snapshot::new(&fleet, member);
+    let targets = (shown.task(task).and_then(|it| it.target), shown.resource(lock).and_then(|it| it.target));
+    assert_eq!(targets, (Some("tokio::task".to_owned()), Some("tokio::sync::mutex".to_owned())));
 }

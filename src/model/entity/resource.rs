@@ -165,6 +165,8 @@ pub struct Resource {
     pub kind: ResourceKind,
     /// Its type as the target names it.
     pub concrete_type: Text,
+    /// The target of its span, as `tracing` calls it, if it is known.
+    pub target: Option<Text>,
     /// Where it was made; unknown for what has no place of its own.
     pub location: Location,
     /// The resource that this one is part of.

@@ -64,6 +64,8 @@ pub struct Life {
 pub struct Site {
     /// What makes them siblings.
     pub id: SiteId,
+    /// The target of their spans, as `tracing` calls it, if it is known.
+    pub target: Option<Text>,
     /// The tasks alive, oldest first.
     pub live: TasksByAge,
     /// How many were ever seen.
@@ -143,6 +145,7 @@ impl Site {
         Self {
             is_of_console: is_of_console(&id.name, &id.location),
             id,
+            target: None,
             live: TasksByAge::default(),
             born: 0,
             ended: 0,

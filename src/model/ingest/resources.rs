@@ -17,6 +17,7 @@ use crate::model::tokio::{ResourceKind, is_inside_interval};
 /// A resource as it was introduced.
 #[derive(Debug)]
 pub(super) struct NewResource {
+    pub(super) target: Option<Text>,
     pub(super) concrete_type: Text,
     pub(super) location: Location,
     pub(super) internal: bool,
@@ -43,6 +44,7 @@ impl Model {
         };
         resource.placeholder = false;
         resource.kind = ResourceKind::of(&new.concrete_type, new.internal, new.has_parent);
+        resource.target = new.target;
         resource.concrete_type = new.concrete_type;
         resource.internal = new.internal;
         resource.location = new.location;
@@ -57,6 +59,7 @@ impl Model {
         let key = self.resources.insert(Resource {
             id,
             kind: ResourceKind::Other,
+            target: None,
             concrete_type: nothing.clone(),
             location: Location::new(nothing),
             parent: None,

@@ -27,6 +27,7 @@ const MANY_WAKERS: u64 = 256;
 pub(super) struct NewTask {
     pub(super) name: Option<Text>,
     pub(super) kind: TaskKind,
+    pub(super) target: Option<Text>,
     pub(super) task_id: Option<u64>,
     pub(super) location: Location,
     pub(super) sizes: (u64, u64),
@@ -39,6 +40,7 @@ impl Default for NewTask {
         Self {
             name: None,
             kind: TaskKind::Other,
+            target: None,
             task_id: None,
             location: Location::new("".into()),
             sizes: (0, 0),
@@ -57,6 +59,9 @@ impl Model {
         let name = text::without_numbers(new.name.as_deref().unwrap_or_default());
         let name = self.strings.intern(&name);
         let site = self.site_of(SiteId { name, kind: new.kind, location: new.location, sizes: new.sizes });
+        if let Some(site) = self.sites.get_mut(site) {
+            site.target = site.target.take().or(new.target);
+        }
         let key = if let Some(key) = known {
             self.leave_site(key, changes);
             key

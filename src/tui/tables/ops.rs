@@ -22,6 +22,7 @@ impl Listing for Ops {
     const NOUN: &'static str = "op";
     const COLUMNS: &'static [Column<OpColumn>] = &[
         Column::number(OpColumn::Id, 4, 6),
+        Column::number(OpColumn::Parent, 6, 8),
         Column::text(OpColumn::State, 8, 1, 1),
         Column::text(OpColumn::Task, 16, 3, 0),
         Column::text(OpColumn::Source, 12, 1, 2),

@@ -27,6 +27,7 @@ impl Listing for Resources {
         Column::text(ResourceColumn::Findings, 10, 1, 3).largest_first(),
         Column::text(ResourceColumn::Type, 10, 1, 8),
         Column::text(ResourceColumn::Visibility, 6, 1, 9),
+        Column::text(ResourceColumn::Target, 12, 1, 11).keeping_the_end(),
         Column::number(ResourceColumn::Total, 7, 7),
         Column::number(ResourceColumn::Waiters, 8, 0),
         Column::text(ResourceColumn::Fill, 8, 1, 4).on_the_right().largest_first(),

@@ -74,6 +74,9 @@ fn about(draft: &mut Draft<Link>, resource: &ResourceView) {
     draft.field("id", &format!("{} ({}; {} in the feed)", row.number, row.visibility, row.id));
     draft.field("type", &row.concrete_type);
     draft.field("created at", or_unknown(&resource.created_at));
+    if let Some(target) = &resource.target {
+        draft.field("target", target);
+    }
     let age = words::duration(row.age);
     draft.field("age", &if row.is_alive { age } else { format!("dropped after {age}") });
     if !row.fill.is_empty() {

@@ -16,6 +16,9 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: TaskKey)
     draft.styled_field("state", &task.state, theme.state(task.row.state));
     draft.field("spawned at", or_unknown(&task.row.location));
     draft.field("kind", task.row.kind);
+    if let Some(target) = &task.target {
+        draft.field("target", target);
+    }
     if let Some(function) = &task.function {
         draft.field("function", function);
     }

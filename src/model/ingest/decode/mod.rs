@@ -136,7 +136,8 @@ impl Model {
             return;
         }
         let names = metadata.field_names.iter().take(MOST_FIELDS).map(|name| self.strings.intern(name)).collect();
-        self.metadata.insert(id.id, Metadata { field_names: names });
+        let target = self.strings.intern(&metadata.target);
+        self.metadata.insert(id.id, Metadata { target, field_names: names });
     }
 
     /// Resources come first, then ops, then tasks: each refers to those before it.
@@ -180,6 +181,7 @@ impl Model {
             return;
         };
         let new = NewResource {
+            target: self.target(resource.metadata),
             concrete_type: self.strings.intern(&resource.concrete_type),
             location: self.location(resource.location.as_ref()),
             internal: resource.is_internal,
@@ -193,7 +195,8 @@ impl Model {
             self.quality.malformed += 1;
             return;
         };
-        let mut new = NewTask { location: self.location(task.location.as_ref()), ..NewTask::default() };
+        let (target, location) = (self.target(task.metadata), self.location(task.location.as_ref()));
+        let mut new = NewTask { target, location, ..NewTask::default() };
         let mut others = Vec::new();
         for field in task.fields.iter().take(MOST_FIELDS) {
             let Some(name) = self.field_name(field) else {
@@ -217,6 +220,11 @@ impl Model {
         }
         new.fields = others.into();
         self.new_task(id, births.get(id).map(Timestamp::from_nanos), new, changes);
+    }
+
+    /// The target of a span, as `tracing` calls the part of a program that a span is of.
+    fn target(&self, metadata: Option<u64>) -> Option<Text> {
+        metadata.and_then(|id| self.metadata.get(&id)).map(|it| it.target.clone())
     }
 
     fn introduce_op(&mut self, op: Option<AsyncOp<'_>>, births: &Births, changes: &mut Changes) {
