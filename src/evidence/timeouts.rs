@@ -1,4 +1,4 @@
-//! Tasks that run into a timeout: nearly all of a site end at one age, after they have rested for most of it, when a timer fires that they made then.
+//! Tasks that run into a timeout: nearly all of a site end at one age, when a timer fires that they made then.
 
 use std::time::Duration;
 
@@ -29,8 +29,10 @@ pub struct TimedOut {
     pub age: Duration,
     /// How many tasks ended lately.
     pub ended: usize,
-    /// The share of them that ended at that age, after a rest.
+    /// The share of them that ended at that age.
     pub at_that_age: f64,
+    /// The share of them that ended at that age, after they had rested for most of it.
+    pub rested: f64,
     /// The share of them that ended early.
     pub early: f64,
     /// The share of all that ever ended that did so early: how they used to end.
@@ -49,17 +51,18 @@ pub struct TimedOut {
 
 impl Evidence<'_> {
     /// At which age the tasks of a site end; nothing where fewer than `ended` have ended lately, or a lower share than `share` of those at one age
-    /// after a rest.
-    pub fn timed_out(&self, site: &Site, ended: usize, share: f64) -> Option<TimedOut> {
+    /// that is `least` or more.
+    pub fn timed_out(&self, site: &Site, ended: usize, share: f64, least: Duration) -> Option<TimedOut> {
         let ends: Vec<&Completion> = site.completions.since(self.now().minus(WINDOW)).collect();
-        let rested: Vec<&Completion> = ends.iter().copied().filter(|it| it.rested >= it.age.mul_f64(RESTED)).collect();
+        let long = ends.iter().filter(|it| it.age >= least.mul_f64(1.0 - SAME)).count();
         // Nearly all sites are ruled out before the age and the timers are looked for, which costs more than all that comes before.
-        if ends.len() < ended || ratio(rested.len(), ends.len()) < share {
+        if ends.len() < ended || ratio(long, ends.len()) < share {
             return None;
         }
         let age = most_common(&ends)?;
         let about = age.mul_f64(1.0 - SAME)..=age.mul_f64(1.0 + SAME);
-        let at_that_age = rested.iter().filter(|it| about.contains(&it.age)).count();
+        let then = || ends.iter().filter(|it| about.contains(&it.age));
+        let (at_that_age, rested) = (then().count(), then().filter(|it| it.rested >= it.age.mul_f64(RESTED)).count());
         if ratio(at_that_age, ends.len()) < share {
             return None;
         }
@@ -78,6 +81,7 @@ impl Evidence<'_> {
             age,
             ended: ends.len(),
             at_that_age: ratio(at_that_age, ends.len()),
+            rested: ratio(rested, ends.len()),
             early: ratio(early, ends.len()),
             used_to_end_early: site.lifetime_at(0.2) < Some(half),
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),

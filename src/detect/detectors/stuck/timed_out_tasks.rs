@@ -28,7 +28,7 @@ static EARLY: Setting<Share> =
     Setting::new("early", Share(0.05), "maximum share of tasks that ended before half of the common age");
 static TIMERS: Setting<Share> =
     Setting::new("timers", Share(0.5), "minimum share of live tasks with a timer that fires at the common age");
-static LIVE: Setting<usize> = Setting::new("live", 20, "minimum number of live tasks that is reported");
+static LIVE: Setting<usize> = Setting::new("live", 10, "minimum number of live tasks that is reported");
 static GROWTH: Setting<f64> =
     Setting::new("growth", 2.0, "minimum number of live tasks that is a warning, as a multiple of the least before");
 
@@ -67,14 +67,16 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let sites =
         evidence.sites().filter(|(_, site)| site.id.kind.is_spawned() && site.live.len() >= settings.get(&LIVE));
     for (key, site) in sites {
-        let it = evidence.timed_out(site, settings.get(&ENDS), settings.get(&SHARE).0);
+        let (share, least) = (settings.get(&SHARE).0, settings.get(&AGE).min(settings.get(&AGE_ALWAYS)));
+        let it = evidence.timed_out(site, settings.get(&ENDS), share, least);
         let Some(it) = it.filter(|it| it.with_timer >= settings.get(&TIMERS).0) else { continue };
         let changed = it.used_to_end_early
             && it.early <= settings.get(&EARLY).0
             && it.age >= settings.get(&AGE)
             && grew(settings, &it)
             && !site.id.location.is_library();
-        if changed || it.age >= settings.get(&AGE_ALWAYS) {
+        // A wait that is passed on from one to the next when it times out does not rest.
+        if changed || (it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share) {
             found.push(symptom(evidence, settings, (key, site), &it, changed));
         }
     }

@@ -11,8 +11,10 @@ use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
 use crate::words;
 
-/// So many tasks of the site must complete all the same: where none does, they are made to be dropped.
+/// So many tasks of the site must complete all the same, or this share of all must have ended in less than half of that time before: where none
+/// does, they are made to be dropped.
 const COMPLETED: usize = 3;
+const USED_TO: f64 = 0.1;
 /// Where more of them than this share lost a race against a task born with them, they are dropped by design.
 const RACES: f64 = 0.5;
 
@@ -24,9 +26,11 @@ pub(super) fn seen(
     from: Timestamp,
 ) -> Option<Symptom> {
     let it = evidence.impatience(key, site, from, settings.get(&MANY), settings.get(&GIVEN_UP).0)?;
-    let enough = it.ended - it.dropped >= COMPLETED && it.spread >= settings.get(&APART);
-    let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.ended_before >= settings.get(&BEFORE).0;
-    (enough && timeout && it.lost_a_race < RACES).then(|| symptom(evidence, settings, (key, site), &it))
+    let some_complete = it.ended - it.dropped >= COMPLETED && it.ended_before >= settings.get(&BEFORE).0;
+    let used_to_complete = site.lifetime_at(USED_TO).is_some_and(|age| age < it.age / 2);
+    let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.spread >= settings.get(&APART);
+    let is_design = !(some_complete || used_to_complete) || it.lost_a_race >= RACES;
+    (timeout && !is_design).then(|| symptom(evidence, settings, (key, site), &it))
 }
 
 fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), it: &Impatience) -> Symptom {

@@ -22,7 +22,11 @@ use crate::model::tokio::{AcquireKind, ResourceKind};
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
 static LONG: Setting<Duration> = Setting::new("long", Duration::from_millis(50), "minimum length of a long wait");
 static SHARE: Setting<Share> = Setting::new("share", Share(0.3), "minimum share of long waits");
-static WAITS: Setting<usize> = Setting::new("waits", 10, "minimum number of waits that ended with a grant");
+static WAITS: Setting<usize> = Setting::new(
+    "waits",
+    10,
+    "minimum number of waits that ended with a grant; those that go on count as well where they are as many and more tasks keep coming",
+);
 static WAITERS: Setting<f64> = Setting::new("waiters", 0.5, "minimum mean number of waiters");
 static TURNOVER: Setting<Duration> = Setting::new(
     "turnover",
@@ -72,6 +76,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 /// A shorter time than this says nothing: two updates.
 const SHORTEST: Duration = Duration::from_secs(2);
 
+/// A lock that was granted fewer times than this hardly moves.
+const MOVES: u64 = 3;
+
 /// A queue at a lock or semaphore, by kind of acquisition, and what is thought of it.
 struct Queue<'a> {
     key: ResourceKey,
@@ -79,6 +86,8 @@ struct Queue<'a> {
     waits: &'a WaitWindow,
     window: Duration,
     limits: Limits,
+    /// How many waits tell of it.
+    seen: usize,
     strength: f64,
     look_alike: Option<LookAlike>,
     /// Why a queue for permits is not meant to be, if anything shows it.
@@ -126,18 +135,35 @@ fn judge_lock<'a>(
     settings: Scoped<'_>,
     (key, lock): (ResourceKey, &Resource),
     (kind, waits): (AcquireKind, &'a WaitWindow),
-    (_, window): (Timestamp, Duration),
+    (start, window): (Timestamp, Duration),
 ) -> Option<Queue<'a>> {
+    let seen = waits_seen(evidence, key, waits, (settings.get(&WAITS), start));
     let limits = Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) };
     let ratios = [
         waits.share_over(limits.wait) / limits.share.0,
         waits.mean_waiters(window) / limits.waiters,
-        number(waits.granted) / number(settings.get(&WAITS)),
+        number(seen) / number(settings.get(&WAITS)),
     ];
     let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
     let look_alike = is_pool.then_some(LookAlike::IdlePool);
     let strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
-    Some(Queue { key, kind, waits, window, limits, strength, look_alike, suffering: None, permits: None })
+    Some(Queue { key, kind, waits, window, limits, seen, strength, look_alike, suffering: None, permits: None })
+}
+
+/// How many waits tell of a queue at a lock: those that ended; and where the lock is kept for so long that these are few, those that go on as well, if
+/// they are as many, so that whoever comes now waits for longer than the window, and more tasks keep coming. A batch is no queue.
+fn waits_seen(
+    evidence: &Evidence<'_>,
+    key: ResourceKey,
+    waits: &WaitWindow,
+    (enough, from): (usize, Timestamp),
+) -> usize {
+    let ended = waits.waits.len();
+    if ended >= enough || waits.granted < MOVES {
+        return ended;
+    }
+    let waiting = evidence.waiters(key).count();
+    if waiting >= ended && evidence.keeps_coming(key, from) { ended + waiting } else { ended }
 }
 
 /// Too few permits: hardly any wait is short, and as many wait as there are permits, or more, so that twice as many would be used.
@@ -161,5 +187,6 @@ fn judge_semaphore<'a>(
     let strength = wait.min(waits.mean_waiters(window) / limits.waiters);
     let harmless = if evidence.is_pool(key) { LookAlike::FixedWorkers } else { LookAlike::Limiter };
     let look_alike = suffering.is_none().then_some(harmless);
-    Some(Queue { key, kind, waits, window, limits, strength, look_alike, suffering, permits: Some(permits) })
+    let seen = waits.waits.len();
+    Some(Queue { key, kind, waits, window, limits, seen, strength, look_alike, suffering, permits: Some(permits) })
 }

@@ -24,7 +24,7 @@ pub(super) fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Que
     // What grows without end is a pile-up, which is reported a little later.
     let grows = evidence.more_wait(queue.key) && evidence.crowd_has_grown(queue.key);
     let strength = if grows { queue.strength.min(DETECTOR.timing.leave) } else { queue.strength };
-    if strength < DETECTOR.timing.leave || queue.waits.waits.len() < settings.get(&WAITS) {
+    if strength < DETECTOR.timing.leave || queue.seen < settings.get(&WAITS) {
         return None;
     }
     let (key, waits, window, limits) = (queue.key, queue.waits, queue.window, &queue.limits);
