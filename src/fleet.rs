@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -44,6 +45,8 @@ pub enum Step {
 pub enum Change {
     /// The connection, or how the feed ended.
     Connection,
+    /// How far an attempt to connect again has come.
+    Attempt,
     /// What the feed withholds.
     Quality,
     /// A finding opened, changed or was resolved.
@@ -63,8 +66,8 @@ pub struct Member {
     recorded: Option<u64>,
     /// Rises with everything that arrives.
     revision: u64,
-    /// What was last said of the connection.
-    announced: Option<Connection>,
+    /// What was last said of each state of the connection, since it was live.
+    announced: Vec<Connection>,
     quality: Quality,
 }
 
@@ -134,11 +137,7 @@ impl Member {
             self.journal.push_back((at, Arc::clone(&transition)));
             changes.push(Change::Finding(transition));
         }
-        let connection = Connection::of(&self.diagnosis);
-        if connection.is_change_from(self.announced.as_ref()) {
-            self.announced = Some(connection);
-            changes.push(Change::Connection);
-        }
+        changes.extend(self.announce(Connection::of(&self.diagnosis)));
         let quality = Quality::of(&self.diagnosis);
         if quality != self.quality {
             self.quality = quality;
@@ -146,12 +145,28 @@ impl Member {
         }
         changes
     }
+
+    /// What a state of the connection changes: nothing if the same was said since the target was live, as attempts without end are alike.
+    fn announce(&mut self, connection: Connection) -> Option<Change> {
+        if self.announced.contains(&connection) {
+            return None;
+        }
+        let is_again = !self.announced.is_empty() && connection.is_attempt();
+        match connection {
+            Connection::Live => self.announced.clear(),
+            _ => self.announced.retain(|it| *it != Connection::Live && discriminant(it) != discriminant(&connection)),
+        }
+        self.announced.push(connection);
+        Some(if is_again { Change::Attempt } else { Change::Connection })
+    }
 }
 
 /// The connection of a target, as far as a change of it is worth saying.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Connection {
-    Connecting,
+    Resolving,
+    /// With what was chosen to connect to.
+    Dialing(Option<String>),
     Live,
     Lost(String),
     Ended(Ended),
@@ -161,15 +176,15 @@ impl Connection {
     fn of(diagnosis: &Diagnosis) -> Self {
         match (diagnosis.ended(), diagnosis.status()) {
             (Some(ended), _) => Self::Ended(ended.clone()),
-            (None, Status::Resolving | Status::Chosen { .. } | Status::Dialing) => Self::Connecting,
+            (None, Status::Resolving) => Self::Resolving,
+            (None, Status::Chosen { .. } | Status::Dialing) => Self::Dialing(diagnosis.place().map(str::to_owned)),
             (None, Status::Live) => Self::Live,
             (None, Status::Lost { reason, .. } | Status::Stranger { reason, .. }) => Self::Lost(reason.clone()),
         }
     }
 
-    /// Every attempt connects again: that is worth saying only once.
-    fn is_change_from(&self, before: Option<&Self>) -> bool {
-        before.is_none_or(|before| before != self && *self != Self::Connecting)
+    fn is_attempt(&self) -> bool {
+        matches!(self, Self::Resolving | Self::Dialing(_))
     }
 }
 
@@ -207,10 +222,9 @@ impl Fleet {
     pub fn join(&mut self, diagnosis: Diagnosis) -> TargetId {
         let id = TargetId(self.next);
         self.next += 1;
-        let (journal, quality) = (VecDeque::new(), Quality::default());
+        let (journal, announced, quality) = (VecDeque::new(), Vec::new(), Quality::default());
         let (playing, recorded) = (None, None);
-        self.members
-            .insert(id, Member { id, diagnosis, journal, playing, recorded, revision: 0, announced: None, quality });
+        self.members.insert(id, Member { id, diagnosis, journal, playing, recorded, revision: 0, announced, quality });
         id
     }
 
@@ -263,6 +277,12 @@ impl Fleet {
         self.members.values()
     }
 
+    /// What its targets are, as a noun: pods, where each of them is one.
+    pub fn noun(&self) -> &'static str {
+        let are_pods = !self.members.is_empty() && self.members().all(|member| member.diagnosis.is_pod());
+        if are_pods { "pods" } else { "targets" }
+    }
+
     /// All confirmed findings that are not explained by others, those of one class as one, in the order in which they are read.
     pub fn findings(&self) -> Vec<SharedFinding<'_>> {
         let mut classes: BTreeMap<&str, Vec<(&Member, &Finding)>> = BTreeMap::new();
@@ -306,6 +326,7 @@ mod tests {
         };
         let word = |change: &Change| match change {
             Change::Connection => "connection".to_owned(),
+            Change::Attempt => "attempt".to_owned(),
             Change::Quality => "quality".to_owned(),
             Change::Finding(it) => format!("{} {}", it.finding.detector.id, it.finding.state.as_str()),
         };
@@ -318,21 +339,35 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_tried_again_and_again_is_said_once() {
+    fn every_state_of_a_connection_is_said_and_none_twice_until_it_is_live() {
         let mut fleet = Fleet::default();
         let id = fleet.join(diagnosis("a"));
+        let chosen = |place: &str| FeedEvent::Status(Status::Chosen { place: place.to_owned(), is_new: false });
+        let (resolving, dialing) = (FeedEvent::Status(Status::Resolving), FeedEvent::Status(Status::Dialing));
         for (event, expected) in [
-            (FeedEvent::Status(Status::Resolving), true),
-            (FeedEvent::Status(Status::Dialing), false),
-            (lost("refused", 1), true),
-            (FeedEvent::Status(Status::Dialing), false),
-            (lost("refused", 2), false),
-            (lost("no route", 3), true),
-            (FeedEvent::Status(Status::Live), true),
-            (FeedEvent::Ended(Ended::Complete), true),
+            (resolving.clone(), "connection"),
+            (dialing.clone(), "attempt"),
+            (lost("refused", 1), "connection"),
+            (resolving.clone(), ""),
+            (dialing.clone(), ""),
+            (lost("refused", 2), ""),
+            (lost("no route", 3), "connection"),
+            (resolving.clone(), ""),
+            (chosen("pod `a`"), "attempt"),
+            (dialing.clone(), ""),
+            (lost("refused", 4), "connection"),
+            (chosen("pod `b`"), "attempt"),
+            (FeedEvent::Status(Status::Live), "connection"),
+            (FeedEvent::Status(Status::Live), ""),
+            (lost("refused", 5), "connection"),
+            (resolving, "attempt"),
+            (dialing, "attempt"),
+            (FeedEvent::Status(Status::Live), "connection"),
+            (FeedEvent::Ended(Ended::Complete), "connection"),
         ] {
-            let said = changes(&mut fleet, id, event.clone()).contains(&"connection".to_owned());
-            assert_eq!(said, expected, "{event:?}");
+            let mut said = changes(&mut fleet, id, event.clone());
+            said.retain(|it| matches!(it.as_str(), "connection" | "attempt"));
+            assert_eq!(said.concat(), expected, "{event:?}");
         }
     }
 
@@ -365,6 +400,18 @@ mod tests {
         assert!(third != one && third != other, "ids are never reused");
         assert_eq!(fleet.members().map(Member::id).collect::<Vec<_>>(), [other, third]);
         assert_eq!(fleet.findings()[0].members.len(), 1);
+    }
+
+    #[test]
+    fn pods_are_called_so_where_all_targets_are_some() {
+        let mut fleet = Fleet::default();
+        assert_eq!(fleet.noun(), "targets");
+        fleet.join(diagnosis("k8s://shop/web-1"));
+        let recording = fleet.join(diagnosis("k8s.mcap"));
+        assert_eq!(fleet.noun(), "targets");
+        fleet.leave(recording);
+        fleet.join(diagnosis("k8s://shop/web-2"));
+        assert_eq!(fleet.noun(), "pods");
     }
 
     #[test]

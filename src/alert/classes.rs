@@ -24,6 +24,8 @@ pub(super) struct Class<'a> {
     pub(super) is_expected: bool,
     /// The targets.
     pub(super) targets: Vec<&'a str>,
+    /// How many targets the run had, and what they are: pods, or targets of any kind.
+    of: (usize, &'static str),
 }
 
 /// How much a finding weighs in the tools that read documents.
@@ -40,6 +42,8 @@ pub(super) enum Level {
 /// The findings of a run, in the order in which they are read, and how many more there were that are forgotten.
 pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
     let mut classes: Vec<Class<'_>> = Vec::new();
+    let noun = if summary.targets.iter().all(|target| target.is_pod) { "pods" } else { "targets" };
+    let of = (summary.targets.len(), noun);
     for target in &summary.targets {
         for fired in &target.findings.known {
             let known = classes.iter_mut().find(|it| it.finding.fingerprint == fired.finding.fingerprint);
@@ -51,6 +55,7 @@ pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
                     counts: fired.counts(summary.fail_on),
                     is_expected: fired.is_expected,
                     targets: vec![&target.target],
+                    of,
                 }),
             }
         }
@@ -106,8 +111,8 @@ impl<'a> Class<'a> {
         said.join(" ")
     }
 
-    /// What it is, where, and on which targets: `critical deadlock at transfer (src/bank.rs:41:9) on 3 of 5 targets: a, b, c`.
-    pub(super) fn spread(&self, of: usize) -> String {
+    /// What it is, where, and on which targets: `critical deadlock at transfer (src/bank.rs:41:9) on 3 of 5 pods: a, b, c`.
+    pub(super) fn spread(&self) -> String {
         let (severity, detector) = (self.worst.as_str(), self.finding.row.detector);
         let place = match self.finding.subject_in_words() {
             place if place.is_empty() => place,
@@ -118,11 +123,16 @@ impl<'a> Class<'a> {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("{severity} {detector}{place} on {} of {of} targets: {named}{more}", self.targets.len())
+        format!("{severity} {detector}{place} on {} of {}: {named}{more}", self.targets.len(), self.all())
     }
 
     /// The targets in words, where there are several.
-    pub(super) fn on_targets(&self, of: usize) -> Option<String> {
-        (of > 1).then(|| format!("On {} of {of} targets: {}.", self.targets.len(), self.targets.join(", ")))
+    pub(super) fn on_targets(&self) -> Option<String> {
+        (self.of.0 > 1).then(|| format!("On {} of {}: {}.", self.targets.len(), self.all(), self.targets.join(", ")))
+    }
+
+    /// All targets of the run, counted: `5 pods`.
+    fn all(&self) -> String {
+        format!("{} {}", self.of.0, self.of.1)
     }
 }

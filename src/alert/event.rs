@@ -101,6 +101,8 @@ pub struct Others {
 pub struct TargetSummary {
     /// The target, as the user named it.
     pub target: String,
+    /// Whether it is a pod.
+    pub is_pod: bool,
     /// Whether it left before the end of the run.
     pub has_left: bool,
     /// When the last event arrived from it, or else when the run ended.
@@ -154,7 +156,9 @@ impl Event {
 
     fn changed(fleet: &Fleet, member: &Member, at: SystemTime, change: &Change) -> Self {
         let (at, kind) = match change {
-            Change::Connection => (at, EventKind::Connection(ConnectionView::of(member.diagnosis(), at))),
+            Change::Connection | Change::Attempt => {
+                (at, EventKind::Connection(ConnectionView::of(member.diagnosis(), at)))
+            }
             Change::Quality => (at, EventKind::Quality(QualityView::of(member.diagnosis()))),
             Change::Finding(transition) => {
                 let view = Snapshot::new(fleet, member).transition(transition);
@@ -176,6 +180,7 @@ impl Summary {
             let snapshot = Snapshot::new(fleet, member);
             TargetSummary {
                 target: member.diagnosis().target().to_owned(),
+                is_pod: member.diagnosis().is_pod(),
                 has_left: fleet.member(member.id()).is_none(),
                 at: last_heard(member),
                 verdict,

@@ -23,7 +23,9 @@ pub(super) fn line(event: &Event) -> String {
     let object = match &event.kind {
         EventKind::Hello => json!({"schema": SCHEMA, "type": "hello", "version": env!("CARGO_PKG_VERSION")}),
         EventKind::Connection(connection) => status(connection),
-        EventKind::Left => json!({"type": "status", "state": "left", "reason": null, "place": null}),
+        EventKind::Left => {
+            json!({"type": "status", "state": "left", "reason": null, "place": null, "retry_in_s": null})
+        }
         EventKind::Finding(view) => finding(view),
         EventKind::Digest(digest) => json!({
             "type": "digest",
@@ -176,7 +178,13 @@ fn status(connection: &ConnectionView) -> Value {
     let has_reason =
         matches!(connection.state, ConnectionState::Lost | ConnectionState::Stranger | ConnectionState::Truncated);
     let reason = has_reason.then_some(&connection.sentence);
-    json!({"type": "status", "state": connection.state.as_str(), "reason": reason, "place": connection.place})
+    json!({
+        "type": "status",
+        "state": connection.state.as_str(),
+        "reason": reason,
+        "place": connection.place,
+        "retry_in_s": connection.retry_in.map(|time| time.as_secs_f64()),
+    })
 }
 
 fn finding(view: &FindingView) -> Value {

@@ -96,9 +96,9 @@ fn summary_line(summary: &TargetSummary, is_verdict: bool) -> String {
 
 /// The last lines about a run of several targets: shared findings, and the result.
 pub(super) fn last_lines(summary: &Summary) -> Vec<String> {
-    let (shared, of) = (shared(summary), summary.targets.len());
+    let shared = shared(summary);
     let mut lines: Vec<String> =
-        shared.iter().take(SHARED).map(|class| format!("shared: {}.", class.spread(of))).collect();
+        shared.iter().take(SHARED).map(|class| format!("shared: {}.", class.spread())).collect();
     let more = shared.len().saturating_sub(SHARED);
     lines.extend((more > 0).then(|| format!("shared: {} more.", words::count(more, "finding"))));
     lines.push(format!("all targets: {}.", summary.headline()));

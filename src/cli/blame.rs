@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::args::positive_duration;
 use super::one_of::one_of;
+use super::pods::SELECTING;
 use super::reading::Reading;
 use crate::config::word::Word;
 use crate::feed::endpoint::Target;
@@ -21,8 +22,8 @@ const TARGET: &str = "Running service (host:port, http://host:port, https://host
 #[derive(Debug, Args)]
 pub struct BlameArgs {
     /// What to look at.
-    #[arg(help = TARGET)]
-    pub target: Target,
+    #[arg(help = TARGET, required_unless_present_any = SELECTING)]
+    pub target: Option<Target>,
     /// Time to watch, counted from the first update, and the longest wait for that update [default: 30s; a recording is read to its end].
     #[arg(long = "for", value_name = "DURATION", value_parser = positive_duration)]
     pub duration: Option<Duration>,

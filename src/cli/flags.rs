@@ -134,8 +134,8 @@ impl Cli {
             }
             Some(Command::Demo(demo)) => demo.outputs.apply(&mut flags),
             Some(Command::Doctor(doctor)) => flags.targets.clone_from(&doctor.targets),
-            Some(Command::Blame(blame)) => flags.targets = vec![blame.target.clone()],
-            Some(Command::Record(record)) => flags.targets = vec![record.target.clone()],
+            Some(Command::Blame(blame)) => flags.targets.extend(blame.target.clone()),
+            Some(Command::Record(record)) => flags.targets.extend(record.target.clone()),
             Some(Command::Witness(witness)) => flags.targets = vec![witness.from.clone()],
             Some(_) => {}
         }

@@ -29,6 +29,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::args::{output_to_file, positive_duration, targets_help};
 use self::complete::{Completed, detectors, formats};
 use self::help::help;
+use self::pods::SELECTING;
 use self::reading::Reading;
 use crate::compare::lockfile;
 use crate::config::options::{HEARTBEAT, Period};
@@ -272,8 +273,9 @@ pub struct Check {
 /// `record`.
 #[derive(Debug, Args)]
 pub struct Record {
-    /// Running service to record: `host:port`, `http://host:port` or `unix:/path`.
-    pub target: Target,
+    /// Running service to record: `host:port`, `http://host:port`, `unix:/path` or a pod (`k8s://namespace/pod`, `deploy/name`).
+    #[arg(required_unless_present_any = SELECTING)]
+    pub target: Option<Target>,
     /// File to write; it must not exist yet.
     #[arg(short, long = "output", value_name = "FILE")]
     pub output: PathBuf,

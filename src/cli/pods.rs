@@ -7,6 +7,9 @@ use crate::config::Pods;
 use crate::feed::kubernetes::Rate;
 use crate::feed::pod_target::{Access, PodFlags, label, object_name};
 
+/// Options that name a target by themselves.
+pub(super) const SELECTING: [&str; 2] = ["selector", "rollout"];
+
 /// Which pods are meant, where the target does not say it itself.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Kubernetes")]
@@ -17,7 +20,7 @@ pub struct PodArgs {
     /// Labels of the pods, such as app=web,track=canary; without TARGET, they name the target.
     #[arg(short = 'l', long, value_name = "LABELS", value_parser = not_empty)]
     selector: Option<String>,
-    /// Rollout of Argo whose canary pods are meant.
+    /// Rollout of Argo whose canary pods are meant; without TARGET, it names the target.
     #[arg(long, value_name = "NAME", value_parser = object_name)]
     rollout: Option<String>,
     /// Container that serves the feed [default: the one that declares the port].

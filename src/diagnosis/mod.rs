@@ -20,6 +20,7 @@ use crate::detect::finding::{Finding, Transition};
 use crate::detect::settings::Settings;
 use crate::detect::severity::{Family, Severity, State};
 use crate::detect::suppression::{Suppression, Suppressor};
+use crate::feed::POD_SCHEME;
 pub use crate::feed::{Arrived, Ended, FeedEvent, Status, Wanted};
 
 use crate::evidence::{Evidence, Memory};
@@ -138,6 +139,11 @@ impl Diagnosis {
     /// Where the connection stands.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// Whether it is a pod, or one that is chosen among several.
+    pub fn is_pod(&self) -> bool {
+        self.target.starts_with(POD_SCHEME)
     }
 
     /// What stands behind the address, as a phrase, where one of several things was chosen: a pod.

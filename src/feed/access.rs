@@ -65,7 +65,9 @@ impl Access {
 
 impl Header {
     fn read(&self) -> Result<(AsciiMetadataKey, AsciiMetadataValue), String> {
-        let unsendable = |why: &str| format!("The header `{}` cannot be sent: {why}.", self.name);
+        let unsendable = |why: &str| {
+            format!("The header `{}` cannot be sent: {why}. Correct that, or leave the header out.", self.name)
+        };
         let name = AsciiMetadataKey::from_bytes(self.name.as_bytes()).map_err(|_| unsendable("its name is invalid"))?;
         let value = self.value.read().map_err(|why| unsendable(&why))?;
         let mut value = AsciiMetadataValue::try_from(value)

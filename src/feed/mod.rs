@@ -25,6 +25,7 @@ use console_api::tasks;
 use tokio::sync::{mpsc, watch};
 
 pub use self::mapped::mapped;
+pub(crate) use self::pod_target::SCHEME as POD_SCHEME;
 pub use self::update::Update;
 
 /// One thing that a target reported, or that happened to the connection to it, with its local time of arrival.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// How the URL of a pod begins.
-const SCHEME: &str = "k8s://";
+/// How the address of a pod begins.
+pub(crate) const SCHEME: &str = "k8s://";
 
 /// What is escaped in the value of a query.
 const ESCAPED: &AsciiSet =

@@ -81,7 +81,9 @@ pub struct ConnectionView {
     pub sentence: String,
     /// What was chosen to connect to, where several things stand behind the address: a pod.
     pub place: Option<String>,
-    /// Where it was lost: since when, and after how long, as a sentence.
+    /// The time until the next attempt, where it was lost.
+    pub retry_in: Option<Duration>,
+    /// Where there was a connection and is none: since when, and after how long, as a sentence.
     pub last: Option<String>,
     /// Whether it is a recording that is played under control.
     pub is_played: bool,
@@ -91,9 +93,18 @@ impl ConnectionView {
     /// The connection of a diagnosis, as of a time by our clock.
     pub fn of(diagnosis: &Diagnosis, now: SystemTime) -> Self {
         let view = Self::without_place(diagnosis, now);
-        let is_lost = matches!(view.state, ConnectionState::Lost | ConnectionState::Stranger);
-        let last = last_seen(diagnosis, now).filter(|_| is_lost);
-        Self { place: diagnosis.place().map(str::to_owned), last, ..view }
+        let is_apart = matches!(
+            view.state,
+            ConnectionState::Resolving | ConnectionState::Dialing | ConnectionState::Lost | ConnectionState::Stranger
+        );
+        let last = last_seen(diagnosis, now).filter(|_| is_apart);
+        let retry_in = match (diagnosis.ended(), diagnosis.status()) {
+            (None, Status::Lost { retry_at, .. } | Status::Stranger { retry_at, .. }) => {
+                Some(retry_at.duration_since(now).unwrap_or_default())
+            }
+            _ => None,
+        };
+        Self { place: diagnosis.place().map(str::to_owned), last, retry_in, ..view }
     }
 
     /// The connection of a target, with what stands between it and us: how a recording is played, or how large the one is that is written.
@@ -136,9 +147,16 @@ impl ConnectionView {
             (Some(Ended::Truncated { reason }), _) => {
                 Self::new(ConnectionState::Truncated, "recording cut off", reason.as_str())
             }
-            (None, Status::Resolving) => Self::new(ConnectionState::Resolving, "connecting", "Looking up the address."),
+            (None, Status::Resolving) => {
+                let (label, sentence) = if diagnosis.is_pod() {
+                    ("looking up the pod", "Looking up the pod.")
+                } else {
+                    ("resolving", "Looking up the address.")
+                };
+                Self::new(ConnectionState::Resolving, label, sentence)
+            }
             (None, Status::Chosen { .. } | Status::Dialing) => {
-                Self::new(ConnectionState::Dialing, "connecting", format!("Connecting{}.", to(diagnosis)))
+                Self::new(ConnectionState::Dialing, "dialing", format!("Connecting{}.", to(diagnosis)))
             }
             (None, Status::Lost { reason, retry_at }) => {
                 Self::new(ConnectionState::Lost, format!("LOST, retry in {} s", left(*retry_at, now)), reason.as_str())
@@ -187,7 +205,15 @@ impl ConnectionView {
     }
 
     fn new(state: ConnectionState, label: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { state, label: label.into(), sentence: sentence.into(), place: None, last: None, is_played: false }
+        Self {
+            state,
+            label: label.into(),
+            sentence: sentence.into(),
+            place: None,
+            retry_in: None,
+            last: None,
+            is_played: false,
+        }
     }
 }
 

@@ -68,6 +68,8 @@ pub struct FindingView {
     pub members: Vec<String>,
     /// How many targets are watched.
     pub targets: usize,
+    /// What these are: pods, or targets of any kind.
+    pub noun: &'static str,
     /// The recording that shows it, once that is complete. Whoever makes one says so.
     pub recording: Option<PathBuf>,
 }
@@ -140,7 +142,7 @@ impl FactRow {
 impl FindingView {
     /// On how many of the targets it is, in words; nothing where there is one target.
     pub fn spread(&self) -> Option<String> {
-        (self.targets > 1).then(|| format!("on {} of {} targets", self.members.len(), self.targets))
+        (self.targets > 1).then(|| format!("on {} of {} {}", self.members.len(), self.targets, self.noun))
     }
 
     /// The name and the place of its subject; empty if neither is known.
@@ -212,6 +214,7 @@ impl Snapshot<'_> {
             help: format!("{HELP}{}.md", finding.detector.id),
             members: self.with(finding).into_iter().map(|member| member.diagnosis().target().to_owned()).collect(),
             targets: self.fleet.members().len().max(1),
+            noun: self.fleet.noun(),
             recording: None,
         }
     }

@@ -198,7 +198,7 @@ impl Snapshot<'_> {
 pub struct FleetFinding {
     /// The target that has it worst.
     pub target: TargetId,
-    /// That target, or how many have it: `3 of 5 targets`.
+    /// That target, or how many have it: `3 of 5 pods`.
     pub on: String,
     /// What a list says of it.
     pub row: FindingRow,
@@ -210,7 +210,7 @@ pub fn of_fleet(fleet: &Fleet) -> Vec<FleetFinding> {
         let (member, finding) = *shared.members.first()?;
         let on = match shared.members.len() {
             1 => member.diagnosis().target().to_owned(),
-            many => format!("{many} of {} targets", fleet.members().len()),
+            many => format!("{many} of {} {}", fleet.members().len(), fleet.noun()),
         };
         Some(FleetFinding { target: member.id(), on, row: row(finding, member.diagnosis().now()) })
     });

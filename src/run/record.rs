@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// The file cannot be written, or the target is not a running service.
 pub(super) async fn record(args: &Record, config: &Config, stop: &Stop) -> anyhow::Result<Written> {
-    if matches!(args.target, Target::Recording(_)) {
-        let hint = format!("{} is a recording already; name a running service.", args.target);
+    if let Some(target @ Target::Recording(_)) = &args.target {
+        let hint = format!("{target} is a recording already; name a running service.");
         return Err(UsageError(hint).into());
     }
     let playback = Playback { record: Some(args.output.clone()), speed: None };

@@ -291,6 +291,26 @@ fn what_a_lockfile_does_not_list_fails_and_what_was_not_exercised_does_not() {
 }
 
 #[test]
+fn orders_of_locks_that_a_lockfile_does_not_list_fail() {
+    let (desk, crossed) = (Desk::new(), path("old-0.4-crossed-mutexes"));
+    assert_eq!(desk.run(&["compare", "--stable", &crossed, "--write=whole.lock"]).code, Some(0));
+    let whole = desk.text("whole.lock");
+    let check =
+        |lock: &str| desk.run(&["check", &crossed, "--expect-finding", "deadlock", &format!("--locked={lock}")]);
+    assert_eq!(check("whole.lock").code, Some(0));
+    for (word, says) in [("nests ", "acquired by tasks of "), ("inverts ", "acquired in opposite orders by tasks of ")]
+    {
+        let less: String =
+            whole.lines().filter(|line| !line.starts_with(word)).map(|line| format!("{line}\n")).collect();
+        assert!(less.len() < whole.len(), "{whole}");
+        fs::write(desk.file("less.lock"), less).unwrap();
+        let new = check("less.lock");
+        let line = new.stdout.lines().find(|line| line.contains(" not in less.lock: "));
+        assert!(new.code == Some(1) && line.is_some_and(|line| line.contains(says)), "{word}: {new:?}");
+    }
+}
+
+#[test]
 fn a_lockfile_that_cannot_be_used_is_a_mistake() {
     let desk = Desk::new();
     let stable = path(STABLE);

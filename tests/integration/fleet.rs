@@ -133,7 +133,7 @@ fn targets_are_watched_from_when_they_come_until_they_go() {
                     .filter(|line| line["target"] == target && line["type"] != "quality" && line["type"] != "finding");
                 lines.map(|line| line["state"].as_str().or(line["type"].as_str()).unwrap().to_owned()).collect()
             };
-            let lives = ["hello", "resolving", "live"];
+            let lives = ["hello", "resolving", "dialing", "live"];
             assert_eq!(of(&one.address), [&lives[..], &["left"]].concat(), "{ended:?}");
             assert_eq!(
                 of(&other.address),
@@ -292,4 +292,21 @@ fn headers_are_not_sent_in_the_clear_to_what_is_found_either() {
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(said.contains("Headers would go to http://192.0.2.1:6669"), "{outcome:?}");
+}
+
+#[test]
+fn every_state_of_a_connection_is_in_the_stream_once_and_notes_are_for_what_came_of_it() {
+    let gone = Desk::new().run(&["check", "127.0.0.1:1", "--for", "3s", "--output", "ndjson"]);
+    let lines: Vec<Value> = gone.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    let states: Vec<&Value> = lines.iter().filter(|line| line["type"] == "status").collect();
+    let words: Vec<&str> = states.iter().filter_map(|line| line["state"].as_str()).collect();
+    assert_eq!(words, ["resolving", "dialing", "lost"], "three attempts or more: {gone:?}");
+    for (state, is_lost) in states.iter().zip([false, false, true]) {
+        assert_eq!(state["retry_in_s"].as_f64().is_some_and(|it| it > 0.0 && it <= 0.5), is_lost, "{state}");
+        assert_eq!(state["reason"].is_string(), is_lost, "{state}");
+    }
+    for note in ["Looking up the address.", "Nothing is listening"] {
+        assert_eq!(gone.stderr.matches(note).count(), 1, "{gone:?}");
+    }
+    assert!(!gone.stderr.contains("Connecting"), "{gone:?}");
 }

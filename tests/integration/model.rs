@@ -2,19 +2,24 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use console_api::instrument::Update;
+use tokio_canary::detect::settings::Settings;
+use tokio_canary::diagnosis::Diagnosis;
 use tokio_canary::evidence::Evidence;
 use tokio_canary::evidence::holders::Confidence;
-use tokio_canary::model::Model;
-use tokio_canary::model::TaskKey;
+use tokio_canary::feed::{Arrived, FeedEvent, Status};
 use tokio_canary::model::entity::resource::Resource;
 use tokio_canary::model::entity::site::Site;
 use tokio_canary::model::entity::task::{Task, TaskState};
 use tokio_canary::model::tokio::{AcquireKind, ResourceKind};
+use tokio_canary::model::{DEFAULT_RETENTION, Model, TaskKey};
+use tokio_canary::wire::Message;
 
 use crate::support::simulator::scenario::Scenario;
 use crate::support::simulator::timeline::{Timeline, Told, play};
+use crate::support::updates::{births, idle};
 
 fn played(scenario: &str) -> Timeline {
     play(&Scenario::parse(scenario), Told::Once)
@@ -433,4 +438,32 @@ body = [{ forever = [{ sleep = "7ms" }] }]
     let now = timeline.diagnosis.model().now();
     let live = model.resources().filter(|(_, it)| it.kind == ResourceKind::Sleep && it.dropped.is_none());
     assert_eq!(live.filter(|(_, it)| now.since(it.created) < Duration::from_secs(1)).count(), 5);
+}
+
+#[test]
+fn births_prove_which_process_it_is_and_the_pod_decides_where_there_are_none() {
+    let said = |update: &Update| FeedEvent::Update(Box::new(Message::from(update).into()));
+    let (first, other, none) = (births(10_000, 3, 10), births(20_000, 2, 10), idle(20_000));
+    for (is_new, update, epoch, tasks) in [
+        (true, &none, 1, 0),
+        (false, &none, 0, 3),
+        (true, &first, 0, 3),
+        (false, &first, 0, 3),
+        (true, &other, 1, 2),
+        (false, &other, 1, 2),
+    ] {
+        let mut diagnosis = Diagnosis::new("k8s:///web".to_owned(), Settings::default(), DEFAULT_RETENTION);
+        let chosen = Status::Chosen { place: "pod `web-1`".to_owned(), is_new };
+        for event in [
+            FeedEvent::Status(Status::Live),
+            said(&first),
+            FeedEvent::Status(chosen),
+            FeedEvent::Status(Status::Live),
+            said(update),
+        ] {
+            diagnosis.apply(Arrived { at: SystemTime::UNIX_EPOCH, event });
+        }
+        let model = diagnosis.model();
+        assert_eq!((model.epoch(), model.tasks().count()), (epoch, tasks), "is_new: {is_new}, {update:?}");
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio_canary::feed::access::Access;
 use tokio_canary::feed::endpoint::Address;
 use tokio_canary::feed::live::{Options, open};
@@ -15,7 +16,7 @@ use crate::support::hostile::{Hostile, Kind};
 use crate::support::reader::Reader;
 use crate::support::updates::{idle, now_of};
 use crate::support::{eventually, run};
-use crate::tool::{Desk, tool};
+use crate::tool::{Desk, Outcome, tool};
 
 fn trusting(ca: Option<PathBuf>) -> Options {
     let access = Access { ca, headers: Vec::new() };
@@ -114,6 +115,24 @@ fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
         let reason = refusal(service.address.clone(), trusting(None)).await;
         let is_said = reason.contains("does not trust") || reason.contains("no certificate authorities to trust");
         assert!(is_said && reason.contains("--ca FILE"), "{reason}");
+    });
+}
+
+/// In a process of its own, whose system trusts the authority of this test.
+#[test]
+fn an_authority_of_the_system_is_trusted() {
+    run(async {
+        let authority = Authority::new();
+        let service = FakeService::start_behind_tls(authority.good_server(), Script::default()).await;
+        let address = service.address.to_string();
+        let stranger = Authority::new();
+        let untrusted = "is signed by an authority that this system does not trust";
+        for (known, says) in [(&authority, ": Connected"), (&stranger, untrusted)] {
+            let mut command = tool(&["check", &address, "--for", "1s"]);
+            command.env("SSL_CERT_FILE", known.file()).env_remove("SSL_CERT_DIR");
+            let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.unwrap();
+            assert!(outcome.stderr.contains(says), "{outcome:?}");
+        }
     });
 }
 

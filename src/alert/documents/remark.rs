@@ -36,7 +36,7 @@ pub(super) fn of_run(summary: &Summary, repository: &Repository) -> (Vec<Remark>
     let (classes, forgotten) = classes(summary);
     let remark = |class: &crate::alert::classes::Class<'_>| {
         let (row, place) = (&class.finding.row, class.place(repository));
-        let said = [Some(class.paragraph(place.as_ref().err().copied())), class.on_targets(summary.targets.len())];
+        let said = [Some(class.paragraph(place.as_ref().err().copied())), class.on_targets()];
         Remark {
             level: class.level(),
             rule: row.detector,

@@ -94,7 +94,8 @@ impl Clusters {
                 words::limit(BUILDING)
             )
         })?;
-        let cluster = built.map_err(|error| format!("The kubeconfig could not be read ({error})."))??;
+        let cluster =
+            built.map_err(|error| format!("The kubeconfig could not be read ({error}). {}", refusal::COMPARE))??;
         *slot = Some(cluster.clone());
         Ok(cluster)
     }

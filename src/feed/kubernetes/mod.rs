@@ -302,7 +302,11 @@ impl Found {
     fn refused(&self, said: &str) -> String {
         let (name, container, port) = (name_of(&self.pod), quote(&self.container), self.port);
         if !said.contains("connection refused") {
-            return format!("Port {port} of pod `{name}` cannot be reached ({}).", quote(said));
+            return format!(
+                "Port {port} of pod `{name}` cannot be reached ({}). `kubectl describe pod {name} -n {}` shows how it and its node are.",
+                quote(said),
+                self.scope.namespace
+            );
         }
         format!(
             "Nothing listens at port {port} of pod `{name}` (connection refused). Either container `{container}` still starts, or its console is at \

@@ -65,7 +65,12 @@ pub(super) fn place(pod: &Pod, port: Option<&PodPort>, container: Option<&str>) 
         Some(PodPort::Number(number)) => return Ok(numbered(*number)),
         Some(PodPort::Name(name)) => {
             return declared(name).and_then(at).ok_or_else(|| {
-                format!("Pod `{}` has no port `{}`; it declares {}.", name_of(pod), quote(name), declared_ports(pod))
+                format!(
+                    "Pod `{}` has no port `{}`; it declares {}. Name one of these, or the number of the port.",
+                    name_of(pod),
+                    quote(name),
+                    declared_ports(pod)
+                )
             });
         }
         None => {}
@@ -80,7 +85,7 @@ pub(super) fn place(pod: &Pod, port: Option<&PodPort>, container: Option<&str>) 
             Ok(declared(&name).and_then(at).unwrap_or_else(|| numbered(DEFAULT_PORT)))
         }
         Some((text, _)) => Err(format!(
-            "The annotation {PORT_ANNOTATION} of pod `{}` is not a port of it: `{}`.",
+            "The annotation {PORT_ANNOTATION} of pod `{}` is not a port of it: `{}`. Correct it, or name the port as POD:PORT.",
             name_of(pod),
             quote(text)
         )),
@@ -118,7 +123,12 @@ fn main_container(pod: &Pod) -> Option<&Container> {
 fn find_container<'a>(pod: &'a Pod, name: &str) -> Result<&'a Container, String> {
     containers(pod).find(|it| it.name == name).ok_or_else(|| {
         let names: Vec<_> = containers(pod).map(|it| format!("`{}`", quote(&it.name))).collect();
-        format!("Pod `{}` has no container `{}`; it has {}.", name_of(pod), quote(name), names.join(", "))
+        format!(
+            "Pod `{}` has no container `{}`; it has {}. Name one of these with --container.",
+            name_of(pod),
+            quote(name),
+            names.join(", ")
+        )
     })
 }
 

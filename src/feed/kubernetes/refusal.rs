@@ -1,11 +1,13 @@
 //! What an API server refuses, or why it cannot be asked, and what to do about it, as sentences for the user.
 
 use std::error::Error as _;
+use std::io;
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
 use kube::core::Status;
 use kube::{Config, Error};
+use rustls::CertificateError;
 
 use super::rights::{FORWARD, verbs, yaml};
 use crate::feed::quote::quote;
@@ -13,6 +15,10 @@ use crate::feed::quote::quote;
 /// There is no kubeconfig, and no pod around us.
 pub(super) const NO_KUBECONFIG: &str = "There is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config can be read, and this is not a pod with \
                                         a service account. Name one with --kubeconfig FILE.";
+
+/// What to do about a kubeconfig that makes no sense.
+pub(super) const COMPARE: &str =
+    "Name another one with --kubeconfig FILE, or see what kubectl makes of it: `kubectl config view`.";
 
 /// What was asked of an API server.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +70,8 @@ pub(super) fn of(error: &Error, server: &str, asked: Asked<'_>) -> Refusal {
         Error::Api(status) => (
             RefusalKind::Other,
             format!(
-                "The Kubernetes API server {server} answered with status {}: {}.",
+                "The Kubernetes API server {server} answered with status {}: {}. Check the nodes and the control plane of the cluster (`kubectl \
+                 get nodes`), or ask whoever runs it.",
                 status.code,
                 quote(status.message.trim().trim_end_matches('.'))
             ),
@@ -72,9 +79,9 @@ pub(super) fn of(error: &Error, server: &str, asked: Asked<'_>) -> Refusal {
         Error::Auth(auth) => (RefusalKind::Credentials, no_credentials(&without_secrets(auth))),
         Error::Service(source) => match source.downcast_ref::<AuthError>() {
             Some(auth) => (RefusalKind::Credentials, no_credentials(&without_secrets(auth))),
-            None => (RefusalKind::Unreachable, unreachable(&server, &cause(error))),
+            None => (RefusalKind::Unreachable, unreachable(&server, error)),
         },
-        _ => (RefusalKind::Unreachable, unreachable(&server, &cause(error))),
+        _ => (RefusalKind::Unreachable, unreachable(&server, error)),
     };
     Refusal { sentence, kind }
 }
@@ -97,18 +104,28 @@ pub(super) fn no_answer(server: &str, limit: &str) -> String {
     )
 }
 
-fn unreachable(server: &str, cause: &str) -> String {
-    if cause.contains("certificate") {
-        return format!(
-            "The certificate of the Kubernetes API server {server} is not accepted ({}). Check `certificate-authority` of the cluster in the \
-             kubeconfig.",
-            quote(cause)
-        );
+fn unreachable(server: &str, error: &Error) -> String {
+    let cause = quote(&cause(error));
+    if let Some(fault) = fault_of_certificate(error) {
+        let what = match fault {
+            // What TLS says of it has the time of the attempt in it, and would be another reason at each.
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "has expired. Have whoever runs the cluster renew it, and check the clock of this machine.".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "is not valid yet. Check the clock of this machine.".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+                "is for another name ({cause}). Correct `server` of the cluster in the kubeconfig, or say in `tls-server-name` there which name \
+                 it is for."
+            ),
+            _ => format!("is not accepted ({cause}). Check `certificate-authority` of the cluster in the kubeconfig."),
+        };
+        return format!("The certificate of the Kubernetes API server {server} {what}");
     }
     format!(
-        "The Kubernetes API server {server} cannot be reached ({}). The service behind it may be well. Check the network (a VPN?), and that the \
-         server is up: `kubectl version`.",
-        quote(cause)
+        "The Kubernetes API server {server} cannot be reached ({cause}). The service behind it may be well. Check the network (a VPN?), and that the \
+         server is up: `kubectl version`."
     )
 }
 
@@ -134,7 +151,8 @@ fn forbidden(status: &Status, asked: Asked<'_>) -> String {
         // Something other than the rights of the user, such as admission control.
         None => {
             return format!(
-                "The Kubernetes API server refuses to {verb} {resource} `{name}` in namespace `{namespace}`: {}.",
+                "The Kubernetes API server refuses to {verb} {resource} `{name}` in namespace `{namespace}`: {}. That is a policy of the \
+                 cluster, and no Role changes it: ask whoever runs the cluster for an exception, or watch from a sidecar.",
                 quote(status.message.trim().trim_end_matches('.'))
             );
         }
@@ -174,15 +192,16 @@ pub(super) fn unprepared(config: &Config, error: &Error) -> String {
     let Some(exec) = config.auth_info.exec.as_ref().filter(|_| matches!(error, Error::Auth(_))) else {
         return match error {
             Error::Auth(auth) => no_credentials(&without_secrets(auth)),
-            _ => format!("The kubeconfig cannot be used ({}).", quote(&cause)),
+            _ => format!("The kubeconfig cannot be used ({}). {COMPARE}", quote(&cause)),
         };
     };
     let command = quote(exec.command.as_deref().unwrap_or_default());
-    let hint = exec.install_hint.as_deref().map(|hint| format!(" {}", quote(hint.trim()))).unwrap_or_default();
+    let hint = exec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty()).map(quote);
+    let hint = hint.unwrap_or_else(|| "Install it, or correct `command` of the user in the kubeconfig.".to_owned());
     match error {
         Error::Auth(AuthError::AuthExecStart(_)) => {
             format!(
-                "The kubeconfig takes its credentials from the program `{command}`, which cannot be run ({}).{hint}",
+                "The kubeconfig takes its credentials from the program `{command}`, which cannot be run ({}). {hint}",
                 quote(&cause)
             )
         }
@@ -210,25 +229,44 @@ fn no_credentials(cause: &str) -> String {
 
 /// A context that the kubeconfig does not have.
 pub(super) fn no_such_context(name: &str, contexts: &[String]) -> String {
-    let known = match contexts {
-        [] => "none at all".to_owned(),
-        contexts => contexts.iter().map(|it| format!("`{}`", quote(it))).collect::<Vec<_>>().join(", "),
+    let (known, remedy) = match contexts {
+        [] => ("none at all".to_owned(), "Name another kubeconfig with --kubeconfig FILE."),
+        contexts => {
+            let known = contexts.iter().map(|it| format!("`{}`", quote(it))).collect::<Vec<_>>().join(", ");
+            (known, "Name one of its own with --context NAME.")
+        }
     };
-    format!("The kubeconfig has no context `{}`; it has {known}.", quote(name))
+    format!("The kubeconfig has no context `{}`; it has {known}. {remedy}", quote(name))
 }
 
 /// A kubeconfig that makes no sense.
 pub(super) fn unreadable(error: &KubeconfigError) -> String {
     let hint = match error {
-        KubeconfigError::CurrentContextNotSet => " Name one with --context.",
-        _ => "",
+        KubeconfigError::CurrentContextNotSet => "Name a context with --context NAME.",
+        _ => COMPARE,
     };
     let cause = match error {
         // The line in question may hold a token.
         KubeconfigError::Parse(fault) => fault.without_snippet().to_string(),
         other => other.to_string(),
     };
-    format!("The kubeconfig cannot be used ({}).{hint}", quote(&cause))
+    format!("The kubeconfig cannot be used ({}). {hint}", quote(&cause))
+}
+
+/// What is wrong with the certificate of the API server, if that is behind an error.
+fn fault_of_certificate(error: &Error) -> Option<&CertificateError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
+            return Some(fault);
+        }
+        // An error of I/O is not the source of the one inside it.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// What is behind an error.

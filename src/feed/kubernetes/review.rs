@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use super::client::Cluster;
 use super::pace::within;
 use super::refusal::{self, Asked, RefusalKind};
-use super::rights::{FORWARD, Rule, needed, yaml};
+use super::rights::{FORWARD, Need, needed, yaml};
 use super::{Reach, quote};
 use crate::words;
 
@@ -73,11 +73,11 @@ impl Reach {
         let namespace = self.target.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| cluster.client.default_namespace().to_owned());
         let mut missing = Vec::new();
-        for (rule, name) in needed(&self.target) {
-            for verb in rule.verbs {
-                match within(limit, is_allowed(&cluster, &namespace, (&rule, name), verb)).await {
+        for need in needed(&self.target) {
+            for verb in need.rule.verbs {
+                match within(limit, is_allowed(&cluster, &namespace, &need, verb)).await {
                     Some(Some(true)) => {}
-                    Some(Some(false)) => missing.push((rule, *verb)),
+                    Some(Some(false)) => missing.push((need, *verb)),
                     Some(None) | None => return Ok(Allowed::Perhaps(UNSAID.to_owned())),
                 }
             }
@@ -87,8 +87,9 @@ impl Reach {
                 "Everything that is needed is allowed in namespace `{namespace}`."
             )));
         }
-        let named: Vec<_> = missing.iter().map(|(rule, verb)| format!("{verb} {}", rule.resource)).collect();
-        let mut rules: Vec<_> = missing.iter().map(|(rule, _)| yaml(rule.group, rule.resource, rule.verbs)).collect();
+        let named: Vec<_> = missing.iter().map(|(need, verb)| format!("{verb} {}", need.rule.resource)).collect();
+        let rule = |Need { rule, .. }: &Need<'_>| yaml(rule.group, rule.resource, rule.verbs);
+        let mut rules: Vec<_> = missing.iter().map(|(need, _)| rule(need)).collect();
         rules.dedup();
         let sentences = format!(
             "Not allowed in namespace `{namespace}`: {}. Have {} added to a Role that you are bound to: {}",
@@ -96,10 +97,16 @@ impl Reach {
             words::agree(rules.len(), "this rule", "these rules"),
             rules.join(" ")
         );
-        if missing.iter().all(|(rule, verb)| rule.resource == FORWARD && *verb == "create") {
-            return Ok(Allowed::Perhaps(format!("{sentences} (Kubernetes before 1.35 does not ask for it.)")));
+        let otherwise = missing.iter().map(|(need, verb)| match need.otherwise {
+            None if need.rule.resource == FORWARD && *verb == "create" => {
+                Some("Kubernetes before 1.35 does not ask for `create`.")
+            }
+            otherwise => otherwise,
+        });
+        match otherwise.collect::<Option<Vec<_>>>() {
+            Some(otherwise) => Ok(Allowed::Perhaps(format!("{sentences} {}", otherwise.join(" ")))),
+            None => Err(sentences),
         }
-        Err(sentences)
     }
 }
 
@@ -107,7 +114,7 @@ impl Reach {
 async fn is_allowed(
     cluster: &Cluster,
     namespace: &str,
-    (rule, name): (&Rule, Option<&str>),
+    Need { rule, name, .. }: &Need<'_>,
     verb: &str,
 ) -> Option<bool> {
     let (resource, part) = rule.resource.split_once('/').map_or((rule.resource, None), |(of, part)| (of, Some(part)));

@@ -37,21 +37,35 @@ pub fn yaml(group: &str, resource: &str, verbs: &[&str]) -> String {
     format!("- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}", verbs.join(", "))
 }
 
-/// What has to be allowed for a target and is asked of a cluster at each attempt, and of what by name, where that is known: a rule may be for
-/// some names only. What merely makes it better (to watch pods, to list ReplicaSets) is left out.
-pub(super) fn needed(target: &PodTarget) -> Vec<(Rule, Option<&str>)> {
+/// Something that is asked of a cluster for a target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need<'a> {
+    pub(super) rule: Rule,
+    /// Of what it is asked, where that is known by name: a rule may be for some names only.
+    pub(super) name: Option<&'a str>,
+    /// What is worse without it, as a sentence; none of what cannot be done without.
+    pub(super) otherwise: Option<&'static str>,
+}
+
+/// What is asked of a cluster for a target, what cannot be done without first.
+pub(super) fn needed(target: &PodTarget) -> Vec<Need<'_>> {
     let object = target.object.as_ref().map(|(kind, name)| (*kind, name.as_str()));
     let pod = object.filter(|(kind, _)| *kind == Kind::Pod).map(|(_, name)| name);
-    let pods: &[&str] = if pod.is_some() { &["get"] } else { &["list"] };
-    let mut needed = vec![(Rule { group: "", resource: "pods", verbs: pods }, pod)];
-    let of_kind = |(kind, name): (Kind, _)| {
-        (Rule { group: kind.group(), resource: kind.resource(), verbs: &["get"] }, Some(name))
-    };
-    needed.extend(object.filter(|(kind, _)| *kind != Kind::Pod).map(of_kind));
-    let listed = |resource: &str| RULES.into_iter().find(|rule| rule.resource == resource);
-    let rollout = target.rollout.as_deref().and_then(|name| Some((listed("rollouts")?, Some(name))));
-    needed.extend(rollout);
-    needed.extend(listed(FORWARD).map(|rule| (rule, pod)));
+    let of = |group, resource, verbs, name| Need { rule: Rule { group, resource, verbs }, name, otherwise: None };
+    let mut needed = vec![of("", "pods", if pod.is_some() { &["get"] } else { &["list"] }, pod)];
+    if let Some((kind, name)) = object.filter(|(kind, _)| *kind != Kind::Pod) {
+        needed.push(of(kind.group(), kind.resource(), &["get"], Some(name)));
+    }
+    if let Some(name) = target.rollout.as_deref() {
+        needed.push(of("argoproj.io", "rollouts", &["get"], Some(name)));
+    }
+    needed.push(of("", FORWARD, &["get", "create"], pod));
+    let watch = "Without `watch`, a pod that comes is noticed up to 10 s later.";
+    needed.push(Need { otherwise: Some(watch), ..of("", "pods", &["watch"], pod) });
+    if object.is_some_and(|(kind, _)| kind == Kind::Deployment) {
+        let list = "Without `list` of ReplicaSets, a pod of an older generation may be chosen.";
+        needed.push(Need { otherwise: Some(list), ..of("apps", "replicasets", &["list"], None) });
+    }
     needed
 }
 

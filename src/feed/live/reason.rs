@@ -41,7 +41,10 @@ pub(super) fn not_connected(address: &Address, error: &io::Error, limit: Duratio
             "{at} did not accept a connection within {}. Check the host, the port, and any firewall or tunnel in between.",
             words::limit(limit)
         ),
-        _ => format!("Could not connect to {at} ({}).", quote(&error.to_string())),
+        _ => format!(
+            "Could not connect to {at} ({}). Check the address, and the network to it.",
+            quote(&error.to_string())
+        ),
     }
 }
 
@@ -140,7 +143,7 @@ fn said(address: &Address, status: &Status) -> String {
     let said = format!("{} closed the stream: {} ({:?}).", shown(address), quote(status.message()), status.code());
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => format!("{said} {SHOW_CREDENTIALS}"),
-        _ => said,
+        _ => format!("{said} The log of the service, or of a proxy in between, may say why."),
     }
 }
 

@@ -155,7 +155,10 @@ fn failed(peer: &Peer<'_>, error: &io::Error, limit: Duration) -> String {
             "{at} closed the connection during the TLS handshake. Check that TLS is served there under the name `{}`.",
             quote(peer.host)
         ),
-        _ => format!("The TLS handshake with {at} failed ({}).", quote(&error.to_string())),
+        _ => format!(
+            "The TLS handshake with {at} failed ({}). Check the network to it, and the log of that server.",
+            quote(&error.to_string())
+        ),
     }
 }
 

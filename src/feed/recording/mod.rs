@@ -131,7 +131,7 @@ pub enum RecordError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be read.
-    #[error("Cannot read the recording {}: {source}.", path.display())]
+    #[error("Cannot read the recording {}: {source}. Check its path, and who may read it.", path.display())]
     Io {
         /// The recording.
         path: PathBuf,
@@ -175,7 +175,7 @@ pub enum OpenError {
         schema: String,
     },
     /// The file breaks off or is damaged before its first message.
-    #[error("The recording {} contains nothing that can be played: {reason}.", path.display())]
+    #[error("The recording {} contains nothing that can be played: {reason}. Record the service again.", path.display())]
     Empty {
         /// The recording.
         path: PathBuf,

@@ -17,7 +17,9 @@ pub(super) const GONE: &str = "It has ended and is not listed any more; this is 
 pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let mut draft: Draft<()> = Draft::new(*theme, usize::from(width));
     match connection.state {
-        ConnectionState::Lost | ConnectionState::Stranger => {
+        // Before the first connection there is nothing that could be out of date.
+        ConnectionState::Resolving | ConnectionState::Dialing if connection.last.is_none() => {}
+        ConnectionState::Resolving | ConnectionState::Dialing | ConnectionState::Lost | ConnectionState::Stranger => {
             draft.text(&format!("Not connected. {}", connection.sentence), theme.bad());
             if let Some(last) = &connection.last {
                 draft.text(last, theme.strong());
@@ -25,12 +27,7 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
         }
         ConnectionState::Ended if connection.is_played => draft.text(&connection.sentence, theme.strong()),
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
-        ConnectionState::Resolving
-        | ConnectionState::Dialing
-        | ConnectionState::Waiting
-        | ConnectionState::Live
-        | ConnectionState::Quiet
-        | ConnectionState::Ended => {}
+        ConnectionState::Waiting | ConnectionState::Live | ConnectionState::Quiet | ConnectionState::Ended => {}
     }
     draft.finish().lines
 }

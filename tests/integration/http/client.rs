@@ -12,10 +12,10 @@ use crate::support::LIMIT;
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -25,7 +25,7 @@ impl Answer {
 }
 
 /// Asks for a path, as a client that means what it says.
-pub(super) async fn get(server: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(server: SocketAddr, path: &str) -> Answer {
     request(server, "GET", path, "Host: localhost\r\n", "").await
 }
 

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 mod answers;
-mod client;
+pub(crate) mod client;
 mod trouble;
 
 use std::net::SocketAddr;

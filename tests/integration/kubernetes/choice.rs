@@ -43,6 +43,36 @@ fn a_deployment_stands_for_a_pod_of_its_newest_generation_and_the_others_are_cou
 }
 
 #[test]
+fn every_kind_that_selects_pods_stands_for_one_of_them() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        let selector = json!({"matchLabels": {"app": "web"}});
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}});
+        for (kind, path) in [
+            ("sts", "apis/apps/v1/namespaces/shop/statefulsets"),
+            ("ds", "apis/apps/v1/namespaces/shop/daemonsets"),
+            ("rs", "apis/apps/v1/namespaces/shop/replicasets"),
+            ("rc", "api/v1/namespaces/shop/replicationcontrollers"),
+            ("job", "apis/batch/v1/namespaces/shop/jobs"),
+        ] {
+            let selector = if kind == "rc" { &selector["matchLabels"] } else { &selector };
+            let spec = json!({"selector": selector, "template": template, "serviceName": "web"});
+            scene.cluster.set_object(&format!("/{path}/web"), json!({"metadata": {"name": "web"}, "spec": spec}));
+            scene.cluster.set_object(&format!("/{path}/idle"), json!({"metadata": {"name": "idle"}, "spec": {"selector": {}, "template": template, "serviceName": "idle"}}));
+            scene.cluster.set_pod(&pod_of(&format!("{kind}-1"), kind, &service));
+            scene.cluster.set_pod(&pod_of("other-1", "other", &service).label("app", "other"));
+            let mut reader = scene.open(&format!("{kind}/web"));
+            let (place, _) = chosen(&mut reader).await;
+            assert!(place.contains(&format!("pod `{kind}-1`")) && !place.contains("other pod"), "{kind}: {place}");
+            reader.live().await;
+            lost_with(&mut scene.open(&format!("k8s://shop/{kind}/idle")), &["`idle`", "selects no pods by labels"])
+                .await;
+            scene.cluster.delete_pod(&format!("{kind}-1"));
+        }
+    });
+}
+
+#[test]
 fn a_service_leads_to_the_port_behind_it() {
     run(async {
         let (scene, service) = (Scene::new().await, service().await);

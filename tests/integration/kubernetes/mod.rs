@@ -9,22 +9,30 @@ mod doctor;
 mod faults;
 mod golden;
 mod leaks;
+mod real;
 mod rights;
 mod secured;
 mod slow_link;
 mod tool;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Child;
+use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 use tokio_canary::feed::endpoint::{Address, Target};
 use tokio_canary::feed::kubernetes::Clusters;
 use tokio_canary::feed::live::{Options, open};
 use tokio_canary::feed::pod_target::PodTarget;
 use tokio_canary::feed::{FeedEvent, Status};
 
-use crate::support::cluster::{Cluster, PodSketch};
+use crate::support::LIMIT;
+use crate::support::cluster::{Audit, Cluster, PodSketch};
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::reader::Reader;
 
@@ -32,13 +40,19 @@ use crate::support::reader::Reader;
 struct Scene {
     cluster: Cluster,
     folder: TempDir,
+    _audit: Audit,
 }
 
 impl Scene {
     async fn new() -> Self {
-        let (cluster, folder) = (Cluster::start().await, tempfile::tempdir().expect("a folder"));
-        cluster.kubeconfig(folder.path(), "    token: good\n", "");
-        Self { cluster, folder }
+        Self::of(Cluster::start().await, "    token: good\n", "")
+    }
+
+    /// One with these lines about the user and the cluster in its kubeconfig.
+    fn of(cluster: Cluster, user: &str, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        cluster.kubeconfig(folder.path(), user, lines);
+        Self { _audit: cluster.audit(), cluster, folder }
     }
 
     fn kubeconfig(&self) -> std::path::PathBuf {
@@ -47,6 +61,24 @@ impl Scene {
 
     fn open(&self, target: &str) -> Reader {
         open_with(target, &self.kubeconfig())
+    }
+}
+
+/// The lines that a run of the tool prints, as JSON.
+fn lines_of(child: &mut Child) -> UnboundedReceiver<Value> {
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let (sender, receiver) = unbounded_channel();
+    thread::spawn(move || lines.map(|line| line.parse().expect("JSON")).try_for_each(|line| sender.send(line)));
+    receiver
+}
+
+/// The next line that is wanted; what comes before it is passed over.
+async fn next_line(lines: &mut UnboundedReceiver<Value>, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let line = timeout(LIMIT, lines.recv()).await.expect("it says nothing").expect("it runs");
+        if is_wanted(&line) {
+            return line;
+        }
     }
 }
 
@@ -100,6 +132,6 @@ async fn lost_with(reader: &mut Reader, parts: &[&str]) -> String {
             }
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(20), search).await.ok();
+    let found = timeout(Duration::from_secs(20), search).await.ok();
     found.unwrap_or_else(|| panic!("{parts:?} was never said, but: {seen:#?}"))
 }

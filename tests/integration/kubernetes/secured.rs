@@ -4,16 +4,15 @@ use std::fs;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use rcgen::{CertificateParams, date_time_ymd};
 
 use super::{Scene, lost_with, pod_of, service};
 use crate::support::cluster::{Cluster, Tls};
 use crate::support::run;
 
 async fn scene(tls: Tls, user: &str, authority: &str) -> Scene {
-    let (cluster, folder) = (Cluster::start_with(tls).await, tempfile::tempdir().expect("a folder"));
     let authority = format!("    certificate-authority-data: {}\n", BASE64_STANDARD.encode(authority));
-    cluster.kubeconfig(folder.path(), user, &authority);
-    Scene { cluster, folder }
+    Scene::of(Cluster::start_with(tls).await, user, &authority)
 }
 
 /// Replaces the program that the kubeconfig takes its credentials from, by one that is never read by halves.
@@ -45,6 +44,31 @@ fn a_server_of_another_authority_is_not_trusted() {
         let scene = scene(Tls::new(false), "    token: good\n", &Tls::new(false).authority).await;
         let mut reader = scene.open("k8s:///web-1");
         lost_with(&mut reader, &["The certificate of the Kubernetes API server", "`certificate-authority`"]).await;
+    });
+}
+
+#[test]
+fn what_is_wrong_with_the_certificate_of_the_server_is_told_apart() {
+    run(async {
+        for (name, change, parts) in [
+            (
+                "127.0.0.1",
+                (|it| it.not_after = date_time_ymd(2020, 1, 1)) as fn(&mut CertificateParams),
+                ["has expired", "renew it"],
+            ),
+            (
+                "127.0.0.1",
+                |it| it.not_before = date_time_ymd(2200, 1, 1),
+                ["is not valid yet", "the clock of this machine"],
+            ),
+            ("elsewhere.example", |_| (), ["is for another name", "`tls-server-name`"]),
+        ] {
+            let tls = Tls::of_server(false, name, change);
+            let authority = tls.authority.clone();
+            let scene = scene(tls, "    token: good\n", &authority).await;
+            let reason = lost_with(&mut scene.open("k8s:///web-1"), &parts).await;
+            assert!(!reason.contains("certificate-authority"), "{reason}");
+        }
     });
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
+use super::doctor::small_call;
 use super::tool::with_kubeconfig;
 use super::{Scene, pod_of};
 use crate::support::cluster::Link;
@@ -42,10 +43,7 @@ fn the_doctor_says_how_long_a_small_call_takes() {
         let (scene, _service) = far_away().await;
         let mut command = with_kubeconfig(&scene, &["doctor", "pod/web-1", "--for", "1s"]);
         let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
-        let said = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (_, after) = said.split_once("Small calls take ").unwrap_or_else(|| panic!("{outcome:?}"));
-        let median = after.split(" (median of 5)").next().expect("a number");
-        let median = humantime::parse_duration(&median.replace(' ', "")).expect("a duration");
+        let median = small_call(&outcome);
         assert!(median >= 2 * FAR.delay, "{median:?} is less than the line takes: {outcome:?}");
     });
 }

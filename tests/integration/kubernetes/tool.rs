@@ -1,11 +1,12 @@
 //! The real binary, with a kubeconfig, as a user calls it.
 
 use std::process::Command;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::{Scene, pod_of, service};
+use super::{Scene, lines_of, next_line, pod_of, service};
 use crate::support::updates::births;
 use crate::support::{eventually, run};
 use crate::tool::{Outcome, tool};
@@ -68,6 +69,100 @@ fn every_pod_is_a_target_of_its_own_as_it_comes_and_goes() {
         };
         for target in ["k8s://shop/web-1", "k8s://shop/web-2"] {
             assert!(of(target, "verdict") == 1 && of(target, "state") > 0, "{target}: {outcome:#?}");
+        }
+    });
+}
+
+#[test]
+fn labels_are_a_target_by_themselves_also_where_one_is_required() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        for arguments in [
+            &["blame", "-l", "app=web", "--for", "2s"][..],
+            &["record", "-l", "app=web", "-o", "web.mcap", "--for", "2s"],
+        ] {
+            let mut command = with_kubeconfig(&scene, arguments);
+            let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
+            let chosen = "k8s:///?selector=app=web: Connected to pod `web-1`";
+            assert!(outcome.stderr.contains(chosen), "{arguments:?}: {outcome:?}");
+        }
+        assert!(scene.folder.path().join("web.mcap").exists());
+    });
+    for command in [&["blame"][..], &["record", "-o", "web.mcap"]] {
+        let outcome = Outcome::of(&mut tool(command));
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains("<TARGET>"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn pods_that_come_and_go_are_targets_of_a_watch() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        let mut watch = with_kubeconfig(&scene, &["watch", "-l", "app=web", "--all-pods", "--output", "ndjson"]);
+        let mut child = watch.spawn().expect("the tool");
+        let mut lines = lines_of(&mut child);
+        for round in ["1", "2"] {
+            let name = format!("web-{round}");
+            scene.cluster.set_pod(&pod_of(&name, round, &service));
+            for state in ["resolving", "dialing", "live", "left"] {
+                if state == "left" {
+                    scene.cluster.delete_pod(&name);
+                }
+                let line = next_line(&mut lines, |line| line["type"] == "status").await;
+                let said = (line["target"].as_str(), line["state"].as_str());
+                assert_eq!(said, (Some(&*format!("k8s://shop/{name}")), Some(state)), "{line}");
+            }
+        }
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    });
+}
+
+#[test]
+fn the_canary_of_a_rollout_is_named_on_the_command_line_and_asked_for_as_somebody_else() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_object(
+            "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web",
+            json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}},
+                "status": {"currentPodHash": "c", "stableRS": "s"}}),
+        );
+        for hash in ["s", "c"] {
+            let pod = pod_of(&format!("web-{hash}"), hash, &service).label("rollouts-pod-template-hash", hash);
+            scene.cluster.set_pod(&pod);
+        }
+        let mut command = with_kubeconfig(
+            &scene,
+            &["check", "--rollout", "web", "--as", "eve", "--as-group", "ops", "--as-group", "dev", "--for", "1s"],
+        );
+        let outcome = spawn_blocking(move || Outcome::of(&mut command)).await.expect("it ran");
+        assert!(outcome.stderr.contains("Connected to pod `web-c` in namespace `shop`"), "{outcome:?}");
+        let eve = ["eve", "ops", "dev"].map(str::to_owned);
+        assert_eq!(scene.cluster.users(), [eve.to_vec()].into(), "every request is of hers");
+    });
+}
+
+#[test]
+fn requests_wait_for_their_turns_as_the_command_line_says() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        // Between the choice of the pod and the connection to it is the second request, which has to wait for 5 s, or not at all.
+        for (burst, has_waited) in [("1", true), ("2", false)] {
+            let arguments = ["watch", "pod/web-1", "--output", "ndjson", "--qps", "0.2", "--burst", burst];
+            let mut child = with_kubeconfig(&scene, &arguments).spawn().expect("the tool");
+            let mut lines = lines_of(&mut child);
+            let mut came = async |state: &str| {
+                let line = next_line(&mut lines, |line| line["state"] == state).await;
+                humantime::parse_rfc3339(line["at"].as_str().expect("a time")).expect("a time")
+            };
+            let (chosen, live) = (came("dialing").await, came("live").await);
+            let took = live.duration_since(chosen).expect("one after the other");
+            assert_eq!(took > Duration::from_secs(4), has_waited, "burst {burst}: {took:?}");
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
         }
     });
 }

@@ -18,6 +18,7 @@ use tokio_canary::feed::{Arrived, Ended, FeedEvent, Status, Update};
 use tokio_canary::fleet::{Fleet, Member, TargetId};
 use tokio_canary::model::DEFAULT_RETENTION;
 use tokio_canary::playing::{Ask, Playing};
+use tokio_canary::report::connection::ConnectionView;
 use tokio_canary::report::repository::Repository;
 use tokio_canary::tui::state::{Pane, Root, UiState};
 use tokio_canary::tui::theme::Theme;
@@ -170,7 +171,8 @@ fn the_first_screen_says_what_is_waited_for() {
     assert_snapshot!("connecting", session.screen());
     let dialing = session.service.status(Status::Dialing);
     session.apply(dialing);
-    assert!(session.screen().contains("Connecting."));
+    let screen = session.screen();
+    assert!(screen.contains("  dialing") && screen.contains("Connecting."), "{screen}");
     session.connect();
     assert!(session.screen().contains("waiting for the first update"));
 }
@@ -190,6 +192,30 @@ fn a_lost_connection_leaves_what_is_known() {
     session.apply(status);
     session.keys("T");
     assert_snapshot!("lost", session.screen());
+    for (status, label, sentence) in [
+        (Status::Resolving, "resolving", "Not connected. Looking up the address."),
+        (Status::Dialing, "dialing", "Not connected. Connecting."),
+    ] {
+        let status = session.service.status(status);
+        session.apply(status);
+        let screen = session.screen();
+        assert!(screen.contains(label) && screen.contains(sentence), "{screen}");
+        assert!(screen.contains("below is what was known then"), "{screen}");
+    }
+}
+
+#[test]
+fn a_pod_is_looked_up_as_one() {
+    let mut fleet = Fleet::default();
+    let target = fleet.join(diagnosis("k8s://shop/deploy/web"));
+    let view = |fleet: &Fleet| {
+        let connection = ConnectionView::of(fleet.member(target).expect("it joined").diagnosis(), service::at(0));
+        (connection.label, connection.sentence)
+    };
+    assert_eq!(view(&fleet), ("looking up the pod".to_owned(), "Looking up the pod.".to_owned()));
+    let chosen = Status::Chosen { place: "pod `web-1`".to_owned(), is_new: false };
+    fleet.apply(target, Arrived { at: service::at(0), event: FeedEvent::Status(chosen) });
+    assert_eq!(view(&fleet), ("dialing".to_owned(), "Connecting to pod `web-1`.".to_owned()));
 }
 
 #[test]

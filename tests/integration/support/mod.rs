@@ -8,6 +8,7 @@ pub(crate) mod cluster;
 pub(crate) mod fake_service;
 pub(crate) mod hostile;
 pub(crate) mod reader;
+pub(crate) mod service;
 #[expect(dead_code, reason = "the corpus of scenarios uses all of it")]
 pub(crate) mod simulator;
 pub(crate) mod updates;

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
 
 mod pseudo;
-mod service;
 mod state;
 
 use std::fs;
@@ -14,10 +13,10 @@ use std::time::Duration;
 use prost::Message;
 
 use self::pseudo::Terminal;
-use self::service::Service;
 use crate::source::in_repository;
 use crate::support::fake_service::{FakeService, Script};
 use crate::support::run;
+use crate::support::service::Service;
 use crate::support::updates::idle;
 use crate::tool::{Outcome, tool};
 

@@ -14,9 +14,9 @@ use tokio_canary::tui::theme::Theme;
 use tokio_canary::tui::{Attention, Presentation, Ui};
 
 use super::pseudo::{ALTERNATE, CURSOR, Terminal};
-use super::service::Service;
 use super::{RECORDING, started};
 use crate::source::in_repository;
+use crate::support::service::Service;
 use crate::tool::{corpus, tool};
 
 /// Keys that open views, and a word on each.

@@ -38,6 +38,9 @@ pub(super) fn answer(request: Request<Incoming>, shared: &Arc<Shared>, name: &st
     if lock(&shared.switches).forbidden.contains("create pods/portforward") {
         return status(403, "Forbidden", &format!("pods \"{name}\" is forbidden: "));
     }
+    if let Some(denial) = lock(&shared.switches).denial {
+        return status(403, "Forbidden", denial);
+    }
     let ports: Vec<u16> = match parsed(ports) {
         Ok(ports) => ports,
         Err(refusal) => return *refusal,
@@ -61,11 +64,12 @@ pub(super) fn answer(request: Request<Incoming>, shared: &Arc<Shared>, name: &st
         return refusal;
     }
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|it| it.as_bytes().to_vec()).unwrap_or_default();
+    let fault = lock(&shared.switches).port_fault;
     let listening = ports.iter().map(|port| (*port, pod.listening.get(port).copied())).collect();
     lock(&shared.forwards).spawn(async move {
         let upgraded = hyper::upgrade::on(request).await.expect("an upgrade");
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-        forward(socket, listening).await;
+        forward(socket, listening, fault).await;
     });
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -95,7 +99,11 @@ fn parsed(ports: &[String]) -> Result<Vec<u16>, Box<Response<Body>>> {
     texts.into_iter().map(port).collect()
 }
 
-async fn forward(socket: WebSocketStream<TokioIo<Upgraded>>, ports: Vec<(u16, Option<SocketAddr>)>) {
+async fn forward(
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    ports: Vec<(u16, Option<SocketAddr>)>,
+    fault: Option<&'static str>,
+) {
     let (sink, mut frames) = socket.split();
     let sink: Sink = Arc::new(Mutex::new(sink));
     let mut begin = Vec::new();
@@ -121,11 +129,14 @@ async fn forward(socket: WebSocketStream<TokioIo<Upgraded>>, ports: Vec<(u16, Op
             writers.insert(channel, writer);
             readers.spawn(from_pod(channel, reader, sink.clone()));
         } else {
-            let message = format!(
-                "error forwarding port {port} to pod 5e2b, uid : failed to execute portforward in network namespace \"/var/run/netns/x\": failed \
+            let refused = || {
+                format!(
+                    "error forwarding port {port} to pod 5e2b, uid : failed to execute portforward in network namespace \"/var/run/netns/x\": failed \
                  to connect to localhost:{port} inside namespace \"5e2b\", IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused IPv6 \
                  dial tcp6: address localhost: no suitable address found "
-            );
+                )
+            };
+            let message = fault.map_or_else(refused, str::to_owned);
             let frame = [&[channel + 1][..], message.as_bytes()].concat();
             let _ = sink.lock().await.send(Message::binary(frame)).await;
         }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_canary::feed::kubernetes::rights::RULES;
 use tokio_rustls::rustls::ServerConfig;
 
 pub(crate) use self::link::Link;
@@ -39,6 +40,10 @@ struct Shared {
     forwards: Mutex<JoinSet<()>>,
     /// Paths that were asked for.
     requests: Mutex<Vec<String>>,
+    /// What was asked for: groups, resources and verbs.
+    asked: Mutex<BTreeSet<(String, String, &'static str)>>,
+    /// For whom: users and their groups, where others than the one of the credentials are meant.
+    users: Mutex<BTreeSet<Vec<String>>>,
 }
 
 /// How the server behaves.
@@ -48,6 +53,10 @@ pub(crate) struct Switches {
     pub(crate) token: Option<String>,
     /// Verbs and resources that are forbidden, such as `get pods/portforward`.
     pub(crate) forbidden: BTreeSet<&'static str>,
+    /// Why a policy of the cluster refuses forwards.
+    pub(crate) denial: Option<&'static str>,
+    /// What the node says of a port at which nothing listens, where that is not that it refused the connection.
+    pub(crate) port_fault: Option<&'static str>,
     /// Whether the kubelet is down.
     pub(crate) kubelet_is_down: bool,
     /// Whether a watch sends one line that has no end.
@@ -125,6 +134,16 @@ impl Cluster {
         lock(&self.shared.requests).clone()
     }
 
+    /// The users that were impersonated so far, each followed by its groups; an empty one for a request that impersonates nobody.
+    pub(crate) fn users(&self) -> BTreeSet<Vec<String>> {
+        lock(&self.shared.users).clone()
+    }
+
+    /// Checks at its end that nothing was asked for that no rule allows.
+    pub(crate) fn audit(&self) -> Audit {
+        Audit(Arc::clone(&self.shared))
+    }
+
     /// Writes a kubeconfig for it, with lines of its user and of its cluster.
     pub(crate) fn kubeconfig(&self, folder: &Path, user: &str, cluster: &str) -> PathBuf {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
@@ -136,6 +155,20 @@ impl Cluster {
         let path = folder.join("kubeconfig");
         std::fs::write(&path, text).expect("a kubeconfig");
         path
+    }
+}
+
+/// Fails when it is dropped if something was asked for that [`RULES`] do not allow.
+pub(crate) struct Audit(Arc<Shared>);
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        let is_allowed = |(group, resource, verb): &&(String, String, &str)| {
+            RULES.iter().any(|rule| rule.group == group && rule.resource == resource && rule.verbs.contains(verb))
+        };
+        let asked = lock(&self.0.asked);
+        let others: Vec<_> = asked.iter().filter(|it| !is_allowed(it)).collect();
+        assert!(others.is_empty() || std::thread::panicking(), "asked for without a rule: {others:?}");
     }
 }
 

@@ -65,6 +65,8 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
     if !is_authenticated(request.headers(), shared) {
         return status(401, "Unauthorized", "Unauthorized");
     }
+    lock(&shared.users).insert(impersonated(request.headers()));
+    lock(&shared.asked).extend(asked(request.method(), &path, query.contains_key("watch")));
     if request.method() == Method::POST && path == REVIEWS {
         return review(request, shared).await;
     }
@@ -110,6 +112,34 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
             })
         }
     }
+}
+
+/// The group, the resource and the verb of a request; nothing where every user may send it.
+fn asked(method: &Method, path: &str, is_watch: bool) -> Option<(String, String, &'static str)> {
+    if path == "/version" || path == REVIEWS {
+        return None;
+    }
+    let (group, rest) = match path.strip_prefix("/apis/") {
+        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+        None => ("", path.strip_prefix("/api/").unwrap_or(path)),
+    };
+    // After the version and the namespace.
+    let mut parts = rest.split('/').skip(3);
+    let (resource, name) = (parts.next().unwrap_or_default(), parts.next());
+    let resource = parts.next().map_or_else(|| resource.to_owned(), |part| format!("{resource}/{part}"));
+    let verb = match name {
+        _ if method != Method::GET => "create",
+        Some(_) => "get",
+        None if is_watch => "watch",
+        None => "list",
+    };
+    Some((group.to_owned(), resource, verb))
+}
+
+/// The user that is meant, and its groups.
+fn impersonated(headers: &HeaderMap) -> Vec<String> {
+    let values = ["impersonate-user", "impersonate-group"].into_iter().flat_map(|name| headers.get_all(name));
+    values.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect()
 }
 
 fn is_authenticated(headers: &HeaderMap, shared: &Shared) -> bool {
@@ -239,18 +269,24 @@ pub(crate) struct Tls {
 impl Tls {
     /// Makes an authority, a server and a client, and requires the client's certificate where that is asked for.
     pub(crate) fn new(needs_client: bool) -> Self {
+        Self::of_server(needs_client, "127.0.0.1", |_| ())
+    }
+
+    /// The same with a certificate of the server for this name, and with this change to it.
+    pub(crate) fn of_server(needs_client: bool, name: &str, change: fn(&mut CertificateParams)) -> Self {
         let authority_key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_certificate = authority.self_signed(&authority_key).expect("a certificate");
         let issuer = Issuer::new(authority, authority_key);
-        let signed = |name: &str| {
+        let signed = |name: &str, change: fn(&mut CertificateParams)| {
             let key = KeyPair::generate().expect("a key");
-            let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+            let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+            change(&mut parameters);
             (parameters.signed_by(&key, &issuer).expect("a certificate"), key)
         };
-        let (server, server_key) = signed("127.0.0.1");
-        let (client, client_key) = signed("me");
+        let (server, server_key) = signed(name, change);
+        let (client, client_key) = signed("me", |_| ());
         let mut roots = RootCertStore::empty();
         roots.add(authority_certificate.der().clone()).expect("a root");
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());

@@ -1,5 +1,7 @@
 //! A real service for the tool to attach to: this test started again in a process of its own, with a console-subscriber in front of it.
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
 #[expect(dead_code, reason = "the examples use all of it")]
 #[path = "../../../examples/service/mod.rs"]
 mod program;
@@ -25,15 +27,15 @@ struct Arguments {
 }
 
 /// A service in a process of its own, in which two tasks wait for each other. Dropping it ends it.
-pub(super) struct Service {
-    child: Child,
+pub(crate) struct Service {
+    pub(crate) child: Child,
     /// Where its feed is.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
     /// Starts one, as a process in which the test of this name calls [`Service::run_if_asked`] first.
-    pub(super) fn start(test: &str, retention: Duration) -> Self {
+    pub(crate) fn start(test: &str, retention: Duration) -> Self {
         let retention = format!("{}ms", retention.as_millis());
         let arguments =
             format!("service --bind 127.0.0.1:0 --publish-interval 100ms --die-with-parent --retention {retention}");
@@ -46,7 +48,7 @@ impl Service {
     }
 
     /// Is the service, where this process was started as one.
-    pub(super) fn run_if_asked() {
+    pub(crate) fn run_if_asked() {
         let Ok(arguments) = env::var(ARGUMENTS) else { return };
         let arguments = arguments.split(' ').map(Into::into);
         let code = program::program(arguments, |it: Arguments| it.service.run(&[("bank", bank)]));
@@ -54,7 +56,7 @@ impl Service {
     }
 
     /// Ends it as the system would: without a word.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
