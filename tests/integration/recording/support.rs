@@ -228,7 +228,7 @@ pub(super) fn mirror_of(events: &[Arrived]) -> Mirror {
     for event in events {
         match &event.event {
             FeedEvent::Status(Status::Live) => mirror.reconnect(),
-            FeedEvent::Update(update) => mirror.apply(&update.message),
+            FeedEvent::Update(update) => drop(mirror.apply(&update.message)),
             _ => {}
         }
     }
