@@ -45,6 +45,11 @@ impl Listing for Sites {
         shown.site_value(*key, column)
     }
 
+    fn in_fewer_words(shown: &Snapshot<'_>, key: &SiteKey, column: SiteColumn) -> Vec<String> {
+        let wait = if column == SiteColumn::Wait { shown.wait_of_site(*key) } else { None };
+        wait.map(|wait| wait.in_fewer_words()).unwrap_or_default()
+    }
+
     fn is_over(shown: &Snapshot<'_>, key: &SiteKey) -> bool {
         shown.live_tasks_of(*key).is_none_or(|live| live == 0)
     }

@@ -46,6 +46,11 @@ impl Listing for Tasks {
         shown.task_value(*key, column)
     }
 
+    fn in_fewer_words(shown: &Snapshot<'_>, key: &TaskKey, column: TaskColumn) -> Vec<String> {
+        let wait = if column == TaskColumn::Wait { shown.wait(*key) } else { None };
+        wait.map(|wait| wait.in_fewer_words()).unwrap_or_default()
+    }
+
     fn is_over(shown: &Snapshot<'_>, key: &TaskKey) -> bool {
         shown.task_state(*key).is_none_or(|state| state == TaskState::Done)
     }
