@@ -7,7 +7,6 @@ use super::link::Link;
 use super::order::{Rows, Wanted, sorted};
 use super::place::file_and_line;
 use super::snapshot::Snapshot;
-use super::tasks::Wait;
 use crate::evidence::places;
 use crate::model::entity::site::Site;
 use crate::model::{SiteKey, TaskKey};
@@ -222,10 +221,9 @@ impl Snapshot<'_> {
         longest.into_iter().chain(known.iter().map(|polls| polls.longest())).max().map(|time| (time, "max"))
     }
 
-    /// The longest present wait of a task of a site.
-    pub fn wait_of_site(&self, key: SiteKey) -> Option<Wait> {
-        let (_, task) = self.longest_wait_of(self.evidence.site(key)?)?;
-        self.wait(task)
+    /// The task of a site that has waited longest at present.
+    pub fn longest_waiting_of(&self, key: SiteKey) -> Option<TaskKey> {
+        self.longest_wait_of(self.evidence.site(key)?).map(|(_, task)| task)
     }
 
     /// The longest wait of a task of a site, and the task.

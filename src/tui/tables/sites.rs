@@ -46,7 +46,8 @@ impl Listing for Sites {
     }
 
     fn in_fewer_words(shown: &Snapshot<'_>, key: &SiteKey, column: SiteColumn) -> Vec<String> {
-        let wait = if column == SiteColumn::Wait { shown.wait_of_site(*key) } else { None };
+        let waiting = if column == SiteColumn::Wait { shown.longest_waiting_of(*key) } else { None };
+        let wait = waiting.and_then(|task| shown.wait(task));
         wait.map(|wait| wait.in_fewer_words()).unwrap_or_default()
     }
 
