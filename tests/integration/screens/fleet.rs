@@ -103,13 +103,8 @@ fn every_finding_of_every_target_is_on_the_overview() {
     session.target = session.fleet.join(diagnosis("unix:/run/other.sock"));
     session.service = Service::starting_at(60_000);
     session.connect();
-    for number in 0..15_u32 {
-        session.service.spawn(
-            20 + u64::from(number),
-            &format!("busy-{}", char::from(b'a' + number as u8)),
-            "src/busy.rs",
-            10 * number + 1,
-        );
+    for (number, letter) in (0..15_u32).zip('a'..) {
+        session.service.spawn(20 + u64::from(number), &format!("busy-{letter}"), "src/busy.rs", 10 * number + 1);
     }
     session.tick(3);
     for number in 0..15 {

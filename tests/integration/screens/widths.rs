@@ -1,5 +1,7 @@
 //! What gives way where there is little room: never the digits of an age or of a line.
 
+#![expect(clippy::expect_used, reason = "a failed assumption is a failed test")]
+
 use ratatui::buffer::Buffer;
 
 use super::pictures;
