@@ -89,6 +89,8 @@ impl Cell {
         let forms = std::iter::once(&self.text).chain(&self.shorter);
         match forms.into_iter().find(|form| form.width() <= width) {
             Some(form) => form.clone(),
+            // What ends with a line is a place, in whatever column.
+            None if ends_with_line(&self.text) => cut(&self.text, width, Cut::Start, ellipsis),
             None => cut(&self.text, width, end, ellipsis),
         }
     }
@@ -97,6 +99,11 @@ impl Cell {
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style, ..Self::default() }
     }
+}
+
+fn ends_with_line(text: &str) -> bool {
+    let line = text.rsplit_once(':').map(|(_, line)| line);
+    line.is_some_and(|line| !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// How wide the cells of each column have been at most, so that a table does not twitch while its numbers change.

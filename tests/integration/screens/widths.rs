@@ -61,3 +61,13 @@ fn every_place_keeps_its_line_at_80_columns() {
     }
     assert!(places > 20, "only {places} places were on the screens");
 }
+
+#[test]
+fn a_line_that_stands_for_a_name_is_kept() {
+    for width in [60, 80, 100] {
+        for cell in column(&pictures::draw(20, "T", (width, 45)), "name") {
+            let line = cell.rsplit(':').next().unwrap_or_default();
+            assert!(line.parse::<u32>().is_ok(), "{cell:?} at {width} columns");
+        }
+    }
+}
