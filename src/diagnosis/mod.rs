@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use self::activity::{Coverage, JudgedLoad};
 pub use self::criteria::{Criteria, Verdict};
-pub use self::vitals::VitalSample;
 use self::vitals::VitalsLog;
+pub use self::vitals::{Pulse, VitalSample};
 use crate::detect::detector::{Detector, Needs};
 use crate::detect::detectors::DETECTORS;
 use crate::detect::engine::Engine;
@@ -129,6 +129,11 @@ impl Diagnosis {
     /// Its vital signs over time, oldest first.
     pub fn vital_samples(&self) -> impl DoubleEndedIterator<Item = &VitalSample> {
         self.vitals.samples()
+    }
+
+    /// What its tasks did lately; nothing before the second update.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.vitals.pulse()
     }
 
     /// What is wrong with it.

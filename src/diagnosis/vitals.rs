@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use crate::evidence::Evidence;
-use crate::evidence::pulse::DelayQuantiles;
+use crate::evidence::delays::DelayQuantiles;
+use crate::evidence::numbers::number;
 use crate::model::history::activity::Activity;
 use crate::model::time::Timestamp;
 
 /// The least time between two samples: a little less than the usual publish interval, which is never exactly 1 s.
 const LEAST_SPAN: Duration = Duration::from_millis(900);
+/// The time over which a pulse is taken: short enough to show a change at once, long enough for slow publish intervals.
+const LATELY: Duration = Duration::from_secs(10);
 /// Samples that are kept as they were taken.
 const FINE: usize = 600;
 /// Older samples, each of at least this time, and how many of them: two hours and a half.
@@ -25,7 +28,7 @@ pub struct VitalSample {
     pub to: SystemTime,
     /// Tasks alive at its end; at most, where several samples were merged.
     pub live_tasks: usize,
-    /// What the async tasks did in it,
+    /// What the async tasks did in it, the time of polls that ran on included,
     pub activity: Activity,
     /// and in what time, by the target's clock; zero where that is not known.
     pub time: Duration,
@@ -84,10 +87,46 @@ struct Mark {
     lost: u64,
 }
 
+/// What the async tasks of a process did lately.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pulse {
+    /// Polls a second.
+    pub polls_per_second: f64,
+    /// Cores that their polls take.
+    pub busy_cores: f64,
+    /// The share of the workers' time that their polls take, where the workers are known: those of a current-thread runtime are not reported.
+    pub busy_share: Option<f64>,
+}
+
+impl Pulse {
+    fn of(activity: &Activity, time: Duration, workers: usize) -> Self {
+        let seconds = time.as_secs_f64();
+        let busy_cores = activity.busy.as_secs_f64() / seconds;
+        let busy_share = (workers > 0).then(|| busy_cores / number(workers));
+        Self { polls_per_second: number(activity.polls) / seconds, busy_cores, busy_share }
+    }
+}
+
 impl VitalsLog {
     /// The samples, oldest first.
     pub(super) fn samples(&self) -> impl DoubleEndedIterator<Item = &VitalSample> {
         self.coarse.iter().chain(&self.fine)
+    }
+
+    /// What was done lately; nothing before the second update.
+    pub(super) fn pulse(&self) -> Option<Pulse> {
+        let (mut lately, mut next): (Option<VitalSample>, _) = (None, None);
+        for sample in self.samples().rev() {
+            // What is before an interruption is another time.
+            if next.is_some_and(|from| from != sample.to) || lately.is_some_and(|it| it.time >= LATELY) {
+                break;
+            }
+            next = Some(sample.from);
+            lately = Some(lately.map_or(*sample, |it| sample.merged(it)));
+        }
+        let lately = lately.filter(|it| !it.time.is_zero())?;
+        let workers = self.fine.back().map_or(0, |latest| latest.workers);
+        Some(Pulse::of(&lately.activity, lately.time, workers))
     }
 
     /// Nothing is known of the time until the next update.
@@ -102,7 +141,8 @@ impl VitalsLog {
             return;
         }
         let (totals, now) = (evidence.totals(), evidence.now());
-        let (activity, lost) = (*totals.activity.total(), totals.lost.all());
+        let activity = Activity { busy: evidence.busy_so_far(), ..*totals.activity.total() };
+        let lost = totals.lost.all();
         let before = self.last.replace(Mark { at, now, activity, lost });
         let before = before.unwrap_or(Mark { at, now, activity, lost });
         let time = now.since(before.now);

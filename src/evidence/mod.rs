@@ -9,6 +9,7 @@ pub mod blame;
 pub mod cancellations;
 pub mod channel_cycle;
 pub mod crowd;
+pub mod delays;
 pub mod demand;
 pub mod flow;
 pub mod growth;

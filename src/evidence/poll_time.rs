@@ -93,6 +93,19 @@ impl Evidence<'_> {
         time
     }
 
+    /// The share of a core that the polls of a site took in a window until now, those that run included. Of a poll that began before the
+    /// window only the rest counts.
+    pub fn busy_share(&self, key: SiteKey, site: &Site, window: Duration) -> f64 {
+        let from = self.now().minus(window);
+        let ended = site.history.since(from).map(|second| {
+            let before =
+                second.longest.map_or(Duration::ZERO, |(longest, _)| longest.saturating_sub(second.to.since(from)));
+            second.busy.saturating_sub(before)
+        });
+        let running = self.busy_polls().into_iter().filter(|poll| poll.site == key).map(|poll| poll.age.min(window));
+        ended.chain(running).sum::<Duration>().as_secs_f64() / window.as_secs_f64().max(0.001)
+    }
+
     /// How often the latest samples met a poll of a site that had lasted for so long.
     pub fn sightings(&self, key: SiteKey, samples: usize, least: Duration) -> Option<Sightings> {
         let all = self.poll_samples();

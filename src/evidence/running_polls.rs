@@ -41,6 +41,11 @@ impl Evidence<'_> {
         self.all_running_polls().iter().filter(|poll| poll.age >= least).copied().collect()
     }
 
+    /// The polls that run and take the time of a thread, longest first: not those that only seem to.
+    pub fn busy_polls(&self) -> Vec<RunningPoll> {
+        self.all_running_polls().iter().filter(|poll| !self.only_seems_to_run(poll.task)).copied().collect()
+    }
+
     fn all_running_polls(&self) -> Rc<[RunningPoll]> {
         self.running_polls.get((), || self.find_running_polls().into())
     }

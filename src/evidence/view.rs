@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use super::delays::DelayQuantiles;
 use super::flow::Flow;
 use super::holders::Holders;
 use super::lock_order::LockOrders;
@@ -17,7 +18,7 @@ use super::promptness::Promptness;
 use super::running_polls::{RunningPoll, Threads};
 use super::task_wait::TaskWait;
 use crate::model::time::Timestamp;
-use crate::model::{Model, ResourceKey, TaskKey};
+use crate::model::{Model, ResourceKey, SiteKey, TaskKey};
 
 /// The facts of one moment and what was seen before, to be asked what they mean.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Evidence<'a> {
     pub(super) woken_by_age: Answers<(), Rc<[(Timestamp, TaskKey)]>>,
     pub(super) threads: Answers<(), Threads>,
     pub(super) promptness: Answers<Timestamp, Rc<Promptness>>,
+    pub(super) delays_by_site: Answers<Timestamp, Rc<FxHashMap<SiteKey, DelayQuantiles>>>,
 }
 
 impl<'a> Evidence<'a> {
@@ -48,6 +50,7 @@ impl<'a> Evidence<'a> {
             woken_by_age: Answers::default(),
             threads: Answers::default(),
             promptness: Answers::default(),
+            delays_by_site: Answers::default(),
         }
     }
 

@@ -81,6 +81,8 @@ pub struct Model {
     pub(in crate::model) target_retention: Retention,
     /// What has ended, and when that was seen; forgotten after `retention`.
     pub(in crate::model) graveyard: VecDeque<(Timestamp, Entity)>,
+    /// Timers that are over and not forgotten yet.
+    pub(in crate::model) ended_timers: usize,
     pub(in crate::model) retention: Duration,
     pub(in crate::model) next_sweep: Timestamp,
     pub(in crate::model) epoch: u32,
@@ -152,6 +154,7 @@ impl Model {
             ever_seen: (0, 0),
             target_retention: Retention::default(),
             graveyard: VecDeque::new(),
+            ended_timers: 0,
             retention,
             next_sweep: Timestamp::default(),
             epoch: 0,
@@ -277,6 +280,11 @@ impl Model {
     /// How long woken tasks waited for a worker lately.
     pub fn delays(&self) -> &Delays {
         &self.delays
+    }
+
+    /// How many of the resources are timers that are over.
+    pub fn ended_timers(&self) -> usize {
+        self.ended_timers
     }
 
     /// How fast oneshot channels are answered, by the line that creates them.

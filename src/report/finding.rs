@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 use super::findings::{FindingKey, FindingRow, row};
 use super::link::{Link, Linked};
 use super::place::named_place;
+use super::sites::site_name;
 use super::snapshot::Snapshot;
 use crate::detect::describe;
-use crate::detect::finding::{Finding, Transition};
+use crate::detect::finding::{Explained, Finding, Transition};
 use crate::detect::severity::State;
 use crate::detect::subject::{Related, Role, Subject, SubjectKind};
 use crate::detect::symptom::Fact;
 use crate::fleet::Member;
+use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
 use crate::words;
 
@@ -165,6 +167,29 @@ impl Snapshot<'_> {
     /// A finding as it was when it opened, changed or was resolved.
     pub fn transition(&self, transition: &Transition) -> FindingView {
         self.view(&transition.finding, transition.at)
+    }
+
+    /// The page of what has a part in a finding, if that is a spawn site that is known still.
+    pub fn site_link(&self, kind: SubjectKind, name: &str, location: &str) -> Option<Link> {
+        let is_it = |site: &Site| site.id.location.as_str() == location && site_name(site) == name;
+        let mut sites = self.evidence.sites().filter(|_| kind == SubjectKind::Site);
+        sites.find(|(_, site)| is_it(site)).map(|(key, _)| Link::Site(key))
+    }
+
+    /// The findings that one explains, in a sentence each, and their pages as long as they have one.
+    pub fn explained(&self, key: &FindingKey) -> Vec<(String, Option<Link>)> {
+        let Some(cause) = self.find(key) else { return Vec::new() };
+        let hidden = |it: &Explained| {
+            // One that fired before its cause was found has been resolved since.
+            let engine = self.diagnosis().engine();
+            let mut findings = engine.findings().chain(engine.resolved());
+            let found = findings.find(|finding| {
+                let is_hidden = finding.hidden_by.as_ref() == Some(&cause.fingerprint);
+                is_hidden && finding.detector.id == it.detector && finding.symptom.summary == it.summary
+            });
+            found.map(|finding| Link::Finding(FindingKey::of(finding)))
+        };
+        cause.explains.iter().map(|it| (format!("{}: {}", it.detector, it.summary), hidden(it))).collect()
     }
 
     /// The tasks and resources of a finding, to be opened. Those of a resolved one may belong to a process that is gone.

@@ -22,6 +22,12 @@ impl Meanwhile {
         let parts: Vec<String> = opened.into_iter().chain(resolved).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
+
+    /// The same where there is little room: ` +1` for one that opened, ` -2` for two that were resolved.
+    pub fn in_short(self) -> String {
+        let some = |sign: char, count: usize| if count > 0 { format!(" {sign}{count}") } else { String::new() };
+        some('+', self.opened) + &some('-', self.resolved)
+    }
 }
 
 impl Snapshot<'_> {
@@ -50,5 +56,8 @@ mod tests {
         assert_eq!(Meanwhile { opened: 1, resolved: 0 }.in_words().as_deref(), Some("1 finding opened"));
         assert_eq!(Meanwhile { opened: 2, resolved: 3 }.in_words().as_deref(), Some("2 findings opened, 3 resolved"));
         assert_eq!(Meanwhile { opened: 0, resolved: 1 }.in_words().as_deref(), Some("1 resolved"));
+        for (opened, resolved, short) in [(0, 0, ""), (1, 0, " +1"), (2, 3, " +2 -3"), (0, 1, " -1")] {
+            assert_eq!(Meanwhile { opened, resolved }.in_short(), short);
+        }
     }
 }

@@ -13,6 +13,11 @@ pub(super) fn named_place(name: &str, location: &str) -> String {
     }
 }
 
+/// The file and the line of a place, without folders and column: enough to tell one from another where there is no name.
+pub(super) fn file_and_line(location: &Location) -> &str {
+    location.without_column().rsplit('/').next().unwrap_or_default()
+}
+
 /// The name and the place that a list leads with: those of the subject, unless that is where a library spawns or makes whatever its users give
 /// it. Then the line of the service's own that has a part in it says more: a lock, or else another task. The library's part stays in the name.
 pub(super) fn lead(symptom: &Symptom) -> (String, String) {

@@ -8,6 +8,7 @@ use super::sites::WINDOW;
 use super::snapshot::Snapshot;
 use super::tasks::TaskRow;
 use crate::detect::describe;
+use crate::evidence::delays::DelayQuantiles;
 use crate::model::SiteKey;
 use crate::words;
 
@@ -46,6 +47,10 @@ pub struct SiteView {
     pub title: String,
     /// Names and values of the quantiles of the lifetimes of those that completed; empty if none did.
     pub lifetimes: Vec<(&'static str, Duration)>,
+    /// How long its polls take, and which value of them that is.
+    pub polls: Option<(Duration, &'static str)>,
+    /// How long its woken tasks waited for a worker lately.
+    pub delays: Option<DelayQuantiles>,
     /// The findings about its tasks.
     pub findings: Vec<Linked>,
     /// What its tasks wait for, the longest wait first.
@@ -96,12 +101,14 @@ impl Snapshot<'_> {
         Some(SiteView {
             title,
             lifetimes: lifetimes.collect(),
+            polls: self.ended_polls_of(key, site),
+            delays: self.evidence.delay_quantiles_of(key, WINDOW),
             findings: self.findings_about(&Link::Site(key)),
             waits: self.waits_of(site.live.iter().map(|(_, task)| *task)),
             blocks: self.blocked_by(is_own),
             blame: self.blame_of(key, BlameWindow::Recent),
             rate: self.evidence.births_per_second(site),
-            busy: self.evidence.poll_time(site, WINDOW).share(),
+            busy: self.evidence.busy_share(key, site, WINDOW),
             sizes: self.sizes_of(key),
             package: self.package_of(key),
             tasks,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::columns::{Column, Kind, Spec, Value, column};
 use super::link::Link;
 use super::order::{Rows, Wanted, sorted};
+use super::place::file_and_line;
 use super::snapshot::Snapshot;
 use crate::evidence::places;
-use crate::model::entity::details::{Details, Durations};
 use crate::model::entity::site::Site;
 use crate::model::{SiteKey, TaskKey};
 use crate::words;
@@ -58,7 +58,13 @@ pub enum SiteColumn {
 
 impl Column for SiteColumn {
     const SPECS: &'static [Spec<Self>] = &[
-        column(Self::Name, "site", "name", Kind::Text, "name of the tasks, or what their library spawns there"),
+        column(
+            Self::Name,
+            "site",
+            "name",
+            Kind::Text,
+            "name of the tasks, or what their library spawns there, or else the line of the spawn",
+        ),
         column(Self::Kind, "kind", "kind", Kind::Text, "task, local, blocking or block_on"),
         column(Self::Location, "location", "location", Kind::Text, "place of the spawn"),
         column(Self::Site, "site", "site", Kind::Text, "name and place of the spawn site"),
@@ -71,15 +77,9 @@ impl Column for SiteColumn {
             "poll",
             "poll",
             Kind::Time,
-            "p99 of the polls where the feed reports them, else the longest (max); the current poll if that is longer (now)",
+            "p99 of the polls where it is known of every task, else the longest (max); the current poll if that is longer (now)",
         ),
-        column(
-            Self::Scheduled,
-            "sched",
-            "sched",
-            Kind::Time,
-            "p99 of the time from wake to poll, where the feed reports it",
-        ),
+        column(Self::Scheduled, "sched", "sched", Kind::Time, "p99 of the time from wake to poll, sampled over 30 s"),
         column(Self::Busy, "busy", "busy", Kind::Share, "share of a core that the polls take, over 30 s"),
         column(
             Self::Blame,
@@ -168,14 +168,19 @@ impl Snapshot<'_> {
     fn value_of_site<'a>(&'a self, key: SiteKey, site: &'a Site, column: SiteColumn) -> Value<'a> {
         let link = Link::Site(key);
         match column {
-            SiteColumn::Name => Value::text(site_name(site)),
+            SiteColumn::Name => Value::text(match site_name(site) {
+                "" => file_and_line(&site.id.location),
+                name => name,
+            }),
             SiteColumn::Kind => Value::Ranked(site.id.kind as u128, site.id.kind.as_str().into()),
             SiteColumn::Live => Value::count(site.live.len()),
             SiteColumn::Rate => Value::rate(self.evidence.births_per_second(site)),
             SiteColumn::Lifetime => Value::time(site.lifetime_at(0.5)),
             SiteColumn::Poll => self.poll_of(key, site),
-            SiteColumn::Scheduled => Value::time(self.p99_of(key, |details| details.scheduled.as_ref())),
-            SiteColumn::Busy => Value::share(self.evidence.poll_time(site, WINDOW).share()),
+            SiteColumn::Scheduled => {
+                Value::time(self.evidence.delay_quantiles_of(key, WINDOW).map(|delays| delays.p99))
+            }
+            SiteColumn::Busy => Value::share(self.evidence.busy_share(key, site, WINDOW)),
             SiteColumn::Blame => self.costs_of(key),
             SiteColumn::Findings => self.severity_about(&link),
             SiteColumn::Finding => self.detectors_about(&link),
@@ -194,24 +199,31 @@ impl Snapshot<'_> {
 
     /// How long polls take: the current one if it is longer than what is known of those that ended.
     fn poll_of(&self, key: SiteKey, site: &Site) -> Value<'_> {
-        let p99 = self.p99_of(key, |details| details.polls.as_ref()).map(|time| (time, "p99"));
-        let longest = self.evidence.poll_time(site, WINDOW).longest.map(|(time, _)| (time, "max"));
         let running = self.evidence.running().filter(|(_, task)| task.site == key);
         let running = running.filter(|(task, _)| !self.evidence.only_seems_to_run(*task));
         let current = running.filter_map(|(_, task)| Some(self.evidence.running_since(task.stats.poll.started?))).max();
-        let ended = p99.or(longest);
+        let ended = self.ended_polls_of(key, site);
         let current = current.filter(|time| ended.is_none_or(|(ended, _)| *time > ended)).map(|time| (time, "now"));
         let Some((time, what)) = current.or(ended) else { return Value::Nothing };
         Value::Ranked(time.as_nanos(), format!("{} {what}", words::duration(time)).into())
     }
 
-    /// The 99th percentile of a distribution of the tasks of a site, the worst of those whose details are known.
-    fn p99_of(&self, key: SiteKey, which: impl Fn(&Details) -> Option<&Durations>) -> Option<Duration> {
-        let of_site = self
-            .evidence
-            .known_details()
-            .filter(|(task, _)| self.evidence.task(*task).is_some_and(|it| it.site == key));
-        of_site.filter_map(|(_, details)| Some(which(details)?.quantile(0.99))).max()
+    /// How long the polls of a site took that ended: their 99th percentile where the distributions of all its tasks are known, or else the longest
+    /// that is known, for one task says nothing about the others.
+    pub(super) fn ended_polls_of(&self, key: SiteKey, site: &Site) -> Option<(Duration, &'static str)> {
+        let of_site = self.evidence.known_details();
+        let of_site = of_site.filter(|(task, _)| self.evidence.task(*task).is_some_and(|it| it.site == key));
+        let known: Vec<_> = of_site.filter_map(|(_, details)| details.polls.as_ref()).collect();
+        if !known.is_empty() && known.len() >= site.live.len() {
+            return known.iter().map(|polls| (polls.quantile(0.99), "p99")).max();
+        }
+        let longest = self.evidence.poll_time(site, WINDOW).longest.map(|(time, _)| time);
+        longest.into_iter().chain(known.iter().map(|polls| polls.longest())).max().map(|time| (time, "max"))
+    }
+
+    /// The task of a site that has waited longest at present.
+    pub fn longest_waiting_of(&self, key: SiteKey) -> Option<TaskKey> {
+        self.longest_wait_of(self.evidence.site(key)?).map(|(_, task)| task)
     }
 
     /// The longest wait of a task of a site, and the task.

@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use super::verdict::VerdictView;
 use crate::detect::describe;
 use crate::detect::severity::Severity;
-use crate::diagnosis::{Criteria, Diagnosis, Outlook, Status, Withheld};
+use crate::diagnosis::{Criteria, Diagnosis, Outlook, Status, Verdict, Withheld};
 use crate::fleet::{Fleet, TargetId};
 use crate::words;
 
@@ -36,8 +36,10 @@ pub struct TargetView {
     pub tasks_alive: usize,
     /// How many tasks are listed, ended ones included.
     pub tasks: usize,
-    /// How many resources are listed, dropped ones included.
+    /// How many resources are listed, dropped ones included,
     pub resources: usize,
+    /// and how many of them are hidden by default: timers that are over.
+    pub hidden_resources: usize,
     /// How many spawn sites were forgotten early, because there were too many.
     pub forgotten_sites: u64,
     /// How many findings there are at present.
@@ -154,6 +156,20 @@ impl WarmUp {
 }
 
 impl TargetView {
+    /// What there is to say of its health, in a few words: never that it is healthy where that could not be judged.
+    pub fn verdict_in_words(&self) -> String {
+        let (verdict, is_judged) = (&self.verdict, self.verdict.reasons.is_empty());
+        let worst = self.worst.map(|worst| format!("{}, {}", worst.as_str(), words::count(self.findings, "finding")));
+        match worst {
+            _ if self.updates == 0 => "nothing seen yet".to_owned(),
+            Some(worst) if is_judged => worst,
+            Some(worst) => format!("{worst}, not fully judged"),
+            None if verdict.verdict == Verdict::Findings => format!("none now, {} so far", verdict.fired_in_words()),
+            None if is_judged => "healthy".to_owned(),
+            None => format!("not judged: {}", verdict.reasons_in_words()),
+        }
+    }
+
     /// What was forgotten because there was too much of it; nothing if nothing was.
     pub fn forgotten(&self) -> Option<String> {
         let sites = words::count(self.forgotten_sites, "spawn site");
@@ -186,6 +202,7 @@ impl Snapshot<'_> {
             tasks_alive,
             tasks: model.tasks().len(),
             resources: model.resources().len(),
+            hidden_resources: model.ended_timers(),
             forgotten_sites: model.forgotten_sites(),
             findings,
             worst: self.worst(),

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::columns::{Column, Kind, Spec, Value, column};
 use super::link::Link;
 use super::order::{Rows, Wanted, sorted};
+use super::place::file_and_line;
 use super::sites::site_name;
 use super::snapshot::Snapshot;
 use crate::detect::describe;
 use crate::model::TaskKey;
 use crate::model::entity::task::{Task, TaskState};
+use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::words;
@@ -67,7 +69,7 @@ impl Column for TaskColumn {
             "name",
             "name",
             Kind::Text,
-            "name of the task, or its function, or what its library spawns there",
+            "name of the task, or its function, or what its library spawns there, or else the line of the spawn",
         ),
         column(Self::Kind, "kind", "kind", Kind::Text, "task, local, blocking or block_on"),
         column(Self::Location, "location", "location", Kind::Text, "place of the spawn"),
@@ -161,6 +163,24 @@ impl Wait {
         }
         if self.place.is_empty() { words } else { format!("{words} {}", self.place) }
     }
+
+    /// The same where there is less and less room: the age stays as it is, and a place keeps its line. Empty if it has no age.
+    pub fn in_fewer_words(&self) -> Vec<String> {
+        let Some(age) = self.age.map(words::duration) else { return Vec::new() };
+        let (what, place) = (&self.what, &self.place);
+        let location = Location::parse(place);
+        let line = file_and_line(&location);
+        let all = if self.others > 0 { format!("{age} +{}", self.others) } else { age.clone() };
+        let forms = [
+            format!("{what} {all} {line}"),
+            format!("{all} {place}"),
+            format!("{all} {line}"),
+            format!("{what} {all}"),
+            all,
+            age,
+        ];
+        forms.map(|form| form.trim_end().to_owned()).into()
+    }
 }
 
 impl Snapshot<'_> {
@@ -199,7 +219,10 @@ impl Snapshot<'_> {
         match column {
             TaskColumn::State => Value::Ranked(task.state() as u128, task.state().as_str().into()),
             TaskColumn::Id => Value::number(task.task_id()),
-            TaskColumn::Name => Value::text(self.task_name(task)),
+            TaskColumn::Name => match (self.task_name(task), self.evidence.model().site(task.site)) {
+                ("", Some(site)) => Value::text(file_and_line(&site.id.location)),
+                (name, _) => Value::text(name),
+            },
             TaskColumn::Site => Value::Text(self.site_text(task.site).into()),
             TaskColumn::Kind => Value::Ranked(task.kind as u128, task.kind.as_str().into()),
             TaskColumn::Total => Value::time(Some(Times::of(task, now).total)),
@@ -266,7 +289,8 @@ impl Snapshot<'_> {
         self.evidence.model().site(task.site).map_or("", |site| site.id.location.as_str())
     }
 
-    pub(super) fn wait(&self, key: TaskKey) -> Option<Wait> {
+    /// What a task waits for, if the feed shows it.
+    pub fn wait(&self, key: TaskKey) -> Option<Wait> {
         let evidence = &self.evidence;
         let wait = evidence.task_wait(key);
         let timer = |what: &str| Wait { what: what.to_owned(), age: None, others: 0, place: String::new() };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::snapshot::Snapshot;
-use crate::evidence::pulse::{DelayQuantiles, Pulse};
+use crate::diagnosis::Pulse;
+use crate::evidence::delays::DelayQuantiles;
 use crate::model::history::activity::Activity;
 use crate::model::history::totals::Lost;
 use crate::model::history::waited::WaitPlace;
@@ -62,7 +63,7 @@ impl Snapshot<'_> {
         let (totals, quality) = (evidence.totals(), evidence.quality());
         VitalsView {
             tasks_alive: self.activity().0,
-            pulse: evidence.pulse(),
+            pulse: diagnosis.pulse(),
             delays: evidence.delay_quantiles(),
             activity: *totals.activity.total(),
             waiting: totals.waits.waiting(),

@@ -130,6 +130,11 @@ impl Pane {
         self.visits.last().is_some_and(|visit| !matches!(visit.link, Link::TasksOf(_)))
     }
 
+    /// Whether the list of findings is on top.
+    pub(super) fn is_on_findings(&self) -> bool {
+        self.root == Root::Findings && self.visits.is_empty()
+    }
+
     /// The page about all targets that is on top.
     pub fn front(&self) -> Option<Front> {
         match self.root {

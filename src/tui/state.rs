@@ -205,7 +205,7 @@ impl UiState {
         self.active = Some(target);
         self.with_shown(fleet, |pane, shown| match link {
             Some(link) => pane.open(link, shown),
-            None => pane.root = Root::Findings,
+            None => pane.go_to(Root::Findings),
         });
     }
 

@@ -10,7 +10,7 @@ use super::tables::{AnyTable, Travel};
 use super::widgets::page::Reader;
 use crate::fleet::{Fleet, TargetId};
 use crate::playing::Ask;
-use crate::report::{Link, Snapshot, markdown};
+use crate::report::{FindingKey, Link, Snapshot, findings, markdown};
 
 /// Most filters that can be recalled.
 const MOST_FILTERS: usize = 50;
@@ -204,10 +204,35 @@ impl UiState {
         }
     }
 
-    /// Opens the page of the finding after the one on the screen, or before it, in the order in which they are read.
+    /// Opens the page of the finding after the one on the screen, or before it, in the order in which they are read: those of all targets, where
+    /// there are several.
     fn go_to_finding(&mut self, around: Surroundings<'_>, forward: bool) {
-        if self.with_shown(around.fleet, |pane, shown| pane.go_to_finding(shown, forward)) != Some(true) {
-            self.message = Some("There are no findings.".to_owned());
+        let findings = self.findings_to_walk(around.fleet);
+        let on_top = self.pane().and_then(Pane::finding_on_top);
+        let at = on_top.and_then(|key| findings.iter().position(|(_, it)| it.fingerprint() == key.fingerprint()));
+        let count = findings.len();
+        let next = match (at, forward) {
+            (Some(at), true) => at + 1,
+            (Some(at), false) => at + count - 1,
+            (None, true) => 0,
+            (None, false) => count.saturating_sub(1),
+        };
+        let Some((target, key)) = findings.get(next % count.max(1)) else {
+            return self.message = Some("There are no findings.".to_owned());
+        };
+        self.active = Some(*target);
+        self.with_shown(around.fleet, |pane, shown| pane.show_finding(key.clone(), shown));
+    }
+
+    /// The present findings with their targets. A view that is frozen has those of its time.
+    fn findings_to_walk(&mut self, fleet: &Fleet) -> Vec<(TargetId, FindingKey)> {
+        let is_frozen = self.pane().is_some_and(|pane| pane.frozen.is_some());
+        match self.active {
+            Some(active) if is_frozen || fleet.members().len() == 1 => {
+                let own = self.with_shown(fleet, |_, shown| shown.current_findings()).unwrap_or_default();
+                own.into_iter().map(|key| (active, key)).collect()
+            }
+            _ => findings::of_fleet(fleet).into_iter().map(|it| (it.target, it.row.key)).collect(),
         }
     }
 
@@ -298,7 +323,7 @@ impl UiState {
 
 impl Pane {
     /// Shows a list, with nothing over it.
-    fn go_to(&mut self, root: Root) {
+    pub(super) fn go_to(&mut self, root: Root) {
         self.root = root;
         self.visits.clear();
         self.ahead.clear();
@@ -335,27 +360,20 @@ impl Pane {
         self.visits.extend(self.ahead.pop());
     }
 
-    /// Opens the page of the finding after the one on top, or before it, in its place. Returns whether there is one.
-    fn go_to_finding(&mut self, shown: &Snapshot<'_>, forward: bool) -> bool {
-        let findings = shown.current_findings();
-        let on_top = match self.visits.last().map(|visit| &visit.link) {
+    /// The finding whose page is on top.
+    fn finding_on_top(&self) -> Option<&FindingKey> {
+        match self.visits.last().map(|visit| &visit.link) {
             Some(Link::Finding(key)) => Some(key),
             _ => None,
-        };
-        let at = on_top.and_then(|key| findings.iter().position(|finding| finding == key));
-        let count = findings.len();
-        let next = match (at, forward) {
-            (Some(at), true) => at + 1,
-            (Some(at), false) => at + count - 1,
-            (None, true) => 0,
-            (None, false) => count.saturating_sub(1),
-        };
-        let Some(next) = findings.get(next % count.max(1)) else { return false };
-        if on_top.is_some() {
+        }
+    }
+
+    /// Opens the page of a finding, in the place of another one that is on top.
+    fn show_finding(&mut self, key: FindingKey, shown: &Snapshot<'_>) {
+        if self.finding_on_top().is_some() {
             self.visits.pop();
         }
-        self.open(Link::Finding(next.clone()), shown);
-        true
+        self.open(Link::Finding(key), shown);
     }
 }
 

@@ -105,6 +105,40 @@ fn what_is_told_twice_is_counted_once() {
 }
 
 #[test]
+fn a_poll_counts_as_busy_while_it_runs_and_once() {
+    let process = |run: &str| {
+        format!(
+            r#"
+run = "{run}"
+runtimes = {{ main = 2 }}
+spawn = [{{ name = "resize", place = "src/a.rs:1:1", at = "3s", body = [{{ work = "21500ms" }}, {{ wait = "never" }}] }}]
+"#
+        )
+    };
+    for (run, cores) in [("14s", 1.0), ("22s", 1.0), ("27s", 0.7), ("30s", 0.4), ("40s", 0.0)] {
+        let (vitals, _) = vitals(&process(run), Told::Once);
+        let pulse = vitals.pulse.expect("it was watched for long");
+        assert!((cores - 0.2..=cores + 0.2).contains(&pulse.busy_cores) && pulse.busy_cores < 1.01, "{run}: {pulse:?}");
+        assert_eq!(pulse.busy_share, Some(pulse.busy_cores / 2.0), "of two workers");
+    }
+}
+
+#[test]
+fn a_task_that_only_seems_to_run_is_not_busy() {
+    let process = r#"
+run = "20s"
+runtimes = { main = 2 }
+shared = [{ name = "state", kind = "mutex", place = "src/a.rs:1:1" }]
+spawn = [
+    { name = "holder", place = "src/a.rs:2:2", at = "2s", body = [{ lock = "state" }, { wait = "never" }] },
+    { name = "waiter", place = "src/a.rs:3:3", at = "5s", body = [{ lock = "state" }] },
+]
+"#;
+    let (vitals, _) = vitals(process, Told::Once);
+    assert!(vitals.pulse.expect("it was watched").busy_cores < 0.01, "{:?}", vitals.pulse);
+}
+
+#[test]
 fn polls_and_their_time_are_those_of_all_async_tasks_but_the_consoles() {
     let process = |place: &str| {
         format!(

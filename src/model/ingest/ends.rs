@@ -86,6 +86,7 @@ impl Model {
             return;
         };
         resource.dropped = Some(at);
+        self.ended_timers += usize::from(resource.kind.is_timer());
         self.queues.remove(&key);
         self.bury(Entity::Resource(key), at);
     }
@@ -225,6 +226,9 @@ impl Model {
                     self.active.remove(&key);
                     self.resources.remove(key).map(|resource| {
                         self.sleeps.remove(&(resource.created, key));
+                        let is_timer = usize::from(resource.kind.is_timer());
+                        // What it is may have become known after its end.
+                        self.ended_timers = self.ended_timers.saturating_sub(is_timer);
                         Id::Resource(resource.id)
                     })
                 }

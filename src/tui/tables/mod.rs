@@ -42,6 +42,10 @@ pub trait Listing {
     fn rows(shown: &Snapshot<'_>, scope: &Self::Scope, wanted: &Wanted<'_, Self::Column>) -> Rows<Self::Key>;
     /// What a row has in a column.
     fn value<'a>(shown: &'a Snapshot<'_>, key: &Self::Key, column: Self::Column) -> Value<'a>;
+    /// The same value in ever fewer words, for where there is no room; empty where its text may be cut.
+    fn in_fewer_words(_shown: &Snapshot<'_>, _key: &Self::Key, _column: Self::Column) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether a row is about something that is over, or was forgotten.
     fn is_over(shown: &Snapshot<'_>, key: &Self::Key) -> bool;
     /// What a row leads to.

@@ -45,6 +45,12 @@ impl Listing for Sites {
         shown.site_value(*key, column)
     }
 
+    fn in_fewer_words(shown: &Snapshot<'_>, key: &SiteKey, column: SiteColumn) -> Vec<String> {
+        let waiting = if column == SiteColumn::Wait { shown.longest_waiting_of(*key) } else { None };
+        let wait = waiting.and_then(|task| shown.wait(task));
+        wait.map(|wait| wait.in_fewer_words()).unwrap_or_default()
+    }
+
     fn is_over(shown: &Snapshot<'_>, key: &SiteKey) -> bool {
         shown.live_tasks_of(*key).is_none_or(|live| live == 0)
     }

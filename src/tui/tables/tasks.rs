@@ -23,7 +23,7 @@ impl Listing for Tasks {
     const COLUMNS: &'static [Column<TaskColumn>] = &[
         Column::text(TaskColumn::State, 7, 1, 0),
         Column::number(TaskColumn::Id, 7, 5),
-        Column::text(TaskColumn::Name, 10, 2, 0),
+        Column::text(TaskColumn::Name, 10, 1, 0),
         Column::text(TaskColumn::Findings, 10, 1, 3).largest_first(),
         Column::text(TaskColumn::Kind, 8, 1, 8),
         Column::number(TaskColumn::Total, 7, 4),
@@ -32,7 +32,7 @@ impl Listing for Tasks {
         Column::number(TaskColumn::Idle, 7, 9),
         Column::number(TaskColumn::Polls, 7, 10),
         Column::number(TaskColumn::Size, 7, 11),
-        Column::text(TaskColumn::Wait, 16, 2, 2).largest_first(),
+        Column::text(TaskColumn::Wait, 16, 3, 2).largest_first(),
         Column::text(TaskColumn::Location, 16, 3, 1).keeping_the_end(),
         Column::text(TaskColumn::Fields, 12, 1, 12),
     ];
@@ -44,6 +44,11 @@ impl Listing for Tasks {
 
     fn value<'a>(shown: &'a Snapshot<'_>, key: &TaskKey, column: TaskColumn) -> Value<'a> {
         shown.task_value(*key, column)
+    }
+
+    fn in_fewer_words(shown: &Snapshot<'_>, key: &TaskKey, column: TaskColumn) -> Vec<String> {
+        let wait = if column == TaskColumn::Wait { shown.wait(*key) } else { None };
+        wait.map(|wait| wait.in_fewer_words()).unwrap_or_default()
     }
 
     fn is_over(shown: &Snapshot<'_>, key: &TaskKey) -> bool {

@@ -32,8 +32,10 @@ pub struct DiagramArt {
     pub end: &'static str,
     /// From a node to the next.
     pub down: &'static str,
-    /// Before a node that waits beside others.
+    /// Before a node that waits beside others,
     pub branch: &'static str,
+    /// and before the last of them.
+    pub last: &'static str,
 }
 
 impl DiagramArt {
@@ -175,9 +177,11 @@ impl Theme {
     /// The glyphs of a diagram of who keeps whom waiting.
     pub fn diagram(&self) -> DiagramArt {
         if self.is_unicode() {
-            DiagramArt { begin: "┌▶ ", rail: "│  ", end: "└─ ", down: "↓", branch: "  ├ " }
+            DiagramArt {
+                begin: "┌▶ ", rail: "│  ", end: "└─ ", down: "↓", branch: "  ├ ", last: "  └ "
+            }
         } else {
-            DiagramArt { begin: "+> ", rail: "|  ", end: "+- ", down: "v", branch: "  + " }
+            DiagramArt { begin: "+> ", rail: "|  ", end: "+- ", down: "v", branch: "  + ", last: "  + " }
         }
     }
 

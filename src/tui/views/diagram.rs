@@ -31,13 +31,15 @@ pub(super) fn write(draft: &mut Draft<Link>, diagram: &DiagramView) {
             draft.drawn(&Span::styled(art.end, theme.bad()), &tie.in_words(" the first task"), theme.dim(), None);
         }
     }
-    for (other, age) in &diagram.others {
-        let text = format!("{}, waiting for {}", other.text, words::duration(*age));
-        draft.drawn(&Span::styled(art.branch, theme.dim()), &text, theme.plain(), Some(other.link.clone()));
-    }
-    if diagram.more > 0 {
-        let text = format!("and {}", words::count(diagram.more, "other task"));
-        draft.drawn(&Span::styled(art.branch, theme.dim()), &text, theme.dim(), None);
+    let others = diagram.others.iter().map(|(other, age)| {
+        (format!("{}, waiting for {}", other.text, words::duration(*age)), theme.plain(), Some(other.link.clone()))
+    });
+    let more =
+        (diagram.more > 0).then(|| (format!("and {}", words::count(diagram.more, "other task")), theme.dim(), None));
+    let mut branches = others.chain(more).peekable();
+    while let Some((text, style, link)) = branches.next() {
+        let branch = if branches.peek().is_some() { art.branch } else { art.last };
+        draft.drawn(&Span::styled(branch, theme.dim()), &text, style, link);
     }
     if let Some(note) = &diagram.note {
         draft.text(note, theme.plain());

@@ -24,9 +24,13 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &Finding
         draft.heading("Not ruled out");
         finding.look_alikes.iter().for_each(|it| draft.item("-", it, None));
     }
-    if let Some(cause) = &finding.cause {
+    let caused_by = finding.caused_by.as_ref().and_then(|cause| shown.finding_of(cause));
+    if finding.cause.is_some() || caused_by.is_some() {
         draft.heading("Cause");
-        draft.text(cause, Style::new());
+        finding.cause.iter().for_each(|cause| draft.text(cause, Style::new()));
+    }
+    if let Some(cause) = caused_by {
+        draft.item("-", "the finding that explains this one", Some(Link::Finding(cause)));
     }
     draft.heading("What to do");
     draft.text(&finding.advice, Style::new());
@@ -41,15 +45,17 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: &Finding
         finding.ruled_out.iter().for_each(|it| draft.item("-", it, None));
     }
     involved(draft, shown, &finding);
-    if !finding.explains.is_empty() {
-        draft.heading("Explains");
-        for explained in finding.explains.iter().take(MOST) {
-            draft.item("-", &format!("{}: {}", explained.detector, explained.headline), None);
-        }
-        let more = finding.explains.len().saturating_sub(MOST);
-        if more > 0 {
-            draft.text(&format!("and {}", words::count(more, "other finding")), theme.dim());
-        }
+    let explained = shown.explained(key);
+    if explained.is_empty() {
+        return;
+    }
+    draft.heading("Explains");
+    let more = explained.len().saturating_sub(MOST);
+    for (text, link) in explained.into_iter().take(MOST) {
+        draft.item("-", &text, link);
+    }
+    if more > 0 {
+        draft.text(&format!("and {}", words::count(more, "other finding")), theme.dim());
     }
 }
 
@@ -86,12 +92,15 @@ fn development(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingV
 fn involved(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingView) {
     draft.heading("Involved");
     let affected = format!("{} ({} affected)", finding.subject_in_words(), words::number(finding.row.count));
-    draft.field(finding.subject.kind.as_str(), affected.trim());
+    let subject = &finding.subject;
+    let link = shown.site_link(subject.kind, &subject.name, &subject.location);
+    draft.linked_field(subject.kind.as_str(), affected.trim(), link);
     if let Some(spread) = finding.spread() {
         draft.field("targets", &format!("{spread}: {}", finding.members.join(", ")));
     }
     for related in finding.related.iter().take(MOST) {
-        draft.field(related.role.as_str(), &related.place);
+        let link = shown.site_link(related.kind, &related.name, &related.location);
+        draft.linked_field(related.role.as_str(), &related.place, link);
     }
     for party in shown.parties(&finding.row.key) {
         draft.item("-", &party.text, Some(party.link));

@@ -9,7 +9,9 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
-use crate::fleet::Fleet;
+use crate::diagnosis::{Criteria, Verdict};
+use crate::fleet::{Fleet, Member};
+use crate::report::connection::{ConnectionState, ConnectionView};
 use crate::report::meanwhile::Meanwhile;
 use crate::report::target::TargetView;
 use crate::report::{Severity, Snapshot};
@@ -60,7 +62,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
     let width = usize::from(area.width);
     let mut lines = Vec::new();
     if state.panes.len() > 1 {
-        lines.push(tabs(state, fleet, width));
+        lines.push(tabs(state, fleet, target.now, width));
     }
     if !is_comparison(state) {
         lines.push(connection_line(state, pane, target, width));
@@ -69,25 +71,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &UiState, fleet: &F
     frame.render_widget(Paragraph::new(Text::from(lines)), area);
 }
 
-/// The least that a tab takes, and what each has besides its name.
-const TAB: usize = 14;
 /// What a tab takes where there are many, so that names can be told apart.
 const WISHED: usize = 20;
-const FRAME: usize = 10;
+/// The shortest name of use, and what a tab has besides its name and its state.
+const NAME: usize = 4;
+const FRAME: usize = 6;
 /// Width of the counts of hidden tabs, on both sides.
 const SIDES: usize = 12;
 
 /// The targets, where there are several; those next to the one on the screen, where there are many.
-fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
+fn tabs(state: &UiState, fleet: &Fleet, now: SystemTime, width: usize) -> Line<'static> {
     let theme = &state.theme;
     let all = state.panes.len().max(1);
     let active = fleet.members().position(|member| Some(member.id()) == state.active).unwrap_or_default();
-    let (shown, room) = if all * TAB <= width {
-        (all, (width / all).saturating_sub(FRAME))
+    let state_of = |member| state_of(&Snapshot::new(fleet, member), member, state.criteria, now, theme);
+    // Those that could be shown are asked for their states; the longest of these decides how many are.
+    let most = (width / (NAME + FRAME)).clamp(1, all);
+    let begin = active.saturating_sub(most / 2).min(all - most);
+    let longest = fleet.members().skip(begin).take(most).map(|member| state_of(member).0.len()).max();
+    let frame = FRAME + longest.unwrap_or_default();
+    let (shown, room) = if all * (NAME + frame) <= width {
+        (all, (width / all).saturating_sub(frame))
     } else {
         let room = width.saturating_sub(SIDES);
-        let shown = (room / WISHED).max(1);
-        (shown, (room / shown).saturating_sub(FRAME))
+        let shown = (room / WISHED.max(NAME + frame)).max(1);
+        (shown, (room / shown).saturating_sub(frame))
     };
     let first = active.saturating_sub(shown / 2).min(all.saturating_sub(shown));
     let mut spans = Vec::new();
@@ -95,8 +103,7 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
     for (index, member) in fleet.members().enumerate().skip(first).take(shown) {
         let side = state.comparison.as_ref().and_then(|it| it.view.target(member.id())).map(|it| it.side);
         let name = tab_name(side, &theme.text(member.diagnosis().target()), room, theme);
-        let snapshot = Snapshot::new(fleet, member);
-        let (word, base) = state_of(&snapshot, theme);
+        let (word, base) = state_of(member);
         let style = if Some(member.id()) == state.active { base.patch(theme.selected()) } else { base };
         spans.push(Span::styled(format!(" {}:{name} {word} ", index + 1), style));
     }
@@ -107,23 +114,45 @@ fn tabs(state: &UiState, fleet: &Fleet, width: usize) -> Line<'static> {
 
 /// The name of a target on its tab: behind the side of a comparison that it is on, as far as there is room.
 fn tab_name(side: Option<&str>, name: &str, room: usize, theme: &Theme) -> String {
-    let Some(side) = side else { return cut(name, room.max(4), Cut::Start, theme.ellipsis()) };
+    let Some(side) = side else { return cut(name, room.max(NAME), Cut::Start, theme.ellipsis()) };
     match room.saturating_sub(side.len() + 1) {
-        ..4 => side.to_owned(),
+        ..NAME => side.to_owned(),
         room => format!("{side} {}", cut(name, room, Cut::Start, theme.ellipsis())),
     }
 }
 
-/// Where a target stands, in a word: whether it is lost, or the worst that was found.
-fn state_of(target: &Snapshot<'_>, theme: &Theme) -> (&'static str, Style) {
-    let worst = target.worst().map_or(Style::new(), |severity| theme.severity(severity));
-    let word = match target.worst() {
-        _ if target.is_lost() => return ("LOST", worst.patch(theme.bad())),
-        Some(severity) => word_of(severity),
-        None if target.revision() == 0 => "wait",
-        None => "-",
+/// Where a target stands, in a word or two: the worst that was found or else the verdict, and how the connection is where that is not live.
+fn state_of(
+    target: &Snapshot<'_>,
+    member: &Member,
+    criteria: Criteria,
+    now: SystemTime,
+    theme: &Theme,
+) -> (String, Style) {
+    let connection = ConnectionView::of_member(member, now).state;
+    let is_odd = !matches!(connection, ConnectionState::Live | ConnectionState::Ended);
+    let style = if is_odd { theme.bad() } else { Style::new() };
+    let found = match target.worst() {
+        Some(severity) => Some(word_of(severity)),
+        None if is_odd => None,
+        None => Some(match member.diagnosis().verdict(criteria) {
+            Verdict::Healthy => "ok",
+            Verdict::Findings => "resolved",
+            Verdict::Inconclusive => "unclear",
+        }),
     };
-    (word, worst)
+    let connection = match connection {
+        ConnectionState::Live => None,
+        ConnectionState::Resolving | ConnectionState::Dialing | ConnectionState::Waiting => Some("wait"),
+        ConnectionState::Quiet => Some("QUIET"),
+        ConnectionState::Paused => Some("PAUSED"),
+        ConnectionState::Lost => Some("LOST"),
+        ConnectionState::Stranger => Some("NO CONSOLE"),
+        ConnectionState::Ended => Some("END"),
+        ConnectionState::Truncated => Some("CUT OFF"),
+    };
+    let words: Vec<&str> = found.into_iter().chain(connection).collect();
+    (words.join(" "), target.worst().map_or(style, |severity| style.patch(theme.severity(severity))))
 }
 
 /// A severity where there is little room.
@@ -146,7 +175,8 @@ fn connection_line(state: &UiState, pane: &Pane, target: &Targets<'_>, width: us
     if let Some(frozen) = &pane.frozen {
         let age = target.now.duration_since(frozen.at).unwrap_or_default().as_secs();
         let meanwhile = target.meanwhile.in_words().map(|it| format!(", meanwhile {it}")).unwrap_or_default();
-        let (long, short) = (format!("FROZEN for {age} s{meanwhile}"), format!("FROZEN {age}s"));
+        let (long, short) =
+            (format!("FROZEN for {age} s{meanwhile}"), format!("FROZEN {age}s{}", target.meanwhile.in_short()));
         parts.push(Part::new(long, short, theme.selected(), 0));
     }
     let (tasks, updates) = (live.tasks_alive, live.updates);
@@ -187,11 +217,14 @@ fn connection_line(state: &UiState, pane: &Pane, target: &Targets<'_>, width: us
 fn views_line(state: &UiState, pane: &Pane, shown: &TargetView, width: usize) -> Line<'static> {
     let theme = &state.theme;
     let comparison = state.comparison.as_ref().map(|_| (Root::Comparison, "c", "comparison", None, None));
+    // Of tasks that are reported late most have ended when they are.
+    let tasks = if shown.quality.lag.is_some() { shown.tasks } else { shown.tasks_alive };
+    let resources = shown.resources - shown.hidden_resources;
     let lists = [
         (Root::Overview, "o", "overview", None, None),
         (Root::Findings, "f", "findings", Some(shown.findings), shown.worst),
-        (Root::Tasks, "t", "tasks", Some(shown.tasks), None),
-        (Root::Resources, "r", "resources", Some(shown.resources), None),
+        (Root::Tasks, "t", "tasks", Some(tasks), None),
+        (Root::Resources, "r", "resources", Some(resources), None),
         (Root::Timeline, "v", "timeline", None, None),
     ];
     let part = |(root, key, name, number, worst): (Root, &str, &str, Option<usize>, Option<Severity>)| {

@@ -71,7 +71,8 @@ pub(super) fn draw<L: Listing>(frame: &mut Frame<'_>, area: Rect, table: &mut Ta
 /// What a row shows in a column.
 pub(super) fn cell<L: Listing>(shown: &Snapshot<'_>, key: &L::Key, column: L::Column, theme: &Theme) -> Cell {
     let value = L::value(shown, key, column);
-    Cell { text: theme.text(&column.in_words(&value)), style: L::style(shown, key, column, theme) }
+    let shorter = L::in_fewer_words(shown, key, column).iter().map(|form| theme.text(form)).collect();
+    Cell { text: theme.text(&column.in_words(&value)), shorter, style: L::style(shown, key, column, theme) }
 }
 
 /// What part of the rows is on the screen, of what kinds they are and how many are hidden.

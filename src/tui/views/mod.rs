@@ -27,12 +27,15 @@ use ratatui::widgets::Paragraph;
 use super::state::{Front, MadeFrom, Pane, Root, UiState, VisitedList};
 use super::theme::Theme;
 use super::widgets::page::{Draft, Page, Reader};
+use super::widgets::text::cells;
 use crate::fleet::Fleet;
 use crate::report::connection::ConnectionView;
 use crate::report::target::TargetView;
 use crate::report::{Link, Snapshot};
 use crate::words;
 
+/// What is said above and below the findings must not push them off a screen of fewer lines.
+const SHORT: u16 = 16;
 /// Nothing of use fits into less.
 const LEAST: (u16, u16) = (20, 6);
 
@@ -84,7 +87,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut UiState, fleet: &Fleet, now: Syst
     if let Some(pane) = state.pane_mut() {
         let look = Look { shown: &shown, target: &target, connection: &live.connection, theme: &theme };
         let front = pane.front();
-        let is_whole = front == Some(Front::Comparison) || front.is_some() && target.updates == 0;
+        // Where nothing is known yet, the page itself says why.
+        let says_why = target.updates == 0 && (front.is_some() || pane.is_on_findings());
+        let is_whole = front == Some(Front::Comparison) || says_why;
         let body = if is_whole { body } else { draw_banner(frame, body, &look) };
         match front {
             None => draw_pane(frame, body, pane, &look),
@@ -107,11 +112,10 @@ fn nobody(frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
     frame.render_widget(Paragraph::new(draft.finish().lines), area);
 }
 
-/// Draws the banner of a faulty connection above a view, and returns the area below it.
+/// Draws what is odd about the connection or the feed above a view, and returns the area below it.
 fn draw_banner(frame: &mut Frame<'_>, area: Rect, look: &Look<'_>) -> Rect {
-    let banner = notice::banner(look.connection, look.theme, area.width);
-    let height = u16::try_from(banner.len()).unwrap_or(u16::MAX).min(area.height / 2);
-    let [above, below] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
+    let banner = notice::banner(look, area);
+    let [above, below] = Layout::vertical([Constraint::Length(cells(banner.len())), Constraint::Min(0)]).areas(area);
     frame.render_widget(Paragraph::new(Text::from(banner)), above);
     below
 }

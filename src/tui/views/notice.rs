@@ -1,21 +1,41 @@
 //! What is said where there is nothing to show, or not all of it.
 
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::{Look, SHORT};
 use crate::diagnosis::Verdict;
 use crate::report::connection::{ConnectionState, ConnectionView, DOCTOR};
-use crate::report::target::TargetView;
-use crate::tui::theme::Theme;
+use crate::report::target::{QualityView, TargetView};
 use crate::tui::widgets::page::Draft;
+use crate::tui::widgets::text::{Cut, cut};
 use crate::words;
 
 /// Over the last that was known of something that was forgotten.
 pub(super) const GONE: &str = "It has ended and is not listed any more; this is the last that was known.";
 
-/// Lines over every view about a connection that is not as it should be; none if all is well.
-pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> Vec<Line<'static>> {
-    let mut draft: Draft<()> = Draft::new(*theme, usize::from(width));
+/// Lines over every view about a connection or a feed that is not as it should be; none if all is well. On a short screen one line has to do: the
+/// header says the same in a word.
+pub(super) fn banner(look: &Look<'_>, area: Rect) -> Vec<Line<'static>> {
+    let write = |width: u16| {
+        let mut draft: Draft<()> = Draft::new(*look.theme, usize::from(width));
+        oddities(&mut draft, look.connection, &look.target.quality);
+        draft.finish().lines
+    };
+    let mut lines = write(area.width);
+    if area.height < SHORT && lines.len() > 1 {
+        let (style, ellipsis) = (lines[0].style, look.theme.ellipsis());
+        let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        lines = vec![Line::styled(cut(&text.join(" "), usize::from(area.width), Cut::End, ellipsis), style)];
+    }
+    lines.truncate(usize::from(area.height / 2));
+    lines
+}
+
+/// What is odd about a connection and its feed.
+pub(super) fn oddities<L>(draft: &mut Draft<L>, connection: &ConnectionView, quality: &QualityView) {
+    let theme = draft.theme();
     match connection.state {
         // Before the first connection there is nothing that could be out of date.
         ConnectionState::Resolving | ConnectionState::Dialing if connection.last.is_none() => {}
@@ -29,7 +49,9 @@ pub(super) fn banner(connection: &ConnectionView, theme: &Theme, width: u16) -> 
         ConnectionState::Paused | ConnectionState::Truncated => draft.text(&connection.sentence, theme.bad()),
         ConnectionState::Waiting | ConnectionState::Live | ConnectionState::Quiet | ConnectionState::Ended => {}
     }
-    draft.finish().lines
+    if let Some(late) = quality.lag_sentence().filter(|_| connection.state == ConnectionState::Live) {
+        draft.text(&late, theme.bad());
+    }
 }
 
 /// The view of findings while there are none.

@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::{Look, draw_reader, notice, page};
+use super::{Look, SHORT, draw_reader, notice, page};
 use crate::diagnosis::Verdict;
 use crate::fleet::{Fleet, TargetId};
 use crate::report::findings::{self, FleetFinding};
@@ -36,8 +36,8 @@ const VITALS_WINDOW: Duration = Duration::from_secs(120);
 const VITALS_MARGIN: usize = 28;
 const MOST_COLUMNS: usize = 60;
 
-/// Width from which on the list of findings says their grades.
-const ROOM_FOR_GRADE: u16 = 60;
+/// Width from which on the list of findings says their grades, and that of targets how many tasks they have.
+const ROOM_FOR_MORE: u16 = 60;
 
 /// What the overview is about.
 pub(super) struct Overview<'a> {
@@ -51,12 +51,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &mut UiState, overv
     let theme = *overview.look.theme;
     overview.know_waits(state);
     if area.width < WIDE {
-        state.overview.show(overview.write(state, area.width).finish(), usize::from(area.height));
+        state.overview.show(overview.write(state, area).finish(), usize::from(area.height));
         return draw_reader(frame, area, &theme, &state.overview);
     }
     let layout = Layout::horizontal([Constraint::Percentage(LIST_SHARE), Constraint::Length(3), Constraint::Min(0)]);
     let [list, rule, detail] = layout.areas(area);
-    state.overview.show(overview.write(state, list.width).finish(), usize::from(list.height));
+    state.overview.show(overview.write(state, list).finish(), usize::from(list.height));
     draw_reader(frame, list, &theme, &state.overview);
     let bar = vec![Line::styled(format!(" {}", theme.vertical_rule()), theme.dim()); usize::from(rule.height)];
     frame.render_widget(Paragraph::new(Text::from(bar)), rule);
@@ -75,31 +75,18 @@ impl Overview<'_> {
     /// Draws the page of what is selected.
     fn draw_detail(&self, frame: &mut Frame<'_>, area: Rect, state: &mut UiState) {
         let Some(goto) = state.overview.target().cloned() else { return };
-        let Goto { target, link: Some(link) } = &goto else { return };
-        let height = usize::from(area.height);
-        let made_from = self.look.made_from(area.width);
-        let is_made = |it: &Detail| it.goto == goto && it.made_from == made_from;
-        if !state.detail.as_ref().is_some_and(is_made) {
-            let mut reader: Reader<Link> = Reader::default();
-            if *target == self.active {
-                reader.show(page(self.look, link, &mut None, area.width), height);
-            } else if let Some(member) = self.fleet.member(*target) {
-                let shown = Snapshot::new(self.fleet, member);
-                let view = shown.target(state.criteria, self.now);
-                let look = Look { shown: &shown, target: &view, connection: &view.connection, ..*self.look };
-                reader.show(page(&look, link, &mut None, area.width), height);
-            }
-            state.detail = Some(Detail { goto, made_from, reader: reader.unselected() });
+        if goto.target == self.active {
+            return draw_detail(frame, area, state, &goto, self.look);
         }
-        if let Some(detail) = &mut state.detail {
-            detail.reader.resize(height);
-            draw_reader(frame, area, self.look.theme, &detail.reader);
-        }
+        let Some(member) = self.fleet.member(goto.target) else { return };
+        let shown = Snapshot::new(self.fleet, member);
+        let target = shown.target(state.criteria, self.now);
+        let look = Look { shown: &shown, target: &target, connection: &target.connection, ..*self.look };
+        draw_detail(frame, area, state, &goto, &look);
     }
 
-    fn write(&self, state: &UiState, width: u16) -> Draft<Goto> {
-        let theme = *self.look.theme;
-        let mut draft = Draft::new(theme, usize::from(width));
+    fn write(&self, state: &UiState, area: Rect) -> Draft<Goto> {
+        let mut draft = Draft::new(*self.look.theme, usize::from(area.width));
         let several = self.fleet.members().count() > 1;
         let is_open = several && self.targets(&mut draft, state);
         if self.look.target.updates == 0 && !several {
@@ -107,15 +94,32 @@ impl Overview<'_> {
             return draft;
         }
         let rows = self.findings(several);
+        // On a short screen the findings come before what is open.
+        let is_short = area.height < SHORT && !rows.is_empty();
         if !several {
-            verdict(&mut draft, self.look.target, rows.is_empty());
+            so_far(&mut draft, self.look.target, rows.is_empty());
+        }
+        if !several && !is_short {
+            open_questions(&mut draft, self.look.target, rows.is_empty());
         }
         if rows.is_empty() && several {
             none_anywhere(&mut draft, is_open);
         }
-        list_findings(&mut draft, &rows, several);
+        let (first, others) = rows.split_at(rows.len().min(MOST_ROWS));
+        list_findings(&mut draft, "Findings", first, several);
+        if !others.is_empty() {
+            let where_to = if several { "at the end of this page (G)" } else { "press f" };
+            let others = words::count(others.len(), "other finding");
+            draft.text(&format!("and {others}: {where_to}"), draft.theme().dim());
+        }
+        if !several && is_short {
+            open_questions(&mut draft, self.look.target, rows.is_empty());
+        }
         self.waits(&mut draft, state);
         self.vitals(&mut draft);
+        if several {
+            list_findings(&mut draft, "Other findings", others, several);
+        }
         draft
     }
 
@@ -125,26 +129,25 @@ impl Overview<'_> {
         let views = target::of_fleet(self.fleet, state.criteria, self.now, MOST_ROWS);
         draft.heading("Targets");
         let more = self.fleet.members().len() - views.len();
+        let has_count = draft.width() >= ROOM_FOR_MORE;
         let rows = views.iter().map(|view| {
             let style = if view.connection.state.is_good() { theme.good() } else { theme.bad() };
-            let worst = view.worst.map_or(theme.plain(), |severity| theme.severity(severity));
-            let severity = view.worst.map_or_else(String::new, |severity| format!(", {}", severity.as_str()));
-            let found = words::number(view.findings) + &severity;
-            let found = if view.updates == 0 { "-".to_owned() } else { found };
-            let cells = vec![
+            let verdict = match view.verdict.verdict {
+                Verdict::Healthy => theme.good(),
+                Verdict::Findings | Verdict::Inconclusive => theme.plain(),
+            };
+            let verdict = view.worst.map_or(verdict, |severity| theme.severity(severity));
+            let mut cells = vec![
                 Cell::from(view.name.clone()),
                 Cell::styled(view.connection.label.clone(), style),
-                Cell::styled(found, worst),
-                Cell::from(words::count(view.tasks_alive, "task")),
+                Cell::styled(view.verdict_in_words(), verdict),
             ];
+            cells.extend(has_count.then(|| Cell::from(words::count(view.tasks_alive, "task"))));
             (cells, Some(Goto { target: view.id, link: None }))
         });
-        let columns = [
-            Column::flexible("target", Cut::Start),
-            Column::text("state"),
-            Column::text("found"),
-            Column::text("live"),
-        ];
+        let mut columns =
+            vec![Column::flexible("target", Cut::Start), Column::text("state"), Column::flexible("verdict", Cut::End)];
+        columns.extend(has_count.then(|| Column::text("live")));
         draft.rows(&columns, &rows.collect::<Vec<_>>());
         if more > 0 {
             draft.text(&format!("and {}: Tab shows each", words::count(more, "other target")), theme.dim());
@@ -205,22 +208,73 @@ impl Overview<'_> {
     }
 }
 
-/// What a target comes to so far, and what could not be judged.
-fn verdict(draft: &mut Draft<Goto>, target: &TargetView, is_clean: bool) {
-    let theme = draft.theme();
+/// Draws a page of a target, or what it comes to so far.
+fn draw_detail(frame: &mut Frame<'_>, area: Rect, state: &mut UiState, goto: &Goto, look: &Look<'_>) {
+    let height = usize::from(area.height);
+    let Some(link) = &goto.link else {
+        let mut reader: Reader<Link> = Reader::default();
+        reader.show(target_page(look, area.width).finish(), height);
+        return draw_reader(frame, area, look.theme, &reader.unselected());
+    };
+    let made_from = look.made_from(area.width);
+    let is_made = |it: &Detail| it.goto == *goto && it.made_from == made_from;
+    if !state.detail.as_ref().is_some_and(is_made) {
+        let mut reader: Reader<Link> = Reader::default();
+        reader.show(page(look, link, &mut None, area.width), height);
+        state.detail = Some(Detail { goto: goto.clone(), made_from, reader: reader.unselected() });
+    }
+    if let Some(detail) = &mut state.detail {
+        detail.reader.resize(height);
+        draw_reader(frame, area, look.theme, &detail.reader);
+    }
+}
+
+/// What a target comes to so far, what that leaves open, and its findings.
+fn target_page(look: &Look<'_>, width: u16) -> Draft<Link> {
+    let theme = *look.theme;
+    let mut draft = Draft::new(theme, usize::from(width));
+    draft.text(&look.target.name, theme.strong());
+    if look.target.updates > 0 {
+        notice::oddities(&mut draft, look.connection, &look.target.quality);
+    }
+    let keys = look.shown.current_findings();
+    so_far(&mut draft, look.target, keys.is_empty());
+    open_questions(&mut draft, look.target, keys.is_empty());
+    let rows: Vec<_> = keys.iter().filter_map(|key| look.shown.finding_row(key)).collect();
+    if !rows.is_empty() {
+        draft.heading("Findings");
+    }
+    for row in rows {
+        let text =
+            format!("{} {} {}, {}", row.severity.as_str(), row.detector, row.place(), words::duration(row.since));
+        draft.item("-", &text, Some(Link::Finding(row.key)));
+    }
+    draft
+}
+
+/// What a target comes to so far.
+fn so_far<L>(draft: &mut Draft<L>, target: &TargetView, is_clean: bool) {
     if is_clean {
         return notice::no_findings(draft, target);
     }
+    let theme = draft.theme();
     let style = target.worst.map_or(theme.strong(), |severity| theme.severity(severity));
     let so_far = format!("{} so far in {}.", target.verdict.fired_in_words(), words::age(target.watched));
     draft.text(&words::sentences(&so_far), style);
+}
+
+/// What could not be judged beside what was found.
+fn open_questions<L>(draft: &mut Draft<L>, target: &TargetView, is_clean: bool) {
+    if is_clean {
+        return;
+    }
+    let theme = draft.theme();
     if target.verdict.verdict != Verdict::Healthy && !target.verdict.reasons.is_empty() {
         draft.text(&format!("Not fully judged: {}.", target.verdict.reasons_in_words()), theme.bad());
     }
-    let quality = &target.quality;
-    let partial = || format!("The feed is incomplete: {}.", quality.missing);
-    let missing = (!quality.missing.is_empty()).then(partial);
-    for sentence in quality.lag_sentence().into_iter().chain(missing).chain(target.attachment.sentence()) {
+    let missing = &target.quality.missing;
+    let missing = (!missing.is_empty()).then(|| format!("The feed is incomplete: {missing}."));
+    for sentence in missing.into_iter().chain(target.attachment.sentence()) {
         draft.text(&sentence, theme.dim());
     }
 }
@@ -235,14 +289,14 @@ fn none_anywhere(draft: &mut Draft<Goto>, is_open: bool) {
     }
 }
 
-fn list_findings(draft: &mut Draft<Goto>, rows: &[FleetFinding], several: bool) {
+fn list_findings(draft: &mut Draft<Goto>, heading: &str, rows: &[FleetFinding], several: bool) {
     let theme = draft.theme();
     if rows.is_empty() {
         return;
     }
-    draft.heading("Findings");
+    draft.heading(heading);
     // The page says the grade as well; beside the name of a target, and on a narrow screen, there is no room for it.
-    let has_grade = !several && draft.width() >= ROOM_FOR_GRADE;
+    let has_grade = !several && draft.width() >= ROOM_FOR_MORE;
     let cells = |FleetFinding { target, on, row }: &FleetFinding| {
         let is_over = row.state == State::Resolved;
         let style = if is_over { theme.dim() } else { theme.severity(row.severity) };
@@ -265,10 +319,5 @@ fn list_findings(draft: &mut Draft<Goto>, rows: &[FleetFinding], several: bool) 
     columns.push(finding);
     columns.extend(several.then(|| Column::flexible("target", Cut::Start)));
     columns.extend([Column::flexible("where", Cut::Start), Column::number("age")]);
-    let shown = rows.iter().take(MOST_ROWS).map(cells).collect::<Vec<_>>();
-    draft.rows(&columns, &shown);
-    let more = rows.len().saturating_sub(MOST_ROWS);
-    if more > 0 {
-        draft.text(&format!("and {}: press f", words::count(more, "other finding")), theme.dim());
-    }
+    draft.rows(&columns, &rows.iter().map(cells).collect::<Vec<_>>());
 }

@@ -27,6 +27,13 @@ pub(super) fn write(draft: &mut Draft<Link>, shown: &Snapshot<'_>, key: SiteKey)
         let lifetimes = site.lifetimes.iter().map(|(name, time)| format!("{name} {}", words::duration(*time)));
         draft.field("lifetimes", &lifetimes.collect::<Vec<_>>().join(", "));
     }
+    if let Some((time, value)) = site.polls {
+        draft.field("polls", &format!("{value} {}", words::duration(time)));
+    }
+    if let Some(delays) = site.delays {
+        let [median, p90, p99] = [delays.median, delays.p90, delays.p99].map(words::duration);
+        draft.field("scheduling", &format!("p50 {median}, p90 {p90}, p99 {p99}"));
+    }
     let spawned = words::decimal(site.rate);
     draft.field("in the last 30 s", &format!("{spawned} spawned/s, {} of a core in polls", words::percent(site.busy)));
     write_origin(draft, site.package.as_deref(), site.sizes);

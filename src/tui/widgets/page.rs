@@ -60,6 +60,13 @@ impl<L> Draft<L> {
         self.styled_field(name, value, Style::new());
     }
 
+    /// The same, which may lead somewhere.
+    pub fn linked_field(&mut self, name: &str, value: &str, target: Option<L>) {
+        let from = self.lines.len();
+        self.field(name, value);
+        self.links.extend(target.map(|target| (from..self.lines.len(), target)));
+    }
+
     /// A name and what belongs to it, in a certain style.
     pub fn styled_field(&mut self, name: &str, value: &str, style: Style) {
         let theme = self.theme;

@@ -71,21 +71,39 @@ impl<C: Copy> Column<C> {
 pub struct Cell {
     /// What it says.
     pub text: String,
+    /// The same in ever fewer words, of which the first that fit are shown where the text does not.
+    pub shorter: Vec<String>,
     /// How it looks.
     pub style: Style,
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, style: Style::new() }
+        Self { text, ..Self::default() }
     }
 }
 
 impl Cell {
+    /// What it says in this many cells of a terminal.
+    fn within(&self, width: usize, end: Cut, ellipsis: &str) -> String {
+        let forms = std::iter::once(&self.text).chain(&self.shorter);
+        match forms.into_iter().find(|form| form.width() <= width) {
+            Some(form) => form.clone(),
+            // What ends with a line is a place, in whatever column.
+            None if ends_with_line(&self.text) => cut(&self.text, width, Cut::Start, ellipsis),
+            None => cut(&self.text, width, end, ellipsis),
+        }
+    }
+
     /// A cell that looks like this.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self { text: text.into(), style, ..Self::default() }
     }
+}
+
+fn ends_with_line(text: &str) -> bool {
+    let line = text.rsplit_once(':').map(|(_, line)| line);
+    line.is_some_and(|line| !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// How wide the cells of each column have been at most, so that a table does not twitch while its numbers change.
@@ -230,7 +248,7 @@ pub fn lay_out<C: columns::Column>(
     for _ in content.rows {
         let cells = columns_made.iter_mut().map(|(column, width, cells)| {
             let cell = cells.next().unwrap_or_default();
-            let text = cut(&cell.text, usize::from(*width), column.cut.unwrap_or(Cut::End), theme.ellipsis());
+            let text = cell.within(usize::from(*width), column.cut.unwrap_or(Cut::End), theme.ellipsis());
             line(&text, cell.style, column.right, *width)
         });
         lines.push(cells.collect());

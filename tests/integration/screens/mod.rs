@@ -2,8 +2,12 @@
 
 mod colours;
 mod comparison;
+mod fleet;
+mod links;
 mod pictures;
 mod service;
+mod states;
+mod widths;
 
 use std::time::Duration;
 
@@ -183,6 +187,63 @@ fn a_target_that_does_not_answer_is_told_in_full_with_the_time_of_the_next_try()
     let status = session.service.status(lost(4));
     session.apply(status);
     assert_snapshot!("unreachable", session.screen());
+}
+
+#[test]
+fn why_there_is_no_connection_is_said_once() {
+    let mut session = Session::new(80, 24);
+    let status = session.service.status(lost(4));
+    session.apply(status);
+    for keys in ["o", "f"] {
+        session.keys(keys);
+        let screen = session.screen();
+        assert_eq!(screen.matches("Nothing is listening").count(), 1, "{keys}: {screen}");
+        assert_eq!(screen.matches("Not connected.").count(), 1, "{keys}: {screen}");
+    }
+    assert_snapshot!("unreachable_findings", session.screen());
+    session.keys("T");
+    assert!(session.screen().contains("Not connected. Nothing is listening"), "{}", session.screen());
+}
+
+#[test]
+fn the_smallest_screen_says_what_is_wrong_before_a_key_whatever_the_connection() {
+    let mut session = sick(40, 10);
+    let status = session.service.status(lost(20));
+    session.apply(status);
+    let screen = session.screen();
+    assert_snapshot!("overview_lost_40x10", screen);
+    assert!(screen.contains("Not connected.") && screen.contains("critical  deadlock"), "{screen}");
+}
+
+#[test]
+fn sites_and_tasks_without_a_name_have_their_line() {
+    let mut session = Session::new(40, 10);
+    session.connect();
+    for id in 0..30 {
+        session.service.spawn(7 + id, "", "src/background.rs", 60);
+    }
+    session.tick(3);
+    for list in ["t", "T"] {
+        session.keys(list);
+        assert!(session.screen().contains("background.rs:60"), "{list}: {}", session.screen());
+    }
+}
+
+#[test]
+fn what_is_not_judged_while_a_target_lags_is_said_in_every_view() {
+    let mut session = Session::new(80, 24);
+    session.connect();
+    session.service.spawn(7, "worker", "src/main.rs", 3);
+    session.tick(3);
+    let Arrived { event: FeedEvent::Update(mut update), .. } = session.service.tick() else { panic!("an update") };
+    update.lag = Some(Duration::from_secs(3));
+    let event = session.service.event(FeedEvent::Update(update));
+    session.apply(event);
+    for keys in ["o", "f", "t", "T", "enter", "r", "v"] {
+        session.keys(keys);
+        let screen = session.screen();
+        assert_eq!(screen.matches("New tasks and waits are reported 3.0 s late").count(), 1, "{keys}: {screen}");
+    }
 }
 
 #[test]
@@ -378,7 +439,7 @@ fn tasks_are_grouped_by_site_first_and_listed_on_demand() {
 
 #[test]
 fn the_tasks_of_a_site_are_a_list_of_their_own() {
-    let mut session = sick(120, 30);
+    let mut session = sick(120, 33);
     for number in 0..60 {
         session.service.spawn(100 + number, "ingest", "src/ingest.rs", 7);
     }
@@ -503,6 +564,38 @@ fn histograms_have_bounds_and_counts() {
     let sites = session.screen();
     let transfer = sites.lines().find(|line| line.contains("transfer")).expect("it is listed");
     assert!(transfer.contains("7.0 ms p99"), "{sites}");
+}
+
+#[test]
+fn one_task_does_not_speak_for_its_site() {
+    let mut session = Session::new(160, 60);
+    session.connect();
+    for (id, polled) in [(7, Duration::from_millis(1)), (8, Duration::from_millis(9))] {
+        session.service.spawn(id, "worker", "src/pool.rs", 3);
+        session.tick(1);
+        session.service.poll(id, Some(polled));
+    }
+    session.tick(4);
+    let row = |session: &mut Session| {
+        session.keys("t");
+        let screen = session.screen();
+        screen.lines().find(|line| line.contains("src/pool.rs")).expect("it is listed").to_owned()
+    };
+    let before = row(&mut session);
+    assert!(before.contains("9.0 ms max") && before.contains("40 µs"), "scheduling is sampled of every task: {before}");
+    let short = [100, 110, 117].map(Duration::from_micros);
+    let details = session.service.details(7, &short, &[Duration::from_micros(5)]);
+    session.apply(details);
+    session.keys("f");
+    assert_eq!(row(&mut session), before);
+    session.keys("enter");
+    let page = session.screen();
+    assert!(page.contains("max 9.0 ms") && page.contains("p50 40 µs, p90 40 µs, p99 40 µs"), "{page}");
+    let details = session.service.details(8, &[Duration::from_millis(2)], &[Duration::from_micros(5)]);
+    session.apply(details);
+    session.keys("f");
+    let all = row(&mut session);
+    assert!(all.contains("2.0 ms p99"), "both are known: {all}");
 }
 
 #[test]
@@ -798,6 +891,60 @@ fn a_frozen_view_stays_while_watching_goes_on() {
     assert!(session.selected()[0].contains("audit"));
     session.keys("space");
     assert!(session.screen().contains("late"));
+}
+
+#[test]
+fn a_frozen_view_counts_the_findings_of_meanwhile_where_there_is_little_room() {
+    let mut session = sick(80, 24);
+    session.keys("T space");
+    session.service.spawn(13, "encode", "src/video.rs", 5);
+    session.tick(1);
+    session.service.poll(13, None);
+    session.tick(8);
+    assert!(session.screen().contains("FROZEN 9s +1"), "{}", session.screen());
+    session.keys("f enter");
+    assert!(
+        session.screen().contains("Deadlock: 2 tasks") && session.screen().contains("FROZEN 9s +1"),
+        "{}",
+        session.screen()
+    );
+}
+
+#[test]
+fn the_header_counts_what_the_lists_show() {
+    let mut session = sick(120, 30);
+    for timer in 0..5 {
+        session.service.timer(300 + timer, "src/timers.rs", 4);
+    }
+    session.tick(1);
+    (0..5).for_each(|timer| session.service.drop_resource(300 + timer));
+    session.service.end(12);
+    session.tick(1);
+    let screen = session.screen();
+    assert!(
+        screen.contains("3 tasks live") && screen.contains("t tasks 3 ") && screen.contains("r resources 2 "),
+        "{screen}"
+    );
+    session.tick(30);
+    assert!(session.screen().contains("r resources 2 "), "nothing is counted twice: {}", session.screen());
+}
+
+#[test]
+fn the_sites_of_a_finding_can_be_opened_from_it() {
+    let mut session = sick(120, 45);
+    session.keys("f enter");
+    let mut opened = std::collections::BTreeSet::new();
+    for row in 0..12 {
+        session.keys("f enter");
+        (0..row).for_each(|_| drop(session.keys("down")));
+        session.keys("enter");
+        let screen = session.screen();
+        let title = screen.lines().nth(2).unwrap_or_default().trim_matches(['"', ' ']).to_owned();
+        opened.insert(title);
+    }
+    for site in ["Tasks transfer (src/bank.rs:41:9)", "Tasks audit (src/bank.rs:57:9)"] {
+        assert!(opened.contains(site), "{site}: {opened:#?}");
+    }
 }
 
 #[test]

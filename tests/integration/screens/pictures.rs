@@ -62,7 +62,7 @@ const COLORS: [(Color, &str); 12] = [
 ];
 
 /// The demo as it is after so many seconds.
-fn demo(second: u64) -> (Fleet, TargetId, SystemTime) {
+pub(super) fn demo(second: u64) -> (Fleet, TargetId, SystemTime) {
     let path = in_repository("assets/demo.mcap");
     let (begins, ends) = extent(&path).expect("the recording of the demo");
     let mut fleet = Fleet::default();
@@ -77,17 +77,18 @@ fn demo(second: u64) -> (Fleet, TargetId, SystemTime) {
     (fleet, target, until)
 }
 
-fn draw(picture: &Picture) -> Buffer {
-    let (fleet, _, now) = demo(picture.second);
-    let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).expect("a buffer is a terminal");
+/// The screen of the demo after so many seconds and these keys.
+pub(super) fn draw(second: u64, keys: &str, (width, height): (u16, u16)) -> Buffer {
+    let (fleet, _, now) = demo(second);
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a buffer is a terminal");
     let mut state = UiState::new(Theme::new(true, true));
     let mut show = |state: &mut UiState| {
         terminal.draw(|frame| tokio_canary::tui::draw(frame, state, &fleet, now)).map(drop).expect("a buffer");
     };
     show(&mut state);
-    for key in picture.keys.chars() {
+    for key in keys.chars() {
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
-        state.press(KeyEvent::new(code, KeyModifiers::NONE), Surroundings { fleet: &fleet, width: SIZE.0, now });
+        state.press(KeyEvent::new(code, KeyModifiers::NONE), Surroundings { fleet: &fleet, width, now });
         show(&mut state);
     }
     terminal.backend().buffer().clone()
@@ -168,7 +169,7 @@ fn escape(text: &str) -> String {
 fn the_pictures_of_the_guide_are_those_of_the_screens() {
     let guide = fs::read_to_string(in_repository("docs/guides/terminal.md")).expect("the guide");
     for picture in PICTURES {
-        let buffer = draw(picture);
+        let buffer = draw(picture.second, picture.keys, SIZE);
         let text: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
         assert!(text.contains(picture.shows), "{} shows no {:?}: {text}", picture.name, picture.shows);
         let (name, path) = (picture.name, in_repository(&format!("docs/pictures/{}.svg", picture.name)));

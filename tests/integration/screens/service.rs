@@ -76,7 +76,8 @@ impl Service {
             last_poll_ended: length.map(|length| (start + length).into()).or(before.last_poll_ended),
             busy_time: (busy + length.unwrap_or_default()).try_into().ok(),
         });
-        stats.scheduled_time = Duration::from_micros(40).try_into().ok();
+        let scheduled = Duration::try_from(stats.scheduled_time.unwrap_or_default()).unwrap_or_default();
+        stats.scheduled_time = (scheduled + Duration::from_micros(40)).try_into().ok();
     }
 
     /// Ends a task.
@@ -157,6 +158,7 @@ impl Service {
         message.async_op_update.get_or_insert_default().stats_update = self.ops.clone().into_iter().collect();
         self.ops.retain(|_, op| op.dropped_at.is_none());
         self.tasks.retain(|_, task| task.dropped_at.is_none());
+        self.resources.retain(|_, resource| resource.dropped_at.is_none());
         let arrived = self.event(FeedEvent::Update(Box::new(Update::from(message))));
         self.millis += 1_000;
         arrived
