@@ -104,7 +104,7 @@ async fn notify(writer: Arc<Mutex<OwnedWriteHalf>>, mut bursts: Bursts) -> anyho
     loop {
         let (pause, count) = bursts();
         tokio::time::sleep(pause).await;
-        let burst = b"A\0\0\0\x14\0\0\0\x07articles\x0042\0\0".repeat(count);
+        let burst = b"A\0\0\0\x14\0\0\0\x07articles\x0042\0".repeat(count);
         writer.lock().await.write_all(&burst).await?;
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Mutex, mpsc};
-use tokio::time::{interval, timeout};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::{Label, Program, Severity, Source, Way, millis, secs};
@@ -17,28 +17,6 @@ const SOURCE: Source = Source { file: "programs/limits.rs", text: include_str!("
 
 /// The programs of this file.
 pub(super) const PROGRAMS: &[Program] = &[
-    Program {
-        id: "bucket-core-not-polled",
-        crates: "leaky-bucket",
-        fault: "A task asks a limiter for tokens while it does not poll an earlier request, which is the one that wakes all others.",
-        issue: "udoprog/leaky-bucket#35",
-        way: Way::LostWaker,
-        rate_of: "calls",
-        rate: 16.0,
-        size_of: "tokens that a batch needs",
-        size: 18,
-        size_is_capacity: false,
-        blocking_threads: None,
-        label: Label {
-            families: &["stuck", "queue", "contention"],
-            names: &["sync-catalogue", "call-vendor", "receive-changes"],
-            libraries: &["leaky-bucket"],
-            severity: Severity::Warning,
-            within: 45,
-        },
-        source: SOURCE,
-        run: |load| Box::pin(catalogue(load)),
-    },
     Program {
         id: "quota-awaited-under-lock",
         crates: "governor",
@@ -84,65 +62,6 @@ pub(super) const PROGRAMS: &[Program] = &[
         run: |load| Box::pin(rates(load)),
     },
 ];
-
-async fn catalogue(load: Load) -> anyhow::Result<()> {
-    // A quarter more than comes on average; batches make the others wait.
-    let interval_of_tokens = millis(40).mul_f64(16.0 / load.rate);
-    let limiter = RateOfCalls::builder().initial(2).max(6).refill(1).interval(interval_of_tokens).build();
-    let limiter = Arc::new(limiter);
-    let (change, changes) = mpsc::channel(16); // <- bucket-core-not-polled
-    spawn("sync-catalogue", synchronize(Arc::clone(&limiter), changes, load.size, load.is_faulty()));
-    let mut random = load.random(1);
-    spawn("receive-changes", async move {
-        loop {
-            tokio::time::sleep(between(&mut random, millis(100), millis(500))).await;
-            if change.send(()).await.is_err() {
-                break;
-            }
-        }
-    });
-    load.arrivals(|_| {
-        let limiter = Arc::clone(&limiter);
-        let work = Work::begin();
-        spawn("call-vendor", async move {
-            limiter.acquire(1).await;
-            tokio::time::sleep(millis(15)).await;
-            work.end(true);
-        });
-    })
-    .await;
-    Ok(())
-}
-
-type RateOfCalls = leaky_bucket::RateLimiter;
-
-/// Sends a batch every few seconds, and single changes as they come.
-async fn synchronize(limiter: Arc<RateOfCalls>, mut changes: mpsc::Receiver<()>, batch: usize, is_faulty: bool) {
-    let mut batches = interval(secs(6));
-    loop {
-        batches.tick().await;
-        let mut tokens = std::pin::pin!(limiter.acquire(batch));
-        loop {
-            tokio::select! {
-                () = &mut tokens => break,
-                Some(()) = changes.recv() => {
-                    let single = async {
-                        limiter.acquire(1).await;
-                        tokio::time::sleep(millis(15)).await;
-                    };
-                    if is_faulty {
-                        single.await;
-                    } else {
-                        // Both are polled until both are there.
-                        tokio::join!(single, &mut tokens);
-                        break;
-                    }
-                }
-            }
-        }
-        tokio::time::sleep(millis(40)).await;
-    }
-}
 
 /// What is known of the tenants.
 struct Tenants {

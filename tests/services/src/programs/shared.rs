@@ -183,11 +183,11 @@ impl tower::Service<Name> for Resolver {
 
     fn call(&mut self, _: Name) -> Resolving {
         let Self { address, takes } = self.clone();
-        let resolved = spawn_blocking(move || {
-            // <- client-per-request-resolves-names
+        let look_up = move || {
             std::thread::sleep(takes);
             std::iter::once(address)
-        });
+        };
+        let resolved = spawn_blocking(look_up); // <- client-per-request-resolves-names
         Box::pin(async move { Ok(resolved.await?) })
     }
 }
