@@ -5,6 +5,7 @@ mod peers;
 mod programs;
 mod score;
 mod service;
+mod wire;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

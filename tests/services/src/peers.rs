@@ -21,7 +21,7 @@ pub(crate) enum Answer {
 }
 
 /// A listener on a free port, bound before anything runs so that nobody comes too early.
-fn listener() -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
+pub(crate) fn listener() -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no free port")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

@@ -2,14 +2,19 @@
 
 mod actors;
 mod answers;
+mod brokers;
 mod cancelled;
 mod crowds;
+mod frameworks;
 mod guards;
+mod habits;
+mod limits;
 mod locks;
 mod permits;
 mod pools;
 mod runtimes;
 mod sessions;
+mod shared;
 mod spins;
 mod stragglers;
 mod synchronous;
@@ -37,6 +42,11 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     permits::PROGRAMS,
     synchronous::PROGRAMS,
     wakers::PROGRAMS,
+    brokers::PROGRAMS,
+    limits::PROGRAMS,
+    frameworks::PROGRAMS,
+    shared::PROGRAMS,
+    habits::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
