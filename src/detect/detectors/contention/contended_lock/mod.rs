@@ -25,7 +25,7 @@ static SHARE: Setting<Share> = Setting::new("share", Share(0.3), "minimum share 
 static WAITS: Setting<usize> = Setting::new(
     "waits",
     10,
-    "minimum number of waits that ended with a grant; those that go on count as well where they are as many and more tasks keep coming",
+    "minimum number of waits; waits that have not ended count only in a long queue that more tasks keep joining",
 );
 static WAITERS: Setting<f64> = Setting::new("waiters", 0.5, "minimum mean number of waiters");
 static TURNOVER: Setting<Duration> = Setting::new(
