@@ -81,7 +81,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         blocking_threads: None,
         label: Label {
             families: &["blocking"],
-            names: &["publish-settings", "render-preview", "read-settings"],
+            names: &["publish-settings", "read-settings"],
             libraries: &[],
             severity: Severity::Warning,
             within: 40,
@@ -256,8 +256,7 @@ async fn previews(load: Load) -> anyhow::Result<()> {
         .run_until(load.arrivals(|_| {
             let (current, is_faulty) = (current.clone(), load.is_faulty());
             let work = Work::begin();
-            spawn_local(async move {
-                // <- watch-borrow-across-await
+            let preview = async move {
                 let rendered = if is_faulty {
                     let settings = current.borrow();
                     render(&settings, fonts).await
@@ -266,7 +265,8 @@ async fn previews(load: Load) -> anyhow::Result<()> {
                     render(&settings, fonts).await
                 };
                 work.end(rendered.is_ok());
-            });
+            };
+            spawn_local(preview); // <- watch-borrow-across-await
         }))
         .await;
     Ok(())
