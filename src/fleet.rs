@@ -146,7 +146,8 @@ impl Member {
         changes
     }
 
-    /// What a state of the connection changes: nothing if the same was said since the target was live, as attempts without end are alike.
+    /// The change to report for a state of the connection. None if the same was reported since the target was last live: one failed attempt is
+    /// like the next.
     fn announce(&mut self, connection: Connection) -> Option<Change> {
         if self.announced.contains(&connection) {
             return None;
@@ -279,8 +280,7 @@ impl Fleet {
 
     /// What its targets are, as a noun: pods, where each of them is one.
     pub fn noun(&self) -> &'static str {
-        let are_pods = !self.members.is_empty() && self.members().all(|member| member.diagnosis.is_pod());
-        if are_pods { "pods" } else { "targets" }
+        noun_of(self.members())
     }
 
     /// All confirmed findings that are not explained by others, those of one class as one, in the order in which they are read.
@@ -305,6 +305,12 @@ impl Fleet {
     pub fn sharing<'a>(&'a self, fingerprint: &'a str) -> impl Iterator<Item = &'a Member> {
         self.members().filter(move |member| member.finding(fingerprint).is_some())
     }
+}
+
+/// What these are, as a noun: pods, where each of them is one.
+pub fn noun_of<'a>(mut members: impl ExactSizeIterator<Item = &'a Member>) -> &'static str {
+    let are_pods = members.len() > 0 && members.all(|member| member.diagnosis.is_pod());
+    if are_pods { "pods" } else { "targets" }
 }
 
 #[cfg(test)]

@@ -42,8 +42,7 @@ pub(super) enum Level {
 /// The findings of a run, in the order in which they are read, and how many more there were that are forgotten.
 pub(super) fn classes(summary: &Summary) -> (Vec<Class<'_>>, usize) {
     let mut classes: Vec<Class<'_>> = Vec::new();
-    let noun = if summary.targets.iter().all(|target| target.is_pod) { "pods" } else { "targets" };
-    let of = (summary.targets.len(), noun);
+    let of = (summary.targets.len(), summary.noun);
     for target in &summary.targets {
         for fired in &target.findings.known {
             let known = classes.iter_mut().find(|it| it.finding.fingerprint == fired.finding.fingerprint);

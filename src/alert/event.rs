@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::diagnosis::Verdict;
-use crate::fleet::{Change, Fleet, Member, Step};
+use crate::fleet::{Change, Fleet, Member, Step, noun_of};
 use crate::report::connection::ConnectionView;
 use crate::report::finding::FindingView;
 use crate::report::outcome::{DetectorRow, FiredFindings, NotEvaluated};
@@ -77,6 +77,8 @@ pub struct Digest {
 pub struct Summary {
     /// What each target came to.
     pub targets: Vec<TargetSummary>,
+    /// What these are: pods, or targets of any kind.
+    pub noun: &'static str,
     /// The lowest severity that counts.
     pub fail_on: Severity,
     /// Whether the run was asked for a verdict. If not, nothing but what fired is said about the targets.
@@ -101,8 +103,6 @@ pub struct Others {
 pub struct TargetSummary {
     /// The target, as the user named it.
     pub target: String,
-    /// Whether it is a pod.
-    pub is_pod: bool,
     /// Whether it left before the end of the run.
     pub has_left: bool,
     /// When the last event arrived from it, or else when the run ended.
@@ -180,7 +180,6 @@ impl Summary {
             let snapshot = Snapshot::new(fleet, member);
             TargetSummary {
                 target: member.diagnosis().target().to_owned(),
-                is_pod: member.diagnosis().is_pod(),
                 has_left: fleet.member(member.id()).is_none(),
                 at: last_heard(member),
                 verdict,
@@ -188,8 +187,9 @@ impl Summary {
                 detectors: DetectorRow::all(member.diagnosis()),
             }
         };
+        let noun = noun_of(verdicts.iter().map(|(member, _)| *member));
         let targets = verdicts.into_iter().map(target).collect();
-        Self { targets, fail_on, is_verdict: false, others: Others::default() }
+        Self { targets, noun, fail_on, is_verdict: false, others: Others::default() }
     }
 
     /// The same with what is known of targets that are not in it.

@@ -192,6 +192,7 @@ mod tests {
     fn summary() -> Arc<Summary> {
         Arc::new(Summary {
             targets: Vec::new(),
+            noun: "targets",
             fail_on: Severity::Warning,
             is_verdict: true,
             others: Others::default(),

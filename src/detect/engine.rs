@@ -181,7 +181,11 @@ impl Engine {
         let mut explained: BTreeMap<&str, Vec<Explained>> = BTreeMap::new();
         for (fingerprint, cause) in &hidden {
             if let Some(effect) = self.findings.get(fingerprint) {
-                let item = Explained { detector: effect.detector.id, summary: effect.symptom.summary.clone() };
+                let item = Explained {
+                    fingerprint: effect.fingerprint.clone(),
+                    detector: effect.detector.id,
+                    summary: effect.symptom.summary.clone(),
+                };
                 explained.entry(cause).or_default().push(item);
             }
         }

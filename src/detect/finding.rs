@@ -12,6 +12,8 @@ use crate::model::time::Timestamp;
 /// A finding that another one explains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
+    /// Its fingerprint.
+    pub fingerprint: String,
     /// The detector that reported it.
     pub detector: &'static str,
     /// Its sentence.

@@ -1,4 +1,4 @@
-//! Whether more is asked of a semaphore than it can give, all the time, and whether those who ask suffer from it.
+//! Whether more is asked of a lock or semaphore than it can give, all the time, and whether those who ask suffer from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::view::Evidence;
 use super::waiters::WaiterSnapshot;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::task::Task;
-use crate::model::history::waits::GivenUp;
+use crate::model::history::waits::{GivenUp, WaitWindow};
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, ResourceKind};
 use crate::model::{ResourceKey, TaskKey};
@@ -21,6 +21,8 @@ const EMPTY: usize = 1;
 const FEW: u64 = 3;
 /// Numbers of those who wait that are further from the beginning of a time say nothing of it.
 const APART: Duration = Duration::from_secs(3);
+/// A lock that was granted fewer times than this hardly moves.
+const MOVES: u64 = 3;
 /// This many waits that were given up in each half of a time, and failed, show that they are not meant.
 const FAILED: u64 = 5;
 /// So many moments at which somebody waited tell what holders do meanwhile.
@@ -116,6 +118,18 @@ impl Evidence<'_> {
         let inside: BTreeSet<TaskKey> =
             inside.filter(|task| self.task(*task).is_some_and(|task| task.is_alive())).collect();
         grants().all(|grant| !grant.owned).then(|| inside.len().max(1))
+    }
+
+    /// How many waits show that tasks queue for a lock, where `enough` of them do: those that ended since a time. If each holder keeps the lock for
+    /// so long that too few ended, present waits count too, provided that at least as many tasks wait as were served and more keep coming. A batch
+    /// that came at once is no queue.
+    pub fn waits_that_count(&self, key: ResourceKey, waits: &WaitWindow, enough: usize, from: Timestamp) -> usize {
+        let ended = waits.waits.len();
+        if ended >= enough || waits.granted < MOVES {
+            return ended;
+        }
+        let waiting = self.waiters(key).count();
+        if waiting >= ended && self.keeps_coming(key, from) { ended + waiting } else { ended }
     }
 
     /// Whether those who wait came one after the other from a time until now; those of a batch come at once.

@@ -1,4 +1,4 @@
-//! How a process does as a whole, apart from any fault: how much its tasks do, how busy its workers are, and how long woken tasks wait for one.
+//! How a process does as a whole, apart from any fault: how busy its tasks are, and how long woken tasks wait for a worker.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::view::Evidence;
 use crate::model::SiteKey;
 use crate::model::time::Timestamp;
 
-/// The time over which all of it is taken: short enough to show a change at once, long enough for slow publish intervals.
+/// The time over which delays are taken: short enough to show a change at once, long enough for slow publish intervals.
 const WINDOW: Duration = Duration::from_secs(10);
 
 impl Evidence<'_> {

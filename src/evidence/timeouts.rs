@@ -19,6 +19,8 @@ const DUE: f64 = 0.1;
 const RESTED: f64 = 0.5;
 /// A task ended early that did before this share of that age.
 const EARLY: f64 = 0.5;
+/// Tasks of which this share ended early used to do so.
+const USED_TO: f64 = 0.2;
 /// So many tasks that are alive are asked for their timers.
 const SAMPLE: usize = 32;
 
@@ -83,7 +85,7 @@ impl Evidence<'_> {
             at_that_age: ratio(at_that_age, ends.len()),
             rested: ratio(rested, ends.len()),
             early: ratio(early, ends.len()),
-            used_to_end_early: site.lifetime_at(0.2) < Some(half),
+            used_to_end_early: used_to_end_early(site, age),
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
             live: site.live.len(),
             least_live,
@@ -97,6 +99,11 @@ impl Evidence<'_> {
         let born: u32 = site.history.since(self.now().minus(WINDOW)).map(|second| second.born).sum();
         number(born) / WINDOW.as_secs_f64()
     }
+}
+
+/// Whether many tasks of a site have ended long before an age, since the site was first seen.
+pub fn used_to_end_early(site: &Site, age: Duration) -> bool {
+    site.lifetime_at(USED_TO).is_some_and(|lifetime| lifetime < age.mul_f64(EARLY))
 }
 
 /// The age around which most tasks ended.

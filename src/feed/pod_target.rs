@@ -6,7 +6,6 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// How the URL of a pod begins.
-/// How the address of a pod begins.
 pub(crate) const SCHEME: &str = "k8s://";
 
 /// What is escaped in the value of a query.

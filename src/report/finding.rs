@@ -183,10 +183,7 @@ impl Snapshot<'_> {
             // One that fired before its cause was found has been resolved since.
             let engine = self.diagnosis().engine();
             let mut findings = engine.findings().chain(engine.resolved());
-            let found = findings.find(|finding| {
-                let is_hidden = finding.hidden_by.as_ref() == Some(&cause.fingerprint);
-                is_hidden && finding.detector.id == it.detector && finding.symptom.summary == it.summary
-            });
+            let found = findings.find(|finding| finding.fingerprint == it.fingerprint);
             found.map(|finding| Link::Finding(FindingKey::of(finding)))
         };
         cause.explains.iter().map(|it| (format!("{}: {}", it.detector, it.summary), hidden(it))).collect()

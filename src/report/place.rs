@@ -13,7 +13,7 @@ pub(super) fn named_place(name: &str, location: &str) -> String {
     }
 }
 
-/// The file and the line of a place, without folders and column: enough to tell one from another where there is no name.
+/// The file and line of a place, without folders and column: it stands in for a name where there is none.
 pub(super) fn file_and_line(location: &Location) -> &str {
     location.without_column().rsplit('/').next().unwrap_or_default()
 }

@@ -14,14 +14,14 @@ use crate::support::simulator::timeline::{Told, play_before};
 
 /// The diagrams of the findings of a detector in a scenario of the repository, or of all detectors, after every update.
 fn diagrams(scenario: &str, detector: Option<&str>) -> Vec<DiagramView> {
-    let scenario = Scenario::read(&in_repository("tests/scenarios").join(scenario));
-    diagrams_of(&scenario, detector).into_iter().map(|(_, diagram)| diagram).collect()
+    diagrams_of(scenario, detector).into_iter().map(|(_, diagram)| diagram).collect()
 }
 
-/// The same of any scenario, each with the sentence of its finding.
-fn diagrams_of(scenario: &Scenario, detector: Option<&str>) -> Vec<(String, DiagramView)> {
+/// The same, each with the sentence of its finding.
+fn diagrams_of(scenario: &str, detector: Option<&str>) -> Vec<(String, DiagramView)> {
+    let path = in_repository("tests/scenarios").join(scenario);
     let mut drawn = Vec::new();
-    play_before(scenario, Told::Once, &mut |diagnosis| {
+    play_before(&Scenario::read(&path), Told::Once, &mut |diagnosis| {
         let is_it = |id: &str| detector.is_none_or(|detector| detector == id);
         if !diagnosis.findings().iter().any(|finding| is_it(finding.detector.id)) {
             return;
@@ -73,34 +73,7 @@ fn those_who_wait_for_a_contended_lock_stand_below_its_holder() {
 
 #[test]
 fn a_deadlock_counts_all_who_wait_behind_it_as_its_diagram_does() {
-    let scenario = Scenario::parse(
-        r#"
-about = "Two tasks wait for each other; behind them a third one waits, and a fourth that gives up and tries again."
-run = "20s"
-shared = [{ name = "one", kind = "mutex", place = "src/a.rs:1:1" }, { name = "two", kind = "mutex", place = "src/a.rs:2:1" }]
-[[spawn]]
-at = "1s"
-name = "up"
-place = "src/a.rs:3:3"
-body = [{ lock = "one" }, { wait = "10ms" }, { lock = "two" }]
-[[spawn]]
-at = "1s"
-name = "down"
-place = "src/a.rs:4:4"
-body = [{ lock = "two" }, { wait = "10ms" }, { lock = "one" }]
-[[spawn]]
-at = "2s"
-name = "patient"
-place = "src/a.rs:5:5"
-body = [{ lock = "one" }]
-[[spawn]]
-at = "2s"
-name = "impatient"
-place = "src/a.rs:6:6"
-body = [{ forever = [{ lock = { of = "one", within = "60s" } }] }]
-"#,
-    );
-    let diagrams = diagrams_of(&scenario, Some("deadlock"));
+    let diagrams = diagrams_of("deadlock/fires-with-others-behind.toml", Some("deadlock"));
     let (sentence, last) = diagrams.last().expect("it fires");
     assert!(sentence.contains("2 more tasks wait behind."), "{sentence}");
     assert_eq!(last.others.len() + last.more, 2, "{last:#?}");

@@ -42,7 +42,7 @@ pub trait Listing {
     fn rows(shown: &Snapshot<'_>, scope: &Self::Scope, wanted: &Wanted<'_, Self::Column>) -> Rows<Self::Key>;
     /// What a row has in a column.
     fn value<'a>(shown: &'a Snapshot<'_>, key: &Self::Key, column: Self::Column) -> Value<'a>;
-    /// The same value in ever fewer words, for where there is no room; empty where its text may be cut.
+    /// Shorter versions of the value for narrow columns, the longest first. None if its text may be cut.
     fn in_fewer_words(_shown: &Snapshot<'_>, _key: &Self::Key, _column: Self::Column) -> Vec<String> {
         Vec::new()
     }

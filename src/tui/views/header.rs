@@ -180,7 +180,7 @@ fn connection_line(state: &UiState, pane: &Pane, target: &Targets<'_>, width: us
         parts.push(Part::new(long, short, theme.selected(), 0));
     }
     let (tasks, updates) = (live.tasks_alive, live.updates);
-    // Of tasks that are reported late most have ended when they are.
+    // Most tasks that are reported late have ended by then.
     if live.quality.lag.is_some() {
         let listed = words::count(live.tasks, "task");
         parts.push(Part::new(format!("{listed} listed, live ones unknown"), "?t", Style::new(), 2));

@@ -34,7 +34,7 @@ use crate::report::target::TargetView;
 use crate::report::{Link, Snapshot};
 use crate::words;
 
-/// What is said above and below the findings must not push them off a screen of fewer lines.
+/// Screens with fewer lines than this show the findings before anything else.
 const SHORT: u16 = 16;
 /// Nothing of use fits into less.
 const LEAST: (u16, u16) = (20, 6);

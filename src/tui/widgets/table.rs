@@ -71,7 +71,7 @@ impl<C: Copy> Column<C> {
 pub struct Cell {
     /// What it says.
     pub text: String,
-    /// The same in ever fewer words, of which the first that fit are shown where the text does not.
+    /// Shorter versions, the longest first. If the text does not fit, the first that does is shown.
     pub shorter: Vec<String>,
     /// How it looks.
     pub style: Style,

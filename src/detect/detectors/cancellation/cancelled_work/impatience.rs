@@ -6,15 +6,14 @@ use crate::detect::settings::Scoped;
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::cancellations::Impatience;
+use crate::evidence::timeouts::used_to_end_early;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
 use crate::words;
 
-/// So many tasks of the site must complete all the same, or this share of all must have ended in less than half of that time before: where none
-/// does, they are made to be dropped.
+/// So many tasks of the site must complete all the same, unless they used to: where none does, they are made to be dropped.
 const COMPLETED: usize = 3;
-const USED_TO: f64 = 0.1;
 /// Where more of them than this share lost a race against a task born with them, they are dropped by design.
 const RACES: f64 = 0.5;
 
@@ -27,7 +26,7 @@ pub(super) fn seen(
 ) -> Option<Symptom> {
     let it = evidence.impatience(key, site, from, settings.get(&MANY), settings.get(&GIVEN_UP).0)?;
     let some_complete = it.ended - it.dropped >= COMPLETED && it.ended_before >= settings.get(&BEFORE).0;
-    let used_to_complete = site.lifetime_at(USED_TO).is_some_and(|age| age < it.age / 2);
+    let used_to_complete = used_to_end_early(site, it.age);
     let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.spread >= settings.get(&APART);
     let is_design = !(some_complete || used_to_complete) || it.lost_a_race >= RACES;
     (timeout && !is_design).then(|| symptom(evidence, settings, (key, site), &it))

@@ -76,9 +76,6 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 /// A shorter time than this says nothing: two updates.
 const SHORTEST: Duration = Duration::from_secs(2);
 
-/// A lock that was granted fewer times than this hardly moves.
-const MOVES: u64 = 3;
-
 /// A queue at a lock or semaphore, by kind of acquisition, and what is thought of it.
 struct Queue<'a> {
     key: ResourceKey,
@@ -86,7 +83,7 @@ struct Queue<'a> {
     waits: &'a WaitWindow,
     window: Duration,
     limits: Limits,
-    /// How many waits tell of it.
+    /// How many waits count.
     seen: usize,
     strength: f64,
     look_alike: Option<LookAlike>,
@@ -137,7 +134,7 @@ fn judge_lock<'a>(
     (kind, waits): (AcquireKind, &'a WaitWindow),
     (start, window): (Timestamp, Duration),
 ) -> Option<Queue<'a>> {
-    let seen = waits_seen(evidence, key, waits, (settings.get(&WAITS), start));
+    let seen = evidence.waits_that_count(key, waits, settings.get(&WAITS), start);
     let limits = Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) };
     let ratios = [
         waits.share_over(limits.wait) / limits.share.0,
@@ -148,22 +145,6 @@ fn judge_lock<'a>(
     let look_alike = is_pool.then_some(LookAlike::IdlePool);
     let strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
     Some(Queue { key, kind, waits, window, limits, seen, strength, look_alike, suffering: None, permits: None })
-}
-
-/// How many waits tell of a queue at a lock: those that ended; and where the lock is kept for so long that these are few, those that go on as well, if
-/// they are as many, so that whoever comes now waits for longer than the window, and more tasks keep coming. A batch is no queue.
-fn waits_seen(
-    evidence: &Evidence<'_>,
-    key: ResourceKey,
-    waits: &WaitWindow,
-    (enough, from): (usize, Timestamp),
-) -> usize {
-    let ended = waits.waits.len();
-    if ended >= enough || waits.granted < MOVES {
-        return ended;
-    }
-    let waiting = evidence.waiters(key).count();
-    if waiting >= ended && evidence.keeps_coming(key, from) { ended + waiting } else { ended }
 }
 
 /// Too few permits: hardly any wait is short, and as many wait as there are permits, or more, so that twice as many would be used.

@@ -49,6 +49,7 @@ pub(super) fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, queue: &Que
         .because(Fact::time("90th percentile of waits", p90).over(window))
         .because(Fact::time("longest wait", longest).over(window))
         .because(Fact::number("mean number of waiters", "tasks", mean).from(limits.waiters).over(window))
+        .because(Fact::count("waits that count", "waits", queue.seen).from(settings.get(&WAITS)).over(window))
         .because(Fact::number("turnover", "grants/s", turnover).over(window))
         .because(Fact::time("median time from one grant to the next", held).over(window))
         .involving(describe::related_sites(evidence, &holders, Role::Holder))
