@@ -148,7 +148,12 @@ impl Engine {
             Some(known) if begins || known.state == State::Firing => {
                 known.since = known.since.min(since);
                 known.trace.note(&symptom, now);
-                known.symptom = symptom;
+                let is_firing = known.state == State::Firing;
+                let before = std::mem::replace(&mut known.symptom, symptom);
+                if is_firing && known.symptom.lasts && before.severity > known.symptom.severity {
+                    known.symptom.severity = before.severity;
+                    known.symptom.look_alikes = before.look_alikes;
+                }
                 known.last_seen = now;
                 known.count += 1;
             }

@@ -150,6 +150,8 @@ pub struct Symptom {
     pub scope: Scope,
     /// By how much it exceeds its thresholds: the least of the ratios. Below 1 it is too weak to begin a finding.
     pub strength: f64,
+    /// What makes it severe lies too far back to be seen by now: a finding that fires already stays as severe as it was.
+    pub lasts: bool,
     /// Since when the problem has lasted, where that is known.
     pub since: Option<Timestamp>,
 }
@@ -193,6 +195,7 @@ impl Symptom {
             class,
             scope: Scope::default(),
             strength: f64::INFINITY,
+            lasts: false,
             since: None,
         }
     }
@@ -328,6 +331,13 @@ impl Symptom {
     #[must_use]
     pub fn strength(mut self, strength: f64) -> Self {
         self.strength = strength;
+        self
+    }
+
+    /// Whether what makes it severe may lie too far back to be seen by now.
+    #[must_use]
+    pub fn lasts(mut self, lasts: bool) -> Self {
+        self.lasts = lasts;
         self
     }
 

@@ -70,14 +70,14 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let (share, least) = (settings.get(&SHARE).0, settings.get(&AGE).min(settings.get(&AGE_ALWAYS)));
         let it = evidence.timed_out(site, settings.get(&ENDS), share, least);
         let Some(it) = it.filter(|it| it.with_timer >= settings.get(&TIMERS).0) else { continue };
-        let changed = it.used_to_end_early
-            && it.early <= settings.get(&EARLY).0
-            && it.age >= settings.get(&AGE)
-            && grew(settings, &it)
-            && !site.id.location.is_library();
+        let none_else = it.early <= settings.get(&EARLY).0 && it.age >= settings.get(&AGE);
+        let changed = none_else && it.used_to_end_early && grew(settings, &it) && !site.id.location.is_library();
         // A wait that is passed on from one to the next when it times out does not rest.
-        if changed || (it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share) {
-            found.push(symptom(evidence, settings, (key, site), &it, changed));
+        let always = it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
+        if changed || always || none_else {
+            // A change that was seen is forgotten after some minutes, while all that it brought about lasts.
+            let strength = if changed || always { f64::INFINITY } else { 0.0 };
+            found.push(symptom(evidence, settings, (key, site), &it, changed).strength(strength).lasts(none_else));
         }
     }
 }

@@ -28,8 +28,9 @@ pub(super) fn seen(
     let some_complete = it.ended - it.dropped >= COMPLETED && it.ended_before >= settings.get(&BEFORE).0;
     let used_to_complete = used_to_end_early(site, it.age);
     let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.spread >= settings.get(&APART);
-    let is_design = !(some_complete || used_to_complete) || it.lost_a_race >= RACES;
-    (timeout && !is_design).then(|| symptom(evidence, settings, (key, site), &it))
+    // That they used to complete is forgotten when nearly all have been dropped for long.
+    let strength = if some_complete || used_to_complete { f64::INFINITY } else { 0.0 };
+    (timeout && it.lost_a_race < RACES).then(|| symptom(evidence, settings, (key, site), &it).strength(strength))
 }
 
 fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, (key, site): (SiteKey, &Site), it: &Impatience) -> Symptom {

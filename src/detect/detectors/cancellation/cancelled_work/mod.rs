@@ -116,13 +116,14 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         if counted.ended < settings.get(&ENDS) {
             continue;
         }
-        if let Some(impatience) = impatience::seen(evidence, settings, (key, site), from) {
-            found.push(impatience);
-            continue;
-        }
+        let impatience = impatience::seen(evidence, settings, (key, site), from);
+        let begins = impatience.as_ref().is_some_and(|it| it.strength >= 1.0);
         let enough = counted.cancelled >= settings.get(&CANCELLED);
-        if enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0 {
+        let dropped = enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0;
+        if dropped && !begins {
             found.push(symptom(evidence, settings, (key, site), &counted));
+        } else {
+            found.extend(impatience);
         }
     }
 }
