@@ -31,6 +31,14 @@ const WIDEST: u32 = 6;
 const SINCE: u32 = 3;
 /// or this.
 const SILENT: Duration = Duration::from_secs(2);
+/// How a site that stands still did before is seen over this time,
+const BEFORE: Duration = Duration::from_secs(30);
+/// in which this share of what was spawned ended.
+const ENDED: f64 = 0.8;
+/// Spawned is still this share of what was spawned before,
+const STILL_COMES: f64 = 0.5;
+/// and nothing has ended for this many times the longest time in which nothing did.
+const SILENCES: u32 = 4;
 /// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -59,6 +67,8 @@ pub struct Stragglers {
     pub share: f64,
     /// Whether nothing of the site has ended since the first of them should have: what used to end never does any more.
     pub all_stay: bool,
+    /// Whether the site stands still: tasks are spawned as before, when nearly all ended and did so all the time, and none has ended since.
+    pub stands_still: bool,
     /// Whether new ones have come all the time: none of the gaps between their births is much longer than the others, up to now.
     pub keep_coming: bool,
 }
@@ -107,6 +117,7 @@ impl Evidence<'_> {
             stopped_at_poll: polls.first().copied().filter(|first| polls.iter().all(|it| it == first)),
             share: self.share_of_stragglers(site, &births),
             all_stay: site.last_end.is_some_and(|end| end <= births.first().copied().unwrap_or_default().plus(limit)),
+            stands_still: self.stands_still(site, *births.first()?, siblings),
             keep_coming: self.keep_being_born(&births, limit),
             tasks,
             births,
@@ -134,6 +145,28 @@ impl Evidence<'_> {
         let ended: u32 = site.history.since(from).map(|second| second.ended).sum();
         let born = births.iter().filter(|born| **born >= from).count();
         number(born) / (number(born) + number(ended)).max(1.0)
+    }
+
+    /// Whether as many tasks are spawned as before the first straggler was, when so many ended and hardly any stayed, and none has ended for far
+    /// longer than ever then.
+    fn stands_still(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
+        let Some(end) = site.last_end else { return false };
+        let until = end.min(first);
+        let before = || site.history.since(until.minus(BEFORE)).take_while(|second| second.to <= until);
+        let (born, ended): (u32, u32) = before().fold((0, 0), |sum, it| (sum.0 + it.born, sum.1 + it.ended));
+        let Some(began) = before().next().map(|second| second.from) else { return false };
+        let mut last = began;
+        let mut silence = Duration::ZERO;
+        for second in before().filter(|second| second.ended > 0) {
+            silence = silence.max(second.to.since(last));
+            last = second.to;
+        }
+        let born_since: u32 = site.history.since(end).map(|second| second.born).sum();
+        let rate = |born: u32, time: Duration| number(born) / time.as_secs_f64().max(1.0);
+        u64::from(ended) >= enough
+            && number(ended) >= number(born) * ENDED
+            && rate(born_since, self.now().since(end)) >= rate(born, until.since(began)) * STILL_COMES
+            && self.running_since(end) >= silence.max(until.since(last)) * SILENCES
     }
 
     /// Whether births follow one upon the other until now. Those that are too young to be told apart yet do not count, nor do the oldest of many.
