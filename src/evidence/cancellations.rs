@@ -184,7 +184,7 @@ fn completed_alone(site: &Site, from: Timestamp) -> usize {
 }
 
 /// Whether a task that is not known to have been dropped looks as if it had been: dropping it counted as a poll, and the wait before as a wait for
-/// that poll.
+/// that poll. One that had just been woken was polled because of that.
 fn looks_dropped(it: &Completion) -> bool {
-    it.scheduled >= WAITED && it.scheduled >= it.age.mul_f64(OF_LIFE)
+    !it.ready_after_wake && it.scheduled >= WAITED && it.scheduled >= it.age.mul_f64(OF_LIFE)
 }

@@ -88,9 +88,9 @@ impl Evidence<'_> {
         }
         let mut wait = TaskWait { idle: true, sleeping: self.sleeping(task), ..TaskWait::default() };
         let last_poll = task.stats.poll.started.unwrap_or_default();
-        // An op that it holds but did not poll does not keep it from making progress.
-        let in_last_poll =
-            |polled: Option<Timestamp>| only_seems_to_run || polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
+        // An op that it holds but did not poll does not keep it from making progress. The last poll may have been none, though.
+        let any = only_seems_to_run || task.stats.unexplained_polls() > 0;
+        let in_last_poll = |polled: Option<Timestamp>| any || polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
         for op in task.ops.iter().copied().filter(|op| self.is_waiting(*op)) {
             let Some(it) = self.op(op).filter(|it| in_last_poll(it.stats.poll.started)) else { continue };
             let Some(resource) = self.lock_of(op) else { continue };

@@ -8,6 +8,7 @@ use crate::model::TaskKey;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::Completion;
 use crate::model::time::Timestamp;
+use crate::model::tokio::ResourceKind;
 
 /// Ends are looked at that are no longer ago than this.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -41,6 +42,8 @@ pub struct TimedOut {
     pub used_to_end_early: bool,
     /// Of tasks that are alive and idle, the share that sleeps on a timer which fires at that age.
     pub with_timer: f64,
+    /// Of the same tasks, the share that waits for an answer: whoever gives it may keep the time.
+    pub for_answer: f64,
     /// How many tasks are alive.
     pub live: usize,
     /// The least that were alive at a time that is remembered.
@@ -78,6 +81,9 @@ impl Evidence<'_> {
             let due = until.map(|until| until.since(*born).as_secs_f64() / age.as_secs_f64().max(f64::EPSILON));
             due.is_some_and(|due| (due - 1.0).abs() <= DUE)
         };
+        let is_oneshot = |key| self.resource(key).is_some_and(|it| it.kind == ResourceKind::Oneshot);
+        let is_answered =
+            |(_, key): &&(Timestamp, TaskKey)| self.task_wait(*key).awaited.iter().any(|it| is_oneshot(it.resource));
         let least_live = site.history.all().map(|second| second.live).min().unwrap_or_default();
         Some(TimedOut {
             age,
@@ -87,6 +93,7 @@ impl Evidence<'_> {
             early: ratio(early, ends.len()),
             used_to_end_early: used_to_end_early(site, age),
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
+            for_answer: ratio(asked.iter().filter(is_answered).count(), asked.len()),
             live: site.live.len(),
             least_live,
             wait_is_seen: asked.iter().any(|(_, key)| !self.task_wait(*key).awaited.is_empty()),

@@ -261,10 +261,13 @@ impl Task {
         }
     }
 
-    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains. Where the span is
-    /// entered off the task, polls say nothing of that.
+    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains, and took the last
+    /// waker with it. A library that enters the span of its caller leaves such a poll as well, while somebody still has a waker.
     pub fn is_finished_but_listed(&self) -> bool {
-        self.kind != TaskKind::BlockOn && self.stats.unexplained_polls() > 0 && !self.span_entered_off_task
+        self.kind != TaskKind::BlockOn
+            && self.stats.unexplained_polls() > 0
+            && self.stats.wakers() == 0
+            && !self.span_entered_off_task
     }
 
     /// Whether its future still exists.

@@ -26,8 +26,11 @@ static AGE_ALWAYS: Setting<Duration> = Setting::new(
 static SHARE: Setting<Share> = Setting::new("share", Share(0.9), "minimum share of tasks that ended at one age");
 static EARLY: Setting<Share> =
     Setting::new("early", Share(0.05), "maximum share of tasks that ended before half of the common age");
-static TIMERS: Setting<Share> =
-    Setting::new("timers", Share(0.5), "minimum share of live tasks with a timer that fires at the common age");
+static TIMERS: Setting<Share> = Setting::new(
+    "timers",
+    Share(0.5),
+    "minimum share of live tasks with a timer that fires at the common age, or that wait for an answer",
+);
 static LIVE: Setting<usize> = Setting::new("live", 10, "minimum number of live tasks that is reported");
 static GROWTH: Setting<f64> =
     Setting::new("growth", 2.0, "minimum number of live tasks that is a warning, as a multiple of the least before");
@@ -69,11 +72,16 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     for (key, site) in sites {
         let (share, least) = (settings.get(&SHARE).0, settings.get(&AGE).min(settings.get(&AGE_ALWAYS)));
         let it = evidence.timed_out(site, settings.get(&ENDS), share, least);
-        let Some(it) = it.filter(|it| it.with_timer >= settings.get(&TIMERS).0) else { continue };
+        let Some(it) = it else { continue };
+        let by_timer = it.with_timer >= settings.get(&TIMERS).0;
+        // Whoever gives the answers may keep the time for all.
+        if !by_timer && it.for_answer < settings.get(&TIMERS).0 {
+            continue;
+        }
         let none_else = it.early <= settings.get(&EARLY).0 && it.age >= settings.get(&AGE);
         let changed = none_else && it.used_to_end_early && grew(settings, &it) && !site.id.location.is_library();
         // A wait that is passed on from one to the next when it times out does not rest.
-        let always = it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
+        let always = by_timer && it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
         if changed || always || none_else {
             // A change that was seen is forgotten after some minutes, while all that it brought about lasts.
             let strength = if changed || always { f64::INFINITY } else { 0.0 };
@@ -96,12 +104,14 @@ fn symptom(
     changed: bool,
 ) -> Symptom {
     let before = if changed { " Earlier ones ended much sooner." } else { "" };
+    let by_timer = it.with_timer >= settings.get(&TIMERS).0;
+    let end = if by_timer { "when a timer fired" } else { "while they waited for an answer" };
     let awaited =
         it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
     Symptom::of_site(evidence, key, &it.tasks, it.live)
         .unless((!changed).then_some(LookAlike::FixedWait))
         .summary(format!(
-            "In the last half minute {} {} ended, {} of them at an age of {}, when a timer fired (warning from {}).{before} {} {} alive.",
+            "In the last half minute {} {} ended, {} of them at an age of {}, {end} (warning from {}).{before} {} {} alive.",
             it.ended,
             describe::tasks(site),
             words::percent(it.at_that_age),
@@ -114,6 +124,7 @@ fn symptom(
         .because(Fact::share("share of ended tasks that ended early", it.early).below(settings.get(&EARLY)))
         .because(Fact::time("that age", it.age).from(settings.get(&AGE)))
         .because(Fact::share("share of live tasks with a timer that fires then", it.with_timer).from(settings.get(&TIMERS)))
+        .because(Fact::share("share of live tasks that wait for an answer", it.for_answer).from(settings.get(&TIMERS)))
         .because(Fact::count("tasks alive", "tasks", it.live).from(settings.get(&LIVE)))
         .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))
         .because(Fact::number("tasks spawned", "tasks/s", evidence.births_per_second(site)))

@@ -1,8 +1,11 @@
 //! Answers that stop coming on a connection that many requests share.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -60,6 +63,28 @@ pub(super) const PROGRAMS: &[Program] = &[
         },
         source: SOURCE,
         run: |load| Box::pin(tonic_lists(load)),
+    },
+    Program {
+        id: "tonic-call-without-deadline",
+        crates: "tonic, tower",
+        fault: "A server takes every call and leaves some unanswered; the calls have no deadline, and the requests that make them stay.",
+        issue: "MystenLabs/hashi#810",
+        way: Way::Stragglers,
+        rate_of: "requests",
+        rate: 15.0,
+        size_of: "calls of which one is left unanswered",
+        size: 6,
+        size_is_capacity: false,
+        blocking_threads: None,
+        label: Label {
+            families: &["stuck", "queue"],
+            names: &["book-order"],
+            libraries: &["tonic", "hyper", "tower"],
+            severity: Severity::Warning,
+            within: 75,
+        },
+        source: SOURCE,
+        run: |load| Box::pin(tonic_calls(load)),
     },
 ];
 
@@ -134,7 +159,7 @@ async fn tonic_lists(load: Load) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let clients = load.clone();
     outside(move || async move {
-        let channel = tonic::transport::Endpoint::new(format!("http://{address}"))?.connect().await?;
+        let channel = Endpoint::new(format!("http://{address}"))?.connect().await?;
         let (mut gaps, mut random) = (clients.random(1), clients.random(2));
         loop {
             tokio::time::sleep(gap(&mut gaps, clients.rate)).await;
@@ -154,7 +179,55 @@ async fn tonic_lists(load: Load) -> anyhow::Result<()> {
     let service = Lists { capacity: load.size, is_faulty: load.is_faulty() };
     tonic::transport::Server::builder()
         .add_service(HealthServer::new(service))
-        .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener))
+        .serve_with_incoming(TcpListenerStream::new(listener))
         .await?;
+    Ok(())
+}
+
+/// A service that answers after some time, and in its faulty form leaves one call in so many unanswered.
+struct Stock {
+    left_out: usize,
+    is_faulty: bool,
+    calls: AtomicUsize,
+}
+
+#[tonic::async_trait]
+impl Health for Stock {
+    type WatchStream = ReceiverStream<Result<HealthCheckResponse, Status>>;
+
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.is_faulty && number % self.left_out == self.left_out - 1 {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(millis(10 + number as u64 % 7 * 5)).await;
+        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("nobody watches"))
+    }
+}
+
+async fn tonic_calls(load: Load) -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let stock = Stock { left_out: load.size, is_faulty: load.is_faulty(), calls: AtomicUsize::new(0) };
+    outside(move || async move {
+        let clients = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+        tonic::transport::Server::builder().add_service(HealthServer::new(stock)).serve_with_incoming(clients).await?;
+        Ok(())
+    });
+    let channel = Endpoint::new(format!("http://{address}"))?.connect().await?;
+    load.arrivals(|_| {
+        let channel = channel.clone();
+        let work = Work::begin();
+        spawn("book-order", async move {
+            let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+            work.end(answer.is_ok());
+        });
+    })
+    .await;
     Ok(())
 }

@@ -19,7 +19,8 @@ const TITLE: &str = "# Score\n";
 pub(crate) fn page(options: &Options, verdicts: &[Verdict]) -> String {
     let columns: Vec<_> = options.subscriber.iter().map(|&subscriber| of_subscriber(subscriber, verdicts)).collect();
     let names: Vec<_> = options.subscriber.iter().map(|subscriber| subscriber.package()).collect();
-    let rows: String = PROGRAMS.iter().flat_map(|file| file.iter()).filter_map(|program| row(program, &columns)).collect();
+    let rows: String =
+        PROGRAMS.iter().flat_map(|file| file.iter()).filter_map(|program| row(program, &columns)).collect();
     let Options { seed, rate_factor, size_factor, .. } = options;
     let totals = totals(&names, &columns);
     let (heads, line) = heads(&names);
