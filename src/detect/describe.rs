@@ -153,7 +153,12 @@ pub fn awaited(evidence: &Evidence<'_>, key: TaskKey, who: &str) -> String {
 }
 
 /// Tasks of one site as the subject of a finding; the worst come first.
-pub fn site_subject(evidence: &Evidence<'_>, site: &Site, worst: &[TaskKey], count: usize) -> Subject {
+pub fn site_subject(
+    evidence: &Evidence<'_>,
+    (key, site): (SiteKey, &Site),
+    worst: &[TaskKey],
+    count: usize,
+) -> Subject {
     let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
     let name = if site.id.name.is_empty() { known.unwrap_or_default() } else { &site.id.name };
     Subject {
@@ -162,6 +167,7 @@ pub fn site_subject(evidence: &Evidence<'_>, site: &Site, worst: &[TaskKey], cou
         location: site.id.location.to_string(),
         ids: task_ids(evidence, worst),
         count,
+        site: Some(key),
     }
 }
 
@@ -174,18 +180,20 @@ pub fn resource_subject(evidence: &Evidence<'_>, key: ResourceKey, count: usize)
         location: resource_location(evidence, key),
         ids: resource.map(|resource| resource.id).into_iter().collect(),
         count,
+        site: None,
     }
 }
 
 /// A runtime of the target as the subject of a finding, with the place that has most to do with it.
 pub fn runtime_subject(location: &Location, ids: Vec<u64>, count: usize) -> Subject {
     let (name, location) = ("runtime".to_owned(), location.to_string());
-    Subject { kind: SubjectKind::Runtime, name, location, ids, count }
+    Subject { kind: SubjectKind::Runtime, name, location, ids, count, site: None }
 }
 
 /// The feed as the subject of a finding.
 pub fn feed_subject() -> Subject {
-    Subject { kind: SubjectKind::Feed, name: "feed".to_owned(), location: String::new(), ids: Vec::new(), count: 1 }
+    let (name, location) = ("feed".to_owned(), String::new());
+    Subject { kind: SubjectKind::Feed, name, location, ids: Vec::new(), count: 1, site: None }
 }
 
 /// The numbers by which the target itself knows some tasks.
@@ -212,34 +220,36 @@ pub fn related_sites<'a>(
     sites: impl IntoIterator<Item = &'a SiteKey>,
     role: Role,
 ) -> Vec<Related> {
-    let sites = sites.into_iter().filter_map(|site| evidence.site(*site));
-    sites.take(MOST_PARTIES).map(|site| related_site(site, role)).collect()
+    let sites = sites.into_iter().filter_map(|key| Some((*key, evidence.site(*key)?)));
+    sites.take(MOST_PARTIES).map(|(key, site)| related_site(key, site, role)).collect()
 }
 
 /// The spawn sites of tasks with a part in a finding, a few of them if they are many.
 pub fn related_tasks(evidence: &Evidence<'_>, tasks: &[TaskKey], role: Role) -> Vec<Related> {
     let mut related: Vec<Related> = Vec::new();
-    for site in tasks.iter().filter_map(|key| evidence.site(evidence.task(*key)?.site)) {
+    let sites = tasks.iter().filter_map(|key| Some(evidence.task(*key)?.site));
+    for (key, site) in sites.filter_map(|key| Some((key, evidence.site(key)?))) {
         if related.len() == MOST_PARTIES {
             break;
         }
-        let party = related_site(site, role);
-        if !related.contains(&party) {
+        let party = related_site(key, site, role);
+        if !related.iter().any(|it| it.reads_like(&party)) {
             related.push(party);
         }
     }
     related
 }
 
-fn related_site(site: &Site, role: Role) -> Related {
+fn related_site(key: SiteKey, site: &Site, role: Role) -> Related {
     let known = places::of_task(site.id.kind, &site.id.location).map(|place| place.name);
     let name = if site.id.name.is_empty() { known.unwrap_or_default() } else { &site.id.name };
-    Related { kind: SubjectKind::Site, name: name.to_owned(), location: site.id.location.to_string(), role }
+    let (name, location) = (name.to_owned(), site.id.location.to_string());
+    Related { kind: SubjectKind::Site, name, location, role, site: Some(key) }
 }
 
 /// A resource with a part in a finding.
 pub fn related_resource(evidence: &Evidence<'_>, key: ResourceKey) -> Related {
     let name = evidence.resource(key).map(type_name).unwrap_or_default();
     let location = resource_location(evidence, key);
-    Related { kind: SubjectKind::Resource, name, location, role: Role::Resource }
+    Related { kind: SubjectKind::Resource, name, location, role: Role::Resource, site: None }
 }

@@ -87,7 +87,7 @@ impl Finding {
             fingerprint,
             detector,
             state,
-            symptom: Symptom::about(Subject { kind, name, location, ids: Vec::new(), count: 1 }),
+            symptom: Symptom::about(Subject { kind, name, location, ids: Vec::new(), count: 1, site: None }),
             trace: Trace::default(),
             since: Timestamp::default(),
             first_seen: Timestamp::default(),

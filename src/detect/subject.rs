@@ -1,5 +1,7 @@
 //! What a finding is about, and who else has a part in it.
 
+use crate::model::SiteKey;
+
 /// What kind of thing a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SubjectKind {
@@ -41,6 +43,8 @@ pub struct Subject {
     pub ids: Vec<u64>,
     /// How many members are affected.
     pub count: usize,
+    /// The spawn site, if it is one that the model knows.
+    pub site: Option<SiteKey>,
 }
 
 /// The part that something else plays in a finding.
@@ -92,4 +96,13 @@ pub struct Related {
     pub location: String,
     /// Its part.
     pub role: Role,
+    /// The spawn site, if it is one.
+    pub site: Option<SiteKey>,
+}
+
+impl Related {
+    /// Whether a reader could not tell it from another: tasks of one place that differ in kind or size have sites of their own.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        (self.kind, &self.name, &self.location, self.role) == (other.kind, &other.name, &other.location, other.role)
+    }
 }

@@ -160,7 +160,7 @@ impl Symptom {
     /// A warning about the tasks of a spawn site, of which these are the worst.
     pub fn of_site(evidence: &Evidence<'_>, key: SiteKey, worst: &[TaskKey], count: usize) -> Self {
         let site = evidence.site(key);
-        let subject = site.map(|site| describe::site_subject(evidence, site, worst, count));
+        let subject = site.map(|site| describe::site_subject(evidence, (key, site), worst, count));
         let scope = Scope { sites: vec![key], tasks: worst.to_vec(), ..Scope::default() };
         let symptom = Self::about(subject.unwrap_or_else(describe::feed_subject)).scope(scope);
         symptom.class([evidence.site_class(key)])
@@ -252,7 +252,7 @@ impl Symptom {
     #[must_use]
     pub fn involving(mut self, related: impl IntoIterator<Item = Related>) -> Self {
         for party in related {
-            if !self.related.contains(&party) {
+            if !self.related.iter().any(|it| it.reads_like(&party)) {
                 self.related.push(party);
             }
         }

@@ -1,6 +1,7 @@
 //! Columns of lists as values: what each shows, how it is sorted, and by which word a filter asks for it.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ impl Kind {
 }
 
 /// What a row has in a column: shown, sorted by and filtered by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub enum Value<'a> {
     /// Nothing: below every number and before every text.
     Nothing,
@@ -93,12 +94,49 @@ pub enum Value<'a> {
     Ranked(u128, Cow<'a, str>),
     /// A text.
     Text(Cow<'a, str>),
+    /// A text that ends with a line of the source, which says most of it. It is sorted among other texts.
+    Place(Cow<'a, str>),
 }
+
+impl Ord for Value<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Value<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Value<'_> {}
 
 impl<'a> Value<'a> {
     /// A text.
     pub fn text(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
+    }
+
+    /// A text that ends with a line of the source.
+    pub fn place(text: &'a str) -> Self {
+        Self::Place(Cow::Borrowed(text))
+    }
+
+    /// Where it stands among others.
+    fn rank(&self) -> (u8, u128, &str) {
+        match self {
+            Self::Nothing => (0, 0, ""),
+            Self::Number(number) => (1, *number, ""),
+            Self::Ranked(rank, text) => (2, *rank, text),
+            Self::Text(text) | Self::Place(text) => (3, 0, text),
+        }
     }
 
     /// A number, if there is one.
@@ -135,6 +173,7 @@ impl<'a> Value<'a> {
             Self::Number(number) => Value::Number(number),
             Self::Ranked(rank, text) => Value::Ranked(rank, Cow::Owned(text.into_owned())),
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Place(text) => Value::Place(Cow::Owned(text.into_owned())),
         }
     }
 
@@ -143,7 +182,7 @@ impl<'a> Value<'a> {
     fn in_words(&self, kind: Kind) -> Cow<'_, str> {
         let number = match self {
             Self::Nothing => return Cow::Borrowed(""),
-            Self::Ranked(_, text) | Self::Text(text) => return Cow::Borrowed(text),
+            Self::Ranked(_, text) | Self::Text(text) | Self::Place(text) => return Cow::Borrowed(text),
             Self::Number(number) => *number,
         };
         let small = u64::try_from(number).unwrap_or(u64::MAX);

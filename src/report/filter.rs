@@ -95,7 +95,7 @@ impl<C: Column> Test<C> {
 
 fn number(value: &Value<'_>) -> Option<u128> {
     match value {
-        Value::Nothing | Value::Text(_) => None,
+        Value::Nothing | Value::Text(_) | Value::Place(_) => None,
         Value::Number(number) | Value::Ranked(number, _) => Some(*number),
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use super::findings::{FindingKey, FindingRow, row};
 use super::link::{Link, Linked};
 use super::place::named_place;
-use super::sites::site_name;
 use super::snapshot::Snapshot;
 use crate::detect::describe;
 use crate::detect::finding::{Explained, Finding, Transition};
@@ -14,7 +13,7 @@ use crate::detect::severity::State;
 use crate::detect::subject::{Related, Role, Subject, SubjectKind};
 use crate::detect::symptom::Fact;
 use crate::fleet::Member;
-use crate::model::entity::site::Site;
+use crate::model::SiteKey;
 use crate::model::time::Timestamp;
 use crate::words;
 
@@ -115,6 +114,8 @@ pub struct RelatedRow {
     pub location: String,
     /// Both in one line.
     pub place: String,
+    /// The spawn site, if it is one.
+    pub site: Option<SiteKey>,
 }
 
 /// A finding that another one explains.
@@ -170,10 +171,8 @@ impl Snapshot<'_> {
     }
 
     /// The page of what has a part in a finding, if that is a spawn site that is known still.
-    pub fn site_link(&self, kind: SubjectKind, name: &str, location: &str) -> Option<Link> {
-        let is_it = |site: &Site| site.id.location.as_str() == location && site_name(site) == name;
-        let mut sites = self.evidence.sites().filter(|_| kind == SubjectKind::Site);
-        sites.find(|(_, site)| is_it(site)).map(|(key, _)| Link::Site(key))
+    pub fn site_link(&self, site: Option<SiteKey>) -> Option<Link> {
+        site.map(Link::Site).filter(|link| self.knows(link))
     }
 
     /// The findings that one explains, in a sentence each, and their pages as long as they have one.
@@ -292,6 +291,7 @@ impl From<&Related> for RelatedRow {
             name: related.name.clone(),
             location: related.location.clone(),
             place: named_place(&related.name, &related.location),
+            site: related.site,
         }
     }
 }

@@ -250,7 +250,7 @@ fn value(finding: &Finding, now: Timestamp, column: FindingColumn) -> Value<'_> 
         FindingColumn::Grade => Value::Ranked(finding.grade() as u128, finding.grade().as_str().into()),
         FindingColumn::Place => {
             let (name, location) = lead(&finding.symptom);
-            Value::Text(format!("{name} {location}").trim().to_owned().into())
+            Value::Place(format!("{name} {location}").trim().to_owned().into())
         }
         FindingColumn::Summary => Value::text(&finding.symptom.summary),
         FindingColumn::Since => Value::time(Some(since(finding, now))),

@@ -44,12 +44,12 @@ mod tests {
     use crate::detect::subject::{Related, Subject, SubjectKind};
 
     fn related(role: Role, name: &str, location: &str) -> Related {
-        Related { kind: SubjectKind::Site, name: name.to_owned(), location: location.to_owned(), role }
+        Related { kind: SubjectKind::Site, name: name.to_owned(), location: location.to_owned(), role, site: None }
     }
 
     fn leads(location: &str, parties: &[Related]) -> String {
         let (name, location) = ("axum connection".to_owned(), location.to_owned());
-        let subject = Subject { kind: SubjectKind::Site, name, location, count: 1, ids: Vec::new() };
+        let subject = Subject { kind: SubjectKind::Site, name, location, count: 1, ids: Vec::new(), site: None };
         let (name, location) = lead(&Symptom { related: parties.to_vec(), ..Symptom::about(subject) });
         named_place(&name, &location)
     }

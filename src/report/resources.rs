@@ -193,7 +193,7 @@ impl Snapshot<'_> {
             ResourceColumn::Crate => {
                 resource.location.package().map_or(Value::Nothing, |package| Value::text(package.name))
             }
-            ResourceColumn::Location => Value::Text(describe::resource_location(&self.evidence, key).into()),
+            ResourceColumn::Location => Value::Place(describe::resource_location(&self.evidence, key).into()),
         }
     }
 }

@@ -168,10 +168,10 @@ impl Snapshot<'_> {
     fn value_of_site<'a>(&'a self, key: SiteKey, site: &'a Site, column: SiteColumn) -> Value<'a> {
         let link = Link::Site(key);
         match column {
-            SiteColumn::Name => Value::text(match site_name(site) {
-                "" => file_and_line(&site.id.location),
-                name => name,
-            }),
+            SiteColumn::Name => match site_name(site) {
+                "" => Value::place(file_and_line(&site.id.location)),
+                name => Value::text(name),
+            },
             SiteColumn::Kind => Value::Ranked(site.id.kind as u128, site.id.kind.as_str().into()),
             SiteColumn::Live => Value::count(site.live.len()),
             SiteColumn::Rate => Value::rate(self.evidence.births_per_second(site)),
@@ -193,7 +193,7 @@ impl Snapshot<'_> {
             SiteColumn::Size => Value::number(Some(site.id.sizes.0).filter(|it| *it > 0)),
             SiteColumn::Crate => self.crate_of_site(key),
             SiteColumn::Site => Value::Text(self.site_text(key).into()),
-            SiteColumn::Location => Value::text(site.id.location.as_str()),
+            SiteColumn::Location => Value::place(site.id.location.as_str()),
         }
     }
 

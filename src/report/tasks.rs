@@ -220,7 +220,7 @@ impl Snapshot<'_> {
             TaskColumn::State => Value::Ranked(task.state() as u128, task.state().as_str().into()),
             TaskColumn::Id => Value::number(task.task_id()),
             TaskColumn::Name => match (self.task_name(task), self.evidence.model().site(task.site)) {
-                ("", Some(site)) => Value::text(file_and_line(&site.id.location)),
+                ("", Some(site)) => Value::place(file_and_line(&site.id.location)),
                 (name, _) => Value::text(name),
             },
             TaskColumn::Site => Value::Text(self.site_text(task.site).into()),
@@ -251,7 +251,7 @@ impl Snapshot<'_> {
                 let fields = task.fields().iter().map(|(name, value)| format!("{name}={value}"));
                 Value::Text(fields.collect::<Vec<_>>().join(" ").into())
             }
-            TaskColumn::Location => Value::text(self.spawn_location(task)),
+            TaskColumn::Location => Value::place(self.spawn_location(task)),
         }
     }
 

@@ -71,7 +71,7 @@ impl TimelineRow {
             TimelineColumn::Turn => Value::Ranked(self.turn as u128, self.turn.as_str().into()),
             TimelineColumn::Severity => Value::Ranked(finding.severity as u128, finding.severity.as_str().into()),
             TimelineColumn::Detector => Value::text(finding.detector),
-            TimelineColumn::Place => Value::Text(finding.place().into()),
+            TimelineColumn::Place => Value::Place(finding.place().into()),
         }
     }
 }

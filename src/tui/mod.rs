@@ -3,6 +3,7 @@
 //! State, update, view: [`state`] is all that a frame depends on besides the fleet, `update` changes it, `views` draw it, and [`Ui`] says
 //! when. What is shown comes from the [`report`](crate::report). Nothing here talks to a target.
 
+mod backend;
 mod comparing;
 mod editor;
 pub mod hyperlinks;

@@ -13,10 +13,10 @@ use crossterm::cursor::{Hide, Show};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, queue};
-use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use tokio::sync::Notify;
 
+use super::backend::ChangesOnly;
 use super::writer::{Frames, Writer};
 use crate::panics;
 
@@ -25,7 +25,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// A terminal in raw mode with our screen on it. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Frames>>,
+    terminal: Terminal<ChangesOnly>,
     lease: Arc<Lease>,
     previous_hook: Arc<PanicHook>,
 }
@@ -102,7 +102,7 @@ impl Screen {
             theirs.panicked.store(true, Ordering::SeqCst);
             theirs.panic.notify_one();
         });
-        let terminal = Terminal::new(CrosstermBackend::new(Frames::new(writer)))?;
+        let terminal = Terminal::new(ChangesOnly::new(Frames::new(writer)))?;
         let screen = Self { terminal, lease, previous_hook };
         screen.lease.take()?;
         Ok(screen)
@@ -145,9 +145,9 @@ impl Screen {
 
     /// Puts a text into the clipboard of the terminal, if that allows it (OSC 52).
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
-        let backend = self.terminal.backend_mut();
-        queue!(backend, CopyToClipboard::to_clipboard_from(text))?;
-        io::Write::flush(backend)
+        let writer = self.terminal.backend_mut().writer();
+        queue!(writer, CopyToClipboard::to_clipboard_from(text))?;
+        writer.flush()
     }
 
     /// How wide the terminal is.

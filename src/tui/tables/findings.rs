@@ -24,7 +24,7 @@ impl Listing for Findings {
         Column::text(FindingColumn::Severity, 9, 1, 0).largest_first(),
         Column::text(FindingColumn::Detector, 16, 1, 0),
         Column::text(FindingColumn::What, 24, 2, 3),
-        Column::text(FindingColumn::Place, 24, 2, 2).keeping_the_end(),
+        Column::text(FindingColumn::Place, 24, 2, 2),
         Column::number(FindingColumn::Since, 7, 0),
         Column::number(FindingColumn::Count, 7, 1),
     ];

@@ -33,7 +33,7 @@ impl Listing for Resources {
         Column::text(ResourceColumn::Fill, 8, 1, 4).on_the_right().largest_first(),
         Column::number(ResourceColumn::Wait, 8, 2),
         Column::text(ResourceColumn::Attributes, 14, 2, 5),
-        Column::text(ResourceColumn::Location, 14, 3, 1).keeping_the_end(),
+        Column::text(ResourceColumn::Location, 14, 3, 1),
     ];
     const SORTED_BY: ResourceColumn = ResourceColumn::Waiters;
 

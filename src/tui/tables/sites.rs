@@ -33,7 +33,7 @@ impl Listing for Sites {
         Column::text(SiteColumn::Findings, 10, 1, 1).largest_first(),
         Column::text(SiteColumn::Wait, 12, 2, 3).largest_first(),
         Column::number(SiteColumn::Size, 7, 11),
-        Column::text(SiteColumn::Location, 14, 3, 2).keeping_the_end(),
+        Column::text(SiteColumn::Location, 14, 3, 2),
     ];
     const SORTED_BY: SiteColumn = SiteColumn::Blame;
 

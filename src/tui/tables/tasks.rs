@@ -33,7 +33,7 @@ impl Listing for Tasks {
         Column::number(TaskColumn::Polls, 7, 10),
         Column::number(TaskColumn::Size, 7, 11),
         Column::text(TaskColumn::Wait, 16, 3, 2).largest_first(),
-        Column::text(TaskColumn::Location, 16, 3, 1).keeping_the_end(),
+        Column::text(TaskColumn::Location, 16, 3, 1),
         Column::text(TaskColumn::Fields, 12, 1, 12),
     ];
     const SORTED_BY: TaskColumn = TaskColumn::Total;

@@ -26,7 +26,7 @@ impl Listing for Timeline {
         Column::text(TimelineColumn::Turn, 9, 1, 0),
         Column::text(TimelineColumn::Severity, 9, 1, 2).largest_first(),
         Column::text(TimelineColumn::Detector, 16, 1, 0),
-        Column::text(TimelineColumn::Place, 24, 2, 3).keeping_the_end(),
+        Column::text(TimelineColumn::Place, 24, 2, 3),
     ];
     const SORTED_BY: TimelineColumn = TimelineColumn::Time;
 

@@ -93,13 +93,13 @@ fn involved(draft: &mut Draft<Link>, shown: &Snapshot<'_>, finding: &FindingView
     draft.heading("Involved");
     let affected = format!("{} ({} affected)", finding.subject_in_words(), words::number(finding.row.count));
     let subject = &finding.subject;
-    let link = shown.site_link(subject.kind, &subject.name, &subject.location);
+    let link = shown.site_link(subject.site);
     draft.linked_field(subject.kind.as_str(), affected.trim(), link);
     if let Some(spread) = finding.spread() {
         draft.field("targets", &format!("{spread}: {}", finding.members.join(", ")));
     }
     for related in finding.related.iter().take(MOST) {
-        let link = shown.site_link(related.kind, &related.name, &related.location);
+        let link = shown.site_link(related.site);
         draft.linked_field(related.role.as_str(), &related.place, link);
     }
     for party in shown.parties(&finding.row.key) {

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Look, finding, notice};
 use crate::report::Snapshot;
-use crate::report::columns::Column;
+use crate::report::columns::{Column, Value};
 use crate::tui::tables::findings::Findings;
 use crate::tui::tables::{Listing, Table};
 use crate::tui::theme::Theme;
@@ -72,7 +72,8 @@ pub(super) fn draw<L: Listing>(frame: &mut Frame<'_>, area: Rect, table: &mut Ta
 pub(super) fn cell<L: Listing>(shown: &Snapshot<'_>, key: &L::Key, column: L::Column, theme: &Theme) -> Cell {
     let value = L::value(shown, key, column);
     let shorter = L::in_fewer_words(shown, key, column).iter().map(|form| theme.text(form)).collect();
-    Cell { text: theme.text(&column.in_words(&value)), shorter, style: L::style(shown, key, column, theme) }
+    let (text, style) = (theme.text(&column.in_words(&value)), L::style(shown, key, column, theme));
+    Cell { text, shorter, style, keeps_its_end: matches!(value, Value::Place(_)) }
 }
 
 /// What part of the rows is on the screen, of what kinds they are and how many are hidden.

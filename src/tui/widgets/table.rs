@@ -75,6 +75,8 @@ pub struct Cell {
     pub shorter: Vec<String>,
     /// How it looks.
     pub style: Style,
+    /// Whether its end says most, whatever else is in its column.
+    pub keeps_its_end: bool,
 }
 
 impl From<String> for Cell {
@@ -89,9 +91,7 @@ impl Cell {
         let forms = std::iter::once(&self.text).chain(&self.shorter);
         match forms.into_iter().find(|form| form.width() <= width) {
             Some(form) => form.clone(),
-            // What ends with a line is a place, in whatever column.
-            None if ends_with_line(&self.text) => cut(&self.text, width, Cut::Start, ellipsis),
-            None => cut(&self.text, width, end, ellipsis),
+            None => cut(&self.text, width, if self.keeps_its_end { Cut::Start } else { end }, ellipsis),
         }
     }
 
@@ -99,11 +99,6 @@ impl Cell {
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style, ..Self::default() }
     }
-}
-
-fn ends_with_line(text: &str) -> bool {
-    let line = text.rsplit_once(':').map(|(_, line)| line);
-    line.is_some_and(|line| !line.is_empty() && line.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// How wide the cells of each column have been at most, so that a table does not twitch while its numbers change.
@@ -337,6 +332,16 @@ mod tests {
             20
         });
         assert_eq!(made, [0, 1]);
+    }
+
+    #[test]
+    fn a_cell_keeps_its_end_if_that_says_most_and_a_shorter_form_goes_before_any_cut() {
+        let place = Cell { text: "background.rs:60".to_owned(), keeps_its_end: true, ..Cell::default() };
+        assert_eq!(place.within(12, Cut::End, ".."), "..ound.rs:60");
+        let name = Cell::from("connection 10.0.0.7:443".to_owned());
+        assert_eq!([Cut::End, Cut::Start].map(|cut| name.within(12, cut, "..")), ["connection..", "..0.0.7:443"]);
+        let wait = Cell { shorter: vec!["9.0 s".to_owned()], ..Cell::from("Mutex 9.0 s".to_owned()) };
+        assert_eq!(wait.within(10, Cut::End, ".."), "9.0 s");
     }
 
     #[test]

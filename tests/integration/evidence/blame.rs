@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio_canary::evidence::Evidence;
-use tokio_canary::evidence::blame::{Blame, Share};
+use tokio_canary::evidence::blame::{Blame, Cause, Share, SiteBlame};
 use tokio_canary::model::SiteKey;
+use tokio_canary::model::tokio::TaskKind;
 
 use super::{case, check};
 
@@ -251,4 +252,58 @@ spawn = [{ name = "worker", place = "src/a.rs:1:1", at = "500ms", body = [{ repe
         "recent worker: timer 100",
     )];
     check(&cases, lately);
+}
+
+/// The task-seconds per second that each site of blocking jobs spends waiting for a thread, and at work.
+fn see_jobs(evidence: &Evidence<'_>) -> String {
+    let blame = evidence.blame();
+    let per_second = |site: &SiteBlame, cause| {
+        let shares = site.shares.iter().filter(|share| share.cause == cause);
+        let spent: Duration = shares.map(|share| share.time).sum();
+        spent.as_secs_f64() / blame.window().as_secs_f64()
+    };
+    let is_job = |key: SiteKey| evidence.site(key).is_some_and(|it| it.id.kind == TaskKind::Blocking);
+    let jobs = blame.sites.iter().filter(|(key, _)| is_job(**key) && !evidence.is_of_runtime(**key));
+    let jobs = jobs.map(|(_, site)| {
+        let causes = [Cause::BlockingThread, Cause::Running, Cause::Scheduling];
+        let [waiting, working, scheduled] = causes.map(|cause| per_second(site, cause));
+        format!("{waiting:.1} waiting, {working:.1} working, {scheduled:.1} scheduled")
+    });
+    jobs.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn blocking_jobs_that_queue_for_a_thread_wait_for_that() {
+    let cases = [
+        case(
+            "eight jobs every two seconds, for which there are two threads",
+            r#"
+run = "60s"
+runtimes = { main = 2, blocking = 2 }
+spawn = [{ name = "lookup", place = "src/dns.rs:1:1", at = "10ms", body = [{ forever = [{ repeat = { times = 8, body = [{ spawn-blocking = "400ms" }] } }, { sleep = "2s" }] }] }]
+"#,
+            // Two of them wait 0.4 s, two 0.8 s and two 1.2 s.
+            "2.4 waiting, 1.6 working, 0.0 scheduled",
+        ),
+        case(
+            "the same with a thread for each",
+            r#"
+run = "60s"
+runtimes = { main = 2, blocking = 8 }
+spawn = [{ name = "lookup", place = "src/dns.rs:1:1", at = "10ms", body = [{ forever = [{ repeat = { times = 8, body = [{ spawn-blocking = "400ms" }] } }, { sleep = "2s" }] }] }]
+"#,
+            "0.0 waiting, 1.6 working, 0.0 scheduled",
+        ),
+        case(
+            "ten jobs a second where five can be done: each waits longer than the one before",
+            r#"
+run = "40s"
+runtimes = { main = 2, blocking = 2 }
+spawn = [{ name = "lookup", place = "src/dns.rs:1:1", at = "10ms", body = [{ forever = [{ spawn-blocking = "400ms" }, { sleep = "100ms" }] }] }]
+"#,
+            // Half of the 395 that came wait at the end, and half of those on average.
+            "97.2 waiting, 2.0 working, 0.0 scheduled",
+        ),
+    ];
+    check(&cases, see_jobs);
 }

@@ -1,9 +1,11 @@
 //! Links: whatever a finding names can be opened from its page.
 
 use tokio_canary::fleet::Fleet;
+use tokio_canary::report::columns::Column;
+use tokio_canary::report::sites::SiteColumn;
 use tokio_canary::report::{Link, Snapshot, SubjectKind};
 
-use super::{pictures, sick};
+use super::{Session, pictures, sick};
 use crate::source::in_repository;
 use crate::support::simulator::scenario::Scenario;
 use crate::support::simulator::timeline::{Told, play_before};
@@ -16,10 +18,11 @@ fn every_site_that_a_finding_names_can_be_opened() {
         let shown = Snapshot::new(&fleet, fleet.member(target).expect("it has joined"));
         for key in shown.current_findings() {
             let finding = shown.finding(&key).expect("it holds");
-            let subject = (finding.subject.kind, &finding.subject.name, &finding.subject.location);
-            let related = finding.related.iter().map(|it| (it.kind, &it.name, &it.location));
-            for (kind, name, location) in std::iter::once(subject).chain(related) {
-                let link = shown.site_link(kind, name, location);
+            let subject = &finding.subject;
+            let subject = (subject.kind, &subject.name, &subject.location, subject.site);
+            let related = finding.related.iter().map(|it| (it.kind, &it.name, &it.location, it.site));
+            for (kind, name, location, site) in std::iter::once(subject).chain(related) {
+                let link = shown.site_link(site);
                 assert_eq!(link.is_some(), kind == SubjectKind::Site, "{name} {location}");
                 assert!(link.as_ref().is_none_or(|link| shown.knows(link)), "{name} {location}");
                 sites += usize::from(link.is_some());
@@ -27,6 +30,27 @@ fn every_site_that_a_finding_names_can_be_opened() {
         }
     }
     assert!(sites > 8, "only {sites} sites were named");
+}
+
+/// Tasks that one line spawns in two ways have two sites, of the same name and place.
+#[test]
+fn a_finding_leads_to_the_site_it_is_about_and_not_to_one_of_the_same_name_and_place() {
+    for blocked in ["task", "local"] {
+        let mut session = Session::new(120, 40);
+        session.connect();
+        for (id, kind) in [(7, "task"), (8, "local")] {
+            session.service.spawn_as(id, kind, &[("task.name", "resize")], "src/images.rs", 12);
+        }
+        session.tick(3);
+        session.service.poll(if blocked == "task" { 7 } else { 8 }, None);
+        session.tick(8);
+        let shown = Snapshot::new(&session.fleet, session.fleet.members().next().expect("it has joined"));
+        let findings = shown.current_findings().into_iter().filter_map(|key| shown.finding(&key));
+        let finding = findings.into_iter().find(|it| it.row.detector == "blocked-worker").expect("it blocks");
+        let Some(Link::Site(site)) = shown.site_link(finding.subject.site) else { panic!("a site: {finding:#?}") };
+        let kind = shown.site_value(site, SiteColumn::Kind);
+        assert_eq!(SiteColumn::Kind.in_words(&kind), blocked);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod fleet;
 mod links;
 mod pictures;
 mod service;
+mod simulated;
 mod states;
 mod widths;
 

@@ -4,6 +4,8 @@
 
 mod pseudo;
 mod state;
+mod still;
+mod taken;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

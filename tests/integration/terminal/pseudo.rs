@@ -118,6 +118,21 @@ impl Terminal {
         self.screen.0.lock().unwrap().addresses.clone()
     }
 
+    /// What the process has put into the clipboard of the terminal last, as it sent it: in base64.
+    pub(super) fn clipboard(&self) -> Option<String> {
+        self.screen.0.lock().unwrap().clipboard.clone()
+    }
+
+    /// What is on the screen.
+    pub(super) fn text(&self) -> String {
+        self.screen.0.lock().unwrap().text()
+    }
+
+    /// How many bytes the process has written so far.
+    pub(super) fn written(&self) -> usize {
+        self.screen.0.lock().unwrap().written
+    }
+
     /// Looks that a shell finds the terminal as it left it: settings of the line, screen, cursor, what keys and pasted texts are sent as, and
     /// nothing half written.
     pub(super) fn assert_as_it_was(&self) {
@@ -160,6 +175,10 @@ struct Screen {
     keyboard: i32,
     /// Where what is written leads.
     address: String,
+    /// What was put into the clipboard last, in base64.
+    clipboard: Option<String>,
+    /// How many bytes came.
+    written: usize,
     addresses: BTreeSet<String>,
 }
 
@@ -175,6 +194,8 @@ impl Screen {
             modes: BTreeMap::new(),
             keyboard: 0,
             address: String::new(),
+            clipboard: None,
+            written: 0,
             addresses: BTreeSet::new(),
         }
     }
@@ -190,6 +211,7 @@ impl Screen {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        self.written += bytes.len();
         self.pending.extend_from_slice(bytes);
         let all = std::mem::take(&mut self.pending);
         let mut rest = all.as_slice();
@@ -276,9 +298,12 @@ impl Screen {
                 let rest = bytes.get(2..)?;
                 let at = |end: &[u8]| rest.windows(end.len()).position(|it| it == end).map(|at| (at, end.len()));
                 let (length, end) = [at(b"\x07"), at(b"\x1b\\")].into_iter().flatten().min()?;
-                if let Some(address) = String::from_utf8_lossy(&rest[..length]).strip_prefix("8;;") {
+                let text = String::from_utf8_lossy(&rest[..length]);
+                if let Some(address) = text.strip_prefix("8;;") {
                     address.clone_into(&mut self.address);
                     self.addresses.extend((!address.is_empty()).then(|| address.to_owned()));
+                } else if let Some(copied) = text.strip_prefix("52;c;") {
+                    self.clipboard = Some(copied.to_owned());
                 }
                 Some(2 + length + end)
             }

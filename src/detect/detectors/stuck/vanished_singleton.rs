@@ -154,8 +154,8 @@ fn expected_gone(
 }
 
 fn never_there(name: &str, watched: Duration, appear: Duration) -> Symptom {
-    let subject =
-        Subject { kind: SubjectKind::Site, name: name.to_owned(), location: String::new(), ids: Vec::new(), count: 1 };
+    let (kind, location) = (SubjectKind::Site, String::new());
+    let subject = Subject { kind, name: name.to_owned(), location, ids: Vec::new(), count: 1, site: None };
     Symptom::about(subject)
         .class([name.to_owned()])
         .summary(format!(
