@@ -31,7 +31,7 @@ const WIDEST: u32 = 6;
 const SINCE: u32 = 3;
 /// or this.
 const SILENT: Duration = Duration::from_secs(2);
-/// How a site that stands still did before is seen over this time,
+/// How a site that has stalled did before is seen over this time,
 const BEFORE: Duration = Duration::from_secs(30);
 /// in which this share of what was spawned ended.
 const ENDED: f64 = 0.8;
@@ -67,8 +67,8 @@ pub struct Stragglers {
     pub share: f64,
     /// Whether nothing of the site has ended since the first of them should have: what used to end never does any more.
     pub all_stay: bool,
-    /// Whether the site stands still: tasks are spawned as before, when nearly all ended and did so all the time, and none has ended since.
-    pub stands_still: bool,
+    /// Whether the site has stalled: tasks are spawned as before, when nearly all ended and did so all the time, and none has ended since.
+    pub has_stalled: bool,
     /// Whether new ones have come all the time: none of the gaps between their births is much longer than the others, up to now.
     pub keep_coming: bool,
 }
@@ -117,7 +117,7 @@ impl Evidence<'_> {
             stopped_at_poll: polls.first().copied().filter(|first| polls.iter().all(|it| it == first)),
             share: self.share_of_stragglers(site, &births),
             all_stay: site.last_end.is_some_and(|end| end <= births.first().copied().unwrap_or_default().plus(limit)),
-            stands_still: self.stands_still(site, *births.first()?, siblings),
+            has_stalled: self.has_stalled(site, *births.first()?, siblings),
             keep_coming: self.keep_being_born(&births, limit),
             tasks,
             births,
@@ -149,7 +149,7 @@ impl Evidence<'_> {
 
     /// Whether as many tasks are spawned as before the first straggler was, when so many ended and hardly any stayed, and none has ended for far
     /// longer than ever then.
-    fn stands_still(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
+    fn has_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
         let Some(end) = site.last_end else { return false };
         let until = end.min(first);
         let before = || site.history.since(until.minus(BEFORE)).take_while(|second| second.to <= until);

@@ -64,12 +64,12 @@ pub(super) fn symptom(
     let seen = wait.awaited.iter().any(|it| evidence.used_to_end(it.resource));
     let is_one_place = same_poll.is_some() || it.all_stay;
     let unseen = settings.get(if is_one_place { &SAME_POLL } else { &GROWTH });
-    let limit = if seen || it.stands_still { it.limit } else { unseen };
+    let limit = if seen || it.has_stalled { it.limit } else { unseen };
     let is_library = places::is_no_place_of_work(site.id.kind, &site.id.location);
     let stopped = it.stopped_at_poll.map_or_else(String::new, |polls| {
         format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
     });
-    let coming = match (it.stands_still, it.keep_coming) {
+    let coming = match (it.has_stalled, it.keep_coming) {
         (true, _) => ", and as many keep coming as before, of which none has ended",
         (false, true) => ", and more keep coming",
         (false, false) => "",
