@@ -11,12 +11,25 @@ use crate::model::{ResourceKey, TaskKey};
 
 /// A task that asks for another permit so soon after it acquired one has not done its work and released it in between.
 const SOON: Duration = Duration::from_millis(500);
+/// A semaphore whose permits went from hand to hand has stopped if none was given for this many times the longest time between two of
+const STOPPED: u32 = 20;
+/// so many grants.
+const GRANTS: usize = 20;
 
 impl Evidence<'_> {
     /// The tasks that wait for a permit of a semaphore and most probably hold one: they acquired it just before, and since then nobody was given
     /// what another had released. Empty where a permit is left, or may be.
     pub fn hold_and_wait(&self, semaphore: ResourceKey) -> Rc<[TaskKey]> {
         self.nested.get(semaphore, || self.find_hold_and_wait(semaphore).into())
+    }
+
+    /// Whether nobody was given a permit of a semaphore for far longer than ever before.
+    pub(super) fn has_stopped(&self, semaphore: ResourceKey) -> bool {
+        let Some(it) = self.resource(semaphore) else { return false };
+        let grants: Vec<Timestamp> = it.grants.newest_first().map(|grant| grant.at).collect();
+        let longest = grants.windows(2).map(|pair| pair[0].since(pair[1])).max().unwrap_or_default();
+        let last = grants.iter().max().copied();
+        grants.len() >= GRANTS && last.is_some_and(|last| self.running_since(last) >= longest * STOPPED)
     }
 
     fn find_hold_and_wait(&self, semaphore: ResourceKey) -> Vec<TaskKey> {

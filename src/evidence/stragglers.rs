@@ -37,8 +37,12 @@ const BEFORE: Duration = Duration::from_secs(30);
 const ENDED: f64 = 0.8;
 /// Spawned is still this share of what was spawned before,
 const STILL_COMES: f64 = 0.5;
-/// and nothing has ended for this many times the longest time in which nothing did.
+/// and nothing has ended for this many times the longest time in which nothing did,
 const SILENCES: u32 = 4;
+/// and for as long as readiness probes are apart, which may be all that ends beside clients that stay.
+const PROBES: Duration = Duration::from_secs(11);
+/// Where fewer were spawned a second, they may have been the probes of a start-up, which is over.
+const BUSY: f64 = 2.5;
 /// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -165,8 +169,9 @@ impl Evidence<'_> {
         let rate = |born: u32, time: Duration| number(born) / time.as_secs_f64().max(1.0);
         u64::from(ended) >= enough
             && number(ended) >= number(born) * ENDED
+            && rate(born, until.since(began)) >= BUSY
             && rate(born_since, self.now().since(end)) >= rate(born, until.since(began)) * STILL_COMES
-            && self.running_since(end) >= silence.max(until.since(last)) * SILENCES
+            && self.running_since(end) >= PROBES.max(silence.max(until.since(last)) * SILENCES)
     }
 
     /// Whether births follow one upon the other until now. Those that are too young to be told apart yet do not count, nor do the oldest of many.

@@ -155,7 +155,14 @@ impl Evidence<'_> {
         if let (Some(semaphore), 1) = (of_permits.next(), locks.len()) {
             let replenished = self.waiter_history(*semaphore).is_some_and(|it| it.is_replenished_externally());
             let nested = || self.hold_and_wait(*semaphore).len() >= NESTED;
-            return ((self.knows_all_permits(*semaphore) || nested()) && !replenished).then_some(Certainty::Permits);
+            // Another future of one of them may have a permit and be at work: not where permits went round quickly until all of them stopped.
+            let rest =
+                |task: &TaskKey| self.rests_since(*task).map_or(Duration::ZERO, |since| self.running_since(since));
+            let stopped =
+                || self.has_stopped(*semaphore) && core.iter().all(|task| 2 * rest(task) >= self.still_for(waits));
+            let sure = || waits.values().flatten().all(|wait| !wait.doubtful) && stopped();
+            let holds_all = self.knows_all_permits(*semaphore) || nested() || sure();
+            return (holds_all && !replenished).then_some(Certainty::Permits);
         }
         let several = core.iter().any(|task| self.task(*task).is_some_and(|task| self.runs_several_futures(task)));
         let unsure = waits.values().flatten().any(|wait| wait.doubtful);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::numbers::{densest, number, ratio};
 use super::view::Evidence;
 use crate::model::TaskKey;
+use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::Completion;
 use crate::model::time::Timestamp;
@@ -44,6 +45,8 @@ pub struct TimedOut {
     pub with_timer: f64,
     /// Of the same tasks, the share that waits for an answer: whoever gives it may keep the time.
     pub for_answer: f64,
+    /// Of the same tasks, the share that waits for an answer in a library: what was asked of somebody else.
+    pub for_reply: f64,
     /// How many tasks are alive.
     pub live: usize,
     /// The least that were alive at a time that is remembered.
@@ -81,9 +84,11 @@ impl Evidence<'_> {
             let due = until.map(|until| until.since(*born).as_secs_f64() / age.as_secs_f64().max(f64::EPSILON));
             due.is_some_and(|due| (due - 1.0).abs() <= DUE)
         };
-        let is_oneshot = |key| self.resource(key).is_some_and(|it| it.kind == ResourceKind::Oneshot);
-        let is_answered =
-            |(_, key): &&(Timestamp, TaskKey)| self.task_wait(*key).awaited.iter().any(|it| is_oneshot(it.resource));
+        let awaiting = |is_it: fn(&Resource) -> bool| {
+            let waits =
+                |key| self.task_wait(key).awaited.iter().any(|it| self.resource(it.resource).is_some_and(is_it));
+            ratio(asked.iter().filter(|(_, key)| waits(*key)).count(), asked.len())
+        };
         let least_live = site.history.all().map(|second| second.live).min().unwrap_or_default();
         Some(TimedOut {
             age,
@@ -93,7 +98,8 @@ impl Evidence<'_> {
             early: ratio(early, ends.len()),
             used_to_end_early: used_to_end_early(site, age),
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
-            for_answer: ratio(asked.iter().filter(is_answered).count(), asked.len()),
+            for_answer: awaiting(|it| it.kind == ResourceKind::Oneshot),
+            for_reply: awaiting(|it| it.kind == ResourceKind::Oneshot && it.location.is_library()),
             live: site.live.len(),
             least_live,
             wait_is_seen: asked.iter().any(|(_, key)| !self.task_wait(*key).awaited.is_empty()),

@@ -79,13 +79,16 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
             continue;
         }
         let none_else = it.early <= settings.get(&EARLY).0 && it.age >= settings.get(&AGE);
-        let changed = none_else && it.used_to_end_early && grew(settings, &it) && !site.id.location.is_library();
+        let changed = none_else && it.used_to_end_early && grew(settings, &it);
+        // Who asks a library for something, and always gives up, is answered by nobody.
+        let unanswered = none_else && by_timer && it.for_reply >= settings.get(&TIMERS).0;
         // A wait that is passed on from one to the next when it times out does not rest.
         let always = by_timer && it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
-        if changed || always || none_else {
+        let is_bad = (changed || unanswered) && !site.id.location.is_library();
+        if is_bad || always || none_else {
             // A change that was seen is forgotten after some minutes, while all that it brought about lasts.
-            let strength = if changed || always { f64::INFINITY } else { 0.0 };
-            found.push(symptom(evidence, settings, (key, site), &it, changed).strength(strength).lasts(none_else));
+            let strength = if is_bad || always { f64::INFINITY } else { 0.0 };
+            found.push(symptom(evidence, settings, (key, site), &it, is_bad).strength(strength).lasts(none_else));
         }
     }
 }
@@ -101,15 +104,15 @@ fn symptom(
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     it: &TimedOut,
-    changed: bool,
+    is_bad: bool,
 ) -> Symptom {
-    let before = if changed { " Earlier ones ended much sooner." } else { "" };
+    let before = if it.used_to_end_early { " Earlier ones ended much sooner." } else { "" };
     let by_timer = it.with_timer >= settings.get(&TIMERS).0;
     let end = if by_timer { "when a timer fired" } else { "while they waited for an answer" };
     let awaited =
         it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
     Symptom::of_site(evidence, key, &it.tasks, it.live)
-        .unless((!changed).then_some(LookAlike::FixedWait))
+        .unless((!is_bad).then_some(LookAlike::FixedWait))
         .summary(format!(
             "In the last half minute {} {} ended, {} of them at an age of {}, {end} (warning from {}).{before} {} {} alive.",
             it.ended,

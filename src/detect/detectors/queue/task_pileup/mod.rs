@@ -109,7 +109,10 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         if alive < settings.get(&FLOOR) || site.median_age(evidence.now()) < settings.get(&AGE) {
             continue;
         }
-        let [short, long] = [&WINDOW, &WINDOW_UNSEEN].map(|window| pileup(evidence, settings, site, window));
+        let [short, long] = [&WINDOW, &WINDOW_UNSEEN].map(|window| settings.get(window));
+        let in_window = |window| pileup(evidence, settings, site, window);
+        // Where many come and go, slow growth shows later.
+        let (short, long) = (in_window(short).or_else(|| in_window(2 * short)), in_window(long));
         let still = long.is_none().then(|| still_crowd(evidence, settings, site)).flatten();
         if short.is_none() && long.is_none() && still.is_none() {
             continue;
@@ -131,13 +134,8 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 }
 
 /// How the tasks of a site developed in a window, if they piled up.
-fn pileup(
-    evidence: &Evidence<'_>,
-    settings: Scoped<'_>,
-    site: &Site,
-    window: &Setting<Duration>,
-) -> Option<LiveSeries> {
-    let series = evidence.live_series(site, settings.get(window))?;
+fn pileup(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site, window: Duration) -> Option<LiveSeries> {
+    let series = evidence.live_series(site, window)?;
     let grows = series.live.rises(least_growth(settings, &series), settings.get(&CERTAINTY))
         && series.ages.certainty() >= settings.get(&AGE_CERTAINTY);
     grows.then_some(series)
@@ -156,7 +154,7 @@ fn still_crowd(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Op
 fn is_crowd(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site, wait: &CommonWait, window: Duration) -> bool {
     let grown = match wait {
         CommonWait::Resource { .. } => return false,
-        CommonWait::Tick | CommonWait::Loop => pileup(evidence, settings, site, &WINDOW_LOOPS).is_some(),
+        CommonWait::Tick | CommonWait::Loop => pileup(evidence, settings, site, settings.get(&WINDOW_LOOPS)).is_some(),
         CommonWait::Unseen | CommonWait::Timer => {
             evidence.crowd(site).is_still() && evidence.has_grown_for(site, settings.get(&WINDOW_CROWD))
         }

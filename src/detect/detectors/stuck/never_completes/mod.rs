@@ -65,6 +65,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("growing-waiters"),
         Cause::involved("abandoned-wait"),
         Cause::involved("full-channel"),
+        Cause::at_site("blocking-pool-backlog"),
         Cause::involved("lost-waker"),
         Cause::involved("undriven-runtime"),
         Cause::involved("unanswered-requests"),
