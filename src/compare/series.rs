@@ -10,6 +10,7 @@ use crate::diagnosis::{Diagnosis, Withheld};
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::history::activity::Activity;
+use crate::model::history::waits::A_WAIT;
 use crate::model::time::Timestamp;
 use crate::model::tokio::AcquireKind;
 use crate::model::{Model, SiteKey};
@@ -255,12 +256,16 @@ fn measure_things(model: &Model, open: &Open, values: &mut Values) {
     }
 }
 
-/// How long a lock was held each time, as far as that shows: who waited already when it was last acquired has it as soon as it is free.
+/// How long a lock was held each time, as far as that shows: who waited for it, whether before it was last acquired or since, has it as soon as it is
+/// free.
 fn held(resource: &Resource, from: Timestamp) -> Vec<f64> {
     let grants: Vec<_> = resource.grants.newest_first().take_while(|grant| grant.at >= from).collect();
     let alone = |kind| matches!(kind, AcquireKind::Lock | AcquireKind::Write);
-    let turns =
-        grants.windows(2).filter(|pair| alone(pair[0].kind) && alone(pair[1].kind) && pair[0].since <= pair[1].at);
+    let turns = grants.windows(2).filter(|pair| {
+        let [next, last] = [pair[0], pair[1]];
+        let waited = next.since <= last.at || next.at.since(next.since) >= A_WAIT;
+        alone(next.kind) && alone(last.kind) && waited
+    });
     turns.map(|pair| pair[0].at.since(pair[1].at).as_secs_f64()).collect()
 }
 

@@ -346,7 +346,15 @@ fn disturbed_patient(
     }
 }
 
-fn command(program: &str, flags: &[&str]) -> Vec<String> {
+/// The command of a family of healthy habits in one process.
+pub(crate) fn healthy_command(family: &str) -> Vec<String> {
+    let patterns = healthy::FAMILIES.iter().filter(|it| it.name == family).flat_map(|it| it.patterns);
+    let ids: Vec<_> = patterns.map(|pattern| pattern.id).collect();
+    command(HEALTHY, &["--pattern", &ids.join(",")])
+}
+
+/// The command of a program, which ends with this one and says where its feed is.
+pub(crate) fn command(program: &str, flags: &[&str]) -> Vec<String> {
     let common = ["--bind", "127.0.0.1:0", "--die-with-parent"];
     [FLAG, program].iter().chain(&common).chain(flags).map(|&word| word.to_owned()).collect()
 }

@@ -18,6 +18,7 @@ mod healthy;
 mod labels;
 mod machine;
 mod pack;
+mod pairs;
 mod process;
 mod recordings;
 mod replay;
@@ -95,6 +96,13 @@ struct Beyond {
     /// its finding again.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     notifications: Option<Duration>,
+    /// Compares pairs of programs, canary against stable, so many times each with the tool's `compare`, and prints how often it was wrong;
+    /// fails if it was. Words select pairs.
+    #[arg(long, value_name = "TIMES")]
+    compare: Option<usize>,
+    /// With --compare, writes the table into docs/guides/compare.md.
+    #[arg(long, requires = "compare")]
+    write: bool,
 }
 
 fn main() -> ExitCode {
@@ -121,6 +129,9 @@ fn run(arguments: Examination) -> io::Result<bool> {
     }
     if let Some(length) = beyond.notifications {
         return soak::notifications::run(length, &tool);
+    }
+    if let Some(times) = beyond.compare {
+        return pairs::run(times, &tool, |pair| flags.selects(pair), beyond.write);
     }
     if !beyond.pack.is_empty() {
         return beyond.pack.iter().try_for_each(|recording| pack::pack(recording)).map(|()| true);
@@ -150,6 +161,7 @@ fn run(arguments: Examination) -> io::Result<bool> {
     if matches!(selection, Selection::Fast) {
         trials.extend(machine::trials());
         trials.extend(gate::trials(&clinic.tool));
+        trials.extend(pairs::trials());
     }
     // All of them wait for their place on the machine, which knows better than a number who may run beside whom.
     let threads = if at_a_time == 1 { 1 } else { trials.len() };
@@ -225,6 +237,7 @@ impl Clinic {
 fn become_patient(arguments: Vec<OsString>) -> ExitCode {
     match arguments.first().and_then(|program| program.to_str()) {
         Some(gate::BUILDER) => gate::program(arguments.get(1).is_some_and(|word| word == gate::STUBBORN)),
+        Some(pairs::shop::PROGRAM) => pairs::shop::program(arguments.into_iter()),
         Some(corpus::HEALTHY) => healthy::program(arguments.into_iter()),
         Some(soak::flapping::PROGRAM) => soak::flapping::program(arguments.into_iter()),
         _ => sick::program(arguments.into_iter()),

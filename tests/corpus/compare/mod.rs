@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Trial;
-use tokio_canary::compare::{Comparison, Conclusion, Criteria, Item, Observer, compare};
+use tokio_canary::compare::{Comparison, Conclusion, Criteria, Item, Observer, What, compare};
 use tokio_canary::detect::settings::Settings;
 use tokio_canary::detect::severity::Severity;
 use tokio_canary::diagnosis::{Arrived, Diagnosis, Ended, FeedEvent, Status};
@@ -25,6 +25,17 @@ const RUNS: u64 = 1;
 
 const CRITERIA: Criteria = Criteria { fail_on: Severity::Warning, fails_on_new: false };
 
+/// Two tasks that hold a lock for 12 ms now and then, so that one waits for the other in some of the turns.
+const TWO_TASKS: &str = r#"
+about = "A lock that few wait for."
+run = "92s"
+shared = [{ name = "table", kind = "mutex", place = "src/table.rs:20:9" }]
+spawn = [
+    { name = "reader", place = "src/a.rs:1:1", at = "500ms", body = [{ forever = [{ lock = "table" }, { wait = "12ms" }, { release = "table" }, { wait = "150ms" }] }] },
+    { name = "writer", place = "src/b.rs:1:1", at = "510ms", body = [{ forever = [{ lock = "table" }, { wait = "12ms" }, { release = "table" }, { wait = "161ms" }] }] },
+]
+"#;
+
 /// A test for each pair, and that the same recordings give the same verdict.
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     let of_pairs = PAIRS.iter().map(|pair| trial(format!("compare::{}", pair.name), || complaints(pair)));
@@ -39,13 +50,20 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
 }
 
 /// Tests of what no pair of programs shows.
-fn of_observers() -> [Trial; 11] {
+fn of_observers() -> [Trial; 12] {
     [
         trial("compare::updates every 8 s are comparable", || {
             let pair = pair("updates every 8 s");
             let observer = observed(&(pair.canary)(&mut Dice::of(5)));
             let (blocks, spoilt) = (observer.series().blocks(), observer.series().spoilt());
             if (blocks, spoilt) == (5, 0) { Vec::new() } else { vec![format!("{blocks} blocks, {spoilt} spoilt")] }
+        }),
+        trial("compare::a hold shows where never more than one task waits", || {
+            let observer = observed(TWO_TASKS);
+            let holds = observer.series().metrics().filter(|it| it.what == What::Held);
+            let holds: Vec<f64> = holds.flat_map(|it| observer.series().values(it)).collect();
+            let is_right = holds.len() >= 5 && holds.iter().all(|it| (0.011..0.014).contains(it));
+            if is_right { Vec::new() } else { vec![format!("holds of {holds:?} s")] }
         }),
         trial("compare::a canary that never came up is not the same", || {
             let mut silent = Observer::for_at_most(None);
