@@ -1,10 +1,11 @@
-//! The other side of services that speak MQTT or PostgreSQL: as much of the protocols as their clients need, outside of what the feed tells.
+//! The other side of services that speak MQTT, PostgreSQL or NATS: as much of the protocols as their clients need, outside of what the
+//! feed tells.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -106,5 +107,62 @@ async fn notify(writer: Arc<Mutex<OwnedWriteHalf>>, mut bursts: Bursts) -> anyho
         tokio::time::sleep(pause).await;
         let burst = b"A\0\0\0\x14\0\0\0\x07articles\x0042\0".repeat(count);
         writer.lock().await.write_all(&burst).await?;
+    }
+}
+
+/// Starts a message bus that speaks the protocol of NATS as far as publishing, subscriptions and requests of one client need it, and
+/// returns its address.
+pub(crate) fn bus() -> anyhow::Result<SocketAddr> {
+    let (listener, address) = listener()?;
+    outside(move || async move {
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            let (socket, _) = listener.accept().await?;
+            tokio::spawn(route_messages(socket));
+        }
+    });
+    Ok(address)
+}
+
+/// Hands what a client publishes to its own subscriptions.
+async fn route_messages(socket: TcpStream) -> anyhow::Result<()> {
+    let mut socket = BufReader::new(socket);
+    socket
+        .write_all(b"INFO {\"server_id\":\"bus\",\"version\":\"2.10.0\",\"max_payload\":1048576,\"proto\":1}\r\n")
+        .await?;
+    // Subjects and numbers of subscriptions.
+    let mut subscriptions: Vec<(String, String)> = Vec::new();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if socket.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match *words.as_slice() {
+            ["PING"] => socket.write_all(b"PONG\r\n").await?,
+            ["SUB", subject, .., number] => subscriptions.push((subject.to_owned(), number.to_owned())),
+            ["UNSUB", number] => subscriptions.retain(|(_, known)| known != number),
+            ["PUB", subject, ref reply @ .., length] => {
+                let mut payload = vec![0; length.parse::<usize>()? + 2];
+                socket.read_exact(&mut payload).await?;
+                for (_, number) in subscriptions.iter().filter(|(wanted, _)| is_subject(wanted, subject)) {
+                    let head: Vec<&str> =
+                        ["MSG", subject, number].into_iter().chain(reply.iter().copied()).chain([length]).collect();
+                    socket.write_all(head.join(" ").as_bytes()).await?;
+                    socket.write_all(b"\r\n").await?;
+                    socket.write_all(&payload).await?;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a subject is one of those that are wanted, where `*` at the end stands for any word.
+fn is_subject(wanted: &str, subject: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(start) => subject.strip_prefix(start).is_some_and(|rest| !rest.contains('.')),
+        None => wanted == subject,
     }
 }

@@ -5,6 +5,7 @@ mod answers;
 mod brokers;
 mod cancelled;
 mod crowds;
+mod edges;
 mod frameworks;
 mod guards;
 mod habits;
@@ -12,12 +13,15 @@ mod limits;
 mod locks;
 mod permits;
 mod pools;
+mod queues;
 mod runtimes;
 mod sessions;
 mod shared;
 mod spins;
 mod stragglers;
 mod synchronous;
+mod tasks;
+mod threads;
 mod wakers;
 mod workers;
 
@@ -47,6 +51,10 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     frameworks::PROGRAMS,
     shared::PROGRAMS,
     habits::PROGRAMS,
+    edges::PROGRAMS,
+    queues::PROGRAMS,
+    tasks::PROGRAMS,
+    threads::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
