@@ -15,6 +15,8 @@ use crate::model::tokio::ResourceKind;
 const WINDOW: Duration = Duration::from_secs(30);
 /// Ages that differ by this share are the same.
 const SAME: f64 = 0.03;
+/// Ages of a second and more that differ by less than this share were made by timers: answers do not come as regularly.
+const EXACT: f64 = 0.005;
 /// A timer that fires within this share of the age at which tasks end is what ends them.
 const DUE: f64 = 0.1;
 /// A task has rested that did for this share of its life.
@@ -35,6 +37,8 @@ pub struct TimedOut {
     pub ended: usize,
     /// The share of them that ended at that age.
     pub at_that_age: f64,
+    /// The share of them that ended at that age, as exactly as nothing but timers does.
+    pub exactly: f64,
     /// The share of them that ended at that age, after they had rested for most of it.
     pub rested: f64,
     /// The share of them that ended early.
@@ -69,6 +73,7 @@ impl Evidence<'_> {
         }
         let age = most_common(&ends)?;
         let about = age.mul_f64(1.0 - SAME)..=age.mul_f64(1.0 + SAME);
+        let exact = age.mul_f64(1.0 - EXACT)..=age.mul_f64(1.0 + EXACT);
         let then = || ends.iter().filter(|it| about.contains(&it.age));
         let (at_that_age, rested) = (then().count(), then().filter(|it| it.rested >= it.age.mul_f64(RESTED)).count());
         if ratio(at_that_age, ends.len()) < share {
@@ -94,6 +99,7 @@ impl Evidence<'_> {
             age,
             ended: ends.len(),
             at_that_age: ratio(at_that_age, ends.len()),
+            exactly: ratio(then().filter(|it| exact.contains(&it.age)).count(), ends.len()),
             rested: ratio(rested, ends.len()),
             early: ratio(early, ends.len()),
             used_to_end_early: used_to_end_early(site, age),

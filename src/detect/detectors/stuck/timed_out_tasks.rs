@@ -74,8 +74,9 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let it = evidence.timed_out(site, settings.get(&ENDS), share, least);
         let Some(it) = it else { continue };
         let by_timer = it.with_timer >= settings.get(&TIMERS).0;
-        // Whoever gives the answers may keep the time for all.
-        if !by_timer && it.for_answer < settings.get(&TIMERS).0 {
+        // Whoever gives the answers may keep the time for all, and each attempt may have a timer of its own.
+        let by_others = it.for_answer >= settings.get(&TIMERS).0 || it.exactly >= share;
+        if !by_timer && !by_others {
             continue;
         }
         let none_else = it.early <= settings.get(&EARLY).0 && it.age >= settings.get(&AGE);
@@ -108,7 +109,11 @@ fn symptom(
 ) -> Symptom {
     let before = if it.used_to_end_early { " Earlier ones ended much sooner." } else { "" };
     let by_timer = it.with_timer >= settings.get(&TIMERS).0;
-    let end = if by_timer { "when a timer fired" } else { "while they waited for an answer" };
+    let end = match (by_timer, it.for_answer >= settings.get(&TIMERS).0) {
+        (true, _) => "when a timer fired",
+        (false, true) => "while they waited for an answer",
+        (false, false) => "as exactly as timers do it",
+    };
     let awaited =
         it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
     Symptom::of_site(evidence, key, &it.tasks, it.live)
@@ -127,6 +132,7 @@ fn symptom(
         .because(Fact::share("share of ended tasks that ended early", it.early).below(settings.get(&EARLY)))
         .because(Fact::time("that age", it.age).from(settings.get(&AGE)))
         .because(Fact::share("share of live tasks with a timer that fires then", it.with_timer).from(settings.get(&TIMERS)))
+        .because(Fact::share("share of ended tasks that ended exactly at that age", it.exactly).from(settings.get(&SHARE)))
         .because(Fact::share("share of live tasks that wait for an answer", it.for_answer).from(settings.get(&TIMERS)))
         .because(Fact::count("tasks alive", "tasks", it.live).from(settings.get(&LIVE)))
         .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))

@@ -1,6 +1,6 @@
 //! Stragglers as a crowd: several tasks of a site that stopped where their siblings end, with more to come.
 
-use super::{CROWD, GROWTH, SAME_POLL, SIBLINGS};
+use super::{ALWAYS, CROWD, GROWTH, SAME_POLL, SIBLINGS};
 use crate::detect::describe;
 use crate::detect::settings::Scoped;
 use crate::detect::subject::Role;
@@ -64,7 +64,13 @@ pub(super) fn symptom(
     let seen = wait.awaited.iter().any(|it| evidence.used_to_end(it.resource));
     let is_one_place = same_poll.is_some() || it.all_stay;
     let unseen = settings.get(if is_one_place { &SAME_POLL } else { &GROWTH });
-    let limit = if seen || it.has_stalled { it.limit } else { unseen };
+    let limit = match (seen || it.has_stalled, it.are_no_clients()) {
+        (true, _) => it.limit,
+        (false, true) => unseen,
+        // Even clients are heard of every few minutes.
+        (false, false) => settings.get(&ALWAYS),
+    };
+    let may_be_clients = it.oldest < limit || !(seen || it.are_no_clients() || it.keep_coming);
     let is_library = places::is_no_place_of_work(site.id.kind, &site.id.location);
     let stopped = it.stopped_at_poll.map_or_else(String::new, |polls| {
         format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
@@ -77,7 +83,7 @@ pub(super) fn symptom(
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
     let symptom = Symptom::of_site(evidence, key, &it.tasks, it.count)
         .unless(is_library.then_some(LookAlike::LibraryTask))
-        .unless((it.oldest < limit || !(seen || it.are_no_clients())).then_some(LookAlike::QuietClients))
+        .unless(may_be_clients.then_some(LookAlike::QuietClients))
         .summary(format!(
             "{} {} stopped early and have been idle since, the oldest is {} old (warning from {}){coming}. {} completed, all within {}.{stopped}",
             it.count,

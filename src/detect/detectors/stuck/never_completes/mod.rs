@@ -40,6 +40,11 @@ static GROWTH: Setting<Duration> = Setting::new(
     Duration::from_secs(60),
     "age of the oldest straggler that is a warning where stragglers stopped at different polls",
 );
+static ALWAYS: Setting<Duration> = Setting::new(
+    "always",
+    Duration::from_secs(320),
+    "age of the oldest straggler that is a warning however few or many they are, if more still come",
+);
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "never-completes",
@@ -47,7 +52,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     grade: Grade::Risk,
     title: "a task outlives all its siblings",
     explain: include_str!("../../../../../docs/detectors/never-completes.md"),
-    settings: &[&SIBLINGS, &TIMES, &AGE, &CROWD, &SAME_POLL, &GROWTH],
+    settings: &[&SIBLINGS, &TIMES, &AGE, &CROWD, &SAME_POLL, &GROWTH, &ALWAYS],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
