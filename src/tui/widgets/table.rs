@@ -339,7 +339,7 @@ mod tests {
         let place = Cell { text: "background.rs:60".to_owned(), keeps_its_end: true, ..Cell::default() };
         assert_eq!(place.within(12, Cut::End, ".."), "..ound.rs:60");
         let name = Cell::from("connection 10.0.0.7:443".to_owned());
-        assert_eq!([Cut::End, Cut::Start].map(|cut| name.within(12, cut, "..")), ["connection..", "..0.0.7:443"]);
+        assert_eq!([Cut::End, Cut::Start].map(|cut| name.within(12, cut, "..")), ["connection..", "...0.0.7:443"]);
         let wait = Cell { shorter: vec!["9.0 s".to_owned()], ..Cell::from("Mutex 9.0 s".to_owned()) };
         assert_eq!(wait.within(10, Cut::End, ".."), "9.0 s");
     }
