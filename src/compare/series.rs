@@ -256,8 +256,7 @@ fn measure_things(model: &Model, open: &Open, values: &mut Values) {
     }
 }
 
-/// How long a lock was held each time, as far as that shows: who waited for it, whether before it was last acquired or since, has it as soon as it is
-/// free.
+/// How long a lock was held each time, where that shows: a task that waited acquires the lock as soon as it is released.
 fn held(resource: &Resource, from: Timestamp) -> Vec<f64> {
     let grants: Vec<_> = resource.grants.newest_first().take_while(|grant| grant.at >= from).collect();
     let alone = |kind| matches!(kind, AcquireKind::Lock | AcquireKind::Write);

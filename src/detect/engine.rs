@@ -149,11 +149,7 @@ impl Engine {
                 known.since = known.since.min(since);
                 known.trace.note(&symptom, now);
                 let is_firing = known.state == State::Firing;
-                let before = std::mem::replace(&mut known.symptom, symptom);
-                if is_firing && known.symptom.lasts && before.severity > known.symptom.severity {
-                    known.symptom.severity = before.severity;
-                    known.symptom.look_alikes = before.look_alikes;
-                }
+                known.symptom = if is_firing { symptom.following(&known.symptom) } else { symptom };
                 known.last_seen = now;
                 known.count += 1;
             }

@@ -150,8 +150,8 @@ pub struct Symptom {
     pub scope: Scope,
     /// By how much it exceeds its thresholds: the least of the ratios. Below 1 it is too weak to begin a finding.
     pub strength: f64,
-    /// What makes it severe lies too far back to be seen by now: a finding that fires already stays as severe as it was.
-    pub lasts: bool,
+    /// Whether a firing finding keeps its severity: the change that made it severe may be older than the history.
+    pub keeps_severity: bool,
     /// Since when the problem has lasted, where that is known.
     pub since: Option<Timestamp>,
 }
@@ -195,7 +195,7 @@ impl Symptom {
             class,
             scope: Scope::default(),
             strength: f64::INFINITY,
-            lasts: false,
+            keeps_severity: false,
             since: None,
         }
     }
@@ -334,10 +334,19 @@ impl Symptom {
         self
     }
 
-    /// Whether what makes it severe may lie too far back to be seen by now.
+    /// Whether a firing finding keeps its severity.
     #[must_use]
-    pub fn lasts(mut self, lasts: bool) -> Self {
-        self.lasts = lasts;
+    pub fn keeps_severity(mut self, keeps: bool) -> Self {
+        self.keeps_severity = keeps;
+        self
+    }
+
+    /// The same symptom as the newest sighting of a firing finding, of which this was the last.
+    #[must_use]
+    pub(super) fn following(mut self, last: &Self) -> Self {
+        if self.keeps_severity && last.severity > self.severity {
+            (self.severity, self.look_alikes) = (last.severity, last.look_alikes.clone());
+        }
         self
     }
 

@@ -183,8 +183,30 @@ fn completed_alone(site: &Site, from: Timestamp) -> usize {
     together.filter(|group| group.len() == 1 && group[0].ready_after_wake).count()
 }
 
-/// Whether a task that is not known to have been dropped looks as if it had been: dropping it counted as a poll, and the wait before as a wait for
-/// that poll. One that had just been woken was polled because of that.
+/// Whether a task that is not known to have been dropped looks as if it had been: dropping it counted as a poll, and its last wait as scheduling
+/// delay. The last poll of a task that was woken just before is a real one.
 fn looks_dropped(it: &Completion) -> bool {
     !it.ready_after_wake && it.scheduled >= WAITED && it.scheduled >= it.age.mul_f64(OF_LIFE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_was_woken_before_its_last_poll_was_not_dropped() {
+        let millis = Duration::from_millis;
+        let ended = |scheduled, ready_after_wake| Completion {
+            at: Timestamp::default(),
+            age: millis(1_000),
+            polls: 3,
+            rested: Duration::ZERO,
+            scheduled: millis(scheduled),
+            cancelled: false,
+            ready_after_wake,
+            wait: None,
+        };
+        let looks = [(700, false), (700, true), (1, false)].map(|(time, woken)| looks_dropped(&ended(time, woken)));
+        assert_eq!(looks, [true, false, false]);
+    }
 }

@@ -11,9 +11,9 @@ use crate::model::{ResourceKey, TaskKey};
 
 /// A task that asks for another permit so soon after it acquired one has not done its work and released it in between.
 const SOON: Duration = Duration::from_millis(500);
-/// A semaphore whose permits went from hand to hand has stopped if none was given for this many times the longest time between two of
-const STOPPED: u32 = 20;
-/// so many grants.
+/// A semaphore has stalled after this many times the longest interval between two grants.
+const STALLED: u32 = 20;
+/// Minimum number of grants that tell how long that interval is.
 const GRANTS: usize = 20;
 
 impl Evidence<'_> {
@@ -23,13 +23,12 @@ impl Evidence<'_> {
         self.nested.get(semaphore, || self.find_hold_and_wait(semaphore).into())
     }
 
-    /// Whether nobody was given a permit of a semaphore for far longer than ever before.
-    pub(super) fn has_stopped(&self, semaphore: ResourceKey) -> bool {
+    /// Whether no task has acquired a permit of a semaphore for far longer than the intervals between earlier grants.
+    pub(super) fn grants_have_stalled(&self, semaphore: ResourceKey) -> bool {
         let Some(it) = self.resource(semaphore) else { return false };
         let grants: Vec<Timestamp> = it.grants.newest_first().map(|grant| grant.at).collect();
         let longest = grants.windows(2).map(|pair| pair[0].since(pair[1])).max().unwrap_or_default();
-        let last = grants.iter().max().copied();
-        grants.len() >= GRANTS && last.is_some_and(|last| self.running_since(last) >= longest * STOPPED)
+        grants.len() >= GRANTS && self.flow(semaphore).since_grant >= longest * STALLED
     }
 
     fn find_hold_and_wait(&self, semaphore: ResourceKey) -> Vec<TaskKey> {

@@ -31,18 +31,18 @@ const WIDEST: u32 = 6;
 const SINCE: u32 = 3;
 /// or this.
 const SILENT: Duration = Duration::from_secs(2);
-/// How a site that has stalled did before is seen over this time,
+/// A stalled site is compared with this time before its first straggler was born.
 const BEFORE: Duration = Duration::from_secs(30);
-/// in which this share of what was spawned ended.
+/// Minimum share of the tasks spawned in that time that ended in it.
 const ENDED: f64 = 0.8;
-/// Spawned is still this share of what was spawned before,
-const STILL_COMES: f64 = 0.5;
-/// and nothing has ended for this many times the longest time in which nothing did,
-const SILENCES: u32 = 4;
-/// and for as long as readiness probes are apart, which may be all that ends beside clients that stay.
-const PROBES: Duration = Duration::from_secs(11);
-/// Where fewer were spawned a second, they may have been the probes of a start-up, which is over.
+/// Minimum rate of spawns in that time, in tasks per second: start-up probes are rarer, and come to an end.
 const BUSY: f64 = 2.5;
+/// Minimum rate of spawns since then, as a share of that rate.
+const STILL_COMES: f64 = 0.5;
+/// Minimum time without an end, as a multiple of the longest such time before.
+const SILENCES: u32 = 4;
+/// Minimum time without an end: readiness probes, usually 10 s apart, may be all that ends beside clients that stay.
+const PROBES: Duration = Duration::from_secs(11);
 /// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -71,7 +71,7 @@ pub struct Stragglers {
     pub share: f64,
     /// Whether nothing of the site has ended since the first of them should have: what used to end never does any more.
     pub all_stay: bool,
-    /// Whether the site has stalled: tasks are spawned as before, when nearly all ended and did so all the time, and none has ended since.
+    /// Whether the site has stalled: tasks are spawned at the usual rate, and none ends, while nearly all did before.
     pub has_stalled: bool,
     /// Whether new ones have come all the time: none of the gaps between their births is much longer than the others, up to now.
     pub keep_coming: bool,
@@ -151,8 +151,7 @@ impl Evidence<'_> {
         number(born) / (number(born) + number(ended)).max(1.0)
     }
 
-    /// Whether as many tasks are spawned as before the first straggler was, when so many ended and hardly any stayed, and none has ended for far
-    /// longer than ever then.
+    /// Whether a site has stalled since its first straggler was born. At least `enough` tasks must have ended before.
     fn has_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
         let Some(end) = site.last_end else { return false };
         let until = end.min(first);

@@ -49,7 +49,7 @@ pub enum Certainty {
     SeveralFutures,
     /// They hold all permits of a semaphore, as far as is known. Unlike a guard, a permit can be added by anybody.
     Permits,
-    /// One task that runs several futures waits for itself, a guard may have been passed on, or events were lost.
+    /// One task that runs several futures waits for itself, another future makes progress, a guard may have been passed on, or events were lost.
     Doubtful,
 }
 
@@ -137,38 +137,47 @@ impl Evidence<'_> {
         let own = |task: &TaskKey| stuck.get(task).map_or(&[][..], Vec::as_slice);
         let waits: Waits = core.iter().map(|task| (*task, own(task).to_vec())).collect();
         let locks: BTreeSet<ResourceKey> = waits.values().flatten().map(|wait| wait.lock).collect();
-        let certainty = self.certainty(core, &waits, &locks)?;
+        let still_for = self.still_for(&waits);
+        let is_at_work = core.iter().any(|task| self.is_at_work_beside(*task, still_for));
+        let certainty = self.certainty(core, &waits, &locks, is_at_work)?;
         let mut tasks: Vec<TaskKey> = core.iter().copied().collect();
         tasks.sort_by_key(|task| own(task).iter().filter_map(|wait| self.began(wait.op)).min());
         let waiting: BTreeSet<TaskKey> =
             locks.iter().flat_map(|lock| self.waiters(*lock)).filter_map(|(_, op)| op.task).collect();
         let victims = waiting.difference(core).copied().collect();
-        let still_for = self.still_for(&waits);
         Some(StuckGroup { tasks, waits, locks, victims, still_for, certainty })
     }
 
-    /// How sure a group is; nothing if it is a leak of permits, which is a fault of its own.
-    fn certainty(&self, core: &BTreeSet<TaskKey>, waits: &Waits, locks: &BTreeSet<ResourceKey>) -> Option<Certainty> {
+    /// Whether a task that runs several futures was polled lately, although nothing has moved on the locks it waits for: another future of it makes
+    /// progress, and may release what this one waits for.
+    fn is_at_work_beside(&self, key: TaskKey, still_for: Duration) -> bool {
+        let rest = self.rests_since(key).map_or(Duration::ZERO, |since| self.running_since(since));
+        self.task(key).is_some_and(|task| self.runs_several_futures(task)) && 2 * rest < still_for
+    }
+
+    /// How sure a group is; nothing if it is a leak of permits, which is a fault of its own, or may be none.
+    fn certainty(
+        &self,
+        core: &BTreeSet<TaskKey>,
+        waits: &Waits,
+        locks: &BTreeSet<ResourceKey>,
+        is_at_work: bool,
+    ) -> Option<Certainty> {
         let is_semaphore =
             |lock: &ResourceKey| self.resource(*lock).is_some_and(|it| it.kind == ResourceKind::Semaphore);
+        let unsure = waits.values().flatten().any(|wait| wait.doubtful);
         let mut of_permits = locks.iter().filter(|lock| is_semaphore(lock));
         if let (Some(semaphore), 1) = (of_permits.next(), locks.len()) {
             let replenished = self.waiter_history(*semaphore).is_some_and(|it| it.is_replenished_externally());
             let nested = || self.hold_and_wait(*semaphore).len() >= NESTED;
-            // Another future of one of them may have a permit and be at work: not where permits went round quickly until all of them stopped.
-            let rest =
-                |task: &TaskKey| self.rests_since(*task).map_or(Duration::ZERO, |since| self.running_since(since));
-            let stopped =
-                || self.has_stopped(*semaphore) && core.iter().all(|task| 2 * rest(task) >= self.still_for(waits));
-            let sure = || waits.values().flatten().all(|wait| !wait.doubtful) && stopped();
-            let holds_all = self.knows_all_permits(*semaphore) || nested() || sure();
-            return (holds_all && !replenished).then_some(Certainty::Permits);
+            let holds_all =
+                self.knows_all_permits(*semaphore) || nested() || (!unsure && self.grants_have_stalled(*semaphore));
+            return (holds_all && !replenished && !is_at_work).then_some(Certainty::Permits);
         }
         let several = core.iter().any(|task| self.task(*task).is_some_and(|task| self.runs_several_futures(task)));
-        let unsure = waits.values().flatten().any(|wait| wait.doubtful);
         Some(match core.len() {
             // Where events were lost, another task may have acquired it last.
-            _ if unsure || self.quality().is_lossy(self.now()) => Certainty::Doubtful,
+            _ if unsure || is_at_work || self.quality().is_lossy(self.now()) => Certainty::Doubtful,
             1 if several => Certainty::Doubtful,
             _ if several => Certainty::SeveralFutures,
             _ => Certainty::Certain,

@@ -88,7 +88,8 @@ impl Evidence<'_> {
         }
         let mut wait = TaskWait { idle: true, sleeping: self.sleeping(task), ..TaskWait::default() };
         let last_poll = task.stats.poll.started.unwrap_or_default();
-        // An op that it holds but did not poll does not keep it from making progress. The last poll may have been none, though.
+        // An op that it holds but did not poll does not keep it from making progress. Where polls are unexplained, the last one may
+        // not have been the task's own.
         let any = only_seems_to_run || task.stats.unexplained_polls() > 0;
         let in_last_poll = |polled: Option<Timestamp>| any || polled.is_some_and(|at| at.plus(SAME_POLL) >= last_poll);
         for op in task.ops.iter().copied().filter(|op| self.is_waiting(*op)) {

@@ -15,15 +15,15 @@ use crate::model::tokio::ResourceKind;
 const WINDOW: Duration = Duration::from_secs(30);
 /// Ages that differ by this share are the same.
 const SAME: f64 = 0.03;
-/// Ages of a second and more that differ by less than this share were made by timers: answers do not come as regularly.
-const EXACT: f64 = 0.005;
+/// Ages of a second and more that differ by less than this share are due to timers: no other wait is as regular.
+pub const EXACT: f64 = 0.005;
 /// A timer that fires within this share of the age at which tasks end is what ends them.
 const DUE: f64 = 0.1;
 /// A task has rested that did for this share of its life.
 const RESTED: f64 = 0.5;
 /// A task ended early that did before this share of that age.
 const EARLY: f64 = 0.5;
-/// Tasks of which this share ended early used to do so.
+/// Minimum share of all tasks of a site that ended early, for that to have been usual.
 const USED_TO: f64 = 0.2;
 /// So many tasks that are alive are asked for their timers.
 const SAMPLE: usize = 32;
@@ -37,7 +37,7 @@ pub struct TimedOut {
     pub ended: usize,
     /// The share of them that ended at that age.
     pub at_that_age: f64,
-    /// The share of them that ended at that age, as exactly as nothing but timers does.
+    /// The share of them whose age differs from it by less than [`EXACT`].
     pub exactly: f64,
     /// The share of them that ended at that age, after they had rested for most of it.
     pub rested: f64,
@@ -47,9 +47,9 @@ pub struct TimedOut {
     pub used_to_end_early: bool,
     /// Of tasks that are alive and idle, the share that sleeps on a timer which fires at that age.
     pub with_timer: f64,
-    /// Of the same tasks, the share that waits for an answer: whoever gives it may keep the time.
+    /// Of the same tasks, the share that waits on a oneshot channel.
     pub for_answer: f64,
-    /// Of the same tasks, the share that waits for an answer in a library: what was asked of somebody else.
+    /// Of the same tasks, the share that waits on a oneshot channel that a library made: for the reply to a request.
     pub for_reply: f64,
     /// How many tasks are alive.
     pub live: usize,
@@ -59,6 +59,30 @@ pub struct TimedOut {
     pub tasks: Vec<TaskKey>,
     /// Whether what they wait for is seen.
     pub wait_is_seen: bool,
+}
+
+/// What shows that the tasks of a site end by a timeout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Live tasks sleep on timers that fire at that age.
+    Timer,
+    /// Live tasks wait for answers: a dispatcher may keep the deadlines of all calls.
+    Answer,
+    /// The ages are the same to within [`EXACT`], as several attempts with a timeout each add up to.
+    Exactness,
+}
+
+impl TimedOut {
+    /// What shows that a timeout ends them: a share of the live tasks that is at least `timers`, or a share of the ended ones that is at least
+    /// `share`. None where nothing does.
+    pub fn sign(&self, timers: f64, share: f64) -> Option<Sign> {
+        let signs = [
+            (self.with_timer >= timers, Sign::Timer),
+            (self.for_answer >= timers, Sign::Answer),
+            (self.exactly >= share, Sign::Exactness),
+        ];
+        signs.into_iter().find_map(|(is_there, sign)| is_there.then_some(sign))
+    }
 }
 
 impl Evidence<'_> {

@@ -1,4 +1,4 @@
-//! The terminal as frames are drawn on it: a frame in which nothing changed writes nothing.
+//! The backend of ratatui: a frame without changes writes nothing to the terminal.
 
 use std::io;
 
@@ -8,12 +8,12 @@ use ratatui::layout::{Position, Size};
 
 use super::writer::Frames;
 
-/// A terminal whose cursor is hidden already, and which is written to where something changed.
+/// Crossterm's backend, for a terminal whose cursor is hidden, without the escape sequences that surround each frame.
 #[derive(Debug)]
 pub(super) struct ChangesOnly(CrosstermBackend<Frames>);
 
 impl ChangesOnly {
-    /// Draws by way of these frames.
+    /// A backend that writes to these frames.
     pub(super) fn new(frames: Frames) -> Self {
         Self(CrosstermBackend::new(frames))
     }
@@ -27,7 +27,7 @@ impl ChangesOnly {
 impl Backend for ChangesOnly {
     type Error = io::Error;
 
-    /// Crossterm's backend resets the colours after every frame, however little was drawn.
+    /// Crossterm's backend resets the colours after every frame, even an empty one.
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
         let mut content = content.peekable();
         if content.peek().is_none() {

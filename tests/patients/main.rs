@@ -18,6 +18,7 @@ mod healthy;
 mod labels;
 mod machine;
 mod pack;
+mod page;
 mod pairs;
 mod process;
 mod recordings;
@@ -96,8 +97,8 @@ struct Beyond {
     /// its finding again.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     notifications: Option<Duration>,
-    /// Compares pairs of programs, canary against stable, so many times each with the tool's `compare`, and prints how often it was wrong;
-    /// fails if it was. Words select pairs.
+    /// Number of times to compare each pair of programs, canary against stable, with the tool's `compare`. Prints a table of the verdicts, and
+    /// fails if one is wrong. Words select pairs.
     #[arg(long, value_name = "TIMES")]
     compare: Option<usize>,
     /// With --compare, writes the table into docs/guides/compare.md.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio_canary::detect::severity::Severity;
 
+use crate::page;
 use crate::verdict::{Console, Verdict};
 
 /// What stands around the totals, in the README as in the score itself.
@@ -31,18 +32,13 @@ pub(crate) fn publish(file: &Path, verdicts: &[Verdict], healthy_for: Duration, 
     let services = services(&fs::read_to_string(file).unwrap_or_default());
     fs::write(file, format!("{TITLE}{services}{}", page(verdicts, &block, healthy_for, sick_for)))?;
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = fs::read_to_string(&readme)?;
-    let parts = text.split_once(MARKERS.0).and_then(|(before, rest)| Some((before, rest.split_once(MARKERS.1)?.1)));
-    let Some((before, after)) = parts else {
-        return Err(io::Error::other(format!("README.md has no lines {} and {}", MARKERS.0, MARKERS.1)));
-    };
-    fs::write(&readme, format!("{before}{block}{after}"))
+    page::replace(&readme, MARKERS, &totals)
 }
 
 /// The part of a page about the services, which is kept as it is.
 fn services(page: &str) -> String {
-    let inside = page.split_once(SERVICES.0).and_then(|(_, rest)| Some(rest.split_once(SERVICES.1)?.0));
-    inside.map_or_else(String::new, |inside| format!("{}{inside}{}\n\n", SERVICES.0, SERVICES.1))
+    let part = page::around(page, SERVICES);
+    part.map_or_else(String::new, |(_, inside, _)| format!("{}{inside}{}\n\n", SERVICES.0, SERVICES.1))
 }
 
 /// Counts over all verdicts.

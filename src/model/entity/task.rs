@@ -261,8 +261,8 @@ impl Task {
         }
     }
 
-    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains, and took the last
-    /// waker with it. A library that enters the span of its caller leaves such a poll as well, while somebody still has a waker.
+    /// Whether its future is gone although its span is still open: dropping the future counted as a poll that no wake explains, and dropped the
+    /// last waker. A library that enters the span of its caller adds such a poll too, but while the caller waits, somebody has its waker.
     pub fn is_finished_but_listed(&self) -> bool {
         self.kind != TaskKind::BlockOn
             && self.stats.unexplained_polls() > 0

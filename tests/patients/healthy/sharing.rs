@@ -49,6 +49,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
         run: impatient_downloads,
     },
     Pattern {
+        id: "long-downloads",
+        about: "Two tasks of four downloads each share four slots: for twenty seconds each has two downloads that make progress, and two that wait.",
+        run: long_downloads,
+    },
+    Pattern {
         id: "refilled-quota",
         about: "Five calls are let through every twenty seconds, and whoever comes too late waits for a second and fails.",
         run: refilled_quota,
@@ -203,6 +208,41 @@ async fn download(slots: &Semaphore, number: u64) {
         sleep(Duration::from_millis(if part == 0 { 50 } else { 60_000 })).await;
         drop(slot);
     }
+}
+
+async fn long_download(slots: &Semaphore, begins_after: Duration) {
+    sleep(begins_after).await;
+    let Ok(_slot) = slots.acquire().await else { return };
+    for _chunk in 0..200 {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn download_files(slots: Arc<Semaphore>, task: u64) {
+    loop {
+        for _small_file in 0..80 {
+            let _slot = slots.acquire().await;
+            sleep(Duration::from_millis(50)).await;
+        }
+        // In turns with the other task, so that each gets two slots.
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|nth| Duration::from_millis(200 * nth + 100 * task));
+        join!(
+            long_download(&slots, first),
+            long_download(&slots, second),
+            long_download(&slots, third),
+            long_download(&slots, fourth),
+        );
+    }
+}
+
+fn long_downloads() {
+    service::workers(2).block_on(async {
+        let slots = Arc::new(Semaphore::new(4));
+        for task in 0..2 {
+            tokio::spawn(download_files(Arc::clone(&slots), task));
+        }
+        pending::<()>().await;
+    });
 }
 
 fn impatient_downloads() {

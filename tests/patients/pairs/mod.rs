@@ -17,13 +17,14 @@ use libtest_mimic::{Failed, Trial};
 use self::shop::Change;
 use crate::corpus;
 use crate::machine::{Demand, Machine};
+use crate::page;
 use crate::process;
 
 /// How long a pair is watched, as the simulated ones are.
 const WATCH: Duration = Duration::from_secs(92);
-/// How many pairs are watched at a time: each is two programs and the tool, which wait most of the time.
+/// Pairs that run concurrently: each is two programs and the tool, which are idle most of the time.
 const AT_A_TIME: usize = 9;
-/// For how long stable runs before the canary starts, where that is what differs.
+/// How much earlier stable starts in the pair that differs by that.
 const HEAD_START: Duration = Duration::from_secs(20);
 /// Where the table stands.
 const GUIDE: &str = "docs/guides/compare.md";
@@ -111,8 +112,8 @@ enum Said {
     NotEnoughData,
 }
 
-/// Compares the pairs that are selected so many times, prints what came of it, and writes it into the guide if it is to. Returns whether no verdict
-/// was wrong.
+/// Compares each selected pair `times` times, prints a table of the verdicts, and writes it into the guide if `writes` is set. Returns whether all
+/// verdicts were right.
 ///
 /// # Errors
 /// A program or the tool cannot be started, or the guide has no place for the table.
@@ -142,10 +143,10 @@ pub(crate) fn run(times: usize, tool: &Path, selects: impl Fn(&str) -> bool, wri
             }
         }
     }
-    let page = table.page();
-    writeln!(io::stdout(), "{page}")?;
+    let rows = table.page();
+    writeln!(io::stdout(), "{rows}")?;
     if writes {
-        publish(&page)?;
+        page::replace(&guide(), MARKERS, &rows)?;
     }
     Ok(table.false_alarms() + table.misses() == 0)
 }
@@ -234,27 +235,11 @@ fn guide() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(GUIDE)
 }
 
-/// Writes the table into the guide.
-fn publish(table: &str) -> io::Result<()> {
-    let text = fs::read_to_string(guide())?;
-    let Some((before, _, after)) = around_table(&text) else {
-        return Err(io::Error::other(format!("{GUIDE} has no lines {} and {}", MARKERS.0, MARKERS.1)));
-    };
-    fs::write(guide(), format!("{before}{}\n{table}{}{after}", MARKERS.0, MARKERS.1))
-}
-
-/// What stands before the table, the table, and what stands after it.
-fn around_table(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(MARKERS.0)?;
-    let (table, after) = rest.split_once(MARKERS.1)?;
-    Some((before, table, after))
-}
-
 /// What is tested without comparing anything: the guide has a row for each pair, and at least half a dozen pairs of each kind.
 pub(crate) fn trials() -> [Trial; 1] {
     [Trial::test("pairs::the-guide-has-every-pair", || {
         let text = fs::read_to_string(guide())?;
-        let (_, table, _) = around_table(&text).ok_or("the guide has no table")?;
+        let (_, table, _) = page::around(&text, MARKERS).ok_or("the guide has no table")?;
         let begin = |pair: &Pair| format!("| {} | {} |", pair.name, pair.what);
         let missing: Vec<&str> = PAIRS.iter().filter(|it| !table.contains(&begin(it))).map(|it| it.name).collect();
         let worse = PAIRS.iter().filter(|pair| pair.is_worse).count();

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::service::outside;
+use crate::service::{Load, Work, outside};
 
 /// What a partner does with a request.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +95,23 @@ pub(crate) async fn request(address: SocketAddr, path: &str, patience: Option<Du
         Some(patience) => tokio::time::timeout(patience, exchange).await?,
         None => exchange.await,
     }
+}
+
+/// Clients that request one of these paths at random, at the rate of the load.
+pub(crate) fn ask_for(load: Load, address: SocketAddr, paths: &'static [&'static str]) {
+    outside(move || async move {
+        let mut random = load.random(1);
+        load.arrivals(|_| {
+            let path = paths[random.usize(..paths.len())];
+            let work = Work::begin();
+            tokio::spawn(async move {
+                let answer = request(address, path, Some(Duration::from_secs(10))).await;
+                work.end(answer.is_ok_and(|length| length > 0));
+            });
+        })
+        .await;
+        Ok(())
+    });
 }
 
 /// Starts a key-value server that speaks the protocol of Redis as far as needed here, and returns its address: GET answers at once,

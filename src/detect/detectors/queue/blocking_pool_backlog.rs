@@ -1,6 +1,6 @@
 //! Blocking jobs that queue for a thread of their pool.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::detect::describe;
@@ -85,9 +85,6 @@ fn symptom(
     let keys: Vec<TaskKey> = jobs.iter().map(|(_, key)| *key).collect();
     let running = running(evidence);
     let threads = running.iter().map(|(_, count)| *count).sum();
-    // Their spawners wait for them.
-    let spawners = keys.iter().filter_map(|job| evidence.task(evidence.task(*job)?.spawned_by?));
-    let waiting: BTreeSet<SiteKey> = spawners.map(|task| task.site).collect();
     let culprits: Vec<SiteKey> = running.iter().map(|(site, _)| *site).collect();
     let symptom = Symptom::of_site(evidence, key, &keys, jobs.len())
         .severity(if oldest >= critical { Severity::Critical } else { Severity::Warning })
@@ -109,7 +106,6 @@ fn symptom(
             "Start fewer jobs at a time (acquire a semaphore before spawn_blocking), make them shorter, or raise max_blocking_threads. A job that \
              waits for another job of the same pool can stop the pool altogether. Tokio's file and DNS functions use this pool too.",
         )
-        .touching_sites(waiting)
         .since(Some(evidence.now().minus(oldest)));
     Some(symptom)
 }

@@ -10,7 +10,7 @@ use crate::detect::severity::{Family, Grade};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
-use crate::evidence::timeouts::TimedOut;
+use crate::evidence::timeouts::{EXACT, Sign, TimedOut};
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::words;
@@ -72,24 +72,21 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     for (key, site) in sites {
         let (share, least) = (settings.get(&SHARE).0, settings.get(&AGE).min(settings.get(&AGE_ALWAYS)));
         let it = evidence.timed_out(site, settings.get(&ENDS), share, least);
-        let Some(it) = it else { continue };
-        let by_timer = it.with_timer >= settings.get(&TIMERS).0;
-        // Whoever gives the answers may keep the time for all, and each attempt may have a timer of its own.
-        let by_others = it.for_answer >= settings.get(&TIMERS).0 || it.exactly >= share;
-        if !by_timer && !by_others {
-            continue;
-        }
+        let timers = settings.get(&TIMERS).0;
+        let Some((it, sign)) = it.and_then(|it| it.sign(timers, share).map(|sign| (it, sign))) else { continue };
+        let by_timer = sign == Sign::Timer;
         let none_else = it.early <= settings.get(&EARLY).0 && it.age >= settings.get(&AGE);
         let changed = none_else && it.used_to_end_early && grew(settings, &it);
-        // Who asks a library for something, and always gives up, is answered by nobody.
-        let unanswered = none_else && by_timer && it.for_reply >= settings.get(&TIMERS).0;
+        // A client library sent a request: even a long poll is answered before its caller times out.
+        let unanswered = none_else && by_timer && it.for_reply >= timers;
         // A wait that is passed on from one to the next when it times out does not rest.
         let always = by_timer && it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
         let is_bad = (changed || unanswered) && !site.id.location.is_library();
         if is_bad || always || none_else {
-            // A change that was seen is forgotten after some minutes, while all that it brought about lasts.
+            // The change leaves the history after some minutes, while the fault lasts.
             let strength = if is_bad || always { f64::INFINITY } else { 0.0 };
-            found.push(symptom(evidence, settings, (key, site), &it, is_bad).strength(strength).lasts(none_else));
+            let symptom = symptom(evidence, settings, (key, site), (&it, sign), is_bad);
+            found.push(symptom.strength(strength).keeps_severity(none_else));
         }
     }
 }
@@ -104,22 +101,21 @@ fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
-    it: &TimedOut,
+    (it, sign): (&TimedOut, Sign),
     is_bad: bool,
 ) -> Symptom {
     let before = if it.used_to_end_early { " Earlier ones ended much sooner." } else { "" };
-    let by_timer = it.with_timer >= settings.get(&TIMERS).0;
-    let end = match (by_timer, it.for_answer >= settings.get(&TIMERS).0) {
-        (true, _) => "when a timer fired",
-        (false, true) => "while they waited for an answer",
-        (false, false) => "as exactly as timers do it",
+    let end = match sign {
+        Sign::Timer => ", when a timer fired".to_owned(),
+        Sign::Answer => ", while waiting for an answer".to_owned(),
+        Sign::Exactness => format!(" to within {}", words::percent(EXACT)),
     };
     let awaited =
         it.tasks.first().map(|task| describe::awaited(evidence, *task, "The oldest one")).filter(|_| it.wait_is_seen);
     Symptom::of_site(evidence, key, &it.tasks, it.live)
         .unless((!is_bad).then_some(LookAlike::FixedWait))
         .summary(format!(
-            "In the last half minute {} {} ended, {} of them at an age of {}, {end} (warning from {}).{before} {} {} alive.",
+            "In the last half minute {} {} ended, {} of them at an age of {}{end} (warning from {}).{before} {} {} alive.",
             it.ended,
             describe::tasks(site),
             words::percent(it.at_that_age),
@@ -132,7 +128,7 @@ fn symptom(
         .because(Fact::share("share of ended tasks that ended early", it.early).below(settings.get(&EARLY)))
         .because(Fact::time("that age", it.age).from(settings.get(&AGE)))
         .because(Fact::share("share of live tasks with a timer that fires then", it.with_timer).from(settings.get(&TIMERS)))
-        .because(Fact::share("share of ended tasks that ended exactly at that age", it.exactly).from(settings.get(&SHARE)))
+        .because(Fact::share("share of ended tasks within 0.5 % of that age", it.exactly).from(settings.get(&SHARE)))
         .because(Fact::share("share of live tasks that wait for an answer", it.for_answer).from(settings.get(&TIMERS)))
         .because(Fact::count("tasks alive", "tasks", it.live).from(settings.get(&LIVE)))
         .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))

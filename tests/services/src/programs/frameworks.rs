@@ -122,22 +122,7 @@ async fn actix_queries(load: Load) -> anyhow::Result<()> {
             give_up(&error);
         }
     });
-    ask_for(load, address, "/report").await
-}
-
-/// Clients that ask for a page at the rate of the load.
-async fn ask_for(load: Load, address: std::net::SocketAddr, path: &'static str) -> anyhow::Result<()> {
-    outside(move || async move {
-        load.arrivals(|_| {
-            let work = Work::begin();
-            tokio::spawn(async move {
-                let answer = peers::request(address, path, Some(secs(10))).await;
-                work.end(answer.is_ok_and(|length| length > 0));
-            });
-        })
-        .await;
-        Ok(())
-    });
+    peers::ask_for(load, address, &["/report"]);
     std::future::pending().await
 }
 

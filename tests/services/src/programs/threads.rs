@@ -223,19 +223,8 @@ async fn log_ins(load: Load) -> anyhow::Result<()> {
             give_up(&error);
         }
     });
-    outside(move || async move {
-        let mut random = load.random(1);
-        load.arrivals(|_| {
-            let path = if random.usize(..3) == 0 { "/log-in" } else { "/profile" };
-            let work = Work::begin();
-            tokio::spawn(async move {
-                let answer = peers::request(address, path, Some(secs(10))).await;
-                work.end(answer.is_ok_and(|length| length > 0));
-            });
-        })
-        .await;
-        Ok(())
-    });
+    // One of three requests is a log-in.
+    peers::ask_for(load, address, &["/log-in", "/profile", "/profile"]);
     std::future::pending().await
 }
 

@@ -12,7 +12,7 @@ use crate::model::entity::site::Site;
 use crate::model::time::Timestamp;
 use crate::words;
 
-/// So many tasks of the site must complete all the same, unless they used to: where none does, they are made to be dropped.
+/// Minimum number of tasks of the site that complete, unless they used to. Tasks of which none completes are dropped by design.
 const COMPLETED: usize = 3;
 /// Where more of them than this share lost a race against a task born with them, they are dropped by design.
 const RACES: f64 = 0.5;
@@ -28,7 +28,7 @@ pub(super) fn seen(
     let some_complete = it.ended - it.dropped >= COMPLETED && it.ended_before >= settings.get(&BEFORE).0;
     let used_to_complete = used_to_end_early(site, it.age);
     let timeout = it.at_that_age >= settings.get(&AT_ONE_AGE).0 && it.spread >= settings.get(&APART);
-    // That they used to complete is forgotten when nearly all have been dropped for long.
+    // After some minutes in which nearly all are dropped, most ends that are known are drops.
     let strength = if some_complete || used_to_complete { f64::INFINITY } else { 0.0 };
     (timeout && it.lost_a_race < RACES).then(|| symptom(evidence, settings, (key, site), &it).strength(strength))
 }

@@ -111,7 +111,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         }
         let [short, long] = [&WINDOW, &WINDOW_UNSEEN].map(|window| settings.get(window));
         let in_window = |window| pileup(evidence, settings, site, window);
-        // Where many come and go, slow growth shows later.
+        // The more tasks come and go, the longer slow growth takes to exceed the noise.
         let (short, long) = (in_window(short).or_else(|| in_window(2 * short)), in_window(long));
         let still = long.is_none().then(|| still_crowd(evidence, settings, site)).flatten();
         if short.is_none() && long.is_none() && still.is_none() {

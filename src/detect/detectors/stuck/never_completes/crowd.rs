@@ -67,7 +67,7 @@ pub(super) fn symptom(
     let limit = match (seen || it.has_stalled, it.are_no_clients()) {
         (true, _) => it.limit,
         (false, true) => unseen,
-        // Even clients are heard of every few minutes.
+        // A connected client sends a ping every few minutes at the latest.
         (false, false) => settings.get(&ALWAYS),
     };
     let may_be_clients = it.oldest < limit || !(seen || it.are_no_clients() || it.keep_coming);

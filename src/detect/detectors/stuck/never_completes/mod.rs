@@ -43,7 +43,7 @@ static GROWTH: Setting<Duration> = Setting::new(
 static ALWAYS: Setting<Duration> = Setting::new(
     "always",
     Duration::from_secs(320),
-    "age of the oldest straggler that is a warning however few or many they are, if more still come",
+    "age of the oldest straggler that is a warning whatever their share, if more keep coming",
 );
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
@@ -70,7 +70,6 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("growing-waiters"),
         Cause::involved("abandoned-wait"),
         Cause::involved("full-channel"),
-        Cause::at_site("blocking-pool-backlog"),
         Cause::involved("lost-waker"),
         Cause::involved("undriven-runtime"),
         Cause::involved("unanswered-requests"),
