@@ -166,6 +166,10 @@ fn missing(scenario: &Scenario, timeline: &Timeline) -> Vec<String> {
                 seconds(last.at)
             ));
         }
+        let at_the_end = timeline.diagnosis.engine().finding(fingerprint).map(|finding| finding.severity().as_str());
+        if expected.lasts && at_the_end != Some(&*expected.severity) {
+            complaints.push(format!("{title} ends as {at_the_end:?}"));
+        }
         let explained = timeline.explained.get(**fingerprint).cloned().unwrap_or_default();
         if explained != expected.explains.iter().map(String::as_str).collect() {
             complaints.push(format!("{title} explained {explained:?}"));

@@ -207,6 +207,9 @@ pub(crate) struct Expectation {
     pub(crate) by: Span,
     /// It is resolved by then; without it, it still fires at the end.
     pub(crate) resolved_by: Option<Span>,
+    /// It is still as severe at the end.
+    #[serde(default)]
+    pub(crate) lasts: bool,
     /// Part of what it advises.
     #[serde(default)]
     pub(crate) advice: String,

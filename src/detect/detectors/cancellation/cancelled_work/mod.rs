@@ -121,7 +121,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let enough = counted.cancelled >= settings.get(&CANCELLED);
         let dropped = enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0;
         if dropped && !begins {
-            found.push(symptom(evidence, settings, (key, site), &counted));
+            found.push(symptom(evidence, settings, (key, site), &counted).keeps_severity(impatience.is_some()));
         } else {
             found.extend(impatience);
         }
