@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::{Label, Program, Severity, Source, Way, millis, secs};
 use crate::peers::{self, Answer};
-use crate::service::{Load, Work, between, give_up, outside, runtime, spawn, spawn_thread};
+use crate::service::{Load, Work, between, give_up, runtime, spawn, spawn_thread};
 
 const SOURCE: Source = Source { file: "programs/threads.rs", text: include_str!("threads.rs") };
 
