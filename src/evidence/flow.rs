@@ -1,5 +1,6 @@
 //! Whether a lock, semaphore or channel still moves: how long somebody has waited for it, and how long nobody has acquired it.
 
+use std::iter;
 use std::time::Duration;
 
 use super::view::Evidence;
@@ -80,6 +81,27 @@ impl Evidence<'_> {
         let mut gaps: Vec<Duration> = at.windows(2).map(|pair| pair[0].since(pair[1])).collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// How many wait for a lock on average since a time, but for the longest time between two grants: where only that one hold made others
+    /// wait, the lock is not contended.
+    pub fn waiters_but_for_one_hold(&self, key: ResourceKey, from: Timestamp) -> f64 {
+        let Some(lock) = self.resource(key) else { return 0.0 };
+        let now = self.now();
+        let granted = lock.grants.newest_first().map(|grant| (grant.since, grant.at));
+        let (lately, before): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| *at >= from);
+        // Where grants are many, only the newest are kept.
+        let known = if before.is_empty() { lately.last().map_or(from, |(_, at)| *at) } else { from };
+        let ends: Vec<Timestamp> = iter::once(now).chain(lately.iter().map(|(_, at)| *at)).chain([known]).collect();
+        let holds = ends.windows(2).map(|pair| (pair[0].since(pair[1]), pair[1], pair[0]));
+        let (longest, begin, end) = holds.max().unwrap_or((Duration::ZERO, now, now));
+        let waiting = self.waiters(key).map(|(_, op)| (self.waiting_since(op), now));
+        let waits = lately.iter().copied().chain(waiting).map(|(since, until)| {
+            let in_hold = until.min(end).since(since.max(begin));
+            until.since(since.max(known)).saturating_sub(in_hold)
+        });
+        let rest = now.since(known).saturating_sub(longest);
+        waits.sum::<Duration>().as_secs_f64() / rest.as_secs_f64().max(1.0)
     }
 
     /// Since when somebody has always waited without a grant, and how many gave up meanwhile.

@@ -9,8 +9,10 @@ use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{ResourceKey, SiteKey};
 
-/// A site at which nothing was spawned for this long is not growing.
+/// A site at which nothing was spawned for this long is not growing,
 const NO_BIRTHS: Duration = Duration::from_secs(3);
+/// nor is one whose tasks take this many turns at a lock for each that was spawned: a worker that failed was started again.
+const TURNS: usize = 8;
 /// How far back holders are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
 /// A task that was polled within this time is at work,
@@ -19,7 +21,7 @@ const ACTIVE: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(1);
 
 impl Evidence<'_> {
-    /// Whether those who use a lock are idle workers that take turns at one receiver: all of one site of the service, none spawned lately, and
+    /// Whether those who use a lock are idle workers that take turns at one receiver: all of one site of the service, hardly any spawned lately, and
     /// who holds the lock mostly waits for nothing that is seen. That more of them wait than before says only that there is less to do, for
     /// they are the same ones. A convoy behind a slow call that is not seen looks the same. Tasks that a library spawns, such as
     /// connections, are not workers.
@@ -31,9 +33,11 @@ impl Evidence<'_> {
         let holding = self.holders(key).first().and_then(|holder| Some(self.task(holder.task)?.site));
         let sites: BTreeSet<SiteKey> = recent.chain(waiting).chain(holding).collect();
         let (Some(site), 1) = (sites.first(), sites.len()) else { return false };
+        let lately = self.now().minus(NO_BIRTHS);
+        let turns = lock.grants.newest_first().take_while(|grant| grant.at >= lately).count();
         let is_fixed = self.site(*site).is_some_and(|site| {
-            let newest = site.live.iter().next_back().map_or(Timestamp::default(), |(born, _)| *born);
-            !site.id.location.is_library() && newest < self.now().minus(NO_BIRTHS)
+            let born = site.live.iter().rev().take_while(|(born, _)| *born >= lately).count();
+            !site.id.location.is_library() && TURNS * born <= turns
         });
         is_fixed && self.holders_mostly_wait_unseen(key, from)
     }
@@ -46,11 +50,15 @@ impl Evidence<'_> {
     }
 
     /// Whether the first to acquire a lock has kept it ever since and is at work all the time, while no more come: standbys wait for a leader to
-    /// go like that. One that is stuck does not work, and a lock that has changed hands before is no office for life.
+    /// go like that. One that is stuck does not work, and a lock that has changed hands before is no office for life. A leader may sleep
+    /// for long between two rounds; tasks of other sites want what it guards, and not its place.
     pub fn is_leader(&self, key: ResourceKey, holder: Holder) -> bool {
+        let Some(task) = self.task(holder.task) else { return false };
         let at_work = self.now().minus(ACTIVE).max(holder.since.plus(SETTLED));
-        let works = self.task(holder.task).is_some_and(|task| task.stats.poll.started > Some(at_work));
+        let works = task.stats.poll.started > Some(at_work);
+        let sleeps = || self.task_wait(holder.task).ends_by_itself(self.now());
+        let waiting = || self.waiters(key).filter_map(|(_, op)| self.task(op.task?));
         let only_one = self.resource(key).is_some_and(|lock| lock.grants.total() == 1);
-        only_one && works && !self.more_wait(key)
+        only_one && (works || sleeps() && waiting().all(|it| it.site == task.site)) && !self.more_wait(key)
     }
 }

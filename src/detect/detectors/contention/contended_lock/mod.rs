@@ -138,7 +138,7 @@ fn judge_lock<'a>(
     let limits = Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) };
     let ratios = [
         waits.share_over(limits.wait) / limits.share.0,
-        waits.mean_waiters(window) / limits.waiters,
+        waits.mean_waiters(window).min(evidence.waiters_but_for_one_hold(key, start)) / limits.waiters,
         number(seen) / number(settings.get(&WAITS)),
     ];
     let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
