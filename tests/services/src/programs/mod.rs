@@ -6,22 +6,29 @@ mod brokers;
 mod cancelled;
 mod crowds;
 mod edges;
+mod fleets;
 mod frameworks;
+mod gateways;
 mod guards;
 mod habits;
 mod limits;
 mod locks;
+mod patience;
 mod permits;
 mod pools;
 mod queues;
 mod runtimes;
 mod sessions;
+mod shards;
 mod shared;
+mod sidelines;
 mod spins;
+mod stores;
 mod stragglers;
 mod synchronous;
 mod tasks;
 mod threads;
+mod uplinks;
 mod wakers;
 mod workers;
 
@@ -55,6 +62,12 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     queues::PROGRAMS,
     tasks::PROGRAMS,
     threads::PROGRAMS,
+    stores::PROGRAMS,
+    gateways::PROGRAMS,
+    uplinks::PROGRAMS,
+    patience::PROGRAMS,
+    fleets::PROGRAMS,
+    shards::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
