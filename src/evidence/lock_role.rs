@@ -9,11 +9,11 @@ use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{ResourceKey, SiteKey};
 
-/// A site at which nothing was spawned for this long is not growing,
-const NO_BIRTHS: Duration = Duration::from_secs(3);
-/// nor is one whose tasks take this many turns at a lock for each that was spawned: a worker that failed was started again.
-const TURNS: usize = 8;
-/// How far back holders are looked at.
+/// A pool of workers is spawned within this time of the lock they share.
+const START_UP: Duration = Duration::from_secs(3);
+/// Later, workers take this many turns at the lock for each that is spawned, because one that failed is started again.
+const TURNS: usize = 4;
+/// How far back holders and spawns are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
 /// A task that was polled within this time is at work,
 const ACTIVE: Duration = Duration::from_secs(10);
@@ -33,11 +33,11 @@ impl Evidence<'_> {
         let holding = self.holders(key).first().and_then(|holder| Some(self.task(holder.task)?.site));
         let sites: BTreeSet<SiteKey> = recent.chain(waiting).chain(holding).collect();
         let (Some(site), 1) = (sites.first(), sites.len()) else { return false };
-        let lately = self.now().minus(NO_BIRTHS);
-        let turns = lock.grants.newest_first().take_while(|grant| grant.at >= lately).count();
+        let later = from.max(lock.created.plus(START_UP));
+        let turns = lock.grants.newest_first().take_while(|grant| grant.at >= later).count();
         let is_fixed = self.site(*site).is_some_and(|site| {
-            let born = site.live.iter().rev().take_while(|(born, _)| *born >= lately).count();
-            !site.id.location.is_library() && TURNS * born <= turns
+            let born = site.live.iter().rev().take_while(|(born, _)| *born >= later).count();
+            !site.id.location.is_library() && later < self.now() && TURNS * born <= turns
         });
         is_fixed && self.holders_mostly_wait_unseen(key, from)
     }

@@ -17,6 +17,10 @@ const SPINNING: usize = 3;
 /// Tasks that waited this long for a worker were hurt: it decides who is named, not whether there is a finding.
 const HURT: Duration = Duration::from_millis(2);
 
+/// Updates that come irregularly by this much are those of a process that is short of CPU. On a quiet machine it is less than a millisecond,
+/// whatever the process computes; beside more busy threads than cores it was 25 to 140 ms.
+const SHORT_OF_CPU: Duration = Duration::from_millis(10);
+
 /// The polls of a spawn site in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollTime {
@@ -115,6 +119,11 @@ impl Evidence<'_> {
         let longest = met.iter().map(|it| (it.age, it.task)).max()?;
         let apart = met.last()?.at.since(met.first()?.at);
         Some(Sightings { met: met.len(), samples: latest.len(), longest, apart })
+    }
+
+    /// Whether threads of the process wait for a core, because the machine is busy or the container's quota is used up: polls take longer then.
+    pub fn is_short_of_cpu(&self) -> bool {
+        self.clock().irregularity() >= Some(SHORT_OF_CPU)
     }
 
     /// Whether the busiest task of a site spins on something that is always ready, which makes its polls long.

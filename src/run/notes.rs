@@ -1,15 +1,15 @@
 //! Notes to a person on standard error, which are not data: written on a thread of their own, so that a reader
 //! who does not read holds up nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::fleet::{Change, Fleet, Step};
+use crate::fleet::{Change, Fleet, Step, TargetId};
 use crate::report::connection::ConnectionView;
 use crate::report::sanitize::Charset;
 use crate::report::target::QualityView;
@@ -27,6 +27,14 @@ static NOTES: OnceLock<Option<Arc<Notes>>> = OnceLock::new();
 
 /// Whether it was said where more can be learned.
 static POINTED: AtomicBool = AtomicBool::new(false);
+
+/// What was said of lags.
+static LAGS: Mutex<Lags> = Mutex::new(Lags(BTreeMap::new()));
+
+/// A lag that comes and goes is said again after this time,
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// or as soon as it is this many times as long.
+const MUCH_LONGER: u32 = 2;
 
 /// Says something on standard error, if somebody reads it: what nobody reads is counted, and said when there is room again.
 pub(super) fn note(sentence: &str) {
@@ -61,14 +69,32 @@ pub(super) fn note_connection(step: &Step, fleet: &Fleet) {
     }
 }
 
-/// Says that a target lags, whether it catches up, and what is not judged, if that is what a step changed.
+/// Says that a target lags, whether it catches up, and what is not judged, if that is what a step changed and it was not said just now.
 pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
-    let Step::Arrived { target, changes, .. } = step else { return };
+    let Step::Arrived { target, at, changes } = step else { return };
     let is_quality = |change: &Change| matches!(change, Change::Quality);
-    if let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_quality))
-        && let Some(sentence) = QualityView::of(member.diagnosis()).lag_sentence()
+    let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_quality)) else { return };
+    let quality = QualityView::of(member.diagnosis());
+    if let (Some(lag), Some(sentence)) = (quality.lag, quality.lag_sentence())
+        && LAGS.lock().unwrap_or_else(PoisonError::into_inner).is_news(*target, *at, lag)
     {
         note(&format!("{}: {sentence}", member.diagnosis().target()));
+    }
+}
+
+/// When it was last said of a target that it lags, and by how much.
+struct Lags(BTreeMap<TargetId, (SystemTime, Duration)>);
+
+impl Lags {
+    /// Whether a lag is new, much longer than it was said to be, or was last said long ago: then it has been said by now.
+    fn is_news(&mut self, target: TargetId, at: SystemTime, lag: Duration) -> bool {
+        let was_said = self.0.get(&target).is_some_and(|(said, longest)| {
+            at.duration_since(*said).is_ok_and(|since| since < SAY_AGAIN) && lag < *longest * MUCH_LONGER
+        });
+        if !was_said {
+            self.0.insert(target, (at, lag));
+        }
+        !was_said
     }
 }
 
@@ -149,6 +175,26 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+    use crate::detect::settings::Settings;
+    use crate::diagnosis::Diagnosis;
+    use crate::model::DEFAULT_RETENTION;
+
+    #[test]
+    fn a_lag_that_comes_and_goes_is_said_once_a_minute_unless_it_doubles() {
+        let mut fleet = Fleet::default();
+        let mut join = || fleet.join(Diagnosis::new(String::new(), Settings::default(), DEFAULT_RETENTION));
+        let (target, other) = (join(), join());
+        let mut lags = Lags(BTreeMap::new());
+        let mut is_news = |target, seconds, millis| {
+            lags.is_news(target, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), Duration::from_millis(millis))
+        };
+        assert!(is_news(target, 0, 1_200));
+        assert!(!is_news(target, 5, 1_500));
+        assert!(is_news(other, 5, 1_500));
+        assert!(is_news(target, 6, 2_400));
+        assert!(!is_news(target, 60, 1_300));
+        assert!(is_news(target, 66, 1_300));
+    }
 
     #[test]
     fn what_nobody_reads_is_counted_and_holds_up_nobody() {

@@ -10,6 +10,9 @@ use crate::model::time::Timestamp;
 const STEPS: usize = 9;
 /// How many of them must have been seen before a longer one counts as a gap.
 const STEPS_TO_JUDGE: usize = 3;
+/// How many of the last steps tell how regular updates are, and how many there must be for that.
+const REGULARITY: usize = 20;
+const REGULARITY_TO_JUDGE: usize = 8;
 /// How many gaps are remembered; older ones can no longer overlap anything that is judged.
 const GAPS: usize = 64;
 
@@ -56,6 +59,8 @@ pub struct Clock {
     steps: VecDeque<Duration>,
     /// Their median: it is asked for with every task.
     interval: Option<Duration>,
+    /// How far the last steps were from it.
+    deviations: VecDeque<Duration>,
     gaps: VecDeque<Gap>,
     interrupted: bool,
     /// When the present update arrived, and when the last one did that was taken, by our clock.
@@ -85,6 +90,12 @@ impl Clock {
     /// The usual time between two updates: the median of the last ones; one second until there are any.
     pub fn interval(&self) -> Duration {
         self.interval.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// How far the time between two updates is from the usual one, in the median of the last ones; nothing while they are few. A thread that
+    /// does nothing else publishes them, so this is how long a thread of the target waits for a core.
+    pub fn irregularity(&self) -> Option<Duration> {
+        (self.deviations.len() >= REGULARITY_TO_JUDGE).then(|| median(&self.deviations))
     }
 
     /// The remembered gaps, oldest first.
@@ -167,10 +178,15 @@ impl Clock {
             push_bounded(&mut self.gaps, Gap { from: self.now.plus(interval), to: now }, GAPS);
         }
         push_bounded(&mut self.steps, step, STEPS);
-        let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
-        steps.sort_unstable();
-        self.interval = steps.get(steps.len() / 2).copied();
+        push_bounded(&mut self.deviations, step.abs_diff(interval), REGULARITY);
+        self.interval = Some(median(&self.steps));
     }
+}
+
+fn median(times: &VecDeque<Duration>) -> Duration {
+    let mut times: Vec<Duration> = times.iter().copied().collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -200,6 +216,16 @@ mod tests {
     #[test]
     fn a_slow_publish_interval_is_no_gap() {
         assert_eq!(clock((0..8).map(|n| n * 10_000)).gaps().count(), 0);
+    }
+
+    #[test]
+    fn updates_are_irregular_where_every_other_one_is_late() {
+        assert_eq!(clock((0..9).map(|n| n * 1_000)).irregularity(), None);
+        assert_eq!(clock((0..20).map(|n| n * 1_000)).irregularity(), Some(Duration::ZERO));
+        let one_is_late = clock((0..20).map(|n| n * 1_000 + u64::from(n == 9) * 90));
+        assert_eq!(one_is_late.irregularity(), Some(Duration::ZERO));
+        let many_are = clock((0..20).map(|n| n * 1_000 + n % 2 * 30));
+        assert!(many_are.irregularity() >= Some(Duration::from_millis(30)), "{:?}", many_are.irregularity());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::detect::subject::Role;
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
+use crate::evidence::numbers::number;
 use crate::evidence::poll_time::{PollTime, Sightings, mean_poll, seconds_with};
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
@@ -83,10 +84,18 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     needs: Needs::Counters,
     recovers: true,
     explained_by: &[Cause::at_site("blocked-worker")],
-    look_alikes: &[LookAlike::Tracing, LookAlike::ThreadOfItsOwn, LookAlike::SpanEnteredElsewhere],
+    look_alikes: &[
+        LookAlike::Tracing,
+        LookAlike::ShortOfCpu,
+        LookAlike::ThreadOfItsOwn,
+        LookAlike::SpanEnteredElsewhere,
+    ],
     doubt: None,
     scan,
 };
+
+/// Where threads wait for a core, polls that are long less often than this may be so for that.
+const OFTEN: f64 = 1.0 / 3.0;
 
 /// What shows that polls are long.
 enum Proof {
@@ -95,46 +104,56 @@ enum Proof {
     Samples(Sightings),
 }
 
+/// The long polls of a site.
+struct LongPolls {
+    time: PollTime,
+    proof: Proof,
+    /// The share of the seconds, or samples, that have one.
+    often: f64,
+}
+
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     for (key, site) in evidence.sites().filter(|(_, site)| site.id.kind.is_async()) {
-        let Some((time, proof)) = long_polls(evidence, settings, key, site) else { continue };
-        if time.share() >= settings.get(&SHARE).0 && !evidence.spins(site) {
-            found.push(symptom(evidence, settings, (key, site), &time, &proof));
+        let Some(polls) = long_polls(evidence, settings, key, site) else { continue };
+        if polls.time.share() >= settings.get(&SHARE).0 && !evidence.spins(site) {
+            found.push(symptom(evidence, settings, (key, site), &polls));
         }
     }
 }
 
-fn long_polls(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<(PollTime, Proof)> {
+fn long_polls(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<LongPolls> {
     let (window, mean, now) = (settings.get(&WINDOW), settings.get(&MEAN), evidence.now());
     let by_task = evidence.poll_time(site, 2 * window);
     if by_task.busy.is_zero() {
         return None;
     }
     let are_apart = |(seconds, apart): (usize, Duration), least| seconds >= least && apart >= settings.get(&APART);
+    let share_of = |seconds, window: Duration| number(seconds) / window.as_secs_f64().max(1.0);
     let by_site = evidence.poll_time(site, window);
     let enough = by_site.mean >= mean && by_site.polls >= u64::try_from(settings.get(&POLLS)).unwrap_or(u64::MAX);
-    let is_slow = |second: &Second| mean_poll(second) >= Some(mean);
-    if enough && are_apart(seconds_with(site, now.minus(window), is_slow), 2) {
-        return Some((by_site, Proof::Site));
+    let slow = seconds_with(site, now.minus(window), |second| mean_poll(second) >= Some(mean));
+    if enough && are_apart(slow, 2) {
+        return Some(LongPolls { time: by_site, proof: Proof::Site, often: share_of(slow.0, window) });
     }
     let is_slow = |second: &Second| second.longest.is_some_and(|(mean, _)| mean >= settings.get(&SINGLE));
-    if are_apart(seconds_with(site, now.minus(2 * window), is_slow), settings.get(&SINGLE_SECONDS)) {
-        return Some((by_task, Proof::Task));
+    let slow = seconds_with(site, now.minus(2 * window), is_slow);
+    if are_apart(slow, settings.get(&SINGLE_SECONDS)) {
+        return Some(LongPolls { time: by_task, proof: Proof::Task, often: share_of(slow.0, 2 * window) });
     }
     let sightings = evidence.sightings(key, settings.get(&SAMPLES), settings.get(&CAUGHT))?;
     // Samples and polls may only keep the same time, unless polls take half of that share at least.
     let often = sightings.met >= settings.get(&SIGHTINGS)
         && sightings.share() >= settings.get(&MET).0
         && by_site.share() >= settings.get(&MET).0 / 2.0;
-    (often && sightings.apart >= settings.get(&SAMPLES_APART)).then_some((by_site, Proof::Samples(sightings)))
+    let polls = LongPolls { time: by_site, proof: Proof::Samples(sightings), often: sightings.share() };
+    (often && sightings.apart >= settings.get(&SAMPLES_APART)).then_some(polls)
 }
 
 fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
-    time: &PollTime,
-    proof: &Proof,
+    LongPolls { time, proof, often }: &LongPolls,
 ) -> Symptom {
     let worst = match proof {
         Proof::Samples(sightings) => Some(sightings.longest.1),
@@ -142,10 +161,12 @@ fn symptom(
     };
     let task = worst.and_then(|task| evidence.task(task));
     let traced = task.is_some_and(|task| evidence.made_in_last_poll(task) >= settings.get(&MANY_OPS));
+    let is_starved = *often < OFTEN && evidence.is_short_of_cpu();
     let apart = site.id.kind == TaskKind::BlockOn && evidence.has_workers();
     let (window, hurt) = (time.window, evidence.hurt_by(key, time.window));
     let mut symptom = Symptom::of_site(evidence, key, worst.as_slice(), site.live.len())
         .unless(traced.then_some(LookAlike::Tracing))
+        .unless(is_starved.then_some(LookAlike::ShortOfCpu))
         .unless(apart.then_some(LookAlike::ThreadOfItsOwn))
         .unless(site.spans_entered_off_task.then_some(LookAlike::SpanEnteredElsewhere))
         .summary(summary(settings, site, time, proof))

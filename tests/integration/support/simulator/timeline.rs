@@ -208,9 +208,14 @@ impl Player<'_> {
         }
     }
 
-    /// When the tick of a time comes: a process that was stopped makes up for all that it missed at once.
+    /// When the tick of a time comes: a process that was stopped makes up for all that it missed at once, and one that is short of CPU is late,
+    /// now more and now less.
     fn actual(&self, tick: Nanos) -> Nanos {
-        if tick < self.stopped_until { self.stopped_until + self.missed * 200_000 } else { tick }
+        if tick < self.stopped_until {
+            return self.stopped_until + self.missed * 200_000;
+        }
+        let turn = tick / self.scenario.interval.nanos();
+        tick + (turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % self.scenario.late.nanos().max(1)
     }
 
     fn tick(&mut self, tick: &mut Nanos) {
