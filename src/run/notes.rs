@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::fleet::{Change, Fleet, Step, TargetId};
 use crate::report::connection::ConnectionView;
@@ -71,28 +71,29 @@ pub(super) fn note_connection(step: &Step, fleet: &Fleet) {
 
 /// Says that a target lags, whether it catches up, and what is not judged, if that is what a step changed and it was not said just now.
 pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
-    let Step::Arrived { target, at, changes } = step else { return };
+    let Step::Arrived { target, changes, .. } = step else { return };
     let is_quality = |change: &Change| matches!(change, Change::Quality);
     let Some(member) = fleet.member(*target).filter(|_| changes.iter().any(is_quality)) else { return };
     let quality = QualityView::of(member.diagnosis());
     if let (Some(lag), Some(sentence)) = (quality.lag, quality.lag_sentence())
-        && LAGS.lock().unwrap_or_else(PoisonError::into_inner).is_news(*target, *at, lag)
+        && LAGS.lock().unwrap_or_else(PoisonError::into_inner).is_news(*target, Instant::now(), lag)
     {
         note(&format!("{}: {sentence}", member.diagnosis().target()));
     }
 }
 
 /// When it was last said of a target that it lags, and by how much.
-struct Lags(BTreeMap<TargetId, (SystemTime, Duration)>);
+struct Lags(BTreeMap<TargetId, (Instant, Duration)>);
 
 impl Lags {
     /// Whether a lag is new, much longer than it was said to be, or was last said long ago: then it has been said by now.
-    fn is_news(&mut self, target: TargetId, at: SystemTime, lag: Duration) -> bool {
-        let was_said = self.0.get(&target).is_some_and(|(said, longest)| {
-            at.duration_since(*said).is_ok_and(|since| since < SAY_AGAIN) && lag < *longest * MUCH_LONGER
-        });
+    fn is_news(&mut self, target: TargetId, now: Instant, lag: Duration) -> bool {
+        let was_said = self
+            .0
+            .get(&target)
+            .is_some_and(|(said, longest)| now.duration_since(*said) < SAY_AGAIN && lag < *longest * MUCH_LONGER);
         if !was_said {
-            self.0.insert(target, (at, lag));
+            self.0.insert(target, (now, lag));
         }
         !was_said
     }
@@ -184,9 +185,9 @@ mod tests {
         let mut fleet = Fleet::default();
         let mut join = || fleet.join(Diagnosis::new(String::new(), Settings::default(), DEFAULT_RETENTION));
         let (target, other) = (join(), join());
-        let mut lags = Lags(BTreeMap::new());
+        let (mut lags, began) = (Lags(BTreeMap::new()), Instant::now());
         let mut is_news = |target, seconds, millis| {
-            lags.is_news(target, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), Duration::from_millis(millis))
+            lags.is_news(target, began + Duration::from_secs(seconds), Duration::from_millis(millis))
         };
         assert!(is_news(target, 0, 1_200));
         assert!(!is_news(target, 5, 1_500));

@@ -47,7 +47,7 @@ use crate::machine::{Demand, Machine};
 use crate::verdict::Verdict;
 
 /// How many patients are examined at a time: most of them wait most of the time.
-const AT_A_TIME: usize = 12;
+const AT_A_TIME: usize = 20;
 
 /// Runs the live tests; takes the usual flags of a test program.
 #[derive(Parser)]

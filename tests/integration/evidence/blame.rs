@@ -206,7 +206,7 @@ spawn = [
     { name = "worker", place = "src/a.rs:1:1", at = "500ms", count = 4, body = [{ forever = [{ lock = "receiver" }, { wait = "2s" }, { release = "receiver" }, { work = "10ms" }] }] },
 ]
 "#,
-            "worker: message 74, unknown 25",
+            "worker: message 75, unknown 25",
         ),
         case(
             "the receiver of a channel waits for messages, and the channel is never full",
