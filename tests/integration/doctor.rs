@@ -123,7 +123,9 @@ fn a_service_that_shows_tasks_can_be_watched_and_warnings_do_not_fail() {
             .advises("resources", "warning", "pass runtime=trace")
             .says("losses", "good", "Nothing was dropped.");
         if cfg!(target_os = "linux") {
-            checkup.says("cost", "good", &format!("({})", std::process::id()));
+            // Whether it is too much depends on the tests beside this one, which run in the same process.
+            let fact = checkup.step("cost")["fact"].as_str().unwrap();
+            assert!(fact.contains(&format!("({})", std::process::id())), "{fact}");
         }
         assert_eq!(checkup.lines[0]["type"], "hello");
         assert!(checkup.results().iter().all(|(_, result)| *result != "untried"), "{checkup:#?}");
