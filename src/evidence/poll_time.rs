@@ -17,8 +17,8 @@ const SPINNING: usize = 3;
 /// Tasks that waited this long for a worker were hurt: it decides who is named, not whether there is a finding.
 const HURT: Duration = Duration::from_millis(2);
 
-/// Updates that come irregularly by this much are those of a process that is short of CPU. On a quiet machine it is less than a millisecond,
-/// whatever the process computes; beside more busy threads than cores it was 25 to 140 ms.
+/// Updates that come irregularly by this much are those of a process that is short of CPU. On a quiet machine it is a millisecond, whatever
+/// the process computes; beside more busy threads than cores it was 50 to 340 ms, and 15 to 26 ms where a quota was used up half of the time.
 const SHORT_OF_CPU: Duration = Duration::from_millis(10);
 
 /// The polls of a spawn site in a window.

@@ -92,10 +92,10 @@ impl Clock {
         self.interval.unwrap_or(Duration::from_secs(1))
     }
 
-    /// How far the time between two updates is from the usual one, in the median of the last ones; nothing while they are few. A thread that
-    /// does nothing else publishes them, so this is how long a thread of the target waits for a core.
+    /// How far the time between two updates is from the usual one: of the last ones, a quarter was further. Nothing while they are few. A
+    /// thread that does nothing else publishes them, so this is how long a thread of the target waits for a core.
     pub fn irregularity(&self) -> Option<Duration> {
-        (self.deviations.len() >= REGULARITY_TO_JUDGE).then(|| median(&self.deviations))
+        (self.deviations.len() >= REGULARITY_TO_JUDGE).then(|| quantile(&self.deviations, 3, 4))
     }
 
     /// The remembered gaps, oldest first.
@@ -179,14 +179,15 @@ impl Clock {
         }
         push_bounded(&mut self.steps, step, STEPS);
         push_bounded(&mut self.deviations, step.abs_diff(interval), REGULARITY);
-        self.interval = Some(median(&self.steps));
+        self.interval = Some(quantile(&self.steps, 1, 2));
     }
 }
 
-fn median(times: &VecDeque<Duration>) -> Duration {
+/// The time that `part` of `whole` of these do not exceed.
+fn quantile(times: &VecDeque<Duration>, part: usize, whole: usize) -> Duration {
     let mut times: Vec<Duration> = times.iter().copied().collect();
     times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+    times.get(times.len() * part / whole).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
