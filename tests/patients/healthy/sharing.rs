@@ -29,6 +29,21 @@ pub(super) const PATTERNS: &[Pattern] = &[
         run: worker_pool,
     },
     Pattern {
+        id: "failing-workers",
+        about: "Twelve workers share one receiver behind a mutex; of twenty jobs one fails, which ends its worker, and another is started.",
+        run: failing_workers,
+    },
+    Pattern {
+        id: "sleeping-leader",
+        about: "Of three nodes one leads for good and sleeps for 25 seconds between two rounds, while the others stand by.",
+        run: sleeping_leader,
+    },
+    Pattern {
+        id: "long-settlement",
+        about: "Payments take a lock for a moment; every twenty seconds a settlement has it for itself for 1.7 s.",
+        run: long_settlement,
+    },
+    Pattern {
         id: "connection-limit",
         about: "An acceptor takes an owned permit, spawns a task with it, and waits for the next.",
         run: connection_limit,
@@ -142,6 +157,82 @@ fn worker_pool() {
             if sender.send(job).await.is_err() {
                 break;
             }
+        }
+    });
+}
+
+async fn work_until_one_fails(jobs: Arc<Mutex<mpsc::Receiver<u64>>>) {
+    loop {
+        let job = jobs.lock().await.recv().await;
+        let Some(job) = job else { break };
+        sleep(Duration::from_millis(if job.is_multiple_of(30) { 8_000 } else { 100 + job * 37 % 400 })).await;
+        if job % 20 == 7 {
+            break;
+        }
+    }
+}
+
+fn failing_workers() {
+    service::workers(2).block_on(async {
+        let (sender, jobs) = mpsc::channel(64);
+        let jobs = Arc::new(Mutex::new(jobs));
+        tokio::spawn(async move {
+            // One place spawns them all.
+            let mut workers = JoinSet::new();
+            loop {
+                while workers.len() < 12 {
+                    workers.spawn(work_until_one_fails(jobs.clone()));
+                }
+                workers.join_next().await;
+                sleep(Duration::from_millis(300)).await;
+            }
+        });
+        let mut due = interval(Duration::from_millis(150));
+        for job in 0.. {
+            due.tick().await;
+            if sender.send(job).await.is_err() {
+                break;
+            }
+        }
+    });
+}
+
+async fn lead(leadership: Arc<Mutex<u64>>) {
+    let mut term = leadership.lock().await;
+    loop {
+        sleep(Duration::from_secs(25)).await;
+        *term += 1;
+    }
+}
+
+fn sleeping_leader() {
+    service::workers(2).block_on(async {
+        let leadership = Arc::new(Mutex::new(0));
+        for _ in 0..3 {
+            tokio::spawn(lead(leadership.clone()));
+        }
+        pending::<()>().await;
+    });
+}
+
+async fn settle(books: Arc<Mutex<u64>>) {
+    loop {
+        sleep(Duration::from_secs(18)).await;
+        let mut books = books.lock().await;
+        sleep(Duration::from_millis(1_700)).await;
+        *books = 0;
+    }
+}
+
+fn long_settlement() {
+    service::workers(2).block_on(async {
+        let books = Arc::new(Mutex::new(0));
+        tokio::spawn(settle(books.clone()));
+        let mut due = interval(Duration::from_millis(80));
+        loop {
+            due.tick().await;
+            let books = books.clone();
+            tokio::spawn(async move { *books.lock().await += 1 });
         }
     });
 }
