@@ -138,12 +138,15 @@ fn judge_lock<'a>(
     let limits = Limits { share: settings.get(&SHARE), wait: settings.get(&LONG), waiters: settings.get(&WAITERS) };
     let ratios = [
         waits.share_over(limits.wait) / limits.share.0,
-        waits.mean_waiters(window).min(evidence.waiters_but_for_one_hold(key, start)) / limits.waiters,
+        waits.mean_waiters(window) / limits.waiters,
         number(seen) / number(settings.get(&WAITS)),
     ];
     let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
     let look_alike = is_pool.then_some(LookAlike::IdlePool);
-    let strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    let mut strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    if strength >= DETECTOR.timing.leave {
+        strength = strength.min(evidence.waiters_but_for_one_hold(key, start) / limits.waiters);
+    }
     Some(Queue { key, kind, waits, window, limits, seen, strength, look_alike, suffering: None, permits: None })
 }
 
