@@ -35,26 +35,20 @@ const LONGEST_LINE: usize = 64 * 1024;
 const LONGEST_REASON: usize = 512;
 /// How often the screens are looked at: after so many events, and at the end.
 const LOOK_EVERY: usize = 24;
-/// Keys that lead through lists and pages: findings, tasks, resources, what is selected in them, and the help.
-const KEYS: [KeyCode; 18] = [
-    KeyCode::Char('f'),
-    KeyCode::Enter,
-    KeyCode::Esc,
-    KeyCode::Char('t'),
-    KeyCode::Enter,
-    KeyCode::Enter,
-    KeyCode::Esc,
-    KeyCode::Esc,
-    KeyCode::Char('T'),
-    KeyCode::Enter,
-    KeyCode::Char('n'),
-    KeyCode::Esc,
-    KeyCode::Char(']'),
-    KeyCode::Char('r'),
-    KeyCode::Char('a'),
-    KeyCode::Enter,
-    KeyCode::Esc,
-    KeyCode::Char('f'),
+/// Keys that lead through lists and pages: findings, tasks, resources, what is selected in them, and others. A look takes one of these ways.
+const WAYS: [&[KeyCode]; 3] = [
+    &[KeyCode::Char('f'), KeyCode::Enter, KeyCode::Esc, KeyCode::Char(']'), KeyCode::Char('n'), KeyCode::Esc],
+    &[
+        KeyCode::Char('t'),
+        KeyCode::Enter,
+        KeyCode::Enter,
+        KeyCode::Esc,
+        KeyCode::Esc,
+        KeyCode::Char('T'),
+        KeyCode::Enter,
+        KeyCode::Esc,
+    ],
+    &[KeyCode::Char('r'), KeyCode::Enter, KeyCode::Esc, KeyCode::Char('a'), KeyCode::Enter, KeyCode::Esc],
 ];
 
 /// Everything that watches one target: a diagnosis, outputs, and a screen.
@@ -67,11 +61,13 @@ struct Watch {
     objects: Vec<u8>,
     events: usize,
     updates: usize,
+    /// Which way the next look takes.
+    way: usize,
 }
 
 /// Feeds an input to the tool; `folder` is where files are put to be played.
 pub(crate) fn judge(input: &Input, folder: &std::path::Path) {
-    let mut watch = Watch::new();
+    let mut watch = Watch::new(input.size());
     match input {
         Input::Messages(messages) => watch.follow(messages),
         Input::File(bytes) => watch.play(bytes, folder),
@@ -80,12 +76,12 @@ pub(crate) fn judge(input: &Input, folder: &std::path::Path) {
 }
 
 impl Watch {
-    fn new() -> Self {
+    fn new(way: usize) -> Self {
         let mut fleet = Fleet::default();
         let target = fleet.join(Diagnosis::new("fuzzed".to_owned(), Settings::default(), DEFAULT_RETENTION));
         let terminal = Terminal::new(TestBackend::new(100, 30)).unwrap_or_else(|error| panic!("{error}"));
         let screen = UiState::default();
-        Self { fleet, target, screen, terminal, text: Vec::new(), objects: Vec::new(), events: 0, updates: 0 }
+        Self { fleet, target, screen, terminal, text: Vec::new(), objects: Vec::new(), events: 0, updates: 0, way }
     }
 
     /// Takes messages as a live feed does: one that cannot be decoded ends the connection.
@@ -162,11 +158,12 @@ impl Watch {
         }
     }
 
-    /// Looks at every screen.
+    /// Looks at some screens, and the next time at others.
     fn look(&mut self) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000);
         self.screen.sync(&self.fleet);
-        for key in KEYS {
+        self.way = self.way.wrapping_add(1);
+        for key in WAYS[self.way % WAYS.len()].iter().copied() {
             let around = Surroundings { fleet: &self.fleet, width: 100, now };
             self.screen.press(KeyEvent::new(key, KeyModifiers::NONE), around);
             let Self { screen, fleet, terminal, .. } = self;
