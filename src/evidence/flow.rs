@@ -83,14 +83,14 @@ impl Evidence<'_> {
         gaps.get(gaps.len() / 2).copied().unwrap_or_default()
     }
 
-    /// How many wait for a lock on average since a time, but for the longest time between two grants: where only that one hold made others
-    /// wait, the lock is not contended.
-    pub fn waiters_but_for_one_hold(&self, key: ResourceKey, from: Timestamp) -> f64 {
+    /// The mean number of tasks that wait for a lock, outside of the longest interval between two grants since a time. If only that one hold
+    /// makes tasks wait, the lock is not contended.
+    pub fn waiters_without_longest_hold(&self, key: ResourceKey, from: Timestamp) -> f64 {
         let Some(lock) = self.resource(key) else { return 0.0 };
         let now = self.now();
         let granted = lock.grants.newest_first().map(|grant| (grant.since, grant.at));
         let (lately, before): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| *at >= from);
-        // Where grants are many, only the newest are kept.
+        // Only the newest of many grants are kept.
         let known = if before.is_empty() { lately.last().map_or(from, |(_, at)| *at) } else { from };
         let ends: Vec<Timestamp> = iter::once(now).chain(lately.iter().map(|(_, at)| *at)).chain([known]).collect();
         let holds = ends.windows(2).map(|pair| (pair[0].since(pair[1]), pair[1], pair[0]));

@@ -11,7 +11,7 @@ use crate::model::{ResourceKey, SiteKey};
 
 /// A pool of workers is spawned within this time of the lock they share.
 const START_UP: Duration = Duration::from_secs(3);
-/// Later, workers take this many turns at the lock for each that is spawned, because one that failed is started again.
+/// Minimum number of grants for each worker that is spawned later: a failed worker is restarted, but requests are spawned all the time.
 const TURNS: usize = 4;
 /// How far back holders and spawns are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
@@ -49,9 +49,9 @@ impl Evidence<'_> {
         3 * seen <= 2 * waits.len()
     }
 
-    /// Whether the first to acquire a lock has kept it ever since and is at work all the time, while no more come: standbys wait for a leader to
-    /// go like that. One that is stuck does not work, and a lock that has changed hands before is no office for life. A leader may sleep
-    /// for long between two rounds; tasks of other sites want what it guards, and not its place.
+    /// Whether a lock elects a leader: the first task that acquired it still holds it and keeps working, and no more tasks come to wait. A stuck
+    /// task does not work, and a lock that was released before elects nobody. A leader may sleep between two rounds; then all tasks that wait
+    /// must be of its own spawn site, because tasks of other sites want the data behind the lock.
     pub fn is_leader(&self, key: ResourceKey, holder: Holder) -> bool {
         let Some(task) = self.task(holder.task) else { return false };
         let at_work = self.now().minus(ACTIVE).max(holder.since.plus(SETTLED));

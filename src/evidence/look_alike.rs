@@ -19,7 +19,7 @@ pub enum LookAlike {
     LateParty,
     /// Polls that are long because of the tracing of what they make.
     Tracing,
-    /// A process whose threads wait for a core, so that polls include that time.
+    /// A process that is short of CPU: its polls include the time in which their threads wait for a core.
     ShortOfCpu,
     /// The thread that called `block_on`, which runs nothing else.
     ThreadOfItsOwn,
@@ -89,7 +89,7 @@ impl LookAlike {
             Self::LateParty => "Possibly only late: a task that may be the missing party is at work.",
             Self::Tracing => "Possibly the cost of tracing: the task makes many timers or async ops in one poll.",
             Self::ShortOfCpu => {
-                "Possibly a machine or a container without enough CPU: updates come irregularly, as threads wait for a core."
+                "Possibly a shortage of CPU: updates arrive at irregular intervals, because threads of the process wait for a core."
             }
             Self::ThreadOfItsOwn => {
                 "Possibly harmless: block_on runs on the thread that called it, and worker threads run the other tasks."

@@ -17,8 +17,8 @@ const SPINNING: usize = 3;
 /// Tasks that waited this long for a worker were hurt: it decides who is named, not whether there is a finding.
 const HURT: Duration = Duration::from_millis(2);
 
-/// Updates that come irregularly by this much are those of a process that is short of CPU. On a quiet machine it is a millisecond, whatever
-/// the process computes; beside more busy threads than cores it was 50 to 340 ms, and 15 to 26 ms where a quota was used up half of the time.
+/// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
+/// workers compute, because the scheduler prefers a thread that slept.
 const SHORT_OF_CPU: Duration = Duration::from_millis(10);
 
 /// The polls of a spawn site in a window.
@@ -121,7 +121,7 @@ impl Evidence<'_> {
         Some(Sightings { met: met.len(), samples: latest.len(), longest, apart })
     }
 
-    /// Whether threads of the process wait for a core, because the machine is busy or the container's quota is used up: polls take longer then.
+    /// Whether threads of the process wait for a core, because the machine is busy or the CPU quota of the container is used up.
     pub fn is_short_of_cpu(&self) -> bool {
         self.clock().irregularity() >= Some(SHORT_OF_CPU)
     }

@@ -28,12 +28,12 @@ static NOTES: OnceLock<Option<Arc<Notes>>> = OnceLock::new();
 /// Whether it was said where more can be learned.
 static POINTED: AtomicBool = AtomicBool::new(false);
 
-/// What was said of lags.
+/// The last note about the lag of each target.
 static LAGS: Mutex<Lags> = Mutex::new(Lags(BTreeMap::new()));
 
-/// A lag that comes and goes is said again after this time,
+/// Minimum time between two notes about the lag of one target,
 const SAY_AGAIN: Duration = Duration::from_secs(60);
-/// or as soon as it is this many times as long.
+/// unless the lag has grown by this factor.
 const MUCH_LONGER: u32 = 2;
 
 /// Says something on standard error, if somebody reads it: what nobody reads is counted, and said when there is room again.
@@ -69,7 +69,8 @@ pub(super) fn note_connection(step: &Step, fleet: &Fleet) {
     }
 }
 
-/// Says that a target lags, whether it catches up, and what is not judged, if that is what a step changed and it was not said just now.
+/// Notes that a target lags, whether it catches up, and what is not judged, if a step changed that; at most once a minute unless the lag
+/// doubles.
 pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
     let Step::Arrived { target, changes, .. } = step else { return };
     let is_quality = |change: &Change| matches!(change, Change::Quality);
@@ -82,11 +83,11 @@ pub(super) fn note_lag(step: &Step, fleet: &Fleet) {
     }
 }
 
-/// When it was last said of a target that it lags, and by how much.
+/// When the lag of each target was last noted, and how long it was.
 struct Lags(BTreeMap<TargetId, (Instant, Duration)>);
 
 impl Lags {
-    /// Whether a lag is new, much longer than it was said to be, or was last said long ago: then it has been said by now.
+    /// Whether a lag is worth a note, which the caller then writes.
     fn is_news(&mut self, target: TargetId, now: Instant, lag: Duration) -> bool {
         let was_said = self
             .0
@@ -181,7 +182,7 @@ mod tests {
     use crate::model::DEFAULT_RETENTION;
 
     #[test]
-    fn a_lag_that_comes_and_goes_is_said_once_a_minute_unless_it_doubles() {
+    fn a_lag_is_noted_once_a_minute_unless_it_doubles() {
         let mut fleet = Fleet::default();
         let mut join = || fleet.join(Diagnosis::new(String::new(), Settings::default(), DEFAULT_RETENTION));
         let (target, other) = (join(), join());

@@ -35,7 +35,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 const LONGEST_REASON: usize = 512;
 /// How often the screens are looked at: after so many events, and at the end.
 const LOOK_EVERY: usize = 24;
-/// Keys that lead through lists and pages: findings, tasks, resources, what is selected in them, and others. A look takes one of these ways.
+/// Keys that lead through lists and pages: findings, tasks, resources and what is selected in them. Each look takes one of these ways in turn.
 const WAYS: [&[KeyCode]; 3] = [
     &[KeyCode::Char('f'), KeyCode::Enter, KeyCode::Esc, KeyCode::Char(']'), KeyCode::Char('n'), KeyCode::Esc],
     &[
@@ -158,7 +158,7 @@ impl Watch {
         }
     }
 
-    /// Looks at some screens, and the next time at others.
+    /// Looks at the screens along the next way.
     fn look(&mut self) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000);
         self.screen.sync(&self.fleet);

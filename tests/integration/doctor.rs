@@ -123,7 +123,7 @@ fn a_service_that_shows_tasks_can_be_watched_and_warnings_do_not_fail() {
             .advises("resources", "warning", "pass runtime=trace")
             .says("losses", "good", "Nothing was dropped.");
         if cfg!(target_os = "linux") {
-            // Whether it is too much depends on the tests beside this one, which run in the same process.
+            // Other tests run in the same process, so its CPU may be too much or not.
             let fact = checkup.step("cost")["fact"].as_str().unwrap();
             assert!(fact.contains(&format!("({})", std::process::id())), "{fact}");
         }

@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 const STEPS: usize = 9;
 /// How many of them must have been seen before a longer one counts as a gap.
 const STEPS_TO_JUDGE: usize = 3;
-/// How many of the last steps tell how regular updates are, and how many there must be for that.
+/// Number of last steps that the irregularity is computed from, and the minimum.
 const REGULARITY: usize = 20;
 const REGULARITY_TO_JUDGE: usize = 8;
 /// How many gaps are remembered; older ones can no longer overlap anything that is judged.
@@ -59,7 +59,7 @@ pub struct Clock {
     steps: VecDeque<Duration>,
     /// Their median: it is asked for with every task.
     interval: Option<Duration>,
-    /// How far the last steps were from it.
+    /// The differences between the last steps and it.
     deviations: VecDeque<Duration>,
     gaps: VecDeque<Gap>,
     interrupted: bool,
@@ -92,8 +92,8 @@ impl Clock {
         self.interval.unwrap_or(Duration::from_secs(1))
     }
 
-    /// How far the time between two updates is from the usual one: of the last ones, a quarter was further. Nothing while they are few. A
-    /// thread that does nothing else publishes them, so this is how long a thread of the target waits for a core.
+    /// How irregular the updates are: the 75th percentile of the difference between the last steps and the interval; `None` while there are
+    /// too few. A thread of its own publishes them on a timer, so this is about how long a thread of the target waits for a core.
     pub fn irregularity(&self) -> Option<Duration> {
         (self.deviations.len() >= REGULARITY_TO_JUDGE).then(|| quantile(&self.deviations, 3, 4))
     }
@@ -183,7 +183,7 @@ impl Clock {
     }
 }
 
-/// The time that `part` of `whole` of these do not exceed.
+/// The quantile `part / whole` of these.
 fn quantile(times: &VecDeque<Duration>, part: usize, whole: usize) -> Duration {
     let mut times: Vec<Duration> = times.iter().copied().collect();
     times.sort_unstable();

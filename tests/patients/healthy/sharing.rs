@@ -30,17 +30,17 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         id: "failing-workers",
-        about: "Twelve workers share one receiver behind a mutex; of twenty jobs one fails, which ends its worker, and another is started.",
+        about: "Twelve workers share one receiver behind a mutex; one job in twenty fails, which ends its worker, and a supervisor restarts it.",
         run: failing_workers,
     },
     Pattern {
         id: "sleeping-leader",
-        about: "Of three nodes one leads for good and sleeps for 25 seconds between two rounds, while the others stand by.",
+        about: "One of three nodes leads for good and sleeps for 25 seconds between two rounds, while the others stand by.",
         run: sleeping_leader,
     },
     Pattern {
         id: "long-settlement",
-        about: "Payments take a lock for a moment; every twenty seconds a settlement has it for itself for 1.7 s.",
+        about: "Payments take a lock for a moment; every twenty seconds a settlement holds it for 1.7 s.",
         run: long_settlement,
     },
     Pattern {
@@ -177,7 +177,7 @@ fn failing_workers() {
         let (sender, jobs) = mpsc::channel(64);
         let jobs = Arc::new(Mutex::new(jobs));
         tokio::spawn(async move {
-            // One place spawns them all.
+            // All workers have the same spawn site.
             let mut workers = JoinSet::new();
             loop {
                 while workers.len() < 12 {

@@ -47,6 +47,11 @@ static SAMPLES_APART: Setting<Duration> = Setting::new(
     "minimum time between the first and the last sample that met a long poll",
 );
 static SHARE: Setting<Share> = Setting::new("share", Share(0.02), "minimum share of one core that the polls take");
+static OFTEN: Setting<Share> = Setting::new(
+    "starved",
+    Share(0.33),
+    "minimum share of seconds or samples with a long poll, where the process is short of CPU",
+);
 static MANY_OPS: Setting<usize> = Setting::new(
     "traced",
     50,
@@ -72,6 +77,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         &MET,
         &SAMPLES_APART,
         &SHARE,
+        &OFTEN,
         &MANY_OPS,
     ],
     timing: Timing {
@@ -94,9 +100,6 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
-/// Where threads wait for a core, polls that are long less often than this may be so for that.
-const OFTEN: f64 = 1.0 / 3.0;
-
 /// What shows that polls are long.
 enum Proof {
     Site,
@@ -108,7 +111,7 @@ enum Proof {
 struct LongPolls {
     time: PollTime,
     proof: Proof,
-    /// The share of the seconds, or samples, that have one.
+    /// The share of seconds or samples with a long poll.
     often: f64,
 }
 
@@ -161,7 +164,7 @@ fn symptom(
     };
     let task = worst.and_then(|task| evidence.task(task));
     let traced = task.is_some_and(|task| evidence.made_in_last_poll(task) >= settings.get(&MANY_OPS));
-    let is_starved = *often < OFTEN && evidence.is_short_of_cpu();
+    let is_starved = *often < settings.get(&OFTEN).0 && evidence.is_short_of_cpu();
     let apart = site.id.kind == TaskKind::BlockOn && evidence.has_workers();
     let (window, hurt) = (time.window, evidence.hurt_by(key, time.window));
     let mut symptom = Symptom::of_site(evidence, key, worst.as_slice(), site.live.len())
@@ -191,6 +194,9 @@ fn symptom(
         symptom = symptom
             .because(Fact::time("99th percentile of the polls of one suspect", polls.quantile(0.99)))
             .because(Fact::time("longest poll of that suspect", polls.longest()));
+    }
+    if let Some(irregularity) = evidence.clock().irregularity() {
+        symptom = symptom.because(Fact::time("irregularity of the target's updates", irregularity));
     }
     if let Some(delay) = hurt.delay {
         let metric = "90th percentile of the time from wake to poll in other tasks";

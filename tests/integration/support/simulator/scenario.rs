@@ -19,7 +19,7 @@ pub(crate) struct Scenario {
     /// The publish interval.
     #[serde(default = "one_second")]
     pub(crate) interval: Span,
-    /// How much later than that an update comes at most, as where the process is short of CPU.
+    /// Maximum delay of an update, as in a process that is short of CPU.
     #[serde(default)]
     pub(crate) late: Span,
     /// When we attach.

@@ -208,8 +208,8 @@ impl Player<'_> {
         }
     }
 
-    /// When the tick of a time comes: a process that was stopped makes up for all that it missed at once, and one that is short of CPU is late,
-    /// now more and now less.
+    /// When the tick of a time comes: a process that was stopped makes up for all that it missed at once, and one that is short of CPU is late by a
+    /// different time at each tick.
     fn actual(&self, tick: Nanos) -> Nanos {
         if tick < self.stopped_until {
             return self.stopped_until + self.missed * 200_000;

@@ -1,4 +1,4 @@
-//! Services that are large or busy: a search with hedges, a gateway of many devices, and invoices on a pool that has little to spare.
+//! Large or busy services: a search with hedged requests, a gateway for many devices, and invoices on a connection pool near its limit.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "hedge-leaves-loser-running",
         crates: "axum, moka, governor, tokio-util",
-        fault: "Of two requests for the same the slower goes on without anybody who wants it; some are never answered, and gather.",
+        fault: "The slower one of two hedged requests keeps running although nobody needs its answer; some never get one, and pile up.",
         issue: "joshrotenberg/tower-resilience#369",
         way: Way::Crowd,
         rate_of: "searches",
@@ -54,7 +54,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "positions-written-one-by-one",
         crates: "tokio-util, governor",
-        fault: "Positions of a fleet are written row by row: the database takes fewer than come, and who reports waits ever longer.",
+        fault: "The positions of a fleet are written row by row: more arrive than the database takes, and the reporters wait longer and longer.",
         issue: "getsentry/snuba#5874",
         way: Way::Backlog,
         rate_of: "positions in quiet times",
@@ -76,7 +76,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "invoice-keeps-connection",
         crates: "deadpool, rayon",
-        fault: "A connection is held while the invoice is drawn and handed to the printer: the pool serves half of what comes.",
+        fault: "A connection is held while the invoice is rendered and printed: the pool serves only half of the load.",
         issue: "svix/svix-webhooks#498",
         way: Way::Pool,
         rate_of: "invoices",
@@ -97,7 +97,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// A request that goes on without its handle, or does not.
+/// A request that is aborted when its handle is dropped, or keeps running.
 enum Attempt {
     Detached(JoinHandle<anyhow::Result<usize>>),
     Owned(AbortOnDropHandle<anyhow::Result<usize>>),
@@ -117,7 +117,7 @@ impl Attempt {
     }
 }
 
-/// Asks one replica, and another if that takes long.
+/// Asks one replica, and a second one if the first is slow.
 async fn search(replicas: [SocketAddr; 2], word: u64, is_faulty: bool) -> anyhow::Result<usize> {
     const TAKES_LONG: Duration = millis(150);
     let [first, second] = if word.is_multiple_of(2) { replicas } else { [replicas[1], replicas[0]] };
@@ -142,7 +142,7 @@ async fn searches(load: Load) -> anyhow::Result<()> {
     };
     let (replicas, is_faulty) = ([replica(1)?, replica(2)?], load.is_faulty());
     let found: Cache<u64, usize> = Cache::builder().time_to_live(secs(6)).build();
-    // In a burst, searches wait for their turn.
+    // During a burst, searches wait for their turn.
     let quota = Quota::per_second(NonZeroU32::MIN.saturating_add(39)).allow_burst(NonZeroU32::MIN.saturating_add(19));
     let limit: Arc<DefaultDirectRateLimiter> = Arc::new(RateLimiter::direct(quota));
     let answer = async move |Path(word): Path<u64>| {
@@ -150,7 +150,7 @@ async fn searches(load: Load) -> anyhow::Result<()> {
             limit.until_ready().await;
             timeout(millis(900), search(replicas, word, is_faulty)).await?
         });
-        // Without an answer there is a page of suggestions.
+        // If there is no answer, the page shows suggestions.
         lengths.await.map_or_else(|_| "suggestions".to_owned(), |length| length.to_string())
     };
     let address = sidelines::serve_http(Router::new().route("/search/{word}", get(answer))).await?;
@@ -168,7 +168,7 @@ async fn searches(load: Load) -> anyhow::Result<()> {
     }
 }
 
-/// Takes positions until a device has been quiet for a second, and hands on its last one.
+/// Waits until a device has been silent for a second, and forwards its last position.
 async fn debounce_positions(mut positions: mpsc::Receiver<u64>, settled: mpsc::Sender<u64>) {
     let mut quiet = DelayQueue::new();
     let mut keys = std::collections::HashMap::new();
@@ -273,7 +273,7 @@ impl managed::Manager for Connector {
     }
 }
 
-/// Draws an invoice on a thread of the pool for that.
+/// Renders an invoice on a thread of rayon's pool.
 async fn draw(slots: &Semaphore) -> anyhow::Result<u64> {
     let _slot = slots.acquire().await?;
     let (drawn, drawing) = oneshot::channel();
@@ -283,7 +283,7 @@ async fn draw(slots: &Semaphore) -> anyhow::Result<u64> {
         while began.elapsed() < millis(12) {
             ink = ink.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7);
         }
-        // Nobody may want it any more.
+        // The requester may be gone.
         let _ = drawn.send(ink);
     });
     Ok(drawing.await?)

@@ -1,4 +1,4 @@
-//! Gateways: with a token that has to be fetched anew, with clients on websockets, and with exports that are compressed.
+//! Gateways: one that refreshes a token, one that pushes notices over websockets, and one that compresses exports.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "token-refresh-gave-up",
         crates: "axum, tokio",
-        fault: "The task that fetches tokens ends after three errors in a row; who needs a token waits for the next one for ever.",
+        fault: "The task that refreshes the token ends after three errors in a row, and every request waits for the next token forever.",
         issue: "googleapis/google-cloud-rust#4593",
         way: Way::Unanswered,
         rate_of: "requests",
@@ -53,7 +53,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "websocket-stalled-readers",
         crates: "axum, futures",
-        fault: "Each connection has a queue without bounds: clients that do not read any more stop its writer, and the queue grows.",
+        fault: "Each connection has an unbounded queue: a client that stops reading blocks its writer, and the queue grows.",
         issue: "majiayu000/harness#1996",
         way: Way::Unanswered,
         rate_of: "notices",
@@ -75,7 +75,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "exports-compressed-on-worker",
         crates: "axum, flate2, serde_json",
-        fault: "Large exports are encoded and compressed in their handler: meanwhile its worker does nothing else.",
+        fault: "Large exports are encoded and compressed in their handler, which blocks a worker meanwhile.",
         issue: "axiomhq/axiom-rs#9",
         way: Way::Blocking,
         rate_of: "requests",
@@ -96,10 +96,10 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// Until when the token is valid.
+/// When the token expires.
 type Token = Instant;
 
-/// Waits for a token that is valid, and asks the partner with it.
+/// Waits for a valid token, and calls the partner with it.
 async fn ask_with_token(tokens: Arc<watch::Sender<Token>>, partner: SocketAddr) -> anyhow::Result<usize> {
     let mut token = tokens.subscribe();
     token.wait_for(|valid_until| *valid_until > Instant::now()).await?;
@@ -156,7 +156,7 @@ async fn tokens(load: Load) -> anyhow::Result<()> {
     }
 }
 
-/// The queue of a connection, with bounds or without.
+/// The queue of a connection, bounded or not.
 #[derive(Clone)]
 enum Outbox {
     Unbounded(mpsc::UnboundedSender<Arc<str>>),
@@ -164,7 +164,7 @@ enum Outbox {
 }
 
 impl Outbox {
-    /// Whether it took the notice.
+    /// Whether the notice was queued.
     fn put(&self, notice: &Arc<str>) -> bool {
         match self {
             Self::Unbounded(queue) => queue.send(Arc::clone(notice)).is_ok(),
@@ -193,7 +193,7 @@ async fn follow(hub: Hub, socket: WebSocket) {
     let mut writer = spawn("write-notices", async move {
         while let Some(notice) = notices.next().await {
             let sent = sink.send(Message::text(&*notice));
-            // Who does not take a notice for ten seconds is gone.
+            // A client that takes no notice for ten seconds is disconnected.
             match (hub.is_faulty, sent) {
                 (true, sent) => sent.await?,
                 (false, sent) => timeout(secs(10), sent).await??,
@@ -207,7 +207,7 @@ async fn follow(hub: Hub, socket: WebSocket) {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}
             },
-            // It is gone, or does not read any more.
+            // The client is gone, or has stopped reading.
             _ = &mut writer => return,
         }
     }
@@ -247,7 +247,7 @@ async fn notices(load: Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads notices until it has had enough, and stays connected.
+/// Reads notices, stops reading after a while, and stays connected.
 async fn read_notices(address: SocketAddr, until: Option<Duration>) -> anyhow::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(16 * 1_024)?;
@@ -279,7 +279,7 @@ fn export(thousands: usize) -> Vec<u8> {
     let rows: Vec<_> = (0..thousands * 1_000).map(|row| json!({"id": row, "price": row * 7 % 1_003})).collect();
     let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
     let text = serde_json::to_vec(&rows).unwrap_or_default();
-    // A vector takes everything.
+    // Writing to a vector cannot fail.
     let _ = compressed.write_all(&text);
     compressed.finish().unwrap_or_default()
 }

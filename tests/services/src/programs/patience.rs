@@ -1,5 +1,4 @@
-//! Services in which much waits on purpose: a chat with long polls, jobs of very different lengths, and a batch that has the books for
-//! itself.
+//! Services with many intended waits: a chat with long polls, jobs of very different lengths, and a settlement that locks the books.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,7 +29,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "chat-forwarder-outlives-client",
         crates: "axum, futures, tokio-stream",
-        fault: "A chat drops the handle of the task that forwards a room to a client when that client leaves: the task goes on.",
+        fault: "When a client leaves, the chat drops the handle of the task that forwards a room to it, and the task keeps running.",
         issue: "mofa-org/mofa#964",
         way: Way::Crowd,
         rate_of: "messages",
@@ -52,7 +51,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "job-workers-not-restarted",
         crates: "tokio",
-        fault: "A worker whose job fails ends and is not started again: one after the other is gone, and the queue stays full.",
+        fault: "A worker whose job fails ends and is not restarted: fewer and fewer are left, and the queue stays full.",
         issue: "ret2shell/ret2shell#112",
         way: Way::Backlog,
         rate_of: "jobs, without those that come at once",
@@ -74,7 +73,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "settlement-keeps-books-locked",
         crates: "axum, tokio",
-        fault: "A settlement has the books locked while it asks the bank without a timeout; once, the bank does not answer.",
+        fault: "A settlement locks the books and calls the bank without a timeout; one call is never answered.",
         issue: "rainlanguage/raindex#1599",
         way: Way::HeldLock,
         rate_of: "payments",
@@ -148,7 +147,7 @@ async fn chat(load: Load) -> anyhow::Result<()> {
         let events = messages.map(|message| Ok::<_, Infallible>(Event::default().data(&*message.unwrap_or_default())));
         Sse::new(events).keep_alive(KeepAlive::default())
     };
-    // One room is never spoken in: who polls it waits until the time is over.
+    // Nobody speaks in one room: polling it always times out.
     let poll = async |State(chat): State<Chat>| {
         let mut lobby = chat.rooms[ROOMS - 1].subscribe();
         timeout(secs(25), lobby.recv()).await.is_ok().to_string()
@@ -181,7 +180,7 @@ async fn chat(load: Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client that comes, stays for a while, goes without a word, and comes again; of ten, six talk, two listen and two poll.
+/// A client that connects, stays for a while, disconnects without closing, and comes back; of ten, six talk, two listen and two poll.
 async fn stay_in_chat(address: SocketAddr, client: usize, mut random: fastrand::Rng) -> anyhow::Result<()> {
     sleep(between(&mut random, millis(100), secs(8))).await;
     loop {
@@ -258,7 +257,7 @@ async fn jobs(load: Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What everybody has.
+/// The balance of all accounts.
 type Books = Arc<Mutex<i64>>;
 
 async fn settlements(load: Load) -> anyhow::Result<()> {
@@ -267,11 +266,11 @@ async fn settlements(load: Load) -> anyhow::Result<()> {
     let mut settled = 0;
     let bank = peers::partner(move || {
         settled += 1;
-        // The second settlement has no luck.
+        // The second settlement is never answered.
         if settled == 2 { Answer::Never } else { Answer::After(millis(1_800)) }
     })?;
     let books = Books::default(); // <- settlement-keeps-books-locked
-    // Of three nodes one leads; the others wait for the day when it does not any more.
+    // One of three nodes leads; the others stand by.
     let leader = Arc::new(Mutex::new(()));
     for node in 0..3_u64 {
         let (leader, books) = (Arc::clone(&leader), Arc::clone(&books));

@@ -1,4 +1,4 @@
-//! Shards of long connections, which are handed over and drained while the service runs.
+//! Shards of long-lived connections, which are handed over and drained while the service runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SOURCE: Source = Source { file: "programs/shards.rs", text: include_str!("
 pub(super) const PROGRAMS: &[Program] = &[Program {
     id: "drain-waits-for-silent-sessions",
     crates: "tokio-util",
-    fault: "A shard is drained, but a session looks for that between two lines only: those that are silent never end.",
+    fault: "A session notices only between two lines that its shard is being drained, so silent sessions never end.",
     issue: "tokio-rs/axum#3003",
     way: Way::Stragglers,
     rate_of: "lines, of all sessions",
@@ -40,7 +40,7 @@ pub(super) const PROGRAMS: &[Program] = &[Program {
     run: |load| Box::pin(shards(load)),
 }];
 
-/// A shard and its sessions, until it is drained.
+/// A shard and its sessions.
 #[derive(Clone, Default)]
 struct Shard {
     sessions: TaskTracker, // <- drain-waits-for-silent-sessions
@@ -73,7 +73,7 @@ async fn serve_session(socket: TcpStream, shard: Shard, store: SocketAddr, is_fa
 
 async fn shards(load: Load) -> anyhow::Result<()> {
     let mut random = load.random(1);
-    // A line in fifty takes a while, also when the shard is drained.
+    // One line in fifty takes a while, even while the shard is being drained.
     let store = peers::partner(move || match random.u8(..50) {
         0 => Answer::After(secs(2)),
         _ => Answer::After(between(&mut random, millis(5), millis(60))),
@@ -113,7 +113,7 @@ async fn shards(load: Load) -> anyhow::Result<()> {
     sidelines::sweep(&load);
     let rates = sidelines::rates(&load)?;
     let metrics = sidelines::metrics(&load)?;
-    // Somebody from the staff looks in once a minute.
+    // An operator looks at the state once a minute.
     let mut looks = interval(secs(60));
     loop {
         looks.tick().await;
@@ -126,10 +126,10 @@ async fn shards(load: Load) -> anyhow::Result<()> {
 }
 
 const CLIENTS: u64 = 40;
-/// Of as many sessions one says nothing and only listens.
+/// One in this many sessions sends nothing and only listens.
 const ONE_LISTENS_OF: u64 = 8;
 
-/// A client that comes again when its shard is drained.
+/// A client that reconnects after its shard has been drained.
 async fn keep_session(address: SocketAddr, client: u64, load: Load) -> anyhow::Result<()> {
     let mut random = load.random(100 + client);
     #[expect(clippy::cast_precision_loss, reason = "there are few")]

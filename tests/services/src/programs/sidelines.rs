@@ -1,5 +1,4 @@
-//! What services do beside the work that they are about, all of it healthy: a front, metrics, a registration, rates, a sweep, and visits
-//! that come in bursts.
+//! The healthy parts that the services share: an HTTP front, metrics, a registration, exchange rates, a sweep, and bursts of visitors.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ pub(super) async fn serve_http(router: Router) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-/// A collector takes what was counted every five seconds.
+/// Flushes counters to a collector every five seconds.
 pub(super) fn metrics(load: &Load) -> anyhow::Result<mpsc::Sender<u64>> {
     const MOST: usize = 200;
     let mut random = load.random(900);
@@ -38,7 +37,7 @@ pub(super) fn metrics(load: &Load) -> anyhow::Result<mpsc::Sender<u64>> {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    // What the collector does not take is lost.
+                    // Counters that cannot be flushed are dropped.
                     let _ = peers::request(collector, "/metrics", Some(secs(2))).await;
                     batch.clear();
                 }
@@ -49,7 +48,7 @@ pub(super) fn metrics(load: &Load) -> anyhow::Result<mpsc::Sender<u64>> {
     Ok(count)
 }
 
-/// A connection to a registry is kept alive by a ping every three seconds.
+/// Keeps a connection to a registry alive with a ping every three seconds.
 pub(super) fn registration() -> anyhow::Result<()> {
     let (listener, address) = peers::listener()?;
     outside(move || async move {
@@ -80,7 +79,7 @@ async fn keep_alive(registry: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-/// Rates that are fetched anew every four seconds, and how often they were.
+/// Refreshes exchange rates every four seconds, and counts the refreshes.
 pub(super) fn rates(load: &Load) -> anyhow::Result<Arc<ArcSwap<u64>>> {
     let mut random = load.random(901);
     let bank = peers::partner(move || Answer::After(between(&mut random, millis(50), millis(400))))?;
@@ -97,7 +96,7 @@ pub(super) fn rates(load: &Load) -> anyhow::Result<Arc<ArcSwap<u64>>> {
     Ok(rates)
 }
 
-/// Every eight seconds, what has expired is swept from twelve partitions, and the index is written on a thread.
+/// Every eight seconds, removes expired entries from twelve partitions and writes the index in a blocking job.
 pub(super) fn sweep(load: &Load) {
     let mut random = load.random(902);
     spawn("sweep-expired", async move {
@@ -114,7 +113,7 @@ pub(super) fn sweep(load: &Load) {
     });
 }
 
-/// Calls `arrive` at random times, and for a whole burst every now and then.
+/// Calls `arrive` at random times, and for a burst at fixed intervals.
 pub(super) async fn bursts(load: &Load, every: Duration, burst: u64, mut arrive: impl FnMut()) {
     let mut random = load.random(0xb1);
     let mut next = Instant::now() + every;
@@ -128,7 +127,7 @@ pub(super) async fn bursts(load: &Load, every: Duration, burst: u64, mut arrive:
     }
 }
 
-/// Visitors from outside, who ask for what `choose` says and wait as long as it says, with a burst of them every now and then.
+/// Visitors from outside, with regular bursts: `choose` returns the path and the timeout of each request.
 pub(super) fn visitors(
     load: &Load,
     address: SocketAddr,

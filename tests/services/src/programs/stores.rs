@@ -29,7 +29,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "block-marked-as-loading",
         crates: "axum, moka, dashmap",
-        fault: "A client leaves while its block is loaded: the mark that it is being loaded stays, and all who want it wait for ever.",
+        fault: "A client disconnects while its block is being loaded: it stays marked as loading, and every later request for it waits forever.",
         issue: "milvus-io/talon#162",
         way: Way::Unanswered,
         rate_of: "reads",
@@ -51,7 +51,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "log-locked-for-slow-follower",
         crates: "axum, tokio",
-        fault: "The log is sent to a follower under a read guard: a slow follower stops who appends, and that one stops all readers.",
+        fault: "The log is sent to a follower under a read guard: a slow follower blocks the next append, which blocks all readers.",
         issue: "neondatabase/neon#12875",
         way: Way::HeldLock,
         rate_of: "records",
@@ -73,7 +73,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "files-read-inside-blocking-jobs",
         crates: "tokio",
-        fault: "Jobs on threads for blocking wait for files that only another such thread can read: a burst of scans takes them all.",
+        fault: "Blocking jobs wait for file reads, which are blocking jobs as well: a burst of scans occupies all threads.",
         issue: "delta-io/delta-kernel-rs#3202",
         way: Way::Deadlock,
         rate_of: "scans",
@@ -94,7 +94,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// Blocks of an origin that is far away.
+/// Blocks of a remote origin.
 struct Blocks {
     origin: SocketAddr,
     loading: DashMap<u64, Arc<Notify>>,
@@ -102,7 +102,7 @@ struct Blocks {
     is_faulty: bool,
 }
 
-/// Removes the mark of a block and tells who waits for it, however the loading ends.
+/// Removes the mark of a block and wakes its waiters, however the load ends.
 struct Loading<'a>(&'a Blocks, u64);
 
 impl Drop for Loading<'_> {
@@ -183,14 +183,14 @@ async fn blocks(load: Load) -> anyhow::Result<()> {
     });
     let began = Instant::now();
     sidelines::visitors(&load, address, secs(10), 20, move |random| {
-        // A few are gone before they have their answer.
+        // A few clients disconnect before they are answered.
         let leaves = began.elapsed() > LEAVE_AFTER && random.u8(..100) < 4;
         (format!("/block/{}", random.u64(..number_of)), if leaves { millis(60) } else { secs(40) })
     });
     std::future::pending().await
 }
 
-/// Records by their number, and the last one.
+/// The records by number, and the newest one.
 #[derive(Default)]
 struct Log {
     records: HashMap<u64, u64>,
@@ -210,7 +210,7 @@ async fn log(load: Load) -> anyhow::Result<()> {
         })?;
         let (log, mut appended, is_faulty) = (Arc::clone(&log), appended.subscribe(), load.is_faulty());
         spawn("send-log", async move {
-            // Who cannot follow takes the records that it missed with the next.
+            // A follower that lags gets the missed records with the next one.
             while !matches!(appended.recv().await, Err(broadcast::error::RecvError::Closed)) {
                 let term = log.read().await;
                 let held = if is_faulty {
@@ -249,7 +249,7 @@ async fn log(load: Load) -> anyhow::Result<()> {
             log.last += 1;
             let last = log.last;
             log.records.insert(last, last);
-            // It is on the disk.
+            // The record is on disk.
             sleep(millis(2)).await;
             drop(log);
             let _ = metrics.try_send(last);

@@ -26,7 +26,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "quic-permit-lost-on-error",
         crates: "quinn",
-        fault: "A permit is given back by hand behind the report, but not if that fails: after as many errors, nothing is sent.",
+        fault: "A permit is returned by hand after each report, but not if the report fails: once all permits are lost, nothing is sent.",
         issue: "anza-xyz/agave#10478",
         way: Way::Permits,
         rate_of: "reports",
@@ -48,7 +48,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "reload-misses-last-request",
         crates: "axum, arc-swap",
-        fault: "A reload looks whether old requests run, writes that down, and waits for the last: if it ended meanwhile, for ever.",
+        fault: "A reload checks for running requests, logs that, and then waits for the last one; if it ended in between, it waits forever.",
         issue: "containerd/ttrpc-rust#227",
         way: Way::LostWaker,
         rate_of: "requests",
@@ -70,7 +70,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "import-starves-remote-calls",
         crates: "tokio",
-        fault: "An actor looks into its local mailbox first: while an import fills that, calls from other nodes are not answered.",
+        fault: "An actor reads its local mailbox first: while an import fills it, calls from other nodes are not answered.",
         issue: "paxsonsa/murmer-rs#6",
         way: Way::Backlog,
         rate_of: "calls from other nodes",
@@ -172,7 +172,7 @@ async fn reports(load: Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Settings, and the requests that run with them.
+/// Settings, and the number of requests that use them.
 struct Settings {
     version: u64,
     active: AtomicU64,
@@ -190,7 +190,7 @@ impl Settings {
         }
     }
 
-    /// Waits until no request runs with them any more, and tells the journal that it waits.
+    /// Writes to the journal, then waits until no request uses these settings any more.
     async fn drain(&self, journal: SocketAddr, is_faulty: bool) {
         loop {
             let ended = self.last_ended.notified();
@@ -245,10 +245,10 @@ async fn reloads(load: Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A call from another node, and whom to answer.
+/// A call from another node, with the channel for its answer.
 type Call = (u64, oneshot::Sender<u64>);
 
-/// Takes rows and calls, until both sides are closed.
+/// Handles rows and calls until both mailboxes are closed.
 async fn run_actor(mut rows: mpsc::Receiver<u64>, mut calls: mpsc::Receiver<Call>, is_faulty: bool) {
     let mut sum = 0;
     loop {
@@ -270,7 +270,7 @@ async fn run_actor(mut rows: mpsc::Receiver<u64>, mut calls: mpsc::Receiver<Call
         sleep(millis(8)).await;
         sum += row.unwrap_or_default();
         if let Some((account, answer)) = call {
-            // Who asked may be gone.
+            // The caller may be gone.
             let _ = answer.send(sum + account);
         }
     }
@@ -296,7 +296,7 @@ async fn mailboxes(load: Load) -> anyhow::Result<()> {
     locally.rate = 12.0;
     spawn("book-locally", async move {
         sidelines::bursts(&locally, secs(10), 8, || {
-            // What does not fit is booked by another node.
+            // Another node handles what does not fit.
             let _ = row.try_send(1);
         })
         .await;

@@ -144,8 +144,9 @@ fn judge_lock<'a>(
     let is_pool = lock.kind == ResourceKind::Mutex && evidence.is_idle_pool(key);
     let look_alike = is_pool.then_some(LookAlike::IdlePool);
     let mut strength = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    // Costs a look at every grant, so it comes last.
     if strength >= DETECTOR.timing.leave {
-        strength = strength.min(evidence.waiters_but_for_one_hold(key, start) / limits.waiters);
+        strength = strength.min(evidence.waiters_without_longest_hold(key, start) / limits.waiters);
     }
     Some(Queue { key, kind, waits, window, limits, seen, strength, look_alike, suffering: None, permits: None })
 }
