@@ -17,10 +17,6 @@ const SPINNING: usize = 3;
 /// Tasks that waited this long for a worker were hurt: it decides who is named, not whether there is a finding.
 const HURT: Duration = Duration::from_millis(2);
 
-/// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
-/// workers compute, because the scheduler prefers a thread that slept.
-const SHORT_OF_CPU: Duration = Duration::from_millis(10);
-
 /// The polls of a spawn site in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollTime {
@@ -119,11 +115,6 @@ impl Evidence<'_> {
         let longest = met.iter().map(|it| (it.age, it.task)).max()?;
         let apart = met.last()?.at.since(met.first()?.at);
         Some(Sightings { met: met.len(), samples: latest.len(), longest, apart })
-    }
-
-    /// Whether threads of the process wait for a core, because the machine is busy or the CPU quota of the container is used up.
-    pub fn is_short_of_cpu(&self) -> bool {
-        self.clock().irregularity() >= Some(SHORT_OF_CPU)
     }
 
     /// Whether the busiest task of a site spins on something that is always ready, which makes its polls long.

@@ -19,6 +19,9 @@ const SILENT_LAG: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(3);
 /// which is so when several of different sites began within this time.
 const AT_ONCE: Duration = Duration::from_millis(300);
+/// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
+/// workers compute, because the scheduler prefers a thread that slept.
+const SHORT_OF_CPU: Duration = Duration::from_millis(10);
 
 /// A poll of an async task that has begun and not ended.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +134,12 @@ impl Evidence<'_> {
         let together = last.zip(first).is_some_and(|(last, first)| last.since(first) <= AT_ONCE);
         let differ = polls.iter().any(|poll| Some(poll.site) != polls.first().map(|first| first.site));
         together && differ && polls.iter().all(|poll| poll.age < SETTLED)
+    }
+
+    /// Whether threads of the process wait for a core, because the machine is busy or the CPU quota of the container is used up. Unlike
+    /// [`may_be_starved`](Self::may_be_starved), it tells of the last updates and not of this moment.
+    pub fn is_short_of_cpu(&self) -> bool {
+        self.clock().irregularity() >= Some(SHORT_OF_CPU)
     }
 
     /// Whether more polls run than there are threads to run them, so that some of them only seem to.
