@@ -22,6 +22,8 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
 /// workers compute, because the scheduler prefers a thread that slept.
 const SHORT_OF_CPU: Duration = Duration::from_millis(10);
+/// A task may have been in the queue of a thread for this long when the poll that blocks it began, on a machine without free cores too.
+const QUEUED_BEFORE: Duration = Duration::from_secs(1);
 
 /// A poll of an async task that has begun and not ended.
 #[derive(Debug, Clone, Copy)]
@@ -159,8 +161,10 @@ impl Evidence<'_> {
         })
     }
 
-    /// Tasks that were woken after a time, at least this long ago, and have not been polled since.
+    /// Tasks that were woken at least this long ago and not polled since, though the poll that began at `start` was soon their only obstacle:
+    /// they were woken after it began, or so shortly before that they may have been behind it in one queue.
     pub fn woken_and_not_polled(&self, start: Timestamp, least: Duration) -> WaitingForPoll {
+        let start = start.minus(QUEUED_BEFORE);
         let woken = self.woken_by_age.get((), || {
             let mut woken: Vec<_> = self.woken().map(|(key, task)| (told_to_run(task), key)).collect();
             woken.sort_by_key(|(woken, _)| *woken);

@@ -113,7 +113,7 @@ fn symptom(
         .summary(summary(evidence, &worst, polls.len(), hurt.len(), critical))
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("polls that have run this long", "polls", polls.len()))
-        .because(Fact::count("tasks woken since and not polled", "tasks", hurt.len()))
+        .because(Fact::count("tasks woken and not polled", "tasks", hurt.len()))
         .because(Fact::time("longest wait of a woken task", hurt.longest()))
         .involving(describe::related_tasks(evidence, &victims, Role::Victim))
         .advice(format!(
@@ -142,7 +142,7 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usi
     let victims = match hurt {
         0 => String::new(),
         more => format!(
-            " {} {} woken meanwhile and not polled.",
+            " {} {} woken and not polled meanwhile.",
             words::count(more, "task"),
             words::agree(more, "was", "were")
         ),
