@@ -97,6 +97,11 @@ fn requests_are_answered_as_the_table_says() {
                 .map_or(String::new(), |(head, body)| format!("{}\n{body}", head.to_lowercase()));
             assert!(expected.iter().all(|part| shown.contains(part)), "{path} {protocols}: {answer}");
         }
+        scene.cluster.switch(|it| it.forbidden = ["get pods/portforward"].into());
+        let (_, answer) = upgrade(&scene, "web-1/portforward?ports=6669", PROTOCOLS).await;
+        let is_refused = answer.starts_with("HTTP/1.1 403") && answer.contains("\"reason\":\"Forbidden\"");
+        assert!(is_refused && answer.contains("\"code\":403"), "{answer}");
+        scene.cluster.switch(|it| it.forbidden.clear());
         scene.cluster.switch(|it| it.token = Some("other".to_owned()));
         let (_, answer) = upgrade(&scene, "web-1/portforward?ports=6669", PROTOCOLS).await;
         assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("\"code\":401"), "{answer}");
@@ -143,6 +148,7 @@ fn frames_are_exchanged_as_the_table_says() {
 fn a_refused_port_ends_the_connection_unless_another_one_lives() {
     run(async {
         let scene = scene().await;
+        // The kubelet dials localhost in the pod: what listens on the address of the pod alone is refused just the same.
         for (ports, others) in [("7777", 0_usize), ("7777,6669", 2)] {
             let (stream, _) = upgrade(&scene, &format!("web-1/portforward?ports={ports}"), PROTOCOLS).await;
             let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -30,6 +31,7 @@ pub(crate) struct Report {
 /// When either cannot be started, or ends too early, or the tool says what is not JSON.
 pub(crate) fn examine(options: &Options, trial: Trial) -> anyhow::Result<Report> {
     let (mut service, target) = process::start_service(&options.arguments(trial))?;
+    thread::sleep(Duration::from_secs(options.attach_after));
     let mut command = Command::new(&options.tool);
     let watch = match trial.variant {
         Variant::Faulty => {

@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Watch each repaired service for a minute, instead of 90 s or five minutes.
     #[arg(long)]
     quick: bool,
+    /// Attach this many seconds after the service was started, when it may have been sick for long.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, conflicts_with = "write")]
+    attach_after: u64,
     /// Only the faulty or only the repaired ones.
     #[arg(long, value_enum)]
     only: Option<Variant>,
