@@ -30,6 +30,11 @@ pub fn tasks(site: &Site) -> String {
     name(site, "tasks", None)
 }
 
+/// Blocking jobs of a site in a sentence: `3 blocking jobs spawned at src/images.rs:52:17`.
+pub fn blocking_jobs(site: &Site, count: usize) -> String {
+    name(site, &words::count(count, "blocking job"), None)
+}
+
 /// A task in a sentence, with the number that its own process knows it by: `task 7 transfer (src/bank.rs:41:9)`.
 pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
     let thing = task.task_id().map_or_else(|| "task".to_owned(), |id| format!("task {id}"));

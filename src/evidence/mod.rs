@@ -16,6 +16,7 @@ pub mod growth;
 mod hold_and_wait;
 pub mod holders;
 mod identity;
+pub mod jobs;
 pub mod lock_order;
 mod lock_role;
 pub mod look_alike;

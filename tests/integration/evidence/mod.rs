@@ -12,6 +12,7 @@ mod crowd;
 mod demand;
 mod flow;
 mod hold_and_wait;
+mod jobs;
 mod lock_role;
 mod permit_habits;
 mod poll_time;

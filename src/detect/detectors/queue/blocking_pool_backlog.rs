@@ -10,8 +10,7 @@ use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::subject::Role;
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
-use crate::model::entity::task::Task;
-use crate::model::tokio::TaskKind;
+use crate::evidence::jobs::JobsAtWork;
 use crate::model::{SiteKey, TaskKey};
 use crate::words;
 
@@ -60,20 +59,6 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
-/// Sites of blocking jobs that have a thread, most first: they are what keeps the others waiting.
-fn running(evidence: &Evidence<'_>) -> Vec<(SiteKey, usize)> {
-    let has_thread =
-        |task: &Task| task.stats.poll.is_running() && !task.is_worker_thread() && !task.is_block_in_place();
-    let sites = evidence.sites().filter(|(_, site)| site.id.kind == TaskKind::Blocking);
-    let counted = sites.map(|(key, site)| {
-        let jobs = site.live.iter().filter(|(_, job)| evidence.task(*job).is_some_and(has_thread));
-        (key, jobs.count())
-    });
-    let mut counts: Vec<(SiteKey, usize)> = counted.filter(|(_, count)| *count > 0).collect();
-    counts.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
-    counts
-}
-
 fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
@@ -83,15 +68,14 @@ fn symptom(
 ) -> Option<Symptom> {
     let (site, wait, critical) = (evidence.site(key)?, settings.get(&WAIT), settings.get(&CRITICAL));
     let keys: Vec<TaskKey> = jobs.iter().map(|(_, key)| *key).collect();
-    let running = running(evidence);
-    let threads = running.iter().map(|(_, count)| *count).sum();
-    let culprits: Vec<SiteKey> = running.iter().map(|(site, _)| *site).collect();
+    let at_work = evidence.jobs_at_work();
+    let threads = at_work.count;
+    let culprits: Vec<SiteKey> = at_work.sites.iter().map(|(site, _)| *site).chain(at_work.wait_at).collect();
     let symptom = Symptom::of_site(evidence, key, &keys, jobs.len())
         .severity(if oldest >= critical { Severity::Critical } else { Severity::Warning })
         .summary(format!(
-            "{} of {} {} for a thread, the first for {} (warning from {}), while {} at work.",
-            words::count(jobs.len(), "blocking job"),
-            describe::site(site),
+            "{} {} for a thread, the first for {} (warning from {}), while {} at work.",
+            describe::blocking_jobs(site, jobs.len()),
             words::agree(jobs.len(), "waits", "wait"),
             words::duration(oldest),
             words::limit(wait),
@@ -101,11 +85,29 @@ fn symptom(
         .because(Fact::time("wait of the first job", oldest).from(wait))
         .because(Fact::count("jobs at work", "jobs", threads))
         .involving(describe::related_sites(evidence, &culprits, Role::Culprit))
-        .cause(Some("All threads of the blocking pool are taken by jobs that are still at work.".to_owned()))
-        .advice(
-            "Start fewer jobs at a time (acquire a semaphore before spawn_blocking), make them shorter, or raise max_blocking_threads. A job that \
-             waits for another job of the same pool can stop the pool altogether. Tokio's file and DNS functions use this pool too.",
-        )
+        .cause(Some(cause(evidence, &at_work)))
+        .advice(advice(at_work.wait_at.is_some()))
         .since(Some(evidence.now().minus(oldest)));
     Some(symptom)
+}
+
+fn cause(evidence: &Evidence<'_>, at_work: &JobsAtWork) -> String {
+    let Some(site) = at_work.wait_at.and_then(|site| evidence.site(site)) else {
+        return "All threads of the blocking pool are taken by jobs that are still at work.".to_owned();
+    };
+    format!(
+        "All threads of the blocking pool are taken by jobs that seem to wait in block_on ({}). If what they wait for needs a thread of the \
+         same pool, none of them can end.",
+        site.id.location.as_str()
+    )
+}
+
+fn advice(jobs_wait: bool) -> &'static str {
+    if jobs_wait {
+        "Do not wait in a blocking job for what needs the same pool, such as another job, a file of tokio::fs or a DNS lookup: call it directly \
+         (std::fs), or do the waiting in a task. More threads only postpone it."
+    } else {
+        "Start fewer jobs at a time (acquire a semaphore before spawn_blocking), make them shorter, or raise max_blocking_threads. A job that \
+         waits for another job of the same pool can stop the pool altogether. Tokio's file and DNS functions use this pool too."
+    }
 }
