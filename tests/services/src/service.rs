@@ -22,8 +22,6 @@ use tracing_subscriber::prelude::*;
 
 use crate::programs::Program;
 
-/// How long the feed keeps what has ended.
-const RETENTION: Duration = Duration::from_secs(60);
 /// Workers of a service's runtime.
 const WORKERS: usize = 2;
 
@@ -73,6 +71,27 @@ impl Subscriber {
     }
 }
 
+/// How a feed is served.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Feed {
+    /// Seconds for which the feed keeps what has ended; without other orders, subscribers keep it for an hour.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) retention: u64,
+    /// Milliseconds between two updates.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000)]
+    pub(crate) publish_interval: u64,
+}
+
+impl Feed {
+    fn retention(self) -> Duration {
+        Duration::from_secs(self.retention)
+    }
+
+    fn publish_interval(self) -> Duration {
+        Duration::from_millis(self.publish_interval)
+    }
+}
+
 /// What a service is started with.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -91,6 +110,9 @@ pub(crate) struct Options {
     /// What serves the feed.
     #[arg(long, value_enum, default_value = "console")]
     pub(crate) subscriber: Subscriber,
+    /// How it is served.
+    #[command(flatten)]
+    pub(crate) feed: Feed,
     /// Where the console feed is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6669")]
     pub(crate) bind: SocketAddr,
@@ -197,7 +219,7 @@ pub(crate) fn run(program: &Program, options: &Options) -> anyhow::Result<()> {
     if options.count {
         spawn_thread("counter", count);
     }
-    let address = serve_feed(options.subscriber, options.bind)?;
+    let address = serve_feed(options.subscriber, options.feed, options.bind)?;
     writeln!(io::stdout(), "listening on http://{address}")?;
     let load = Load {
         variant: options.variant,
@@ -240,13 +262,13 @@ pub(crate) fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 /// Does what `ConsoleLayer::builder().spawn()` does, on a listener that is bound here, because the builder cannot tell which port 0 became.
-fn serve_feed(subscriber: Subscriber, bind: SocketAddr) -> anyhow::Result<SocketAddr> {
+fn serve_feed(subscriber: Subscriber, feed: Feed, bind: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(bind)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let serve = match subscriber {
-        Subscriber::Console => install_console()?,
-        Subscriber::Canary => install_canary()?,
+        Subscriber::Console => install_console(feed)?,
+        Subscriber::Canary => install_canary(feed)?,
     };
     spawn_thread("console-feed", move || {
         // The feed must not describe itself: neither its own runtime nor its connections.
@@ -261,8 +283,9 @@ fn serve_feed(subscriber: Subscriber, bind: SocketAddr) -> anyhow::Result<Socket
 /// Serves the clients of a listener until that fails.
 type Serve = Box<dyn FnOnce(TcpListener) -> anyhow::Result<()> + Send>;
 
-fn install_console() -> anyhow::Result<Serve> {
-    let (layer, server) = ConsoleLayer::builder().retention(RETENTION).build();
+fn install_console(feed: Feed) -> anyhow::Result<Serve> {
+    let (layer, server) =
+        ConsoleLayer::builder().retention(feed.retention()).publish_interval(feed.publish_interval()).build();
     let wanted = FilterFn::new(|metadata| {
         ["tokio", "runtime"].iter().any(|start| metadata.target().starts_with(start))
             || metadata.name().starts_with("runtime")
@@ -272,8 +295,10 @@ fn install_console() -> anyhow::Result<Serve> {
     Ok(Box::new(|listener| answer(listener, aggregator.run(), Server::builder().add_service(instrument_server))))
 }
 
-fn install_canary() -> anyhow::Result<Serve> {
-    let builder = tokio_canary_subscriber::ConsoleLayer::builder().retention(RETENTION);
+fn install_canary(feed: Feed) -> anyhow::Result<Serve> {
+    let builder = tokio_canary_subscriber::ConsoleLayer::builder()
+        .retention(feed.retention())
+        .publish_interval(feed.publish_interval());
     let (subscriber, server) = builder.build_around(tracing_subscriber::registry());
     subscriber.try_init()?;
     let tokio_canary_subscriber::ServerParts { instrument_service, publisher, .. } = server.into_parts();

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::programs::{PROGRAMS, Program};
-use crate::service::{Subscriber, Variant};
+use crate::service::{Feed, Subscriber, Variant};
 
 pub(crate) use self::verdict::Verdict;
 
@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Watch each repaired service for a minute, instead of 90 s or five minutes.
     #[arg(long)]
     quick: bool,
+    /// How the feeds are served.
+    #[command(flatten)]
+    feed: Feed,
     /// Attach this many seconds after the service was started, when it may have been sick for long.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, conflicts_with = "write")]
     attach_after: u64,
@@ -101,6 +104,8 @@ impl Options {
             ("--seed", self.seed.to_string()),
             ("--rate", rate.to_string()),
             ("--size", size.to_string()),
+            ("--retention", self.feed.retention.to_string()),
+            ("--publish-interval", self.feed.publish_interval.to_string()),
             ("--bind", "127.0.0.1:0".to_owned()),
         ];
         let flags = values.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
