@@ -51,6 +51,8 @@ pub struct TimedOut {
     pub for_answer: f64,
     /// Of the same tasks, the share that waits on a oneshot channel that a library made: for the reply to a request.
     pub for_reply: f64,
+    /// Of the same tasks, the share that waits for a lock or for permits.
+    pub for_lock: f64,
     /// How many tasks are alive.
     pub live: usize,
     /// The least that were alive at a time that is remembered.
@@ -130,6 +132,7 @@ impl Evidence<'_> {
             with_timer: ratio(asked.iter().filter(fires_then).count(), asked.len()),
             for_answer: awaiting(|it| it.kind == ResourceKind::Oneshot),
             for_reply: awaiting(|it| it.kind == ResourceKind::Oneshot && it.location.is_library()),
+            for_lock: awaiting(|it| it.kind.is_held()),
             live: site.live.len(),
             least_live,
             wait_is_seen: asked.iter().any(|(_, key)| !self.task_wait(*key).awaited.is_empty()),

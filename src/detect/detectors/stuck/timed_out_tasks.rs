@@ -29,7 +29,7 @@ static EARLY: Setting<Share> =
 static TIMERS: Setting<Share> = Setting::new(
     "timers",
     Share(0.5),
-    "minimum share of live tasks with a timer that fires at the common age, or that wait for an answer",
+    "minimum share of live tasks with a timer that fires at the common age, or that wait for an answer, a lock or a permit",
 );
 static LIVE: Setting<usize> = Setting::new("live", 10, "minimum number of live tasks that is reported");
 static GROWTH: Setting<f64> =
@@ -55,7 +55,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("deadlock"),
         Cause::involved("futurelock"),
         Cause::involved("permit-leak"),
-        Cause::involved("abandoned-wait"),
+        Cause::involved("abandoned-wait").if_as_severe(),
         Cause::involved("held-across-await"),
         Cause::involved("unanswered-requests"),
         Cause::at_site("contended-lock"),
@@ -79,9 +79,11 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let changed = none_else && it.used_to_end_early && grew(settings, &it);
         // A client library sent a request: even a long poll is answered before its caller times out.
         let unanswered = none_else && by_timer && it.for_reply >= timers;
+        // What a long poll waits for is no lock. Whoever wants one and never gets it in time fails.
+        let without_lock = none_else && by_timer && it.for_lock >= timers;
         // A wait that is passed on from one to the next when it times out does not rest.
         let always = by_timer && it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;
-        let is_bad = (changed || unanswered) && !site.id.location.is_library();
+        let is_bad = (changed || unanswered || without_lock) && !site.id.location.is_library();
         if is_bad || always || none_else {
             // The change leaves the history after some minutes, while the fault lasts.
             let strength = if is_bad || always { f64::INFINITY } else { 0.0 };
@@ -130,6 +132,7 @@ fn symptom(
         .because(Fact::share("share of live tasks with a timer that fires then", it.with_timer).from(settings.get(&TIMERS)))
         .because(Fact::share("share of ended tasks within 0.5 % of that age", it.exactly).from(settings.get(&SHARE)))
         .because(Fact::share("share of live tasks that wait for an answer", it.for_answer).from(settings.get(&TIMERS)))
+        .because(Fact::share("share of live tasks that wait for a lock or a permit", it.for_lock).from(settings.get(&TIMERS)))
         .because(Fact::count("tasks alive", "tasks", it.live).from(settings.get(&LIVE)))
         .because(Fact::count("least number of tasks alive before", "tasks", it.least_live))
         .because(Fact::number("tasks spawned", "tasks/s", evidence.births_per_second(site)))
