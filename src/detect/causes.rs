@@ -33,35 +33,52 @@ pub struct Cause {
     pub detector: &'static str,
     /// How far its findings reach.
     pub reach: Reach,
-    /// Whether they explain only what is not more severe than they are.
-    pub if_as_severe: bool,
+    /// What of that they explain, by severity.
+    pub weighs: Weighs,
+}
+
+/// How severe a finding has to be to explain another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighs {
+    /// It may be information about the cause of something critical.
+    Anything,
+    /// As severe as what it explains.
+    AsMuch,
+    /// More severe than what it explains. Two detectors that explain each other need it, or both findings would be hidden.
+    More,
 }
 
 impl Cause {
     /// It explains what shares a lock, a channel or a task with it.
     pub const fn involved(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Involved, if_as_severe: false }
+        Self { detector, reach: Reach::Involved, weighs: Weighs::Anything }
     }
 
     /// It explains what shares a spawn site with it.
     pub const fn at_site(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Site, if_as_severe: false }
+        Self { detector, reach: Reach::Site, weighs: Weighs::Anything }
     }
 
     /// It explains what stopped when it began to stall others.
     pub const fn stalling(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Stalled, if_as_severe: false }
+        Self { detector, reach: Reach::Stalled, weighs: Weighs::Anything }
     }
 
     /// It explains everything.
     pub const fn of_all(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::All, if_as_severe: false }
+        Self { detector, reach: Reach::All, weighs: Weighs::Anything }
     }
 
     /// It explains only what is not more severe than it is: information does not hide a warning.
     #[must_use]
     pub const fn if_as_severe(self) -> Self {
-        Self { if_as_severe: true, ..self }
+        Self { weighs: Weighs::AsMuch, ..self }
+    }
+
+    /// It explains only what is less severe than it is.
+    #[must_use]
+    pub const fn if_more_severe(self) -> Self {
+        Self { weighs: Weighs::More, ..self }
     }
 }
 
@@ -97,8 +114,14 @@ impl<'a> CauseIndex<'a> {
 
     /// The fingerprint of a finding that explains one that touches this and is explained by these.
     pub(super) fn explaining(&self, causes: &[Cause], severity: Severity, scope: &Scope) -> Option<&'a str> {
-        let weighs = |found: &&str| self.severities.get(found) >= Some(&severity);
-        let counts = |cause: &Cause, found: &&str| !cause.if_as_severe || weighs(found);
+        let counts = |cause: &Cause, found: &&str| {
+            let found = self.severities.get(found);
+            match cause.weighs {
+                Weighs::Anything => true,
+                Weighs::AsMuch => found >= Some(&severity),
+                Weighs::More => found > Some(&severity),
+            }
+        };
         causes.iter().find_map(|cause| self.by(*cause, scope).filter(|found| counts(cause, found)))
     }
 

@@ -42,13 +42,15 @@ pub struct UnexplainedStall {
 impl Evidence<'_> {
     /// How late we attached.
     pub fn attachment(&self) -> Attachment {
-        Attachment { after_start: self.clock().began().since(self.birth()), remembers: self.target_retention().reach() }
+        let began = self.clock().began();
+        let told = self.earliest_end().map_or(Duration::ZERO, |end| began.since(end));
+        Attachment { after_start: began.since(self.birth()), remembers: self.target_retention().reach().max(told) }
     }
 
     /// The time from which on every acquisition is known: those before may be forgotten.
     pub(super) fn knows_grants_since(&self) -> Timestamp {
-        let began = self.clock().began();
-        if self.attachment().may_have_forgotten() { began.minus(self.target_retention().reach()) } else { self.birth() }
+        let attachment = self.attachment();
+        if attachment.may_have_forgotten() { self.clock().began().minus(attachment.remembers) } else { self.birth() }
     }
 
     /// The locks, semaphores and channels that somebody waits for, nobody acquires, and nobody is known to hold.

@@ -240,6 +240,11 @@ impl Model {
         self.ever_seen
     }
 
+    /// The earliest end that the target told of: it forgets by the time of the end, so that it had forgotten nothing that ended later.
+    pub fn earliest_end(&self) -> Option<Timestamp> {
+        self.earliest_end
+    }
+
     /// Whether everything that happened since a time was told: either we were attached, or the target remembered it for us. It forgets by
     /// the time of the end, so what ended after the earliest end it told of is there; little ends before anything else does.
     pub fn knows_all_since(&self, start: Timestamp) -> bool {

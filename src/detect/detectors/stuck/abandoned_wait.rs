@@ -49,7 +49,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("permit-leak"),
         Cause::involved("held-across-await"),
         Cause::involved("full-channel"),
-        Cause::involved("task-pileup"),
+        Cause::involved("task-pileup").if_more_severe(),
         Cause::stalling("blocked-worker"),
         Cause::stalling("runtime-stalled"),
     ],

@@ -87,6 +87,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         Cause::involved("held-across-await"),
         Cause::at_site("blocking-pool-backlog"),
         Cause::involved("full-channel"),
+        Cause::involved("abandoned-wait").if_as_severe(),
         Cause::at_site("lost-waker"),
         Cause::at_site("never-completes").if_as_severe(),
         Cause::at_site("timed-out-tasks").if_as_severe(),
