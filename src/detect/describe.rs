@@ -30,9 +30,21 @@ pub fn tasks(site: &Site) -> String {
     name(site, "tasks", None)
 }
 
-/// Blocking jobs of a site in a sentence: `3 blocking jobs spawned at src/images.rs:52:17`.
+/// So many blocking jobs of a site in a sentence: `3 blocking jobs spawned at src/images.rs:52:17`.
 pub fn blocking_jobs(site: &Site, count: usize) -> String {
-    name(site, &words::count(count, "blocking job"), None)
+    format!("{} {}", words::number(count), name(site, words::agree(count, "blocking job", "blocking jobs"), None))
+}
+
+/// Tasks in a sentence, by how many they are, and with their spawn site if it is one: `12 tasks transfer (src/bank.rs:41:9) wait`.
+pub fn tasks_that_wait(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> String {
+    let (count, sites) = (tasks.len(), sites_of(evidence, tasks.iter().copied()));
+    let verb = words::agree(count, "waits", "wait");
+    match sites[..] {
+        [key] if let Some(site) = evidence.site(key) => {
+            format!("{} {} {verb}", words::number(count), name(site, words::agree(count, "task", "tasks"), None))
+        }
+        _ => format!("{} {verb}", words::count(count, "task")),
+    }
 }
 
 /// A task in a sentence, with the number that its own process knows it by: `task 7 transfer (src/bank.rs:41:9)`.

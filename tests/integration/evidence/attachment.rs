@@ -67,7 +67,7 @@ spawn = [
             "knows all",
         ),
         case(
-            "attached late, to a target that lists nothing that ended: the holder is known all the same",
+            "attached late, to a target that still lists the first that ended: it has forgotten nothing",
             r#"
 run = "40s"
 attach = "20s"
@@ -78,7 +78,7 @@ spawn = [
     { name = "waiting", place = "src/a.rs:1:1", at = "2s", count = 2, body = [{ lock = "state" }] },
 ]
 "#,
-            "may have forgotten",
+            "knows all",
         ),
         case(
             "attached at the start, to a gate that nobody has opened",

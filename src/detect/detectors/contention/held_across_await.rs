@@ -89,12 +89,11 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, hold
         .severity(if oldest.min(held) >= critical { Severity::Critical } else { Severity::Warning })
         .unless(is_leader.then_some(LookAlike::Leader))
         .summary(format!(
-            "{} has held the {} for {} and is idle, while {} {} for up to {} (warning from {}).",
+            "{} has held the {} for {} and is idle, while {} for up to {} (warning from {}).",
             describe::task(evidence, task),
             describe::resource(evidence, key),
             words::duration(held),
-            words::count(waiting.len(), "task"),
-            words::agree(waiting.len(), "waits", "wait"),
+            describe::tasks_that_wait(evidence, &waiting),
             words::duration(oldest),
             words::limit(limit),
         ))

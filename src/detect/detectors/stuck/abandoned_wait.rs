@@ -86,10 +86,6 @@ fn waits_for(evidence: &Evidence<'_>, key: ResourceKey, lasts: Duration) -> Symp
         .since(Some(evidence.now().minus(lasts)))
 }
 
-fn tasks_wait(count: usize) -> String {
-    format!("{} {}", words::count(count, "task"), words::agree(count, "waits", "wait"))
-}
-
 fn barrier(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) -> Option<Symptom> {
     let round = evidence.round(key)?;
     // One that has let everybody through before tells how long its parties may take.
@@ -108,7 +104,7 @@ fn short_of_parties(evidence: &Evidence<'_>, key: ResourceKey, round: Round, lim
         _ => "No round was completed before.".to_owned(),
     };
     let symptom = waits_for(evidence, key, round.lasts);
-    let waiting = tasks_wait(symptom.subject.count);
+    let waiting = describe::tasks_that_wait(evidence, &describe::waiting_tasks(evidence, key));
     symptom
         .unless(late.then_some(LookAlike::LateParty))
         .summary(format!(
@@ -145,7 +141,7 @@ fn semaphore(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) ->
     let tasks: Vec<TaskKey> = holders.iter().map(|holder| holder.task).collect();
     let who = describe::task(evidence, evidence.task(first.task)?);
     let symptom = waits_for(evidence, key, lasts);
-    let waiting = tasks_wait(symptom.subject.count);
+    let waiting = describe::tasks_that_wait(evidence, &describe::waiting_tasks(evidence, key));
     let others = match tasks.len() - 1 {
         0 => String::new(),
         others => format!(", {} {}", words::agree(others, "as does", "as do"), words::count(others, "more task")),
@@ -188,7 +184,7 @@ fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: Unexplained
         _ => format!("It was acquired in a way that is not reported{unseen}."),
     };
     let symptom = waits_for(evidence, key, stall.lasts);
-    let waiting = tasks_wait(symptom.subject.count);
+    let waiting = describe::tasks_that_wait(evidence, &describe::waiting_tasks(evidence, key));
     symptom
         .unless(stall.look_alike)
         .summary(format!(

@@ -55,9 +55,10 @@ fn symptom(evidence: &Evidence<'_>, key: ResourceKey, grant: UnclaimedGrant, lim
     let task = evidence.task(grant.task)?;
     let age = evidence.running_since(grant.since);
     let waiting: Vec<TaskKey> = describe::waiting_tasks(evidence, key);
-    let who = match waiting.len() {
-        _ if waiting.contains(&grant.task) => "the same task waits for it in another future".to_owned(),
-        count => format!("{} {} for it", words::count(count, "task"), words::agree(count, "waits", "wait")),
+    let who = if waiting.contains(&grant.task) {
+        "the same task waits for it in another future".to_owned()
+    } else {
+        format!("{} for it", describe::tasks_that_wait(evidence, &waiting))
     };
     let symptom = Symptom::of_site(evidence, task.site, &[grant.task], waiting.len() + 1)
         .severity(Severity::Critical)

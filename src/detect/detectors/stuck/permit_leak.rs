@@ -150,7 +150,7 @@ fn symptom(
             words::limit(settings.get(&WARNING)),
             match waiting.len() {
                 0 => "No task waits at this moment".to_owned(),
-                count => format!("{} {}", words::count(count, "task"), words::agree(count, "waits", "wait")),
+                _ => describe::tasks_that_wait(evidence, &waiting),
             },
             match flow.given_up {
                 0 => String::new(),

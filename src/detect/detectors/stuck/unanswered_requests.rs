@@ -85,12 +85,11 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Unanswered, given
     Symptom::of_resource(evidence, it.oldest, waiting)
         .unless((!known).then_some(LookAlike::LongPolls))
         .summary(format!(
-            "No answer has come for {} (warning from {}) on any {}: {} {}{gave_up}, and {usual}.",
+            "No answer has come for {} (warning from {}) on any {}: {}{gave_up}, and {usual}.",
             words::duration(it.silent),
             words::limit(it.limit),
             describe::resource(evidence, it.oldest),
-            words::count(waiting, "task"),
-            words::agree(waiting, "waits", "wait"),
+            describe::tasks_that_wait(evidence, &it.tasks),
         ))
         .because(Fact::time("time without an answer", it.silent).from(it.limit))
         .because(Fact::time("longest present wait", it.longest).from(it.limit))
