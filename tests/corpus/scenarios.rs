@@ -150,6 +150,10 @@ fn missing(scenario: &Scenario, timeline: &Timeline) -> Vec<String> {
         if worst(entries).map(Severity::as_str) != Some(&*expected.severity) {
             complaints.push(format!("{title} became {:?}", worst(entries)));
         }
+        let cause = |it: &&Entry| it.transition.finding.symptom.cause.clone().unwrap_or_default();
+        if !entries.iter().any(|it| cause(it).contains(&expected.cause)) {
+            complaints.push(format!("{title} does not say {:?} of its cause", expected.cause));
+        }
         if !entries.iter().any(|it| it.transition.finding.symptom.recommendation.contains(&expected.advice)) {
             complaints.push(format!("{title} does not advise {:?}", expected.advice));
         }

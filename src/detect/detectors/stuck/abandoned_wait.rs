@@ -73,7 +73,9 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         });
     }
     let stalls = evidence.unexplained_stalls().filter(|stall| stall.lasts >= settings.get(&WAIT));
-    found.extend(stalls.map(|stall| unexplained(evidence, settings, stall)));
+    let stalls: Vec<UnexplainedStall> = stalls.collect();
+    let locks = stalls.iter().filter(|stall| stall.look_alike.is_none() && is_lock(evidence, stall.lock)).count();
+    found.extend(stalls.into_iter().map(|stall| unexplained(evidence, settings, stall, locks)));
 }
 
 /// What the findings of this detector have in common: so many tasks wait for a resource.
@@ -167,8 +169,12 @@ fn semaphore(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) ->
     )
 }
 
-/// A lock, semaphore or channel that somebody waits for and nobody acquires, and nobody is known to hold.
-fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: UnexplainedStall) -> Symptom {
+fn is_lock(evidence: &Evidence<'_>, key: ResourceKey) -> bool {
+    evidence.resource(key).is_some_and(|it| it.kind.is_lock())
+}
+
+/// A lock, semaphore or channel that somebody waits for and nobody acquires, and nobody is known to hold: it, or one of several locks.
+fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: UnexplainedStall, locks: usize) -> Symptom {
     let (key, attachment) = (stall.lock, evidence.attachment());
     let kind = evidence.resource(key).map(|lock| lock.kind);
     let (verb, unknown, unseen) = match kind {
@@ -183,6 +189,12 @@ fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: Unexplained
         ),
         _ => format!("It was acquired in a way that is not reported{unseen}."),
     };
+    let cycle = match locks {
+        several @ 2.. if is_lock(evidence, key) => format!(
+            " Nobody acquires any of {several} locks: a task that waits for one may hold another, and so be part of a deadlock."
+        ),
+        _ => String::new(),
+    };
     let symptom = waits_for(evidence, key, stall.lasts);
     let waiting = describe::tasks_that_wait(evidence, &describe::waiting_tasks(evidence, key));
     symptom
@@ -194,7 +206,7 @@ fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: Unexplained
             words::limit(settings.get(&WAIT)),
         ))
         .because(Fact::time("time without a grant while somebody waits", stall.lasts).from(settings.get(&WAIT)))
-        .cause(Some(cause))
+        .cause(Some(cause + &cycle))
         .advice(format!(
             "Attach right after the service starts, or let it keep what has ended for longer (retention of console-subscriber), and the finding \
              names the holder. Until then, look at every place that uses this resource for an await that may not return.{}",

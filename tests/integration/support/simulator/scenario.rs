@@ -213,6 +213,9 @@ pub(crate) struct Expectation {
     /// It is still as severe at the end.
     #[serde(default)]
     pub(crate) lasts: bool,
+    /// Part of what it says about the cause.
+    #[serde(default)]
+    pub(crate) cause: String,
     /// Part of what it advises.
     #[serde(default)]
     pub(crate) advice: String,
