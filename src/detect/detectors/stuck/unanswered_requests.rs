@@ -82,7 +82,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Unanswered, given
         some => format!(", {} {} given up", words::count(some, "wait"), words::agree(some, "was", "were")),
     };
     let waiting = it.tasks.len();
-    Symptom::of_resource(evidence, it.oldest, waiting)
+    subject(evidence, it)
         .unless((!known).then_some(LookAlike::LongPolls))
         .summary(format!(
             "No answer has come for {} (warning from {}) on any {}: {}{gave_up}, and {usual}.",
@@ -108,4 +108,16 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Unanswered, given
         )
         .touching_tasks(evidence, it.tasks.iter().copied())
         .since(Some(evidence.now().minus(it.silent)))
+}
+
+/// The tasks that ask, where they make the channel for the answer themselves; otherwise the channel, which names the library that asks for them.
+fn subject(evidence: &Evidence<'_>, it: &Unanswered) -> Symptom {
+    let is_own = evidence.resource(it.oldest).is_some_and(|channel| !channel.location.is_library());
+    match describe::sites_of(evidence, it.tasks.iter().copied())[..] {
+        [site] if is_own => Symptom::of_site(evidence, site, &it.tasks, it.tasks.len())
+            .class([evidence.resource_class(it.oldest)])
+            .touching([it.oldest])
+            .involving([describe::related_resource(evidence, it.oldest)]),
+        _ => Symptom::of_resource(evidence, it.oldest, it.tasks.len()),
+    }
 }
