@@ -3,20 +3,25 @@
 mod actors;
 mod answers;
 mod brokers;
+mod budgets;
 mod cancelled;
 mod crowds;
 mod edges;
+mod feeds;
 mod fleets;
 mod frameworks;
 mod gateways;
 mod guards;
 mod habits;
+mod hosts;
 mod limits;
+mod links;
 mod locks;
 mod patience;
 mod permits;
 mod pools;
 mod queues;
+mod rounds;
 mod runtimes;
 mod sessions;
 mod shards;
@@ -68,6 +73,11 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     patience::PROGRAMS,
     fleets::PROGRAMS,
     shards::PROGRAMS,
+    rounds::PROGRAMS,
+    budgets::PROGRAMS,
+    feeds::PROGRAMS,
+    links::PROGRAMS,
+    hosts::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
