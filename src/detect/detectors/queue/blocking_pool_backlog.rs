@@ -49,12 +49,23 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     for (key, job) in evidence.queued_jobs() {
         sites.entry(job.site).or_default().push((evidence.running_since(job.stats.created), key));
     }
+    if sites.is_empty() {
+        return;
+    }
+    let at_work = evidence.jobs_at_work();
+    // Where jobs wait for jobs, all is one standstill: it is reported where the jobs at work come from.
+    let origin = at_work.sites.iter().map(|(site, _)| *site).find(|site| sites.contains_key(site));
+    let origin = origin.filter(|_| at_work.wait_at.is_some());
+    let (sites, others): (Vec<_>, Vec<_>) =
+        sites.into_iter().partition(|(site, _)| origin.is_none_or(|it| it == *site));
+    let others: Vec<SiteKey> = others.into_iter().map(|(site, _)| site).collect();
     for (site, mut jobs) in sites {
         jobs.sort_unstable_by(|one, other| other.cmp(one));
         let oldest = jobs.first().map_or(Duration::ZERO, |(age, _)| *age);
         let crowded = jobs.len() >= settings.get(&JOBS) && oldest >= settings.get(&SHORT);
         if crowded || oldest >= settings.get(&WAIT) {
-            found.extend(symptom(evidence, settings, site, &jobs, oldest));
+            let symptom = symptom(evidence, settings, site, &jobs, &at_work);
+            found.extend(symptom.map(|it| it.involving(describe::related_sites(evidence, &others, Role::Waiter))));
         }
     }
 }
@@ -64,11 +75,11 @@ fn symptom(
     settings: Scoped<'_>,
     key: SiteKey,
     jobs: &[(Duration, TaskKey)],
-    oldest: Duration,
+    at_work: &JobsAtWork,
 ) -> Option<Symptom> {
+    let oldest = jobs.first().map_or(Duration::ZERO, |(age, _)| *age);
     let (site, wait, critical) = (evidence.site(key)?, settings.get(&WAIT), settings.get(&CRITICAL));
     let keys: Vec<TaskKey> = jobs.iter().map(|(_, key)| *key).collect();
-    let at_work = evidence.jobs_at_work();
     let threads = at_work.count;
     let culprits: Vec<SiteKey> = at_work.sites.iter().map(|(site, _)| *site).chain(at_work.wait_at).collect();
     let symptom = Symptom::of_site(evidence, key, &keys, jobs.len())
@@ -85,7 +96,7 @@ fn symptom(
         .because(Fact::time("wait of the first job", oldest).from(wait))
         .because(Fact::count("jobs at work", "jobs", threads))
         .involving(describe::related_sites(evidence, &culprits, Role::Culprit))
-        .cause(Some(cause(evidence, &at_work)))
+        .cause(Some(cause(evidence, at_work)))
         .advice(advice(at_work.wait_at.is_some()))
         .since(Some(evidence.now().minus(oldest)));
     Some(symptom)
