@@ -190,5 +190,8 @@ mod tests {
             index.explaining(&[Cause::involved("permit-leak").if_as_severe()], Severity::Warning, &of(other)),
             None
         );
+        let by_more_severe = [Cause::involved("deadlock").if_more_severe()];
+        assert_eq!(index.explaining(&by_more_severe, Severity::Warning, &of(one)), Some("the cause"));
+        assert_eq!(index.explaining(&by_more_severe, Severity::Critical, &of(one)), None);
     }
 }

@@ -168,7 +168,7 @@ fn a_finding_has_to_be_named_clearly() {
 }
 
 /// A detector, and a recording with several findings of it.
-const AMBIGUOUS: (&str, &str) = ("blocking-pool-backlog", "sick-nested-jobs");
+const AMBIGUOUS: (&str, &str) = ("blocked-worker", "sick-std-lock-order");
 
 /// What nobody else is to learn about a service: they are planted into a recording of one that has no secrets.
 const SECRETS: &[&str] = &["acme", "payments", "ACME", "customer", "secret-host", "OrderQueue", "alice"];
