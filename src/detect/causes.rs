@@ -33,52 +33,52 @@ pub struct Cause {
     pub detector: &'static str,
     /// How far its findings reach.
     pub reach: Reach,
-    /// What of that they explain, by severity.
-    pub weighs: Weighs,
+    /// How severe they have to be.
+    pub min_severity: MinSeverity,
 }
 
 /// How severe a finding has to be to explain another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weighs {
-    /// It may be information about the cause of something critical.
-    Anything,
-    /// As severe as what it explains.
-    AsMuch,
-    /// More severe than what it explains. Two detectors that explain each other need it, or both findings would be hidden.
-    More,
+pub enum MinSeverity {
+    /// Information may explain something critical.
+    Any,
+    /// At least as severe as what it explains.
+    Equal,
+    /// More severe than what it explains. Of two detectors that explain each other one needs it, or both findings would be hidden.
+    Higher,
 }
 
 impl Cause {
     /// It explains what shares a lock, a channel or a task with it.
     pub const fn involved(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Involved, weighs: Weighs::Anything }
+        Self { detector, reach: Reach::Involved, min_severity: MinSeverity::Any }
     }
 
     /// It explains what shares a spawn site with it.
     pub const fn at_site(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Site, weighs: Weighs::Anything }
+        Self { detector, reach: Reach::Site, min_severity: MinSeverity::Any }
     }
 
     /// It explains what stopped when it began to stall others.
     pub const fn stalling(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::Stalled, weighs: Weighs::Anything }
+        Self { detector, reach: Reach::Stalled, min_severity: MinSeverity::Any }
     }
 
     /// It explains everything.
     pub const fn of_all(detector: &'static str) -> Self {
-        Self { detector, reach: Reach::All, weighs: Weighs::Anything }
+        Self { detector, reach: Reach::All, min_severity: MinSeverity::Any }
     }
 
     /// It explains only what is not more severe than it is: information does not hide a warning.
     #[must_use]
     pub const fn if_as_severe(self) -> Self {
-        Self { weighs: Weighs::AsMuch, ..self }
+        Self { min_severity: MinSeverity::Equal, ..self }
     }
 
     /// It explains only what is less severe than it is.
     #[must_use]
     pub const fn if_more_severe(self) -> Self {
-        Self { weighs: Weighs::More, ..self }
+        Self { min_severity: MinSeverity::Higher, ..self }
     }
 }
 
@@ -116,10 +116,10 @@ impl<'a> CauseIndex<'a> {
     pub(super) fn explaining(&self, causes: &[Cause], severity: Severity, scope: &Scope) -> Option<&'a str> {
         let counts = |cause: &Cause, found: &&str| {
             let found = self.severities.get(found);
-            match cause.weighs {
-                Weighs::Anything => true,
-                Weighs::AsMuch => found >= Some(&severity),
-                Weighs::More => found > Some(&severity),
+            match cause.min_severity {
+                MinSeverity::Any => true,
+                MinSeverity::Equal => found >= Some(&severity),
+                MinSeverity::Higher => found > Some(&severity),
             }
         };
         causes.iter().find_map(|cause| self.by(*cause, scope).filter(|found| counts(cause, found)))

@@ -161,8 +161,8 @@ impl Evidence<'_> {
         })
     }
 
-    /// Tasks that were woken at least this long ago and not polled since, though the poll that began at `start` was soon their only obstacle:
-    /// they were woken after it began, or so shortly before that they may have been behind it in one queue.
+    /// Tasks that were woken at least this long ago and not polled since, perhaps because of a poll that began at `start`: they were woken after
+    /// that, or so shortly before that they may have been behind it in one queue.
     pub fn woken_and_not_polled(&self, start: Timestamp, least: Duration) -> WaitingForPoll {
         let start = start.minus(QUEUED_BEFORE);
         let woken = self.woken_by_age.get((), || {

@@ -60,7 +60,7 @@ pub fn detector(id: &str) -> Option<&'static Detector> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::causes::Weighs;
+    use crate::detect::causes::MinSeverity;
 
     #[test]
     fn every_setting_reads_its_own_default_back() {
@@ -77,15 +77,18 @@ mod tests {
     #[test]
     fn every_cause_is_a_detector_and_none_explains_what_explains_it() {
         let of = |effect: &'static Detector| {
-            effect.explained_by.iter().map(move |cause| (cause.detector, effect.id, cause.weighs))
+            effect.explained_by.iter().map(move |cause| (cause.detector, effect.id, cause.min_severity))
         };
-        let explains: Vec<(&str, &str, Weighs)> = DETECTORS.iter().flat_map(|effect| of(effect)).collect();
-        for (cause, effect, weighs) in &explains {
+        let explains: Vec<(&str, &str, MinSeverity)> = DETECTORS.iter().flat_map(|effect| of(effect)).collect();
+        for (cause, effect, min_severity) in &explains {
             assert!(detector(cause).is_some(), "{effect} is explained by {cause}, which does not exist");
             let back = explains.iter().find(|(other, explained, _)| other == effect && explained == cause);
             // The more severe one explains the other, and one of them explains its equal.
             let differs = back.is_none_or(|(.., back)| {
-                matches!((weighs, back), (Weighs::More, Weighs::AsMuch) | (Weighs::AsMuch, Weighs::More))
+                matches!(
+                    (min_severity, back),
+                    (MinSeverity::Higher, MinSeverity::Equal) | (MinSeverity::Equal, MinSeverity::Higher)
+                )
             });
             assert!(differs, "{cause} and {effect} explain each other");
         }
