@@ -30,12 +30,12 @@ pub fn tasks(site: &Site) -> String {
     name(site, "tasks", None)
 }
 
-/// So many blocking jobs of a site in a sentence: `3 blocking jobs spawned at src/images.rs:52:17`.
+/// A number of blocking jobs of one site in a sentence: `3 blocking jobs spawned at src/images.rs:52:17`.
 pub fn blocking_jobs(site: &Site, count: usize) -> String {
     format!("{} {}", words::number(count), name(site, words::agree(count, "blocking job", "blocking jobs"), None))
 }
 
-/// Tasks in a sentence, by how many they are, and with their spawn site if it is one: `12 tasks transfer (src/bank.rs:41:9) wait`.
+/// How many tasks wait, in a sentence, with their spawn site if they share one: `12 tasks transfer (src/bank.rs:41:9) wait`.
 pub fn tasks_that_wait(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> String {
     let (count, sites) = (tasks.len(), sites_of(evidence, tasks.iter().copied()));
     let verb = words::agree(count, "waits", "wait");

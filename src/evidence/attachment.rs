@@ -43,14 +43,12 @@ impl Evidence<'_> {
     /// How late we attached.
     pub fn attachment(&self) -> Attachment {
         let began = self.clock().began();
-        let told = self.earliest_end().map_or(Duration::ZERO, |end| began.since(end));
-        Attachment { after_start: began.since(self.birth()), remembers: self.target_retention().reach().max(told) }
+        Attachment { after_start: began.since(self.birth()), remembers: began.since(self.remembers_from()) }
     }
 
     /// The time from which on every acquisition is known: those before may be forgotten.
     pub(super) fn knows_grants_since(&self) -> Timestamp {
-        let attachment = self.attachment();
-        if attachment.may_have_forgotten() { self.clock().began().minus(attachment.remembers) } else { self.birth() }
+        if self.attachment().may_have_forgotten() { self.remembers_from() } else { self.birth() }
     }
 
     /// The locks, semaphores and channels that somebody waits for, nobody acquires, and nobody is known to hold.
@@ -69,6 +67,14 @@ impl Evidence<'_> {
             let is_signal = stall.look_alike == Some(LookAlike::ClosedGate) && !self.attachment().may_have_forgotten();
             (!is_signal).then_some(stall)
         })
+    }
+
+    /// How many locks nobody has acquired for at least so long, for no harmless reason. If there are several, a task that waits for one may hold
+    /// another.
+    pub fn stalled_locks(&self, least: Duration) -> usize {
+        let is_lock = |key| self.resource(key).is_some_and(|it| it.kind.is_lock());
+        let stalls = self.unexplained_stalls().filter(|stall| stall.lasts >= least && stall.look_alike.is_none());
+        stalls.filter(|stall| is_lock(stall.lock)).count()
     }
 
     /// Whether a wait is older than our observation, and nothing explains it: what it waits for may be dead.

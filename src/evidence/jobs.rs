@@ -15,8 +15,8 @@ pub struct JobsAtWork {
     pub sites: Vec<(SiteKey, usize)>,
     /// How many they are.
     pub count: usize,
-    /// Where they wait in `block_on`, if as many futures wait there as jobs are at work. The feed does not tell which thread drives a future:
-    /// these began to be driven after the first of the jobs had its thread.
+    /// Where they seem to wait in `block_on`: at least as many futures are idle there as jobs are at work. The feed does not tell which thread
+    /// drives a future, but these were created after the first of the jobs had begun.
     pub wait_at: Option<SiteKey>,
 }
 
@@ -38,7 +38,7 @@ impl Evidence<'_> {
         JobsAtWork { sites, count, wait_at }
     }
 
-    /// The site of most of the futures that are driven by `block_on` since a time and wait, if there are so many.
+    /// The `block_on` site with the most idle futures that were created at `start` or later; `None` if there are fewer than `least` in all.
     fn waiting_futures_since(&self, start: Timestamp, least: usize) -> Option<SiteKey> {
         let mut sites: BTreeMap<SiteKey, usize> = BTreeMap::new();
         for (key, site) in self.sites().filter(|(_, site)| site.id.kind == TaskKind::BlockOn) {

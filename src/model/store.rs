@@ -240,16 +240,18 @@ impl Model {
         self.ever_seen
     }
 
-    /// The earliest end that the target told of: it forgets by the time of the end, so that it had forgotten nothing that ended later.
-    pub fn earliest_end(&self) -> Option<Timestamp> {
-        self.earliest_end
+    /// The time since which everything that ended is known: from before we attached, what the target still remembered. It forgets by the time of
+    /// the end, so that it had forgotten nothing that ended after the earliest end it told of.
+    pub fn remembers_from(&self) -> Timestamp {
+        let began = self.clock.began();
+        began.minus(self.target_retention.reach()).min(self.earliest_end.unwrap_or(began))
     }
 
-    /// Whether everything that happened since a time was told: either we were attached, or the target remembered it for us. It forgets by
-    /// the time of the end, so what ended after the earliest end it told of is there; little ends before anything else does.
+    /// Whether everything that happened since a time is known. Little ends right after a process begins, so that the first end that is known also
+    /// tells of the seconds before it.
     pub fn knows_all_since(&self, start: Timestamp) -> bool {
-        let told_from = self.earliest_end.map(|end| end.minus(FIRST_END));
-        told_from.is_some_and(|from| from <= start) || self.clock.began() <= start
+        let first_end = self.earliest_end.map(|end| end.minus(FIRST_END));
+        self.remembers_from() <= start || first_end.is_some_and(|end| end <= start)
     }
 
     /// The async op of this key, unless it ended and was forgotten.

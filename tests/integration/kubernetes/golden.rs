@@ -148,7 +148,6 @@ fn frames_are_exchanged_as_the_table_says() {
 fn a_refused_port_ends_the_connection_unless_another_one_lives() {
     run(async {
         let scene = scene().await;
-        // The kubelet dials localhost in the pod: what listens on the address of the pod alone is refused just the same.
         for (ports, others) in [("7777", 0_usize), ("7777,6669", 2)] {
             let (stream, _) = upgrade(&scene, &format!("web-1/portforward?ports={ports}"), PROTOCOLS).await;
             let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;

@@ -73,9 +73,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         });
     }
     let stalls = evidence.unexplained_stalls().filter(|stall| stall.lasts >= settings.get(&WAIT));
-    let stalls: Vec<UnexplainedStall> = stalls.collect();
-    let locks = stalls.iter().filter(|stall| stall.look_alike.is_none() && is_lock(evidence, stall.lock)).count();
-    found.extend(stalls.into_iter().map(|stall| unexplained(evidence, settings, stall, locks)));
+    found.extend(stalls.map(|stall| unexplained(evidence, settings, stall)));
 }
 
 /// What the findings of this detector have in common: so many tasks wait for a resource.
@@ -169,12 +167,8 @@ fn semaphore(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey) ->
     )
 }
 
-fn is_lock(evidence: &Evidence<'_>, key: ResourceKey) -> bool {
-    evidence.resource(key).is_some_and(|it| it.kind.is_lock())
-}
-
-/// A lock, semaphore or channel that somebody waits for and nobody acquires, and nobody is known to hold: it, or one of several locks.
-fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: UnexplainedStall, locks: usize) -> Symptom {
+/// A lock, semaphore or channel that somebody waits for and nobody acquires, and nobody is known to hold.
+fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: UnexplainedStall) -> Symptom {
     let (key, attachment) = (stall.lock, evidence.attachment());
     let kind = evidence.resource(key).map(|lock| lock.kind);
     let (verb, unknown, unseen) = match kind {
@@ -189,10 +183,12 @@ fn unexplained(evidence: &Evidence<'_>, settings: Scoped<'_>, stall: Unexplained
         ),
         _ => format!("It was acquired in a way that is not reported{unseen}."),
     };
-    let cycle = match locks {
-        several @ 2.. if is_lock(evidence, key) => format!(
-            " Nobody acquires any of {several} locks: a task that waits for one may hold another, and so be part of a deadlock."
-        ),
+    let cycle = match evidence.stalled_locks(settings.get(&WAIT)) {
+        locks @ 2.. if kind.is_some_and(ResourceKind::is_lock) => {
+            format!(
+                " {locks} locks are stalled like this: a task that waits for one of them may hold another, as in a deadlock."
+            )
+        }
         _ => String::new(),
     };
     let symptom = waits_for(evidence, key, stall.lasts);

@@ -79,7 +79,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let changed = none_else && it.used_to_end_early && grew(settings, &it);
         // A client library sent a request: even a long poll is answered before its caller times out.
         let unanswered = none_else && by_timer && it.for_reply >= timers;
-        // What a long poll waits for is no lock. Whoever wants one and never gets it in time fails.
+        // Long polls do not wait for locks or permits: a task that does not get one in time has failed.
         let without_lock = none_else && by_timer && it.for_lock >= timers;
         // A wait that is passed on from one to the next when it times out does not rest.
         let always = by_timer && it.age >= settings.get(&AGE_ALWAYS) && it.rested >= share;

@@ -110,7 +110,7 @@ fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, it: &Unanswered, given
         .since(Some(evidence.now().minus(it.silent)))
 }
 
-/// The tasks that ask, where they make the channel for the answer themselves; otherwise the channel, which names the library that asks for them.
+/// About the spawn site of the waiting tasks if they share one and no library creates the channels; otherwise about the channel.
 fn subject(evidence: &Evidence<'_>, it: &Unanswered) -> Symptom {
     let is_own = evidence.resource(it.oldest).is_some_and(|channel| !channel.location.is_library());
     match describe::sites_of(evidence, it.tasks.iter().copied())[..] {

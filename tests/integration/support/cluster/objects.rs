@@ -24,7 +24,7 @@ pub(crate) struct PodSketch {
     pub(crate) last_state: Value,
     /// Ports that the container declares: their names and numbers.
     pub(crate) declared: Vec<(&'static str, u16)>,
-    /// What listens at the ports of the pod.
+    /// What listens at the pod's ports on localhost, which is where the kubelet dials: on the pod's own address alone it would be refused.
     pub(crate) listening: BTreeMap<u16, SocketAddr>,
 }
 
