@@ -155,14 +155,7 @@ async fn uploads(load: Load) -> anyhow::Result<()> {
         let megabytes = if is_large { large } else { random.usize(1..=10) };
         (format!("/upload/{megabytes}"), secs(120))
     });
-    sidelines::registration()?;
-    sidelines::sweep(&load);
-    let rates = sidelines::rates(&load)?;
-    let metrics = sidelines::metrics(&load)?;
-    loop {
-        sleep(secs(1)).await;
-        let _ = metrics.try_send(**rates.load());
-    }
+    sidelines::run(&load).await
 }
 
 /// Prices and discounts by article.

@@ -158,14 +158,7 @@ async fn searches(load: Load) -> anyhow::Result<()> {
     sidelines::visitors(&load, address, secs(15), 40, move |random| {
         (format!("/search/{}", random.u64(..words)), secs(10))
     });
-    sidelines::registration()?;
-    sidelines::sweep(&load);
-    let rates = sidelines::rates(&load)?;
-    let metrics = sidelines::metrics(&load)?;
-    loop {
-        sleep(secs(1)).await;
-        let _ = metrics.try_send(**rates.load());
-    }
+    sidelines::run(&load).await
 }
 
 /// Waits until a device has been silent for a second, and forwards its last position.

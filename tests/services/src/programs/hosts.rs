@@ -162,14 +162,7 @@ async fn files(load: Load) -> anyhow::Result<()> {
     };
     let address = sidelines::serve_http(Router::new().route("/page/{file}", get(page))).await?;
     sidelines::visitors(&load, address, secs(10), 10, |random| (format!("/page/{}", random.u64(..100)), secs(20)));
-    sidelines::registration()?;
-    sidelines::sweep(&load);
-    let rates = sidelines::rates(&load)?;
-    let metrics = sidelines::metrics(&load)?;
-    loop {
-        sleep(secs(1)).await;
-        let _ = metrics.try_send(**rates.load());
-    }
+    sidelines::run(&load).await
 }
 
 /// What the engine is asked for.

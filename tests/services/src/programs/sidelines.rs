@@ -113,6 +113,18 @@ pub(super) fn sweep(load: &Load) {
     });
 }
 
+/// Runs all of these parts for as long as the service runs, for one whose requests come from outside.
+pub(super) async fn run(load: &Load) -> anyhow::Result<()> {
+    registration()?;
+    sweep(load);
+    let rates = rates(load)?;
+    let metrics = metrics(load)?;
+    loop {
+        sleep(secs(1)).await;
+        let _ = metrics.try_send(**rates.load());
+    }
+}
+
 /// Calls `arrive` at random times, and for a burst at fixed intervals.
 pub(super) async fn bursts(load: &Load, every: Duration, burst: u64, mut arrive: impl FnMut()) {
     let mut random = load.random(0xb1);
