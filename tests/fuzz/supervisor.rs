@@ -1,6 +1,6 @@
 //! Starts workers, and says which input ended one and how.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -15,6 +15,9 @@ use crate::worker::{Harm, PANICKED, TOO_SLOW};
 
 /// How many inputs that do harm are looked for before it is enough.
 const ENOUGH: usize = 5;
+
+/// How many inputs a worker is given; after each share, a long run says how far it has come.
+const SHARE: u64 = 10_000;
 
 /// How a worker ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,13 +51,17 @@ pub(crate) fn feed(kind: Kind, seed: u64, numbers: Range<u64>, keep: Option<&Pat
             format!("--worker={}", kind.word()),
             format!("--seed={seed}"),
             format!("--first={next}"),
-            format!("--count={}", numbers.end - next),
+            format!("--count={}", SHARE.min(numbers.end - next)),
             format!("--progress={}", progress.path().display()),
         ];
         let end = start(&arguments)?;
         if end == End::Well {
-            next = numbers.end;
-            break;
+            next = numbers.end.min(next + SHARE);
+            if next < numbers.end {
+                let (fed, of) = (next - numbers.start, numbers.end - numbers.start);
+                writeln!(io::stderr(), "{}: {fed} of {of} inputs after {} s", kind.word(), begun.elapsed().as_secs())?;
+            }
+            continue;
         }
         let mut number = [0; 8];
         progress
