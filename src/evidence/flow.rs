@@ -19,7 +19,7 @@ pub struct Flow {
     pub youngest: Duration,
     /// When a task last acquired it.
     pub last_grant: Option<Timestamp>,
-    /// How long that is ago. Where no grant is known: for how long it is known that there was none.
+    /// For how long it is known that no task has acquired it: a grant of the last moments may not be told yet if the feed lags.
     pub since_grant: Duration,
     /// For how long somebody has waited all the time, no matter whether the same one: many put a timeout around the wait, and then nobody
     /// waits for long. Nothing where nobody waits.
@@ -62,13 +62,14 @@ impl Evidence<'_> {
         let age = |since: Option<Timestamp>| since.map_or(Duration::ZERO, |since| self.running_since(since));
         let last_grant = lock.grants.last().map(|grant| grant.at);
         let no_grant_since = last_grant.unwrap_or_else(|| lock.created.max(self.knows_grants_since()));
+        let lag = self.quality().lag.unwrap_or_default();
         let (since, given_up) = self.always_waited_since(key, first);
         Flow {
             waiting,
             oldest: age(first),
             youngest: age(last),
             last_grant,
-            since_grant: self.running_since(no_grant_since),
+            since_grant: self.running_since(no_grant_since).saturating_sub(lag),
             unserved: since.map(|since| self.running_since(since)),
             given_up,
         }

@@ -13,6 +13,8 @@ use crate::model::{ResourceKey, SiteKey};
 const START_UP: Duration = Duration::from_secs(3);
 /// Minimum number of grants for each worker that is spawned later: a failed worker is restarted, but requests are spawned all the time.
 const TURNS: usize = 4;
+/// A single one says nothing: it may be a worker that was restarted before there were that many grants, or many were told.
+const ONE: usize = 1;
 /// How far back holders and spawns are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
 /// A task that was polled within this time is at work,
@@ -37,16 +39,29 @@ impl Evidence<'_> {
         let turns = lock.grants.newest_first().take_while(|grant| grant.at >= later).count();
         let is_fixed = self.site(*site).is_some_and(|site| {
             let born = site.live.iter().rev().take_while(|(born, _)| *born >= later).count();
-            !site.id.location.is_library() && later < self.now() && TURNS * born <= turns
+            !site.id.location.is_library() && later < self.now() && TURNS * born.saturating_sub(ONE) <= turns
         });
         is_fixed && self.holders_mostly_wait_unseen(key, from)
     }
 
+    /// Whether those who held a lock since a time waited for nothing that is seen for a third of it or more. A snapshot tells of the time until
+    /// the next; of the time since the holder was last polled, its present wait tells, for while the feed lags there are no snapshots.
     fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
-        let snapshots = self.waiter_history(key).into_iter().flat_map(|history| history.since(from));
-        let waits: Vec<bool> = snapshots.filter_map(|it| it.holder_waits).collect();
-        let seen = waits.iter().filter(|seen| **seen).count();
-        3 * seen <= 2 * waits.len()
+        let snapshots: Vec<_> = self.waiter_history(key).into_iter().flat_map(|history| history.since(from)).collect();
+        let ends = snapshots.iter().skip(1).map(|it| it.at).chain([self.now()]);
+        let present = self.holder_waits(key);
+        let rests =
+            self.holder_rest(key).filter(|_| present.is_some()).map_or(self.now(), |rest| rest.since().max(from));
+        let (mut seen, mut unseen) = (Duration::ZERO, Duration::ZERO);
+        let past = snapshots.iter().zip(ends).map(|(it, end)| (it.holder_waits, end.min(rests).since(it.at)));
+        for (waits, lasted) in past.chain([(present, self.now().since(rests))]) {
+            match waits {
+                Some(true) => seen += lasted,
+                Some(false) => unseen += lasted,
+                None => {}
+            }
+        }
+        seen <= 2 * unseen
     }
 
     /// Whether a lock elects a leader: the first task that acquired it still holds it and keeps working, and no more tasks come to wait. A stuck

@@ -52,6 +52,13 @@ pub(super) struct Rest {
     to: Timestamp,
 }
 
+impl Rest {
+    /// Since when the holder has rested.
+    pub(super) fn since(self) -> Timestamp {
+        self.to
+    }
+}
+
 /// How the waiters of one lock developed.
 #[derive(Debug, Clone, Default)]
 pub struct WaiterHistory {
@@ -177,7 +184,7 @@ impl Evidence<'_> {
     }
 
     /// Whether who holds a lock waits for something that is seen; nothing where it is not known, or does not wait at all.
-    fn holder_waits(&self, lock: ResourceKey) -> Option<bool> {
+    pub(super) fn holder_waits(&self, lock: ResourceKey) -> Option<bool> {
         let holder = self.holders(lock).first()?;
         self.task(holder.task).filter(|task| task.state() == TaskState::Idle)?;
         Some(!self.task_wait(holder.task).is_unseen())

@@ -159,7 +159,10 @@ impl Model {
             return;
         };
         if granted {
-            if let Some(unserved) = lock.unserved.take().filter(|it| from <= it.until.plus(Unserved::PAUSE)) {
+            // A grant that is told late, or again, may be older.
+            if let Some(unserved) = lock.unserved.take_if(|it| to >= it.since)
+                && from <= unserved.until.plus(Unserved::PAUSE)
+            {
                 lock.waits.note_relief(unserved, to);
             }
         } else if wait >= A_WAIT {

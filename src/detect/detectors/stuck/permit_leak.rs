@@ -66,7 +66,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let kinds = [ResourceKind::Semaphore, ResourceKind::Mutex];
     for (key, lock) in evidence.contested().filter(|(_, it)| kinds.contains(&it.kind) && it.dropped.is_none()) {
         let Some(limit) = limit(evidence, settings, key, lock) else { continue };
-        let (flow, limit) = (evidence.flow(key), limit + evidence.quality().lag.unwrap_or_default());
+        let flow = evidence.flow(key);
         let (Some(age), Some(at)) = (flow.unserved_for(), flow.last_grant) else { continue };
         if age < limit || !evidence.nobody_can_release(key) {
             continue;
