@@ -7,6 +7,7 @@ mod budgets;
 mod cancelled;
 mod crowds;
 mod edges;
+mod errands;
 mod feeds;
 mod fleets;
 mod frameworks;
@@ -19,6 +20,7 @@ mod links;
 mod locks;
 mod patience;
 mod permits;
+mod plants;
 mod pools;
 mod queues;
 mod rounds;
@@ -26,6 +28,7 @@ mod runtimes;
 mod sessions;
 mod shards;
 mod shared;
+mod shelves;
 mod sidelines;
 mod spins;
 mod stores;
@@ -78,6 +81,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     feeds::PROGRAMS,
     links::PROGRAMS,
     hosts::PROGRAMS,
+    errands::PROGRAMS,
+    plants::PROGRAMS,
+    shelves::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
