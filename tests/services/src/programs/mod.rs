@@ -5,7 +5,9 @@ mod answers;
 mod brokers;
 mod budgets;
 mod cancelled;
+mod collectors;
 mod crowds;
+mod deliveries;
 mod edges;
 mod feeds;
 mod fleets;
@@ -14,6 +16,7 @@ mod gateways;
 mod guards;
 mod habits;
 mod hosts;
+mod hubs;
 mod limits;
 mod links;
 mod locks;
@@ -78,6 +81,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     feeds::PROGRAMS,
     links::PROGRAMS,
     hosts::PROGRAMS,
+    deliveries::PROGRAMS,
+    hubs::PROGRAMS,
+    collectors::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
