@@ -5,7 +5,9 @@ mod answers;
 mod brokers;
 mod budgets;
 mod cancelled;
+mod collectors;
 mod crowds;
+mod deliveries;
 mod edges;
 mod errands;
 mod feeds;
@@ -15,6 +17,7 @@ mod gateways;
 mod guards;
 mod habits;
 mod hosts;
+mod hubs;
 mod limits;
 mod links;
 mod locks;
@@ -84,6 +87,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     errands::PROGRAMS,
     plants::PROGRAMS,
     shelves::PROGRAMS,
+    deliveries::PROGRAMS,
+    hubs::PROGRAMS,
+    collectors::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
