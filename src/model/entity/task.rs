@@ -73,6 +73,12 @@ impl TaskStats {
         !self.poll.is_running() && (self.poll.polls == 0 || self.last_wake > self.poll.started)
     }
 
+    /// Whether something will poll it, or has a waker to have it polled. A task that has ended is never polled again, but its span may still be
+    /// entered, by what it spawned with `in_current_span`.
+    pub fn can_be_polled(&self) -> bool {
+        self.wakers() > 0 || self.is_scheduled()
+    }
+
     /// Polls that no wake explains, the first one aside.
     pub fn unexplained_polls(&self) -> u64 {
         self.poll.polls.saturating_sub(self.wakes + 1)
@@ -331,7 +337,7 @@ impl Task {
         // What is over is polled no more, and a future is dropped once.
         let lives_on = was_over && stats.poll.polls > before.poll.polls;
         let listed = self.kind == TaskKind::Task && stats.dropped.is_none();
-        self.span_entered_off_task |= listed && (lives_on || stats.unexplained_polls() > 1);
+        self.span_entered_off_task |= listed && stats.can_be_polled() && (lives_on || stats.unexplained_polls() > 1);
         if stats.dropped.is_some() && before.dropped.is_none() {
             self.cancelled = stats.was_cancelled.unwrap_or_else(|| {
                 stats.was_dropped_at_first_await()

@@ -131,9 +131,14 @@ impl Model {
         let countable = newborn || task.first_seen < now;
         let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
         let time = now.since(task.changed.max(stats.created));
+        let was_over = task.is_finished_but_listed();
         task.change(stats, now);
-        let (cancelled, state, entered) = (task.cancelled, task.state(), task.is_span_entered_off_task());
-        if entered && let Some(site) = self.sites.get_mut(site) {
+        let entered = was_over || task.is_span_entered_off_task();
+        let (cancelled, state) = (task.cancelled, task.state());
+        if entered
+            && stats.can_be_polled()
+            && let Some(site) = self.sites.get_mut(site)
+        {
             site.spans_entered_off_task = true;
         }
         let is_async = task.kind.is_async();

@@ -29,6 +29,8 @@ enum Due {
     DropGuard(String, u64),
     EnterAgain(usize, u64),
     LeaveSpan(usize),
+    /// An heir enters a task's span for a moment, and so many times again.
+    EnterAsHeir(usize, Nanos, u64),
     Answer(usize),
     Abort(String),
     AbortTask(usize),
@@ -258,6 +260,15 @@ impl Process {
                 self.tasks[task].inside = false;
                 self.tasks[task].waiting = None;
                 self.wake(task, now);
+            }
+            Due::EnterAsHeir(task, every, times) => {
+                let span = self.tasks[task].span;
+                self.seen.task(span).start_poll(now);
+                self.seen.task(span).polls.end(now + 20_000);
+                match times {
+                    0 => self.release_span(task, now + 30_000),
+                    _ => self.plan(now + every, Due::EnterAsHeir(task, every, times - 1)),
+                }
             }
             Due::Answer(task) => self.end_job(task, now),
             Due::AbortTask(task) if matches!(self.tasks[task].state, State::Idle | State::Queued) => {
@@ -500,6 +511,11 @@ impl Process {
                 }
                 return None;
             }
+            Statement::Heir { every, times } => {
+                self.tasks[task].jobs += 1;
+                self.plan(*now + every.nanos(), Due::EnterAsHeir(task, every.nanos(), *times));
+                return None;
+            }
             Statement::SpawnBlocking(span) => {
                 self.start_job(task, *span, *now);
                 return None;
@@ -707,13 +723,20 @@ impl Process {
     /// A job is done: its parent may be told, or may now be forgotten too.
     fn end_job(&mut self, job: usize, now: Nanos) {
         let Some(parent) = self.tasks[job].parent else { return };
-        self.tasks[parent].jobs -= 1;
-        if self.tasks[parent].state == State::Over && self.tasks[parent].jobs == 0 {
-            let span = self.tasks[parent].span;
-            self.seen.close_task(span, now);
-        } else if matches!(&self.tasks[parent].waiting, Some(Waiting { wait: Wait::Job(waits_for), .. }) if *waits_for == job)
+        self.release_span(parent, now);
+        if matches!(&self.tasks[parent].waiting, Some(Waiting { wait: Wait::Job(waits_for), .. }) if *waits_for == job)
         {
             self.wake(parent, now);
+        }
+    }
+
+    /// Something that a task started no longer keeps its span open.
+    fn release_span(&mut self, task: usize, now: Nanos) {
+        let it = &mut self.tasks[task];
+        it.jobs -= 1;
+        if it.state == State::Over && it.jobs == 0 {
+            let span = it.span;
+            self.seen.close_task(span, now);
         }
     }
 

@@ -159,6 +159,9 @@ pub(crate) enum Statement {
     Tick(Span),
     /// Starts a blocking job and does not wait for it.
     SpawnBlocking(Span),
+    /// Spawns something that enters this task's span for a moment again and again, also after this task has ended, as a session does that was
+    /// spawned with `in_current_span`.
+    Heir { every: Span, times: u64 },
     /// Waits for a blocking job.
     Blocking(Span),
     /// Blocks, after having handed the worker's other tasks to another thread.
