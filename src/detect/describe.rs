@@ -9,6 +9,7 @@ use crate::model::entity::site::Site;
 use crate::model::entity::task::Task;
 use crate::model::health::lag::Outlook;
 use crate::model::location::{Location, Package};
+use crate::model::tokio::TaskKind;
 use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
 use crate::model::{ResourceKey, SiteKey, TaskKey};
 use crate::words;
@@ -35,14 +36,20 @@ pub fn blocking_jobs(site: &Site, count: usize) -> String {
     format!("{} {}", words::number(count), name(site, words::agree(count, "blocking job", "blocking jobs"), None))
 }
 
+/// A number of tasks or blocking jobs of one site in a sentence: `12 tasks transfer (src/bank.rs:41:9)`.
+pub fn some_of(site: &Site, count: usize) -> String {
+    if site.id.kind == TaskKind::Blocking {
+        return blocking_jobs(site, count);
+    }
+    format!("{} {}", words::number(count), name(site, words::agree(count, "task", "tasks"), None))
+}
+
 /// How many tasks wait, in a sentence, with their spawn site if they share one: `12 tasks transfer (src/bank.rs:41:9) wait`.
 pub fn tasks_that_wait(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> String {
     let (count, sites) = (tasks.len(), sites_of(evidence, tasks.iter().copied()));
     let verb = words::agree(count, "waits", "wait");
     match sites[..] {
-        [key] if let Some(site) = evidence.site(key) => {
-            format!("{} {} {verb}", words::number(count), name(site, words::agree(count, "task", "tasks"), None))
-        }
+        [key] if let Some(site) = evidence.site(key) => format!("{} {verb}", some_of(site, count)),
         _ => format!("{} {verb}", words::count(count, "task")),
     }
 }

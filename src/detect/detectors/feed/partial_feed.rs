@@ -11,6 +11,7 @@ use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::numbers::number;
+use crate::model::entity::site::Site;
 use crate::model::health::lag::Outlook;
 use crate::model::health::quality::LOSS_LASTS;
 use crate::words;
@@ -20,6 +21,11 @@ static LAG: Setting<Duration> = Setting::new(
     Duration::from_secs(2),
     "time by which new tasks and waits may be reported late; never less than two publish intervals",
 );
+
+/// New tasks are counted over this time,
+const LATELY: Duration = Duration::from_secs(10);
+/// and so many a second are a flood: that is more than most services have requests.
+const FLOOD: f64 = 100.0;
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "partial-feed",
@@ -78,8 +84,24 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
         .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
         .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
+        .cause(flood(evidence).filter(|_| lost > 0 || lag.is_some()))
         .advice(advice(outlook, lag.is_some() && lost == 0));
     found.push(symptom);
+}
+
+/// The spawn site that makes most of the events: where a third of all new tasks come from or more, if there are many.
+fn flood(evidence: &Evidence<'_>) -> Option<String> {
+    let from = evidence.now().minus(LATELY);
+    let born = |site: &Site| site.history.since(from).map(|second| u64::from(second.born)).sum::<u64>();
+    let counted: Vec<(u64, &Site)> = evidence.sites().map(|(_, site)| (born(site), site)).collect();
+    let all: u64 = counted.iter().map(|(born, _)| born).sum();
+    let (most, site) = counted.into_iter().max_by_key(|(born, _)| *born)?;
+    let is_flood = 3 * most > all && number(most) >= FLOOD * LATELY.as_secs_f64();
+    is_flood.then(|| {
+        let tasks = describe::some_of(site, usize::try_from(most).unwrap_or(usize::MAX));
+        let (time, share) = (words::limit(LATELY), words::percent(number(most) / number(all)));
+        format!("Most events come from {tasks} that were reported in the last {time}, {share} of all new tasks.")
+    })
 }
 
 /// What the detectors make of it: those that need complete data.

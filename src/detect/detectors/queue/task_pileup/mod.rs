@@ -186,7 +186,7 @@ fn symptom(
     let age = site.median_age(evidence.now());
     let oldest: Vec<TaskKey> = site.live.iter().take(describe::MOST_IDS).map(|(_, task)| *task).collect();
     let progress = resource.and_then(|lock| evidence.resource(lock)?.grants.last()).map(|grant| grant.at);
-    let cause = text::cause(evidence, site, wait, share);
+    let cause = text::cause(evidence, site, (wait, share), window);
     Symptom::of_site(evidence, key, &oldest, site.live.len())
         .unless((early || is_crowd(evidence, settings, site, wait, window)).then_some(LookAlike::ConnectingCrowd))
         .summary(format!(

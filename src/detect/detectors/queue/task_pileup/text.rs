@@ -1,5 +1,7 @@
 //! What is said of a pile-up: what its tasks wait for, what it looks like, and what to do about it.
 
+use std::time::Duration;
+
 use crate::detect::describe;
 use crate::evidence::Evidence;
 use crate::evidence::crowd::Crowd;
@@ -9,8 +11,16 @@ use crate::model::ResourceKey;
 use crate::model::entity::site::Site;
 use crate::words;
 
+/// What tasks may wait for that is not seen.
+const UNSEEN: &str = "a socket, an unbounded channel, a Notify, a rate limiter, a lock of another crate";
+
 /// What brings the pile-up about.
-pub(super) fn cause(evidence: &Evidence<'_>, site: &Site, wait: &CommonWait, share: f64) -> String {
+pub(super) fn cause(
+    evidence: &Evidence<'_>,
+    site: &Site,
+    (wait, share): (&CommonWait, f64),
+    window: Duration,
+) -> String {
     let share = words::percent(share);
     match wait {
         CommonWait::Resource { key, distinct: 1, .. } => {
@@ -28,16 +38,31 @@ pub(super) fn cause(evidence: &Evidence<'_>, site: &Site, wait: &CommonWait, sha
             };
             format!("{share} of them wait, {what} created at {place}.")
         }
-        CommonWait::Loop => format!("{share} of them sleep again and again: heartbeats or streams that nobody has ended."),
+        CommonWait::Loop => {
+            format!("{share} of them sleep again and again: heartbeats or streams that nobody has ended.")
+        }
         CommonWait::Tick => {
-            format!("{share} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended.")
+            format!(
+                "{share} of them wait for the next tick of an interval: heartbeats or streams that nobody has ended."
+            )
         }
         CommonWait::Unseen | CommonWait::Timer => {
-            "They wait for something that Tokio does not instrument: a socket, an unbounded channel, a Notify, a lock of another crate."
-                .to_owned()
-                + &reading(&evidence.crowd(site))
+            let reading = if evidence.nearly_all_stay(site, window) {
+                reading(&evidence.crowd(site))
+            } else {
+                turnover(evidence, site, window)
+            };
+            format!("They wait for something that Tokio does not instrument: {UNSEEN}.{reading}")
         }
     }
+}
+
+/// How many of the tasks come and end: they are served, though too slowly.
+fn turnover(evidence: &Evidence<'_>, site: &Site, window: Duration) -> String {
+    let seconds = || site.history.since(evidence.now().minus(window));
+    let (born, ended): (u32, u32) = (seconds().map(|it| it.born).sum(), seconds().map(|it| it.ended).sum());
+    let window = words::limit(window);
+    format!(" In the last {window} {} were spawned and {} ended.", words::number(born), words::number(ended))
 }
 
 /// Which of two things a crowd looks like: one that is forgotten, or clients that stay.
@@ -81,8 +106,8 @@ pub(super) fn advice(evidence: &Evidence<'_>, wait: &CommonWait, resource: Optio
              JoinHandle does not end its task; a JoinSet or an abort does."
         }
         CommonWait::Unseen | CommonWait::Timer => {
-            "Look at what these tasks await last and give it a timeout. Bound how many are spawned, for example with a semaphore acquired before \
-             the spawn. Dropping a JoinHandle does not end its task."
+            "Look at what these tasks await last: if it may never answer, give it a timeout; if it answers too slowly, it is the bottleneck. Bound \
+             how many are spawned, for example with a semaphore acquired before the spawn. Dropping a JoinHandle does not end its task."
         }
     };
     advice.to_owned() + &resource.map_or_else(String::new, |lock| describe::place_hint(evidence, lock))
