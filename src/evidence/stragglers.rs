@@ -43,6 +43,13 @@ const STILL_COMES: f64 = 0.5;
 const SILENCES: u32 = 4;
 /// Minimum time without an end: readiness probes, usually 10 s apart, may be all that ends beside clients that stay.
 const PROBES: Duration = Duration::from_secs(11);
+/// A site has nearly stalled if hardly any task that is spawned ends, such as a health check, and nothing else has changed: minimum rate of spawns
+/// before, in tasks per second, beyond that of start-up probes,
+const BUSIER: f64 = 5.0;
+/// maximum share of the tasks spawned since then that end,
+const HARDLY: f64 = 0.2;
+/// and minimum time for which that lasts.
+const FOR_LONG: Duration = Duration::from_secs(20);
 /// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -151,26 +158,29 @@ impl Evidence<'_> {
         number(born) / (number(born) + number(ended)).max(1.0)
     }
 
-    /// Whether a site has stalled since its first straggler was born. At least `enough` tasks must have ended before.
+    /// Whether a site has stalled since its first straggler was born: tasks are spawned at half of the rate of before or more, and none ends, or
+    /// hardly any. At least `enough` tasks must have ended before.
     fn has_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
         let Some(end) = site.last_end else { return false };
-        let until = end.min(first);
-        let before = || site.history.since(until.minus(BEFORE)).take_while(|second| second.to <= until);
-        let (born, ended): (u32, u32) = before().fold((0, 0), |sum, it| (sum.0 + it.born, sum.1 + it.ended));
-        let Some(began) = before().next().map(|second| second.from) else { return false };
-        let mut last = began;
-        let mut silence = Duration::ZERO;
-        for second in before().filter(|second| second.ended > 0) {
-            silence = silence.max(second.to.since(last));
-            last = second.to;
-        }
-        let born_since: u32 = site.history.since(end).map(|second| second.born).sum();
-        let rate = |born: u32, time: Duration| number(born) / time.as_secs_f64().max(1.0);
-        u64::from(ended) >= enough
-            && number(ended) >= number(born) * ENDED
-            && rate(born, until.since(began)) >= BUSY
-            && rate(born_since, self.now().since(end)) >= rate(born, until.since(began)) * STILL_COMES
-            && self.running_since(end) >= PROBES.max(silence.max(until.since(last)) * SILENCES)
+        let stands = Before::of(site, end.min(first), enough).is_some_and(|before| {
+            before.rate >= BUSY
+                && self.rate_since(site, end) >= before.rate * STILL_COMES
+                && self.running_since(end) >= PROBES.max(before.silence * SILENCES)
+        });
+        stands
+            || self.running_since(first) >= FOR_LONG
+                && Before::of(site, first, enough).is_some_and(|before| {
+                    let since = || site.history.since(first);
+                    let (born, ended): (u32, u32) = (since().map(|it| it.born).sum(), since().map(|it| it.ended).sum());
+                    before.rate >= BUSIER
+                        && self.rate_since(site, first) >= before.rate * STILL_COMES
+                        && number(ended) <= number(born) * HARDLY
+                })
+    }
+
+    /// Tasks spawned per second since a time.
+    fn rate_since(&self, site: &Site, from: Timestamp) -> f64 {
+        rate(site.history.since(from).map(|second| second.born).sum(), self.now().since(from))
     }
 
     /// Whether births follow one upon the other until now. Those that are too young to be told apart yet do not count, nor do the oldest of many.
@@ -184,4 +194,32 @@ impl Evidence<'_> {
         let still = self.running_since(*last).saturating_sub(limit);
         widest <= mean * WIDEST && still <= (mean * SINCE).max(SILENT)
     }
+}
+
+/// A site before it stalled, when nearly all of its tasks ended.
+struct Before {
+    /// Tasks spawned per second.
+    rate: f64,
+    /// The longest time without an end, and not less than that up to the stall.
+    silence: Duration,
+}
+
+impl Before {
+    /// The site in the last moments before a time, if `enough` of its tasks ended in them, and nearly all that were spawned.
+    fn of(site: &Site, until: Timestamp, enough: u64) -> Option<Self> {
+        let seconds = || site.history.since(until.minus(BEFORE)).take_while(|second| second.to <= until);
+        let (born, ended): (u32, u32) = seconds().fold((0, 0), |sum, it| (sum.0 + it.born, sum.1 + it.ended));
+        let began = seconds().next().map(|second| second.from)?;
+        let (mut last, mut silence) = (began, Duration::ZERO);
+        for second in seconds().filter(|second| second.ended > 0) {
+            silence = silence.max(second.to.since(last));
+            last = second.to;
+        }
+        let all_end = u64::from(ended) >= enough && number(ended) >= number(born) * ENDED;
+        all_end.then(|| Self { rate: rate(born, until.since(began)), silence: silence.max(until.since(last)) })
+    }
+}
+
+fn rate(count: u32, time: Duration) -> f64 {
+    number(count) / time.as_secs_f64().max(1.0)
 }

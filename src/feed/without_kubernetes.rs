@@ -91,6 +91,10 @@ impl Reach {
         None
     }
 
+    pub(in crate::feed) async fn hear(&mut self, _: Duration) -> Option<String> {
+        None
+    }
+
     pub(in crate::feed) async fn changed(&mut self) {
         std::future::pending::<()>().await;
     }

@@ -220,6 +220,14 @@ impl Reach {
         became.or_else(|| said.map(|said| found.refused(&said)))
     }
 
+    /// What the server says of the port over a new connection on which we say nothing. A node that closes a connection in which something is
+    /// unread resets it, and what it has said of the port is lost.
+    pub(in crate::feed) async fn hear(&mut self, limit: Duration) -> Option<String> {
+        let _stream = self.dial(limit).await.ok()?;
+        let said = self.forward.take()?.last_words(LAST_WORDS).await?;
+        Some(self.found.as_ref()?.refused(&said))
+    }
+
     /// Waits until something has become of the pods that were looked at last, or for ever where that cannot be watched.
     pub(in crate::feed) async fn changed(&mut self) {
         if let Some((scope, version)) = self.watched.take()

@@ -142,9 +142,11 @@ impl Session {
             Failure::Stranger(stranger) if stranger.is_certain() => Failure::Stranger(stranger),
             failure => match (reach.explain().await, &failure) {
                 (Some(sentence), _) => Failure::Lost(sentence),
-                (None, Failure::Stranger(Stranger::Closes)) if self.last_live.is_none() => {
-                    Failure::Stranger(what_closes_in(reach, self.options.connect_timeout).await)
-                }
+                (None, Failure::Stranger(Stranger::Closes)) => match reach.hear(self.options.connect_timeout).await {
+                    Some(sentence) => Failure::Lost(sentence),
+                    None if self.last_live.is_some() => failure,
+                    None => Failure::Stranger(what_closes_in(reach, self.options.connect_timeout).await),
+                },
                 (None, _) => failure,
             },
         }

@@ -163,6 +163,20 @@ fn a_wrong_port_names_the_ports_that_the_pod_declares() {
 }
 
 #[test]
+fn a_wrong_port_is_told_although_the_node_loses_its_last_words() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        scene.cluster.switch(|it| it.words_get_lost = true);
+        let mut reader = scene.open("k8s:///web-1:7777");
+        for _attempt in 0..2 {
+            let reason = reader.lost().await;
+            assert!(reason.contains("Nothing listens at port 7777 of pod `web-1`"), "{reason}");
+        }
+    });
+}
+
+#[test]
 fn an_api_server_that_is_gone_is_told_from_a_service_that_is_gone() {
     run(async {
         let (scene, service) = (Scene::new().await, service().await);

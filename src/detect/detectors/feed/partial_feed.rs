@@ -24,8 +24,8 @@ static LAG: Setting<Duration> = Setting::new(
 
 /// New tasks are counted over this time,
 const LATELY: Duration = Duration::from_secs(10);
-/// and so many a second are a flood: that is more than most services have requests.
-const FLOOD: f64 = 100.0;
+/// and fewer a second are no flood, although a feed that lags tells of a part of them only.
+const FLOOD: f64 = 20.0;
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "partial-feed",

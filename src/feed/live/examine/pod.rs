@@ -43,7 +43,11 @@ impl Way<'_> {
             }
             // That nothing listens in the pod is heard only after the connection to the API server is there.
             Err(failure) => {
-                if let Some(sentence) = reach.explain().await {
+                let mut said = reach.explain().await;
+                if said.is_none() && matches!(failure, Failure::Stranger(Stranger::Closes)) {
+                    said = reach.hear(limit).await;
+                }
+                if let Some(sentence) = said {
                     return Err((Stage::Port, sentence));
                 }
                 forwards();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::SinkExt;
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -64,12 +66,15 @@ pub(super) fn answer(request: Request<Incoming>, shared: &Arc<Shared>, name: &st
         return refusal;
     }
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|it| it.as_bytes().to_vec()).unwrap_or_default();
-    let fault = lock(&shared.switches).port_fault;
+    let (fault, words_get_lost) = {
+        let switches = lock(&shared.switches);
+        (switches.port_fault, switches.words_get_lost)
+    };
     let listening = ports.iter().map(|port| (*port, pod.listening.get(port).copied())).collect();
     lock(&shared.forwards).spawn(async move {
         let upgraded = hyper::upgrade::on(request).await.expect("an upgrade");
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-        forward(socket, listening, fault).await;
+        forward(socket, listening, fault, words_get_lost).await;
     });
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -99,10 +104,14 @@ fn parsed(ports: &[String]) -> Result<Vec<u16>, Box<Response<Body>>> {
     texts.into_iter().map(port).collect()
 }
 
+/// How long a client that sends something at once takes for that.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 async fn forward(
     socket: WebSocketStream<TokioIo<Upgraded>>,
     ports: Vec<(u16, Option<SocketAddr>)>,
     fault: Option<&'static str>,
+    words_get_lost: bool,
 ) {
     let (sink, mut frames) = socket.split();
     let sink: Sink = Arc::new(Mutex::new(sink));
@@ -136,6 +145,9 @@ async fn forward(
                  dial tcp6: address localhost: no suitable address found "
                 )
             };
+            if words_get_lost && timeout(PATIENCE, frames.next()).await.is_ok() {
+                return;
+            }
             let message = fault.map_or_else(refused, str::to_owned);
             let frame = [&[channel + 1][..], message.as_bytes()].concat();
             let _ = sink.lock().await.send(Message::binary(frame)).await;

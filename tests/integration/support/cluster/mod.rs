@@ -57,6 +57,9 @@ pub(crate) struct Switches {
     pub(crate) denial: Option<&'static str>,
     /// What the node says of a port at which nothing listens, where that is not that it refused the connection.
     pub(crate) port_fault: Option<&'static str>,
+    /// Whether what the node says is lost where the client has sent something already: a node that closes a connection with unread bytes in it
+    /// resets it, and with that discards its own last words.
+    pub(crate) words_get_lost: bool,
     /// Whether the kubelet is down.
     pub(crate) kubelet_is_down: bool,
     /// Whether a watch sends one line that has no end.

@@ -592,6 +592,8 @@ impl Process {
     #[expect(clippy::unnecessary_wraps, reason = "it is what becomes of a statement")]
     fn enter(&mut self, task: usize, during: Span, wakes: u64, now: Nanos) -> Option<Outcome> {
         self.begin_wait(task, Wait::Entered, None);
+        // It waits for what is done in its span.
+        self.hold_waker(task);
         let turn = self.tasks[task].turn;
         for wake in 1..=wakes {
             self.plan(now + during.nanos() * wake / (wakes + 1), Due::EnterAgain(task, turn));

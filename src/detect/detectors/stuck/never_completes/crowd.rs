@@ -76,13 +76,14 @@ pub(super) fn symptom(
         format!(" Each stopped after {}.", words::count(usize::try_from(polls).unwrap_or(usize::MAX), "poll"))
     });
     let coming = match (it.has_stalled, it.keep_coming) {
-        (true, _) => ", and as many keep coming as before, of which none has ended",
+        (true, _) if it.all_stay => ", and as many keep coming as before, of which none has ended",
+        (true, _) => ", and as many keep coming as before, of which hardly any has ended",
         (false, true) => ", and more keep coming",
         (false, false) => "",
     };
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
     let symptom = Symptom::of_site(evidence, key, &it.tasks, it.count)
-        .unless(is_library.then_some(LookAlike::LibraryTask))
+        .unless((is_library && !it.has_stalled).then_some(LookAlike::LibraryTask))
         .unless(may_be_clients.then_some(LookAlike::QuietClients))
         .summary(format!(
             "{} {} stopped early and have been idle since, the oldest is {} old (warning from {}){coming}. {} completed, all within {}.{stopped}",
