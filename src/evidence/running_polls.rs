@@ -22,6 +22,9 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
 /// workers compute, because the scheduler prefers a thread that slept.
 const SHORT_OF_CPU: Duration = Duration::from_millis(10);
+/// A poll that has lasted less than this many times that irregularity may have waited for a core all the time, at the end of a CPU quota for
+/// several periods of it.
+const PERIODS: u32 = 20;
 /// A task may have been in the queue of a thread for this long when the poll that blocks it began, on a machine without free cores too.
 const QUEUED_BEFORE: Duration = Duration::from_secs(1);
 
@@ -142,6 +145,12 @@ impl Evidence<'_> {
     /// [`may_be_starved`](Self::may_be_starved), it tells of the last updates and not of this moment.
     pub fn is_short_of_cpu(&self) -> bool {
         self.clock().irregularity() >= Some(SHORT_OF_CPU)
+    }
+
+    /// Whether all of them may have waited for a core for most of their time, in a process that is short of CPU: none has lasted long yet.
+    pub fn may_wait_for_a_core(&self, polls: &[RunningPoll]) -> bool {
+        let late = self.clock().irregularity().filter(|late| *late >= SHORT_OF_CPU);
+        late.is_some_and(|late| polls.iter().all(|poll| poll.age < SETTLED.min(late * PERIODS)))
     }
 
     /// Whether more polls run than there are threads to run them, so that some of them only seem to.

@@ -46,6 +46,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         LookAlike::SpanEnteredElsewhere,
         LookAlike::MorePollsThanThreads,
         LookAlike::HandedOver,
+        LookAlike::ShortOfCpu,
         LookAlike::ThreadOfItsOwn,
     ],
     doubt: None,
@@ -67,7 +68,10 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
     for (site, polls) in sites {
         let early = evidence.running_polls_look_alike(&polls, settings.get(&START_UP));
-        let look_alike = of_all.or(early).or_else(|| hand_over(evidence, &polls, settings.get(&CRITICAL)));
+        let look_alike = of_all
+            .or(early)
+            .or_else(|| hand_over(evidence, &polls, settings.get(&CRITICAL)))
+            .or_else(|| evidence.may_wait_for_a_core(&polls).then_some(LookAlike::ShortOfCpu));
         found.extend(symptom(evidence, settings, site, &polls, look_alike));
     }
 }
@@ -137,7 +141,7 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usi
     };
     let siblings = match polls - 1 {
         0 => String::new(),
-        more => format!(" {} do the same.", words::count(more, "more task")),
+        more => format!(" {} {} the same.", words::count(more, "more task"), words::agree(more, "does", "do")),
     };
     let victims = match hurt {
         0 => String::new(),
