@@ -9,6 +9,7 @@ use crate::model::entity::site::Site;
 use crate::model::entity::task::Task;
 use crate::model::health::lag::Outlook;
 use crate::model::location::{Location, Package};
+use crate::model::time::Timestamp;
 use crate::model::tokio::TaskKind;
 use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
 use crate::model::{ResourceKey, SiteKey, TaskKey};
@@ -61,6 +62,18 @@ pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
         Some(site) => name(site, &thing, task.name().map(|it| &**it)),
         None => thing,
     }
+}
+
+/// Whose end may be why something has not been done since a time, to be put behind what is not; empty if no task is known to have ended.
+pub fn ended_before(evidence: &Evidence<'_>, time: Timestamp) -> String {
+    let ended = evidence.ended_before(time).and_then(|(key, before)| Some((evidence.site(key)?, before)));
+    ended.map_or_else(String::new, |(site, before)| {
+        format!(
+            " The only {} ended {} before: it may be what should do that.",
+            self::site(site),
+            words::duration(before)
+        )
+    })
 }
 
 /// What becomes of a lag, to be put behind it: `caught up in about 8 s`, `growing by 0.8 s a second`.

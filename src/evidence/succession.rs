@@ -14,6 +14,10 @@ const TOGETHER: Duration = Duration::from_secs(2);
 const OTHERS: usize = 2;
 /// What begins this soon before the end of a task may take its place: two stamps of different threads.
 const BEFORE: Duration = Duration::from_secs(1);
+/// Waits that began within this time of the end of a task may be for it.
+const SOON: Duration = Duration::from_secs(10);
+/// One that was polled less often may have been start-up work.
+const AT_WORK: u64 = 5;
 
 impl Evidence<'_> {
     /// Whether a task of another site is alive.
@@ -31,6 +35,20 @@ impl Evidence<'_> {
         let near = |other: Timestamp| other.since(at) <= TOGETHER && at.since(other) <= TOGETHER;
         let others = self.async_sites().filter(|(other, site)| *other != key && site.live.is_empty());
         others.filter(|(_, site)| site.last_end.is_some_and(near)).count() >= OTHERS
+    }
+
+    /// The site of the service whose only task ended alone, shortly before a time from which on something is not done any more, and how long before;
+    /// nothing if there are several, for each may be it. That nobody is told of its end is why it may be overlooked.
+    pub fn ended_before(&self, time: Timestamp) -> Option<(SiteKey, Duration)> {
+        let from = time.minus(SOON).max(self.clock().began());
+        let lone = self.async_sites().filter(|(_, site)| site.live.is_empty() && site.born == 1);
+        let mut ended = lone.filter_map(|(key, site)| {
+            let life = site.last_life.filter(|it| !it.cancelled && it.polls >= AT_WORK)?;
+            let own = site.id.kind.is_spawned() && !site.id.location.is_library();
+            let soon = life.ended >= from && life.ended <= time.plus(BEFORE);
+            (own && soon && !self.ended_together(key, life.ended)).then(|| (key, time.since(life.ended)))
+        });
+        ended.next().filter(|_| ended.next().is_none())
     }
 
     /// Whether something came after a task that may take its place or continue its work: one of the same name or the same future, or of a site

@@ -166,7 +166,9 @@ fn cause(evidence: &Evidence<'_>, key: ResourceKey, stands: bool) -> String {
             describe::site(site)
         ),
         None if stands => {
-            "Its consumer has stopped receiving: it is stuck, busy with something else, or a sender itself.".to_owned()
+            "Its consumer has stopped receiving: it is stuck, busy with something else, or a sender itself. Or tasks keep the slots that they have \
+             reserved (reserve, PollSender) while they await something else, and the consumer has nothing to receive."
+                .to_owned()
         }
         None => "Its consumer receives more slowly than its producers send.".to_owned(),
     }

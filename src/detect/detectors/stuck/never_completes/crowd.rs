@@ -81,6 +81,8 @@ pub(super) fn symptom(
         (false, true) => ", and more keep coming",
         (false, false) => "",
     };
+    let stopped_at = evidence.task(first).map(|task| task.stats.idle_from());
+    let ended = stopped_at.map_or_else(String::new, |at| describe::ended_before(evidence, at));
     let with: Vec<SiteKey> = others.iter().map(|other| other.site).collect();
     let symptom = Symptom::of_site(evidence, key, &it.tasks, it.count)
         .unless((is_library && !it.has_stalled).then_some(LookAlike::LibraryTask))
@@ -103,7 +105,7 @@ pub(super) fn symptom(
         .because(Fact::count("tasks of the site of that age that were polled lately", "tasks", it.lively))
         .involving(wait.awaited.first().map(|it| describe::related_resource(evidence, it.resource)))
         .involving(describe::related_sites(evidence, &with, Role::Waiter))
-        .cause(Some(describe::awaited(evidence, first, "The oldest of them")))
+        .cause(Some(describe::awaited(evidence, first, "The oldest of them") + &ended))
         .advice(
             "Put a timeout around what these tasks await, and look for the path on which the other side never answers: a reply that is lost, a \
              stream or a result that nobody reads, a connection that is neither returned nor closed."
@@ -113,6 +115,6 @@ pub(super) fn symptom(
         .touching(wait.awaited.first().map(|it| it.resource))
         .touching_sites(with)
         .last_progress(site.last_end)
-        .since(evidence.task(first).map(|task| task.stats.idle_from()));
+        .since(stopped_at);
     Some(symptom)
 }
