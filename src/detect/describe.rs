@@ -10,8 +10,7 @@ use crate::model::entity::task::Task;
 use crate::model::health::lag::Outlook;
 use crate::model::location::{Location, Package};
 use crate::model::time::Timestamp;
-use crate::model::tokio::TaskKind;
-use crate::model::tokio::{ResourceKind, is_made_by_tokio, is_once_cell};
+use crate::model::tokio::{ResourceKind, TaskKind, is_made_by_tokio, is_once_cell};
 use crate::model::{ResourceKey, SiteKey, TaskKey};
 use crate::words;
 
@@ -64,15 +63,12 @@ pub fn task(evidence: &Evidence<'_>, task: &Task) -> String {
     }
 }
 
-/// Whose end may be why something has not been done since a time, to be put behind what is not; empty if no task is known to have ended.
+/// Whose end may be why tasks have waited since a time, to be put behind what they wait for; empty if nobody's is known.
 pub fn ended_before(evidence: &Evidence<'_>, time: Timestamp) -> String {
     let ended = evidence.ended_before(time).and_then(|(key, before)| Some((evidence.site(key)?, before)));
     ended.map_or_else(String::new, |(site, before)| {
-        format!(
-            " The only {} ended {} before: it may be what should do that.",
-            self::site(site),
-            words::duration(before)
-        )
+        let (task, before) = (self::site(site), words::duration(before));
+        format!(" The only {task} ended {before} before that: perhaps it is the one that should answer.")
     })
 }
 

@@ -167,15 +167,18 @@ impl Evidence<'_> {
                 && self.rate_since(site, end) >= before.rate * STILL_COMES
                 && self.running_since(end) >= PROBES.max(before.silence * SILENCES)
         });
-        stands
-            || self.running_since(first) >= FOR_LONG
-                && Before::of(site, first, enough).is_some_and(|before| {
-                    let since = || site.history.since(first);
-                    let (born, ended): (u32, u32) = (since().map(|it| it.born).sum(), since().map(|it| it.ended).sum());
-                    before.rate >= BUSIER
-                        && self.rate_since(site, first) >= before.rate * STILL_COMES
-                        && number(ended) <= number(born) * HARDLY
-                })
+        stands || self.has_nearly_stalled(site, first, enough)
+    }
+
+    /// Whether tasks are spawned at half of the rate of before or more, and hardly any of them has ended for a while.
+    fn has_nearly_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
+        let since = || site.history.since(first);
+        let (born, ended): (u32, u32) = (since().map(|it| it.born).sum(), since().map(|it| it.ended).sum());
+        number(ended) <= number(born) * HARDLY
+            && self.running_since(first) >= FOR_LONG
+            && Before::of(site, first, enough).is_some_and(|before| {
+                before.rate >= BUSIER && self.rate_since(site, first) >= before.rate * STILL_COMES
+            })
     }
 
     /// Tasks spawned per second since a time.

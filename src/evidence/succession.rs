@@ -37,8 +37,8 @@ impl Evidence<'_> {
         others.filter(|(_, site)| site.last_end.is_some_and(near)).count() >= OTHERS
     }
 
-    /// The site of the service whose only task ended alone, shortly before a time from which on something is not done any more, and how long before;
-    /// nothing if there are several, for each may be it. That nobody is told of its end is why it may be overlooked.
+    /// The site of the service whose only task ended alone, shortly before a time at which others began to wait for ever, and how long before;
+    /// nothing if there are several, for each may be the one that should answer.
     pub fn ended_before(&self, time: Timestamp) -> Option<(SiteKey, Duration)> {
         let from = time.minus(SOON).max(self.clock().began());
         let lone = self.async_sites().filter(|(_, site)| site.live.is_empty() && site.born == 1);

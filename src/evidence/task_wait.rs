@@ -13,6 +13,8 @@ use crate::model::{OpKey, ResourceKey, TaskKey};
 const SAME_POLL: Duration = Duration::from_micros(100);
 /// A timer that runs out within this time explains why a task rests; one further away does not.
 const SOON: Duration = Duration::from_secs(300);
+/// A timer may have run out this long ago and its task not have been woken: a runtime looks at its timers when one of its threads has time.
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// A wait for a resource, in an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +71,9 @@ impl TaskWait {
         self.ticking || self.sleeps_until(now).is_some()
     }
 
-    /// When the timer that the task sleeps on runs out, if that is before long.
+    /// When the timer that the task sleeps on runs out, if that is before long, or has run out just now.
     pub fn sleeps_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.sleeping?.until.filter(|until| *until > now && until.since(now) < SOON)
+        self.sleeping?.until.filter(|until| until.plus(OVERDUE) > now && until.since(now) < SOON)
     }
 }
 
@@ -154,5 +156,22 @@ impl Evidence<'_> {
         };
         let made = |key: &&OpKey| self.op(**key).is_some_and(|op| (from..=to).contains(&op.stats.created));
         self.timers_made(from, to).count() + task.ops.iter().filter(made).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_lasts_until_the_task_has_had_time_to_wake_up() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let sleeping = Sleeping { timer: ResourceKey::default(), from: at(5), until: Some(at(30)) };
+        let wait = TaskWait { idle: true, sleeping: Some(sleeping), ..TaskWait::default() };
+        for (now, sleeps) in [(10, true), (29, true), (30, true), (31, true), (32, false), (60, false)] {
+            assert_eq!(wait.sleeps_until(at(now)).is_some(), sleeps, "{now}");
+        }
+        let for_long = Sleeping { until: Some(at(1_000)), ..sleeping };
+        assert_eq!(TaskWait { sleeping: Some(for_long), ..wait }.sleeps_until(at(10)), None);
     }
 }

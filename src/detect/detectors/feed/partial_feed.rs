@@ -89,7 +89,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     found.push(symptom);
 }
 
-/// The spawn site that makes most of the events: where a third of all new tasks come from or more, if there are many.
+/// Whose tasks flood the feed: those of the site that spawns most, if that is a third of all new ones or more, and they are many.
 fn flood(evidence: &Evidence<'_>) -> Option<String> {
     let from = evidence.now().minus(LATELY);
     let born = |site: &Site| site.history.since(from).map(|second| u64::from(second.born)).sum::<u64>();
@@ -100,7 +100,7 @@ fn flood(evidence: &Evidence<'_>) -> Option<String> {
     is_flood.then(|| {
         let tasks = describe::some_of(site, usize::try_from(most).unwrap_or(usize::MAX));
         let (time, share) = (words::limit(LATELY), words::percent(number(most) / number(all)));
-        format!("Most events come from {tasks} that were reported in the last {time}, {share} of all new tasks.")
+        format!("Much of it is about {tasks} that were reported in the last {time}, {share} of all new tasks.")
     })
 }
 
