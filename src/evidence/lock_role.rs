@@ -15,6 +15,8 @@ const START_UP: Duration = Duration::from_secs(3);
 const TURNS: usize = 4;
 /// A single one says nothing: it may be a worker that was restarted before there were that many grants, or many were told.
 const ONE: usize = 1;
+/// Holders that were seen to wait for less than this may not have held the lock any more: while the feed lags, a grant is told late.
+const SEEN: Duration = Duration::from_secs(2);
 /// How far back holders and spawns are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
 /// A task that was polled within this time is at work,
@@ -44,7 +46,7 @@ impl Evidence<'_> {
         is_fixed && self.holders_mostly_wait_unseen(key, from)
     }
 
-    /// Whether those who held a lock since a time waited for nothing that is seen for a third of it or more. A snapshot tells of the time until
+    /// Whether those who held a lock since a time waited for nothing that is seen for a third of it or more, or hardly for anything. A snapshot tells of the time until
     /// the next; of the time since the holder was last polled, its present wait tells, for while the feed lags there are no snapshots.
     fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
         let snapshots: Vec<_> = self.waiter_history(key).into_iter().flat_map(|history| history.since(from)).collect();
@@ -61,7 +63,7 @@ impl Evidence<'_> {
                 None => {}
             }
         }
-        seen <= 2 * unseen
+        seen < SEEN || seen <= 2 * unseen
     }
 
     /// Whether a lock elects a leader: the first task that acquired it still holds it and keeps working, and no more tasks come to wait. A stuck
