@@ -69,8 +69,8 @@ impl Evidence<'_> {
         })
     }
 
-    /// How many locks nobody has acquired for at least so long, for no harmless reason. If there are several, a task that waits for one may hold
-    /// another.
+    /// How many locks have not been acquired for at least this long although tasks wait, without a harmless explanation. If there are several, a
+    /// task that waits for one may hold another.
     pub fn stalled_locks(&self, least: Duration) -> usize {
         let is_lock = |key| self.resource(key).is_some_and(|it| it.kind.is_lock());
         let stalls = self.unexplained_stalls().filter(|stall| stall.lasts >= least && stall.look_alike.is_none());

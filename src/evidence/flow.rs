@@ -19,7 +19,7 @@ pub struct Flow {
     pub youngest: Duration,
     /// When a task last acquired it.
     pub last_grant: Option<Timestamp>,
-    /// For how long it is known that no task has acquired it: a grant of the last moments may not be told yet if the feed lags.
+    /// For how long no task is known to have acquired it. The lag is subtracted, because the feed may not have reported a later grant yet.
     pub since_grant: Duration,
     /// For how long somebody has waited all the time, no matter whether the same one: many put a timeout around the wait, and then nobody
     /// waits for long. Nothing where nobody waits.

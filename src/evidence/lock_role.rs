@@ -13,9 +13,9 @@ use crate::model::{ResourceKey, SiteKey};
 const START_UP: Duration = Duration::from_secs(3);
 /// Minimum number of grants for each worker that is spawned later: a failed worker is restarted, but requests are spawned all the time.
 const TURNS: usize = 4;
-/// A single one says nothing: it may be a worker that was restarted before there were that many grants, or many were told.
+/// One more than those is allowed: a worker may have been restarted before the feed has reported that many grants.
 const ONE: usize = 1;
-/// Holders that were seen to wait for less than this may not have held the lock any more: while the feed lags, a grant is told late.
+/// Minimum time for which holders must be seen to wait. While the feed lags, the holder it shows may have released the lock already.
 const SEEN: Duration = Duration::from_secs(2);
 /// How far back holders and spawns are looked at.
 const HOLDERS: Duration = Duration::from_secs(20);
@@ -46,8 +46,9 @@ impl Evidence<'_> {
         is_fixed && self.holders_mostly_wait_unseen(key, from)
     }
 
-    /// Whether those who held a lock since a time waited for nothing that is seen for a third of it or more, or hardly for anything. A snapshot tells of the time until
-    /// the next; of the time since the holder was last polled, its present wait tells, for while the feed lags there are no snapshots.
+    /// Whether the holders of a lock since a time waited for something unseen for at least a third of it, or hardly for anything that is seen. Each
+    /// snapshot stands for the time until the next one. Since the holder's last poll its present wait counts, because there are no snapshots
+    /// while the feed lags.
     fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
         let snapshots: Vec<_> = self.waiter_history(key).into_iter().flat_map(|history| history.since(from)).collect();
         let ends = snapshots.iter().skip(1).map(|it| it.at).chain([self.now()]);

@@ -22,8 +22,8 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// Minimum irregularity of the updates of a process that is short of CPU. On an idle machine it is a millisecond or two, also while all
 /// workers compute, because the scheduler prefers a thread that slept.
 const SHORT_OF_CPU: Duration = Duration::from_millis(10);
-/// A poll that has lasted less than this many times that irregularity may have waited for a core all the time, at the end of a CPU quota for
-/// several periods of it.
+/// A poll shorter than this many times that irregularity may have spent most of its time waiting for a core, for several periods of a CPU
+/// quota in a row.
 const PERIODS: u32 = 20;
 /// A task may have been in the queue of a thread for this long when the poll that blocks it began, on a machine without free cores too.
 const QUEUED_BEFORE: Duration = Duration::from_secs(1);
@@ -149,8 +149,8 @@ impl Evidence<'_> {
 
     /// Whether all of them may have waited for a core for most of their time, in a process that is short of CPU: none has lasted long yet.
     pub fn may_wait_for_a_core(&self, polls: &[RunningPoll]) -> bool {
-        let late = self.clock().irregularity().filter(|late| *late >= SHORT_OF_CPU);
-        late.is_some_and(|late| polls.iter().all(|poll| poll.age < SETTLED.min(late * PERIODS)))
+        let longest = SETTLED.min(self.clock().irregularity().unwrap_or_default() * PERIODS);
+        self.is_short_of_cpu() && polls.iter().all(|poll| poll.age < longest)
     }
 
     /// Whether more polls run than there are threads to run them, so that some of them only seem to.

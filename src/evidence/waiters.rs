@@ -19,7 +19,7 @@ const A_FEW: usize = 5;
 /// Snapshots come a second apart, give or take: one that is this much too late still tells of its second.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// While the feed lags by this or more, who has acquired a lock a little longer ago than that may have released it.
+/// If the feed lags by at least this, a task that acquired a lock only a little before the lag may have released it already.
 const NOTICEABLE: Duration = Duration::from_millis(200);
 
 /// Those who wait for a lock at a moment.
@@ -189,7 +189,7 @@ impl Evidence<'_> {
     /// Whether who holds a lock waits for something that is seen; nothing where it is not known, or does not wait at all.
     pub(super) fn holder_waits(&self, lock: ResourceKey) -> Option<bool> {
         let holder = self.holders(lock).first()?;
-        // The next grant may not be told yet.
+        // The feed may not have reported the next grant yet.
         let lag = self.quality().lag.filter(|lag| *lag >= NOTICEABLE);
         if lag.is_some_and(|lag| self.running_since(holder.since) <= lag + lag / 4) {
             return None;

@@ -159,7 +159,7 @@ impl Model {
             return;
         };
         if granted {
-            // A grant that is told late, or again, may be older.
+            // The feed may report a grant late or twice; then it is from before the interval and does not end it.
             if let Some(unserved) = lock.unserved.take_if(|it| to >= it.since)
                 && from <= unserved.until.plus(Unserved::PAUSE)
             {
