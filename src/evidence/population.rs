@@ -20,6 +20,8 @@ const FEW: u32 = 5;
 const ENOUGH: u64 = 20;
 /// A task that is older than this many times the sleep it is in sleeps again and again.
 const TURNS: u32 = 10;
+/// Minimum rate of spawns that is a flood, in tasks per second. A feed that lags reports only a part of them.
+const FLOOD: f64 = 20.0;
 
 /// What most tasks of a site wait for.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,11 +82,19 @@ impl Evidence<'_> {
 
     /// Whether hardly any of the tasks that were spawned in the window have ended: clients that connect and stay look like that, too.
     pub fn nearly_all_stay(&self, site: &Site, window: Duration) -> bool {
-        let seconds = site.history.since(self.now().minus(window));
-        let (born, ended) = seconds.fold((0_u32, 0_u32), |(born, ended), second| {
-            (born.saturating_add(second.born), ended.saturating_add(second.ended))
-        });
+        let (born, ended) = site.history.turnover(self.now().minus(window));
         number(ended) * number(FEW) < number(born)
+    }
+
+    /// The site that floods the feed, how many of its tasks were spawned lately, and which share of all new tasks that is: the one that spawns most, if
+    /// that is at least a third of them.
+    pub fn flooding_site(&self, window: Duration) -> Option<(&Site, u64, f64)> {
+        let from = self.now().minus(window);
+        let born: Vec<(u64, &Site)> = self.sites().map(|(_, site)| (site.history.turnover(from).0, site)).collect();
+        let all: u64 = born.iter().map(|(born, _)| born).sum();
+        let (most, site) = born.into_iter().max_by_key(|(born, _)| *born)?;
+        let is_flood = 3 * most >= all && number(most) >= FLOOD * window.as_secs_f64();
+        is_flood.then(|| (site, most, number(most) / number(all)))
     }
 
     /// Whether waits for a resource, or for those that the same line creates, end soon as a rule: a lock, or answers of which enough have come. A

@@ -46,8 +46,6 @@ const PROBES: Duration = Duration::from_secs(11);
 /// A site has nearly stalled if hardly any task that is spawned ends, such as a health check, and nothing else has changed: minimum rate of spawns
 /// before, in tasks per second, beyond that of start-up probes,
 const BUSIER: f64 = 5.0;
-/// maximum share of the tasks spawned since then that end,
-const HARDLY: f64 = 0.2;
 /// and minimum time for which that lasts.
 const FOR_LONG: Duration = Duration::from_secs(20);
 /// Tasks born within this time of each other belong together: one spawned the other, or both were spawned for one request.
@@ -153,7 +151,7 @@ impl Evidence<'_> {
         let births = &births[births.len().saturating_sub(YOUNGEST)..];
         let known = self.clock().began().max(self.now().minus(LATELY));
         let from = births.first().copied().unwrap_or_default().max(known);
-        let ended: u32 = site.history.since(from).map(|second| second.ended).sum();
+        let (_, ended) = site.history.turnover(from);
         let born = births.iter().filter(|born| **born >= from).count();
         number(born) / (number(born) + number(ended)).max(1.0)
     }
@@ -172,10 +170,8 @@ impl Evidence<'_> {
 
     /// Whether tasks are spawned at half of the rate of before or more, and hardly any of them has ended for a while.
     fn has_nearly_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
-        let since = || site.history.since(first);
-        let (born, ended): (u32, u32) = (since().map(|it| it.born).sum(), since().map(|it| it.ended).sum());
-        number(ended) <= number(born) * HARDLY
-            && self.running_since(first) >= FOR_LONG
+        self.running_since(first) >= FOR_LONG
+            && self.nearly_all_stay(site, self.now().since(first))
             && Before::of(site, first, enough).is_some_and(|before| {
                 before.rate >= BUSIER && self.rate_since(site, first) >= before.rate * STILL_COMES
             })
@@ -183,7 +179,7 @@ impl Evidence<'_> {
 
     /// Tasks spawned per second since a time.
     fn rate_since(&self, site: &Site, from: Timestamp) -> f64 {
-        rate(site.history.since(from).map(|second| second.born).sum(), self.now().since(from))
+        rate(site.history.turnover(from).0, self.now().since(from))
     }
 
     /// Whether births follow one upon the other until now. Those that are too young to be told apart yet do not count, nor do the oldest of many.
@@ -219,10 +215,10 @@ impl Before {
             last = second.to;
         }
         let all_end = u64::from(ended) >= enough && number(ended) >= number(born) * ENDED;
-        all_end.then(|| Self { rate: rate(born, until.since(began)), silence: silence.max(until.since(last)) })
+        all_end.then(|| Self { rate: rate(born.into(), until.since(began)), silence: silence.max(until.since(last)) })
     }
 }
 
-fn rate(count: u32, time: Duration) -> f64 {
+fn rate(count: u64, time: Duration) -> f64 {
     number(count) / time.as_secs_f64().max(1.0)
 }

@@ -108,6 +108,11 @@ impl History {
         self.all().filter(move |second| second.from >= from)
     }
 
+    /// How many tasks were spawned and how many ended in the seconds that began at `from` or later.
+    pub fn turnover(&self, from: Timestamp) -> (u64, u64) {
+        self.since(from).fold((0, 0), |(born, ended), it| (born + u64::from(it.born), ended + u64::from(it.ended)))
+    }
+
     /// All seconds that are kept, oldest first, the one still running included.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = &Second> {
         self.closed.iter().chain((self.current.to > Timestamp::default()).then_some(&self.current))

@@ -11,7 +11,6 @@ use crate::detect::severity::{Family, Grade, Severity};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::numbers::number;
-use crate::model::entity::site::Site;
 use crate::model::health::lag::Outlook;
 use crate::model::health::quality::LOSS_LASTS;
 use crate::words;
@@ -22,10 +21,8 @@ static LAG: Setting<Duration> = Setting::new(
     "time by which new tasks and waits may be reported late; never less than two publish intervals",
 );
 
-/// New tasks are counted over this time,
+/// New tasks are counted over this time.
 const LATELY: Duration = Duration::from_secs(10);
-/// and fewer a second are no flood, although a feed that lags tells of a part of them only.
-const FLOOD: f64 = 20.0;
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "partial-feed",
@@ -84,24 +81,17 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
         .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
         .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
-        .cause(flood(evidence).filter(|_| lost > 0 || lag.is_some()))
+        .cause((lost > 0 || lag.is_some()).then(|| flood(evidence)).flatten())
         .advice(advice(outlook, lag.is_some() && lost == 0));
     found.push(symptom);
 }
 
-/// Whose tasks flood the feed: those of the site that spawns most, if that is a third of all new ones or more, and they are many.
+/// Whose tasks flood the feed.
 fn flood(evidence: &Evidence<'_>) -> Option<String> {
-    let from = evidence.now().minus(LATELY);
-    let born = |site: &Site| site.history.since(from).map(|second| u64::from(second.born)).sum::<u64>();
-    let counted: Vec<(u64, &Site)> = evidence.sites().map(|(_, site)| (born(site), site)).collect();
-    let all: u64 = counted.iter().map(|(born, _)| born).sum();
-    let (most, site) = counted.into_iter().max_by_key(|(born, _)| *born)?;
-    let is_flood = 3 * most > all && number(most) >= FLOOD * LATELY.as_secs_f64();
-    is_flood.then(|| {
-        let tasks = describe::some_of(site, usize::try_from(most).unwrap_or(usize::MAX));
-        let (time, share) = (words::limit(LATELY), words::percent(number(most) / number(all)));
-        format!("Much of it is about {tasks} that were reported in the last {time}, {share} of all new tasks.")
-    })
+    let (site, born, share) = evidence.flooding_site(LATELY)?;
+    let tasks = describe::some_of(site, usize::try_from(born).unwrap_or(usize::MAX));
+    let (time, share) = (words::limit(LATELY), words::percent(share));
+    Some(format!("Much of the feed is about {tasks} that it reported in the last {time}, {share} of all new tasks."))
 }
 
 /// What the detectors make of it: those that need complete data.

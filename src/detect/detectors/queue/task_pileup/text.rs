@@ -59,8 +59,7 @@ pub(super) fn cause(
 
 /// How many of the tasks come and end: they are served, though too slowly.
 fn turnover(evidence: &Evidence<'_>, site: &Site, window: Duration) -> String {
-    let seconds = || site.history.since(evidence.now().minus(window));
-    let (born, ended): (u32, u32) = (seconds().map(|it| it.born).sum(), seconds().map(|it| it.ended).sum());
+    let (born, ended) = site.history.turnover(evidence.now().minus(window));
     let window = words::limit(window);
     format!(" In the last {window} {} were spawned and {} ended.", words::number(born), words::number(ended))
 }
