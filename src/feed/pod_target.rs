@@ -33,6 +33,8 @@ pub struct PodTarget {
     pub container: Option<String>,
     /// How the cluster is accessed.
     pub access: Access,
+    /// Whether it is one of several pods that are followed as they come and go; nobody spells that.
+    pub is_followed: bool,
 }
 
 impl PodTarget {
@@ -464,7 +466,16 @@ mod tests {
         (place, which, access).prop_map(|((namespace, object, port), (selector, rollout, container), access)| {
             let (context, kubeconfig, user, groups) = access;
             let access = Access { context, kubeconfig, user, groups };
-            PodTarget { namespace, object, port, selector: Some(selector), rollout, container, access }
+            PodTarget {
+                namespace,
+                object,
+                port,
+                selector: Some(selector),
+                rollout,
+                container,
+                access,
+                is_followed: false,
+            }
         })
     }
 

@@ -177,6 +177,7 @@ impl Search {
                     port: scope.port.clone(),
                     selector: None,
                     rollout: None,
+                    is_followed: true,
                     ..self.target.clone()
                 };
                 let (key, name) = (uid.to_owned(), target.to_string());

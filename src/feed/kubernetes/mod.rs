@@ -67,6 +67,7 @@ struct Found {
     port: u16,
     identity: Identity,
     others: usize,
+    is_followed: bool,
 }
 
 /// What was chosen, for the user.
@@ -143,7 +144,8 @@ impl Reach {
             Some((_, _, Some(hindrance))) => Err(Refusal { sentence: hindrance, kind: RefusalKind::Other }),
             Some((pod, place, None)) => {
                 let identity = pod::identity(&pod, &place.container);
-                Ok(Found { pod, scope, container: place.container, port: place.port, identity, others })
+                let is_followed = self.target.is_followed;
+                Ok(Found { pod, scope, container: place.container, port: place.port, identity, others, is_followed })
             }
         }
     }
@@ -301,6 +303,7 @@ impl Found {
 
     fn next(&self) -> String {
         match self.scope.name {
+            Some(_) if self.is_followed => "tokio-canary follows the pod that takes its place.".to_owned(),
             Some(_) => "tokio-canary attaches when there is one of this name again; name its Deployment (deploy/NAME) to follow its pods.".to_owned(),
             None => "tokio-canary attaches to the next one that runs.".to_owned(),
         }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
-use tokio_canary::feed::endpoint::Address;
-use tokio_canary::feed::kubernetes::{Clusters, Rate};
+use tokio_canary::feed::discovery::Discovered;
+use tokio_canary::feed::endpoint::{Address, Target};
+use tokio_canary::feed::kubernetes::{Clusters, Rate, discover};
 use tokio_canary::feed::live::{Options, open};
 use tokio_canary::feed::{FeedEvent, Status};
 
@@ -44,6 +45,25 @@ fn a_pod_that_is_replaced_is_followed_within_a_second() {
         assert!(place.contains("`web-2`") && is_new, "{place}");
         reader.live().await;
         assert!(dialable.elapsed() < SOON, "{:?}", dialable.elapsed());
+    });
+}
+
+#[test]
+fn a_pod_of_a_set_that_is_deleted_is_not_said_to_come_again() {
+    run(async {
+        let (scene, service) = (Scene::new().await, service().await);
+        scene.cluster.set_pod(&pod_of("web-1", "u1", &service));
+        let mut pods = discover(target("k8s:///?selector=app=web", &scene.kubeconfig()), Clusters::default());
+        let Some(Discovered::Joined { target: Target::Live(address), .. }) = pods.events.recv().await else {
+            panic!("the pod is not found");
+        };
+        let options = Options { pump: false, ..Options::default() };
+        let mut reader = Reader { feed: open(address, options) };
+        reader.live().await;
+        scene.cluster.delete_pod("web-1");
+        service.stop().await;
+        let reason = lost_with(&mut reader, &["Pod `web-1` was deleted", "the pod that takes its place"]).await;
+        assert!(!reason.contains("Deployment"), "{reason}");
     });
 }
 
