@@ -117,6 +117,12 @@ pub struct PollOp<'a> {
 }
 
 impl<'a> PollOp<'a> {
+    /// Whether it is a poll of the op as a whole. Those with other names are reported twice a poll, the first time for the cooperative budget,
+    /// and prove nothing.
+    pub fn is_whole(&self) -> bool {
+        self.name == b"poll"
+    }
+
     pub(super) fn read(bytes: &'a [u8]) -> Self {
         let mut poll = Self::default();
         for field in fields(bytes) {

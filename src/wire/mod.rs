@@ -12,6 +12,7 @@ pub mod introduced;
 mod select;
 mod shorten;
 mod survey;
+mod thin;
 
 use console_api::{RegisterMetadata, async_ops, instrument, register_metadata, resources, tasks};
 use prost::Message as _;

@@ -159,3 +159,26 @@ fn places_are_shortened_and_nothing_else_is_changed() {
     assert_eq!(short.decoded(), expected);
     assert_eq!(short.with_short_places(), short);
 }
+
+#[test]
+fn polls_that_are_outdated_within_a_message_are_left_out_where_there_are_very_many() {
+    let poll = |op, name: &str, is_ready| resources::PollOp {
+        name: name.into(),
+        async_op_id: Some(Id { id: op }),
+        is_ready,
+        ..Default::default()
+    };
+    let few = Message::from(&update(3));
+    assert_eq!(few.with_few_poll_ops(), few);
+    let mut spinning = update(3);
+    let polls = (0..90_000).flat_map(|nth| [poll(9, "poll_elapsed", true), poll(nth % 3, "poll", nth >= 89_998)]);
+    spinning.resource_update.as_mut().unwrap().new_poll_ops = polls.collect();
+    let thin = Message::from(&spinning).with_few_poll_ops();
+    let left: Vec<_> = thin.poll_ops().map(|it| (it.async_op_id, it.is_ready)).collect();
+    assert_eq!(left.len(), 1_003);
+    assert_eq!(left[1_000..], [(Some(0), false), (Some(1), true), (Some(2), true)], "the last of each");
+    spinning.resource_update.as_mut().unwrap().new_poll_ops.clear();
+    let mut rest = thin.decoded();
+    rest.resource_update.as_mut().unwrap().new_poll_ops.clear();
+    assert_eq!(rest, spinning);
+}

@@ -110,7 +110,7 @@ impl Content {
 /// The message of an event; `None` for one that a replay finds out by itself, or that is the end.
 pub(super) fn encode(event: &FeedEvent) -> Option<(Topic, Bytes)> {
     let (topic, bytes) = match event {
-        FeedEvent::Update(update) => return Some((Topic::Update, update.message.bytes().clone())),
+        FeedEvent::Update(update) => return Some((Topic::Update, update.message.with_few_poll_ops().bytes().clone())),
         FeedEvent::Details(details) => (Topic::Details, details.encode_to_vec()),
         FeedEvent::Status(status) => (Topic::Status, encode_status(status)),
         FeedEvent::Paused(paused) => (Topic::Paused, Paused { paused: *paused }.encode_to_vec()),

@@ -67,6 +67,17 @@ async fn the_machine_that_built_the_service_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_service_that_spins_can_be_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcap");
+    let events = support::spinning(5);
+    let written = record(&path, &events).await;
+    assert_eq!(written.updates, 5);
+    let played = collect(open(&path, Speed::Max).unwrap()).await;
+    assert_eq!(updates(&played).count(), 5, "{:?}", played.last());
+}
+
+#[tokio::test]
 async fn a_replay_measures_lag_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lag.mcap");

@@ -189,6 +189,24 @@ pub(super) fn lagging(count: u64) -> Vec<Arrived> {
         .collect()
 }
 
+/// Updates of a service one of whose tasks asks an elapsed timer again and again.
+pub(super) fn spinning(count: u64) -> Vec<Arrived> {
+    let poll = resources::PollOp {
+        name: "poll_elapsed".to_owned(),
+        resource_id: Some(Id { id: 2 }),
+        async_op_id: Some(Id { id: 3 }),
+        is_ready: true,
+        ..Default::default()
+    };
+    let resource_update = Some(resources::ResourceUpdate { new_poll_ops: vec![poll; 1_000_000], ..Default::default() });
+    let update = |second| Message {
+        now: Some(at(second).into()),
+        resource_update: resource_update.clone(),
+        ..Default::default()
+    };
+    (0..count).map(|second| event(second, update(second))).collect()
+}
+
 pub(super) async fn record(path: &Path, events: &[Arrived]) -> Written {
     let mut recorder = Recorder::create(path, "a service").unwrap();
     for event in events {

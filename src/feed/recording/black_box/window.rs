@@ -170,7 +170,7 @@ impl Window {
 fn entry(arrived: &Arrived) -> Option<Entry> {
     let (topic, bytes) = match &arrived.event {
         FeedEvent::Update(update) => {
-            let message = update.message.with_short_places();
+            let message = update.message.with_few_poll_ops().with_short_places();
             // What came may be a piece of a much larger buffer, which it would keep.
             (Topic::Update, Bytes::copy_from_slice(message.bytes()))
         }

@@ -44,8 +44,7 @@ impl Model {
             }
         });
         for poll in message.poll_ops() {
-            // Other names are reported twice a poll, the first time for the cooperative budget, and prove nothing.
-            if let (Some(op), b"poll") = (poll.async_op_id, poll.name) {
+            if let Some(op) = poll.async_op_id.filter(|_| poll.is_whole()) {
                 self.op_polled(op, poll.is_ready);
             }
         }
