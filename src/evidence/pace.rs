@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::numbers::number;
-use crate::model::history::seconds::Pace;
+use crate::model::history::seconds::{Pace, Second};
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
 const FULL: f64 = 0.8;
@@ -11,6 +11,8 @@ const FULL: f64 = 0.8;
 const BUSY: f64 = 0.4;
 /// and registers for a wake-up this many times in each poll.
 const TURNS: f64 = 10.0;
+/// No work gets done in a turn that is shorter than this.
+const EMPTY_TURN: Duration = Duration::from_micros(20);
 
 /// This many registrations for a wake-up a second are no ordinary waiting.
 pub const CLONES: f64 = 5_000.0;
@@ -39,10 +41,17 @@ impl Pace {
     /// Whether it spins on something that is always ready: its polls are long because of that, and it registers for a wake-up at least this
     /// many times a second.
     pub fn spins_in_long_polls(&self, clones: f64) -> bool {
-        self.clones_per_second() >= clones
-            && self.clones_per_second() / self.polls_per_second().max(1.0) >= TURNS
-            && self.share(self.busy) >= BUSY
-            && self.restless_share() >= FULL
+        self.registers_all_the_time(clones) && self.share(self.busy) >= BUSY && self.restless_share() >= FULL
+    }
+
+    /// Whether it registers for a wake-up at least this many times a second, and many times in each poll.
+    pub(super) fn registers_all_the_time(&self, clones: f64) -> bool {
+        self.clones_per_second() >= clones && self.clones_per_second() / self.polls_per_second().max(1.0) >= TURNS
+    }
+
+    /// Whether what it does between two registrations is too short for work.
+    fn has_empty_turns(&self) -> bool {
+        self.busy.as_secs_f64() < EMPTY_TURN.as_secs_f64() * number(self.clones)
     }
 
     /// Wakes of itself a second.
@@ -66,6 +75,19 @@ impl Pace {
 
     fn per_second(&self, count: u64) -> f64 {
         number(count) / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+impl Second {
+    /// Whether a task spins on something that is always ready: alone, or as one of several of its site that do and together fill a core. The
+    /// scheduler polls those one after the other, and says of none before its turn that it was woken.
+    pub fn spins_in_long_polls(&self, clones: f64) -> bool {
+        let time = self.to.since(self.from).as_secs_f64();
+        let fills_a_core = self.busy.as_secs_f64() >= FULL * time;
+        self.fastest.is_some_and(|it| {
+            it.spins_in_long_polls(clones)
+                || (fills_a_core && it.registers_all_the_time(clones) && it.has_empty_turns())
+        })
     }
 }
 

@@ -119,8 +119,8 @@ impl Evidence<'_> {
 
     /// Whether the busiest task of a site spins on something that is always ready, which makes its polls long.
     pub fn spins(&self, site: &Site) -> bool {
-        let last: Vec<_> = site.history.all().rev().filter_map(|second| second.fastest).take(SPINNING).collect();
-        last.len() == SPINNING && last.iter().all(|it| it.spins_in_long_polls(CLONES))
+        let last = site.history.all().rev().filter(|second| second.fastest.is_some()).take(SPINNING);
+        last.filter(|second| second.spins_in_long_polls(CLONES)).count() == SPINNING
     }
 
     /// How long tasks of other sites waited for a worker in a window.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashSet;
 
 use super::look_alike::LookAlike;
+use super::pace::CLONES;
 use super::view::Evidence;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
@@ -47,6 +48,13 @@ impl Evidence<'_> {
     /// Polls that have been running for at least this long and keep their thread from other tasks, longest first.
     pub fn polls_running_for(&self, least: Duration) -> Vec<RunningPoll> {
         self.all_running_polls().iter().filter(|poll| poll.age >= least).copied().collect()
+    }
+
+    /// How often a second a task registers for a wake-up inside the poll that runs, if it does so all the time: it does not block, it loops.
+    pub fn registrations_in_poll(&self, poll: &RunningPoll) -> Option<f64> {
+        let lately = self.site(poll.site)?.history.all().rev().take_while(|second| second.to > poll.since);
+        let its = lately.filter_map(|second| second.fastest).find(|it| it.task == poll.task)?;
+        its.registers_all_the_time(CLONES).then(|| its.clones_per_second())
     }
 
     /// The polls that run and take the time of a thread, longest first: not those that only seem to.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::turns;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
@@ -121,8 +122,11 @@ fn symptom(
         .because(Fact::time("longest wait of a woken task", hurt.longest()))
         .involving(describe::related_tasks(evidence, &victims, Role::Victim))
         .advice(format!(
-            "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
-             computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.{advice}{}",
+            "{}{advice}{}",
+            turns::advice(evidence, &worst).unwrap_or(
+                "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
+                 computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends."
+            ),
             describe::library_hint(&site.id.location),
         ))
         .stalls_since(worst.since)
@@ -152,8 +156,9 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usi
         ),
     };
     format!(
-        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}{name}.{siblings}{victims}",
+        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}{name}.{}{siblings}{victims}",
         words::duration(worst.age),
         words::limit(critical),
+        turns::sentence(evidence, worst),
     )
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
+use super::turns;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
@@ -116,9 +117,10 @@ fn symptom(
         .unless(early)
         .class(["runtime".to_owned(), evidence.site_class(worst.site)])
         .summary(format!(
-            "{what} (critical from {}), while {who} has been inside one poll for {}.",
+            "{what} (critical from {}), while {who} has been inside one poll for {}.{}",
             words::limit(critical),
             words::duration(worst.age),
+            turns::sentence(evidence, worst),
         ))
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("tasks woken and not polled", "tasks", victims.len()).from(1))
@@ -128,8 +130,10 @@ fn symptom(
         .involving(describe::related_tasks(evidence, victims, Role::Victim))
         .cause(Some(format!("The poll of {who} blocks the thread that these tasks need.")))
         .advice(format!(
-            "Make that poll return: move blocking calls and long computations to tokio::task::spawn_blocking. A current-thread runtime has \
-             no other thread; a blocked worker also keeps the tasks in its own queue, and perhaps the IO and timer driver.{}",
+            "{} A current-thread runtime has no other thread; a blocked worker also keeps the tasks in its own queue, and perhaps the IO and \
+             timer driver.{}",
+            turns::advice(evidence, worst)
+                .unwrap_or("Make that poll return: move blocking calls and long computations to tokio::task::spawn_blocking."),
             describe::library_hint(&site.id.location),
         ))
         .touching_sites([worst.site])

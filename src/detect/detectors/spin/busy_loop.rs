@@ -103,7 +103,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
-/// What the busiest task of a site did in the last second, if it span in each of the last ones.
+/// What the busiest task of a site did in the last second, if it span in each of the last ones; in long polls, if any of the site did.
 fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
     let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
     let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
@@ -113,9 +113,12 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     let pace = newest.fastest?;
     let of_task = latest.iter().map_while(|second| second.fastest.filter(|it| it.task == pace.task));
     let spins: Vec<Spin> = of_task.map_while(|pace| kind(settings, &pace)).collect();
-    let mildest = spins.iter().take(settings.get(&SECONDS)).min().copied()?;
-    let needed = settings.get(if mildest == Spin::InLongPolls { &SECONDS_IN_LONG_POLLS } else { &SECONDS });
-    (spins.len() >= needed).then_some((pace, mildest))
+    let seconds = settings.get(&SECONDS);
+    let mildest = spins.iter().take(seconds).min().copied().filter(|_| spins.len() >= seconds);
+    let in_long_polls = |second: &&&Second| second.spins_in_long_polls(settings.get(&CLONES));
+    let lasts = latest.iter().take_while(in_long_polls).count() >= settings.get(&SECONDS_IN_LONG_POLLS);
+    let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
+    in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
 fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
@@ -149,9 +152,10 @@ fn symptom(
             || evidence.is_steady_under_load(key, site, pace, settings.get(&STEADY)));
     let what = match spin {
         Spin::InLongPolls => format!(
-            "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), in polls that fill a core",
+            "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), in polls that fill a core{}",
             words::decimal(clones),
             words::decimal(settings.get(&CLONES)),
+            if pace.spins_in_long_polls(settings.get(&CLONES)) { "" } else { " together with those of its siblings" },
         ),
         Spin::Yielding | Spin::Slices => format!(
             "is polled {} times a second (warning from {}) for {} each and is never idle",
@@ -161,9 +165,9 @@ fn symptom(
         ),
     };
     let cause = match spin {
-        Spin::InLongPolls => {
-            Some("A closed channel in a select! loop, or a stream that has ended, is ready at once in every turn.")
-        }
+        Spin::InLongPolls => Some(
+            "A closed channel, a stream that has ended or a timer that has elapsed is ready at once in every turn of a select! loop.",
+        ),
         Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
         Spin::Slices if empty => Some(
             "Each turn asks for something that answers at once and has nothing: a read of 0 bytes, an accept or a receive that fails.",

@@ -504,6 +504,13 @@ impl Process {
                 self.seen.task(span).clones += wakers;
                 return None;
             }
+            Statement::Register(times) => {
+                let span = self.tasks[task].span;
+                let span = self.seen.task(span);
+                span.clones += times;
+                span.drops += times;
+                return None;
+            }
             Statement::Wake(name) => {
                 let named = (0..self.tasks.len()).filter(|task| self.tasks[*task].name == *name);
                 for task in named.collect::<Vec<_>>() {

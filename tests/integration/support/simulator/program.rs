@@ -121,6 +121,8 @@ pub(crate) enum Statement {
     Forget,
     /// Gives away so many wakers that nobody will ever use or drop.
     Hoard(u64),
+    /// Registers for so many wake-ups, each with something that is ready at once.
+    Register(u64),
     /// Wakes the tasks of this name with wakers that they hoarded.
     Wake(String),
     /// `yield_now`.
