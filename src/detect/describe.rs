@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::subject::{Related, Role, Subject, SubjectKind};
+use crate::evidence::running_polls::RunningPoll;
 use crate::evidence::{Evidence, Identity, places};
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
@@ -18,8 +19,17 @@ use crate::words;
 pub const MOST_IDS: usize = 8;
 /// Most spawn sites of one role that are named in a finding.
 const MOST_PARTIES: usize = 4;
+/// What to do about a poll that loops.
+pub const END_LOOP: &str = "Look at the loop in this task: something is ready at once in every turn, as an empty JoinSet or FuturesUnordered, \
+    a closed channel and a stream that has ended are in a select!. Disable that branch while there is nothing, or end the loop.";
 /// A lag that grows by less in a second neither grows nor falls.
 const STEADY: Duration = Duration::from_millis(50);
+
+/// That a poll loops, as a sentence that follows another one; none for one that does not.
+pub fn looping(evidence: &Evidence<'_>, poll: &RunningPoll) -> Option<String> {
+    let times = words::decimal(evidence.registrations_in_poll(poll)?);
+    Some(format!(" It loops in this poll, and registers for a wake-up {times} times a second."))
+}
 
 /// One of the tasks of a site in a sentence: `task transfer (src/bank.rs:41:9)`.
 pub fn site(site: &Site) -> String {

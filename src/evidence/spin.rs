@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::numbers::number;
+use super::pace::CLONES;
 use super::view::Evidence;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
@@ -43,6 +44,17 @@ impl Evidence<'_> {
         let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
         let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
+    }
+
+    /// The site with the task that registered for wake-ups most in a window, if that was all the time: each turn of its loop is an event.
+    pub fn registering_site(&self, window: Duration) -> Option<&Site> {
+        let from = self.now().minus(window);
+        let most = |site: &Site| {
+            let paces = site.history.since(from).filter_map(|second| second.fastest);
+            paces.filter(|it| it.registers_all_the_time(CLONES)).map(|it| it.clones).max()
+        };
+        let all = self.sites().filter_map(|(_, site)| Some((most(site)?, site)));
+        all.max_by_key(|(clones, _)| *clones).map(|(_, site)| site)
     }
 
     /// Whether these rates of a task of a site, second by second, stay the same although the load of the rest of the process varies.

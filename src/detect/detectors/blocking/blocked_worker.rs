@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::turns;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
@@ -56,6 +55,10 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 
 /// Tasks among which those are looked for that a finding names as its victims: the ones that have waited longest.
 const VICTIMS: usize = 50;
+
+/// What to do, unless the poll loops.
+const REMEDY: &str = "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
+    computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends.";
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let running = evidence.polls_running_for(settings.get(&CRITICAL));
@@ -110,31 +113,33 @@ fn symptom(
     } else {
         ""
     };
+    let looping = describe::looping(evidence, &worst);
+    let remedy = if looping.is_some() { describe::END_LOOP } else { REMEDY };
     let symptom = Symptom::of_site(evidence, key, &keys, polls.len())
         .severity(severity)
         .grade((doubt.is_some() || hurt.is_empty()).then_some(Grade::Risk))
         .unless(doubt)
         .unless(thread_of_its_own(evidence, &worst, critical))
-        .summary(summary(evidence, &worst, polls.len(), hurt.len(), critical))
+        .summary(summary(evidence, &worst, polls.len(), hurt.len(), critical, &looping.unwrap_or_default()))
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("polls that have run this long", "polls", polls.len()))
         .because(Fact::count("tasks woken and not polled", "tasks", hurt.len()))
         .because(Fact::time("longest wait of a woken task", hurt.longest()))
         .involving(describe::related_tasks(evidence, &victims, Role::Victim))
-        .advice(format!(
-            "{}{advice}{}",
-            turns::advice(evidence, &worst).unwrap_or(
-                "Find what does not return in the code of this task: blocking IO, a lock of std or parking_lot, a blocking receive, a long \
-                 computation. Move it to tokio::task::spawn_blocking, or to a thread of its own if it never ends."
-            ),
-            describe::library_hint(&site.id.location),
-        ))
+        .advice(format!("{remedy}{advice}{}", describe::library_hint(&site.id.location)))
         .stalls_since(worst.since)
         .since(Some(worst.since));
     Some(symptom)
 }
 
-fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usize, critical: Duration) -> String {
+fn summary(
+    evidence: &Evidence<'_>,
+    worst: &RunningPoll,
+    polls: usize,
+    hurt: usize,
+    critical: Duration,
+    looping: &str,
+) -> String {
     let task = evidence.task(worst.task);
     let who = task.map(|task| describe::task(evidence, task)).unwrap_or_default();
     let name = task.and_then(|task| evidence.thread_of(task)).map_or_else(String::new, |name| format!(" ({name})"));
@@ -156,9 +161,8 @@ fn summary(evidence: &Evidence<'_>, worst: &RunningPoll, polls: usize, hurt: usi
         ),
     };
     format!(
-        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}{name}.{}{siblings}{victims}",
+        "{who} has been inside one poll for {} (critical from {}) and blocks {thread}{name}.{looping}{siblings}{victims}",
         words::duration(worst.age),
         words::limit(critical),
-        turns::sentence(evidence, worst),
     )
 }

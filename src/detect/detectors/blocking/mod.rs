@@ -4,4 +4,3 @@ pub(super) mod blocked_worker;
 pub(super) mod long_polls;
 pub(super) mod runtime_stalled;
 pub(super) mod scheduling_delay;
-mod turns;

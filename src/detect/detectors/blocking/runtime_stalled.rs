@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
-use super::turns;
 use crate::detect::describe;
 use crate::detect::detector::{Detector, Needs, Timing};
 use crate::detect::settings::{Scoped, Setting};
@@ -61,6 +60,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// What to do, unless the poll loops.
+const REMEDY: &str = "Make that poll return: move blocking calls and long computations to tokio::task::spawn_blocking.";
+
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let critical = settings.get(&CRITICAL);
     let mut culprits = evidence.polls_running_for(critical);
@@ -111,6 +113,8 @@ fn symptom(
     let is_early = evidence.running_polls_look_alike(culprits, settings.get(&START_UP));
     let early = is_early.filter(|look_alike| *look_alike == LookAlike::StartingUp);
     let subject = describe::runtime_subject(&site.id.location, describe::task_ids(evidence, victims), victims.len());
+    let looping = describe::looping(evidence, worst);
+    let remedy = if looping.is_some() { describe::END_LOOP } else { REMEDY };
     let symptom = Symptom::about(subject)
         .severity(Severity::Critical)
         .grade(early.map(|_| Grade::Risk))
@@ -120,7 +124,7 @@ fn symptom(
             "{what} (critical from {}), while {who} has been inside one poll for {}.{}",
             words::limit(critical),
             words::duration(worst.age),
-            turns::sentence(evidence, worst),
+            looping.unwrap_or_default(),
         ))
         .because(Fact::time("age of the running poll", worst.age).from(critical))
         .because(Fact::count("tasks woken and not polled", "tasks", victims.len()).from(1))
@@ -130,10 +134,8 @@ fn symptom(
         .involving(describe::related_tasks(evidence, victims, Role::Victim))
         .cause(Some(format!("The poll of {who} blocks the thread that these tasks need.")))
         .advice(format!(
-            "{} A current-thread runtime has no other thread; a blocked worker also keeps the tasks in its own queue, and perhaps the IO and \
+            "{remedy} A current-thread runtime has no other thread; a blocked worker also keeps the tasks in its own queue, and perhaps the IO and \
              timer driver.{}",
-            turns::advice(evidence, worst)
-                .unwrap_or("Make that poll return: move blocking calls and long computations to tokio::task::spawn_blocking."),
             describe::library_hint(&site.id.location),
         ))
         .touching_sites([worst.site])

@@ -75,15 +75,24 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     if reasons.is_empty() {
         return;
     }
+    let is_flooded = lost > 0 || lag.is_some();
+    let spin = spin(evidence).filter(|_| is_flooded);
+    let advice = if spin.is_some() { SPIN } else { advice(outlook, is_flooded && lost == 0) };
     let symptom = Symptom::of_feed()
         .severity(Severity::Info)
         .summary(format!("The feed is incomplete: {}. {}", reasons.join("; "), consequence(lost > 0, lag.is_some())))
         .because(Fact::number("events dropped by the target", "events", number(quality.dropped())).from(1.0))
         .because(Fact::time("lag of new tasks and waits", lag.unwrap_or_default()).from(limit))
         .because(Fact::number("never introduced", "entities", number(quality.never_introduced)).from(1.0))
-        .cause((lost > 0 || lag.is_some()).then(|| flood(evidence)).flatten())
-        .advice(advice(outlook, lag.is_some() && lost == 0));
+        .cause(spin.or_else(|| flood(evidence).filter(|_| is_flooded)))
+        .advice(advice);
     found.push(symptom);
+}
+
+/// Whose task spins, and floods the feed with that.
+fn spin(evidence: &Evidence<'_>) -> Option<String> {
+    let site = evidence.registering_site(LATELY)?;
+    Some(format!("{} spins, and each of its turns is an event.", describe::some_of(site, 1)))
 }
 
 /// Whose tasks flood the feed.
@@ -111,7 +120,10 @@ fn consequence(is_lossy: bool, is_late: bool) -> String {
     }
 }
 
-/// What helps a feed that lags, or has lost something.
+/// What helps where a task spins.
+const SPIN: &str = "Mend the task that spins: its turns fill a buffer of any size.";
+
+/// What else helps a feed that lags, or has lost something.
 fn advice(outlook: Option<Outlook>, only_lags: bool) -> &'static str {
     match outlook {
         Some(Outlook::CatchesUp(_)) if only_lags => {
