@@ -8,6 +8,8 @@ mod cancelled;
 mod collectors;
 mod crowds;
 mod deliveries;
+mod depots;
+mod desks;
 mod edges;
 mod errands;
 mod feeds;
@@ -36,6 +38,7 @@ mod sidelines;
 mod spins;
 mod stores;
 mod stragglers;
+mod studios;
 mod synchronous;
 mod tasks;
 mod threads;
@@ -90,6 +93,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     deliveries::PROGRAMS,
     hubs::PROGRAMS,
     collectors::PROGRAMS,
+    studios::PROGRAMS,
+    desks::PROGRAMS,
+    depots::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
