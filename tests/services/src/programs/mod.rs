@@ -26,6 +26,7 @@ mod permits;
 mod plants;
 mod pools;
 mod queues;
+mod renewals;
 mod rounds;
 mod runtimes;
 mod sessions;
@@ -34,8 +35,10 @@ mod shared;
 mod shelves;
 mod sidelines;
 mod spins;
+mod stages;
 mod stores;
 mod stragglers;
+mod streams;
 mod synchronous;
 mod tasks;
 mod threads;
@@ -90,6 +93,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     deliveries::PROGRAMS,
     hubs::PROGRAMS,
     collectors::PROGRAMS,
+    streams::PROGRAMS,
+    stages::PROGRAMS,
+    renewals::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
