@@ -31,7 +31,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         crates: "tokio-util",
         fault: "A recorder takes picture and sound in turn from two bounded queues: while a camera is mute, the other fills, and nobody reads on.",
         issue: "mattias800/prosper#2905",
-        way: Way::Backlog,
+        way: Way::Deadlock,
         rate_of: "pictures of a camera",
         rate: 15.0,
         size_of: "seconds until the first camera is mute",
