@@ -28,6 +28,7 @@ mod permits;
 mod plants;
 mod pools;
 mod queues;
+mod renewals;
 mod rounds;
 mod runtimes;
 mod sessions;
@@ -36,8 +37,10 @@ mod shared;
 mod shelves;
 mod sidelines;
 mod spins;
+mod stages;
 mod stores;
 mod stragglers;
+mod streams;
 mod studios;
 mod synchronous;
 mod tasks;
@@ -96,6 +99,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     studios::PROGRAMS,
     desks::PROGRAMS,
     depots::PROGRAMS,
+    streams::PROGRAMS,
+    stages::PROGRAMS,
+    renewals::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
