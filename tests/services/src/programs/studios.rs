@@ -55,7 +55,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         size: 8,
         size_is_capacity: false,
         blocking_threads: None,
-        label: Label { families: &["spin"], names: &[], libraries: &[], severity: Severity::Warning, within: 45 },
+        label: Label { families: &["spin", "blocking"], names: &[], libraries: &[], severity: Severity::Warning, within: 45 },
         source: SOURCE,
         run: |load| Box::pin(downloads(load)),
     },
