@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::numbers::number;
 use super::pace::CLONES;
 use super::view::Evidence;
-use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::history::seconds::Pace;
 use crate::model::time::Timestamp;
+use crate::model::{ResourceKey, SiteKey};
 
 /// A site of fewer tasks than this does not tell what its tasks usually do,
 const FEW_SIBLINGS: u64 = 3;
@@ -44,6 +44,14 @@ impl Evidence<'_> {
         let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
         let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
+    }
+
+    /// The timer that tasks of a site ask again and again although it has elapsed, and for how long.
+    pub fn elapsed_timer(&self, key: SiteKey) -> Option<(ResourceKey, Duration)> {
+        let recent = self.now().minus(2 * self.clock().interval());
+        let asked = self.quality().asked.filter(|asked| asked.site == key && asked.to >= recent)?;
+        let is_timer = self.resource(asked.resource).is_some_and(|it| it.kind.is_timer());
+        is_timer.then(|| (asked.resource, asked.to.since(asked.from)))
     }
 
     /// The site with the task that registered for wake-ups most in a window, if that was all the time: each turn of its loop is an event.

@@ -110,6 +110,8 @@ pub struct PollOp<'a> {
     pub name: &'a [u8],
     /// The resource.
     pub resource_id: Option<u64>,
+    /// The task that polled it.
+    pub task_id: Option<u64>,
     /// The op.
     pub async_op_id: Option<u64>,
     /// Whether the poll was ready.
@@ -129,6 +131,7 @@ impl<'a> PollOp<'a> {
             match (field.number, field.value) {
                 (3, Value::Bytes(resource)) => poll.resource_id = Some(number(resource, 1)),
                 (4, Value::Bytes(name)) => poll.name = name,
+                (5, Value::Bytes(task)) => poll.task_id = Some(number(task, 1)),
                 (6, Value::Bytes(op)) => poll.async_op_id = Some(number(op, 1)),
                 (7, Value::Varint(ready)) => poll.is_ready = ready != 0,
                 _ => {}

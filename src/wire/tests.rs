@@ -91,7 +91,7 @@ fn a_message_is_read_element_by_element() {
     };
     assert_eq!(Survey::of(&message), survey);
     assert_eq!(message.new_metadata().flatten().collect::<Vec<_>>(), whole.new_metadata.unwrap().metadata);
-    let poll = PollOp { name: b"poll", resource_id: None, async_op_id: Some(9), is_ready: true };
+    let poll = PollOp { name: b"poll", async_op_id: Some(9), is_ready: true, ..PollOp::default() };
     assert_eq!(message.poll_ops().collect::<Vec<_>>(), [poll]);
     assert!(message.introduced_ids(Kind::Task).eq((1..=50).map(Some)));
     assert_eq!(message.births(Kind::Task).get(50), Some(1_000_000_002));

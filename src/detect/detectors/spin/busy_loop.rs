@@ -92,7 +92,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let sites = evidence.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking);
     let spinning: Vec<(SiteKey, &Site, Pace, Spin)> = sites
         .filter_map(|(key, site)| {
-            let (pace, spin) = spin(evidence, settings, site)?;
+            let (pace, spin) = spin(evidence, settings, key, site)?;
             Some((key, site, pace, spin))
         })
         .collect();
@@ -104,7 +104,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 }
 
 /// What the busiest task of a site did in the last second, if it span in each of the last ones; in long polls, if any of the site did.
-fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
+fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<(Pace, Spin)> {
     let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
     let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
     let latest = site.history.all().rev().filter(is_known).take(settings.get(&SECONDS_IN_LONG_POLLS));
@@ -117,8 +117,10 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     let mildest = spins.iter().take(seconds).min().copied().filter(|_| spins.len() >= seconds);
     let in_long_polls = |second: &&&Second| second.spins_in_long_polls(settings.get(&CLONES));
     let lasts = latest.iter().take_while(in_long_polls).count() >= settings.get(&SECONDS_IN_LONG_POLLS);
+    // Nothing that has elapsed is asked again for work.
+    let asks = evidence.elapsed_timer(key).is_some_and(|(_, time)| time.as_secs() >= seconds as u64);
     let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
-    in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
+    in_short_ones.or((lasts || asks).then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
 fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
@@ -151,12 +153,17 @@ fn symptom(
         && (evidence.spins_like_no_sibling(site, pace, settings.get(&POLLS), settings.get(&ALONE))
             || evidence.is_steady_under_load(key, site, pace, settings.get(&STEADY)));
     let what = match spin {
-        Spin::InLongPolls => format!(
-            "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), in polls that fill a core{}",
+        Spin::InLongPolls if clones >= settings.get(&CLONES) => format!(
+            "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), {}",
             words::decimal(clones),
             words::decimal(settings.get(&CLONES)),
-            if pace.spins_in_long_polls(settings.get(&CLONES)) { "" } else { " together with those of its siblings" },
+            if pace.spins_in_long_polls(settings.get(&CLONES)) {
+                "in polls that fill a core"
+            } else {
+                "many times in each poll"
+            },
         ),
+        Spin::InLongPolls => "spins on a timer".to_owned(),
         Spin::Yielding | Spin::Slices => format!(
             "is polled {} times a second (warning from {}) for {} each and is never idle",
             words::decimal(polls),
@@ -177,7 +184,7 @@ fn symptom(
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
         .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
-        .summary(format!("{} {what}.", describe::task(evidence, task)))
+        .summary(format!("{} {what}.{}", describe::task(evidence, task), elapsed_timer(evidence, key)))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
         .because(Fact::share("time being polled or scheduled", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))
         .because(Fact::time("mean duration of a poll", mean).below(settings.get(&MEAN)).over(pace.time))
@@ -189,4 +196,10 @@ fn symptom(
             describe::library_hint(&site.id.location),
         ));
     Some(symptom)
+}
+
+/// Which timer it asks, if that is known, as a sentence that follows another one.
+fn elapsed_timer(evidence: &Evidence<'_>, key: SiteKey) -> String {
+    let timer = evidence.elapsed_timer(key).map(|(timer, _)| describe::resource(evidence, timer));
+    timer.map_or_else(String::new, |timer| format!(" Each turn asks the {timer}, which has elapsed."))
 }

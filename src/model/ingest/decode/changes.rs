@@ -7,9 +7,11 @@ use std::hint::black_box;
 
 use super::MOST_FIELDS;
 use super::values::{holders, op_stats, task_stats};
+use crate::model::collections::SeededMap;
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::task::Task;
+use crate::model::health::quality::Asked;
 use crate::model::ingest::changes::Changes;
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
@@ -17,6 +19,8 @@ use crate::wire::{Entry, Message, ResourceStats, TaskStats};
 
 /// Entries in a batch.
 const BATCH: usize = 128;
+/// Polls of async ops in an update that are many: the first ones tell what they are about.
+const FLOOD: usize = 1_000;
 
 impl Model {
     /// Takes over what a message says about what is known already.
@@ -48,6 +52,24 @@ impl Model {
                 self.op_polled(op, poll.is_ready);
             }
         }
+        let (before, pause) = (self.quality.asked, 2 * self.clock.interval());
+        self.quality.asked = self.asked(message).map(|asked| asked.after(before, pause)).or(before);
+    }
+
+    /// What a task asks again and again, if the update is full of that.
+    fn asked(&self, message: &Message) -> Option<Asked> {
+        message.poll_ops().nth(FLOOD - 1)?;
+        let mut polls: SeededMap<(u64, u64), (usize, bool)> = SeededMap::default();
+        for poll in message.poll_ops().take(FLOOD) {
+            if let Some(key) = poll.task_id.zip(poll.resource_id) {
+                let (count, is_always_ready) = polls.entry(key).or_insert((0, true));
+                (*count, *is_always_ready) = (*count + 1, *is_always_ready && poll.is_ready);
+            }
+        }
+        let asked = polls.into_iter().filter(|(_, (count, is_always_ready))| *is_always_ready && *count >= FLOOD / 10);
+        let ((task, resource), _) = asked.max_by_key(|(key, (count, _))| (*count, *key))?;
+        let site = self.ids.task(task).and_then(|key| self.tasks.get(key))?.site;
+        Some(Asked { site, resource: self.ids.resource(resource)?, from: self.now(), to: self.now() })
     }
 
     fn change_resource(&mut self, entry: &Entry<'_, ResourceStats<'_>>, changes: &mut Changes) {

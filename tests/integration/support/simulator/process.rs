@@ -144,6 +144,8 @@ pub(crate) struct Process {
     older_tokio: bool,
     /// The ops of sleeps, by their resources.
     sleeps: BTreeMap<usize, usize>,
+    /// The timers that tasks keep although they have elapsed.
+    elapsed: BTreeMap<usize, usize>,
     /// The sleeps inside the intervals of tasks, which stay when a tick is over.
     intervals: BTreeMap<usize, usize>,
 }
@@ -164,6 +166,7 @@ impl Process {
             things: scenario.shared.clone(),
             older_tokio: scenario.older_tokio,
             sleeps: BTreeMap::new(),
+            elapsed: BTreeMap::new(),
             intervals: BTreeMap::new(),
         };
         for (name, threads) in &scenario.runtimes {
@@ -511,6 +514,12 @@ impl Process {
                 span.drops += times;
                 return None;
             }
+            Statement::Ask(times) => {
+                let timer = self.elapsed_timer(task, *now);
+                let (timer, span) = (self.seen.resource_id(timer), self.tasks[task].span);
+                (0..2 * times).for_each(|_| self.seen.poll_timer(timer, span));
+                return None;
+            }
             Statement::Wake(name) => {
                 let named = (0..self.tasks.len()).filter(|task| self.tasks[*task].name == *name);
                 for task in named.collect::<Vec<_>>() {
@@ -640,6 +649,16 @@ impl Process {
             let span = OpSpan { created: now, source: "Sleep::new_timeout", resource, ..OpSpan::default() };
             self.sleeps.insert(timer, self.seen.add_op(span));
         }
+        timer
+    }
+
+    /// A timer that a task keeps although it has elapsed.
+    fn elapsed_timer(&mut self, task: usize, now: Nanos) -> usize {
+        if let Some(timer) = self.elapsed.get(&task) {
+            return *timer;
+        }
+        let timer = self.sleep_resource(Span(std::time::Duration::ZERO), now);
+        self.elapsed.insert(task, timer);
         timer
     }
 

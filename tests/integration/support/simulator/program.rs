@@ -123,6 +123,8 @@ pub(crate) enum Statement {
     Hoard(u64),
     /// Registers for so many wake-ups, each with something that is ready at once.
     Register(u64),
+    /// Asks a timer of its own, which has elapsed, so many times.
+    Ask(u64),
     /// Wakes the tasks of this name with wakers that they hoarded.
     Wake(String),
     /// `yield_now`.

@@ -300,6 +300,17 @@ impl Aggregator {
     }
 
     /// A poll of an op by a task, and what it returned.
+    /// A poll of a timer that has elapsed: newer versions of Tokio name no op.
+    pub(crate) fn poll_timer(&mut self, timer: u64, task: usize) {
+        self.events.push_back(Event::PollOp(resources::PollOp {
+            resource_id: Some(Id { id: timer }),
+            name: "poll_elapsed".to_owned(),
+            task_id: Some(Id { id: self.tasks.all[task].id }),
+            is_ready: true,
+            ..resources::PollOp::default()
+        }));
+    }
+
     pub(crate) fn poll_op(&mut self, name: &str, op: usize, task: usize, is_ready: bool) {
         let task = self.tasks.all[task].id;
         let op = self.op(op);
