@@ -89,6 +89,11 @@ impl Second {
                 || (fills_a_core && it.registers_all_the_time(clones) && it.has_empty_turns())
         })
     }
+
+    /// Whether a task registers for wake-ups all the time, and no poll of it has ended.
+    pub(super) fn loops_in_poll(&self, clones: f64) -> bool {
+        self.fastest.is_some_and(|it| it.polls == 0 && it.registers_all_the_time(clones))
+    }
 }
 
 #[cfg(test)]

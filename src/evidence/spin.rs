@@ -6,7 +6,7 @@ use super::numbers::number;
 use super::pace::CLONES;
 use super::view::Evidence;
 use crate::model::entity::site::Site;
-use crate::model::history::seconds::Pace;
+use crate::model::history::seconds::{Pace, Second};
 use crate::model::time::Timestamp;
 use crate::model::{ResourceKey, SiteKey};
 
@@ -54,15 +54,17 @@ impl Evidence<'_> {
         is_timer.then(|| (asked.resource, asked.to.since(asked.from)))
     }
 
-    /// The site with the task that registered for wake-ups most in a window, if that was all the time: each turn of its loop is an event.
-    pub fn registering_site(&self, window: Duration) -> Option<&Site> {
+    /// The site whose task spun most in a window: each of its turns is an event.
+    pub fn spinning_site(&self, window: Duration) -> Option<&Site> {
         let from = self.now().minus(window);
-        let most = |site: &Site| {
-            let paces = site.history.since(from).filter_map(|second| second.fastest);
-            paces.filter(|it| it.registers_all_the_time(CLONES)).map(|it| it.clones).max()
+        let turns = |key: SiteKey, site: &Site| {
+            let asks = self.elapsed_timer(key).is_some();
+            let spins = |second: &&Second| asks || second.spins_in_long_polls(CLONES) || second.loops_in_poll(CLONES);
+            let turns = site.history.since(from).filter(spins).filter_map(|second| second.fastest).map(|it| it.clones);
+            turns.max()
         };
-        let all = self.sites().filter_map(|(_, site)| Some((most(site)?, site)));
-        all.max_by_key(|(clones, _)| *clones).map(|(_, site)| site)
+        let all = self.sites().filter_map(|(key, site)| Some((turns(key, site)?, site)));
+        all.max_by_key(|(turns, _)| *turns).map(|(_, site)| site)
     }
 
     /// Whether these rates of a task of a site, second by second, stay the same although the load of the rest of the process varies.

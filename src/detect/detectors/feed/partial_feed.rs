@@ -91,7 +91,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 
 /// Whose task spins, and floods the feed with that.
 fn spin(evidence: &Evidence<'_>) -> Option<String> {
-    let site = evidence.registering_site(LATELY)?;
+    let site = evidence.spinning_site(LATELY)?;
     Some(format!("{} spins, and each of its turns is an event.", describe::some_of(site, 1)))
 }
 
