@@ -18,7 +18,8 @@ use crate::program::{Instrumented, builder, dispatch, dispatch_with, run, spawn}
 /// The size from which on clients refuse messages by default.
 const REFUSED: usize = 4 * 1024 * 1024;
 
-/// Enough to retain all that ends in a test: with less, an operation may be retained for longer than what it waited for.
+/// Enough to retain and to send all that ends in a test: with less, an operation may be retained for longer than what it waited for, or be sent
+/// where there was no room for that.
 const ROOM: usize = 1 << 30;
 
 #[tokio::test]
@@ -47,7 +48,7 @@ async fn a_large_state_arrives_in_pieces_that_any_client_accepts() {
 #[tokio::test]
 async fn whatever_has_counters_was_introduced() {
     for how in [Instrumented::Layer, Instrumented::Subscriber] {
-        let (dispatch, address) = dispatch_with(how, |builder| builder.retained_bytes(ROOM));
+        let (dispatch, address) = dispatch_with(how, |builder| builder.retained_bytes(ROOM).unsent_bytes(ROOM));
         let _running = run(dispatch, || async {
             for round in 0_u64.. {
                 for _ in 0..20 {
@@ -70,7 +71,8 @@ async fn whatever_has_counters_was_introduced() {
 /// The same while others attach, watch and leave.
 #[tokio::test]
 async fn whatever_has_counters_was_introduced_to_each_of_several_clients() {
-    let (dispatch, address) = dispatch_with(Instrumented::Subscriber, |builder| builder.retained_bytes(ROOM));
+    let (dispatch, address) =
+        dispatch_with(Instrumented::Subscriber, |builder| builder.retained_bytes(ROOM).unsent_bytes(ROOM));
     let _running = run(dispatch, || async {
         loop {
             for _ in 0..20 {

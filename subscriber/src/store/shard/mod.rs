@@ -102,6 +102,9 @@ pub(crate) struct Shard {
     changed: PerKind<Changed>,
     /// Frames of what ended since clients were sent anything.
     unsent: PerKind<Vec<u8>>,
+    /// How many bytes of them are from before the snapshot, and those from after its begin that clients have been sent since then.
+    before_snapshot: PerKind<usize>,
+    sent_meanwhile: PerKind<Vec<u8>>,
     /// How many entities there was no room for.
     dropped: PerKind<u64>,
     scratch: Vec<u8>,
@@ -123,6 +126,8 @@ impl Shard {
             snapshots: false,
             changed: PerKind::default(),
             unsent: PerKind::default(),
+            before_snapshot: PerKind::default(),
+            sent_meanwhile: PerKind::default(),
             dropped: PerKind::default(),
             scratch: Vec::new(),
             room,

@@ -40,6 +40,9 @@ impl Shard {
     pub(crate) fn begin_snapshot(&mut self) {
         self.watched = true;
         self.snapshots = true;
+        for kind in [Kind::Task, Kind::Resource] {
+            *self.before_snapshot.of(kind) = self.unsent.get(kind).len();
+        }
     }
 
     /// Appends what lives in up to `most` slots and, after the last of them, what is retained. Says where to go on, if there are more.
@@ -67,14 +70,22 @@ impl Shard {
     pub(crate) fn end_snapshot(&mut self, clock: &Clock, out: &mut PerKind<Vec<u8>>) {
         self.snapshots = false;
         for kind in [Kind::Task, Kind::Resource] {
+            out.of(kind).append(self.sent_meanwhile.of(kind));
             out.of(kind).extend_from_slice(self.unsent.get(kind));
         }
+        self.sent_meanwhile = PerKind::default();
         encode_unknown(&self.tasks, &self.changed.tasks.slots, clock, &mut out.tasks);
         encode_unknown(&self.resources, &self.changed.resources.slots, clock, &mut out.resources);
     }
 
     /// Appends what has ended since the last call, and how much was dropped. Says which slots have changed, for [`Self::encode_changes`].
     pub(crate) fn take_changes(&mut self, kind: Kind, out: &mut Vec<u8>, dropped: &mut u64) -> Vec<usize> {
+        if self.snapshots && kind != Kind::AsyncOp {
+            // Who catches up needs it too: what refers to it may have ended after its own turn, and is sent to both with the next changes.
+            let from = std::mem::take(self.before_snapshot.of(kind));
+            let meanwhile = self.unsent.get(kind).get(from..).unwrap_or_default();
+            self.sent_meanwhile.of(kind).extend_from_slice(meanwhile);
+        }
         out.append(self.unsent.of(kind));
         *dropped += std::mem::take(self.dropped.of(kind));
         std::mem::take(&mut self.changed.of(kind).slots)
@@ -154,7 +165,34 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::store::resource::Nature;
     use crate::store::shard::Room;
+
+    #[test]
+    fn who_catches_up_is_sent_what_ended_while_others_were_sent_changes() {
+        let (clock, room) = (Clock::start(), Room { retained: 0, due: 1 << 20, unsent: 1 << 20 });
+        let mut shard = Shard::new(0, room);
+        shard.begin_snapshot();
+        shard.end_snapshot(&clock, &mut PerKind::default());
+        let resource = || {
+            let nature = Nature { parent: None, inherits: false, passes_on: false, is_internal: false };
+            Resource::new(Arc::from([]), nature, clock.now())
+        };
+        let (before, meanwhile) = (shard.insert(None, resource()), shard.insert(None, resource()));
+        let (mut changes, mut snapshot, mut dropped) = (Vec::new(), PerKind::default(), 0);
+        let changed = shard.take_changes(Kind::Resource, &mut changes, &mut dropped);
+        shard.encode_changes(Kind::Resource, &changed, &clock, &mut changes);
+        let _due = shard.close::<Resource>(before, &clock);
+        shard.begin_snapshot();
+        let _due = shard.close::<Resource>(meanwhile, &clock);
+        changes.clear();
+        shard.take_changes(Kind::Resource, &mut changes, &mut dropped);
+        shard.snapshot(Kind::Resource, 0, MANY, &clock, &mut snapshot);
+        shard.end_snapshot(&clock, &mut snapshot);
+        // The end of the first one, and everything about the second.
+        assert_eq!(crate::encode::frames(&changes), 3);
+        assert_eq!(crate::encode::frames(&snapshot.resources), 2);
+    }
 
     #[test]
     fn changes_that_nobody_takes_are_no_more_than_what_lives() {
