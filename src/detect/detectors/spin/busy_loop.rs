@@ -138,6 +138,17 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
     }
 }
 
+/// What to do about a loop.
+const REMEDY: &str = "Let the loop await what it waits for instead of asking again and again. In a select! loop, end the loop or disable the branch \
+    when recv() returns None. In a hand-written future, keep the waker and wake it only when there is something new.";
+/// What to do about a timer that it asks.
+const RESET: &str = "Reset the timer when it has elapsed, disable its branch in the select! loop, or end the loop.";
+
+/// Which timer it asks, as a sentence that follows another one.
+fn asks(timer: &str) -> String {
+    format!(" Each turn asks the {timer}, which has elapsed.")
+}
+
 fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
@@ -171,7 +182,11 @@ fn symptom(
             words::duration(mean),
         ),
     };
+    let timer = evidence.elapsed_timer(key).map(|(timer, _)| describe::resource(evidence, timer));
     let cause = match spin {
+        _ if timer.is_some() => {
+            Some("A timer that has elapsed is ready at once in every turn of a select! loop, until it is reset.")
+        }
         Spin::InLongPolls => Some(
             "A closed channel, a stream that has ended or a timer that has elapsed is ready at once in every turn of a select! loop.",
         ),
@@ -184,22 +199,26 @@ fn symptom(
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
         .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
-        .summary(format!("{} {what}.{}", describe::task(evidence, task), elapsed_timer(evidence, key)))
+        .summary(format!(
+            "{} {what}.{}",
+            describe::task(evidence, task),
+            timer.as_deref().map_or_else(String::new, asks)
+        ))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
-        .because(Fact::share("time being polled or scheduled", pace.restless_share()).from(settings.get(&SHARE)).over(pace.time))
+        .because(
+            Fact::share("time being polled or scheduled", pace.restless_share())
+                .from(settings.get(&SHARE))
+                .over(pace.time),
+        )
         .because(Fact::time("mean duration of a poll", mean).below(settings.get(&MEAN)).over(pace.time))
-        .because(Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time))
+        .because(
+            Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time),
+        )
         .cause(cause.filter(|_| !has_partner).map(str::to_owned))
         .advice(format!(
-            "Let the loop await what it waits for instead of asking again and again. In a select! loop, end the loop or disable the branch when \
-             recv() returns None. In a hand-written future, keep the waker and wake it only when there is something new.{}",
+            "{}{}",
+            if timer.is_some() { RESET } else { REMEDY },
             describe::library_hint(&site.id.location),
         ));
     Some(symptom)
-}
-
-/// Which timer it asks, if that is known, as a sentence that follows another one.
-fn elapsed_timer(evidence: &Evidence<'_>, key: SiteKey) -> String {
-    let timer = evidence.elapsed_timer(key).map(|(timer, _)| describe::resource(evidence, timer));
-    timer.map_or_else(String::new, |timer| format!(" Each turn asks the {timer}, which has elapsed."))
 }
