@@ -20,12 +20,12 @@ pub const MOST_IDS: usize = 8;
 /// Most spawn sites of one role that are named in a finding.
 const MOST_PARTIES: usize = 4;
 /// What to do about a poll that loops.
-pub const END_LOOP: &str = "Look at the loop in this task: something is ready at once in every turn, as an empty JoinSet or FuturesUnordered, \
-    a closed channel and a stream that has ended are in a select!. Disable that branch while there is nothing, or end the loop.";
+pub const END_LOOP: &str = "Look at the loops in this task: in a select!, an empty JoinSet or FuturesUnordered, a closed channel and a stream that \
+    has ended are ready at once, every time. Disable that branch while it has nothing to give, or end the loop.";
 /// A lag that grows by less in a second neither grows nor falls.
 const STEADY: Duration = Duration::from_millis(50);
 
-/// That a poll loops, as a sentence that follows another one; none for one that does not.
+/// A sentence that says that a poll loops, to be put behind another one; none for a poll that does not.
 pub fn looping(evidence: &Evidence<'_>, poll: &RunningPoll) -> Option<String> {
     let times = words::decimal(evidence.registrations_in_poll(poll)?);
     Some(format!(" It loops in this poll, and registers for a wake-up {times} times a second."))

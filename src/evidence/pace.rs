@@ -11,11 +11,11 @@ const FULL: f64 = 0.8;
 const BUSY: f64 = 0.4;
 /// and registers for a wake-up this many times in each poll.
 const TURNS: f64 = 10.0;
-/// No work gets done in a turn that is shorter than this.
-const EMPTY_TURN: Duration = Duration::from_micros(20);
 
 /// This many registrations for a wake-up a second are no ordinary waiting.
 pub const CLONES: f64 = 5_000.0;
+/// In less than this, no work gets done.
+pub const NO_WORK: Duration = Duration::from_micros(20);
 
 impl Pace {
     /// Polls a second.
@@ -49,9 +49,9 @@ impl Pace {
         self.clones_per_second() >= clones && self.clones_per_second() / self.polls_per_second().max(1.0) >= TURNS
     }
 
-    /// Whether what it does between two registrations is too short for work.
-    fn has_empty_turns(&self) -> bool {
-        self.busy.as_secs_f64() < EMPTY_TURN.as_secs_f64() * number(self.clones)
+    /// Whether the time between two registrations is shorter than this on average.
+    fn has_turns_below(&self, time: Duration) -> bool {
+        self.busy.as_secs_f64() < time.as_secs_f64() * number(self.clones)
     }
 
     /// Wakes of itself a second.
@@ -79,20 +79,16 @@ impl Pace {
 }
 
 impl Second {
-    /// Whether a task spins on something that is always ready: alone, or as one of several of its site that do and together fill a core. The
-    /// scheduler polls those one after the other, and says of none before its turn that it was woken.
-    pub fn spins_in_long_polls(&self, clones: f64) -> bool {
-        let time = self.to.since(self.from).as_secs_f64();
-        let fills_a_core = self.busy.as_secs_f64() >= FULL * time;
+    /// Whether a task spins on something that is always ready. Alone it fills a core. Several of a site fill one together: a task that has used up
+    /// its budget is woken only when its worker has polled the others. A timer that has elapsed is polled again for nothing, however little of a
+    /// core the task gets. In the last two cases the turns have to be shorter than `no_work`.
+    pub fn spins_in_long_polls(&self, clones: f64, no_work: Duration) -> bool {
+        let fill_a_core = self.busy.as_secs_f64() >= FULL * self.to.since(self.from).as_secs_f64();
+        let is_proven = self.elapsed_timer.is_some() || fill_a_core;
         self.fastest.is_some_and(|it| {
             it.spins_in_long_polls(clones)
-                || (fills_a_core && it.registers_all_the_time(clones) && it.has_empty_turns())
+                || (is_proven && it.registers_all_the_time(clones) && it.has_turns_below(no_work))
         })
-    }
-
-    /// Whether a task registers for wake-ups all the time, and no poll of it has ended.
-    pub(super) fn loops_in_poll(&self, clones: f64) -> bool {
-        self.fastest.is_some_and(|it| it.polls == 0 && it.registers_all_the_time(clones))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::numbers::ratio;
-use super::pace::CLONES;
+use super::pace::{CLONES, NO_WORK};
 use super::poll_samples::PollSample;
 use super::view::Evidence;
 use crate::model::entity::site::Site;
@@ -120,7 +120,7 @@ impl Evidence<'_> {
     /// Whether the busiest task of a site spins on something that is always ready, which makes its polls long.
     pub fn spins(&self, site: &Site) -> bool {
         let last = site.history.all().rev().filter(|second| second.fastest.is_some()).take(SPINNING);
-        last.filter(|second| second.spins_in_long_polls(CLONES)).count() == SPINNING
+        last.filter(|second| second.spins_in_long_polls(CLONES, NO_WORK)).count() == SPINNING
     }
 
     /// How long tasks of other sites waited for a worker in a window.

@@ -50,10 +50,11 @@ impl Evidence<'_> {
         self.all_running_polls().iter().filter(|poll| poll.age >= least).copied().collect()
     }
 
-    /// How often a second a task registers for a wake-up inside the poll that runs, if it does so all the time: it does not block, it loops.
+    /// How often a second a task registers for a wake-up inside the poll that runs, if it does so all the time: it does not block, it loops. What it
+    /// did in the second in which the poll began may be from before.
     pub fn registrations_in_poll(&self, poll: &RunningPoll) -> Option<f64> {
-        let lately = self.site(poll.site)?.history.all().rev().take_while(|second| second.to > poll.since);
-        let its = lately.filter_map(|second| second.fastest).find(|it| it.task == poll.task)?;
+        let seconds = self.site(poll.site)?.history.since(poll.since);
+        let its = seconds.filter_map(|second| second.fastest).rfind(|it| it.task == poll.task)?;
         its.registers_all_the_time(CLONES).then(|| its.clones_per_second())
     }
 

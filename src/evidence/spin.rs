@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::numbers::number;
-use super::pace::CLONES;
+use super::pace::{CLONES, NO_WORK};
 use super::view::Evidence;
+use crate::model::SiteKey;
 use crate::model::entity::site::Site;
-use crate::model::history::seconds::{Pace, Second};
+use crate::model::history::seconds::Pace;
 use crate::model::time::Timestamp;
-use crate::model::{ResourceKey, SiteKey};
 
 /// A site of fewer tasks than this does not tell what its tasks usually do,
 const FEW_SIBLINGS: u64 = 3;
@@ -16,6 +16,8 @@ const FEW_SIBLINGS: u64 = 3;
 const SIBLINGS: u64 = 5;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
+/// A poll that has run for less than this may be an ordinary one.
+const LOOPS: Duration = Duration::from_secs(1);
 /// A task that is as fast for fewer seconds has a burst of work.
 const BURST: usize = 3;
 /// A task that is polled or about to be for less than this share of a second rests in it.
@@ -46,25 +48,17 @@ impl Evidence<'_> {
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
     }
 
-    /// The timer that tasks of a site ask again and again although it has elapsed, and for how long.
-    pub fn elapsed_timer(&self, key: SiteKey) -> Option<(ResourceKey, Duration)> {
-        let recent = self.now().minus(2 * self.clock().interval());
-        let asked = self.quality().asked.filter(|asked| asked.site == key && asked.to >= recent)?;
-        let is_timer = self.resource(asked.resource).is_some_and(|it| it.kind.is_timer());
-        is_timer.then(|| (asked.resource, asked.to.since(asked.from)))
-    }
-
-    /// The site whose task spun most in a window: each of its turns is an event.
+    /// The site with a task that spins, inside one poll or in many, so that each turn of its loop is an event: the fastest one in a window.
     pub fn spinning_site(&self, window: Duration) -> Option<&Site> {
+        let running = self.polls_running_for(LOOPS);
+        let looping = running.iter().filter_map(|poll| Some((self.registrations_in_poll(poll)?, poll.site)));
         let from = self.now().minus(window);
-        let turns = |key: SiteKey, site: &Site| {
-            let asks = self.elapsed_timer(key).is_some();
-            let spins = |second: &&Second| asks || second.spins_in_long_polls(CLONES) || second.loops_in_poll(CLONES);
-            let turns = site.history.since(from).filter(spins).filter_map(|second| second.fastest).map(|it| it.clones);
-            turns.max()
-        };
-        let all = self.sites().filter_map(|(key, site)| Some((turns(key, site)?, site)));
-        all.max_by_key(|(turns, _)| *turns).map(|(_, site)| site)
+        let spinning = self.sites().flat_map(|(key, site)| {
+            let seconds = site.history.since(from).filter(|second| second.spins_in_long_polls(CLONES, NO_WORK));
+            seconds.filter_map(move |second| Some((second.fastest?.clones_per_second(), key)))
+        });
+        let (_, fastest) = looping.chain(spinning).max_by(|one, other| one.0.total_cmp(&other.0))?;
+        self.site(fastest)
     }
 
     /// Whether these rates of a task of a site, second by second, stay the same although the load of the rest of the process varies.

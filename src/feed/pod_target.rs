@@ -33,7 +33,7 @@ pub struct PodTarget {
     pub container: Option<String>,
     /// How the cluster is accessed.
     pub access: Access,
-    /// Whether it is one of several pods that are followed as they come and go; nobody spells that.
+    /// Whether it is one of several pods that are followed as they come and go. It cannot be written on the command line.
     pub is_followed: bool,
 }
 
@@ -474,7 +474,7 @@ mod tests {
                 rollout,
                 container,
                 access,
-                is_followed: false,
+                ..PodTarget::default()
             }
         })
     }

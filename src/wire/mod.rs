@@ -30,6 +30,7 @@ pub use self::fields::Malformed;
 use self::fields::{check, fields};
 pub use self::select::Select;
 pub use self::survey::Survey;
+pub use self::thin::FLOOD;
 
 /// `Update.now` of the protocol.
 const NOW: u32 = 1;

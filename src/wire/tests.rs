@@ -177,6 +177,11 @@ fn polls_that_are_outdated_within_a_message_are_left_out_where_there_are_very_ma
     let left: Vec<_> = thin.poll_ops().map(|it| (it.async_op_id, it.is_ready)).collect();
     assert_eq!(left.len(), 1_003);
     assert_eq!(left[1_000..], [(Some(0), false), (Some(1), true), (Some(2), true)], "the last of each");
+    let of_timer = vec![poll(9, "poll_elapsed", true); 90_000];
+    spinning.resource_update.as_mut().unwrap().new_poll_ops = of_timer;
+    let of_timer = Message::from(&spinning).with_few_poll_ops();
+    assert_eq!(of_timer.poll_ops().count(), FLOOD);
+    assert!(of_timer.is_flooded_by_poll_ops(), "a replay tells that it was");
     spinning.resource_update.as_mut().unwrap().new_poll_ops.clear();
     let mut rest = thin.decoded();
     rest.resource_update.as_mut().unwrap().new_poll_ops.clear();

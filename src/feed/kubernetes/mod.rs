@@ -67,7 +67,6 @@ struct Found {
     port: u16,
     identity: Identity,
     others: usize,
-    is_followed: bool,
 }
 
 /// What was chosen, for the user.
@@ -144,8 +143,7 @@ impl Reach {
             Some((_, _, Some(hindrance))) => Err(Refusal { sentence: hindrance, kind: RefusalKind::Other }),
             Some((pod, place, None)) => {
                 let identity = pod::identity(&pod, &place.container);
-                let is_followed = self.target.is_followed;
-                Ok(Found { pod, scope, container: place.container, port: place.port, identity, others, is_followed })
+                Ok(Found { pod, scope, container: place.container, port: place.port, identity, others })
             }
         }
     }
@@ -212,7 +210,7 @@ impl Reach {
             Err(sentence) => return Some(sentence),
         };
         let became = match within(LOOK, look(&cluster, &found)).await {
-            Some(Ok(pod)) => found.became(pod.as_ref()),
+            Some(Ok(pod)) => found.became(pod.as_ref(), self.target.is_followed),
             // It was reached a moment ago: so it is the API server that is gone, and not the service.
             Some(Err(refusal)) if matches!(refusal.kind, RefusalKind::Unreachable | RefusalKind::Credentials) => {
                 return Some(self.refused(refusal, &cluster).await);
@@ -279,15 +277,15 @@ impl Found {
     }
 
     /// What became of the pod, if anything did.
-    fn became(&self, now: Option<&Pod>) -> Option<String> {
+    fn became(&self, now: Option<&Pod>, is_followed: bool) -> Option<String> {
         let (name, container) = (name_of(&self.pod), &self.container);
-        let Some(now) = now else { return Some(format!("Pod `{name}` was deleted. {}", self.next())) };
+        let Some(now) = now else { return Some(format!("Pod `{name}` was deleted. {}", self.next(is_followed))) };
         let identity = pod::identity(now, container);
         if identity.uid != self.identity.uid {
             return Some(format!("Pod `{name}` was replaced by another of the same name. {RECONNECTS}"));
         }
         if pod::is_deleting(now) {
-            return Some(format!("Pod `{name}` is being deleted. {}", self.next()));
+            return Some(format!("Pod `{name}` is being deleted. {}", self.next(is_followed)));
         }
         if let Some(hindrance) = pod::hindrance(now, container) {
             return Some(hindrance.advice());
@@ -301,9 +299,9 @@ impl Found {
         })
     }
 
-    fn next(&self) -> String {
+    fn next(&self, is_followed: bool) -> String {
         match self.scope.name {
-            Some(_) if self.is_followed => "tokio-canary follows the pod that takes its place.".to_owned(),
+            Some(_) if is_followed => "tokio-canary follows the pod that takes its place.".to_owned(),
             Some(_) => "tokio-canary attaches when there is one of this name again; name its Deployment (deploy/NAME) to follow its pods.".to_owned(),
             None => "tokio-canary attaches to the next one that runs.".to_owned(),
         }

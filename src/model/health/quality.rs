@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::lag::LagTrend;
-use crate::model::keys::{ResourceKey, SiteKey};
 use crate::model::time::Timestamp;
 
 /// Time for which a loss makes conclusions doubtful that need complete data.
@@ -36,30 +35,6 @@ pub struct Quality {
     pub quiet: Option<Duration>,
     /// Whether some client has paused the target's feed.
     pub paused: bool,
-    /// What the last flood of single polls was about.
-    pub asked: Option<Asked>,
-}
-
-/// A resource that a task polled hundreds of times in one update after another, and that was ready each time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// Where the task was spawned.
-    pub site: SiteKey,
-    /// The resource, or the last of several, where siblings do the same.
-    pub resource: ResourceKey,
-    /// The time of the first such update.
-    pub from: Timestamp,
-    /// The time of the last one.
-    pub to: Timestamp,
-}
-
-impl Asked {
-    /// The same, as it went on from before, unless that is of another site or longer ago than this.
-    #[must_use]
-    pub(in crate::model) fn after(self, before: Option<Self>, pause: Duration) -> Self {
-        let same = before.filter(|it| it.site == self.site && self.from.since(it.to) <= pause);
-        Self { from: same.map_or(self.from, |it| it.from), ..self }
-    }
 }
 
 /// Something that a feed withholds at present.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::model::history::push_bounded;
-use crate::model::keys::TaskKey;
+use crate::model::keys::{ResourceKey, TaskKey};
 use crate::model::time::Timestamp;
 
 /// Seconds of history that are kept.
@@ -91,6 +91,8 @@ pub struct Second {
     pub self_waker: Option<Pace>,
     /// The task of which most wakers existed, if that is many, and how many.
     pub wakers: Option<(u64, TaskKey)>,
+    /// The timer that a task polled again and again, and that was ready each time.
+    pub elapsed_timer: Option<ResourceKey>,
     /// Whether the feed lagged or lost events, so that counts of tasks are not to be compared.
     pub unreliable: bool,
 }

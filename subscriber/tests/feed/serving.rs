@@ -18,8 +18,7 @@ use crate::program::{Instrumented, builder, dispatch, dispatch_with, run, spawn}
 /// The size from which on clients refuse messages by default.
 const REFUSED: usize = 4 * 1024 * 1024;
 
-/// Enough to retain and to send all that ends in a test: with less, an operation may be retained for longer than what it waited for, or be sent
-/// where there was no room for that.
+/// Enough to retain and to send all that ends in a test. With less, an operation may be kept although what it waited for was not.
 const ROOM: usize = 1 << 30;
 
 #[tokio::test]

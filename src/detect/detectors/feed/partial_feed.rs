@@ -46,6 +46,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
+/// What helps if a task spins.
+const END_SPIN: &str = "Fix the task that spins: it would fill an event buffer of any size.";
+
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     // Where updates are rare, a burst in between is reported with the next one.
     let (quality, limit) = (evidence.quality(), settings.get(&LAG).max(2 * evidence.clock().interval()));
@@ -77,7 +80,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
     let is_flooded = lost > 0 || lag.is_some();
     let spin = spin(evidence).filter(|_| is_flooded);
-    let advice = if spin.is_some() { SPIN } else { advice(outlook, is_flooded && lost == 0) };
+    let advice = if spin.is_some() { END_SPIN } else { advice(outlook, is_flooded && lost == 0) };
     let symptom = Symptom::of_feed()
         .severity(Severity::Info)
         .summary(format!("The feed is incomplete: {}. {}", reasons.join("; "), consequence(lost > 0, lag.is_some())))
@@ -92,7 +95,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 /// Whose task spins, and floods the feed with that.
 fn spin(evidence: &Evidence<'_>) -> Option<String> {
     let site = evidence.spinning_site(LATELY)?;
-    Some(format!("{} spins, and each of its turns is an event.", describe::some_of(site, 1)))
+    Some(format!("{} spins, and every turn of its loop is an event.", describe::some_of(site, 1)))
 }
 
 /// Whose tasks flood the feed.
@@ -120,10 +123,7 @@ fn consequence(is_lossy: bool, is_late: bool) -> String {
     }
 }
 
-/// What helps where a task spins.
-const SPIN: &str = "Mend the task that spins: its turns fill a buffer of any size.";
-
-/// What else helps a feed that lags, or has lost something.
+/// What helps a feed that lags, or has lost something, if no task spins.
 fn advice(outlook: Option<Outlook>, only_lags: bool) -> &'static str {
     match outlook {
         Some(Outlook::CatchesUp(_)) if only_lags => {

@@ -20,7 +20,7 @@ static POLLS: Setting<f64> = Setting::new("polls", 5_000.0, "minimum polls a sec
 static SHARE: Setting<Share> =
     Setting::new("share", Share(0.4), "minimum share of the time in which the task is being polled or scheduled");
 static MEAN: Setting<Duration> =
-    Setting::new("mean", Duration::from_micros(20), "mean poll duration below which no work gets done");
+    Setting::new("mean", pace::NO_WORK, "mean poll duration below which no work gets done");
 static SLICE: Setting<Duration> = Setting::new(
     "slice",
     Duration::from_micros(100),
@@ -92,7 +92,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     let sites = evidence.sites().filter(|(_, site)| site.id.kind != TaskKind::Blocking);
     let spinning: Vec<(SiteKey, &Site, Pace, Spin)> = sites
         .filter_map(|(key, site)| {
-            let (pace, spin) = spin(evidence, settings, key, site)?;
+            let (pace, spin) = spin(evidence, settings, site)?;
             Some((key, site, pace, spin))
         })
         .collect();
@@ -103,8 +103,9 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
-/// What the busiest task of a site did in the last second, if it span in each of the last ones; in long polls, if any of the site did.
-fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site) -> Option<(Pace, Spin)> {
+/// What the busiest task of a site did in the last second, and how it spins, if it did so in each of the last seconds. Siblings may take turns
+/// at spinning in long polls.
+fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
     let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
     let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
     let latest = site.history.all().rev().filter(is_known).take(settings.get(&SECONDS_IN_LONG_POLLS));
@@ -115,12 +116,13 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site: &Site
     let spins: Vec<Spin> = of_task.map_while(|pace| kind(settings, &pace)).collect();
     let seconds = settings.get(&SECONDS);
     let mildest = spins.iter().take(seconds).min().copied().filter(|_| spins.len() >= seconds);
-    let in_long_polls = |second: &&&Second| second.spins_in_long_polls(settings.get(&CLONES));
-    let lasts = latest.iter().take_while(in_long_polls).count() >= settings.get(&SECONDS_IN_LONG_POLLS);
-    // Nothing that has elapsed is asked again for work.
-    let asks = evidence.elapsed_timer(key).is_some_and(|(_, time)| time.as_secs() >= seconds as u64);
+    let (clones, no_work) = (settings.get(&CLONES), settings.get(&MEAN));
+    let in_long_polls = latest.iter().take_while(|second| second.spins_in_long_polls(clones, no_work));
+    // A timer proves a spin sooner: nothing polls an elapsed one again for work.
+    let on_timer = in_long_polls.clone().take_while(|second| second.elapsed_timer.is_some()).count() >= seconds;
+    let lasts = on_timer || in_long_polls.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
     let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
-    in_short_ones.or((lasts || asks).then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
+    in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
 fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
@@ -141,13 +143,8 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
 /// What to do about a loop.
 const REMEDY: &str = "Let the loop await what it waits for instead of asking again and again. In a select! loop, end the loop or disable the branch \
     when recv() returns None. In a hand-written future, keep the waker and wake it only when there is something new.";
-/// What to do about a timer that it asks.
+/// What to do about a timer that it polls.
 const RESET: &str = "Reset the timer when it has elapsed, disable its branch in the select! loop, or end the loop.";
-
-/// Which timer it asks, as a sentence that follows another one.
-fn asks(timer: &str) -> String {
-    format!(" Each turn asks the {timer}, which has elapsed.")
-}
 
 fn symptom(
     evidence: &Evidence<'_>,
@@ -164,7 +161,7 @@ fn symptom(
         && (evidence.spins_like_no_sibling(site, pace, settings.get(&POLLS), settings.get(&ALONE))
             || evidence.is_steady_under_load(key, site, pace, settings.get(&STEADY)));
     let what = match spin {
-        Spin::InLongPolls if clones >= settings.get(&CLONES) => format!(
+        Spin::InLongPolls => format!(
             "spins on something that is always ready: it registers for a wake-up {} times a second (warning from {}), {}",
             words::decimal(clones),
             words::decimal(settings.get(&CLONES)),
@@ -174,7 +171,6 @@ fn symptom(
                 "many times in each poll"
             },
         ),
-        Spin::InLongPolls => "spins on a timer".to_owned(),
         Spin::Yielding | Spin::Slices => format!(
             "is polled {} times a second (warning from {}) for {} each and is never idle",
             words::decimal(polls),
@@ -182,7 +178,11 @@ fn symptom(
             words::duration(mean),
         ),
     };
-    let timer = evidence.elapsed_timer(key).map(|(timer, _)| describe::resource(evidence, timer));
+    let timer = site.history.all().next_back().and_then(|second| second.elapsed_timer);
+    let timer = timer.map(|timer| describe::resource(evidence, timer));
+    let polls_timer = timer.as_ref().map_or_else(String::new, |timer| {
+        format!(" Every turn of its loop polls the {timer}, which has already elapsed.")
+    });
     let cause = match spin {
         _ if timer.is_some() => {
             Some("A timer that has elapsed is ready at once in every turn of a select! loop, until it is reset.")
@@ -199,11 +199,7 @@ fn symptom(
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
         .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
-        .summary(format!(
-            "{} {what}.{}",
-            describe::task(evidence, task),
-            timer.as_deref().map_or_else(String::new, asks)
-        ))
+        .summary(format!("{} {what}.{}", describe::task(evidence, task), polls_timer))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
         .because(
             Fact::share("time being polled or scheduled", pace.restless_share())

@@ -3,24 +3,22 @@
 //! Of a million tasks hardly one is there, and the time of an update is the time of waiting for them. Read one after the other,
 //! before any of them is changed, one wait does not hold up the next.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use super::MOST_FIELDS;
 use super::values::{holders, op_stats, task_stats};
-use crate::model::collections::SeededMap;
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::task::Task;
-use crate::model::health::quality::Asked;
 use crate::model::ingest::changes::Changes;
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
-use crate::wire::{Entry, Message, ResourceStats, TaskStats};
+use crate::model::tokio::is_inside_interval;
+use crate::wire::{Entry, FLOOD, Message, ResourceStats, TaskStats};
 
 /// Entries in a batch.
 const BATCH: usize = 128;
-/// Polls of async ops in an update that are many: the first ones tell what they are about.
-const FLOOD: usize = 1_000;
 
 impl Model {
     /// Takes over what a message says about what is known already.
@@ -52,24 +50,31 @@ impl Model {
                 self.op_polled(op, poll.is_ready);
             }
         }
-        let (before, pause) = (self.quality.asked, 2 * self.clock.interval());
-        self.quality.asked = self.asked(message).map(|asked| asked.after(before, pause)).or(before);
+        self.note_elapsed_timers(message);
     }
 
-    /// What a task asks again and again, if the update is full of that.
-    fn asked(&self, message: &Message) -> Option<Asked> {
-        message.poll_ops().nth(FLOOD - 1)?;
-        let mut polls: SeededMap<(u64, u64), (usize, bool)> = SeededMap::default();
+    /// Notes which timers tasks poll again and again although they have elapsed, if the update is full of such polls. The timer inside an
+    /// interval that is behind is ready each time, too.
+    fn note_elapsed_timers(&mut self, message: &Message) {
+        if !message.is_flooded_by_poll_ops() {
+            return;
+        }
+        let mut polls: BTreeMap<(u64, u64), (usize, bool)> = BTreeMap::new();
         for poll in message.poll_ops().take(FLOOD) {
-            if let Some(key) = poll.task_id.zip(poll.resource_id) {
-                let (count, is_always_ready) = polls.entry(key).or_insert((0, true));
+            if let Some(ids) = poll.task_id.zip(poll.resource_id) {
+                let (count, is_always_ready) = polls.entry(ids).or_insert((0, true));
                 (*count, *is_always_ready) = (*count + 1, *is_always_ready && poll.is_ready);
             }
         }
-        let asked = polls.into_iter().filter(|(_, (count, is_always_ready))| *is_always_ready && *count >= FLOOD / 10);
-        let ((task, resource), _) = asked.max_by_key(|(key, (count, _))| (*count, *key))?;
-        let site = self.ids.task(task).and_then(|key| self.tasks.get(key))?.site;
-        Some(Asked { site, resource: self.ids.resource(resource)?, from: self.now(), to: self.now() })
+        polls.retain(|_, (count, is_always_ready)| *is_always_ready && *count >= FLOOD / 10);
+        for (task, timer) in polls.into_keys() {
+            let is_elapsed = |timer: &Resource| timer.kind.is_timer() && !is_inside_interval(&timer.location);
+            let timer = self.ids.resource(timer).filter(|key| self.resources.get(*key).is_some_and(is_elapsed));
+            let site = self.ids.task(task).and_then(|key| self.tasks.get(key)).map(|task| task.site);
+            if let Some(site) = site.and_then(|site| self.sites.get_mut(site)).filter(|_| timer.is_some()) {
+                site.history.current().elapsed_timer = timer;
+            }
+        }
     }
 
     fn change_resource(&mut self, entry: &Entry<'_, ResourceStats<'_>>, changes: &mut Changes) {

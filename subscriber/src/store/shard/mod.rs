@@ -102,8 +102,9 @@ pub(crate) struct Shard {
     changed: PerKind<Changed>,
     /// Frames of what ended since clients were sent anything.
     unsent: PerKind<Vec<u8>>,
-    /// How many bytes of them are from before the snapshot, and those from after its begin that clients have been sent since then.
+    /// How many bytes of them were there when the snapshot began.
     before_snapshot: PerKind<usize>,
+    /// Frames of what has ended since then, and that clients have been sent already.
     sent_meanwhile: PerKind<Vec<u8>>,
     /// How many entities there was no room for.
     dropped: PerKind<u64>,

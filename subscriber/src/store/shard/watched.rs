@@ -81,7 +81,7 @@ impl Shard {
     /// Appends what has ended since the last call, and how much was dropped. Says which slots have changed, for [`Self::encode_changes`].
     pub(crate) fn take_changes(&mut self, kind: Kind, out: &mut Vec<u8>, dropped: &mut u64) -> Vec<usize> {
         if self.snapshots && kind != Kind::AsyncOp {
-            // Who catches up needs it too: what refers to it may have ended after its own turn, and is sent to both with the next changes.
+            // Clients that catch up need these too. What refers to them may end later and then comes with the next changes, to all clients.
             let from = std::mem::take(self.before_snapshot.of(kind));
             let meanwhile = self.unsent.get(kind).get(from..).unwrap_or_default();
             self.sent_meanwhile.of(kind).extend_from_slice(meanwhile);

@@ -12,6 +12,8 @@ use super::wire::{Aggregator, Nanos, OpSpan, ResourceSpan, Said, TaskSpan};
 
 /// From a wake to the poll that follows, if a worker is free.
 const LATENCY: Nanos = 20_000;
+/// Where the `Sleep` inside an `Interval` is made.
+const INSIDE_INTERVAL: &str = "/home/me/.cargo/registry/src/index.crates.io-0/tokio-1.54.1/src/time/interval.rs:135:25";
 /// The pool of threads for blocking jobs, where a scenario limits it.
 const BLOCKING: &str = "blocking";
 /// From the call of `spawn_blocking` to the start of the job.
@@ -514,10 +516,12 @@ impl Process {
                 span.drops += times;
                 return None;
             }
-            Statement::Ask(times) => {
-                let timer = self.elapsed_timer(task, *now);
-                let (timer, span) = (self.seen.resource_id(timer), self.tasks[task].span);
-                (0..2 * times).for_each(|_| self.seen.poll_timer(timer, span));
+            Statement::PollElapsed(times) => {
+                self.poll_elapsed(task, "src/service.rs:90:13", *times, *now);
+                return None;
+            }
+            Statement::LateTicks(times) => {
+                self.poll_elapsed(task, INSIDE_INTERVAL, *times, *now);
                 return None;
             }
             Statement::Wake(name) => {
@@ -652,14 +656,21 @@ impl Process {
         timer
     }
 
-    /// A timer that a task keeps although it has elapsed.
-    fn elapsed_timer(&mut self, task: usize, now: Nanos) -> usize {
-        if let Some(timer) = self.elapsed.get(&task) {
-            return *timer;
-        }
-        let timer = self.sleep_resource(Span(std::time::Duration::ZERO), now);
+    /// Polls of a timer that a task keeps although it has elapsed, each reported twice.
+    fn poll_elapsed(&mut self, task: usize, place: &str, times: u64, now: Nanos) {
+        let timer = match self.elapsed.get(&task) {
+            Some(timer) => *timer,
+            None => self.seen.add_resource(ResourceSpan {
+                created: now,
+                concrete_type: "Sleep",
+                is_timer: true,
+                place: Some(place.to_owned()),
+                ..ResourceSpan::default()
+            }),
+        };
         self.elapsed.insert(task, timer);
-        timer
+        let (timer, span) = (self.seen.resource_id(timer), self.tasks[task].span);
+        (0..2 * times).for_each(|_| self.seen.poll_timer(timer, span));
     }
 
     fn poll_sleep(&mut self, task: usize, timer: usize, ready: bool, now: Nanos) {

@@ -121,10 +121,12 @@ pub(crate) enum Statement {
     Forget,
     /// Gives away so many wakers that nobody will ever use or drop.
     Hoard(u64),
-    /// Registers for so many wake-ups, each with something that is ready at once.
+    /// Registers for so many wake-ups in this poll, and drops the wakers.
     Register(u64),
-    /// Asks a timer of its own, which has elapsed, so many times.
-    Ask(u64),
+    /// Polls a `Sleep` of its own that has elapsed so many times.
+    PollElapsed(u64),
+    /// So many ticks of an interval that is behind: the `Sleep` inside has elapsed each time.
+    LateTicks(u64),
     /// Wakes the tasks of this name with wakers that they hoarded.
     Wake(String),
     /// `yield_now`.

@@ -300,7 +300,7 @@ impl Aggregator {
     }
 
     /// A poll of an op by a task, and what it returned.
-    /// A poll of a timer that has elapsed: newer versions of Tokio name no op.
+    /// A poll of a timer that has elapsed. Newer versions of Tokio report it without an op.
     pub(crate) fn poll_timer(&mut self, timer: u64, task: usize) {
         self.events.push_back(Event::PollOp(resources::PollOp {
             resource_id: Some(Id { id: timer }),

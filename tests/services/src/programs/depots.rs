@@ -28,7 +28,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "rejected-invoice-sent-again",
         crates: "tokio, axum, tokio-util",
-        fault: "An invoice that the accounts reject for good is sent again for ever, and all behind it in the outbox wait.",
+        fault: "An invoice that the accounts reject for good is sent again for ever, and everything behind it in the outbox waits.",
         issue: "PocketShell-io/pocketshell#1602",
         way: Way::Backlog,
         rate_of: "orders",
@@ -74,7 +74,7 @@ pub(super) const PROGRAMS: &[Program] = &[
 /// A customer whose invoices the accounts reject.
 const UNKNOWN: u64 = 4_711;
 
-/// Starts the accounts, and returns their address: they book an invoice after the other, are busy now and then, and reject some for good.
+/// Starts the accounts, and returns their address: they book one invoice after the other, are busy now and then, and reject some for good.
 fn accounts(load: &Load) -> anyhow::Result<SocketAddr> {
     let (listener, address) = peers::listener()?;
     let mut random = load.random(1);

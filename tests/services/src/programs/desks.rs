@@ -50,7 +50,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "mailbox-waits-for-carrier",
         crates: "actix, axum",
-        fault: "An actor takes no message while it calls a carrier, and has no timeout: one call is never answered, and nobody else is.",
+        fault: "An actor takes no message while it calls a carrier, and has no timeout: one call is never answered, and no other message is taken.",
         issue: "AppFlowy-IO/AppFlowy-Cloud#534",
         way: Way::Unanswered,
         rate_of: "parcels",

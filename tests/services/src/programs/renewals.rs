@@ -30,7 +30,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "open-calls-outlive-connection",
         crates: "tokio-util, axum",
-        fault: "Calls that are open when their connection ends stay in the table of open calls, and who made them waits for good.",
+        fault: "Calls that are open when their connection ends stay in the table of open calls, and their callers wait for good.",
         issue: "wboayue/rust-ibapi#816",
         way: Way::Stragglers,
         rate_of: "payments",

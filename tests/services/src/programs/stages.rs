@@ -91,7 +91,7 @@ async fn receive(
     Ok(())
 }
 
-/// Takes from a queue; a camera is mute once its sound has been waited for for so long, until there is some again.
+/// Takes from a queue. A camera counts as mute when no sound has come for this long, until there is some again.
 async fn next(queue: &mut mpsc::Receiver<Packet>, is_mute: &mut bool, patience: Option<Duration>) -> Option<Packet> {
     let packet = match patience {
         None => queue.recv().await,

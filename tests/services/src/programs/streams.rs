@@ -47,7 +47,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "json-parsed-again-after-each-read",
         crates: "tokio-util, serde_json",
-        fault: "A decoder parses all that has come of a document after each read: a large one comes in hundreds, and blocks a worker at each.",
+        fault: "A decoder parses a document from its start after each read: a large one takes hundreds of reads, and each blocks a worker.",
         issue: "apollographql/router#172",
         way: Way::Blocking,
         rate_of: "documents of devices",

@@ -24,7 +24,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "done-sent-before-subscribed",
         crates: "tokio, axum, dashmap",
-        fault: "A watch channel drops what is sent while nobody subscribes: who subscribes after a render is done waits for that forever.",
+        fault: "A watch channel drops what is sent while nobody subscribes: a customer who subscribes after the render waits forever.",
         issue: "tokio-rs/tokio#7228",
         way: Way::Stragglers,
         rate_of: "renders",
@@ -46,7 +46,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "empty-set-joined-in-a-loop",
         crates: "tokio",
-        fault: "A loop selects between the next episode and the end of a download, which is there at once, each time, if none runs.",
+        fault: "A loop selects between the next episode and the end of a download: while none runs, that branch is ready at once, every time.",
         issue: "bitcoin-dev-project/sim-ln#182",
         way: Way::Spin,
         rate_of: "episodes",
@@ -55,7 +55,13 @@ pub(super) const PROGRAMS: &[Program] = &[
         size: 8,
         size_is_capacity: false,
         blocking_threads: None,
-        label: Label { families: &["spin", "blocking"], names: &[], libraries: &[], severity: Severity::Warning, within: 45 },
+        label: Label {
+            families: &["spin", "blocking"],
+            names: &[],
+            libraries: &[],
+            severity: Severity::Warning,
+            within: 45,
+        },
         source: SOURCE,
         run: |load| Box::pin(downloads(load)),
     },
