@@ -18,7 +18,8 @@ fn page_of_the_deadlock(folder: &Path) -> Terminal {
     let path = in_repository(RECORDING);
     let arguments = [path.to_str().unwrap(), "--at", "00:20", "--open", "deadlock"];
     let terminal = Terminal::start(tool(&arguments).current_dir(folder), 120, 40);
-    terminal.hear("What to do");
+    // Until it opens, the page of another finding may be there.
+    terminal.hear("Wait cycle");
     terminal
 }
 
@@ -98,7 +99,7 @@ fn the_witness_and_the_last_minutes_of_a_service_show_its_finding() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = [service.address.as_str(), "--record", "beside.mcap", "--open", "deadlock"];
     let mut terminal = Terminal::start(tool(&arguments).current_dir(folder.path()), 160, 45);
-    terminal.hear("What to do");
+    terminal.hear("Wait cycle");
     terminal.press("w");
     terminal.hear("saved ");
     terminal.press("W");
