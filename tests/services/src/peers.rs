@@ -144,7 +144,7 @@ async fn answer_commands(socket: TcpStream) -> anyhow::Result<()> {
 }
 
 /// Reads one command: the number of its words, and each word with its length before it.
-async fn read_command(socket: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Vec<String>>> {
+pub(crate) async fn read_command(socket: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Vec<String>>> {
     let mut line = String::new();
     if socket.read_line(&mut line).await? == 0 {
         return Ok(None);

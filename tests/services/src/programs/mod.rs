@@ -5,6 +5,7 @@ mod answers;
 mod brokers;
 mod budgets;
 mod cancelled;
+mod clinics;
 mod collectors;
 mod crowds;
 mod deliveries;
@@ -13,11 +14,13 @@ mod desks;
 mod edges;
 mod errands;
 mod feeds;
+mod ferries;
 mod fleets;
 mod frameworks;
 mod gateways;
 mod guards;
 mod habits;
+mod harvests;
 mod hosts;
 mod hubs;
 mod limits;
@@ -102,6 +105,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     streams::PROGRAMS,
     stages::PROGRAMS,
     renewals::PROGRAMS,
+    harvests::PROGRAMS,
+    ferries::PROGRAMS,
+    clinics::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
