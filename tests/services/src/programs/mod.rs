@@ -6,11 +6,13 @@ mod brokers;
 mod budgets;
 mod cancelled;
 mod collectors;
+mod counters;
 mod crowds;
 mod deliveries;
 mod depots;
 mod desks;
 mod edges;
+mod editors;
 mod errands;
 mod feeds;
 mod fleets;
@@ -45,6 +47,7 @@ mod studios;
 mod synchronous;
 mod tasks;
 mod threads;
+mod tunnels;
 mod uplinks;
 mod wakers;
 mod workers;
@@ -102,6 +105,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     streams::PROGRAMS,
     stages::PROGRAMS,
     renewals::PROGRAMS,
+    tunnels::PROGRAMS,
+    counters::PROGRAMS,
+    editors::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
