@@ -7,11 +7,13 @@ mod budgets;
 mod cancelled;
 mod clinics;
 mod collectors;
+mod counters;
 mod crowds;
 mod deliveries;
 mod depots;
 mod desks;
 mod edges;
+mod editors;
 mod errands;
 mod feeds;
 mod ferries;
@@ -48,6 +50,7 @@ mod studios;
 mod synchronous;
 mod tasks;
 mod threads;
+mod tunnels;
 mod uplinks;
 mod wakers;
 mod workers;
@@ -108,6 +111,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     harvests::PROGRAMS,
     ferries::PROGRAMS,
     clinics::PROGRAMS,
+    tunnels::PROGRAMS,
+    counters::PROGRAMS,
+    editors::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
