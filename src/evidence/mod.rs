@@ -44,6 +44,7 @@ pub mod succession;
 pub mod task_wait;
 pub mod timeouts;
 pub mod undriven;
+mod unwakeable;
 mod users;
 mod view;
 pub mod wait_chain;

@@ -62,6 +62,11 @@ pub struct TaskStats {
     pub runtime: Option<NonZeroU16>,
 }
 
+/// A task that has been idle for this long is at rest: its counters do not change while they are read,
+const AT_REST: Duration = Duration::from_millis(100);
+/// unless it is woken within this time of the update.
+const READ: Duration = Duration::from_millis(1);
+
 impl TaskStats {
     /// How many wakers exist that could wake it; approximate, since the two counters are read one after the other.
     pub fn wakers(&self) -> u64 {
@@ -274,6 +279,16 @@ impl Task {
             && self.stats.unexplained_polls() > 0
             && self.stats.wakers() == 0
             && !self.span_entered_off_task
+    }
+
+    /// Whether these new counters show that it was woken although the last ones, of a task at rest, left no waker: a clone was not counted.
+    pub(in crate::model) fn is_woken_without_waker(&self, after: &TaskStats) -> bool {
+        self.state() == TaskState::Idle
+            && self.stats.wakers() == 0
+            && self.kind != TaskKind::BlockOn
+            && self.changed.since(self.stats.idle_from()) >= AT_REST
+            && after.wakes > self.stats.wakes
+            && after.last_wake > Some(self.changed.plus(READ))
     }
 
     /// Whether its future still exists.

@@ -23,6 +23,8 @@ pub struct Quality {
     pub last_dropped: Option<Timestamp>,
     /// Tasks, resources and ops of which only the counters were ever sent.
     pub never_introduced: u64,
+    /// Whether a task was woken that had no waker, as far as the counters tell: some clones were not counted.
+    pub clones_lost: bool,
     /// Parts of messages that made no sense, and were left out.
     pub malformed: u64,
     /// Number of times that everything was discarded because the target's clock had jumped.

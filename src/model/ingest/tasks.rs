@@ -132,6 +132,7 @@ impl Model {
         let (before, was_ended, site) = (task.stats, task.stats.dropped.is_some(), task.site);
         let time = now.since(task.changed.max(stats.created));
         let was_over = task.is_finished_but_listed();
+        self.quality.clones_lost |= task.is_woken_without_waker(&stats);
         task.change(stats, now);
         let entered = was_over || task.is_span_entered_off_task();
         let (cancelled, state) = (task.cancelled, task.state());

@@ -45,10 +45,8 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.get(&IDLE);
     let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
-    for (key, task) in evidence.unwakeable() {
-        let idle = evidence.running_since(task.stats.idle_from());
-        // The future of `block_on` is woken by its thread being unparked, which no counter shows.
-        if task.kind != TaskKind::BlockOn && idle >= limit && !may_have_finished(evidence, task) {
+    for (key, task, idle) in evidence.tasks_without_waker() {
+        if idle >= limit && !may_have_finished(evidence, task) {
             sites.entry(task.site).or_default().push((idle, key));
         }
     }

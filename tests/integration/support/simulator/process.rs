@@ -144,6 +144,8 @@ pub(crate) struct Process {
     things: Vec<super::scenario::Thing>,
     /// Whether a sleep is an async op of its own.
     older_tokio: bool,
+    /// The clones of wakers in polls that began before are not counted.
+    counts_clones_from: Nanos,
     /// The ops of sleeps, by their resources.
     sleeps: BTreeMap<usize, usize>,
     /// The timers that tasks keep although they have elapsed.
@@ -167,6 +169,7 @@ impl Process {
             spawns,
             things: scenario.shared.clone(),
             older_tokio: scenario.older_tokio,
+            counts_clones_from: at + scenario.clones_lost.nanos(),
             sleeps: BTreeMap::new(),
             elapsed: BTreeMap::new(),
             intervals: BTreeMap::new(),
@@ -783,7 +786,8 @@ impl Process {
         let it = &mut self.tasks[task];
         if it.counts_wakers {
             it.wakers += 1;
-            self.seen.task(it.span).clones += 1;
+            let span = self.seen.task(it.span);
+            span.clones += u64::from(span.polls.started >= Some(self.counts_clones_from));
         }
     }
 

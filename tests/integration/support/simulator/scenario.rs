@@ -40,6 +40,9 @@ pub(crate) struct Scenario {
     /// Whether every sleep is an async op too, as in Tokio 1.42.
     #[serde(default)]
     pub(crate) older_tokio: bool,
+    /// For how long after its start the process counts no clone of a waker, as while another thread makes that event known to `tracing`.
+    #[serde(default)]
+    pub(crate) clones_lost: Span,
     /// Settings, as `--set` takes them.
     #[serde(default)]
     pub(crate) set: Vec<String>,

@@ -1,0 +1,43 @@
+//! Tasks that nothing can wake, as far as the counters of wakers can be believed.
+
+use std::time::Duration;
+
+use super::view::Evidence;
+use crate::model::TaskKey;
+use crate::model::entity::task::Task;
+use crate::model::tokio::TaskKind;
+
+/// `tracing` loses an event on one thread while another makes its place in the code known, which happens when that is first reached. So the first
+/// clones of wakers may not be counted, those of tasks that are polled within this time of the start of the process.
+const START: Duration = Duration::from_secs(1);
+/// Such a task is believed to have no waker after it has been idle for this long, for its next wake would show that it has one;
+const LONG: Duration = Duration::from_secs(5);
+/// and for this long if tasks of other sites have none either, for several faults at once are less likely than one loss.
+const VERY_LONG: Duration = Duration::from_secs(60);
+
+impl Evidence<'_> {
+    /// The async tasks that nothing can wake, and for how long they have been idle.
+    pub fn tasks_without_waker(&self) -> impl Iterator<Item = (TaskKey, &Task, Duration)> {
+        // The future of `block_on` is woken by its thread being unparked, which no counter shows.
+        let unwakeable = || self.unwakeable().filter(|(_, task)| task.kind != TaskKind::BlockOn);
+        let mut of_start = unwakeable().filter(|(_, task)| self.may_be_miscounted(task)).map(|(_, task)| task.site);
+        let first = of_start.next();
+        let least = if of_start.all(|site| Some(site) == first) { LONG } else { VERY_LONG };
+        let idle = unwakeable().map(|(key, task)| (key, task, self.running_since(task.stats.idle_from())));
+        idle.filter(move |(key, task, idle)| {
+            let is_counted = || *idle >= least && !self.quality().clones_lost && !self.sleeps_on(*key);
+            !self.may_be_miscounted(task) || is_counted()
+        })
+    }
+
+    /// Whether clones of its wakers may not be counted. If one of its only poll is, so are those after it.
+    fn may_be_miscounted(&self, task: &Task) -> bool {
+        let is_counted = task.stats.poll.polls == 1 && task.stats.waker_clones > 0;
+        !is_counted && task.stats.poll.first.is_none_or(|first| first.since(self.birth()) < START)
+    }
+
+    /// Whether a task sleeps on a timer that has not run out.
+    fn sleeps_on(&self, key: TaskKey) -> bool {
+        self.task_wait(key).sleeping.is_some_and(|it| it.until.is_none_or(|until| until > self.now()))
+    }
+}
