@@ -11,6 +11,8 @@ use crate::model::tokio::ResourceKind;
 
 /// Attaching this soon after the start of the process is attaching at its start.
 const AT_START: Duration = Duration::from_secs(2);
+/// So many workers of a pool may have been spawned while it had nothing to do, because one had failed.
+const RESTARTED: usize = 1;
 
 /// How late we attached, as far as the feed lets one infer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +60,9 @@ impl Evidence<'_> {
             let flow = self.flow(key);
             let unknown = lock.kind == ResourceKind::Channel || self.holders(key).tasks.is_empty();
             let stalls = may_stall && flow.waiting > 0 && flow.last_grant.is_none() && unknown;
-            let stall = stalls.then(|| UnexplainedStall {
-                lock: key,
-                lasts: flow.stalled_for(),
-                look_alike: self.stall_look_alike(key),
-            })?;
+            let lasts = stalls.then(|| flow.stalled_for())?;
+            let look_alike = self.stall_look_alike(key, self.now().minus(lasts));
+            let stall = UnexplainedStall { lock: key, lasts, look_alike };
             // Where every acquisition is known, a gate that nobody has passed is a signal that nobody has given.
             let is_signal = stall.look_alike == Some(LookAlike::ClosedGate) && !self.attachment().may_have_forgotten();
             (!is_signal).then_some(stall)
@@ -84,8 +84,8 @@ impl Evidence<'_> {
         self.unexplained_stalls().any(|stall| stall.look_alike.is_none() && is_old(&stall))
     }
 
-    /// The harmless explanation of a stall without a known holder.
-    fn stall_look_alike(&self, key: ResourceKey) -> Option<LookAlike> {
+    /// The harmless explanation of a stall without a known holder, which has lasted since a time.
+    fn stall_look_alike(&self, key: ResourceKey, since: Timestamp) -> Option<LookAlike> {
         let lock = self.resource(key)?;
         if self.waiters(key).all(|(_, op)| op.owned) {
             return Some(LookAlike::AcceptorAtLimit);
@@ -95,18 +95,20 @@ impl Evidence<'_> {
         if lock.kind == ResourceKind::Semaphore && !was_open {
             return Some(LookAlike::ClosedGate);
         }
-        self.one_sibling_is_elsewhere(key).then_some(LookAlike::IdlePool)
+        self.one_sibling_is_elsewhere(key, since).then_some(LookAlike::IdlePool)
     }
 
     /// Whether those who wait are of one site of the service, and exactly one of their live siblings waits for no lock: the one whose turn it is
-    /// at a receiver that all of them share.
-    fn one_sibling_is_elsewhere(&self, key: ResourceKey) -> bool {
+    /// at a receiver that all of them share. Workers are all there before they run out of work, but for one that was restarted; those who want
+    /// what is behind the lock keep coming.
+    fn one_sibling_is_elsewhere(&self, key: ResourceKey, stalls_since: Timestamp) -> bool {
         let mut sites = self.waiters(key).filter_map(|(_, op)| Some(self.task(op.task?)?.site));
         let Some(first) = sites.next() else { return false };
         let Some(site) = self.site(first).filter(|site| !site.id.location.is_library()) else { return false };
         let is_lock = |key: ResourceKey| self.resource(key).is_some_and(|it| it.kind.is_fair_queue());
         let waits_for_lock = |key| self.task_wait(key).awaited.iter().any(|it| is_lock(it.resource));
         let elsewhere = site.live.iter().filter(|(_, task)| !waits_for_lock(*task)).take(2).count();
-        elsewhere == 1 && sites.all(|site| site == first)
+        let came = site.live.iter().rev().take_while(|(born, _)| *born >= stalls_since).take(RESTARTED + 1).count();
+        elsewhere == 1 && came <= RESTARTED && sites.all(|site| site == first)
     }
 }
