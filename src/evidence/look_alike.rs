@@ -103,7 +103,7 @@ impl LookAlike {
                 "Possibly real work in very small slices: a computation, or the bottleneck of the service."
             }
             Self::PingPong => "Possibly an exchange of messages: another task is polled as often.",
-            Self::Batches => "Possibly a queue that is drained in batches and rises in between.",
+            Self::Batches => "Possibly a queue that is drained in batches, or after a pause, and rises in between.",
             Self::LentElsewhere => {
                 "Possibly lent: what the permits stand for may be in use by tasks that will release it."
             }

@@ -41,7 +41,7 @@ static EMPTIED: Setting<Share> =
 static SOON: Setting<Duration> = Setting::new(
     "soon",
     Duration::from_secs(300),
-    "time until full below which growth is a warning before two windows have passed",
+    "time until full below which one window without an empty queue is enough for a warning",
 );
 static CRITICAL: Setting<Duration> =
     Setting::new("critical", Duration::from_secs(60), "time until full that is critical");
@@ -88,21 +88,16 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let windows = [is_drained.then_some(quick), Some(usual), Some(settings.get(&WINDOW_SLOW))];
         let mut series = windows.into_iter().flatten().filter_map(|window| evidence.depth_series(queue, window));
         if let Some(depths) = series.find(|depths| grows(settings, queue, depths)) {
-            let long = evidence.depth_series(queue, 2 * usual);
-            let lasts = depths.window() >= 2 * usual || long.is_some_and(|long| still_grows_much(settings, &long));
-            found.push(symptom(evidence, settings, key, queue, &depths, is_drained || lasts));
+            found.push(symptom(evidence, settings, (key, queue), &depths, is_drained));
         }
     }
 }
 
 fn grows(settings: Scoped<'_>, queue: &Resource, depths: &Series) -> bool {
-    still_grows_much(settings, depths)
+    depths.growth() >= noise(settings.get(&FLOOR), depths.last())
+        && depths.still_grows()
         && depths.certainty() >= settings.get(&CERTAINTY)
         && depths.last() >= settings.get(&PEAK) * earlier_peak(queue, settings.get(&EMPTIED).0)
-}
-
-fn still_grows_much(settings: Scoped<'_>, depths: &Series) -> bool {
-    depths.growth() >= noise(settings.get(&FLOOR), depths.last()) && depths.still_grows()
 }
 
 /// Whether each of its receivers gets everything.
@@ -132,24 +127,24 @@ fn earlier_peak(queue: &Resource, emptied: f64) -> f64 {
 fn symptom(
     evidence: &Evidence<'_>,
     settings: Scoped<'_>,
-    key: ResourceKey,
-    queue: &Resource,
+    (key, queue): (ResourceKey, &Resource),
     depths: &Series,
-    lasts: bool,
+    is_drained: bool,
 ) -> Symptom {
     let (window, rate, critical) = (depths.window(), depths.rate(), settings.get(&CRITICAL));
     let left = queue.capacity().map(|capacity| (number(capacity) - depths.last()).max(0.0) / rate);
     let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let (severity, look_alike) = match until_full {
-        Some(time) if time < critical => (Severity::Critical, None),
-        Some(time) if time < settings.get(&SOON) => (Severity::Warning, None),
-        _ => (Severity::Warning, (!lasts).then_some(LookAlike::Batches)),
-    };
+    let since = growing_since(queue);
+    let is_soon_full = until_full.is_some_and(|time| time < settings.get(&SOON));
+    // A consumer that takes nothing out may only pause, as until a peer answers again.
+    let pause = if is_soon_full { settings.get(&WINDOW) } else { 2 * settings.get(&WINDOW) };
+    let may_pause = !is_drained && since.is_none_or(|since| evidence.now().since(since) < pause);
+    let severity = if until_full.is_some_and(|time| time < critical) { Severity::Critical } else { Severity::Warning };
     let (senders, receivers) = (evidence.senders(key), evidence.receivers(key));
     let memory = queue.number(attribute::MESSAGE_SIZE).map(|bytes| number(bytes) * rate);
     let mut symptom = Symptom::of_resource(evidence, key, 1)
         .severity(severity)
-        .unless(look_alike)
+        .unless(may_pause.then_some(LookAlike::Batches))
         .summary(format!(
             "The {} has grown from {:.0} to {:.0} entries in {} ({} a second).{}{}",
             describe::resource(evidence, key),
@@ -171,11 +166,11 @@ fn symptom(
              awaits between two receives.",
         )
         .touching_sites(senders.union(&receivers).copied().collect::<Vec<SiteKey>>())
-        .since(growing_since(queue));
+        .since(since);
     if let Some(time) = until_full {
         symptom = symptom.because(Fact::time("time until full", time).below(critical));
     }
-    if let Some(since) = growing_since(queue) {
+    if let Some(since) = since {
         let time = evidence.now().since(since);
         symptom = symptom.because(Fact::time("time since it was nearly empty, at least", time));
     }
