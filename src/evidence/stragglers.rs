@@ -33,6 +33,8 @@ const SINCE: u32 = 3;
 const SILENT: Duration = Duration::from_secs(2);
 /// A stalled site is compared with this time before its first straggler was born.
 const BEFORE: Duration = Duration::from_secs(30);
+/// Minimum number of tasks that ended in that time, where nothing else is asked for.
+const ENOUGH: u64 = 20;
 /// Minimum share of the tasks spawned in that time that ended in it.
 const ENDED: f64 = 0.8;
 /// Minimum rate of spawns in that time, in tasks per second: start-up probes are rarer, and come to an end.
@@ -156,11 +158,18 @@ impl Evidence<'_> {
         number(born) / (number(born) + number(ended)).max(1.0)
     }
 
+    /// Whether tasks of a site are spawned as before, and none ends any more, or hardly any, while nearly all did.
+    pub fn stalls(&self, site: &Site) -> bool {
+        let first = site.last_end.and_then(|end| site.live.first_since(end.minus(site.lifetime_at(1.0)?)));
+        first.is_some_and(|first| self.has_stalled(site, first, ENOUGH))
+    }
+
     /// Whether a site has stalled since its first straggler was born: tasks are spawned at half of the rate of before or more, and none ends, or
     /// hardly any. At least `enough` tasks must have ended before.
     fn has_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
-        let Some(end) = site.last_end else { return false };
-        let stands = Before::of(site, end.min(first), enough).is_some_and(|before| {
+        let Some((end, longest)) = site.last_end.zip(site.lifetime_at(1.0)) else { return false };
+        let done = end.min(first.plus(longest));
+        let stands = Before::of(site, end.min(first), done, enough).is_some_and(|before| {
             before.rate >= BUSY
                 && self.rate_since(site, end) >= before.rate * STILL_COMES
                 && self.running_since(end) >= PROBES.max(before.silence * SILENCES)
@@ -172,7 +181,7 @@ impl Evidence<'_> {
     fn has_nearly_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
         self.running_since(first) >= FOR_LONG
             && self.nearly_all_stay(site, self.now().since(first))
-            && Before::of(site, first, enough).is_some_and(|before| {
+            && Before::of(site, first, first, enough).is_some_and(|before| {
                 before.rate >= BUSIER && self.rate_since(site, first) >= before.rate * STILL_COMES
             })
     }
@@ -204,18 +213,21 @@ struct Before {
 }
 
 impl Before {
-    /// The site in the last moments before a time, if `enough` of its tasks ended in them, and nearly all that were spawned.
-    fn of(site: &Site, until: Timestamp, enough: u64) -> Option<Self> {
-        let seconds = || site.history.since(until.minus(BEFORE)).take_while(|second| second.to <= until);
-        let (born, ended): (u32, u32) = seconds().fold((0, 0), |sum, it| (sum.0 + it.born, sum.1 + it.ended));
-        let began = seconds().next().map(|second| second.from)?;
+    /// The site in the last moments before a time, if `enough` tasks ended in them or until those of them were done, and nearly as many as were
+    /// spawned.
+    fn of(site: &Site, until: Timestamp, done: Timestamp, enough: u64) -> Option<Self> {
+        let from = until.minus(BEFORE);
+        let seconds = |until: Timestamp| site.history.since(from).take_while(move |second| second.to <= until);
+        let born: u32 = seconds(until).map(|second| second.born).sum();
+        let ended: u32 = seconds(done).map(|second| second.ended).sum();
+        let began = seconds(until).next().map(|second| second.from)?;
         let (mut last, mut silence) = (began, Duration::ZERO);
-        for second in seconds().filter(|second| second.ended > 0) {
+        for second in seconds(done).filter(|second| second.ended > 0) {
             silence = silence.max(second.to.since(last));
             last = second.to;
         }
         let all_end = u64::from(ended) >= enough && number(ended) >= number(born) * ENDED;
-        all_end.then(|| Self { rate: rate(born.into(), until.since(began)), silence: silence.max(until.since(last)) })
+        all_end.then(|| Self { rate: rate(born.into(), until.since(began)), silence: silence.max(done.since(last)) })
     }
 }
 
