@@ -6,7 +6,10 @@ use super::numbers::number;
 use crate::model::history::seconds::{Pace, Second};
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
-const FULL: f64 = 0.8;
+pub(super) const FULL: f64 = 0.8;
+/// or for this share where its turns are so short that nothing is received in them, because other processes want its core too;
+const MOST: f64 = 0.6;
+const NOTHING: Duration = Duration::from_micros(2);
 /// is polled for this share of it, where other threads want its core too,
 const BUSY: f64 = 0.4;
 /// and registers for a wake-up this many times in each poll.
@@ -41,7 +44,8 @@ impl Pace {
     /// Whether it spins on something that is always ready: its polls are long because of that, and it registers for a wake-up at least this
     /// many times a second.
     pub fn spins_in_long_polls(&self, clones: f64) -> bool {
-        self.registers_all_the_time(clones) && self.share(self.busy) >= BUSY && self.restless_share() >= FULL
+        let least = if self.has_turns_below(NOTHING) { MOST } else { FULL };
+        self.registers_all_the_time(clones) && self.share(self.busy) >= BUSY && self.restless_share() >= least
     }
 
     /// Whether it registers for a wake-up at least this many times a second, and many times in each poll.
@@ -108,6 +112,8 @@ mod tests {
             ("a closed channel in select!", pace(450, 950, 40, 16_000), true),
             ("a yield loop: a clone a poll", pace(45_000, 300, 600, 45_000), false),
             ("a busy worker that rests", pace(450, 500, 40, 16_000), false),
+            ("the same in short turns", pace(450, 500, 40, 600_000), false),
+            ("short turns while others want the core", pace(9_000, 550, 120, 600_000), true),
             ("a computation", pace(450, 950, 40, 450), false),
         ] {
             assert_eq!(pace.spins_in_long_polls(CLONES), spins, "{case}");

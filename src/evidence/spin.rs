@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use super::numbers::number;
-use super::pace::{CLONES, NO_WORK};
+use super::pace::{CLONES, FULL, NO_WORK};
 use super::view::Evidence;
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
-use crate::model::history::seconds::Pace;
+use crate::model::history::seconds::{Pace, Second};
 use crate::model::time::Timestamp;
 
 /// A site of fewer tasks than this does not tell what its tasks usually do,
 const FEW_SIBLINGS: u64 = 3;
 /// and one of fewer than this takes twice as long to.
 const SIBLINGS: u64 = 5;
+/// Tasks that spin by turns fill this share of the workers that they can.
+const OF_WORKERS: f64 = 0.4;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
 /// A poll that has run for less than this may be an ordinary one.
@@ -46,6 +48,17 @@ impl Evidence<'_> {
         let rates: Vec<f64> = paces.map(|it| it.polls_per_second()).collect();
         let idle = self.task(pace.task).is_some_and(|task| task.ops.is_empty());
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
+    }
+
+    /// Whether tasks of a site spin by turns: together they fill a core and two fifths of the workers that they can, in polls shorter than `no_work`, of
+    /// which one of them has at least so many a second. A task whose budget is used up is woken only when its worker has polled the others, so
+    /// it seems to rest, and another one is the fastest in each second.
+    pub fn spins_by_turns(&self, site: &Site, second: &Second, polls: f64, no_work: Duration) -> bool {
+        let workers = site.live.len().min(self.worker_threads().count());
+        let filled = FULL.max(OF_WORKERS * number(workers));
+        second.busy.as_secs_f64() >= filled * second.to.since(second.from).as_secs_f64()
+            && second.busy.as_secs_f64() < no_work.as_secs_f64() * number(second.polls)
+            && second.fastest.is_some_and(|it| it.polls_per_second() >= polls)
     }
 
     /// The site with a task that spins, inside one poll or in many, so that each turn of its loop is an event: the fastest one in a window.

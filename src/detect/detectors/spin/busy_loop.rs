@@ -33,7 +33,7 @@ static SECONDS: Setting<usize> =
 static SECONDS_IN_LONG_POLLS: Setting<usize> = Setting::new(
     "seconds-in-long-polls",
     10,
-    "minimum consecutive seconds for which a task with long polls spins; a consumer that drains a burst also spins for a while",
+    "minimum consecutive seconds for which a task with long polls spins, or siblings by turns; a consumer that drains a burst also spins for a while",
 );
 static ALONE: Setting<Duration> = Setting::new(
     "alone",
@@ -76,6 +76,9 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 /// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
 const KNOWN: Duration = Duration::from_millis(500);
 
+/// A task of whose wakes fewer than this share are its own is woken by the runtime, after a yield_now or when its budget is used up.
+const BY_ITSELF: f64 = 0.1;
+
 /// How a task spins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Spin {
@@ -103,8 +106,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
-/// What the busiest task of a site did in the last second, and how it spins, if it did so in each of the last seconds. Siblings may take turns
-/// at spinning in long polls.
+/// What the busiest task of a site did in the last second, and how it spins, if it did so in each of the last seconds. Siblings may take turns.
 fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
     let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
     let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
@@ -122,6 +124,9 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     let on_timer = in_long_polls.clone().take_while(|second| second.elapsed_timer.is_some()).count() >= seconds;
     let lasts = on_timer || in_long_polls.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
     let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
+    let by_turns = latest.iter().take_while(|it| evidence.spins_by_turns(site, it, settings.get(&POLLS), no_work));
+    let all_yield = by_turns.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
+    let in_short_ones = in_short_ones.max(all_yield.then_some(Spin::Yielding));
     in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
@@ -189,6 +194,9 @@ fn symptom(
         }
         Spin::InLongPolls => Some(
             "A closed channel, a stream that has ended or a timer that has elapsed is ready at once in every turn of a select! loop.",
+        ),
+        Spin::Yielding if pace.self_wake_share() < BY_ITSELF => Some(
+            "Each turn calls yield_now, or awaits something that is ready at once, such as changed() of a watch receiver that is cloned anew each time.",
         ),
         Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
         Spin::Slices if empty => Some(
