@@ -7,8 +7,9 @@ use crate::model::history::seconds::{Pace, Second};
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
 pub(super) const FULL: f64 = 0.8;
-/// or for this share where its turns are so short that nothing is received in them, because other processes want its core too;
+/// or for this share, as other processes may want its core too, if the time between two registrations for a wake-up is
 const MOST: f64 = 0.6;
+/// shorter than this, in which nothing is received and worked on;
 const NOTHING: Duration = Duration::from_micros(2);
 /// is polled for this share of it, where other threads want its core too,
 const BUSY: f64 = 0.4;
