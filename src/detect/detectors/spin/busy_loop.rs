@@ -76,7 +76,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 /// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
 const KNOWN: Duration = Duration::from_millis(500);
 
-/// A task of whose wakes fewer than this share are its own is woken by the runtime, after a yield_now or when its budget is used up.
+/// A task of whose wakes fewer than this share are its own is woken by the runtime, after a `yield_now` or when its budget is used up.
 const BY_ITSELF: f64 = 0.1;
 
 /// How a task spins.
@@ -84,6 +84,8 @@ const BY_ITSELF: f64 = 0.1;
 enum Spin {
     /// In polls that are short, and yet long enough for a little work.
     Slices,
+    /// In very short polls, in turn with its siblings.
+    ByTurns,
     /// In very short polls, woken at once after each.
     Yielding,
     /// In long polls, each of many turns around something that is always ready.
@@ -126,7 +128,7 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
     let by_turns = latest.iter().take_while(|it| evidence.spins_by_turns(site, it, settings.get(&POLLS), no_work));
     let all_yield = by_turns.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
-    let in_short_ones = in_short_ones.max(all_yield.then_some(Spin::Yielding));
+    let in_short_ones = in_short_ones.max(all_yield.then_some(Spin::ByTurns));
     in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
@@ -143,6 +145,12 @@ fn kind(settings: Scoped<'_>, pace: &Pace) -> Option<Spin> {
     } else {
         None
     }
+}
+
+/// The share of one core that the tasks of a site take together.
+fn share_of_site(site: &Site) -> f64 {
+    let newest = site.history.all().next_back();
+    newest.map_or(0.0, |it| it.busy.as_secs_f64() / it.to.since(it.from).as_secs_f64().max(1e-9))
 }
 
 /// What to do about a loop.
@@ -176,6 +184,13 @@ fn symptom(
                 "many times in each poll"
             },
         ),
+        Spin::ByTurns => format!(
+            "is polled {} times a second (warning from {}) for {} each, and its siblings in turn with it: together they take {} of a core",
+            words::decimal(polls),
+            words::decimal(settings.get(&POLLS)),
+            words::duration(mean),
+            words::percent(share_of_site(site)),
+        ),
         Spin::Yielding | Spin::Slices => format!(
             "is polled {} times a second (warning from {}) for {} each and is never idle",
             words::decimal(polls),
@@ -195,15 +210,18 @@ fn symptom(
         Spin::InLongPolls => Some(
             "A closed channel, a stream that has ended or a timer that has elapsed is ready at once in every turn of a select! loop.",
         ),
-        Spin::Yielding if pace.self_wake_share() < BY_ITSELF => Some(
+        Spin::Yielding | Spin::ByTurns if pace.self_wake_share() < BY_ITSELF => Some(
             "Each turn calls yield_now, or awaits something that is ready at once, such as changed() of a watch receiver that is cloned anew each time.",
         ),
-        Spin::Yielding => Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else."),
+        Spin::Yielding | Spin::ByTurns => {
+            Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else.")
+        }
         Spin::Slices if empty => Some(
             "Each turn asks for something that answers at once and has nothing: a read of 0 bytes, an accept or a receive that fails.",
         ),
         Spin::Slices => None,
     };
+    let siblings = Fact::share("share of one core that all tasks of the site take", share_of_site(site));
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
         .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
@@ -218,6 +236,7 @@ fn symptom(
         .because(
             Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time),
         )
+        .because(siblings)
         .cause(cause.filter(|_| !has_partner).map(str::to_owned))
         .advice(format!(
             "{}{}",
