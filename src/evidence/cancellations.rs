@@ -37,6 +37,10 @@ const ABOUT: f64 = 0.05;
 /// Those that were dropped in groups none of whose members had finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DroppedGroups {
+    /// How many of those that ended were dropped, in groups or not, or look so.
+    pub dropped: usize,
+    /// How many ended, of those that are kept.
+    pub ended: usize,
     /// How many were dropped so.
     pub members: usize,
     /// At how many moments, apart from each other.
@@ -119,16 +123,19 @@ impl Evidence<'_> {
         })
     }
 
-    /// The groups in which tasks of a site were dropped since a time.
-    pub fn dropped_groups(&self, site: &Site, from: Timestamp) -> DroppedGroups {
+    /// The groups in which tasks of a site were dropped since a time, or look so where the tasks of other sites are polled at once.
+    pub fn dropped_groups(&self, key: SiteKey, site: &Site, from: Timestamp) -> DroppedGroups {
+        let is_prompt = self.promptness.get(from, || Rc::new(Promptness::since(self, from))).is_given_beside(key);
+        let was_dropped = |it: &Completion| it.cancelled || (is_prompt && looks_dropped(it));
         // A function that spawns for others makes several sites of one place: the winner of a race may be of another one.
         let of_place =
             self.sites().filter(|(_, other)| other.id.location == site.id.location && other.id.name == site.id.name);
         let ends = of_place.flat_map(|(_, it)| it.completions.since(from));
-        let completed: Vec<Timestamp> = ends.filter(|it| !it.cancelled).map(|it| it.at).collect();
+        let completed: Vec<Timestamp> = ends.filter(|it| !was_dropped(it)).map(|it| it.at).collect();
         // The waits of tickers end with those who wanted to be reminded.
-        let is_work =
-            |it: &&Completion| it.cancelled && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval);
+        let is_work = |it: &&Completion| {
+            was_dropped(it) && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval)
+        };
         let mut dropped: Vec<&Completion> = site.completions.since(from).filter(is_work).collect();
         dropped.sort_by_key(|it| it.at);
         // One that ends after the first of them may have been woken by what that released, and been dropped as well.
@@ -146,6 +153,8 @@ impl Evidence<'_> {
         }
         let members: Vec<&Completion> = lost.concat();
         DroppedGroups {
+            dropped: site.completions.since(from).filter(|it| was_dropped(it)).count(),
+            ended: site.completions.since(from).count(),
             members: members.len(),
             moments: moments.len(),
             spread: moments.last().zip(moments.first()).map_or(Duration::ZERO, |(last, first)| last.since(*first)),

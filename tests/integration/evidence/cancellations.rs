@@ -93,8 +93,8 @@ spawn = [
 #[test]
 fn tasks_that_are_dropped_together_make_a_group_unless_one_of_them_had_won() {
     let groups = |evidence: &Evidence<'_>| {
-        let (_, site) = site(evidence, "shard");
-        let it = evidence.dropped_groups(site, Timestamp::default());
+        let (key, site) = site(evidence, "shard");
+        let it = evidence.dropped_groups(key, site, Timestamp::default());
         let endless = if it.look_endless { ", made to be dropped" } else { "" };
         format!("{} in groups at {} moments over {}{endless}", it.members, it.moments, seconds(it.spread))
     };

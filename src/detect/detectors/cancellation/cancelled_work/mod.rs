@@ -11,6 +11,7 @@ use crate::detect::settings::{Scoped, Setting, Share};
 use crate::detect::severity::{Family, Grade};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
+use crate::evidence::cancellations::DroppedGroups;
 use crate::evidence::look_alike::LookAlike;
 use crate::evidence::numbers::{number, ratio};
 use crate::model::SiteKey;
@@ -120,12 +121,25 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let begins = impatience.as_ref().is_some_and(|it| it.strength >= 1.0);
         let enough = counted.cancelled >= settings.get(&CANCELLED);
         let dropped = enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0;
-        if dropped && !begins {
-            found.push(symptom(evidence, settings, (key, site), &counted).keeps_severity(impatience.is_some()));
+        let groups = evidence.dropped_groups(key, site, from);
+        let in_groups = are_many(settings, &groups);
+        if (dropped || in_groups) && !begins {
+            let symptom = symptom(evidence, settings, (key, site), &counted, (&groups, in_groups));
+            found.push(symptom.keeps_severity(impatience.is_some()));
         } else {
             found.extend(impatience);
         }
     }
+}
+
+/// Whether so many tasks are dropped in groups, again and again, that it is no design.
+fn are_many(settings: Scoped<'_>, groups: &DroppedGroups) -> bool {
+    groups.dropped >= settings.get(&MANY)
+        && ratio(groups.dropped, groups.ended) >= settings.get(&MANY_SHARE).0
+        && groups.moments >= settings.get(&MOMENTS)
+        && 2 * groups.members >= groups.dropped
+        && groups.spread >= settings.get(&WINDOW).mul_f64(settings.get(&SPREAD).0)
+        && !groups.look_endless
 }
 
 fn wait_text(evidence: &Evidence<'_>, wait: &LastWait) -> String {
@@ -143,28 +157,26 @@ fn symptom(
     settings: Scoped<'_>,
     (key, site): (SiteKey, &Site),
     Counted { ended, cancelled, from }: &Counted,
+    (groups, in_groups): (&DroppedGroups, bool),
 ) -> Symptom {
     let window = settings.get(&WINDOW).min(evidence.now().since(evidence.clock().began()));
-    let groups = evidence.dropped_groups(site, *from);
-    let is_spread = groups.spread >= settings.get(&WINDOW).mul_f64(settings.get(&SPREAD).0);
     let reported = site.completions.since(*from).filter(|it| it.cancelled).count();
-    let share = ratio(*cancelled, *ended);
-    let in_groups = *cancelled >= settings.get(&MANY)
-        && share >= settings.get(&MANY_SHARE).0
-        && groups.moments >= settings.get(&MOMENTS)
-        && 2 * groups.members >= reported
-        && is_spread
-        && !groups.look_endless;
+    let (share, in_all) = (ratio(*cancelled, *ended), ratio(groups.dropped, groups.ended));
     let rate = number(*cancelled) / window.as_secs_f64().max(1.0);
     let often = settings.get(&RATE) > 0.0 && rate >= settings.get(&RATE);
     let wait = evidence.usual_last_wait(site, *from);
     let waited = wait.map(|(wait, times)| format!(" {times} of the last {reported} {}.", wait_text(evidence, wait)));
+    let who = format!("{} that ended in the last {}", describe::tasks(site), words::duration(window));
+    let dropped = if in_groups && groups.dropped > reported {
+        let (look, limit) = (words::percent(in_all), words::percent(settings.get(&MANY_SHARE).0));
+        format!("{look} of {ended} {who} look dropped at an await before they finished (warning from {limit})")
+    } else {
+        let limit = words::percent(settings.get(&SHARE).0);
+        format!("{cancelled} of {ended} {who} were dropped at an await before they finished (reported from {limit})")
+    };
     let together = if in_groups {
-        format!(
-            ", {} of them together with siblings none of which had finished, at {}",
-            groups.members,
-            words::count(groups.moments, "moment")
-        )
+        let moments = words::count(groups.moments, "moment");
+        format!(", {} of them together with siblings none of which had finished, at {moments}", groups.members)
     } else {
         String::new()
     };
@@ -172,16 +184,11 @@ fn symptom(
     let lock = lock.filter(|lock| evidence.resource(*lock).is_some());
     Symptom::of_site(evidence, key, &[], *cancelled)
         .unless((!in_groups && !often).then_some(LookAlike::DroppedByDesign))
-        .summary(format!(
-            "{cancelled} of {ended} {} that ended in the last {} were dropped at an await before they finished (reported from {}){together}.{}",
-            describe::tasks(site),
-            words::duration(window),
-            words::percent(settings.get(&SHARE).0),
-            waited.unwrap_or_default(),
-        ))
+        .summary(format!("{dropped}{together}.{}", waited.unwrap_or_default()))
         .because(Fact::count("tasks dropped before they finished", "tasks", *cancelled).from(settings.get(&CANCELLED)).over(window))
         .because(Fact::count("tasks that ended", "tasks", *ended).from(settings.get(&ENDS)).over(window))
         .because(Fact::share("share of tasks dropped before they finished", share).from(settings.get(&SHARE)).over(window))
+        .because(Fact::share("share of tasks that were dropped or look so", in_all).from(settings.get(&MANY_SHARE)).over(window))
         .because(Fact::count("dropped together with siblings", "tasks", groups.members).from(settings.get(&MANY)).over(window))
         .because(Fact::count("moments at which groups were dropped", "moments", groups.moments).from(settings.get(&MOMENTS)).over(window))
         .involving(lock.map(|lock| describe::related_resource(evidence, lock)))
