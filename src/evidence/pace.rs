@@ -7,10 +7,10 @@ use crate::model::history::seconds::{Pace, Second};
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
 pub(super) const FULL: f64 = 0.8;
-/// or for this share, as other processes may want its core too, if the time between two registrations for a wake-up is
+/// or for this share, as its worker may look for other work between two polls, if the time between two registrations for a wake-up is
 const MOST: f64 = 0.6;
 /// shorter than this, in which nothing is received and worked on;
-const NOTHING: Duration = Duration::from_micros(2);
+const NOTHING: Duration = Duration::from_micros(1);
 /// is polled for this share of it, where other threads want its core too,
 const BUSY: f64 = 0.4;
 /// and registers for a wake-up this many times in each poll.
@@ -113,8 +113,8 @@ mod tests {
             ("a closed channel in select!", pace(450, 950, 40, 16_000), true),
             ("a yield loop: a clone a poll", pace(45_000, 300, 600, 45_000), false),
             ("a busy worker that rests", pace(450, 500, 40, 16_000), false),
-            ("the same in short turns", pace(450, 500, 40, 600_000), false),
-            ("short turns while others want the core", pace(9_000, 550, 120, 600_000), true),
+            ("the same in short turns", pace(450, 500, 40, 800_000), false),
+            ("short turns while others want the core", pace(9_000, 550, 120, 800_000), true),
             ("a computation", pace(450, 950, 40, 450), false),
         ] {
             assert_eq!(pace.spins_in_long_polls(CLONES), spins, "{case}");

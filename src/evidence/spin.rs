@@ -14,8 +14,10 @@ use crate::model::time::Timestamp;
 const FEW_SIBLINGS: u64 = 3;
 /// and one of fewer than this takes twice as long to.
 const SIBLINGS: u64 = 5;
-/// Tasks that spin by turns fill this share of the workers that they can.
+/// Tasks that spin by turns fill this share of the workers that they can use,
 const OF_WORKERS: f64 = 0.4;
+/// and the fastest of them is polled or about to be for this share of the time, unlike one that answers its client and waits for the next question.
+const NEXT: f64 = 0.25;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
 /// A poll that has run for less than this may be an ordinary one.
@@ -50,15 +52,23 @@ impl Evidence<'_> {
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
     }
 
-    /// Whether tasks of a site spin by turns: together they fill a core and two fifths of the workers that they can, in polls shorter than `no_work`, of
-    /// which one of them has at least so many a second. A task whose budget is used up is woken only when its worker has polled the others, so
-    /// it seems to rest, and another one is the fastest in each second.
-    pub fn spins_by_turns(&self, site: &Site, second: &Second, polls: f64, no_work: Duration) -> bool {
-        let workers = site.live.len().min(self.worker_threads().count());
-        let filled = FULL.max(OF_WORKERS * number(workers));
-        second.busy.as_secs_f64() >= filled * second.to.since(second.from).as_secs_f64()
-            && second.busy.as_secs_f64() < no_work.as_secs_f64() * number(second.polls)
-            && second.fastest.is_some_and(|it| it.polls_per_second() >= polls)
+    /// Whether tasks of a site spin by turns in each of some seconds: together they fill a core and two fifths of the workers that they can use, and
+    /// one of them has at least so many polls a second. In half of the seconds or more, polls are shorter than `no_work` and hardly any time
+    /// passes between them; in the others, other processes may want the core too. A task whose budget is used up is woken only when its worker
+    /// has polled the others, so it seems to rest, and another one is the fastest in each second.
+    pub fn spin_by_turns(&self, site: &Site, seconds: &[&Second], polls: f64, no_work: Duration) -> bool {
+        let threads = self.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
+        let filled = FULL.max(OF_WORKERS * number(site.live.len().min(threads)));
+        let spins = |second: &Second| {
+            second.busy.as_secs_f64() >= filled * second.to.since(second.from).as_secs_f64()
+                && second.fastest.is_some_and(|it| it.polls_per_second() >= polls)
+        };
+        let is_proof = |second: &Second| {
+            second.busy.as_secs_f64() < no_work.as_secs_f64() * number(second.polls)
+                && second.fastest.is_some_and(|it| it.restless_share() >= NEXT)
+        };
+        seconds.iter().all(|second| spins(second))
+            && 2 * seconds.iter().filter(|second| is_proof(second)).count() >= seconds.len()
     }
 
     /// The site with a task that spins, inside one poll or in many, so that each turn of its loop is an event: the fastest one in a window.

@@ -158,23 +158,27 @@ impl Evidence<'_> {
         number(born) / (number(born) + number(ended)).max(1.0)
     }
 
-    /// Whether tasks of a site are spawned as before, and none ends any more, or hardly any, while nearly all did.
+    /// Whether tasks of a site keep being spawned, and none ends any more, while nearly all did.
     pub fn stalls(&self, site: &Site) -> bool {
         let first = site.last_end.and_then(|end| site.live.first_since(end.minus(site.lifetime_at(1.0)?)));
-        first.is_some_and(|first| self.has_stalled(site, first, ENOUGH))
+        first.is_some_and(|first| self.has_stopped(site, first, ENOUGH))
     }
 
     /// Whether a site has stalled since its first straggler was born: tasks are spawned at half of the rate of before or more, and none ends, or
     /// hardly any. At least `enough` tasks must have ended before.
     fn has_stalled(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
+        self.has_stopped(site, first, enough) || self.has_nearly_stalled(site, first, enough)
+    }
+
+    /// Whether tasks are spawned at half of the rate of before or more, and none has ended for far longer than before.
+    fn has_stopped(&self, site: &Site, first: Timestamp, enough: u64) -> bool {
         let Some((end, longest)) = site.last_end.zip(site.lifetime_at(1.0)) else { return false };
         let done = end.min(first.plus(longest));
-        let stands = Before::of(site, end.min(first), done, enough).is_some_and(|before| {
+        Before::of(site, end.min(first), done, enough).is_some_and(|before| {
             before.rate >= BUSY
                 && self.rate_since(site, end) >= before.rate * STILL_COMES
                 && self.running_since(end) >= PROBES.max(before.silence * SILENCES)
-        });
-        stands || self.has_nearly_stalled(site, first, enough)
+        })
     }
 
     /// Whether tasks are spawned at half of the rate of before or more, and hardly any of them has ended for a while.
@@ -213,14 +217,15 @@ struct Before {
 }
 
 impl Before {
-    /// The site in the last moments before a time, if `enough` tasks ended in them or until those of them were done, and nearly as many as were
-    /// spawned.
+    /// The site in the last moments before a time, if nearly all of its tasks ended, at least `enough` of them: as many ended until those that were
+    /// spawned last were done as were spawned.
     fn of(site: &Site, until: Timestamp, done: Timestamp, enough: u64) -> Option<Self> {
-        let from = until.minus(BEFORE);
-        let seconds = |until: Timestamp| site.history.since(from).take_while(move |second| second.to <= until);
+        let seconds = |to: Timestamp| site.history.since(to.minus(BEFORE)).take_while(move |second| second.to <= to);
+        let Some(began) = seconds(until).next().map(|second| second.from) else {
+            return Self::forgotten(site, until, enough);
+        };
         let born: u32 = seconds(until).map(|second| second.born).sum();
         let ended: u32 = seconds(done).map(|second| second.ended).sum();
-        let began = seconds(until).next().map(|second| second.from)?;
         let (mut last, mut silence) = (began, Duration::ZERO);
         for second in seconds(done).filter(|second| second.ended > 0) {
             silence = silence.max(second.to.since(last));
@@ -228,6 +233,15 @@ impl Before {
         }
         let all_end = u64::from(ended) >= enough && number(ended) >= number(born) * ENDED;
         all_end.then(|| Self { rate: rate(born.into(), until.since(began)), silence: silence.max(done.since(last)) })
+    }
+
+    /// The same, where the history does not reach back so far: from all that ended before and the few that did not.
+    fn forgotten(site: &Site, until: Timestamp, enough: u64) -> Option<Self> {
+        let stay = site.live.iter().take(MOST).take_while(|(born, _)| *born < until).count();
+        let all_end =
+            site.ended >= enough && stay < MOST && number(site.ended) >= number(site.ended + stay as u64) * ENDED;
+        let rate = rate(site.ended, until.since(site.first_seen));
+        all_end.then_some(Self { rate, silence: Duration::ZERO })
     }
 }
 

@@ -25,20 +25,18 @@ impl Evidence<'_> {
         let first = of_start.next();
         let least = if of_start.all(|site| Some(site) == first) { LONG } else { VERY_LONG };
         let idle = unwakeable().map(|(key, task)| (key, task, self.running_since(task.stats.idle_from())));
+        // What happened before we attached is not known.
+        let watched = self.running_since(self.clock().began());
         idle.filter(move |(key, task, idle)| {
-            let is_counted = || *idle >= least && !self.quality().clones_lost && !self.sleeps_on(*key);
-            !self.may_be_miscounted(task) || is_counted()
+            let sleeps = || self.task_wait(*key).sleeps_until(self.now()).is_some();
+            let is_believed = || *idle.min(&watched) >= least && !self.quality().clones_lost && !sleeps();
+            !self.may_be_miscounted(task) || is_believed()
         })
     }
 
-    /// Whether clones of its wakers may not be counted. If one of its only poll is, so are those after it.
+    /// Whether clones of its wakers may not be counted. Where one of its first poll is, those after it are too.
     fn may_be_miscounted(&self, task: &Task) -> bool {
         let is_counted = task.stats.poll.polls == 1 && task.stats.waker_clones > 0;
         !is_counted && task.stats.poll.first.is_none_or(|first| first.since(self.birth()) < START)
-    }
-
-    /// Whether a task sleeps on a timer that has not run out.
-    fn sleeps_on(&self, key: TaskKey) -> bool {
-        self.task_wait(key).sleeping.is_some_and(|it| it.until.is_none_or(|until| until > self.now()))
     }
 }

@@ -287,7 +287,7 @@ impl Task {
             && self.stats.wakers() == 0
             && self.kind != TaskKind::BlockOn
             && self.changed.since(self.stats.idle_from()) >= AT_REST
-            && after.wakes > self.stats.wakes
+            && after.wakes == self.stats.wakes + 1
             && after.last_wake > Some(self.changed.plus(READ))
     }
 

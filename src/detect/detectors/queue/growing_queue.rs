@@ -107,8 +107,12 @@ fn is_broadcast(queue: &Resource) -> bool {
 
 /// Since when a queue has been growing: when at most a tenth of what is in it now was, as far back as is known.
 fn growing_since(queue: &Resource) -> Option<Timestamp> {
-    let now = queue.depths.back()?.depth;
-    let shallow = queue.depths.iter().rev().find(|depth| depth.depth <= now / 10);
+    last_below(queue, number(queue.depths.back()?.depth) / 10.0)
+}
+
+/// When at most so many entries were in a queue, as far back as is known.
+fn last_below(queue: &Resource, entries: f64) -> Option<Timestamp> {
+    let shallow = queue.depths.iter().rev().find(|depth| number(depth.depth) <= entries);
     shallow.or(queue.depths.front()).map(|depth| depth.at)
 }
 
@@ -138,7 +142,8 @@ fn symptom(
     let is_soon_full = until_full.is_some_and(|time| time < settings.get(&SOON));
     // A consumer that takes nothing out may only pause, as until a peer answers again.
     let pause = if is_soon_full { settings.get(&WINDOW) } else { 2 * settings.get(&WINDOW) };
-    let may_pause = !is_drained && since.is_none_or(|since| evidence.now().since(since) < pause);
+    let empty = last_below(queue, settings.get(&FLOOR));
+    let may_pause = !is_drained && empty.is_none_or(|at| evidence.running_since(at) < pause);
     let severity = if until_full.is_some_and(|time| time < critical) { Severity::Critical } else { Severity::Warning };
     let (senders, receivers) = (evidence.senders(key), evidence.receivers(key));
     let memory = queue.number(attribute::MESSAGE_SIZE).map(|bytes| number(bytes) * rate);

@@ -126,9 +126,11 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     let on_timer = in_long_polls.clone().take_while(|second| second.elapsed_timer.is_some()).count() >= seconds;
     let lasts = on_timer || in_long_polls.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
     let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
-    let by_turns = latest.iter().take_while(|it| evidence.spins_by_turns(site, it, settings.get(&POLLS), no_work));
-    let all_yield = by_turns.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
-    let in_short_ones = in_short_ones.max(all_yield.then_some(Spin::ByTurns));
+    // Of tasks that were never introduced it is not known that they are of one site.
+    let by_turns = site.id.kind.is_async()
+        && latest.len() >= settings.get(&SECONDS_IN_LONG_POLLS)
+        && evidence.spin_by_turns(site, &latest, settings.get(&POLLS), no_work);
+    let in_short_ones = in_short_ones.max(by_turns.then_some(Spin::ByTurns));
     in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
@@ -221,17 +223,14 @@ fn symptom(
         ),
         Spin::Slices => None,
     };
+    let restless = Fact::share("time being polled or scheduled", pace.restless_share()).over(pace.time);
     let siblings = Fact::share("share of one core that all tasks of the site take", share_of_site(site));
     let symptom = Symptom::of_site(evidence, key, &[pace.task], 1)
         .unless(has_partner.then_some(LookAlike::PingPong))
         .unless((spin == Spin::Slices && !empty).then_some(LookAlike::SlicedWork))
         .summary(format!("{} {what}.{}", describe::task(evidence, task), polls_timer))
         .because(Fact::number("polls of one task", "polls/s", polls).from(settings.get(&POLLS)).over(pace.time))
-        .because(
-            Fact::share("time being polled or scheduled", pace.restless_share())
-                .from(settings.get(&SHARE))
-                .over(pace.time),
-        )
+        .because(if spin == Spin::ByTurns { restless } else { restless.from(settings.get(&SHARE)) })
         .because(Fact::time("mean duration of a poll", mean).below(settings.get(&MEAN)).over(pace.time))
         .because(
             Fact::number("registrations for a wake-up", "clones/s", clones).from(settings.get(&CLONES)).over(pace.time),

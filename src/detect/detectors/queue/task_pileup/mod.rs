@@ -186,9 +186,11 @@ fn symptom(
     let age = site.median_age(evidence.now());
     let oldest: Vec<TaskKey> = site.live.iter().take(describe::MOST_IDS).map(|(_, task)| *task).collect();
     let progress = resource.and_then(|lock| evidence.resource(lock)?.grants.last()).map(|grant| grant.at);
-    let stalls = *wait == CommonWait::Unseen && evidence.stalls(site);
+    let crowd = evidence.crowd(site);
+    let stalls = *wait == CommonWait::Unseen && crowd.still == crowd.old && evidence.stalls(site);
     let cause = text::cause(evidence, site, (wait, share), window) + &text::stall(evidence, site, stalls);
-    let may_stay = !stalls && (early || is_crowd(evidence, settings, site, wait, window));
+    // A timeout may not have been due yet.
+    let may_stay = early || (!stalls && is_crowd(evidence, settings, site, wait, window));
     Symptom::of_site(evidence, key, &oldest, site.live.len())
         .unless(may_stay.then_some(LookAlike::ConnectingCrowd))
         .summary(format!(

@@ -86,7 +86,7 @@ pub(super) fn stall(evidence: &Evidence<'_>, site: &Site, stalls: bool) -> Strin
     let end = site.last_end.filter(|_| stalls);
     end.map_or_else(String::new, |end| {
         let time = words::duration(evidence.running_since(end));
-        format!(" Nearly all of them used to end, and none has for {time}, though as many come as before.")
+        format!(" Nearly all of them used to end, and none has for {time}, though more keep coming.")
     })
 }
 
