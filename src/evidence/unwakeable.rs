@@ -25,11 +25,9 @@ impl Evidence<'_> {
         let first = of_start.next();
         let least = if of_start.all(|site| Some(site) == first) { LONG } else { VERY_LONG };
         let idle = unwakeable().map(|(key, task)| (key, task, self.running_since(task.stats.idle_from())));
-        // What happened before we attached is not known.
-        let watched = self.running_since(self.clock().began());
         idle.filter(move |(key, task, idle)| {
             let sleeps = || self.task_wait(*key).sleeps_until(self.now()).is_some();
-            let is_believed = || *idle.min(&watched) >= least && !self.quality().clones_lost && !sleeps();
+            let is_believed = || *idle >= least && !self.quality().clones_lost && !sleeps();
             !self.may_be_miscounted(task) || is_believed()
         })
     }
