@@ -153,7 +153,7 @@ impl VitalsLog {
             live_tasks: evidence.sites().map(|(_, site)| site.live.len()).sum(),
             activity: activity.without(&before.activity),
             time,
-            workers: evidence.worker_threads().filter(|(_, task)| task.is_worker_thread()).count(),
+            workers: evidence.workers(),
             delays: if time.is_zero() { None } else { evidence.delay_quantiles_since(after) },
             waiting: totals.waits.waiting(),
             lag: evidence.quality().lag,

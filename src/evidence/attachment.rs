@@ -6,13 +6,12 @@ use super::look_alike::LookAlike;
 use super::places::{self, Part};
 use super::view::Evidence;
 use crate::model::ResourceKey;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 
 /// Attaching this soon after the start of the process is attaching at its start.
 const AT_START: Duration = Duration::from_secs(2);
-/// So many workers of a pool may have been spawned while it had nothing to do, because one had failed.
-const RESTARTED: usize = 1;
 
 /// How late we attached, as far as the feed lets one infer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,20 +94,18 @@ impl Evidence<'_> {
         if lock.kind == ResourceKind::Semaphore && !was_open {
             return Some(LookAlike::ClosedGate);
         }
-        self.one_sibling_is_elsewhere(key, since).then_some(LookAlike::IdlePool)
+        self.one_sibling_is_elsewhere(key, lock, since).then_some(LookAlike::IdlePool)
     }
 
-    /// Whether those who wait are of one site of the service, and exactly one of their live siblings waits for no lock: the one whose turn it is
-    /// at a receiver that all of them share. Workers are all there before they run out of work, but for one that was restarted; those who want
-    /// what is behind the lock keep coming.
-    fn one_sibling_is_elsewhere(&self, key: ResourceKey, stalls_since: Timestamp) -> bool {
+    /// Whether those who wait for a lock that has stalled since a time are a fixed crew, and exactly one of their live siblings waits for no lock:
+    /// the one whose turn it is at a receiver that all of them share. Those who want what is behind a lock keep coming.
+    fn one_sibling_is_elsewhere(&self, key: ResourceKey, lock: &Resource, since: Timestamp) -> bool {
         let mut sites = self.waiters(key).filter_map(|(_, op)| Some(self.task(op.task?)?.site));
         let Some(first) = sites.next() else { return false };
-        let Some(site) = self.site(first).filter(|site| !site.id.location.is_library()) else { return false };
+        let Some(site) = self.site(first).filter(|_| self.is_fixed_crew(lock, first, since)) else { return false };
         let is_lock = |key: ResourceKey| self.resource(key).is_some_and(|it| it.kind.is_fair_queue());
         let waits_for_lock = |key| self.task_wait(key).awaited.iter().any(|it| is_lock(it.resource));
         let elsewhere = site.live.iter().filter(|(_, task)| !waits_for_lock(*task)).take(2).count();
-        let came = site.live.iter().rev().take_while(|(born, _)| *born >= stalls_since).take(RESTARTED + 1).count();
-        elsewhere == 1 && came <= RESTARTED && sites.all(|site| site == first)
+        elsewhere == 1 && sites.all(|site| site == first)
     }
 }

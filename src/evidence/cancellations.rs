@@ -34,14 +34,14 @@ const OF_LIFE: f64 = 0.05;
 /// Ages that differ by this share are about the same.
 const ABOUT: f64 = 0.05;
 
-/// Those that were dropped in groups none of whose members had finished.
+/// The tasks of a site that were dropped or look dropped, and those among them that went in groups none of whose members had finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DroppedGroups {
-    /// How many of those that ended were dropped, in groups or not, or look so.
+    /// How many were dropped or look dropped, in groups or not.
     pub dropped: usize,
-    /// How many ended, of those that are kept.
+    /// How many ended, of those that are remembered.
     pub ended: usize,
-    /// How many were dropped so.
+    /// How many of the dropped ones went in groups.
     pub members: usize,
     /// At how many moments, apart from each other.
     pub moments: usize,
@@ -89,7 +89,7 @@ impl Evidence<'_> {
         least: usize,
         share: f64,
     ) -> Option<Impatience> {
-        if !self.promptness.get(from, || Rc::new(Promptness::since(self, from))).is_given_beside(key) {
+        if !self.others_are_polled_at_once(key, from) {
             return None;
         }
         let ends = site.completions.since(from);
@@ -123,10 +123,22 @@ impl Evidence<'_> {
         })
     }
 
-    /// The groups in which tasks of a site were dropped since a time, or look so where the tasks of other sites are polled at once.
-    pub fn dropped_groups(&self, key: SiteKey, site: &Site, from: Timestamp) -> DroppedGroups {
-        let is_prompt = self.promptness.get(from, || Rc::new(Promptness::since(self, from))).is_given_beside(key);
+    /// Whether the tasks of all other sites are polled as soon as they are woken. Only then does a task that was not look dropped.
+    fn others_are_polled_at_once(&self, key: SiteKey, from: Timestamp) -> bool {
+        self.promptness.get(from, || Rc::new(Promptness::since(self, from))).is_given_beside(key)
+    }
+
+    /// The groups in which tasks of a site were dropped since a time; none where fewer than `least` were, or look so.
+    pub fn dropped_groups(&self, key: SiteKey, site: &Site, from: Timestamp, least: usize) -> DroppedGroups {
+        let is_prompt = self.others_are_polled_at_once(key, from);
         let was_dropped = |it: &Completion| it.cancelled || (is_prompt && looks_dropped(it));
+        let (dropped, all) = site
+            .completions
+            .since(from)
+            .fold((0, 0), |(dropped, all), it| (dropped + usize::from(was_dropped(it)), all + 1));
+        if dropped < least {
+            return DroppedGroups { dropped, ended: all, ..DroppedGroups::default() };
+        }
         // A function that spawns for others makes several sites of one place: the winner of a race may be of another one.
         let of_place =
             self.sites().filter(|(_, other)| other.id.location == site.id.location && other.id.name == site.id.name);
@@ -136,14 +148,14 @@ impl Evidence<'_> {
         let is_work = |it: &&Completion| {
             was_dropped(it) && it.wait.as_ref().is_none_or(|wait| wait.kind != ResourceKind::Interval)
         };
-        let mut dropped: Vec<&Completion> = site.completions.since(from).filter(is_work).collect();
-        dropped.sort_by_key(|it| it.at);
+        let mut at_work: Vec<&Completion> = site.completions.since(from).filter(is_work).collect();
+        at_work.sort_by_key(|it| it.at);
         // One that ends after the first of them may have been woken by what that released, and been dropped as well.
         let won = |group: &[&Completion]| {
             let first = group[0].at;
             completed.iter().any(|at| *at < first && first.since(*at) <= WON_BEFORE)
         };
-        let groups = dropped.chunk_by(|one, next| next.at.since(one.at) <= TOGETHER);
+        let groups = at_work.chunk_by(|one, next| next.at.since(one.at) <= TOGETHER);
         let lost: Vec<&[&Completion]> = groups.filter(|group| group.len() > 1 && !won(group)).collect();
         let mut moments: Vec<Timestamp> = Vec::new();
         for group in &lost {
@@ -153,8 +165,8 @@ impl Evidence<'_> {
         }
         let members: Vec<&Completion> = lost.concat();
         DroppedGroups {
-            dropped: site.completions.since(from).filter(|it| was_dropped(it)).count(),
-            ended: site.completions.since(from).count(),
+            dropped,
+            ended: all,
             members: members.len(),
             moments: moments.len(),
             spread: moments.last().zip(moments.first()).map_or(Duration::ZERO, |(last, first)| last.since(*first)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::holders::Holder;
 use super::view::Evidence;
+use crate::model::entity::resource::Resource;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
 use crate::model::{ResourceKey, SiteKey};
@@ -38,12 +39,18 @@ impl Evidence<'_> {
         let sites: BTreeSet<SiteKey> = recent.chain(waiting).chain(holding).collect();
         let (Some(site), 1) = (sites.first(), sites.len()) else { return false };
         let later = from.max(lock.created.plus(START_UP));
-        let turns = lock.grants.newest_first().take_while(|grant| grant.at >= later).count();
-        let is_fixed = self.site(*site).is_some_and(|site| {
-            let born = site.live.iter().rev().take_while(|(born, _)| *born >= later).count();
-            !site.id.location.is_library() && later < self.now() && TURNS * born.saturating_sub(ONE) <= turns
-        });
-        is_fixed && self.holders_mostly_wait_unseen(key, from)
+        later < self.now() && self.is_fixed_crew(lock, *site, later) && self.holders_mostly_wait_unseen(key, from)
+    }
+
+    /// Whether the tasks of a site that use a lock are a fixed number of workers: the service spawned them, and hardly any since a time, compared
+    /// with the turns that they have taken since.
+    pub(super) fn is_fixed_crew(&self, lock: &Resource, site: SiteKey, since: Timestamp) -> bool {
+        let turns = lock.grants.newest_first().take_while(|grant| grant.at >= since).count();
+        let most = turns / TURNS + ONE;
+        self.site(site).is_some_and(|site| {
+            let born = site.live.iter().rev().take_while(|(born, _)| *born >= since);
+            !site.id.location.is_library() && born.take(most + 1).count() <= most
+        })
     }
 
     /// Whether the holders of a lock since a time waited for something unseen for at least a third of it, or hardly for anything that is seen. Each

@@ -44,7 +44,7 @@ pub mod succession;
 pub mod task_wait;
 pub mod timeouts;
 pub mod undriven;
-mod unwakeable;
+pub mod unwakeable;
 mod users;
 mod view;
 pub mod wait_chain;

@@ -7,14 +7,14 @@ use crate::model::history::seconds::{Pace, Second};
 
 /// A task whose polls end only when the budget of the scheduler is used up is polled or about to be for this share of the time,
 pub(super) const FULL: f64 = 0.8;
-/// or for this share, as its worker may look for other work between two polls, if the time between two registrations for a wake-up is
-const MOST: f64 = 0.6;
-/// shorter than this, in which nothing is received and worked on;
-const NOTHING: Duration = Duration::from_micros(1);
 /// is polled for this share of it, where other threads want its core too,
 const BUSY: f64 = 0.4;
 /// and registers for a wake-up this many times in each poll.
 const TURNS: f64 = 10.0;
+/// In less time than this between two registrations, not even a message is received. Then a lower share of the time is enough,
+const NOTHING: Duration = Duration::from_micros(1);
+/// this one, as a worker also looks for other work between two polls.
+const MOST: f64 = 0.6;
 
 /// This many registrations for a wake-up a second are no ordinary waiting.
 pub const CLONES: f64 = 5_000.0;

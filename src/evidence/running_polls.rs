@@ -126,7 +126,12 @@ impl Evidence<'_> {
     /// Whether the process has threads of its own for its tasks, so that the future of a `block_on`, which runs on the thread that called it,
     /// keeps none of them. On a current-thread runtime it would.
     pub fn has_workers(&self) -> bool {
-        self.worker_threads().any(|(_, task)| task.is_worker_thread())
+        self.workers() > 0
+    }
+
+    /// How many worker threads the runtimes of the process have, as far as the feed shows them.
+    pub fn workers(&self) -> usize {
+        self.threads().workers
     }
 
     /// Why polls may only seem to block, if all of them may.

@@ -14,10 +14,10 @@ use crate::model::time::Timestamp;
 const FEW_SIBLINGS: u64 = 3;
 /// and one of fewer than this takes twice as long to.
 const SIBLINGS: u64 = 5;
-/// Tasks that spin by turns fill this share of the workers that they can use,
+/// Siblings that spin by turns keep this share of the workers busy that could run them at once.
 const OF_WORKERS: f64 = 0.4;
-/// and the fastest of them is polled or about to be for this share of the time, unlike one that answers its client and waits for the next question.
-const NEXT: f64 = 0.25;
+/// The fastest of them is being polled or scheduled for this share of the time. A session that waits for its client's next request is not.
+const RESTLESS_BY_TURNS: f64 = 0.25;
 /// A second of which less is known says nothing.
 const KNOWN: Duration = Duration::from_millis(500);
 /// A poll that has run for less than this may be an ordinary one.
@@ -52,20 +52,20 @@ impl Evidence<'_> {
         idle && never_rests(site, pace, from) && self.keeps_its_rate(key, &rates, from)
     }
 
-    /// Whether tasks of a site spin by turns in each of some seconds: together they fill a core and two fifths of the workers that they can use, and
-    /// one of them has at least so many polls a second. In half of the seconds or more, polls are shorter than `no_work` and hardly any time
-    /// passes between them; in the others, other processes may want the core too. A task whose budget is used up is woken only when its worker
-    /// has polled the others, so it seems to rest, and another one is the fastest in each second.
+    /// Whether tasks of a site spin by turns in each of these seconds: together they fill a core, and the fastest has at least `polls` polls a second.
+    /// In half of the seconds the polls must also be shorter than `no_work`; in the rest, other processes may have slowed them down.
+    ///
+    /// A task that has used up its budget is woken only after its worker has polled the others. That is why each of them seems to rest, and why
+    /// another one is the fastest in each second.
     pub fn spin_by_turns(&self, site: &Site, seconds: &[&Second], polls: f64, no_work: Duration) -> bool {
-        let threads = self.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
-        let filled = FULL.max(OF_WORKERS * number(site.live.len().min(threads)));
+        let filled = FULL.max(OF_WORKERS * number(site.live.len().min(self.workers())));
         let spins = |second: &Second| {
             second.busy.as_secs_f64() >= filled * second.to.since(second.from).as_secs_f64()
                 && second.fastest.is_some_and(|it| it.polls_per_second() >= polls)
         };
         let is_proof = |second: &Second| {
             second.busy.as_secs_f64() < no_work.as_secs_f64() * number(second.polls)
-                && second.fastest.is_some_and(|it| it.restless_share() >= NEXT)
+                && second.fastest.is_some_and(|it| it.restless_share() >= RESTLESS_BY_TURNS)
         };
         seconds.iter().all(|second| spins(second))
             && 2 * seconds.iter().filter(|second| is_proof(second)).count() >= seconds.len()

@@ -158,10 +158,14 @@ impl Evidence<'_> {
         number(born) / (number(born) + number(ended)).max(1.0)
     }
 
-    /// Whether tasks of a site keep being spawned, and none ends any more, while nearly all did.
+    /// Whether tasks of a site keep being spawned but none ends any more, nor is polled later in life, although nearly all used to end.
     pub fn stalls(&self, site: &Site) -> bool {
         let first = site.last_end.and_then(|end| site.live.first_since(end.minus(site.lifetime_at(1.0)?)));
-        first.is_some_and(|first| self.has_stopped(site, first, ENOUGH))
+        let all_rest = || {
+            let crowd = self.crowd(site);
+            crowd.still == crowd.old
+        };
+        first.is_some_and(|first| self.has_stopped(site, first, ENOUGH)) && all_rest()
     }
 
     /// Whether a site has stalled since its first straggler was born: tasks are spawned at half of the rate of before or more, and none ends, or
@@ -217,8 +221,8 @@ struct Before {
 }
 
 impl Before {
-    /// The site in the last moments before a time, if nearly all of its tasks ended, at least `enough` of them: as many ended until those that were
-    /// spawned last were done as were spawned.
+    /// The site in the last moments before a time, if at least `enough` of its tasks ended, and nearly all that it spawned. The last of those may
+    /// have ended later, up to `done`.
     fn of(site: &Site, until: Timestamp, done: Timestamp, enough: u64) -> Option<Self> {
         let seconds = |to: Timestamp| site.history.since(to.minus(BEFORE)).take_while(move |second| second.to <= to);
         let Some(began) = seconds(until).next().map(|second| second.from) else {
@@ -238,8 +242,8 @@ impl Before {
     /// The same, where the history does not reach back so far: from all that ended before and the few that did not.
     fn forgotten(site: &Site, until: Timestamp, enough: u64) -> Option<Self> {
         let stay = site.live.iter().take(MOST).take_while(|(born, _)| *born < until).count();
-        let all_end =
-            site.ended >= enough && stay < MOST && number(site.ended) >= number(site.ended + stay as u64) * ENDED;
+        let came = number(site.ended) + number(stay);
+        let all_end = site.ended >= enough && stay < MOST && number(site.ended) >= came * ENDED;
         let rate = rate(site.ended, until.since(site.first_seen));
         all_end.then_some(Self { rate, silence: Duration::ZERO })
     }

@@ -26,7 +26,7 @@ impl Select for FirstAndLast {
 }
 
 impl Message {
-    /// Whether it has so many poll ops that most of them repeat what others say. A task that spins on a timer causes more than 100,000 a second.
+    /// Whether it has so many poll ops that most of them only repeat others, as when a task spins on a timer.
     pub fn is_flooded_by_poll_ops(&self) -> bool {
         self.elements(numbers(Kind::Resource).part, POLL_OPS).nth(FLOOD - 1).is_some()
     }

@@ -62,9 +62,9 @@ pub struct TaskStats {
     pub runtime: Option<NonZeroU16>,
 }
 
-/// A task that has been idle for this long is at rest: its counters do not change while they are read,
+/// A task that has been idle for this long is at rest.
 const AT_REST: Duration = Duration::from_millis(100);
-/// unless it is woken within this time of the update.
+/// A wake this soon after an update may have changed the counters while they were read for it.
 const READ: Duration = Duration::from_millis(1);
 
 impl TaskStats {
@@ -281,7 +281,7 @@ impl Task {
             && !self.span_entered_off_task
     }
 
-    /// Whether these new counters show that it was woken although the last ones, of a task at rest, left no waker: a clone was not counted.
+    /// Whether these counters show a wake although by the last ones it was at rest and had no waker. Then a clone was not counted.
     pub(in crate::model) fn is_woken_without_waker(&self, after: &TaskStats) -> bool {
         self.state() == TaskState::Idle
             && self.stats.wakers() == 0

@@ -23,7 +23,7 @@ pub struct Quality {
     pub last_dropped: Option<Timestamp>,
     /// Tasks, resources and ops of which only the counters were ever sent.
     pub never_introduced: u64,
-    /// Whether a task was woken that had no waker, as far as the counters tell: some clones were not counted.
+    /// Whether a task was woken that had no waker according to its counters: then the target has not counted all clones.
     pub clones_lost: bool,
     /// Parts of messages that made no sense, and were left out.
     pub malformed: u64,

@@ -94,7 +94,7 @@ spawn = [
 fn tasks_that_are_dropped_together_make_a_group_unless_one_of_them_had_won() {
     let groups = |evidence: &Evidence<'_>| {
         let (key, site) = site(evidence, "shard");
-        let it = evidence.dropped_groups(key, site, Timestamp::default());
+        let it = evidence.dropped_groups(key, site, Timestamp::default(), 1);
         let endless = if it.look_endless { ", made to be dropped" } else { "" };
         format!("{} in groups at {} moments over {}{endless}", it.members, it.moments, seconds(it.spread))
     };

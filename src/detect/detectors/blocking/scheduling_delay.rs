@@ -94,9 +94,8 @@ fn busiest(evidence: &Evidence<'_>, start: Timestamp) -> Vec<(SiteKey, Duration)
 
 /// The share of the time of all threads that run tasks which went into polls.
 fn busy_share(evidence: &Evidence<'_>, sites: &[(SiteKey, Duration)], window: Duration) -> f64 {
-    let workers = evidence.worker_threads().filter(|(_, task)| task.is_worker_thread()).count();
     let total: Duration = sites.iter().map(|(_, busy)| *busy).sum();
-    let threads = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+    let threads = u32::try_from(evidence.workers().max(1)).unwrap_or(u32::MAX);
     total.as_secs_f64() / (window.as_secs_f64().max(1.0) * f64::from(threads))
 }
 

@@ -41,7 +41,7 @@ static EMPTIED: Setting<Share> =
 static SOON: Setting<Duration> = Setting::new(
     "soon",
     Duration::from_secs(300),
-    "time until full below which one window without an empty queue is enough for a warning",
+    "time until full below which growth for one window is a warning, instead of two",
 );
 static CRITICAL: Setting<Duration> =
     Setting::new("critical", Duration::from_secs(60), "time until full that is critical");
@@ -110,7 +110,7 @@ fn growing_since(queue: &Resource) -> Option<Timestamp> {
     last_below(queue, number(queue.depths.back()?.depth) / 10.0)
 }
 
-/// When at most so many entries were in a queue, as far back as is known.
+/// When a queue last held at most so many entries; the first time at which its depth is known if it never did.
 fn last_below(queue: &Resource, entries: f64) -> Option<Timestamp> {
     let shallow = queue.depths.iter().rev().find(|depth| number(depth.depth) <= entries);
     shallow.or(queue.depths.front()).map(|depth| depth.at)
@@ -138,12 +138,11 @@ fn symptom(
     let (window, rate, critical) = (depths.window(), depths.rate(), settings.get(&CRITICAL));
     let left = queue.capacity().map(|capacity| (number(capacity) - depths.last()).max(0.0) / rate);
     let until_full = left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let since = growing_since(queue);
     let is_soon_full = until_full.is_some_and(|time| time < settings.get(&SOON));
-    // A consumer that takes nothing out may only pause, as until a peer answers again.
+    // A consumer that takes nothing out may only pause, for example until a peer answers again.
     let pause = if is_soon_full { settings.get(&WINDOW) } else { 2 * settings.get(&WINDOW) };
-    let empty = last_below(queue, settings.get(&FLOOR));
-    let may_pause = !is_drained && empty.is_none_or(|at| evidence.running_since(at) < pause);
+    let fills_for = last_below(queue, settings.get(&FLOOR)).map_or(Duration::ZERO, |at| evidence.running_since(at));
+    let may_pause = !is_drained && fills_for < pause;
     let severity = if until_full.is_some_and(|time| time < critical) { Severity::Critical } else { Severity::Warning };
     let (senders, receivers) = (evidence.senders(key), evidence.receivers(key));
     let memory = queue.number(attribute::MESSAGE_SIZE).map(|bytes| number(bytes) * rate);
@@ -171,13 +170,10 @@ fn symptom(
              awaits between two receives.",
         )
         .touching_sites(senders.union(&receivers).copied().collect::<Vec<SiteKey>>())
-        .since(since);
+        .because(Fact::time("time since it was nearly empty, at least", fills_for).from(pause))
+        .since(growing_since(queue));
     if let Some(time) = until_full {
         symptom = symptom.because(Fact::time("time until full", time).below(critical));
-    }
-    if let Some(since) = since {
-        let time = evidence.now().since(since);
-        symptom = symptom.because(Fact::time("time since it was nearly empty, at least", time));
     }
     if let Some(growth) = memory {
         symptom = symptom.because(Fact::number("memory growth, heap data not counted", "bytes/s", growth).over(window));

@@ -33,7 +33,7 @@ static SECONDS: Setting<usize> =
 static SECONDS_IN_LONG_POLLS: Setting<usize> = Setting::new(
     "seconds-in-long-polls",
     10,
-    "minimum consecutive seconds for which a task with long polls spins, or siblings by turns; a consumer that drains a burst also spins for a while",
+    "minimum consecutive seconds for which a task spins in long polls, or siblings by turns; a consumer that drains a burst also spins for a while",
 );
 static ALONE: Setting<Duration> = Setting::new(
     "alone",
@@ -76,7 +76,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 /// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
 const KNOWN: Duration = Duration::from_millis(500);
 
-/// A task of whose wakes fewer than this share are its own is woken by the runtime, after a `yield_now` or when its budget is used up.
+/// If a task makes a lower share of its wakes itself, the runtime wakes it: after a `yield_now`, or when its budget is used up.
 const BY_ITSELF: f64 = 0.1;
 
 /// How a task spins.
@@ -84,7 +84,7 @@ const BY_ITSELF: f64 = 0.1;
 enum Spin {
     /// In polls that are short, and yet long enough for a little work.
     Slices,
-    /// In very short polls, in turn with its siblings.
+    /// In very short polls, by turns with its siblings.
     ByTurns,
     /// In very short polls, woken at once after each.
     Yielding,
@@ -125,12 +125,11 @@ fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(P
     // A timer proves a spin sooner: nothing polls an elapsed one again for work.
     let on_timer = in_long_polls.clone().take_while(|second| second.elapsed_timer.is_some()).count() >= seconds;
     let lasts = on_timer || in_long_polls.count() >= settings.get(&SECONDS_IN_LONG_POLLS);
-    let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls);
-    // Of tasks that were never introduced it is not known that they are of one site.
+    // Tasks that were never introduced share a site, but need not be siblings.
     let by_turns = site.id.kind.is_async()
         && latest.len() >= settings.get(&SECONDS_IN_LONG_POLLS)
         && evidence.spin_by_turns(site, &latest, settings.get(&POLLS), no_work);
-    let in_short_ones = in_short_ones.max(by_turns.then_some(Spin::ByTurns));
+    let in_short_ones = mildest.filter(|spin| *spin != Spin::InLongPolls).max(by_turns.then_some(Spin::ByTurns));
     in_short_ones.or(lasts.then_some(Spin::InLongPolls)).map(|spin| (pace, spin))
 }
 
@@ -187,7 +186,7 @@ fn symptom(
             },
         ),
         Spin::ByTurns => format!(
-            "is polled {} times a second (warning from {}) for {} each, and its siblings in turn with it: together they take {} of a core",
+            "is polled {} times a second (warning from {}) for {} each, by turns with its siblings: together they take {} of a core",
             words::decimal(polls),
             words::decimal(settings.get(&POLLS)),
             words::duration(mean),
@@ -213,7 +212,7 @@ fn symptom(
             "A closed channel, a stream that has ended or a timer that has elapsed is ready at once in every turn of a select! loop.",
         ),
         Spin::Yielding | Spin::ByTurns if pace.self_wake_share() < BY_ITSELF => Some(
-            "Each turn calls yield_now, or awaits something that is ready at once, such as changed() of a watch receiver that is cloned anew each time.",
+            "Each turn calls yield_now, or awaits something that is ready at once, such as changed() of a watch receiver that is cloned in each turn.",
         ),
         Spin::Yielding | Spin::ByTurns => {
             Some("It wakes itself: yield_now or wake_by_ref in a loop that waits for something else.")

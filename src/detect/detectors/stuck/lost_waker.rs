@@ -10,6 +10,7 @@ use crate::detect::severity::{Family, Grade};
 use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
+use crate::evidence::unwakeable::WithoutWaker;
 use crate::model::entity::task::Task;
 use crate::model::tokio::TaskKind;
 use crate::model::{ResourceKey, SiteKey, TaskKey};
@@ -44,10 +45,10 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 
 fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>) {
     let limit = settings.get(&IDLE);
-    let mut sites: BTreeMap<SiteKey, Vec<(Duration, TaskKey)>> = BTreeMap::new();
-    for (key, task, idle) in evidence.tasks_without_waker() {
-        if idle >= limit && !may_have_finished(evidence, task) {
-            sites.entry(task.site).or_default().push((idle, key));
+    let mut sites: BTreeMap<SiteKey, Vec<WithoutWaker>> = BTreeMap::new();
+    for it in evidence.tasks_without_waker().filter(|it| it.idle >= limit) {
+        if let Some(task) = evidence.task(it.task).filter(|task| !may_have_finished(evidence, task)) {
+            sites.entry(task.site).or_default().push(it);
         }
     }
     for (site, mut tasks) in sites {
@@ -82,16 +83,11 @@ fn held_by(evidence: &Evidence<'_>, tasks: &[TaskKey]) -> Vec<ResourceKey> {
     evidence.contested().map(|(lock, _)| lock).filter(|lock| is_holder(*lock)).collect()
 }
 
-fn symptom(
-    evidence: &Evidence<'_>,
-    settings: Scoped<'_>,
-    key: SiteKey,
-    tasks: &[(Duration, TaskKey)],
-) -> Option<Symptom> {
-    let limit = settings.get(&IDLE);
-    let (idle, worst) = *tasks.first()?;
+fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, tasks: &[WithoutWaker]) -> Option<Symptom> {
+    let WithoutWaker { idle, least, task: worst } = *tasks.first()?;
+    let limit = settings.get(&IDLE).max(least);
     let task = evidence.task(worst)?;
-    let keys: Vec<TaskKey> = tasks.iter().map(|(_, key)| *key).collect();
+    let keys: Vec<TaskKey> = tasks.iter().map(|it| it.task).collect();
     let held = held_by(evidence, &keys);
     let rests = keys.len() < settings.get(&TASKS) && keys.iter().all(|task| may_rest_for_ever(evidence, *task, &held));
     let others = match tasks.len() - 1 {

@@ -121,7 +121,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
         let begins = impatience.as_ref().is_some_and(|it| it.strength >= 1.0);
         let enough = counted.cancelled >= settings.get(&CANCELLED);
         let dropped = enough && ratio(counted.cancelled, counted.ended) >= settings.get(&SHARE).0;
-        let groups = evidence.dropped_groups(key, site, from);
+        let groups = evidence.dropped_groups(key, site, from, settings.get(&MANY));
         let in_groups = are_many(settings, &groups);
         if (dropped || in_groups) && !begins {
             let symptom = symptom(evidence, settings, (key, site), &counted, (&groups, in_groups));
@@ -132,7 +132,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
-/// Whether so many tasks are dropped in groups, again and again, that it is no design.
+/// Whether tasks are dropped in groups so often that nobody can have meant it.
 fn are_many(settings: Scoped<'_>, groups: &DroppedGroups) -> bool {
     groups.dropped >= settings.get(&MANY)
         && ratio(groups.dropped, groups.ended) >= settings.get(&MANY_SHARE).0
@@ -167,7 +167,8 @@ fn symptom(
     let wait = evidence.usual_last_wait(site, *from);
     let waited = wait.map(|(wait, times)| format!(" {times} of the last {reported} {}.", wait_text(evidence, wait)));
     let who = format!("{} that ended in the last {}", describe::tasks(site), words::duration(window));
-    let dropped = if in_groups && groups.dropped > reported {
+    let look_dropped = in_groups && groups.dropped > reported;
+    let dropped = if look_dropped {
         let (look, limit) = (words::percent(in_all), words::percent(settings.get(&MANY_SHARE).0));
         format!("{look} of {ended} {who} look dropped at an await before they finished (warning from {limit})")
     } else {
@@ -182,7 +183,7 @@ fn symptom(
     };
     let lock = wait.map(|(wait, _)| wait).filter(|wait| wait.kind.is_fair_queue()).map(|wait| wait.resource);
     let lock = lock.filter(|lock| evidence.resource(*lock).is_some());
-    Symptom::of_site(evidence, key, &[], *cancelled)
+    Symptom::of_site(evidence, key, &[], if look_dropped { groups.dropped } else { *cancelled })
         .unless((!in_groups && !often).then_some(LookAlike::DroppedByDesign))
         .summary(format!("{dropped}{together}.{}", waited.unwrap_or_default()))
         .because(Fact::count("tasks dropped before they finished", "tasks", *cancelled).from(settings.get(&CANCELLED)).over(window))

@@ -186,10 +186,10 @@ fn symptom(
     let age = site.median_age(evidence.now());
     let oldest: Vec<TaskKey> = site.live.iter().take(describe::MOST_IDS).map(|(_, task)| *task).collect();
     let progress = resource.and_then(|lock| evidence.resource(lock)?.grants.last()).map(|grant| grant.at);
-    let crowd = evidence.crowd(site);
-    let stalls = *wait == CommonWait::Unseen && crowd.still == crowd.old && evidence.stalls(site);
-    let cause = text::cause(evidence, site, (wait, share), window) + &text::stall(evidence, site, stalls);
-    // A timeout may not have been due yet.
+    let stalls = *wait == CommonWait::Unseen && evidence.stalls(site);
+    let stall = if stalls { text::stall(evidence, site) } else { String::new() };
+    let cause = text::cause(evidence, site, (wait, share), window) + &stall;
+    // A timeout that ends them may not be due yet.
     let may_stay = early || (!stalls && is_crowd(evidence, settings, site, wait, window));
     Symptom::of_site(evidence, key, &oldest, site.live.len())
         .unless(may_stay.then_some(LookAlike::ConnectingCrowd))

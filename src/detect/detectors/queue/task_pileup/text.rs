@@ -81,13 +81,10 @@ fn reading(crowd: &Crowd) -> String {
     }
 }
 
-/// That the tasks used to end and do so no more, if that is so, to be put behind what brings the pile-up about.
-pub(super) fn stall(evidence: &Evidence<'_>, site: &Site, stalls: bool) -> String {
-    let end = site.last_end.filter(|_| stalls);
-    end.map_or_else(String::new, |end| {
-        let time = words::duration(evidence.running_since(end));
-        format!(" Nearly all of them used to end, and none has for {time}, though more keep coming.")
-    })
+/// A sentence that says that the tasks no longer end, to be put behind what brings the pile-up about.
+pub(super) fn stall(evidence: &Evidence<'_>, site: &Site) -> String {
+    let time = site.last_end.map(|end| words::duration(evidence.running_since(end))).unwrap_or_default();
+    format!(" Nearly all of them used to end, but none has for {time}, and more keep coming.")
 }
 
 /// Who spawns them, to be put behind what brings the pile-up about; empty where the target does not say.
