@@ -19,6 +19,7 @@ mod feeds;
 mod ferries;
 mod fleets;
 mod frameworks;
+mod gates;
 mod gateways;
 mod guards;
 mod habits;
@@ -33,6 +34,7 @@ mod permits;
 mod plants;
 mod pools;
 mod queues;
+mod registers;
 mod renewals;
 mod rounds;
 mod runtimes;
@@ -53,6 +55,7 @@ mod threads;
 mod tunnels;
 mod uplinks;
 mod wakers;
+mod warehouses;
 mod workers;
 
 use std::time::Duration;
@@ -114,6 +117,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     tunnels::PROGRAMS,
     counters::PROGRAMS,
     editors::PROGRAMS,
+    registers::PROGRAMS,
+    gates::PROGRAMS,
+    warehouses::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.

@@ -162,3 +162,13 @@ pub(super) fn visitors(
         Ok(())
     });
 }
+
+/// A load balancer from outside, that asks every two seconds whether the service is well.
+pub(super) fn probe(address: SocketAddr) {
+    outside(move || async move {
+        loop {
+            sleep(secs(2)).await;
+            let _ = peers::request(address, "/health", Some(secs(1))).await;
+        }
+    });
+}
