@@ -35,7 +35,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "supervisor-ends-with-first-error",
         crates: "tokio, axum",
-        fault: "The task that restarts the forwarders ends with the first error of one, and all others with it: scans wait in their queues.",
+        fault: "The first forwarder that fails ends the task that restarts them, and so all other forwarders: scans wait in their queues.",
         issue: "pyth-network/per#64",
         way: Way::Unanswered,
         rate_of: "scans",
@@ -57,7 +57,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "key-loaded-with-itself",
         crates: "tokio, ring, minijinja, tower-http, axum",
-        fault: "A key is fetched from a replica when its vault is silent, with a request that is signed with that key: it waits for itself.",
+        fault: "When the vault is silent, a key is fetched from a replica with a request that needs the same key: it waits for itself.",
         issue: "pykeio/ort#583",
         way: Way::Deadlock,
         rate_of: "passengers",

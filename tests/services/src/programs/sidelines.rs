@@ -163,7 +163,7 @@ pub(super) fn visitors(
     });
 }
 
-/// A load balancer from outside, that asks every two seconds whether the service is well.
+/// A load balancer from outside that asks for `/health` every two seconds.
 pub(super) fn probe(address: SocketAddr) {
     outside(move || async move {
         loop {

@@ -30,7 +30,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "stock-compared-all-at-once",
         crates: "deadpool, futures, axum",
-        fault: "A comparison of the stock joins the futures of all articles: meanwhile they are in front of every request for a connection.",
+        fault: "A comparison of the stock joins the futures of all articles: whoever wants a connection then queues behind all of them.",
         issue: "open-metadata/OpenMetadata#31582",
         way: Way::Pool,
         rate_of: "questions",
@@ -52,7 +52,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "one-of-those-who-wait-is-woken",
         crates: "event-listener, axum",
-        fault: "Who has loaded a tariff wakes one of those who wait for it: if two or more do, the others wait forever.",
+        fault: "Whoever has loaded a tariff wakes one of those who wait for it: if there are more, the others wait forever.",
         issue: "graphql-java/java-dataloader#20",
         way: Way::Stragglers,
         rate_of: "parcels",
