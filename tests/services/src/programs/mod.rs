@@ -1,6 +1,7 @@
 //! The programs: each a small service with a fault, and the same service repaired.
 
 mod actors;
+mod agencies;
 mod answers;
 mod brokers;
 mod budgets;
@@ -19,6 +20,7 @@ mod feeds;
 mod ferries;
 mod fleets;
 mod frameworks;
+mod galleries;
 mod gates;
 mod gateways;
 mod guards;
@@ -45,6 +47,7 @@ mod shelves;
 mod sidelines;
 mod spins;
 mod stages;
+mod stations;
 mod stores;
 mod stragglers;
 mod streams;
@@ -120,6 +123,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     registers::PROGRAMS,
     gates::PROGRAMS,
     warehouses::PROGRAMS,
+    galleries::PROGRAMS,
+    agencies::PROGRAMS,
+    stations::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
