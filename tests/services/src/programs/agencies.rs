@@ -48,7 +48,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "failed-keys-asked-for-in-turn",
         crates: "tokio, axum",
-        fault: "Who waits for the keys of a sender asks for them again when that has failed: where nobody answers, each adds its own timeout.",
+        fault: "Whoever waits for the keys of a sender asks for them again when that has failed: where nobody answers, each adds its own timeout.",
         issue: "apache/airflow#73472",
         way: Way::Backlog,
         rate_of: "events",

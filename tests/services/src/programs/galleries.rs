@@ -31,7 +31,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "folder-watched-with-full-queue",
         crates: "notify, tokio, axum",
-        fault: "Who takes pictures asks the watcher for one more folder and waits for its thread, which waits for room in the taker's queue.",
+        fault: "The task that takes pictures waits for the watcher's thread to add a folder; that thread waits for room in the task's queue.",
         issue: "notify-rs/notify#463",
         way: Way::Blocking,
         rate_of: "uploads",
@@ -47,7 +47,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "saved-when-nobody-types",
         crates: "tokio, axum",
-        fault: "A caption is saved once nobody has edited it for a second: while many do, that never comes, and who waits for it waits on.",
+        fault: "A caption is saved once nobody has edited it for a second: while many edit it, it is never saved, and whoever waits for that waits on.",
         issue: "openclaw/openclaw#104106",
         way: Way::Unanswered,
         rate_of: "edits, and people who wait for one",
@@ -84,7 +84,7 @@ async fn list(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Watches folders, and tells of new folders and of pictures that are written to the end. It calls `tell` on a thread of its own.
+/// Watches folders, and reports new folders and pictures that are written to the end. It calls `tell` on a thread of its own.
 fn watcher(mut tell: impl FnMut(PathBuf) + Send + 'static) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         let Ok(event) = event else { return };

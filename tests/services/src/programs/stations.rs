@@ -56,7 +56,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "failed-batch-grows-under-lock",
         crates: "tokio, serde_json, axum",
-        fault: "Readings are sent with their buffer locked, and stay there if that fails: soon there are too many to be sent in time, ever.",
+        fault: "Readings are sent with their buffer locked, and stay there if that fails: soon there are too many to be sent before the timeout.",
         issue: "kugel-masa/kugelpos-backend#183",
         way: Way::HeldLock,
         rate_of: "readings",
