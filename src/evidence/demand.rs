@@ -143,7 +143,10 @@ impl Evidence<'_> {
             counts.iter().rev().find(|it| it.at <= until).map_or(first.came, |it| it.came)
         };
         let parts: Vec<u64> = (0..PARTS).map(|part| come_by(part + 1).saturating_sub(come_by(part))).collect();
-        let usual = parts.iter().sum::<u64>() / u64::from(PARTS);
+        // The median: next to a batch, what comes one after the other is little.
+        let mut sorted = parts.clone();
+        sorted.sort_unstable();
+        let usual = sorted[sorted.len() / 2];
         let empty = parts.iter().filter(|came| FEW * **came < usual).count();
         usual > 0 && empty <= EMPTY && parts.last() > Some(&0) && first.at.since(from) <= APART
     }

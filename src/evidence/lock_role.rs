@@ -54,8 +54,8 @@ impl Evidence<'_> {
     }
 
     /// Whether the holders of a lock since a time waited for something unseen for at least a third of it, or hardly for anything that is seen. Each
-    /// snapshot stands for the time until the next one. Since the holder's last poll its present wait counts, because there are no snapshots
-    /// while the feed lags.
+    /// snapshot stands for the time until the next one, or until the feed began to lag. Since the holder's last poll its present wait counts,
+    /// because there are no snapshots while the feed lags.
     fn holders_mostly_wait_unseen(&self, key: ResourceKey, from: Timestamp) -> bool {
         let snapshots: Vec<_> = self.waiter_history(key).into_iter().flat_map(|history| history.since(from)).collect();
         let ends = snapshots.iter().skip(1).map(|it| it.at).chain([self.now()]);
@@ -63,7 +63,9 @@ impl Evidence<'_> {
         let rests =
             self.holder_rest(key).filter(|_| present.is_some()).map_or(self.now(), |rest| rest.since().max(from));
         let (mut seen, mut unseen) = (Duration::ZERO, Duration::ZERO);
-        let past = snapshots.iter().zip(ends).map(|(it, end)| (it.holder_waits, end.min(rests).since(it.at)));
+        let known_until = |at: Timestamp| self.memory.blind_after(at).unwrap_or(rests).min(rests);
+        let past =
+            snapshots.iter().zip(ends).map(|(it, end)| (it.holder_waits, end.min(known_until(it.at)).since(it.at)));
         for (waits, lasted) in past.chain([(present, self.now().since(rests))]) {
             match waits {
                 Some(true) => seen += lasted,

@@ -69,6 +69,11 @@ impl Memory {
         self.orders.seen()
     }
 
+    /// The first update after a time at which it was not known who waits, if there was one.
+    pub(super) fn blind_after(&self, time: Timestamp) -> Option<Timestamp> {
+        self.blind.get(self.blind.partition_point(|at| *at <= time)).copied()
+    }
+
     /// Writes down what blame is made of.
     fn note_blame(&mut self, model: &Model, changes: &Changes) {
         (self.blame, self.recent_blame) = (OnceLock::new(), OnceLock::new());

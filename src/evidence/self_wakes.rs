@@ -27,9 +27,11 @@ impl Evidence<'_> {
         let paces: Vec<Pace> = known.map_while(|second| second.self_waker).collect();
         let task = paces.last()?.task;
         let own = paces.iter().filter(|pace| pace.task == task).copied();
-        let pace = own
-            .reduce(|sum, pace| sum.plus(&pace))
-            .filter(|it| 5 * it.time >= 4 * lasts && self.task(task).is_some())?;
+        // A poll that ran all that time, or began before, makes wakes that end no poll; a library's thread in the task's span does, too.
+        let pace = own.reduce(|sum, pace| sum.plus(&pace)).filter(|it| it.polls > 0 && it.busy <= it.time)?;
+        if 5 * pace.time < 4 * lasts || self.task(task).is_none() {
+            return None;
+        }
         let rates: Vec<f64> = paces.iter().map(Pace::self_wakes_per_second).collect();
         Some(SelfWaking { pace, is_steady: self.keeps_its_rate(key, &rates, from) })
     }

@@ -84,6 +84,11 @@ impl TaskStats {
         self.wakers() > 0 || self.is_scheduled()
     }
 
+    /// Wakes that it did not make itself.
+    fn wakes_by_others(&self) -> u64 {
+        self.wakes.saturating_sub(self.self_wakes)
+    }
+
     /// Polls that no wake explains, the first one aside.
     pub fn unexplained_polls(&self) -> u64 {
         self.poll.polls.saturating_sub(self.wakes + 1)
@@ -134,12 +139,28 @@ struct PollStart {
     clones: u64,
     wakers: u64,
     rises: u32,
+    /// Whether only its runtime polled it before, so that it can be in this poll itself: then its wakes of itself contradict nothing.
+    is_genuine: bool,
 }
 
+/// A task polled fewer times than this may yet be one whose span a library enters.
+const POLLED: u64 = 20;
+
 impl PollStart {
-    fn of(stats: &TaskStats) -> Self {
-        let (wakes, clones, wakers) = (stats.wakes, stats.waker_clones, stats.wakers());
-        Self { started: stats.poll.started, wakes, clones, wakers, rises: 0 }
+    /// The start of a poll that the counters show to run, and those of the update before did not.
+    fn of(stats: &TaskStats, before: &TaskStats) -> Self {
+        // A library that enters the span adds polls without wakes. Polls inside its own are not counted, but their wakes are.
+        let polls = before.poll.polls;
+        let is_genuine = polls >= POLLED && before.unexplained_polls() == 0 && before.wakes <= 2 * polls;
+        let wakes = if is_genuine { stats.wakes_by_others() } else { stats.wakes };
+        let (clones, wakers) = (stats.waker_clones, stats.wakers());
+        Self { started: stats.poll.started, wakes, clones, wakers, rises: 0, is_genuine }
+    }
+
+    /// How often the task was woken since, as far as that contradicts the poll.
+    fn contradicting_wakes(&self, now: &TaskStats) -> u64 {
+        let wakes = if self.is_genuine { now.wakes_by_others() } else { now.wakes };
+        wakes.saturating_sub(self.wakes)
     }
 }
 
@@ -311,12 +332,11 @@ impl Task {
     pub fn may_live_on_during_poll(&self, now: Timestamp) -> bool {
         let Some(first) = self.first_seen_running.as_deref() else { return false };
         let stats = &self.stats;
-        let gained = |now: u64, first: u64| now.saturating_sub(first) >= 2;
         self.changed == now
             && first.started == stats.poll.started
             && first.rises >= 1
-            && gained(stats.wakes, first.wakes)
-            && gained(stats.waker_clones, first.clones)
+            && first.contradicting_wakes(stats) >= 2
+            && stats.waker_clones.saturating_sub(first.clones) >= 2
     }
 
     /// Whether it was woken again and again, at more than one update, since its present poll was first seen running, and more often than others
@@ -324,10 +344,9 @@ impl Task {
     fn lives_on_during_poll(&self) -> bool {
         let Some(first) = self.first_seen_running.as_deref() else { return false };
         let now = &self.stats;
-        let wakes = now.wakes.saturating_sub(first.wakes);
         first.started == now.poll.started
             && first.rises >= 2
-            && wakes > first.wakers + 1
+            && first.contradicting_wakes(now) > first.wakers + 1
             && now.waker_clones.saturating_sub(first.clones) >= 2
     }
 
@@ -367,7 +386,7 @@ impl Task {
                 first.rises += u32::from(stats.poll.is_running() && stats.wakes > before.wakes);
                 Some(first)
             }
-            _ => stats.poll.is_running().then(|| Box::new(PollStart::of(&stats))),
+            _ => stats.poll.is_running().then(|| Box::new(PollStart::of(&stats, &before))),
         };
         self.span_entered_off_task |= self.is_in_unexplained_poll() || (listed && self.lives_on_during_poll());
         self.changed = now;

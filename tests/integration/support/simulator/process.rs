@@ -519,6 +519,16 @@ impl Process {
                 span.drops += times;
                 return None;
             }
+            Statement::WakeItself(times) => {
+                let span = self.tasks[task].span;
+                let span = self.seen.task(span);
+                span.clones += times;
+                span.drops += times;
+                span.wakes += times;
+                span.self_wakes += times;
+                span.last_wake = Some(*now);
+                return None;
+            }
             Statement::PollElapsed(times) => {
                 self.poll_elapsed(task, "src/service.rs:90:13", *times, *now);
                 return None;

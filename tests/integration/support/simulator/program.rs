@@ -123,6 +123,8 @@ pub(crate) enum Statement {
     Hoard(u64),
     /// Registers for so many wake-ups in this poll, and drops the wakers.
     Register(u64),
+    /// Registers for so many wake-ups in this poll, and makes them itself.
+    WakeItself(u64),
     /// Polls a `Sleep` of its own that has elapsed so many times.
     PollElapsed(u64),
     /// So many ticks of an interval that is behind: the `Sleep` inside has elapsed each time.
