@@ -22,6 +22,9 @@ const MOST_PARTIES: usize = 4;
 /// What to do about a poll that loops.
 pub const END_LOOP: &str = "Look at the loops in this task: in a select!, an empty JoinSet or FuturesUnordered, a closed channel and a stream that \
     has ended are ready at once, every time. Disable that branch while it has nothing to give, or end the loop.";
+/// What to do about a `OnceCell` that is asked for while it is initialized.
+pub const SPLIT_INITIALIZER: &str = "Look at what the closure given to get_or_init or get_or_try_init calls, and at everything behind that: none of \
+    it may ask for the same cell. Compute before the call what both need, and pass it in.";
 /// A lag that grows by less in a second neither grows nor falls.
 const STEADY: Duration = Duration::from_millis(50);
 

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::view::Evidence;
-use crate::model::entity::resource::Resource;
+use crate::model::entity::resource::{ReportedHolder, Resource};
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::history::waits::Grant;
 use crate::model::time::Timestamp;
-use crate::model::tokio::{AcquireKind, ResourceKind};
-use crate::model::{OpKey, ResourceKey, TaskKey};
+use crate::model::tokio::{AcquireKind, ResourceKind, is_once_cell};
+use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};
 
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
@@ -137,6 +137,9 @@ impl Evidence<'_> {
         let waits_here = |task: TaskKey| self.task_wait(task).is_for(lock);
         let is_gone = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive);
         let cannot = |task: TaskKey| is_gone(task) || waits_here(task);
+        if resource.kind == ResourceKind::Semaphore && self.reported_holders_cannot_release(resource, waits_here) {
+            return self.all_permits_are_out(resource) && !self.some_wait_twice(resource);
+        }
         // Who came again and gave up has released what it had before.
         let came_again = |task: TaskKey, from: Timestamp| {
             resource.given_up.iter().any(|given_up| given_up.task == task && given_up.since > from)
@@ -160,12 +163,37 @@ impl Evidence<'_> {
         ended && none_held && self.all_permits_are_out(resource) && !self.some_wait_twice(resource)
     }
 
+    /// Whether the target itself says who holds the permits of a semaphore, and each of them waits here with a permit that it cannot have passed on.
+    fn reported_holders_cannot_release(&self, semaphore: &Resource, waits_here: impl Fn(TaskKey) -> bool) -> bool {
+        let reported = &semaphore.holders;
+        let waits = |it: &ReportedHolder| {
+            let task = it.task.and_then(|task| self.task_of_span(task, it.since));
+            it.borrowed && task.is_some_and(&waits_here)
+        };
+        let permits = reported_permits(semaphore);
+        let are_all = permits.is_some_and(|permits| capacity(semaphore).is_none_or(|capacity| permits == capacity));
+        are_all && !reported.oldest.is_empty() && reported.oldest.iter().all(waits)
+    }
+
+    /// When a task last acquired a lock or semaphore, and of which site it is, as far as that was seen or the target says it.
+    pub fn last_acquired(&self, lock: ResourceKey) -> Option<(Timestamp, Option<SiteKey>)> {
+        let resource = self.resource(lock)?;
+        let seen = resource.grants.last().map(|grant| (grant.at, grant.site));
+        let reported = || {
+            let newest = resource.holders.oldest.iter().max_by_key(|it| it.since)?;
+            let task = newest.task.and_then(|task| self.task_of_span(task, newest.since));
+            Some((newest.since, task.and_then(|task| self.task(task)).map(|task| task.site)))
+        };
+        seen.or_else(reported)
+    }
+
     /// Whether one of the live tasks that acquired it was seen to wait here twice at a time: what one of its futures waits for another may
     /// have, and release.
     fn some_wait_twice(&self, lock: &Resource) -> bool {
         let grants = || lock.grants.newest_first().filter_map(|grant| Some((grant.task?, grant.since, grant.at)));
-        let acquired: BTreeSet<TaskKey> =
-            grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders()).collect();
+        let reported = lock.holders.oldest.iter().filter_map(|it| self.task_of_span(it.task?, it.since));
+        let acquired = grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders());
+        let acquired: BTreeSet<TaskKey> = acquired.chain(reported).collect();
         let given_up = lock.given_up.iter().map(|it| (it.task, it.since, it.at));
         let ops = lock.ops.iter().filter_map(|key| self.op(*key));
         let present = ops.filter_map(|op| Some((op.task?, self.waiting_since(op), self.now())));
@@ -182,16 +210,19 @@ impl Evidence<'_> {
     }
 
     /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of
-    /// them were there last, so that none of them can have come back.
+    /// them were there last, so that none of them can have come back. Or the target says who holds each of them.
     pub fn knows_all_permits(&self, semaphore: ResourceKey) -> bool {
         let Some(resource) = self.resource(semaphore).filter(|it| it.kind == ResourceKind::Semaphore) else {
             return false;
         };
+        if capacity(resource).is_some_and(|capacity| reported_permits(resource) == Some(capacity)) {
+            return true;
+        }
         let since = resource.free_at.unwrap_or_default().minus(SAME_REPORT);
         let lately = resource.grants.newest_first().take_while(|grant| grant.at > since);
         // A target may claim any number.
         let taken = lately.map(|grant| grant.permits).fold(0, u64::saturating_add);
-        self.all_grants_are_known(resource) && resource.permits.capacity == Some(taken)
+        self.all_grants_are_known(resource) && capacity(resource) == Some(taken)
     }
 
     /// The oldest grant of a lock that nobody claims: it came after the last poll of the future that asked for it, whose task lives on and waits
@@ -301,6 +332,18 @@ impl Evidence<'_> {
         let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
         Some(Holder { task, since, confidence })
     }
+}
+
+/// How many permits a semaphore has, if that is known. A cell's has one, to initialize it.
+fn capacity(semaphore: &Resource) -> Option<u64> {
+    semaphore.permits.capacity.or(is_once_cell(&semaphore.location).then_some(1))
+}
+
+/// How many permits the target says are held, if it tells of all.
+fn reported_permits(semaphore: &Resource) -> Option<u64> {
+    let reported = &semaphore.holders;
+    let permits = reported.oldest.iter().map(|it| it.permits).fold(0, u64::saturating_add);
+    (!reported.are_unclear && !reported.are_more).then_some(permits)
 }
 
 fn is_read(kind: AcquireKind) -> bool {

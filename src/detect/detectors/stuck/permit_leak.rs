@@ -13,7 +13,7 @@ use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
 use crate::model::entity::resource::Resource;
 use crate::model::history::waits::A_WAIT;
-use crate::model::tokio::ResourceKind;
+use crate::model::tokio::{ResourceKind, is_once_cell};
 use crate::model::{ResourceKey, TaskKey};
 use crate::words;
 
@@ -79,6 +79,10 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
     }
 }
 
+/// What to do about lost permits.
+const REMEDY: &str = "Look for paths on which a permit is acquired and forget() is called without add_permits() to follow, also on errors. Keep the \
+    guard in a variable that is dropped at the end of the work. A task that needs several permits must acquire them at once, with acquire_many.";
+
 /// After how long a standstill permits are taken for lost; never where they come from elsewhere, as those of a signal or a rate limit do.
 fn limit(evidence: &Evidence<'_>, settings: Scoped<'_>, key: ResourceKey, lock: &Resource) -> Option<Duration> {
     let replenished = evidence.waiter_history(key).is_some_and(|it| it.is_replenished_externally());
@@ -128,13 +132,17 @@ fn symptom(
     semaphore: &Resource,
     age: Duration,
 ) -> Option<Symptom> {
-    let (flow, last) = (evidence.flow(key), semaphore.grants.last()?);
+    let (flow, (acquired, site)) = (evidence.flow(key), evidence.last_acquired(key)?);
     let waiting: Vec<TaskKey> = describe::waiting_tasks(evidence, key);
-    let gave_up = semaphore.given_up.iter().rev().take_while(|it| it.at >= last.at).map(|it| it.task);
+    let gave_up = semaphore.given_up.iter().rev().take_while(|it| it.at >= acquired).map(|it| it.task);
     let concerned = describe::sites_of(evidence, waiting.iter().copied().chain(gave_up));
     let what = if semaphore.kind == ResourceKind::Mutex { "" } else { "a permit of " };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
-    let cause = if flow.given_up > 0 {
+    // The permit of a cell is never forgotten: who has it is the initializer.
+    let is_cell = is_once_cell(&semaphore.location);
+    let cause = if is_cell {
+        "The task that initializes the cell waits for the same cell: its initializer asks for it, directly or in what it calls."
+    } else if flow.given_up > 0 {
         "Permits or a guard were forgotten (forget, mem::forget, a leaked value), or what was lent with them, such as a connection of a pool, is \
          kept somewhere and not released."
     } else {
@@ -164,15 +172,13 @@ fn symptom(
         .because(Fact::time("time without a grant while somebody waits", age).from(settings.get(&STANDSTILL)))
         .because(Fact::count("tasks waiting", "tasks", waiting.len()))
         .because(Fact::count("waits given up", "waits", usize::try_from(flow.given_up).unwrap_or(usize::MAX)))
-        .involving(describe::related_sites(evidence, &last.site, Role::Culprit))
+        .involving(describe::related_sites(evidence, &site, Role::Culprit))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
         .cause(Some(cause.to_owned()))
-        .advice(format!(
-            "Look for paths on which a permit is acquired and forget() is called without add_permits() to follow, also on errors. Keep the guard in \
-             a variable that is dropped at the end of the work. A task that needs several permits must acquire them at once, with \
-             acquire_many.{}",
-            describe::place_hint(evidence, key),
-        ))
+        .advice(match is_cell {
+            true => describe::SPLIT_INITIALIZER.to_owned(),
+            false => format!("{REMEDY}{}", describe::place_hint(evidence, key)),
+        })
         .touching_tasks(evidence, waiting)
         .touching_sites(concerned)
         .since(Some(evidence.now().minus(age)));

@@ -15,7 +15,7 @@ use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::stuck::{Certainty, StuckGroup};
 use crate::model::TaskKey;
-use crate::model::tokio::ResourceKind;
+use crate::model::tokio::{ResourceKind, is_once_cell};
 use crate::words;
 
 static HOLD: Setting<Duration> =
@@ -167,7 +167,9 @@ fn advice(evidence: &Evidence<'_>, group: &StuckGroup) -> String {
     let is = |lock: &_, kind| evidence.resource(*lock).is_some_and(|it| it.kind == kind);
     let of_permits = group.locks.iter().all(|lock| is(lock, ResourceKind::Semaphore));
     let has_rwlock = group.locks.iter().any(|lock| is(lock, ResourceKind::RwLock));
+    let of_cell = group.locks.iter().any(|lock| evidence.resource(*lock).is_some_and(|it| is_once_cell(&it.location)));
     let advice = match group.locks.len() {
+        1 if of_cell => describe::SPLIT_INITIALIZER,
         1 if of_permits => {
             "Whoever has a permit here waits for one more, and none is left. Acquire all permits that a task needs at once, with acquire_many, or \
              release the first before asking for the next. Restart the service to get it running again."
