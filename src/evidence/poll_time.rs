@@ -28,6 +28,8 @@ pub struct PollTime {
     pub mean: Duration,
     /// The longest mean of one task between two updates, and the task.
     pub longest: Option<(Duration, TaskKey)>,
+    /// The most that the polls of one task took between two updates, and how long each of them took on average.
+    pub busiest: Option<(Duration, Duration)>,
     /// The window.
     pub window: Duration,
 }
@@ -80,14 +82,22 @@ pub fn mean_poll(second: &Second) -> Option<Duration> {
     u32::try_from(second.polls).ok().and_then(|polls| second.busy.checked_div(polls))
 }
 
+/// The most that the polls of one task took between two updates of a second, and how long each of them took on average.
+pub fn busiest(second: &Second) -> Option<(Duration, Duration)> {
+    let (busy, polls, _) = second.busiest?;
+    Some((busy, busy.checked_div(u32::try_from(polls).ok()?)?))
+}
+
 impl Evidence<'_> {
     /// How long the polls of a site took in a window until now.
     pub fn poll_time(&self, site: &Site, window: Duration) -> PollTime {
-        let mut time = PollTime { polls: 0, busy: Duration::ZERO, mean: Duration::ZERO, longest: None, window };
+        let mut time =
+            PollTime { polls: 0, busy: Duration::ZERO, mean: Duration::ZERO, longest: None, busiest: None, window };
         for second in site.history.since(self.now().minus(window)) {
             time.polls += second.polls;
             time.busy += second.busy;
             time.longest = time.longest.max(second.longest);
+            time.busiest = time.busiest.max(busiest(second));
         }
         time.mean = u32::try_from(time.polls).ok().and_then(|polls| time.busy.checked_div(polls)).unwrap_or_default();
         time

@@ -85,6 +85,8 @@ pub struct Second {
     pub busy: Duration,
     /// The task whose polls were longest on average between two updates, and that average.
     pub longest: Option<(Duration, TaskKey)>,
+    /// The task whose polls took most time between two updates, how much, and how many they were.
+    pub busiest: Option<(Duration, u64, TaskKey)>,
     /// What the task did that was polled or registered itself for wake-ups most.
     pub fastest: Option<Pace>,
     /// What the task did that woke itself most, if one did.

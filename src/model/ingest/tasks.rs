@@ -280,6 +280,7 @@ fn count_polls(site: &mut Site, key: TaskKey, before: &TaskStats, after: &TaskSt
     {
         second.longest = Some((mean, key));
     }
+    second.busiest = second.busiest.max((polls > 0).then_some((busy, polls, key)));
     let wakers = after.wakers();
     if after.dropped.is_none() && wakers >= MANY_WAKERS && second.wakers.is_none_or(|(most, _)| wakers > most) {
         second.wakers = Some((wakers, key));

@@ -12,7 +12,7 @@ use crate::detect::symptom::{Fact, Symptom};
 use crate::evidence::Evidence;
 use crate::evidence::look_alike::LookAlike;
 use crate::evidence::numbers::number;
-use crate::evidence::poll_time::{PollTime, Sightings, mean_poll, seconds_with};
+use crate::evidence::poll_time::{PollTime, Sightings, busiest, mean_poll, seconds_with};
 use crate::model::SiteKey;
 use crate::model::entity::site::Site;
 use crate::model::history::seconds::Second;
@@ -28,6 +28,11 @@ static SINGLE: Setting<Duration> = Setting::new(
 );
 static SINGLE_SECONDS: Setting<usize> =
     Setting::new("single-seconds", 3, "minimum number of seconds with long polls of one task");
+static BUSY: Setting<Duration> = Setting::new(
+    "busy",
+    Duration::from_millis(200),
+    "minimum time that the polls of one task take within a second if they take `mean` on average, whichever of them is the long one",
+);
 static POLLS: Setting<usize> = Setting::new("polls", 3, "minimum number of polls in the window");
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");
 static APART: Setting<Duration> = Setting::new(
@@ -44,7 +49,7 @@ static MET: Setting<Share> = Setting::new("met", Share(0.2), "minimum share of s
 static SAMPLES_APART: Setting<Duration> = Setting::new(
     "samples-apart",
     Duration::from_secs(5),
-    "minimum time between the first and the last sample that met a long poll",
+    "minimum time between the first and the last sample that met a long poll, or second that one task fills",
 );
 static SHARE: Setting<Share> = Setting::new("share", Share(0.02), "minimum share of one core that the polls take");
 static OFTEN: Setting<Share> = Setting::new(
@@ -68,6 +73,7 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
         &MEAN,
         &SINGLE,
         &SINGLE_SECONDS,
+        &BUSY,
         &POLLS,
         &WINDOW,
         &APART,
@@ -104,6 +110,8 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
 enum Proof {
     Site,
     Task,
+    /// The polls of one task take much of a second.
+    Second,
     Samples(Sightings),
 }
 
@@ -143,6 +151,13 @@ fn long_polls(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site:
     if are_apart(slow, settings.get(&SINGLE_SECONDS)) {
         return Some(LongPolls { time: by_task, proof: Proof::Task, often: share_of(slow.0, 2 * window) });
     }
+    // A connection serves its next requests in the same second: their short polls make the mean small.
+    let is_full =
+        |second: &Second| busiest(second).is_some_and(|(busy, each)| busy >= settings.get(&BUSY) && each >= mean);
+    let full = seconds_with(site, now.minus(2 * window), is_full);
+    if are_apart(full, settings.get(&SINGLE_SECONDS)) && full.1 >= settings.get(&SAMPLES_APART) {
+        return Some(LongPolls { time: by_task, proof: Proof::Second, often: share_of(full.0, 2 * window) });
+    }
     let sightings = evidence.sightings(key, settings.get(&SAMPLES), settings.get(&CAUGHT))?;
     // Samples and polls may only keep the same time, unless polls take half of that share at least.
     let often = sightings.met >= settings.get(&SIGHTINGS)
@@ -160,7 +175,7 @@ fn symptom(
 ) -> Symptom {
     let worst = match proof {
         Proof::Samples(sightings) => Some(sightings.longest.1),
-        Proof::Site | Proof::Task => time.longest.map(|(_, task)| task),
+        Proof::Site | Proof::Task | Proof::Second => time.longest.map(|(_, task)| task),
     };
     let task = worst.and_then(|task| evidence.task(task));
     let traced = task.is_some_and(|task| evidence.made_in_last_poll(task) >= settings.get(&MANY_OPS));
@@ -184,6 +199,15 @@ fn symptom(
     if let Some((longest, _)) = time.longest {
         let metric = "longest mean of one task between two updates";
         symptom = symptom.because(Fact::time(metric, longest).from(settings.get(&SINGLE)).over(window));
+    }
+    if let Some((busy, each)) = time.busiest {
+        symptom = symptom
+            .because(
+                Fact::time("most time in polls of one task between two updates", busy)
+                    .from(settings.get(&BUSY))
+                    .over(window),
+            )
+            .because(Fact::time("mean duration of those polls", each).from(settings.get(&MEAN)).over(window));
     }
     if let Proof::Samples(sightings) = proof {
         symptom = symptom
@@ -217,6 +241,17 @@ fn summary(settings: Scoped<'_>, site: &Site, time: &PollTime, proof: &Proof) ->
                 words::duration(sightings.longest.0),
                 settings.get(&SIGHTINGS),
                 words::limit(settings.get(&CAUGHT)),
+            );
+        }
+        (Proof::Second, _) => {
+            let (busy, each) = time.busiest.unwrap_or_default();
+            return format!(
+                "Polls of one of the {who} took {} within a second, {} each on average (warning from {} and {}). Other tasks on that worker wait \
+                 that long.",
+                words::duration(busy),
+                words::duration(each),
+                words::limit(settings.get(&BUSY)),
+                words::limit(settings.get(&MEAN)),
             );
         }
         (Proof::Task, Some((longest, _))) => (longest, settings.get(&SINGLE), "in one task"),
