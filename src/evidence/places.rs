@@ -28,6 +28,8 @@ pub enum Part {
     Reply,
     /// The same for a request over HTTP.
     HttpReply,
+    /// The timer of a timeout around the requests that a service answers.
+    Timeout,
 }
 
 /// A well-known place.
@@ -114,6 +116,9 @@ static RESOURCES: &[(ResourceKind, Place)] = &[
     (ResourceKind::Oneshot, place("redis", "src/aio/multiplexed_connection.rs", "redis reply", Part::Reply, "0.32.7")),
     (ResourceKind::Oneshot, place("redis", "src/aio/pubsub.rs", "redis reply", Part::Reply, "0.32.7")),
     (ResourceKind::Oneshot, place("tower", "src/buffer/service.rs", "tower buffer response", Part::Reply, "0.5.3")),
+    (ResourceKind::Sleep, place("tower-http", "src/timeout/service.rs", "tower-http timeout", Part::Timeout, "0.6.11")),
+    (ResourceKind::Sleep, place("tower", "src/timeout/mod.rs", "tower timeout", Part::Timeout, "0.5.3")),
+    (ResourceKind::Sleep, place("hyper-util", "src/rt/tokio.rs", "hyper timer", Part::Executor, "0.1.21")),
 ];
 
 /// Packages whose places mean something to rules besides those in the tables.

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::numbers::{densest, number, ratio};
+use super::places::{self, Part};
 use super::view::Evidence;
-use crate::model::TaskKey;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
 use crate::model::history::completions::Completion;
+use crate::model::history::timeouts::{Ends, Timeouts};
+use crate::model::location::Location;
 use crate::model::time::Timestamp;
 use crate::model::tokio::ResourceKind;
+use crate::model::{ResourceKey, TaskKey};
 
 /// Ends are looked at that are no longer ago than this.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -27,6 +30,34 @@ const EARLY: f64 = 0.5;
 const USED_TO: f64 = 0.2;
 /// So many tasks that are alive are asked for their timers.
 const SAMPLE: usize = 32;
+
+/// Minimum pace of a line at which timeouts fire, as a share of its usual one: requests come as fast as before. A loop that waits for the next
+/// message with a timeout waits less often when none comes.
+const PACE: f64 = 0.6;
+/// Of the least share of timeouts that fire, this much is the least in each third of the time.
+const SOME: f64 = 0.75;
+/// What is known of a line may be this old.
+const RECENT: Duration = Duration::from_secs(15);
+
+/// A line whose timeouts fire.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FiringLine {
+    /// Its last timer that ended.
+    pub timer: ResourceKey,
+    /// How long that was to run.
+    pub timeout: Duration,
+    /// How many ended lately,
+    pub ended: usize,
+    /// and how many of them had run out.
+    pub fired: usize,
+    /// Over how long.
+    pub window: Duration,
+    /// Whether hardly any fired before, and a library makes them around what it asks others for: not one that runs timers for its users, or that
+    /// limits how long a service may take.
+    pub around_requests: bool,
+    /// Tasks that wait with a timeout of that line now; a few of each spawn site.
+    pub tasks: Vec<TaskKey>,
+}
 
 /// How the tasks of a site end at one age.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,6 +169,40 @@ impl Evidence<'_> {
             wait_is_seen: asked.iter().any(|(_, key)| !self.task_wait(*key).awaited.is_empty()),
             tasks,
         })
+    }
+
+    /// The lines whose timers are timeouts, because hardly any of them fired earlier or a library is known for it, and of which a share of `share`
+    /// or more has fired lately, of at least `least` that ended. No third of that time may be free of it, as it is before and after a short
+    /// outage.
+    pub fn firing_lines(&self, share: f64, least: usize) -> Vec<FiringLine> {
+        let lines = self.timeouts().all().filter_map(|(line, timeouts)| {
+            let (thirds, until) = (timeouts.thirds()?, timeouts.until());
+            let place = places::of_resource(ResourceKind::Sleep, line);
+            let is_known = place.is_some_and(|it| it.part == Part::Timeout);
+            let usual = timeouts.usual().or(is_known.then_some(0.0))?;
+            let sum = |count: fn(&Ends) -> u32| thirds.iter().map(|third| count(third) as usize).sum();
+            let (ended, fired): (usize, usize) = (sum(|it| it.ended), sum(|it| it.fired));
+            let some = |it: &Ends| f64::from(it.fired) >= share * SOME * f64::from(it.ended) && it.fired > 0;
+            let fire = ratio(fired, ended) >= share && thirds.iter().all(some);
+            let keeps_pace = ended >= least && number(ended) >= PACE * usual;
+            (fire && keeps_pace && self.now().since(until) <= RECENT).then(|| FiringLine {
+                timer: timeouts.last,
+                timeout: timeouts.duration,
+                ended,
+                fired,
+                window: Timeouts::window(),
+                around_requests: line.is_library() && place.is_none() && timeouts.usual().is_some(),
+                tasks: self.tasks_with_timer_of(line),
+            })
+        });
+        lines.filter(|it| self.resource(it.timer).is_some()).collect()
+    }
+
+    /// Tasks that sleep on a timer of a line, among the youngest of each site.
+    fn tasks_with_timer_of(&self, line: &Location) -> Vec<TaskKey> {
+        let sleeps = |key: &TaskKey| self.timer(*key).is_some_and(|timer| timer.location == *line);
+        let sites = self.sites().filter(|(_, site)| site.id.kind.is_async());
+        sites.flat_map(|(_, site)| site.live.iter().rev().take(SAMPLE)).map(|(_, key)| *key).filter(sleeps).collect()
     }
 
     /// How many tasks of a site begin in a second, over the time in which ends are looked at.

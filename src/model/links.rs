@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::entity::async_op::{AsyncOp, OpStats};
 use super::entity::resource::Resource;
+use super::history::timeouts::TimeoutsByLine;
 use super::keys::{OpKey, ResourceKey};
 use super::location::Location;
 use super::store::Model;
@@ -127,6 +128,11 @@ impl Model {
     pub fn due(&self, timer: &Resource) -> Option<Timestamp> {
         let duration = timer.number(attribute::DURATION)?;
         Some(timer.created.plus(Duration::from_millis(duration)))
+    }
+
+    /// How timers end, by the line that makes them.
+    pub fn timeouts(&self) -> &TimeoutsByLine {
+        &self.timeouts
     }
 
     /// Whether a `block_in_place` began between two times.

@@ -17,6 +17,7 @@ use super::health::quality::Quality;
 use super::health::retention::Retention;
 use super::history::answers::AnswersByLine;
 use super::history::delays::Delays;
+use super::history::timeouts::TimeoutsByLine;
 use super::history::totals::Totals;
 use super::keys::{Entity, Ids, OpKey, ResourceKey, SiteKey, TaskKey};
 use super::text::{Interner, Text};
@@ -63,6 +64,7 @@ pub struct Model {
     pub(in crate::model) uses_block_in_place: bool,
     pub(in crate::model) delays: Delays,
     pub(in crate::model) answers: AnswersByLine,
+    pub(in crate::model) timeouts: TimeoutsByLine,
     pub(in crate::model) totals: Totals,
     /// Locks, semaphores and channels with live ops or recent waits, and when an op on them last changed.
     pub(in crate::model) active: KeyMap<ResourceKey, Timestamp>,
@@ -144,6 +146,7 @@ impl Model {
             uses_block_in_place: false,
             delays: Delays::default(),
             answers: AnswersByLine::default(),
+            timeouts: TimeoutsByLine::default(),
             totals: Totals::default(),
             active: KeyMap::default(),
             queues: KeySet::default(),

@@ -84,11 +84,6 @@ impl TaskStats {
         self.wakers() > 0 || self.is_scheduled()
     }
 
-    /// Wakes that it did not make itself.
-    fn wakes_by_others(&self) -> u64 {
-        self.wakes.saturating_sub(self.self_wakes)
-    }
-
     /// Polls that no wake explains, the first one aside.
     pub fn unexplained_polls(&self) -> u64 {
         self.poll.polls.saturating_sub(self.wakes + 1)
@@ -152,15 +147,16 @@ impl PollStart {
         // A library that enters the span adds polls without wakes. Polls inside its own are not counted, but their wakes are.
         let polls = before.poll.polls;
         let is_genuine = polls >= POLLED && before.unexplained_polls() == 0 && before.wakes <= 2 * polls;
-        let wakes = if is_genuine { stats.wakes_by_others() } else { stats.wakes };
         let (clones, wakers) = (stats.waker_clones, stats.wakers());
-        Self { started: stats.poll.started, wakes, clones, wakers, rises: 0, is_genuine }
+        let mut start = Self { started: stats.poll.started, wakes: 0, clones, wakers, rises: 0, is_genuine };
+        start.wakes = start.contradicting_wakes(stats);
+        start
     }
 
     /// How often the task was woken since, as far as that contradicts the poll.
     fn contradicting_wakes(&self, now: &TaskStats) -> u64 {
-        let wakes = if self.is_genuine { now.wakes_by_others() } else { now.wakes };
-        wakes.saturating_sub(self.wakes)
+        let own = if self.is_genuine { now.self_wakes } else { 0 };
+        now.wakes.saturating_sub(own.saturating_add(self.wakes))
     }
 }
 

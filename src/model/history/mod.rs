@@ -8,6 +8,7 @@ pub mod live_tasks;
 mod ring;
 pub mod seconds;
 pub mod spent;
+pub mod timeouts;
 pub mod totals;
 pub mod waited;
 pub mod waits;

@@ -13,7 +13,7 @@ use crate::model::keys::{Entity, Id, OpKey, ResourceKey, TaskKey};
 use crate::model::links::Turn;
 use crate::model::store::Model;
 use crate::model::time::Timestamp;
-use crate::model::tokio::ResourceKind;
+use crate::model::tokio::{ResourceKind, attribute, is_inside_interval};
 
 /// Waits shorter than this do not make a lock worth a log.
 const NO_WAIT: Duration = Duration::from_micros(100);
@@ -86,6 +86,13 @@ impl Model {
             return;
         };
         resource.dropped = Some(at);
+        if resource.kind == ResourceKind::Sleep
+            && !is_inside_interval(&resource.location)
+            && let Some(millis) = resource.number(attribute::DURATION)
+        {
+            let (lived, duration) = (at.since(resource.created), Duration::from_millis(millis));
+            self.timeouts.note(&resource.location, key, at, lived, duration);
+        }
         self.ended_timers += usize::from(resource.kind.is_timer());
         self.queues.remove(&key);
         self.bury(Entity::Resource(key), at);

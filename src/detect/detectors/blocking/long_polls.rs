@@ -31,7 +31,7 @@ static SINGLE_SECONDS: Setting<usize> =
 static BUSY: Setting<Duration> = Setting::new(
     "busy",
     Duration::from_millis(200),
-    "minimum time that the polls of one task take within a second if they take `mean` on average, whichever of them is the long one",
+    "minimum time that the polls of one task take within a second if each takes `mean` on average",
 );
 static POLLS: Setting<usize> = Setting::new("polls", 3, "minimum number of polls in the window");
 static WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(15), "observation window");

@@ -12,6 +12,8 @@ use super::wire::{Aggregator, Nanos, OpSpan, ResourceSpan, Said, TaskSpan};
 
 /// From a wake to the poll that follows, if a worker is free.
 const LATENCY: Nanos = 20_000;
+/// Where sleeps and timeouts are made, unless a place is given.
+const A_SLEEP: &str = "src/service.rs:90:13";
 /// Where the `Sleep` inside an `Interval` is made.
 const INSIDE_INTERVAL: &str = "/home/me/.cargo/registry/src/index.crates.io-0/tokio-1.54.1/src/time/interval.rs:135:25";
 /// The pool of threads for blocking jobs, where a scenario limits it.
@@ -530,7 +532,7 @@ impl Process {
                 return None;
             }
             Statement::PollElapsed(times) => {
-                self.poll_elapsed(task, "src/service.rs:90:13", *times, *now);
+                self.poll_elapsed(task, A_SLEEP, *times, *now);
                 return None;
             }
             Statement::LateTicks(times) => {
@@ -579,6 +581,11 @@ impl Process {
             }
             Statement::Sleep(span) => self.timer(*span, *now),
             Statement::Wait(until) => Wait::Unseen(until.from(*now)),
+            Statement::Within { wait, limit, place } => {
+                let timer = self.sleep_resource(*limit, place, *now);
+                self.begin_wait(task, Wait::Unseen(wait.from(*now)), Some((timer, *now + limit.nanos())));
+                return None;
+            }
             Statement::Forget => Wait::Forgotten,
             Statement::Yield => Wait::Yielded,
             Statement::Receive(of) => Wait::Receiving(of.clone()),
@@ -599,7 +606,7 @@ impl Process {
                 acquisition.permits = self.permits_of(statement, want);
                 let timeout = want.within.map(|limit| {
                     let due = *now + limit.nanos();
-                    (self.sleep_resource(limit, *now), due)
+                    (self.sleep_resource(limit, A_SLEEP, *now), due)
                 });
                 self.begin_wait(task, Wait::Acquiring(acquisition), timeout);
                 return None;
@@ -651,13 +658,13 @@ impl Process {
         self.tasks[task].off_worker = true;
     }
 
-    fn sleep_resource(&mut self, span: Span, now: Nanos) -> usize {
+    fn sleep_resource(&mut self, span: Span, place: &str, now: Nanos) -> usize {
         let millis = u64::try_from(span.0.as_millis()).expect("a short time") + 1;
         let timer = self.seen.add_resource(ResourceSpan {
             created: now,
             concrete_type: "Sleep",
             is_timer: true,
-            place: Some("src/service.rs:90:13".to_owned()),
+            place: Some(place.to_owned()),
             says: vec![Said { name: "duration", value: Value::U64Val(millis), unit: Some("ms") }],
             ..ResourceSpan::default()
         });
@@ -704,7 +711,7 @@ impl Process {
     }
 
     fn timer(&mut self, span: Span, now: Nanos) -> Wait {
-        Wait::Timer { resource: self.sleep_resource(span, now), due: now + span.nanos() }
+        Wait::Timer { resource: self.sleep_resource(span, A_SLEEP, now), due: now + span.nanos() }
     }
 
     fn oneshot(&mut self, task: usize, until: Until, now: Nanos) -> Wait {
@@ -724,7 +731,7 @@ impl Process {
 
     fn tick(&mut self, task: usize, span: Span, now: Nanos) -> Wait {
         if self.older_tokio && !self.intervals.contains_key(&task) {
-            let timer = self.sleep_resource(Span::default(), now);
+            let timer = self.sleep_resource(Span::default(), A_SLEEP, now);
             self.intervals.insert(task, timer);
         }
         let resource = self.seen.add_resource(ResourceSpan {

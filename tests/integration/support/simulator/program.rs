@@ -117,6 +117,8 @@ pub(crate) enum Statement {
     Sleep(Span),
     /// Waits for something that the feed does not show, such as a socket.
     Wait(Until),
+    /// `tokio::time::timeout` at a place, around the same.
+    Within { wait: Until, limit: Span, place: String },
     /// Returns pending without having kept a waker.
     Forget,
     /// Gives away so many wakers that nobody will ever use or drop.

@@ -1,5 +1,7 @@
 //! Everything times out: the tasks of a site no longer get what they wait for, and end when their timeout fires.
 
+mod lines;
+
 use std::time::Duration;
 
 use crate::detect::causes::Cause;
@@ -35,13 +37,21 @@ static LIVE: Setting<usize> = Setting::new("live", 10, "minimum number of live t
 static GROWTH: Setting<f64> =
     Setting::new("growth", 2.0, "minimum number of live tasks that is a warning, as a multiple of the least before");
 
+static LINE_SHARE: Setting<Share> = Setting::new(
+    "line-share",
+    Share(0.4),
+    "minimum share of timeouts made at one line that fire, over three quarters of a minute",
+);
+static LINE_ENDS: Setting<usize> =
+    Setting::new("line-ends", 30, "minimum number of timeouts made at one line that fire or are dropped in that time");
+
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "timed-out-tasks",
     family: Family::Stuck,
     grade: Grade::Risk,
-    title: "nearly all tasks of one spawn site end by their timeout",
-    explain: include_str!("../../../../docs/detectors/timed-out-tasks.md"),
-    settings: &[&ENDS, &AGE, &AGE_ALWAYS, &SHARE, &EARLY, &TIMERS, &LIVE, &GROWTH],
+    title: "tasks keep running into their timeout",
+    explain: include_str!("../../../../../docs/detectors/timed-out-tasks.md"),
+    settings: &[&ENDS, &AGE, &AGE_ALWAYS, &SHARE, &EARLY, &TIMERS, &LIVE, &GROWTH, &LINE_SHARE, &LINE_ENDS],
     timing: Timing {
         updates: 3,
         hold: Duration::from_secs(2),
@@ -91,6 +101,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
             found.push(symptom.strength(strength).keeps_severity(none_else));
         }
     }
+    lines::scan(evidence, settings, found);
 }
 
 /// Whether there are far more tasks alive than before.
