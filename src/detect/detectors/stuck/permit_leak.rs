@@ -175,9 +175,10 @@ fn symptom(
         .involving(describe::related_sites(evidence, &site, Role::Culprit))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
         .cause(Some(cause.to_owned()))
-        .advice(match is_cell {
-            true => describe::SPLIT_INITIALIZER.to_owned(),
-            false => format!("{REMEDY}{}", describe::place_hint(evidence, key)),
+        .advice(if is_cell {
+            describe::SPLIT_INITIALIZER.to_owned()
+        } else {
+            format!("{REMEDY}{}", describe::place_hint(evidence, key))
         })
         .touching_tasks(evidence, waiting)
         .touching_sites(concerned)
