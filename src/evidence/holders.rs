@@ -165,14 +165,26 @@ impl Evidence<'_> {
 
     /// Whether the target itself says who holds the permits of a semaphore, and each of them waits here with a permit that it cannot have passed on.
     fn reported_holders_cannot_release(&self, semaphore: &Resource, waits_here: impl Fn(TaskKey) -> bool) -> bool {
-        let reported = &semaphore.holders;
         let waits = |it: &ReportedHolder| {
             let task = it.task.and_then(|task| self.task_of_span(task, it.since));
             it.borrowed && task.is_some_and(&waits_here)
         };
-        let permits = reported_permits(semaphore);
+        let permits = self.reported_permits(semaphore);
         let are_all = permits.is_some_and(|permits| capacity(semaphore).is_none_or(|capacity| permits == capacity));
-        are_all && !reported.oldest.is_empty() && reported.oldest.iter().all(waits)
+        are_all && self.told_holders(semaphore).iter().all(waits)
+    }
+
+    /// How many permits the target says are held, if it names everyone who holds any.
+    fn reported_permits(&self, semaphore: &Resource) -> Option<u64> {
+        let reported = &semaphore.holders;
+        let are_all = !reported.are_unclear && !reported.are_more;
+        let named = Some(self.told_holders(semaphore)).filter(|named| are_all && !named.is_empty())?;
+        Some(named.iter().map(|it| it.permits).fold(0, u64::saturating_add))
+    }
+
+    /// Those who hold a lock or permits as the target says, which counts if it has introduced itself.
+    fn told_holders<'a>(&self, lock: &'a Resource) -> &'a [ReportedHolder] {
+        if self.process().is_some() { &lock.holders.oldest } else { &[] }
     }
 
     /// When a task last acquired a lock or semaphore, and of which site it is, as far as that was seen or the target says it.
@@ -180,7 +192,7 @@ impl Evidence<'_> {
         let resource = self.resource(lock)?;
         let seen = resource.grants.last().map(|grant| (grant.at, grant.site));
         let reported = || {
-            let newest = resource.holders.oldest.iter().max_by_key(|it| it.since)?;
+            let newest = self.told_holders(resource).iter().max_by_key(|it| it.since)?;
             let task = newest.task.and_then(|task| self.task_of_span(task, newest.since));
             Some((newest.since, task.and_then(|task| self.task(task)).map(|task| task.site)))
         };
@@ -191,7 +203,7 @@ impl Evidence<'_> {
     /// have, and release.
     fn some_wait_twice(&self, lock: &Resource) -> bool {
         let grants = || lock.grants.newest_first().filter_map(|grant| Some((grant.task?, grant.since, grant.at)));
-        let reported = lock.holders.oldest.iter().filter_map(|it| self.task_of_span(it.task?, it.since));
+        let reported = self.told_holders(lock).iter().filter_map(|it| self.task_of_span(it.task?, it.since));
         let acquired = grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders());
         let acquired: BTreeSet<TaskKey> = acquired.chain(reported).collect();
         let given_up = lock.given_up.iter().map(|it| (it.task, it.since, it.at));
@@ -215,7 +227,7 @@ impl Evidence<'_> {
         let Some(resource) = self.resource(semaphore).filter(|it| it.kind == ResourceKind::Semaphore) else {
             return false;
         };
-        if capacity(resource).is_some_and(|capacity| reported_permits(resource) == Some(capacity)) {
+        if capacity(resource).is_some_and(|capacity| self.reported_permits(resource) == Some(capacity)) {
             return true;
         }
         let since = resource.free_at.unwrap_or_default().minus(SAME_REPORT);
@@ -337,13 +349,6 @@ impl Evidence<'_> {
 /// How many permits a semaphore has, if that is known. A cell's has one, to initialize it.
 fn capacity(semaphore: &Resource) -> Option<u64> {
     semaphore.permits.capacity.or(is_once_cell(&semaphore.location).then_some(1))
-}
-
-/// How many permits the target says are held, if it tells of all.
-fn reported_permits(semaphore: &Resource) -> Option<u64> {
-    let reported = &semaphore.holders;
-    let permits = reported.oldest.iter().map(|it| it.permits).fold(0, u64::saturating_add);
-    (!reported.are_unclear && !reported.are_more).then_some(permits)
 }
 
 fn is_read(kind: AcquireKind) -> bool {

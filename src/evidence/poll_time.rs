@@ -28,8 +28,8 @@ pub struct PollTime {
     pub mean: Duration,
     /// The longest mean of one task between two updates, and the task.
     pub longest: Option<(Duration, TaskKey)>,
-    /// The most that the polls of one task took between two updates, and how long each of them took on average.
-    pub busiest: Option<(Duration, Duration)>,
+    /// The most that the polls of one task took between two updates, how long each of them took on average, and the task.
+    pub busiest: Option<(Duration, Duration, TaskKey)>,
     /// The window.
     pub window: Duration,
 }
@@ -82,10 +82,10 @@ pub fn mean_poll(second: &Second) -> Option<Duration> {
     u32::try_from(second.polls).ok().and_then(|polls| second.busy.checked_div(polls))
 }
 
-/// The most that the polls of one task took between two updates of a second, and how long each of them took on average.
-pub fn busiest(second: &Second) -> Option<(Duration, Duration)> {
-    let (busy, polls, _) = second.busiest?;
-    Some((busy, busy.checked_div(u32::try_from(polls).ok()?)?))
+/// The most that the polls of one task took between two updates of a second, how long each of them took on average, and the task.
+pub fn busiest(second: &Second) -> Option<(Duration, Duration, TaskKey)> {
+    let (busy, polls, task) = second.busiest?;
+    Some((busy, busy.checked_div(u32::try_from(polls).ok()?)?, task))
 }
 
 impl Evidence<'_> {

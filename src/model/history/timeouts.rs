@@ -76,7 +76,8 @@ impl Timeouts {
         (parts > 0).then(|| f64::from(ended) / f64::from(parts) * Self::window().div_duration_f64(PART))
     }
 
-    fn note(&mut self, at: Timestamp, fired: bool) {
+    fn note(&mut self, key: ResourceKey, at: Timestamp, duration: Duration, fired: bool) {
+        (self.duration, self.last) = (duration, key);
         while at.since(self.from) >= PART {
             let ends = std::mem::take(&mut self.current);
             if ends.ended >= FEW && ONE_OF * ends.fired <= ends.ended {
@@ -116,12 +117,13 @@ impl TimeoutsByLine {
         if !TIMEOUT.contains(&duration) || lived > duration.mul_f64(SET_ANEW) {
             return;
         }
-        if !self.lines.contains_key(line) && self.lines.len() < LINES {
-            self.lines.insert(line.clone(), Timeouts { from: at, ..Timeouts::default() });
-        }
+        let fired = lived + ROUNDED >= duration;
         if let Some(timeouts) = self.lines.get_mut(line) {
-            (timeouts.duration, timeouts.last) = (duration, key);
-            timeouts.note(at, lived + ROUNDED >= duration);
+            timeouts.note(key, at, duration, fired);
+        } else if self.lines.len() < LINES {
+            let timeouts = self.lines.entry(line.clone()).or_default();
+            timeouts.from = at;
+            timeouts.note(key, at, duration, fired);
         }
     }
 }

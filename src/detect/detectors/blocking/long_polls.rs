@@ -153,7 +153,7 @@ fn long_polls(evidence: &Evidence<'_>, settings: Scoped<'_>, key: SiteKey, site:
     }
     // A connection serves its next requests in the same second: their short polls make the mean small.
     let is_full =
-        |second: &Second| busiest(second).is_some_and(|(busy, each)| busy >= settings.get(&BUSY) && each >= mean);
+        |second: &Second| busiest(second).is_some_and(|(busy, each, _)| busy >= settings.get(&BUSY) && each >= mean);
     let full = seconds_with(site, now.minus(2 * window), is_full);
     if are_apart(full, settings.get(&SINGLE_SECONDS)) && full.1 >= settings.get(&SAMPLES_APART) {
         return Some(LongPolls { time: by_task, proof: Proof::Second, often: share_of(full.0, 2 * window) });
@@ -175,7 +175,8 @@ fn symptom(
 ) -> Symptom {
     let worst = match proof {
         Proof::Samples(sightings) => Some(sightings.longest.1),
-        Proof::Site | Proof::Task | Proof::Second => time.longest.map(|(_, task)| task),
+        Proof::Site | Proof::Task => time.longest.map(|(_, task)| task),
+        Proof::Second => time.busiest.map(|(.., task)| task),
     };
     let task = worst.and_then(|task| evidence.task(task));
     let traced = task.is_some_and(|task| evidence.made_in_last_poll(task) >= settings.get(&MANY_OPS));
@@ -200,7 +201,7 @@ fn symptom(
         let metric = "longest mean of one task between two updates";
         symptom = symptom.because(Fact::time(metric, longest).from(settings.get(&SINGLE)).over(window));
     }
-    if let Some((busy, each)) = time.busiest {
+    if let Some((busy, each, _)) = time.busiest {
         symptom = symptom
             .because(
                 Fact::time("most time in polls of one task between two updates", busy)
@@ -244,7 +245,7 @@ fn summary(settings: Scoped<'_>, site: &Site, time: &PollTime, proof: &Proof) ->
             );
         }
         (Proof::Second, _) => {
-            let (busy, each) = time.busiest.unwrap_or_default();
+            let (busy, each, _) = time.busiest.unwrap_or_default();
             return format!(
                 "Polls of one of the {who} took {} within a second, {} each on average (warning from {} and {}). Other tasks on that worker wait \
                  that long.",
