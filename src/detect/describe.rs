@@ -125,7 +125,8 @@ pub fn library_hint(location: &Location) -> String {
 
 /// What to add to advice about a resource whose place does not tell which one it is; empty otherwise.
 pub fn place_hint(evidence: &Evidence<'_>, key: ResourceKey) -> String {
-    let by_default = evidence.resource(key).filter(|resource| is_made_by_tokio(&resource.location));
+    let says_nothing = |location| is_made_by_tokio(location) && !is_once_cell(location);
+    let by_default = evidence.resource(key).filter(|resource| says_nothing(&resource.location));
     let Some(resource) = by_default.filter(|_| !matches!(evidence.identity(key), Identity::MadeAt(_))) else {
         return String::new();
     };
