@@ -141,7 +141,8 @@ impl Model {
             return;
         };
         // Whoever uses it was introduced in the same update, before its first report.
-        let fresh = newborn && !resource.placeholder && resource.first_seen == now && !used;
+        let untouched = !used && holders.oldest.is_empty();
+        let fresh = newborn && !resource.placeholder && resource.first_seen == now && untouched;
         resource.change(attributes, fresh, now);
         resource.holders = holders;
         let was_dropped = resource.dropped.is_some();
