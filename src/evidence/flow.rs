@@ -60,7 +60,7 @@ impl Evidence<'_> {
             last = last.max(Some(since));
         }
         let age = |since: Option<Timestamp>| since.map_or(Duration::ZERO, |since| self.running_since(since));
-        let last_grant = self.last_acquired(key).map(|(at, _)| at);
+        let last_grant = lock.grants.last().map(|grant| grant.at);
         let no_grant_since = last_grant.unwrap_or_else(|| lock.created.max(self.knows_grants_since()));
         let lag = self.quality().lag.unwrap_or_default();
         let (since, given_up) = self.always_waited_since(key, first);

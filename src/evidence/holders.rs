@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::view::Evidence;
-use crate::model::entity::resource::{ReportedHolder, Resource};
+use crate::model::entity::resource::Resource;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::history::waits::Grant;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{AcquireKind, ResourceKind, is_once_cell};
-use crate::model::{OpKey, ResourceKey, SiteKey, TaskKey};
+use crate::model::{OpKey, ResourceKey, TaskKey};
 
 /// A writer that lacks fewer permits than this waits for readers, one that lacks more for a writer.
 const MOST_READERS: u64 = 1_000;
@@ -137,9 +137,6 @@ impl Evidence<'_> {
         let waits_here = |task: TaskKey| self.task_wait(task).is_for(lock);
         let is_gone = |task: TaskKey| !self.task(task).is_some_and(Task::is_alive);
         let cannot = |task: TaskKey| is_gone(task) || waits_here(task);
-        if resource.kind == ResourceKind::Semaphore && self.reported_holders_cannot_release(resource, waits_here) {
-            return self.all_permits_are_out(resource) && !self.some_wait_twice(resource);
-        }
         // Who came again and gave up has released what it had before.
         let came_again = |task: TaskKey, from: Timestamp| {
             resource.given_up.iter().any(|given_up| given_up.task == task && given_up.since > from)
@@ -163,49 +160,19 @@ impl Evidence<'_> {
         ended && none_held && self.all_permits_are_out(resource) && !self.some_wait_twice(resource)
     }
 
-    /// Whether the target itself says who holds the permits of a semaphore, and each of them waits here with a permit that it cannot have passed on.
-    fn reported_holders_cannot_release(&self, semaphore: &Resource, waits_here: impl Fn(TaskKey) -> bool) -> bool {
-        let waits = |it: &ReportedHolder| {
-            let task = it.task.and_then(|task| self.task_of_span(task, it.since));
-            it.borrowed && task.is_some_and(&waits_here)
-        };
-        let permits = self.reported_permits(semaphore);
-        let are_all = permits.is_some_and(|permits| capacity(semaphore).is_none_or(|capacity| permits == capacity));
-        are_all && self.told_holders(semaphore).iter().all(waits)
-    }
-
-    /// How many permits the target says are held, if it names everyone who holds any.
+    /// How many permits are held, if the target has introduced itself and reports every holder.
     fn reported_permits(&self, semaphore: &Resource) -> Option<u64> {
         let reported = &semaphore.holders;
-        let are_all = !reported.are_unclear && !reported.are_more;
-        let named = Some(self.told_holders(semaphore)).filter(|named| are_all && !named.is_empty())?;
-        Some(named.iter().map(|it| it.permits).fold(0, u64::saturating_add))
-    }
-
-    /// Those who hold a lock or permits as the target says, which counts if it has introduced itself.
-    fn told_holders<'a>(&self, lock: &'a Resource) -> &'a [ReportedHolder] {
-        if self.process().is_some() { &lock.holders.oldest } else { &[] }
-    }
-
-    /// When a task last acquired a lock or semaphore, and of which site it is, as far as that was seen or the target says it.
-    pub fn last_acquired(&self, lock: ResourceKey) -> Option<(Timestamp, Option<SiteKey>)> {
-        let resource = self.resource(lock)?;
-        let seen = resource.grants.last().map(|grant| (grant.at, grant.site));
-        let reported = || {
-            let newest = self.told_holders(resource).iter().max_by_key(|it| it.since)?;
-            let task = newest.task.and_then(|task| self.task_of_span(task, newest.since));
-            Some((newest.since, task.and_then(|task| self.task(task)).map(|task| task.site)))
-        };
-        seen.or_else(reported)
+        let are_all = self.process().is_some() && !reported.are_unclear && !reported.are_more;
+        are_all.then(|| reported.oldest.iter().map(|it| it.permits).fold(0, u64::saturating_add))
     }
 
     /// Whether one of the live tasks that acquired it was seen to wait here twice at a time: what one of its futures waits for another may
     /// have, and release.
     fn some_wait_twice(&self, lock: &Resource) -> bool {
         let grants = || lock.grants.newest_first().filter_map(|grant| Some((grant.task?, grant.since, grant.at)));
-        let reported = self.told_holders(lock).iter().filter_map(|it| self.task_of_span(it.task?, it.since));
-        let acquired = grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders());
-        let acquired: BTreeSet<TaskKey> = acquired.chain(reported).collect();
+        let acquired: BTreeSet<TaskKey> =
+            grants().map(|(task, ..)| task).chain(lock.grants.evicted_holders()).collect();
         let given_up = lock.given_up.iter().map(|it| (it.task, it.since, it.at));
         let ops = lock.ops.iter().filter_map(|key| self.op(*key));
         let present = ops.filter_map(|op| Some((op.task?, self.waiting_since(op), self.now())));
@@ -222,12 +189,13 @@ impl Evidence<'_> {
     }
 
     /// Whether all permits of a semaphore are out, and on grants that are all known: as many permits as it has were taken since all of
-    /// them were there last, so that none of them can have come back. Or the target says who holds each of them.
+    /// them were there last, so that none of them can have come back. Or the target reports who holds each of them.
     pub fn knows_all_permits(&self, semaphore: ResourceKey) -> bool {
         let Some(resource) = self.resource(semaphore).filter(|it| it.kind == ResourceKind::Semaphore) else {
             return false;
         };
-        if capacity(resource).is_some_and(|capacity| self.reported_permits(resource) == Some(capacity)) {
+        if capacity(resource).is_some_and(|capacity| capacity > 0 && self.reported_permits(resource) == Some(capacity))
+        {
             return true;
         }
         let since = resource.free_at.unwrap_or_default().minus(SAME_REPORT);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::numbers::{densest, number, ratio};
-use super::places::{self, Part};
+use super::places;
 use super::view::Evidence;
 use crate::model::entity::resource::Resource;
 use crate::model::entity::site::Site;
@@ -52,8 +52,7 @@ pub struct FiringLine {
     pub fired: usize,
     /// Over how long.
     pub window: Duration,
-    /// Whether hardly any fired before, and a library makes them around what it asks others for: not one that runs timers for its users, or that
-    /// limits how long a service may take.
+    /// Whether a library sets them around what it asks others for: not one that runs timers for its users, or limits how long a service may take.
     pub around_requests: bool,
     /// Tasks that wait with a timeout of that line now; a few of each spawn site.
     pub tasks: Vec<TaskKey>,
@@ -171,15 +170,14 @@ impl Evidence<'_> {
         })
     }
 
-    /// The lines whose timers are timeouts, because hardly any of them fired earlier or a library is known for it, and of which a share of `share`
-    /// or more has fired lately, of at least `least` that ended. No third of that time may be free of it, as it is before and after a short
+    /// The lines whose timers are timeouts, because hardly any of them fired earlier, and of which a share of `share` or more has fired lately, of
+    /// at least `least` that ended. No third of that time may be free of it, as it is before and after a short
     /// outage.
     pub fn firing_lines(&self, share: f64, least: usize) -> Vec<FiringLine> {
         let lines = self.timeouts().all().filter_map(|(line, timeouts)| {
             let (thirds, until) = (timeouts.thirds()?, timeouts.until());
             let place = places::of_resource(ResourceKind::Sleep, line);
-            let is_known = place.is_some_and(|it| it.part == Part::Timeout);
-            let usual = timeouts.usual().or(is_known.then_some(0.0))?;
+            let usual = timeouts.usual()?;
             let sum = |count: fn(&Ends) -> u32| thirds.iter().map(|third| count(third) as usize).sum();
             let (ended, fired): (usize, usize) = (sum(|it| it.ended), sum(|it| it.fired));
             let some = |it: &Ends| f64::from(it.fired) >= share * SOME * f64::from(it.ended) && it.fired > 0;
@@ -191,7 +189,7 @@ impl Evidence<'_> {
                 ended,
                 fired,
                 window: Timeouts::window(),
-                around_requests: line.is_library() && place.is_none() && timeouts.usual().is_some(),
+                around_requests: line.is_library() && place.is_none(),
                 tasks: self.tasks_with_timer_of(line),
             })
         });

@@ -288,7 +288,7 @@ pub(super) fn is_owned(source: &str) -> bool {
 }
 
 /// Whether a `Sleep` made here is the one inside an `Interval` (`src/time/interval.rs`).
-pub(in crate::model) fn is_inside_interval(location: &Location) -> bool {
+pub(super) fn is_inside_interval(location: &Location) -> bool {
     location.package().is_some_and(|package| package.name == "tokio") && location.file().ends_with("time/interval.rs")
 }
 

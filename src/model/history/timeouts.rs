@@ -1,5 +1,4 @@
-//! How the timers that one line makes end: one that is dropped before it has run out did not fire. Each is used once, so only together they have a
-//! history.
+//! How many of the timers that one line sets fire, and how many are dropped before. Each timer is used once, so only together they have a history.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,9 +11,9 @@ use crate::model::time::Timestamp;
 
 /// Lines that are kept; a program that makes up more has no use for them.
 const LINES: usize = 256;
-/// Ends are counted in parts of this length,
+/// Length of the parts of time in which ends are counted.
 const PART: Duration = Duration::from_secs(5);
-/// of which so many are kept.
+/// Number of parts that are kept.
 const PARTS: usize = 9;
 /// A part with fewer ends says nothing of what is usual.
 const FEW: u32 = 5;
@@ -24,8 +23,8 @@ const ONE_OF: u32 = 20;
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(15);
 /// A timer says how long it runs in whole milliseconds, rounded up.
 const ROUNDED: Duration = Duration::from_millis(2);
-/// One that has lived this many times as long was set anew meanwhile.
-const SET_ANEW: f64 = 1.5;
+/// A timer that lived this many times its duration was reset.
+const RESET: f64 = 1.5;
 
 /// How many timers ended in some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,7 +104,7 @@ impl TimeoutsByLine {
         self.lines.iter()
     }
 
-    /// Notes that a timer of a line was dropped when it had lived for so long; not one that lived on after it had run out.
+    /// Counts a timer that was dropped after it had lived for `lived`. One that was reset is left out.
     pub(in crate::model) fn note(
         &mut self,
         line: &Location,
@@ -114,7 +113,7 @@ impl TimeoutsByLine {
         lived: Duration,
         duration: Duration,
     ) {
-        if !TIMEOUT.contains(&duration) || lived > duration.mul_f64(SET_ANEW) {
+        if !TIMEOUT.contains(&duration) || lived > duration.mul_f64(RESET) {
             return;
         }
         let fired = lived + ROUNDED >= duration;
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_anew_or_too_short_is_no_timeout() {
+    fn what_is_reset_or_too_short_is_no_timeout() {
         let mut all = line(40, |_| 9_000);
         all.note(&Location::parse("src/b.rs:1:1"), ResourceKey::default(), at(1), PART, Duration::from_millis(20));
         assert_eq!(all.all().count(), 0);

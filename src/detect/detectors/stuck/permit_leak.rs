@@ -132,9 +132,9 @@ fn symptom(
     semaphore: &Resource,
     age: Duration,
 ) -> Option<Symptom> {
-    let (flow, (acquired, site)) = (evidence.flow(key), evidence.last_acquired(key)?);
+    let (flow, last) = (evidence.flow(key), semaphore.grants.last()?);
     let waiting: Vec<TaskKey> = describe::waiting_tasks(evidence, key);
-    let gave_up = semaphore.given_up.iter().rev().take_while(|it| it.at >= acquired).map(|it| it.task);
+    let gave_up = semaphore.given_up.iter().rev().take_while(|it| it.at >= last.at).map(|it| it.task);
     let concerned = describe::sites_of(evidence, waiting.iter().copied().chain(gave_up));
     let what = if semaphore.kind == ResourceKind::Mutex { "" } else { "a permit of " };
     let capacity = semaphore.permits.capacity.map_or_else(String::new, |capacity| format!(" with {capacity} permits"));
@@ -172,7 +172,7 @@ fn symptom(
         .because(Fact::time("time without a grant while somebody waits", age).from(settings.get(&STANDSTILL)))
         .because(Fact::count("tasks waiting", "tasks", waiting.len()))
         .because(Fact::count("waits given up", "waits", usize::try_from(flow.given_up).unwrap_or(usize::MAX)))
-        .involving(describe::related_sites(evidence, &site, Role::Culprit))
+        .involving(describe::related_sites(evidence, &last.site, Role::Culprit))
         .involving(describe::related_tasks(evidence, &waiting, Role::Waiter))
         .cause(Some(cause.to_owned()))
         .advice(if is_cell {

@@ -23,17 +23,17 @@ pub(super) fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Ve
 }
 
 fn symptom(evidence: &Evidence<'_>, settings: Scoped<'_>, line: &FiringLine) -> Symptom {
-    let (fired, limit) = (words::count(line.fired, "timeout"), settings.get(&LINE_SHARE));
+    let limit = settings.get(&LINE_SHARE);
     let share = ratio(line.fired, line.ended);
     let place = describe::resource_location(evidence, line.timer);
     Symptom::of_resource(evidence, line.timer, line.fired)
         .unless((!line.around_requests).then_some(LookAlike::FixedWait))
         .summary(format!(
-            "{fired} of {} fired in the last {}: {} of {} made at {place} (reported from {}).",
-            words::duration(line.timeout),
+            "In the last {}, {} of {} timeouts of {} set at {place} fired (threshold {}).",
             words::duration(line.window),
-            words::percent(share),
+            line.fired,
             line.ended,
+            words::duration(line.timeout),
             words::percent(limit.0),
         ))
         .because(Fact::share("share of timeouts that fired", share).from(limit).over(line.window))

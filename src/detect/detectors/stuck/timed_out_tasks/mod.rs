@@ -40,10 +40,10 @@ static GROWTH: Setting<f64> =
 static LINE_SHARE: Setting<Share> = Setting::new(
     "line-share",
     Share(0.4),
-    "minimum share of timeouts made at one line that fire, over three quarters of a minute",
+    "minimum share of timeouts set at one line that fire, over three quarters of a minute",
 );
 static LINE_ENDS: Setting<usize> =
-    Setting::new("line-ends", 30, "minimum number of timeouts made at one line that fire or are dropped in that time");
+    Setting::new("line-ends", 30, "minimum number of timeouts set at one line that fire or are dropped in that time");
 
 pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     id: "timed-out-tasks",
