@@ -16,8 +16,8 @@ use crate::worker::{Harm, PANICKED, TOO_SLOW};
 /// How many inputs that do harm are looked for before it is enough.
 const ENOUGH: usize = 5;
 
-/// How many inputs a worker is given; after each share, a long run says how far it has come.
-const SHARE: u64 = 10_000;
+/// How many inputs a worker is given, which first makes what they are made of; after each share, a long run says how far it has come.
+const SHARE: u64 = 50_000;
 
 /// How a worker ended.
 #[derive(Debug, PartialEq, Eq)]
