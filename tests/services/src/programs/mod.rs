@@ -25,6 +25,7 @@ mod gates;
 mod gateways;
 mod guards;
 mod habits;
+mod harbours;
 mod harvests;
 mod hosts;
 mod hubs;
@@ -126,6 +127,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     galleries::PROGRAMS,
     agencies::PROGRAMS,
     stations::PROGRAMS,
+    harbours::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
