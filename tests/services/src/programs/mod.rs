@@ -61,6 +61,7 @@ mod uplinks;
 mod wakers;
 mod warehouses;
 mod workers;
+mod workshops;
 
 use std::time::Duration;
 
@@ -128,6 +129,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     agencies::PROGRAMS,
     stations::PROGRAMS,
     harbours::PROGRAMS,
+    workshops::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
