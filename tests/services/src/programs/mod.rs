@@ -29,6 +29,7 @@ mod harbours;
 mod harvests;
 mod hosts;
 mod hubs;
+mod kitchens;
 mod limits;
 mod links;
 mod locks;
@@ -130,6 +131,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     stations::PROGRAMS,
     harbours::PROGRAMS,
     workshops::PROGRAMS,
+    kitchens::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
