@@ -25,9 +25,11 @@ mod gates;
 mod gateways;
 mod guards;
 mod habits;
+mod harbours;
 mod harvests;
 mod hosts;
 mod hubs;
+mod kitchens;
 mod limits;
 mod links;
 mod locks;
@@ -60,6 +62,7 @@ mod uplinks;
 mod wakers;
 mod warehouses;
 mod workers;
+mod workshops;
 
 use std::time::Duration;
 
@@ -126,6 +129,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     galleries::PROGRAMS,
     agencies::PROGRAMS,
     stations::PROGRAMS,
+    harbours::PROGRAMS,
+    workshops::PROGRAMS,
+    kitchens::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
