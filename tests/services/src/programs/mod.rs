@@ -28,6 +28,7 @@ mod habits;
 mod harvests;
 mod hosts;
 mod hubs;
+mod libraries;
 mod limits;
 mod links;
 mod locks;
@@ -126,6 +127,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     galleries::PROGRAMS,
     agencies::PROGRAMS,
     stations::PROGRAMS,
+    libraries::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
