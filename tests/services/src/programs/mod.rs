@@ -55,6 +55,7 @@ mod streams;
 mod studios;
 mod synchronous;
 mod tasks;
+mod theatres;
 mod threads;
 mod tunnels;
 mod uplinks;
@@ -128,6 +129,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     agencies::PROGRAMS,
     stations::PROGRAMS,
     libraries::PROGRAMS,
+    theatres::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
