@@ -32,6 +32,7 @@ mod libraries;
 mod limits;
 mod links;
 mod locks;
+mod orchards;
 mod patience;
 mod permits;
 mod plants;
@@ -130,6 +131,7 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     stations::PROGRAMS,
     libraries::PROGRAMS,
     theatres::PROGRAMS,
+    orchards::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
