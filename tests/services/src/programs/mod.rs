@@ -30,9 +30,11 @@ mod harvests;
 mod hosts;
 mod hubs;
 mod kitchens;
+mod libraries;
 mod limits;
 mod links;
 mod locks;
+mod orchards;
 mod patience;
 mod permits;
 mod plants;
@@ -56,6 +58,7 @@ mod streams;
 mod studios;
 mod synchronous;
 mod tasks;
+mod theatres;
 mod threads;
 mod tunnels;
 mod uplinks;
@@ -132,6 +135,9 @@ pub(crate) const PROGRAMS: &[&[Program]] = &[
     harbours::PROGRAMS,
     workshops::PROGRAMS,
     kitchens::PROGRAMS,
+    libraries::PROGRAMS,
+    theatres::PROGRAMS,
+    orchards::PROGRAMS,
 ];
 
 /// A service with a fault, its repaired twin, and what has to be said about them.
