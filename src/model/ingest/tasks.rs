@@ -145,6 +145,7 @@ impl Model {
         let is_async = task.kind.is_async();
         self.spend(key, &before);
         let pace = pace(key, time, &before, &stats);
+        let is_own_time = !entered && !pace.is_woken_inside_of_polls();
         if is_async {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);
@@ -165,13 +166,13 @@ impl Model {
         });
         let is_trusted = !handed_over && !unsure;
         if countable && is_async {
-            self.count_activity(site, &pace, (is_trusted && !entered).then_some(stopped), state);
+            self.count_activity(site, &pace, (is_trusted && is_own_time).then_some(stopped), state);
         }
         if countable
             && is_trusted
             && let Some(site) = changes.touch(self, site)
         {
-            if !entered {
+            if is_own_time {
                 count_polls(site, key, &before, &stats, stopped);
             }
             if state != TaskState::Done {
