@@ -5,6 +5,8 @@
 //! every front end), [`tui`] (show a person), [`alert`] (tell a machine), [`config`] (what the user wants), and [`cli`], [`run`] and
 //! [`explain`], which offer it as a command. [`files`], [`panics`], [`paths`], [`playing`], [`secret`], [`wire`], [`words`] and [`spelling`] are leaves that several layers use.
 
+#![forbid(unsafe_code)]
+
 pub mod alert;
 pub mod cli;
 pub mod compare;

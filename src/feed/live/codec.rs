@@ -2,7 +2,7 @@
 
 use console_api::instrument::InstrumentRequest;
 use prost::Message;
-use prost::bytes::Buf;
+use prost::bytes::{Buf, Bytes};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -54,14 +54,14 @@ impl Codec for UpdateCodec {
     type Encode = InstrumentRequest;
     type Decode = Update;
     type Encoder = Self;
-    type Decoder = Self;
+    type Decoder = UpdateDecoder;
 
     fn encoder(&mut self) -> Self {
         Self
     }
 
-    fn decoder(&mut self) -> Self {
-        Self
+    fn decoder(&mut self) -> UpdateDecoder {
+        UpdateDecoder::default()
     }
 }
 
@@ -74,13 +74,20 @@ impl Encoder for UpdateCodec {
     }
 }
 
-impl Decoder for UpdateCodec {
+/// Reads messages as pieces of the receive buffer, without copying them.
+#[derive(Debug, Default)]
+struct UpdateDecoder {
+    /// The message before. If nobody had it any more, all that follow would be received into its memory, which is much more than they need if
+    /// it was the first of a large target.
+    before: Bytes,
+}
+
+impl Decoder for UpdateDecoder {
     type Item = Update;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Update>, Status> {
-        // A piece of the receive buffer, not a copy; the buffer is given up together with it.
-        let bytes = buf.copy_to_bytes(buf.remaining());
-        Update::decode(bytes).map(Some).map_err(|error| Status::data_loss(error.to_string()))
+        self.before = buf.copy_to_bytes(buf.remaining());
+        Update::decode(self.before.clone()).map(Some).map_err(|error| Status::data_loss(error.to_string()))
     }
 }
