@@ -70,7 +70,7 @@ pub(crate) fn judge(input: &Input, folder: &std::path::Path) {
     let mut watch = Watch::new(input.size());
     match input {
         Input::Messages(messages) => watch.follow(messages),
-        Input::File(bytes) => watch.play(bytes, folder),
+        Input::File { bytes, .. } => watch.play(bytes, folder),
     }
     watch.conclude();
 }

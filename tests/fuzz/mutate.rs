@@ -40,16 +40,21 @@ impl Kind {
 pub(crate) enum Input {
     /// What a live feed delivers.
     Messages(Vec<Message>),
-    /// A file to be played.
-    File(Vec<u8>),
+    /// A file to be played, and the bytes of the messages that are packed in it as they should be.
+    File { bytes: Vec<u8>, packed: usize },
 }
 
 impl Input {
-    /// The bytes that whoever made it had to send.
+    /// A file that is whatever it is.
+    pub(crate) fn file(bytes: Vec<u8>) -> Self {
+        Self::File { bytes, packed: 0 }
+    }
+
+    /// The bytes that whoever made it had to send, or to pack.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Messages(messages) => messages.iter().map(|message| message.bytes.len()).sum(),
-            Self::File(bytes) => bytes.len(),
+            Self::Messages(messages) => size(messages),
+            Self::File { bytes, packed } => bytes.len().max(*packed),
         }
     }
 
@@ -57,7 +62,7 @@ impl Input {
     pub(crate) fn to_file(&self) -> Vec<u8> {
         match self {
             Self::Messages(messages) => record(messages),
-            Self::File(bytes) => bytes.clone(),
+            Self::File { bytes, .. } => bytes.clone(),
         }
     }
 }
@@ -68,9 +73,16 @@ pub(crate) fn input(kind: Kind, seed: u64, number: u64, shelf: &Shelf) -> Input 
     match kind {
         Kind::Updates => Input::Messages(mutated(shelf, &mut rng)),
         Kind::Details => Input::Messages(with_details(shelf, &mut rng)),
-        Kind::Recordings if rng.bool() => Input::File(record(&mutated(shelf, &mut rng))),
-        Kind::Recordings => Input::File(damaged(shelf, &mut rng)),
+        Kind::Recordings if rng.bool() => {
+            let messages = mutated(shelf, &mut rng);
+            Input::File { bytes: record(&messages), packed: size(&messages) }
+        }
+        Kind::Recordings => Input::file(damaged(shelf, &mut rng)),
     }
+}
+
+fn size(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.bytes.len()).sum()
 }
 
 /// The beginning of a tape, mostly a short one.

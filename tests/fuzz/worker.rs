@@ -86,10 +86,10 @@ pub(crate) fn work(task: &Task, seed: u64) -> io::Result<()> {
     thread::spawn(watch_time);
     let folder = tempfile::tempdir()?;
     if let Some(harm) = task.harm {
-        return within(&Input::File(Vec::new()), |_| do_harm(harm));
+        return within(&Input::file(Vec::new()), |_| do_harm(harm));
     }
     if let Some(path) = &task.file {
-        let input = Input::File(std::fs::read(path)?);
+        let input = Input::file(std::fs::read(path)?);
         return within(&input, |input| judge(input, folder.path()));
     }
     let Some(kind) = task.kind else { return Ok(()) };
