@@ -16,6 +16,8 @@ const NOTHING: Duration = Duration::from_micros(1);
 /// this one, as a worker also looks for other work between two polls.
 const MOST: f64 = 0.6;
 
+/// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
+pub const KNOWN: Duration = Duration::from_millis(500);
 /// This many registrations for a wake-up a second are no ordinary waiting.
 pub const CLONES: f64 = 5_000.0;
 /// In less than this, no work gets done.

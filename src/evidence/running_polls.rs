@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashSet;
 
 use super::look_alike::LookAlike;
-use super::pace::CLONES;
+use super::pace::{CLONES, KNOWN};
 use super::view::Evidence;
 use crate::model::entity::task::{Task, TaskState};
 use crate::model::time::Timestamp;
@@ -55,7 +55,7 @@ impl Evidence<'_> {
     pub fn registrations_in_poll(&self, poll: &RunningPoll) -> Option<f64> {
         let seconds = self.site(poll.site)?.history.since(poll.since);
         let its = seconds.filter_map(|second| second.fastest).rfind(|it| it.task == poll.task)?;
-        its.registers_all_the_time(CLONES).then(|| its.clones_per_second())
+        (its.time >= KNOWN && its.registers_all_the_time(CLONES)).then(|| its.clones_per_second())
     }
 
     /// The polls that run and take the time of a thread, longest first: not those that only seem to.
@@ -119,6 +119,7 @@ impl Evidence<'_> {
             self.is_waiting(*op) && lock.is_some_and(|lock| lock.kind.is_held())
         };
         task.is_span_entered_off_task()
+            || task.is_woken_by_a_thread_inside()
             || self.site(task.site).is_some_and(|site| site.spans_entered_off_task)
             || task.ops.iter().any(waits_for_lock)
     }

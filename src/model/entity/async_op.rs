@@ -1,6 +1,6 @@
 //! An async op: one wait of one future for one resource.
 
-use crate::model::entity::task::PollStats;
+use crate::model::entity::stats::PollStats;
 use crate::model::history::waited::CountedWait;
 use crate::model::keys::{OpKey, ResourceKey, TaskKey};
 use crate::model::text::Text;

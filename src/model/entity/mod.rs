@@ -4,5 +4,6 @@ pub mod async_op;
 pub mod details;
 pub mod resource;
 pub mod site;
+pub mod stats;
 pub mod task;
 pub mod thread;

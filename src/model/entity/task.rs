@@ -1,104 +1,21 @@
-//! A task: what it is, what its counters say, and what state that is.
+//! A task: what it is, and what its counters say of its state.
 
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use thin_vec::ThinVec;
 
-use crate::model::entity::thread::Thread;
+use crate::model::entity::stats::TaskStats;
+use crate::model::history::seconds::OWN_WAKES;
 use crate::model::keys::{OpKey, SiteKey, TaskKey};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
 use crate::model::tokio::{TaskKind, is_block_in_place, is_worker_thread};
 
-/// Counters and times of the polls of a task or an async op.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PollStats {
-    /// Polls begun. Dropping a task's future counts as one more.
-    pub polls: u64,
-    /// Start of the first poll.
-    pub first: Option<Timestamp>,
-    /// Start of the last poll.
-    pub started: Option<Timestamp>,
-    /// End of the last poll that has ended.
-    pub ended: Option<Timestamp>,
-    /// Time spent in polls that have ended.
-    pub busy: Duration,
-}
-
-impl PollStats {
-    /// Whether a poll has begun and not ended.
-    pub fn is_running(&self) -> bool {
-        self.started > self.ended
-    }
-}
-
-/// The counters of a task, cumulative since it was spawned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TaskStats {
-    /// When it was spawned.
-    pub created: Timestamp,
-    /// When its span closed.
-    pub dropped: Option<Timestamp>,
-    /// How often it was woken.
-    pub wakes: u64,
-    /// How often it was woken from inside its own poll.
-    pub self_wakes: u64,
-    /// How often its waker was cloned.
-    pub waker_clones: u64,
-    /// How often a clone of its waker was dropped, or used up by a wake.
-    pub waker_drops: u64,
-    /// The last wake.
-    pub last_wake: Option<Timestamp>,
-    /// Its polls.
-    pub poll: PollStats,
-    /// Time between being woken and being polled. After cancellation it includes the whole last wait.
-    pub scheduled: Duration,
-    /// Whether its future was dropped before it was ready, where the target says so.
-    pub was_cancelled: Option<bool>,
-    /// The thread that polled it last, where the target says so.
-    pub thread: Option<Thread>,
-    /// The runtime that polls it, counted from 1, where the target says so.
-    pub runtime: Option<NonZeroU16>,
-}
-
 /// A task that has been idle for this long is at rest.
 const AT_REST: Duration = Duration::from_millis(100);
 /// A wake this soon after an update may have changed the counters while they were read for it.
 const READ: Duration = Duration::from_millis(1);
-
-impl TaskStats {
-    /// How many wakers exist that could wake it; approximate, since the two counters are read one after the other.
-    pub fn wakers(&self) -> u64 {
-        self.waker_clones.saturating_sub(self.waker_drops)
-    }
-
-    /// Whether it was woken (or spawned) and has not been polled since.
-    pub fn is_scheduled(&self) -> bool {
-        !self.poll.is_running() && (self.poll.polls == 0 || self.last_wake > self.poll.started)
-    }
-
-    /// Whether something will poll it, or has a waker to have it polled. A task that has ended is never polled again, but its span may still be
-    /// entered, by what it spawned with `in_current_span`.
-    pub fn can_be_polled(&self) -> bool {
-        self.wakers() > 0 || self.is_scheduled()
-    }
-
-    /// Polls that no wake explains, the first one aside.
-    pub fn unexplained_polls(&self) -> u64 {
-        self.poll.polls.saturating_sub(self.wakes + 1)
-    }
-
-    /// Polls that have ended, without the one that dropping the future counts as.
-    pub fn completed_polls(&self) -> u64 {
-        self.poll.polls.saturating_sub(u64::from(self.poll.is_running()) + u64::from(self.dropped.is_some()))
-    }
-
-    /// When it last began to wait: the end of its last poll, or its birth.
-    pub fn idle_from(&self) -> Timestamp {
-        self.poll.ended.unwrap_or(self.created)
-    }
-}
 
 /// What a task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -352,6 +269,15 @@ impl Task {
         self.span_entered_off_task || self.is_in_unexplained_poll()
     }
 
+    /// Whether it has woken itself more often than its polls do, and gave away a new waker each time, before it was known to be polled by its
+    /// runtime alone: a library's thread that has the span entered does so with everything that it hands over.
+    pub fn is_woken_by_a_thread_inside(&self) -> bool {
+        let TaskStats { self_wakes, waker_clones, poll, .. } = self.stats;
+        self.first_seen_running.as_deref().is_some_and(|first| !first.is_genuine)
+            && self_wakes > poll.polls.saturating_mul(OWN_WAKES)
+            && waker_clones >= self_wakes
+    }
+
     /// The counters of wakes are read after those of polls, so they cannot be behind by chance.
     fn is_in_unexplained_poll(&self) -> bool {
         self.kind == TaskKind::Task
@@ -386,13 +312,6 @@ impl Task {
         };
         self.span_entered_off_task |= self.is_in_unexplained_poll() || (listed && self.lives_on_during_poll());
         self.changed = now;
-    }
-}
-
-impl TaskStats {
-    /// Polled once, never woken, then dropped after a real wait: nothing but a cancellation looks like this.
-    fn was_dropped_at_first_await(&self) -> bool {
-        self.wakes == 0 && self.poll.polls == 2 && self.scheduled > Duration::from_millis(1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::entity::task::TaskStats;
+use crate::model::entity::stats::TaskStats;
 use crate::model::history::push_bounded;
 use crate::model::keys::ResourceKey;
 use crate::model::location::Location;

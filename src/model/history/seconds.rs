@@ -31,8 +31,9 @@ pub struct Pace {
     pub self_wakes: u64,
 }
 
-/// Most times that a poll wakes its own task. In recordings of services that block their workers it is once at most.
-const OWN_WAKES: u64 = 2;
+/// Most times that a poll wakes its own task, when it yields or has used up its budget. In recordings of services that block their workers it is
+/// once at most.
+pub(in crate::model) const OWN_WAKES: u64 = 2;
 
 impl Pace {
     /// What the task did in both times.
@@ -55,8 +56,8 @@ impl Pace {
         self.polls + self.clones
     }
 
-    /// Whether its polls are hardly its own. A poll wakes its own task once, when it yields or has used up its budget. A thread of a library that
-    /// has the span entered does so with everything that it hands over, and what the runtime polls meanwhile is not counted.
+    /// Whether its polls are hardly its own: a library's thread that has the span entered wakes it with everything that it hands over, and what
+    /// the runtime polls meanwhile is not counted.
     pub(in crate::model) fn is_woken_inside_of_polls(&self) -> bool {
         self.self_wakes > self.polls.saturating_mul(OWN_WAKES)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::entity::task::TaskStats;
+use crate::model::entity::stats::TaskStats;
 use crate::model::time::Timestamp;
 use crate::model::tokio::TaskKind;
 
@@ -166,7 +166,7 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::entity::task::PollStats;
+    use crate::model::entity::stats::PollStats;
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)

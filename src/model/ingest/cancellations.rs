@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::entity::task::TaskStats;
+use crate::model::entity::stats::TaskStats;
 use crate::model::history::completions::{Completion, LastWait};
 use crate::model::keys::{SiteKey, TaskKey};
 use crate::model::store::Model;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::changes::Changes;
 use crate::model::entity::site::{End, Life};
-use crate::model::entity::task::{Task, TaskStats};
+use crate::model::entity::stats::TaskStats;
+use crate::model::entity::task::Task;
 use crate::model::history::completions::Completion;
 use crate::model::history::push_bounded;
 use crate::model::history::seconds::Second;

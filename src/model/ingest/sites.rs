@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::changes::Changes;
 use crate::model::entity::site::{Site, SiteId};
-use crate::model::entity::task::{Task, TaskStats};
+use crate::model::entity::stats::TaskStats;
+use crate::model::entity::task::Task;
 use crate::model::history::spent::Life;
 use crate::model::keys::{SiteKey, TaskKey};
 use crate::model::store::Model;

@@ -73,9 +73,6 @@ pub(in crate::detect::detectors) static DETECTOR: Detector = Detector {
     scan,
 };
 
-/// A second of which less is known says nothing: half of it, as updates come a second apart, give or take.
-const KNOWN: Duration = Duration::from_millis(500);
-
 /// If a task makes a lower share of its wakes itself, the runtime wakes it: after a `yield_now`, or when its budget is used up.
 const BY_ITSELF: f64 = 0.1;
 
@@ -111,7 +108,7 @@ fn scan(evidence: &Evidence<'_>, settings: Scoped<'_>, found: &mut Vec<Symptom>)
 /// What the busiest task of a site did in the last second, and how it spins, if it did so in each of the last seconds. Siblings may take turns.
 fn spin(evidence: &Evidence<'_>, settings: Scoped<'_>, site: &Site) -> Option<(Pace, Spin)> {
     let recent = evidence.now().minus(2 * evidence.clock().interval().max(Duration::from_secs(1)));
-    let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= KNOWN);
+    let is_known = |second: &&Second| second.fastest.is_none_or(|it| it.time >= pace::KNOWN);
     let latest = site.history.all().rev().filter(is_known).take(settings.get(&SECONDS_IN_LONG_POLLS));
     let latest: Vec<&Second> = latest.collect();
     let newest = latest.first().filter(|newest| newest.to >= recent)?;

@@ -8,7 +8,7 @@ use console_api::tasks;
 use crate::model::entity::async_op::OpStats;
 use crate::model::entity::details::Durations;
 use crate::model::entity::resource::{ReportedHolder, ReportedHolders};
-use crate::model::entity::task::{PollStats, TaskStats};
+use crate::model::entity::stats::{PollStats, TaskStats};
 use crate::model::entity::thread::Thread;
 use crate::model::time::Timestamp;
 use crate::model::tokio::attribute;
