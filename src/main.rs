@@ -7,7 +7,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Has the allocator of glibc return large blocks to the system when they are freed. Otherwise the first large message that is freed makes it
-/// put all later ones among what lives long, and the gaps that they leave stay: with 100,000 tasks a quarter of the memory.
+/// put all later ones among what lives long, and the gaps that they leave stay.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "glibc is told so by a C function only")]
 fn return_large_blocks() {

@@ -110,6 +110,8 @@ pub(super) struct Task {
     /// Counts its waits, so that a late wake-up is not taken for one of the present wait.
     turn: u64,
     wakers: u64,
+    /// Others have so many more of its wakers, and keep them when they wake it.
+    hoarded: u64,
     guards: Vec<(String, u64)>,
     asides: Vec<Acquisition>,
     shelved: Vec<Acquisition>,
@@ -321,6 +323,7 @@ impl Process {
                 waiting: None,
                 turn: 0,
                 wakers: 0,
+                hoarded: 0,
                 guards: Vec::new(),
                 asides: Vec::new(),
                 shelved: Vec::new(),
@@ -384,7 +387,7 @@ impl Process {
         if it.counts_wakers {
             let used = it.wakers.min(1);
             it.wakers -= used;
-            let own = it.state == State::Running;
+            let own = it.state == State::Running && it.hoarded == 0;
             let span = self.seen.task(it.span);
             span.wakes += 1;
             span.self_wakes += u64::from(own && used == 0);
@@ -510,6 +513,7 @@ impl Process {
                 return None;
             }
             Statement::Hoard(wakers) => {
+                self.tasks[task].hoarded += wakers;
                 let span = self.tasks[task].span;
                 self.seen.task(span).clones += wakers;
                 return None;
@@ -763,6 +767,7 @@ impl Process {
             waiting: None,
             turn: 0,
             wakers: 0,
+            hoarded: 0,
             guards: Vec::new(),
             asides: Vec::new(),
             shelved: Vec::new(),
