@@ -6,14 +6,14 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Has the allocator of glibc return large blocks to the system when they are freed. Otherwise the first large message that is freed makes it
-/// put all later ones among what lives long, and the gaps that they leave stay.
+/// Makes glibc return every large block to the system when it is freed. By default it takes later large blocks from the heap once a first one has
+/// been freed, and the gaps that these leave between small blocks are not returned.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "glibc is told so by a C function only")]
+#[expect(unsafe_code, reason = "mallopt is a C function without a safe wrapper")]
 fn return_large_blocks() {
-    /// Messages of busy targets are larger, and hardly anything else is.
+    /// In bytes. Updates of large targets reach this size, hardly anything else does.
     const LARGE: libc::c_int = 1024 * 1024;
-    // SAFETY: it changes a number that the allocator reads under its own lock, and no other thread runs yet.
+    // SAFETY: it only sets a parameter of the allocator, and no other thread runs yet.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 

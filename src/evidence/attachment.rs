@@ -59,9 +59,9 @@ impl Evidence<'_> {
             let flow = self.flow(key);
             let unknown = lock.kind == ResourceKind::Channel || self.holders(key).tasks.is_empty();
             let stalls = may_stall && flow.waiting > 0 && flow.last_grant.is_none() && unknown;
-            // Those who want what is behind a lock may each give up before long.
-            let given_up = flow.unserved_for().filter(|_| lock.kind.is_lock()).unwrap_or_default();
-            let lasts = stalls.then(|| flow.stalled_for().max(given_up))?;
+            // Each of those who wait for a lock may give up before long.
+            let lasts = if lock.kind.is_lock() { flow.unserved_for() } else { Some(flow.stalled_for()) };
+            let lasts = lasts.filter(|_| stalls)?;
             let look_alike = self.stall_look_alike(key, self.now().minus(lasts));
             let stall = UnexplainedStall { lock: key, lasts, look_alike };
             // Where every acquisition is known, a gate that nobody has passed is a signal that nobody has given.

@@ -119,7 +119,7 @@ impl Evidence<'_> {
             self.is_waiting(*op) && lock.is_some_and(|lock| lock.kind.is_held())
         };
         task.is_span_entered_off_task()
-            || task.is_woken_by_a_thread_inside()
+            || task.is_in_poll_of_library_thread()
             || self.site(task.site).is_some_and(|site| site.spans_entered_off_task)
             || task.ops.iter().any(waits_for_lock)
     }

@@ -40,17 +40,17 @@ impl Kind {
 pub(crate) enum Input {
     /// What a live feed delivers.
     Messages(Vec<Message>),
-    /// A file to be played, and the bytes of the messages that are packed in it as they should be.
+    /// A file to be played, and how many bytes of messages were compressed into it; 0 if that is not known.
     File { bytes: Vec<u8>, packed: usize },
 }
 
 impl Input {
-    /// A file that is whatever it is.
+    /// A file that may be no recording.
     pub(crate) fn file(bytes: Vec<u8>) -> Self {
         Self::File { bytes, packed: 0 }
     }
 
-    /// The bytes that whoever made it had to send, or to pack.
+    /// Its size in bytes, before compression where that is known.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Messages(messages) => size(messages),

@@ -16,7 +16,7 @@ use crate::worker::{Harm, PANICKED, TOO_SLOW};
 /// How many inputs that do harm are looked for before it is enough.
 const ENOUGH: usize = 5;
 
-/// How many inputs a worker is given, which first makes what they are made of; after each share, a long run says how far it has come.
+/// How many inputs a worker is given. Each worker reads recordings and simulates scenarios anew. After each share, a long run says how far it is.
 const SHARE: u64 = 50_000;
 
 /// How a worker ended.

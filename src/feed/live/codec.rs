@@ -77,8 +77,8 @@ impl Encoder for UpdateCodec {
 /// Reads messages as pieces of the receive buffer, without copying them.
 #[derive(Debug, Default)]
 struct UpdateDecoder {
-    /// The message before. If nobody had it any more, all that follow would be received into its memory, which is much more than they need if
-    /// it was the first of a large target.
+    /// The message before. While it is kept, tonic cannot receive the next one into its memory. Otherwise it would keep the memory of the first
+    /// message, which has the whole state of the target, for as long as the connection lasts.
     before: Bytes,
 }
 

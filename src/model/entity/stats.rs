@@ -94,3 +94,13 @@ impl TaskStats {
         self.wakes == 0 && self.poll.polls == 2 && self.scheduled > Duration::from_millis(1)
     }
 }
+
+/// Most times that a poll wakes its own task, when it yields or has used up its budget. In recordings of services that block their workers it is
+/// once at most.
+const OWN_WAKES: u64 = 2;
+
+/// Whether polls with so many wakes from inside the task's span, and so many new wakers, are the work of a library's thread. While that has the
+/// span entered, the real polls are not counted, but each of them leaves a new waker, and each result that the thread hands over wakes the task.
+pub(in crate::model) fn are_of_library_thread(polls: u64, self_wakes: u64, clones: u64) -> bool {
+    self_wakes > polls.saturating_mul(OWN_WAKES) && clones >= self_wakes
+}

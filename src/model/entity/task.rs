@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use thin_vec::ThinVec;
 
-use crate::model::entity::stats::TaskStats;
-use crate::model::history::seconds::OWN_WAKES;
+use crate::model::entity::stats::{TaskStats, are_of_library_thread};
 use crate::model::keys::{OpKey, SiteKey, TaskKey};
 use crate::model::text::Text;
 use crate::model::time::Timestamp;
@@ -269,13 +268,11 @@ impl Task {
         self.span_entered_off_task || self.is_in_unexplained_poll()
     }
 
-    /// Whether it has woken itself more often than its polls do, and gave away a new waker each time, before it was known to be polled by its
-    /// runtime alone: a library's thread that has the span entered does so with everything that it hands over.
-    pub fn is_woken_by_a_thread_inside(&self) -> bool {
+    /// Whether its wakes show that the poll in which it seems to be is the work of a library's thread. Not if only its runtime polled it before.
+    pub fn is_in_poll_of_library_thread(&self) -> bool {
         let TaskStats { self_wakes, waker_clones, poll, .. } = self.stats;
         self.first_seen_running.as_deref().is_some_and(|first| !first.is_genuine)
-            && self_wakes > poll.polls.saturating_mul(OWN_WAKES)
-            && waker_clones >= self_wakes
+            && are_of_library_thread(poll.polls, self_wakes, waker_clones)
     }
 
     /// The counters of wakes are read after those of polls, so they cannot be behind by chance.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::model::entity::stats::are_of_library_thread;
 use crate::model::history::push_bounded;
 use crate::model::keys::{ResourceKey, TaskKey};
 use crate::model::time::Timestamp;
@@ -31,10 +32,6 @@ pub struct Pace {
     pub self_wakes: u64,
 }
 
-/// Most times that a poll wakes its own task, when it yields or has used up its budget. In recordings of services that block their workers it is
-/// once at most.
-pub(in crate::model) const OWN_WAKES: u64 = 2;
-
 impl Pace {
     /// What the task did in both times.
     #[must_use]
@@ -56,10 +53,9 @@ impl Pace {
         self.polls + self.clones
     }
 
-    /// Whether its polls are hardly its own: a library's thread that has the span entered wakes it with everything that it hands over, and what
-    /// the runtime polls meanwhile is not counted.
-    pub(in crate::model) fn is_woken_inside_of_polls(&self) -> bool {
-        self.self_wakes > self.polls.saturating_mul(OWN_WAKES)
+    /// Whether a library's thread, and not its runtime, was inside its span.
+    pub(in crate::model) fn is_of_library_thread(&self) -> bool {
+        are_of_library_thread(self.polls, self.self_wakes, self.clones)
     }
 
     /// Adds more of the same task, or gives way to another that did more of what is counted.

@@ -146,7 +146,7 @@ impl Model {
         let is_async = task.kind.is_async();
         self.spend(key, &before);
         let pace = pace(key, time, &before, &stats);
-        let is_own_time = !entered && !pace.is_woken_inside_of_polls();
+        let is_own_time = !entered && !pace.is_of_library_thread();
         if is_async {
             self.last_poll = self.last_poll.max(stats.poll.started.max(stats.poll.ended).unwrap_or_default());
             let woken = stats.wakes.saturating_sub(before.wakes);

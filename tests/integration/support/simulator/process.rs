@@ -110,7 +110,7 @@ pub(super) struct Task {
     /// Counts its waits, so that a late wake-up is not taken for one of the present wait.
     turn: u64,
     wakers: u64,
-    /// Others have so many more of its wakers, and keep them when they wake it.
+    /// How many more of its wakers others have; they keep them when they wake it.
     hoarded: u64,
     guards: Vec<(String, u64)>,
     asides: Vec<Acquisition>,

@@ -38,7 +38,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         id: "machine-watched-after-its-job",
         crates: "tonic, tonic-health, axum",
-        fault: "For each job a task watches its machine, and goes on when the job is done: the watches take all streams of the connection.",
+        fault: "For each job a task watches its machine, and keeps watching when the job is done: the watches take all streams of the connection.",
         issue: "tektoncd/results#624",
         way: Way::Permits,
         rate_of: "jobs",
